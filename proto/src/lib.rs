@@ -1,0 +1,11 @@
+//! Plain data shared by every process: messages, sampling parameters, server arguments, and the contract between
+//! the scheduler and a model. No I/O happens here.
+
+pub mod forward;
+pub mod messages;
+pub mod sampling_params;
+pub mod server_args;
+pub mod wire;
+pub mod worker;
+
+pub use sampling_params::SamplingParams;

@@ -1,0 +1,121 @@
+//! The wire form: MessagePack arrays, positional, as the reference's `msgspec` structs encode themselves
+//! (`array_like=True`; messages carry their class name first). Missing trailing fields take their default, unknown
+//! trailing elements are ignored.
+
+mod frame;
+mod int_array;
+mod string_list;
+
+pub use frame::{FrameError, Trailer, class_of, decode, encode};
+pub use int_array::TokenIds;
+pub use string_list::StringList;
+
+/// A message with a class name, as one process sends it to another.
+pub trait Message: serde::Serialize + serde::de::DeserializeOwned {
+    /// The reference's class name, first element of the array.
+    const CLASS: &'static str;
+    /// Number of declared fields, without the class name.
+    const FIELDS: usize;
+}
+
+/// Declares a struct that is a positional array on the wire. A field with `= value` may be absent at the end of the
+/// array; a field without one must be there. When every field has a value, `Default` is implemented.
+macro_rules! positional {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident { $( $(#[$fmeta:meta])* pub $field:ident : $ty:ty = $default:expr ),* $(,)? }
+    ) => {
+        $crate::wire::wire_struct! { @class none; $(#[$meta])* pub struct $name { $( $(#[$fmeta])* pub $field : $ty = (Some($default)) ),* } }
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $( $field: $default ),* }
+            }
+        }
+    };
+}
+pub(crate) use positional;
+
+/// Declares a message: a positional struct whose class name comes first. Fields without a default are required.
+macro_rules! message {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident {
+            $( $(#[$rmeta:meta])* pub $rfield:ident : $rty:ty ),* $(,)?
+            ;
+            $( $(#[$fmeta:meta])* pub $field:ident : $ty:ty = $default:expr ),* $(,)?
+        }
+    ) => {
+        $crate::wire::wire_struct! { @class named; $(#[$meta])* pub struct $name {
+            $( $(#[$rmeta])* pub $rfield : $rty = (None::<$rty>), )*
+            $( $(#[$fmeta])* pub $field : $ty = (Some($default)) ),*
+        } }
+        impl $crate::wire::Message for $name {
+            const CLASS: &'static str = stringify!($name);
+            const FIELDS: usize = [$( stringify!($rfield), )* $( stringify!($field) ),*].len();
+        }
+    };
+}
+pub(crate) use message;
+
+/// Shared part of [`positional!`] and [`message!`].
+macro_rules! wire_struct {
+    (@count named) => { 1 };
+    (@count none) => { 0 };
+    (
+        @class $class:ident;
+        $(#[$meta:meta])*
+        pub struct $name:ident { $( $(#[$fmeta:meta])* pub $field:ident : $ty:ty = ($default:expr) ),* $(,)? }
+    ) => {
+        $(#[$meta])*
+        pub struct $name { $( $(#[$fmeta])* pub $field : $ty ),* }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeTuple;
+                const NAMED: usize = $crate::wire::wire_struct!(@count $class);
+                const LEN: usize = [$( stringify!($field) ),*].len() + NAMED;
+                let mut tuple = serializer.serialize_tuple(LEN)?;
+                if NAMED == 1 {
+                    tuple.serialize_element(stringify!($name))?;
+                }
+                $( tuple.serialize_element(&self.$field)?; )*
+                tuple.end()
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Visitor;
+                impl<'de> serde::de::Visitor<'de> for Visitor {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str(concat!("the fields of ", stringify!($name), " in declared order"))
+                    }
+                    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<$name, A::Error> {
+                        use serde::de::Error;
+                        const NAMED: usize = $crate::wire::wire_struct!(@count $class);
+                        if NAMED == 1 {
+                            let class: Option<std::borrow::Cow<'_, str>> = seq.next_element()?;
+                            if class.as_deref() != Some(stringify!($name)) {
+                                return Err(A::Error::custom(format!(
+                                    "expected class {}, found {class:?}", stringify!($name)
+                                )));
+                            }
+                        }
+                        $( let $field: $ty = match seq.next_element()? {
+                            Some(value) => value,
+                            None => {
+                                let default: Option<$ty> = $default;
+                                default.ok_or_else(|| A::Error::missing_field(stringify!($field)))?
+                            }
+                        }; )*
+                        while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+                        Ok($name { $( $field ),* })
+                    }
+                }
+                deserializer.deserialize_seq(Visitor)
+            }
+        }
+    };
+}
+pub(crate) use wire_struct;
