@@ -1,0 +1,63 @@
+//! What one argument's type cannot say: ranges, and values that this version does not support yet.
+
+use super::ServerArgs;
+use super::cli::Exit;
+
+impl ServerArgs {
+    /// Checks ranges and combinations. The error names the flag and says what would be valid.
+    pub(super) fn check(self) -> Result<Self, Exit> {
+        let at_least_one: [(&str, Option<usize>); 11] = [
+            ("context-length", self.context_length),
+            ("stream-interval", Some(self.stream_interval)),
+            ("max-running-requests", self.max_running_requests),
+            ("max-total-tokens", self.max_total_tokens),
+            ("max-prefill-tokens", Some(self.max_prefill_tokens)),
+            ("prefill-max-requests", self.prefill_max_requests),
+            ("page-size", Some(self.page_size)),
+            ("scheduler-threads", self.scheduler_threads),
+            ("decode-log-interval", Some(self.decode_log_interval)),
+            ("tp-size", Some(self.tp_size)),
+            ("dp-size", Some(self.dp_size)),
+        ];
+        for (flag, value) in at_least_one {
+            if value == Some(0) {
+                return Err(Exit::bad_value(flag, "0", "expected 1 or more"));
+            }
+        }
+        if self.model_path.is_empty() {
+            return Err(Exit::bad_value("model-path", "", "expected a folder or a GGUF file"));
+        }
+        if let Some(fraction) = self.mem_fraction_static
+            && !(fraction > 0.0 && fraction < 1.0)
+        {
+            let why = "expected a number above 0 and below 1";
+            return Err(Exit::bad_value("mem-fraction-static", &fraction.to_string(), why));
+        }
+        if let Some(size) = self.chunked_prefill_size
+            && size != -1
+            && size < 1
+        {
+            let why = "expected 1 or more, or -1 to turn chunking off";
+            return Err(Exit::bad_value("chunked-prefill-size", &size.to_string(), why));
+        }
+        if let Some(size) = self.chunked_prefill_size
+            && size > 0
+            && !(size as u64).is_multiple_of(self.page_size as u64)
+        {
+            let why = format!("expected a multiple of --page-size {}", self.page_size);
+            return Err(Exit::bad_value("chunked-prefill-size", &size.to_string(), &why));
+        }
+        for (flag, value) in [
+            ("schedule-conservativeness", self.schedule_conservativeness),
+            ("watchdog-timeout", self.watchdog_timeout),
+        ] {
+            if value <= 0.0 {
+                return Err(Exit::bad_value(flag, &value.to_string(), "expected a number above 0"));
+            }
+        }
+        if self.host.is_empty() {
+            return Err(Exit::bad_value("host", "", "expected an address or a name, such as 127.0.0.1"));
+        }
+        Ok(self)
+    }
+}

@@ -1,0 +1,228 @@
+//! The command line: a clap parser driven by the flag tables, and what ends a program before it starts.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::builder::PossibleValuesParser;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap_complete::Shell;
+
+use super::spec::{Default, FlagSpec, Kind, Support};
+use super::{ServerArgs, config, flags};
+
+/// Text to print before ending: help, a version, a completion script, or what is wrong with the arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// The text, with its last newline.
+    pub text: String,
+    /// 0 for text that was asked for, printed to stdout; 2 for a usage error, printed to stderr.
+    pub code: u8,
+}
+
+impl Exit {
+    /// A usage error.
+    pub(super) fn usage(why: String) -> Self {
+        Exit { text: format!("error: {why}\n\nFor more information, try '--help'.\n"), code: 2 }
+    }
+
+    /// A value that its flag does not take.
+    pub(super) fn bad_value(long: &str, value: &str, why: &str) -> Self {
+        Exit::usage(format!("--{long} '{value}': {why}"))
+    }
+
+    /// Prints the text where it belongs and gives the exit code.
+    pub fn report(self) -> ExitCode {
+        // A closed pipe (`--help | head`) is no reason for another error.
+        let _ = match self.code {
+            0 => std::io::stdout().write_all(self.text.as_bytes()),
+            _ => std::io::stderr().write_all(self.text.as_bytes()),
+        };
+        ExitCode::from(self.code)
+    }
+}
+
+impl ServerArgs {
+    /// Reads a command line whose first element is the program's name, and checks it.
+    ///
+    /// # Errors
+    /// [`Exit`] for `--help`, `--version` and `--completions` (code 0), and for anything wrong (code 2): an unknown
+    /// flag, a value that is not valid, a flag that is not supported yet, a `--config` file that cannot be read.
+    pub fn parse_from<I, T>(argv: I) -> Result<Self, Exit>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<OsString> + Clone,
+    {
+        let argv: Vec<OsString> = argv.into_iter().map(Into::into).collect();
+        let program = argv
+            .first()
+            .and_then(|p| Path::new(p).file_name())
+            .and_then(|name| name.to_str())
+            .unwrap_or("sglang-launch")
+            .to_owned();
+        let matches = command(&program).try_get_matches_from(argv).map_err(|e| Exit {
+            text: e.render().to_string(),
+            code: if e.use_stderr() { 2 } else { 0 },
+        })?;
+        if let Some(shell) = matches.get_one::<Shell>("completions") {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut command(&program), program, &mut script);
+            return Err(Exit { text: String::from_utf8_lossy(&script).into_owned(), code: 0 });
+        }
+        Self::resolve(&typed(&matches)?)
+    }
+
+    /// From what was typed, by field name, to what it means.
+    fn resolve(typed: &BTreeMap<&'static str, Vec<String>>) -> Result<Self, Exit> {
+        for flag in flags() {
+            if let Some(texts) = typed.get(flag.field) {
+                check_supported(flag, texts)?;
+            } else if flag.default == Default::Required {
+                return Err(Exit::usage(format!("--{} is required: {}", flag.long, flag.help)));
+            }
+        }
+        let defaults: BTreeMap<_, _> = flags()
+            .filter_map(|f| match f.default {
+                Default::Is(text) => Some((f.field, vec![text.to_owned()])),
+                Default::Required | Default::Unset => None,
+            })
+            .collect();
+        Self::build(
+            |field| typed.get(field).or_else(|| defaults.get(field)).cloned(),
+            |long, texts, why| Exit::bad_value(long, &texts.join(" "), &why),
+        )?
+        .check()
+    }
+}
+
+/// What the command line and then the config file give, by field name.
+fn typed(matches: &ArgMatches) -> Result<BTreeMap<&'static str, Vec<String>>, Exit> {
+    let mut typed = match matches.get_one::<String>("config") {
+        Some(path) => config::read(path)?,
+        None => BTreeMap::new(),
+    };
+    for flag in flags() {
+        if matches.value_source(flag.field) != Some(ValueSource::CommandLine) {
+            continue;
+        }
+        let texts = match flag.kind {
+            Kind::Switch => Vec::new(),
+            _ => matches.get_many::<String>(flag.field).into_iter().flatten().cloned().collect(),
+        };
+        typed.insert(flag.field, texts);
+    }
+    Ok(typed)
+}
+
+/// Refuses a flag or a value that this version knows and does not do.
+fn check_supported(flag: &FlagSpec, texts: &[String]) -> Result<(), Exit> {
+    let typed = texts.join(" ");
+    let is_default = matches!(flag.default, Default::Is(default) if default == typed);
+    if flag.support == Support::NotYet && !is_default {
+        let space = if typed.is_empty() { "" } else { " " };
+        let default = match flag.default {
+            Default::Is(default) if !default.is_empty() => format!(" (its default is {default})"),
+            _ => String::new(),
+        };
+        return Err(Exit::usage(format!(
+            "--{}{space}{typed} is not supported yet by this version; leave it out{default}",
+            flag.long
+        )));
+    }
+    if flag.choices_not_yet.contains(&typed.as_str()) {
+        let choices = flag.choices.join(", ");
+        return Err(Exit::usage(format!(
+            "--{} {typed} is not supported yet by this version; what works is: {choices}",
+            flag.long
+        )));
+    }
+    // Values from a config file have not been through the parser.
+    if !flag.choices.is_empty() && !flag.choices.contains(&typed.as_str()) {
+        let why = format!("expected one of: {}", flag.choices.join(", "));
+        return Err(Exit::bad_value(flag.long, &typed, &why));
+    }
+    Ok(())
+}
+
+/// The parser, made from the tables.
+fn command(program: &str) -> Command {
+    let later: Vec<String> =
+        flags().filter(|f| f.support == Support::NotYet).map(|f| format!("--{}", f.long)).collect();
+    // clap wants names that live as long as the program; there is one per run.
+    let name: &'static str = match program {
+        "sglang-scheduler" => "sglang-scheduler",
+        "sglang-detokenizer" => "sglang-detokenizer",
+        "sglang-tokenizer-manager" => "sglang-tokenizer-manager",
+        _ => "sglang-launch",
+    };
+    let mut command = Command::new(name)
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Serves a language model through SGLang's and OpenAI's HTTP APIs.")
+        .override_usage(format!("{name} --model-path <PATH> [OPTIONS]"))
+        .after_help(format!("Flags of SGLang that are known and not supported yet: {}", later.join(" ")))
+        .args_override_self(true)
+        .next_line_help(true)
+        .term_width(0)
+        .max_term_width(110)
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .help("YAML file with any of these flags; the command line wins."),
+        )
+        .arg(
+            Arg::new("completions")
+                .long("completions")
+                .value_name("SHELL")
+                .value_parser(clap::value_parser!(Shell))
+                .help("Print a completion script for a shell."),
+        );
+    // A stable sort by heading, so that both tables share the headings.
+    let mut rows: Vec<&'static FlagSpec> = flags().collect();
+    rows.sort_by_key(|f| f.group);
+    for flag in rows {
+        command = command.arg(argument(flag));
+    }
+    command
+}
+
+/// One flag for the parser.
+fn argument(flag: &'static FlagSpec) -> Arg {
+    let mut arg = Arg::new(flag.field)
+        .long(flag.long)
+        .visible_aliases(flag.aliases.iter().copied())
+        .help_heading(flag.group.heading())
+        .hide(flag.support == Support::NotYet);
+    arg = match flag.kind {
+        Kind::Switch => return arg.action(ArgAction::SetTrue).help(flag.help),
+        Kind::Int => arg.value_name("N").allow_negative_numbers(true),
+        Kind::Float => arg.value_name("X").allow_negative_numbers(true),
+        Kind::Json => arg.value_name("JSON"),
+        Kind::List => arg.value_name("TEXT").num_args(1..).action(ArgAction::Append),
+        Kind::Text => arg.value_name(text_value_name(flag)),
+    };
+    if !flag.choices.is_empty() {
+        let later = flag.choices_not_yet.iter().map(|c| clap::builder::PossibleValue::new(*c).hide(true));
+        let works = flag.choices.iter().map(|c| clap::builder::PossibleValue::new(*c));
+        arg = arg.value_parser(PossibleValuesParser::new(works.chain(later)));
+    }
+    match flag.default {
+        Default::Is(text) if !text.is_empty() => arg.help(format!("{} [default: {text}]", flag.help)),
+        _ => arg.help(flag.help),
+    }
+}
+
+/// What stands for the value of a text flag in `--help`.
+fn text_value_name(flag: &FlagSpec) -> &'static str {
+    match flag.long {
+        "ipc-dir" => "DIR",
+        "host" => "ADDRESS",
+        name if name.ends_with("-path") => "PATH",
+        name if name.ends_with("-key") => "KEY",
+        _ if !flag.choices.is_empty() => "NAME",
+        _ => "TEXT",
+    }
+}

@@ -1,0 +1,192 @@
+//! Flags of the reference that are known by name only. Giving one another value than its default ends start-up with a
+//! line that names it; its default appears in `/get_server_info`. A row moves to [`super::table`] when the program
+//! begins to read it.
+
+use serde_json::Value;
+
+use super::spec::Default::{self, Is, Unset};
+use super::spec::{FlagSpec, Group, Kind, Support};
+
+macro_rules! known_flags {
+    ($($group:ident { $($field:ident, $long:literal $(| $alias:literal)*, $kind:ident, $default:expr, $help:literal;)* })*) => {
+        /// The rows.
+        pub(super) const FLAGS: &[FlagSpec] = &[$($( FlagSpec {
+            field: stringify!($field),
+            long: $long,
+            aliases: &[$($alias),*],
+            group: Group::$group,
+            kind: Kind::$kind,
+            default: $default,
+            choices: &[],
+            choices_not_yet: &[],
+            support: Support::NotYet,
+            help: $help,
+        }, )*)*];
+    };
+}
+
+/// The default of a flag as JSON. The tables' own tests keep the texts readable, so a text that is not of its kind
+/// is shown as it stands.
+pub(super) fn default_json(flag: &FlagSpec) -> Value {
+    match (flag.kind, flag.default) {
+        (Kind::Switch, Default::Unset) => Value::Bool(false),
+        (_, Default::Unset | Default::Required) => Value::Null,
+        (Kind::Int | Kind::Float | Kind::Json, Default::Is(text)) => {
+            serde_json::from_str(text).unwrap_or_else(|_| text.into())
+        }
+        (Kind::Switch, Default::Is(text)) => Value::Bool(text == "true"),
+        (Kind::Text, Default::Is(text)) => text.into(),
+        (Kind::List, Default::Is(text)) => text.split_whitespace().collect::<Vec<_>>().into(),
+    }
+}
+
+known_flags! {
+    Model {
+        tokenizer_backend, "tokenizer-backend", Text, Is("huggingface"), "Tokenizer library.";
+        tokenizer_worker_num, "tokenizer-worker-num", Int, Is("1"), "Tokenizer manager processes.";
+        detokenizer_worker_num, "detokenizer-worker-num", Int, Is("1"), "Detokenizer processes.";
+        model_loader_extra_config, "model-loader-extra-config", Json, Is("{}"), "Settings of the weight loader.";
+        model_impl, "model-impl", Text, Is("auto"), "Implementation of the model.";
+        model_config_parser, "model-config-parser", Text, Is("auto"), "Reader of the model's configuration.";
+        model_checksum, "model-checksum", Text, Unset, "Checksums of the model's files.";
+        weight_loader_disable_mmap, "weight-loader-disable-mmap", Switch, Unset, "Read weights instead of mapping them.";
+        custom_weight_loader, "custom-weight-loader", List, Unset, "Python functions that load weights.";
+        delete_ckpt_after_loading, "delete-ckpt-after-loading", Switch, Unset, "Delete the checkpoint once loaded.";
+    }
+    DataTypes {
+        quantization_param_path, "quantization-param-path", Text, Unset, "Scaling factors of the KV cache.";
+        enable_fp32_lm_head, "enable-fp32-lm-head", Switch, Unset, "Logits in float32.";
+        modelopt_quant, "modelopt-quant", Text, Unset, "ModelOpt quantisation.";
+    }
+    HttpServer {
+        ssl_keyfile, "ssl-keyfile", Text, Unset, "Key for HTTPS.";
+        ssl_certfile, "ssl-certfile", Text, Unset, "Certificate for HTTPS.";
+        ssl_ca_certs, "ssl-ca-certs", Text, Unset, "CA certificates for HTTPS.";
+        ssl_keyfile_password, "ssl-keyfile-password", Text, Unset, "Password of the key for HTTPS.";
+        enable_ssl_refresh, "enable-ssl-refresh", Switch, Unset, "Reload changed certificates.";
+        enable_http2, "enable-http2", Switch, Unset, "HTTP/2.";
+        grpc_port, "grpc-port", Int, Unset, "Port of a gRPC server.";
+        warmups, "warmups", Text, Unset, "Named warm-ups to run.";
+        uvicorn_access_log_exclude_prefixes, "uvicorn-access-log-exclude-prefixes", List, Is(""),
+            "Paths left out of the access log.";
+        file_storage_path, "file-storage-path", Text, Unset, "Folder for uploaded files.";
+    }
+    Api {
+        hf_chat_template_name, "hf-chat-template-name", Text, Unset, "Which of several chat templates.";
+        completion_template, "completion-template", Text, Unset, "Template of /v1/completions.";
+        tool_server, "tool-server", Text, Unset, "Tool servers for /v1/responses.";
+        enable_response_store, "enable-response-store", Switch, Unset, "Keep responses for later retrieval.";
+        batch_notify_size, "batch-notify-size", Int, Is("16"), "Wake-ups per batch in the front end.";
+        return_hidden_states_mode, "return-hidden-states-mode", Text, Unset, "Which hidden states may be asked for.";
+        enable_return_routed_experts, "enable-return-routed-experts", Switch, Unset, "Return the experts used.";
+        enable_strict_thinking, "enable-strict-thinking", Switch, Unset, "Filter tokens while thinking.";
+        enable_streaming_session, "enable-streaming-session", Switch, Unset, "Streaming sessions.";
+        enable_session_radix_cache, "enable-session-radix-cache", Switch, Unset, "Prefix cache per session.";
+        enable_mis, "enable-mis", Switch, Unset, "Score several items in one pass.";
+        return_input_ids, "return-input-ids", Switch, Unset, "Return the prompt's ids.";
+        return_output_ids, "return-output-ids", Switch, Unset, "Return the output's ids.";
+    }
+    MemoryAndScheduling {
+        enable_dynamic_chunking, "enable-dynamic-chunking", Switch, Unset, "Adapt the chunk size in a pipeline.";
+        scheduler_recv_interval, "scheduler-recv-interval", Int, Is("1"), "Scheduler steps per look for requests.";
+        enable_hierarchical_cache, "enable-hierarchical-cache" | "enable-hicache", Switch, Unset,
+            "Keep prefixes in host memory too.";
+        hicache_ratio, "hicache-ratio", Float, Is("2.0"), "Host cache size in device pools.";
+        hicache_size, "hicache-size", Int, Is("0"), "Host cache size in GB.";
+        hicache_write_policy, "hicache-write-policy", Text, Is("write_through"), "When to write to the host cache.";
+        hicache_storage_backend, "hicache-storage-backend", Text, Unset, "Third cache level.";
+        disable_hybrid_swa_memory, "disable-hybrid-swa-memory", Switch, Unset, "One pool for sliding windows too.";
+        swa_full_tokens_ratio, "swa-full-tokens-ratio", Float, Unset, "Sliding-window tokens per full token.";
+        cpu_offload_gb, "cpu-offload-gb", Int, Is("0"), "Weights kept in host memory, in GB.";
+        enable_memory_saver, "enable-memory-saver", Switch, Unset, "Allow releasing memory at run time.";
+        radix_cache_backend, "radix-cache-backend", Text, Unset, "Other prefix cache.";
+    }
+    Runtime {
+        gpu_id_step, "gpu-id-step", Int, Is("1"), "Distance between GPU ids.";
+        numa_node, "numa-node", List, Unset, "NUMA node per process.";
+        gc_threshold, "gc-threshold", List, Unset, "Thresholds of Python's garbage collector.";
+        use_ray, "use-ray", Switch, Unset, "Start processes through Ray.";
+    }
+    Parallelism {
+        attn_dp_size, "attn-dp-size", Int, Is("1"), "Data parallel attention groups.";
+        attn_cp_size, "attn-cp-size" | "attention-context-parallel-size", Int, Is("1"), "Context parallel ranks.";
+        moe_dp_size, "moe-dp-size" | "moe-data-parallel-size", Int, Is("1"), "Data parallel expert groups.";
+        enable_dp_attention, "enable-dp-attention", Switch, Unset, "Data parallel attention.";
+        enable_dp_lm_head, "enable-dp-lm-head", Switch, Unset, "Vocabulary parallel across attention groups.";
+        load_balance_method, "load-balance-method", Text, Is("auto"), "How requests are spread over replicas.";
+        nccl_port, "nccl-port", Int, Unset, "Port of the NCCL rendezvous.";
+        dist_timeout, "dist-timeout", Int, Unset, "Seconds for the rendezvous.";
+        pp_max_micro_batch_size, "pp-max-micro-batch-size", Int, Unset, "Largest micro batch of a pipeline.";
+        pp_async_batch_depth, "pp-async-batch-depth", Int, Is("0"), "Micro batches ahead in a pipeline.";
+        moe_a2a_backend, "moe-a2a-backend", Text, Is("none"), "Exchange between experts.";
+        moe_runner_backend, "moe-runner-backend", Text, Is("auto"), "Kernels for experts.";
+        moe_dense_tp_size, "moe-dense-tp-size", Int, Unset, "Tensor parallel ranks of dense layers.";
+        enable_eplb, "enable-eplb", Switch, Unset, "Balance experts.";
+        ep_num_redundant_experts, "ep-num-redundant-experts", Int, Is("0"), "Copies of experts.";
+        init_expert_location, "init-expert-location", Text, Is("trivial"), "First placement of experts.";
+        expert_distribution_recorder_mode, "expert-distribution-recorder-mode", Text, Unset, "Record expert use.";
+        expert_distribution_recorder_buffer_size, "expert-distribution-recorder-buffer-size", Int, Unset,
+            "Steps of expert use that are kept.";
+    }
+    ConstrainedDecoding {
+        constrained_json_max_whitespace_cnt, "constrained-json-max-whitespace-cnt", Int, Unset,
+            "Most white space in a row.";
+    }
+    Kernels {
+        attention_backend, "attention-backend", Text, Unset, "Kernels for attention.";
+        prefill_attention_backend, "prefill-attention-backend", Text, Unset, "Kernels for prefill attention.";
+        decode_attention_backend, "decode-attention-backend", Text, Unset, "Kernels for decode attention.";
+        sampling_backend, "sampling-backend", Text, Unset, "Kernels for sampling.";
+        cuda_graph_max_bs_decode, "cuda-graph-max-bs-decode", Int, Unset, "Largest batch of a CUDA graph.";
+        cuda_graph_bs_decode, "cuda-graph-bs-decode", List, Unset, "Batch sizes of CUDA graphs.";
+        disable_cuda_graph_padding, "disable-cuda-graph-padding", Switch, Unset, "CUDA graphs at exact sizes only.";
+        enable_torch_compile, "enable-torch-compile", Switch, Unset, "Compile the model with PyTorch.";
+        torch_compile_max_bs, "torch-compile-max-bs", Int, Is("32"), "Largest batch to compile for.";
+        disable_custom_all_reduce, "disable-custom-all-reduce", Switch, Unset, "All-reduce with NCCL only.";
+        enable_nccl_nvls, "enable-nccl-nvls", Switch, Unset, "NVLink SHARP.";
+        enable_symm_mem, "enable-symm-mem", Switch, Unset, "Symmetric memory for collectives.";
+    }
+    Lora {
+        enable_lora, "enable-lora", Switch, Unset, "Serve LoRA adapters.";
+        lora_paths, "lora-paths", List, Unset, "Adapters as name=path.";
+        max_lora_rank, "max-lora-rank", Int, Unset, "Largest rank of an adapter.";
+        lora_target_modules, "lora-target-modules", List, Unset, "Modules that adapters change.";
+        max_loras_per_batch, "max-loras-per-batch", Int, Is("8"), "Adapters in one batch.";
+        max_loaded_loras, "max-loaded-loras", Int, Unset, "Adapters in host memory.";
+        lora_backend, "lora-backend", Text, Is("csgmv"), "Kernels for adapters.";
+        lora_eviction_policy, "lora-eviction-policy", Text, Is("lru"), "Which adapter leaves first.";
+    }
+    Speculative {
+        speculative_algorithm, "speculative-algorithm", Text, Unset, "Speculative decoding.";
+        speculative_draft_model_path, "speculative-draft-model-path", Text, Unset, "Draft model.";
+        speculative_num_steps, "speculative-num-steps", Int, Unset, "Draft steps.";
+        speculative_eagle_topk, "speculative-eagle-topk", Int, Unset, "Draft branches.";
+        speculative_num_draft_tokens, "speculative-num-draft-tokens", Int, Unset, "Draft tokens.";
+    }
+    Disaggregation {
+        disaggregation_mode, "disaggregation-mode", Text, Is("null"), "Prefill or decode role.";
+        disaggregation_transfer_backend, "disaggregation-transfer-backend", Text, Is("mooncake"), "KV transfer.";
+        disaggregation_bootstrap_port, "disaggregation-bootstrap-port", Int, Is("8998"), "Port of the bootstrap.";
+    }
+    Multimodal {
+        enable_multimodal, "enable-multimodal", Switch, Unset, "Images, audio and video.";
+        mm_attention_backend, "mm-attention-backend", Text, Unset, "Kernels for the encoders.";
+        limit_mm_data_per_request, "limit-mm-data-per-request", Text, Unset, "Most inputs per request.";
+        media_url_max_file_size_mb, "media-url-max-file-size-mb", Int, Is("64"), "Largest download.";
+    }
+    Observability {
+        enable_metrics_for_all_schedulers, "enable-metrics-for-all-schedulers", Switch, Unset, "Metrics per rank.";
+        extra_metric_labels, "extra-metric-labels", Json, Unset, "More labels of metrics.";
+        bucket_time_to_first_token, "bucket-time-to-first-token", List, Unset, "Buckets of the histogram.";
+        bucket_inter_token_latency, "bucket-inter-token-latency", List, Unset, "Buckets of the histogram.";
+        bucket_e2e_request_latency, "bucket-e2e-request-latency", List, Unset, "Buckets of the histogram.";
+        crash_dump_folder, "crash-dump-folder", Text, Unset, "Folder for requests before a crash.";
+        show_time_cost, "show-time-cost", Switch, Unset, "Timing marks.";
+        enable_request_time_stats_logging, "enable-request-time-stats-logging", Switch, Unset, "Times per request.";
+        export_metrics_to_file, "export-metrics-to-file", Switch, Unset, "Records per request in files.";
+        export_metrics_to_file_dir, "export-metrics-to-file-dir", Text, Unset, "Folder of these files.";
+        kv_events_config, "kv-events-config", Text, Unset, "Publisher of KV cache events.";
+        enable_trace, "enable-trace", Switch, Unset, "OpenTelemetry traces.";
+        otlp_traces_endpoint, "otlp-traces-endpoint", Text, Is("localhost:4317"), "Where traces go.";
+    }
+}

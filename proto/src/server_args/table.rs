@@ -1,0 +1,275 @@
+//! The flags that the program reads, and the [`ServerArgs`] struct made from them. A row is
+//! `field: type = default, "long" | "alias", support, "help"`, then optionally the values that may be given and those
+//! the reference knows beyond them. Names and defaults are the reference's (`srt/arg_groups/fields/`).
+
+use super::spec::Default::{Is, Required, Unset};
+use super::spec::{FlagSpec, Group, Support};
+use super::value::{FlagValue, JsonObject};
+
+macro_rules! server_args {
+    ($($group:ident {
+        $($field:ident : $ty:ty = $default:expr, $long:literal $(| $alias:literal)*, $support:ident, $help:literal
+            $(, one_of $choices:expr)? $(, not_yet $later:expr)? ;)*
+    })*) => {
+        /// Every argument of a server, checked: what the command line and `--config` mean. Field names are the
+        /// reference's. `None` stands for "choose at start-up".
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct ServerArgs {
+            $($( #[doc = $help] pub $field: $ty, )*)*
+        }
+
+        /// The rows behind [`ServerArgs`], in the order of its fields.
+        pub const FLAGS: &[FlagSpec] = &[$($( FlagSpec {
+            field: stringify!($field),
+            long: $long,
+            aliases: &[$($alias),*],
+            group: Group::$group,
+            kind: <$ty as FlagValue>::KIND,
+            default: $default,
+            choices: { let none: &[&str] = &[]; let _ = none; $(let none: &[&str] = $choices;)? none },
+            choices_not_yet: { let none: &[&str] = &[]; let _ = none; $(let none: &[&str] = $later;)? none },
+            support: Support::$support,
+            help: $help,
+        }, )*)*];
+
+        impl ServerArgs {
+            /// Reads every field's value with `texts`, which gives what was typed for a field, or its default.
+            pub(super) fn build<E>(
+                texts: impl Fn(&'static str) -> Option<Vec<String>>,
+                fail: impl Fn(&'static str, &[String], String) -> E,
+            ) -> Result<Self, E> {
+                Ok(ServerArgs {
+                    $($( $field: {
+                        let typed = texts(stringify!($field));
+                        <$ty as FlagValue>::read(typed.as_deref())
+                            .map_err(|why| fail($long, typed.as_deref().unwrap_or_default(), why))?
+                    }, )*)*
+                })
+            }
+
+            /// The fields of this struct by name, as JSON values.
+            pub(super) fn fields_json(&self) -> serde_json::Map<String, serde_json::Value> {
+                let mut map = serde_json::Map::new();
+                $($( map.insert(stringify!($field).to_owned(), self.$field.json()); )*)*
+                map
+            }
+        }
+    };
+}
+
+server_args! {
+    Model {
+        model_path: String = Required, "model-path" | "model", Supported,
+            "Folder of a Hugging Face checkpoint, or a GGUF file.";
+        tokenizer_path: Option<String> = Unset, "tokenizer-path", Supported,
+            "Folder or tokenizer.json to take the tokenizer from, when it is not the model's own.";
+        tokenizer_mode: String = Is("auto"), "tokenizer-mode", Supported,
+            "Which tokenizer to use; both values mean the one fast implementation here.", one_of &["auto", "slow"];
+        skip_tokenizer_init: bool = Unset, "skip-tokenizer-init", Supported,
+            "Load no tokenizer: requests carry input_ids and answers carry output_ids.";
+        load_format: String = Is("auto"), "load-format", Supported,
+            "Format of the weights. dummy fills them with random numbers.",
+            one_of &["auto", "safetensors", "gguf", "dummy"],
+            not_yet &["pt", "npcache", "sharded_state", "bitsandbytes", "mistral", "layered", "remote",
+                "remote_instance", "fastsafetensors", "runai_streamer"];
+        trust_remote_code: bool = Unset, "trust-remote-code", Supported,
+            "Accepted so that existing command lines work; code from a checkpoint is never run.";
+        context_length: Option<usize> = Unset, "context-length", Supported,
+            "Longest prompt plus output in tokens. Default: what the model's configuration says.";
+        is_embedding: bool = Unset, "is-embedding", NotYet,
+            "Serve a generating model as an embedding or reward model.";
+        revision: Option<String> = Unset, "revision", NotYet,
+            "Branch, tag or commit of a model on the hub.";
+        json_model_override_args: JsonObject = Is("{}"), "json-model-override-args", Supported,
+            "JSON object whose keys replace those of the model's config.json.";
+        served_model_name: Option<String> = Unset, "served-model-name", Supported,
+            "Name of the model in /v1/models and in answers. Default: --model-path.";
+        weight_version: String = Is("default"), "weight-version", Supported,
+            "Label of the weights, returned in meta_info.";
+        download_dir: Option<String> = Unset, "download-dir", NotYet,
+            "Folder for models fetched from the hub.";
+    }
+    DataTypes {
+        dtype: String = Is("auto"), "dtype", Supported,
+            "Number format of weights and activations. auto: float32 on a CPU; on a GPU bfloat16 stays and the others \
+             become float16.",
+            one_of &["auto", "half", "float16", "bfloat16", "float", "float32"];
+        quantization: Option<String> = Unset, "quantization", Supported,
+            "How the weights are quantised, when the checkpoint does not say it.",
+            one_of &["gguf"],
+            not_yet &["awq", "fp8", "mxfp8", "gptq", "gptq_marlin", "awq_marlin", "bitsandbytes", "modelopt",
+                "modelopt_fp8", "modelopt_fp4", "w8a8_int8", "w8a8_fp8", "moe_wna16", "w4afp8", "mxfp4",
+                "auto-round", "compressed-tensors", "quark"];
+        kv_cache_dtype: String = Is("auto"), "kv-cache-dtype", Supported,
+            "Number format of the KV cache. auto: the model's.",
+            one_of &["auto"], not_yet &["fp8_e5m2", "fp8_e4m3", "bf16", "bfloat16", "fp4_e2m1", "nvfp4"];
+    }
+    HttpServer {
+        host: String = Is("127.0.0.1"), "host", Supported,
+            "Address or name to listen on; 0.0.0.0 is every IPv4 interface.";
+        port: u16 = Is("30000"), "port", Supported,
+            "TCP port to listen on; 0 takes a free one and says which.";
+        fastapi_root_path: String = Is(""), "fastapi-root-path", Supported,
+            "Path prefix that a reverse proxy in front strips.";
+        skip_server_warmup: bool = Unset, "skip-server-warmup", Supported,
+            "Send no request before the server says it is ready.";
+        api_key: Option<String> = Unset, "api-key", Supported,
+            "Key that every request must carry as a bearer token.";
+        admin_api_key: Option<String> = Unset, "admin-api-key", Supported,
+            "Key for the routes that manage the server.";
+        ipc_dir: Option<String> = Unset, "ipc-dir", Supported,
+            "Folder of the sockets between the processes. Default: a fresh one per run, with mode 0700. Give it when \
+             the roles are started one by one.";
+    }
+    Api {
+        chat_template: Option<String> = Unset, "chat-template", Supported,
+            "Jinja file to use in place of the model's own chat template.";
+        trust_request_chat_template: bool = Unset, "trust-request-chat-template", NotYet,
+            "Let a request bring its own chat template.";
+        default_chat_template_kwargs: Option<JsonObject> = Unset, "default-chat-template-kwargs", Supported,
+            "JSON object of template arguments for requests that do not set them.";
+        sampling_defaults: String = Is("model"), "sampling-defaults", Supported,
+            "Where defaults of sampling parameters come from: the model's generation_config.json, or OpenAI's.",
+            one_of &["model", "openai"];
+        preferred_sampling_params: Option<JsonObject> = Unset, "preferred-sampling-params", Supported,
+            "JSON object of sampling parameters for requests that do not set them.";
+        tool_call_parser: Option<String> = Unset, "tool-call-parser", NotYet,
+            "Format of the tool calls that the model writes; auto finds it.";
+        reasoning_parser: Option<String> = Unset, "reasoning-parser", NotYet,
+            "Format of the model's reasoning; auto finds it.";
+        enable_cache_report: bool = Unset, "enable-cache-report", Supported,
+            "Report cached prompt tokens in usage.prompt_tokens_details.";
+        allow_auto_truncate: bool = Unset, "allow-auto-truncate", Supported,
+            "Cut a prompt that is too long instead of refusing it.";
+        stream_interval: usize = Is("1"), "stream-interval", Supported,
+            "Tokens per streamed chunk; the first one is never held back.";
+        incremental_streaming_output: bool = Unset, "incremental-streaming-output", Supported,
+            "Native streams carry only what is new in each chunk.";
+        stream_response_default_include_usage: bool = Unset, "stream-response-default-include-usage", Supported,
+            "Send usage at the end of every OpenAI stream, asked for or not.";
+        enable_custom_logit_processor: bool = Unset, "enable-custom-logit-processor", NotYet,
+            "Accept custom logit processors in requests.";
+        enable_return_hidden_states: bool = Unset, "enable-return-hidden-states", NotYet,
+            "Let requests ask for hidden states.";
+    }
+    MemoryAndScheduling {
+        mem_fraction_static: Option<f64> = Unset, "mem-fraction-static", Supported,
+            "Share of the memory for weights and KV pool, between 0 and 1.";
+        max_running_requests: Option<usize> = Unset, "max-running-requests", Supported,
+            "Most requests that run at once.";
+        max_queued_requests: Option<usize> = Unset, "max-queued-requests", Supported,
+            "Most requests that wait; further ones get 503.";
+        max_total_tokens: Option<usize> = Unset, "max-total-tokens", Supported,
+            "Size of the KV pool in tokens.";
+        chunked_prefill_size: Option<i64> = Unset, "chunked-prefill-size", Supported,
+            "Most prompt tokens in one prefill step; -1 puts a whole prompt into one step.";
+        max_prefill_tokens: usize = Is("16384"), "max-prefill-tokens", Supported,
+            "Budget of a prefill batch in tokens.";
+        prefill_max_requests: Option<usize> = Unset, "prefill-max-requests", Supported,
+            "Most requests in one prefill batch.";
+        schedule_policy: String = Is("fcfs"), "schedule-policy", Supported,
+            "Order of the waiting requests.",
+            one_of &["lpm", "random", "fcfs", "dfs-weight", "lof", "priority"], not_yet &["routing-key"];
+        schedule_conservativeness: f64 = Is("1.0"), "schedule-conservativeness", Supported,
+            "Larger values admit fewer requests and retract less often.";
+        retraction_policy: String = Is("length"), "retraction-policy", Supported,
+            "Which running request goes back to the queue when the KV pool is full.",
+            one_of &["length", "priority"];
+        page_size: usize = Is("1"), "page-size", Supported,
+            "Tokens per page of the KV pool, which is also the grain of the prefix cache.";
+        disable_radix_cache: bool = Unset, "disable-radix-cache", Supported,
+            "Do not reuse the KV cache of shared prefixes.";
+        radix_eviction_policy: String = Is("lru"), "radix-eviction-policy", Supported,
+            "Which cached prefix goes first when room is needed.",
+            one_of &["lru", "lfu", "fifo", "mru", "filo", "priority", "slru"], not_yet &["tlru"];
+        disable_overlap_schedule: bool = Unset, "disable-overlap-schedule", Supported,
+            "Schedule only while the model is idle.";
+        enable_mixed_chunk: bool = Unset, "enable-mixed-chunk", Supported,
+            "Let prefill chunks and decoding share a step.";
+        num_continuous_decode_steps: usize = Is("1"), "num-continuous-decode-steps", NotYet,
+            "Decode steps per scheduling decision.";
+    }
+    Priority {
+        enable_priority_scheduling: bool = Unset, "enable-priority-scheduling", Supported,
+            "Use the priority of requests; larger numbers go first.";
+        schedule_low_priority_values_first: bool = Unset, "schedule-low-priority-values-first", Supported,
+            "With priority scheduling, smaller numbers go first.";
+        default_priority_value: Option<i64> = Unset, "default-priority-value", Supported,
+            "Priority of requests that bring none.";
+        disable_priority_preemption: bool = Unset, "disable-priority-preemption", Supported,
+            "Never stop a running request for one of higher priority.";
+        priority_scheduling_preemption_threshold: i64 = Is("10"), "priority-scheduling-preemption-threshold", Supported,
+            "Least difference of priorities for which a running request is stopped.";
+        abort_on_priority_when_disabled: bool = Unset, "abort-on-priority-when-disabled", Supported,
+            "Refuse requests with a priority when priority scheduling is off.";
+    }
+    Runtime {
+        device: String = Is("auto"), "device", Supported,
+            "Where the model runs. auto: a CUDA GPU when there is one.",
+            one_of &["auto", "cpu", "cuda"], not_yet &["xpu", "hpu", "npu", "musa"];
+        scheduler_threads: Option<usize> = Unset, "scheduler-threads", Supported,
+            "CPU threads for the model. Default: one per core.";
+        random_seed: Option<u64> = Unset, "random-seed", Supported,
+            "Seed of sampling for requests without their own. Default: random.";
+        enable_deterministic_inference: bool = Unset, "enable-deterministic-inference", Supported,
+            "Make a request's answer independent of what else is in the batch.";
+        watchdog_timeout: f64 = Is("300"), "watchdog-timeout", Supported,
+            "Seconds after which a model step that does not end ends the server.";
+        soft_watchdog_timeout: Option<f64> = Unset, "soft-watchdog-timeout", NotYet,
+            "Seconds after which a model step that does not end is logged.";
+        sleep_on_idle: bool = Unset, "sleep-on-idle", Supported,
+            "Accepted so that existing command lines work; an idle server always sleeps.";
+        base_gpu_id: usize = Is("0"), "base-gpu-id", NotYet,
+            "First GPU to use.";
+    }
+    Parallelism {
+        tp_size: usize = Is("1"), "tp-size" | "tensor-parallel-size", NotYet,
+            "Tensor parallel ranks.";
+        pp_size: usize = Is("1"), "pp-size" | "pipeline-parallel-size", NotYet,
+            "Pipeline stages.";
+        dp_size: usize = Is("1"), "dp-size" | "data-parallel-size", NotYet,
+            "Replicas of the model behind one address.";
+        ep_size: usize = Is("1"), "ep-size" | "expert-parallel-size" | "ep", NotYet,
+            "Expert parallel ranks.";
+        nnodes: usize = Is("1"), "nnodes", NotYet,
+            "Machines.";
+        node_rank: usize = Is("0"), "node-rank", NotYet,
+            "Which of the machines this one is.";
+        dist_init_addr: Option<String> = Unset, "dist-init-addr" | "nccl-init-addr", NotYet,
+            "host:port at which the machines meet.";
+    }
+    ConstrainedDecoding {
+        grammar_backend: Option<String> = Unset, "grammar-backend", Supported,
+            "Engine for structured output; none refuses such requests.",
+            one_of &["none"], not_yet &["xgrammar", "outlines", "llguidance"];
+        constrained_json_whitespace_pattern: Option<String> = Unset, "constrained-json-whitespace-pattern", NotYet,
+            "Regular expression for white space in constrained JSON.";
+        constrained_json_disable_any_whitespace: bool = Unset, "constrained-json-disable-any-whitespace", NotYet,
+            "Write constrained JSON without white space.";
+    }
+    Kernels {
+        disable_cuda_graph: bool = Unset, "disable-cuda-graph", Supported,
+            "Use no CUDA graphs, which is always so in this version.";
+    }
+    Observability {
+        log_level: String = Is("info"), "log-level", Supported,
+            "Least severe lines to log.",
+            one_of &["debug", "info", "warning", "error", "critical", "trace"];
+        log_level_http: Option<String> = Unset, "log-level-http", Supported,
+            "The same for the HTTP server alone. Default: --log-level.",
+            one_of &["debug", "info", "warning", "error", "critical", "trace"];
+        log_requests: bool = Unset, "log-requests", Supported,
+            "Log every request and its answer.";
+        log_requests_level: u8 = Is("2"), "log-requests-level", Supported,
+            "0: metadata; 1: and sampling parameters; 2: and 2,048 characters of text; 3: everything.",
+            one_of &["0", "1", "2", "3"];
+        log_requests_format: String = Is("text"), "log-requests-format", Supported,
+            "Form of the request log.", one_of &["text", "json"];
+        log_requests_target: Option<Vec<String>> = Unset, "log-requests-target", NotYet,
+            "stdout, or folders for request log files.";
+        enable_metrics: bool = Unset, "enable-metrics", NotYet,
+            "Serve Prometheus metrics at /metrics.";
+        decode_log_interval: usize = Is("40"), "decode-log-interval", Supported,
+            "Decode steps between two log lines.";
+    }
+}
