@@ -258,7 +258,8 @@ mod tests {
 
     #[test]
     fn ranges_are_checked_with_the_references_words() {
-        let cases: [(fn(&mut SamplingParams), &str); 6] = [
+        type Change = fn(&mut SamplingParams);
+        let cases: [(Change, &str); 6] = [
             (|p| p.temperature = -1.0, "temperature must be a non-negative finite number, got -1.0."),
             (|p| p.top_p = 0.0, "top_p must be in (0, 1], got 0.0."),
             (|p| p.top_k = 0, "top_k must be -1 (disable) or at least 1, got 0."),

@@ -94,7 +94,10 @@ impl<'de> Deserialize<'de> for TokenIds {
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an array extension or a list of token ids")
             }
-            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<TokenIds, D::Error> {
+            fn visit_newtype_struct<D: Deserializer<'de>>(
+                self,
+                deserializer: D,
+            ) -> Result<TokenIds, D::Error> {
                 let (code, payload): (i8, Payload) = Deserialize::deserialize(deserializer)?;
                 if code != EXT_ARRAY {
                     return Err(D::Error::custom(format!("extension {code} is not an array")));

@@ -1,0 +1,122 @@
+//! Messages between processes, with the reference's class names, field names and field order
+//! (`managers/io_struct.py`). [`AnyMessage`] is what arrives on a socket.
+
+mod control;
+mod finish_reason;
+mod generate;
+mod link;
+mod output;
+
+pub use control::*;
+pub use finish_reason::FinishReason;
+pub use generate::*;
+pub use link::*;
+pub use output::*;
+
+use crate::wire::{self, FrameError, Message, Trailer};
+
+/// A field whose content this project never produces and ignores when it comes (a pickled Python object, a
+/// multimodal payload): always null when sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unused;
+
+impl serde::Serialize for Unused {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_none()
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Unused {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+macro_rules! any_message {
+    ($($class:ident),* $(,)?) => {
+        /// A message of any class this project knows.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum AnyMessage {
+            $( #[doc = concat!("A `", stringify!($class), "`.")] $class(Box<$class>) ),*
+        }
+
+        impl AnyMessage {
+            /// Class name on the wire.
+            pub fn class(&self) -> &'static str {
+                match self { $( Self::$class(_) => $class::CLASS ),* }
+            }
+
+            /// Encodes the message, with a trailer when one is given.
+            ///
+            /// # Errors
+            /// See [`wire::encode`].
+            pub fn encode(&self, trailer: Option<Trailer>) -> Result<Vec<u8>, FrameError> {
+                match self { $( Self::$class(m) => wire::encode(&**m, trailer) ),* }
+            }
+
+            /// Decodes a frame by its class name.
+            ///
+            /// # Errors
+            /// An unknown class, a frame that is no message, or fields that do not fit.
+            pub fn decode(frame: &[u8]) -> Result<(Self, Option<Trailer>), FrameError> {
+                match wire::class_of(frame)? {
+                    $( $class::CLASS => {
+                        let (m, trailer) = wire::decode::<$class>(frame)?;
+                        Ok((Self::$class(Box::new(m)), trailer))
+                    } )*
+                    other => Err(FrameError::UnknownClass(other.chars().take(80).collect())),
+                }
+            }
+        }
+
+        $( impl From<$class> for AnyMessage {
+            fn from(m: $class) -> Self { Self::$class(Box::new(m)) }
+        } )*
+    };
+}
+
+any_message! {
+    TokenizedGenerateReqInput, BatchTokenizedGenerateReqInput, TokenizedEmbeddingReqInput,
+    BatchTokenIDOutput, BatchStrOutput, BatchEmbeddingOutput,
+    AbortReq, FlushCacheReqInput, FlushCacheReqOutput, PauseGenerationReqInput, ContinueGenerationReqInput,
+    GetInternalStateReq, GetInternalStateReqOutput, SetInternalStateReq, SetInternalStateReqOutput,
+    ShutdownReq, ConfigureLoggingReq, OpenSessionReqInput, OpenSessionReqOutput, CloseSessionReqInput,
+    HealthCheckOutput, Hello,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_survives_the_wire_with_its_trailer() {
+        let trailer = Trailer { incarnation: 7, seq: 42 };
+        let message: AnyMessage = AbortReq { rid: Some("a_1".into()), ..Default::default() }.into();
+        let frame = message.encode(Some(trailer)).unwrap();
+        assert_eq!(AnyMessage::decode(&frame).unwrap(), (message.clone(), Some(trailer)));
+        let bare = message.encode(None).unwrap();
+        assert_eq!(AnyMessage::decode(&bare).unwrap(), (message, None));
+    }
+
+    #[test]
+    fn missing_trailing_fields_take_their_default() {
+        let frame = rmp_serde::to_vec(&("AbortReq", "x")).unwrap();
+        let (message, _) = AnyMessage::decode(&frame).unwrap();
+        assert_eq!(message, AbortReq { rid: Some("x".into()), ..Default::default() }.into());
+    }
+
+    #[test]
+    fn unknown_truncated_and_foreign_frames_are_errors() {
+        let frame =
+            AnyMessage::from(AbortReq { abort_all: true, ..Default::default() }).encode(None).unwrap();
+        for cut in 0..frame.len() {
+            assert!(AnyMessage::decode(&frame[..cut]).is_err(), "cut at {cut}");
+        }
+        assert!(matches!(
+            AnyMessage::decode(&rmp_serde::to_vec(&("Nobody", 1)).unwrap()),
+            Err(FrameError::UnknownClass(name)) if name == "Nobody"
+        ));
+        assert!(AnyMessage::decode(b"\x80").is_err());
+        assert!(AnyMessage::decode(b"").is_err());
+    }
+}
