@@ -63,10 +63,9 @@ impl ServerArgs {
             .and_then(|name| name.to_str())
             .unwrap_or("sglang-launch")
             .to_owned();
-        let matches = command(&program).try_get_matches_from(argv).map_err(|e| Exit {
-            text: e.render().to_string(),
-            code: if e.use_stderr() { 2 } else { 0 },
-        })?;
+        let matches = command(&program)
+            .try_get_matches_from(argv)
+            .map_err(|e| Exit { text: e.render().to_string(), code: if e.use_stderr() { 2 } else { 0 } })?;
         if let Some(shell) = matches.get_one::<Shell>("completions") {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut command(&program), program, &mut script);

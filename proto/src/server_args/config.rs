@@ -42,7 +42,7 @@ fn closest(key: &str) -> Option<&'static FlagSpec> {
     let kebab = key.replace('_', "-");
     super::flags()
         .map(|f| (edit_distance(&kebab, f.long), f))
-        .filter(|(distance, f)| *distance * 3 <= f.long.len())
+        .filter(|(distance, f)| *distance <= (f.long.len() / 3).max(2) && *distance < f.long.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, f)| f)
 }

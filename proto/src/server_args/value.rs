@@ -89,7 +89,8 @@ impl FlagValue for f64 {
 impl FlagValue for JsonObject {
     const KIND: Kind = Kind::Json;
     fn read(texts: Option<&[String]>) -> Result<Self, String> {
-        serde_json::from_str(one(texts)?).map_err(|e| format!("expected a JSON object such as '{{\"key\": 1}}': {e}"))
+        serde_json::from_str(one(texts)?)
+            .map_err(|e| format!("expected a JSON object such as '{{\"key\": 1}}': {e}"))
     }
     fn json(&self) -> Value {
         Value::Object(self.clone())

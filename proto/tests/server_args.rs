@@ -1,0 +1,195 @@
+//! What a command line means, and what a person is told when it means nothing.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use sglang_proto::server_args::{Default, Exit, Kind, ServerArgs, Support, flags};
+
+fn parse(argv: &[&str]) -> Result<ServerArgs, Exit> {
+    ServerArgs::parse_from(std::iter::once("sglang-launch").chain(argv.iter().copied()))
+}
+
+fn error(argv: &[&str]) -> String {
+    let exit = parse(argv).expect_err("should be refused");
+    assert_eq!(exit.code, 2, "{}", exit.text);
+    exit.text
+}
+
+fn config(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().expect("temporary file");
+    file.write_all(text.as_bytes()).expect("written");
+    file
+}
+
+#[test]
+fn defaults_are_those_of_the_reference() {
+    let args = parse(&["--model-path", "m"]).expect("valid");
+    assert_eq!((args.host.as_str(), args.port), ("127.0.0.1", 30000));
+    assert_eq!((args.schedule_policy.as_str(), args.schedule_conservativeness), ("fcfs", 1.0));
+    assert_eq!((args.max_prefill_tokens, args.page_size, args.stream_interval), (16384, 1, 1));
+    assert_eq!((args.chunked_prefill_size, args.context_length, args.random_seed), (None, None, None));
+    assert_eq!((args.decode_log_interval, args.watchdog_timeout), (40, 300.0));
+    assert_eq!(args.served_model_name(), "m");
+    assert_eq!(args.tokenizer_path(), "m");
+    assert!(!args.disable_radix_cache);
+}
+
+#[test]
+fn aliases_negative_numbers_and_repeats_are_read_as_argparse_reads_them() {
+    let args =
+        parse(&["--model", "a", "--chunked-prefill-size", "-1", "--port=1", "--port", "2"]).expect("valid");
+    assert_eq!((args.model_path.as_str(), args.chunked_prefill_size, args.port), ("a", Some(-1), 2));
+}
+
+#[test]
+fn an_unknown_flag_says_what_to_type_instead() {
+    let text = error(&["--model-pth", "m"]);
+    assert!(text.contains("--model-pth") && text.contains("--model-path"), "{text}");
+}
+
+#[test]
+fn a_value_that_is_not_one_of_the_choices_lists_them() {
+    let text = error(&["--model-path", "m", "--schedule-policy", "lpn"]);
+    assert!(text.contains("--schedule-policy") && text.contains("lpm") && text.contains("fcfs"), "{text}");
+}
+
+#[test]
+fn values_out_of_range_name_their_flag_and_the_range() {
+    for (flag, value, expected) in [
+        ("--port", "70000", "from 0 to 65535"),
+        ("--port", "http", "from 0 to 65535"),
+        ("--mem-fraction-static", "1.5", "above 0 and below 1"),
+        ("--mem-fraction-static", "nan", "a number"),
+        ("--chunked-prefill-size", "0", "-1"),
+        ("--chunked-prefill-size", "-2", "-1"),
+        ("--page-size", "0", "1 or more"),
+        ("--page-size", "-1", "0 or more"),
+        ("--stream-interval", "0", "1 or more"),
+        ("--watchdog-timeout", "0", "above 0"),
+        ("--preferred-sampling-params", "[1]", "a JSON object"),
+        ("--json-model-override-args", "{", "a JSON object"),
+        ("--host", "", "an address"),
+    ] {
+        let text = error(&["--model-path", "m", flag, value]);
+        assert!(text.contains(flag) && text.contains(expected), "{flag} {value}: {text}");
+    }
+    let text = error(&["--model-path", "m", "--page-size", "16", "--chunked-prefill-size", "24"]);
+    assert!(text.contains("--page-size 16"), "{text}");
+}
+
+#[test]
+fn the_model_is_required() {
+    assert!(error(&[]).contains("--model-path is required"));
+}
+
+#[test]
+fn flags_not_supported_yet_are_refused_by_name_unless_they_ask_for_the_default() {
+    assert!(error(&["--model-path", "m", "--tp-size", "2"]).contains("--tp-size 2 is not supported yet"));
+    assert!(error(&["--model-path", "m", "--tensor-parallel-size", "2"]).contains("not supported yet"));
+    assert!(error(&["--model-path", "m", "--enable-lora"]).contains("--enable-lora is not supported yet"));
+    assert!(error(&["--model-path", "m", "--kv-cache-dtype", "fp8_e5m2"]).contains("what works is: auto"));
+    assert!(parse(&["--model-path", "m", "--tp-size", "1", "--max-loras-per-batch", "8"]).is_ok());
+}
+
+#[test]
+fn a_config_file_gives_flags_and_the_command_line_wins() {
+    let file = config(
+        "model-path: /models/m\nport: 1234\ndisable_radix_cache: true\nskip-server-warmup: false\n\
+         preferred-sampling-params: {temperature: 0.5}\nschedule-policy: lpm\n",
+    );
+    let path = file.path().to_str().expect("utf-8");
+    let args = parse(&["--config", path, "--port", "4321"]).expect("valid");
+    assert_eq!(
+        (args.model_path.as_str(), args.port, args.schedule_policy.as_str()),
+        ("/models/m", 4321, "lpm")
+    );
+    assert!(args.disable_radix_cache && !args.skip_server_warmup);
+    let preferred = args.preferred_sampling_params.expect("given");
+    assert_eq!(preferred.get("temperature"), Some(&serde_json::json!(0.5)));
+}
+
+#[test]
+fn a_config_file_is_checked_like_the_command_line() {
+    for (text, expected) in [
+        ("model-path: m\nprot: 1", "did you mean `port`"),
+        ("model-path: m\nschedule-policy: best", "lpm"),
+        ("model-path: m\nport: [1, 2]", "single value"),
+        ("model-path: m\nlog-requests: maybe", "true or false"),
+        ("model-path: m\ntp-size: 4", "--tp-size 4 is not supported yet"),
+        ("- a\n- b", "port: 30000"),
+        ("model-path: 'm", "not YAML"),
+    ] {
+        let file = config(text);
+        let message = error(&["--config", file.path().to_str().expect("utf-8")]);
+        assert!(message.contains(expected), "{text}: {message}");
+    }
+    assert!(error(&["--config", "/nonexistent.yaml"]).contains("/nonexistent.yaml"));
+}
+
+#[test]
+fn help_version_and_completions_end_with_code_0() {
+    let help = parse(&["--help"]).expect_err("help");
+    assert_eq!(help.code, 0);
+    for heading in ["Model and tokenizer:", "Memory and scheduling:", "Logging, metrics and tracing:"] {
+        assert!(help.text.contains(heading), "{heading}");
+    }
+    assert!(!help.text.contains("LoRA:"), "a heading without a supported flag is left out");
+    assert!(help.text.contains("--enable-lora"), "flags not supported yet are named at the end");
+    assert_eq!(parse(&["--version"]).expect_err("version").code, 0);
+    for shell in ["bash", "zsh", "fish"] {
+        let script = parse(&["--completions", shell]).expect_err("script");
+        assert_eq!(script.code, 0);
+        assert!(script.text.contains("chunked-prefill-size"), "{shell}");
+    }
+}
+
+#[test]
+fn every_argument_is_in_the_json_by_its_field_name() {
+    let args =
+        parse(&["--model-path", "m", "--api-key", "secret", "--max-running-requests", "7"]).expect("valid");
+    let json = args.to_json();
+    for flag in flags() {
+        assert!(json.contains_key(flag.field), "{}", flag.field);
+    }
+    assert_eq!(json["served_model_name"], "m");
+    assert_eq!(json["max_running_requests"], 7);
+    assert_eq!(json["api_key"], "secret");
+    assert_eq!(json["tp_size"], 1);
+    assert_eq!(json["hicache_ratio"], 2.0);
+    assert_eq!(json["enable_lora"], false);
+}
+
+#[test]
+fn the_tables_are_consistent() {
+    let mut names = BTreeSet::new();
+    for flag in flags() {
+        assert!(names.insert(flag.long), "--{} is defined twice", flag.long);
+        assert!(flag.aliases.iter().all(|alias| names.insert(alias)), "an alias of --{} is taken", flag.long);
+        assert_eq!(flag.field, flag.long.replace('-', "_"), "--{}", flag.long);
+        assert!(flag.help.ends_with('.') && !flag.help.contains('\n'), "--{}", flag.long);
+        if let Default::Is(text) = flag.default {
+            assert!(flag.choices.is_empty() || flag.choices.contains(&text), "--{}", flag.long);
+            if flag.kind == Kind::Int {
+                assert!(text.parse::<i64>().is_ok(), "--{}", flag.long);
+            }
+        }
+        assert!(flag.default != Default::Required || flag.support == Support::Supported);
+    }
+    assert!(names.len() > 150, "{}", names.len());
+}
+
+#[test]
+fn parsing_takes_a_few_milliseconds_at_most() {
+    let argv = ["--model-path", "m", "--port", "1", "--log-level", "debug"];
+    parse(&argv).expect("valid");
+    let fastest = (0..10)
+        .map(|_| {
+            let start = std::time::Instant::now();
+            parse(&argv).expect("valid");
+            start.elapsed()
+        })
+        .min()
+        .expect("ten runs");
+    println!("fastest parse: {fastest:?}");
+    assert!(fastest < std::time::Duration::from_millis(10), "{fastest:?}");
+}
