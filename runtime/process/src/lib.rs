@@ -1,0 +1,19 @@
+//! What every process of a server needs from its surroundings: log lines in the reference's form, the report to the
+//! launcher that it is ready, the launcher's words to it, its listening socket, and termination signals.
+//!
+//! A process that the launcher starts inherits three file descriptors, whose numbers are in the environment
+//! (`docs/operations.md` has the protocol). Started by hand without them, the same calls do nothing and say so.
+
+pub mod control;
+mod inherited;
+pub mod listen;
+pub mod logging;
+pub mod ready;
+pub mod signals;
+
+/// Environment variable with the descriptor of the listening TCP socket (tokenizer manager only).
+pub const LISTEN_FD: &str = "SGLANG_LISTEN_FD";
+/// Environment variable with the descriptor to which a process writes its start-up report.
+pub const READY_FD: &str = "SGLANG_READY_FD";
+/// Environment variable with the descriptor from which a process reads the launcher's words.
+pub const CONTROL_FD: &str = "SGLANG_CONTROL_FD";

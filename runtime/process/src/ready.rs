@@ -1,0 +1,109 @@
+//! The start-up report of a process: phases with their times, then `ready` or `failed`. One JSON object per line.
+
+use std::fs::File;
+use std::io::Write;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+/// Where a process reports its start-up. Without a launcher every call does nothing.
+#[derive(Debug)]
+pub struct ReadyHandle {
+    role: &'static str,
+    pipe: Option<File>,
+}
+
+impl ReadyHandle {
+    /// Takes the pipe inherited from the launcher. `role` is `scheduler`, `detokenizer` or `tokenizer-manager`. Call
+    /// it once.
+    pub fn from_env(role: &'static str) -> Self {
+        ReadyHandle { role, pipe: crate::inherited::take(crate::READY_FD).map(File::from) }
+    }
+
+    /// A handle that writes to `pipe`.
+    pub fn to_file(role: &'static str, pipe: File) -> Self {
+        ReadyHandle { role, pipe: Some(pipe) }
+    }
+
+    /// Whether a launcher waits for the report.
+    pub fn is_launched(&self) -> bool {
+        self.pipe.is_some()
+    }
+
+    /// Reports that a part of start-up took `seconds` of wall time. Parts of one process must not overlap: the
+    /// launcher adds them up.
+    pub fn phase(&mut self, name: &str, seconds: f64) {
+        self.line(&json!({"role": self.role, "event": "phase", "name": name, "seconds": seconds}));
+    }
+
+    /// Runs a part of start-up and reports how long it took.
+    pub fn time<T>(&mut self, name: &str, part: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = part();
+        self.phase(name, start.elapsed().as_secs_f64());
+        result
+    }
+
+    /// Reports that the process does its work from now on. `info` is an object such as
+    /// `{"max_total_num_tokens": 4096}`, and the report ends.
+    pub fn ready(mut self, info: Value) {
+        let mut line = json!({"role": self.role, "event": "ready"});
+        if let (Value::Object(line), Value::Object(info)) = (&mut line, info) {
+            for (key, value) in info {
+                line.entry(key).or_insert(value);
+            }
+        }
+        self.line(&line);
+    }
+
+    /// Reports that the process cannot start and is about to end. `error` becomes one line.
+    pub fn failed(mut self, error: &str) {
+        let one_line = error.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.line(&json!({"role": self.role, "event": "failed", "error": one_line}));
+    }
+
+    /// Writes a line. A launcher that is gone is noticed elsewhere, so a failed write only ends the report.
+    fn line(&mut self, value: &Value) {
+        if let Some(pipe) = &mut self.pipe
+            && pipe.write_all(format!("{value}\n").as_bytes()).is_err()
+        {
+            self.pipe = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek};
+
+    use super::*;
+
+    #[test]
+    fn the_report_is_one_json_object_per_line() {
+        let mut file = tempfile::tempfile().expect("temporary file");
+        let mut handle = ReadyHandle::to_file("scheduler", file.try_clone().expect("cloned"));
+        assert_eq!(handle.time("load weights", || 7), 7);
+        handle.phase("KV pool", 0.5);
+        handle.ready(json!({"max_total_num_tokens": 4096, "event": "not overwritten"}));
+        ReadyHandle::to_file("scheduler", file.try_clone().expect("cloned")).failed("no\n  room");
+        let mut text = String::new();
+        file.rewind().expect("rewound");
+        file.read_to_string(&mut text).expect("read");
+        let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+        assert_eq!(lines[0]["name"], "load weights");
+        assert_eq!(
+            lines[1],
+            json!({"role": "scheduler", "event": "phase", "name": "KV pool", "seconds": 0.5})
+        );
+        assert_eq!(lines[2], json!({"role": "scheduler", "event": "ready", "max_total_num_tokens": 4096}));
+        assert_eq!(lines[3]["error"], "no room");
+    }
+
+    #[test]
+    fn without_a_launcher_nothing_is_written() {
+        let mut handle = ReadyHandle { role: "scheduler", pipe: None };
+        assert!(!handle.is_launched());
+        handle.phase("x", 1.0);
+        handle.ready(Value::Null);
+    }
+}
