@@ -1,0 +1,113 @@
+//! The steps of the crate's description, in order, on one row.
+
+use sglang_proto::forward::PositionLogprobs;
+
+use crate::filter::Filter;
+use crate::gumbel::Counter;
+use crate::kernels::{clean, divide, first_index_of, scan};
+use crate::logprobs::position_logprobs;
+use crate::penalties::edit_logits;
+use crate::row_state::RowState;
+use crate::select::Candidate;
+
+/// Outcome of one row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampled {
+    /// The chosen id, always inside the vocabulary.
+    pub token: u32,
+    /// The row held NaN (or nothing at all): the token is not to be trusted.
+    pub nan: bool,
+    /// Present when the request asked for output log-probabilities.
+    pub logprobs: Option<PositionLogprobs>,
+}
+
+/// Samples rows one after the other. It holds only scratch memory: nothing of a row outlives its call.
+#[derive(Debug, Default)]
+pub struct Sampler {
+    maxima: Vec<f32>,
+    candidates: Vec<Candidate>,
+    row: Vec<f32>,
+}
+
+impl Sampler {
+    /// A sampler without scratch memory yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Chooses the next token of one request.
+    ///
+    /// * `logits`: one row; values past `vocab_size` of the state (padding) are not looked at. The row is scratch
+    ///   afterwards.
+    /// * `state`: the request's state before this token; the caller [`observe`](RowState::observe)s the outcome.
+    /// * `position`: position of the token that produced the row; [`RowState::position`] knows it.
+    /// * `allowed`: the grammar's mask; bit `id % 32` of word `id / 32` is set when `id` may come next.
+    ///
+    /// A greedy request gets the most likely token, the smallest id among equals, and log-probabilities that ignore the
+    /// temperature. Log-probabilities come after penalties, mask and bias, and before the filter.
+    pub fn sample_row(
+        &mut self,
+        logits: &mut [f32],
+        state: &RowState,
+        position: u32,
+        allowed: Option<&[u32]>,
+    ) -> Sampled {
+        let len = logits.len().min(state.vocab_size);
+        let Some(row) = logits.get_mut(..len).filter(|row| !row.is_empty()) else {
+            return Sampled { token: 0, nan: true, logprobs: None };
+        };
+        let params = &state.sampling.params;
+        if allowed.is_some() || state.edits_logits() {
+            edit_logits(row, state, allowed);
+        }
+        let found = scan(row);
+        let mut max = found.max;
+        if found.nan || max == f32::INFINITY {
+            clean(row);
+            max = scan(row).max;
+        }
+        let token = if params.is_greedy() {
+            first_index_of(row, max)
+        } else {
+            let temperature = params.temperature as f32;
+            if temperature != 1.0 {
+                divide(row, temperature);
+                max = scan(row).max;
+            }
+            self.draw(row, max, Filter::new(params, len), Counter::new(state.sampling.seed, position))
+        };
+        let logprobs = state.sampling.return_logprob.then(|| {
+            position_logprobs(
+                row,
+                token,
+                state.sampling.top_logprobs_num,
+                &state.sampling.token_ids_logprob,
+                &mut self.maxima,
+                &mut self.candidates,
+            )
+        });
+        Sampled { token, nan: found.nan, logprobs }
+    }
+
+    fn draw(&mut self, row: &[f32], max: f32, filter: Filter, counter: Counter) -> u32 {
+        let first = first_index_of(row, max);
+        if filter.keeps_all() {
+            return counter.draw_row(row, first);
+        }
+        filter.apply(row, max, &mut self.maxima, &mut self.candidates);
+        counter.draw_ranked(&self.candidates).unwrap_or(first)
+    }
+
+    /// Log-probabilities of a prompt position: `row` is the position's logits, `target` the prompt token after it.
+    /// Neither temperature nor penalties apply.
+    pub fn input_logprobs(&mut self, row: &[f32], target: u32, top_n: u32, ids: &[u32]) -> PositionLogprobs {
+        let found = scan(row);
+        if !found.nan && found.max != f32::INFINITY {
+            return position_logprobs(row, target, top_n, ids, &mut self.maxima, &mut self.candidates);
+        }
+        self.row.clear();
+        self.row.extend_from_slice(row);
+        clean(&mut self.row);
+        position_logprobs(&self.row, target, top_n, ids, &mut self.maxima, &mut self.candidates)
+    }
+}
