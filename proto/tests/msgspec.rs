@@ -1,0 +1,216 @@
+//! Our frames and the reference's are the same: a Python peer with `msgspec` decodes what we encode, and the other way.
+//! Needs a Python with `msgspec` (`SGLANG_TEST_PYTHON`, else `python3`); `scripts/test` provides one.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+use sglang_proto::SamplingParams;
+use sglang_proto::messages::*;
+use sglang_proto::wire::{StringList, TokenIds, Trailer};
+
+struct Peer {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Peer {
+    fn start() -> Self {
+        let python = std::env::var("SGLANG_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/msgspec_peer.py");
+        let mut child = Command::new(&python)
+            .arg(script)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("cannot start {python}: {e}"));
+        let stdin = child.stdin.take().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self { child, stdin, stdout }
+    }
+
+    fn ask(&mut self, command: &Value) -> Value {
+        writeln!(self.stdin, "{command}").unwrap();
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        serde_json::from_str(&line)
+            .expect("the Python peer ended; it needs msgspec (SGLANG_TEST_PYTHON, see scripts/test)")
+    }
+
+    fn decode(&mut self, message: impl Into<AnyMessage>) -> Value {
+        let trailer = Trailer { incarnation: 3, seq: 9 };
+        let frame = message.into().encode(Some(trailer)).unwrap();
+        let hex: String = frame.iter().map(|b| format!("{b:02x}")).collect();
+        self.ask(&json!({ "decode": hex }))
+    }
+
+    fn encoded(&mut self, class: &str) -> AnyMessage {
+        let answer = self.ask(&json!({ "encode": class }));
+        let hex = answer["hex"].as_str().unwrap();
+        let frame: Vec<u8> =
+            (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect();
+        let (message, trailer) = AnyMessage::decode(&frame).unwrap();
+        assert_eq!(trailer, None);
+        message
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn request() -> TokenizedGenerateReqInput {
+    TokenizedGenerateReqInput {
+        rid: Some("r1".into()),
+        http_worker_ipc: None,
+        input_text: Some("héllo".into()),
+        input_ids: Some(TokenIds(vec![1, 2, 49151])),
+        input_embeds: Unused,
+        mm_inputs: Unused,
+        token_type_ids: None,
+        sampling_params: SamplingParams {
+            temperature: 0.5,
+            stop_strs: StringList(vec!["a".into(), "b".into()]),
+            stop_token_ids: Some(vec![5]),
+            is_normalized: true,
+            logit_bias: Some([("9".to_string(), 1.5)].into()),
+            custom_params: Some(json!({"k": [1, "x"]})),
+            ..Default::default()
+        },
+        return_logprob: true,
+        logprob_start_len: -1,
+        top_logprobs_num: 2,
+        token_ids_logprob: Some(vec![7]),
+        stream: true,
+        return_sampling_mask: false,
+        return_flat_raw_top_logprobs: false,
+        return_hidden_states: false.into(),
+        return_routed_experts: false,
+        routed_experts_start_len: 0,
+        return_indexer_topk: false,
+        session_id: None,
+        session_params: Some(SessionParams {
+            id: Some("s1".into()),
+            replace: Some(true),
+            ..Default::default()
+        }),
+        lora_id: None,
+        custom_logit_processor: None,
+        positional_embed_overrides: Unused,
+        bootstrap_host: None,
+        bootstrap_port: None,
+        bootstrap_room: None,
+        bootstrap_pair_key: None,
+        decode_tp_size: None,
+        routed_dp_rank: None,
+        disagg_prefill_dp_rank: None,
+        routing_key: None,
+        require_reasoning: false,
+        priority: Some(-3),
+        extra_key: None,
+        no_logs: false,
+        return_bytes: false,
+        return_entropy: false,
+        need_wait_for_mm_inputs: None,
+        num_items_assigned: Unused,
+        encoder_urls: None,
+        multi_item_delimiter_indices: None,
+        token_indices_to_pool: None,
+        time_stats: Unused,
+        cache_salt: Some("s".into()),
+        kv_hints: Unused,
+        pp_prefetch_ticketed: false,
+        sampling_logprobs_mode: "selected".into(),
+        lora_name: None,
+        resumed_output_ids: None,
+    }
+}
+
+#[test]
+fn msgspec_reads_our_messages_field_by_field() {
+    let mut peer = Peer::start();
+
+    let seen = peer.decode(request());
+    assert_eq!(seen["class"], "TokenizedGenerateReqInput");
+    let fields = &seen["fields"];
+    assert_eq!(fields["input_ids"], json!([1, 2, 49151]));
+    assert_eq!(fields["input_text"], "héllo");
+    assert_eq!(fields["cache_salt"], "s");
+    assert_eq!(fields["priority"], -3);
+    assert_eq!(fields["sampling_logprobs_mode"], "selected");
+    assert_eq!(fields["session_params"]["id"], "s1");
+    let sampling = &fields["sampling_params"];
+    assert_eq!(sampling["temperature"], 0.5);
+    assert_eq!(sampling["stop_strs"], json!(["a", "b"]));
+    assert_eq!(sampling["stop_token_ids"], json!([5]));
+    assert_eq!(sampling["logit_bias"], json!({"9": 1.5}));
+    assert_eq!(sampling["custom_params"], json!({"k": [1, "x"]}));
+    assert_eq!(sampling["is_normalized"], true);
+
+    let seen = peer.decode(AbortReq {
+        rid: Some("a_1".into()),
+        finished_reason: Some(FinishReason::refused(
+            "The request queue is full.",
+            503,
+            "SERVICE_UNAVAILABLE",
+        )),
+        ..Default::default()
+    });
+    assert_eq!(seen["class"], "AbortReq");
+    assert_eq!(
+        seen["fields"]["finished_reason"],
+        json!({"type": "abort", "message": "The request queue is full.", "status_code": 503, "err_type": "SERVICE_UNAVAILABLE"})
+    );
+
+    let seen = peer.decode(BatchTokenIDOutput {
+        rids: Some(vec!["a".into()]),
+        finished_reasons: vec![Some(FinishReason::matched_token(2))],
+        decode_ids: vec![TokenIds(vec![4, 5])],
+        read_offsets: vec![1],
+        completion_tokens: vec![1],
+        input_token_logprobs_val: Some(vec![Some(vec![None, Some(-0.5)])]),
+        weight_versions: Some(vec![Some(vec![WeightVersionSpan {
+            version: "default".into(),
+            start: 0,
+            end: 1,
+        }])]),
+        output_offsets: Some(vec![0]),
+        ..Default::default()
+    });
+    assert_eq!(seen["class"], "BatchTokenIDOutput");
+    assert_eq!(seen["fields"]["decode_ids"], json!([[4, 5]]));
+    assert_eq!(seen["fields"]["finished_reasons"], json!([{"type": "stop", "matched": 2}]));
+    assert_eq!(seen["fields"]["input_token_logprobs_val"], json!([[null, -0.5]]));
+    assert_eq!(seen["fields"]["read_offsets"], json!([1]));
+
+    let seen = peer.decode(BatchStrOutput {
+        rids: Some(vec!["a".into()]),
+        finished_reasons: vec![None],
+        output_strs: vec!["é".into()],
+        retraction_counts: Some(vec![4]),
+        ..Default::default()
+    });
+    assert_eq!(seen["class"], "BatchStrOutput");
+    assert_eq!(seen["fields"]["output_strs"], json!(["é"]));
+    assert_eq!(seen["fields"]["retraction_counts"], json!([4]));
+}
+
+#[test]
+fn we_read_what_msgspec_writes() {
+    let mut peer = Peer::start();
+    assert_eq!(peer.encoded("TokenizedGenerateReqInput"), request().into());
+    let AnyMessage::AbortReq(abort) = peer.encoded("AbortReq") else { panic!("wrong class") };
+    assert_eq!(abort.finished_reason, Some(FinishReason::aborted("m")));
+    let AnyMessage::BatchStrOutput(output) = peer.encoded("BatchStrOutput") else { panic!("wrong class") };
+    assert_eq!(output.output_strs, ["x", "é"]);
+    assert_eq!(output.output_ids, Some(vec![TokenIds(vec![1]), TokenIds(vec![])]));
+    assert_eq!(output.finished_reasons, [None, Some(FinishReason::matched_token(2))]);
+    assert_eq!(output.input_token_logprobs_val, Some(vec![Some(vec![None, Some(-0.5)]), None]));
+    assert_eq!(output.output_top_logprobs_idx, Some(vec![Some(vec![Some(vec![5, 6])]), None]));
+    assert_eq!(output.retraction_counts, Some(vec![0, 2]));
+}
