@@ -1,1 +1,100 @@
+//! `sglang-launch`: starts the processes of a server, says when it is ready, watches over it, and ends it whole.
+//!
+//! One thread and one `poll` loop over signals, start-up reports and the warm-up answer; it sleeps while the server
+//! serves. It binds the listening socket and makes the folder of the processes' sockets, so that neither outlives the
+//! run and both outlive any one process. It never runs a request of a client and never loads a model.
 
+mod child;
+mod events;
+mod ipc_dir;
+mod listen;
+mod outcome;
+mod role;
+mod settings;
+mod spawn;
+mod supervisor;
+mod timeline;
+mod warmup;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use sglang_proto::server_args::{JsonObject, ServerArgs};
+
+use events::Events;
+use ipc_dir::IpcDir;
+use outcome::{LaunchError, Outcome};
+use settings::Settings;
+use supervisor::Supervisor;
+
+/// Runs a server from its command line, whose first element is the program's name, until it ends. The exit codes are
+/// those of `docs/operations.md`.
+pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let started = Instant::now();
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    let args = match ServerArgs::parse_from(argv.iter().cloned()) {
+        Ok(args) => args,
+        Err(exit) => return exit.report(),
+    };
+    sglang_process::logging::init(None, &args.log_level, args.log_level_http.as_deref());
+    match launch(&args, &argv, started) {
+        Ok(outcome) => {
+            outcome.log();
+            ExitCode::from(outcome.exit_code())
+        }
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Everything after the arguments are known. When this returns, no child, no socket and no folder of the run is left.
+fn launch(args: &ServerArgs, argv: &[OsString], started: Instant) -> Result<Outcome, LaunchError> {
+    // Before anything is made that a signal would leave behind.
+    let events = Events::new().map_err(|e| LaunchError::System("watching for signals", e))?;
+    let settings = Settings::from_env()?;
+    if !Path::new(&args.model_path).exists() {
+        return Err(LaunchError::NoModel(args.model_path.clone()));
+    }
+    tracing::info!("server_args={}", serde_json::Value::Object(given_arguments(args)));
+    let listener = listen::bind(&args.host, args.port)?;
+    let address =
+        listener.local_addr().map_err(|e| LaunchError::System("reading the listening address", e))?;
+    let ipc_dir = IpcDir::create(args.ipc_dir.as_deref().map(Path::new))?;
+    let argv = spawn::child_arguments(args, argv, &ipc_dir, address);
+    let mut supervisor = Supervisor::start(&argv, &listener, events, settings, started)?;
+    let outcome = supervisor.run(args, address);
+    supervisor.kill_all();
+    outcome.map_err(|e| LaunchError::System("waiting for the processes", e))
+}
+
+/// The arguments that differ from their defaults, for the log. Keys are not shown.
+fn given_arguments(args: &ServerArgs) -> JsonObject {
+    let defaults = ServerArgs::parse_from(["sglang-launch", "--model-path", &args.model_path])
+        .map(|args| args.to_json())
+        .unwrap_or_default();
+    let mut given = args.to_json();
+    given.retain(|name, value| name == "model_path" || defaults.get(name) != Some(value));
+    for secret in ["api_key", "admin_api_key"] {
+        if let Some(value) = given.get_mut(secret) {
+            *value = "***".into();
+        }
+    }
+    given
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_shows_what_differs_from_the_defaults_and_no_key() {
+        let argv = ["x", "--model-path", "m", "--port", "1", "--api-key", "secret", "--host", "127.0.0.1"];
+        let given = given_arguments(&ServerArgs::parse_from(argv).expect("valid"));
+        let expected = serde_json::json!({"model_path": "m", "port": 1, "api_key": "***"});
+        assert_eq!(serde_json::Value::Object(given), expected);
+    }
+}

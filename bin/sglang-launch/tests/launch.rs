@@ -1,0 +1,348 @@
+//! `sglang-launch` as a process, with small scripts in place of the processes it starts.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use sglang_process::control::{self, ControlEvent};
+use sglang_process::listen::inherited_listener;
+use sglang_process::ready::ReadyHandle;
+
+const UP: &str = "The server is fired up and ready to roll!";
+
+/// A launcher that has been started.
+struct Launched {
+    launcher: Child,
+    stderr: BufReader<ChildStderr>,
+    log: String,
+    dir: tempfile::TempDir,
+}
+
+/// What to start it with: a script for each process, and more arguments and variables.
+struct Plan<'a> {
+    children: [&'a str; 3],
+    arguments: &'a [&'a str],
+    variables: &'a [(&'a str, &'a str)],
+}
+
+impl Plan<'_> {
+    const fn of(children: [&str; 3]) -> Plan<'_> {
+        Plan { children, arguments: &["--skip-server-warmup", "--port", "0"], variables: &[] }
+    }
+
+    fn start(&self) -> Launched {
+        let dir = tempfile::tempdir().expect("a folder");
+        let scripts = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/children");
+        let [scheduler, detokenizer, tokenizer_manager] = self.children.map(|name| scripts.join(name));
+        let mut launcher = Command::new(env!("CARGO_BIN_EXE_sglang-launch"))
+            .args(["--model-path".as_ref(), dir.path()])
+            .args(self.arguments)
+            .env("SGLANG_SCHEDULER_BIN", scheduler)
+            .env("SGLANG_DETOKENIZER_BIN", detokenizer)
+            .env("SGLANG_TOKENIZER_MANAGER_BIN", tokenizer_manager)
+            .env("FAKE_DIR", dir.path())
+            .env("FAKE_PROGRAM", std::env::current_exe().expect("own path"))
+            .env("XDG_RUNTIME_DIR", dir.path())
+            .envs(self.variables.iter().copied())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the launcher starts");
+        let stderr = BufReader::new(launcher.stderr.take().expect("piped"));
+        Launched { launcher, stderr, log: String::new(), dir }
+    }
+}
+
+impl Launched {
+    /// Reads the log until a line contains `text`.
+    fn wait_for(&mut self, text: &str) {
+        loop {
+            let mut line = String::new();
+            let read = self.stderr.read_line(&mut line).expect("readable");
+            self.log.push_str(&line);
+            assert!(read > 0, "the log ended before {text:?}:\n{}", self.log);
+            if line.contains(text) {
+                return;
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.launcher.id().try_into().expect("a pid")), signal).expect("sent");
+    }
+
+    /// Waits for the end, which must leave no process and no folder, and gives the exit status and the log.
+    fn end(mut self) -> (ExitStatus, String) {
+        let status = self.launcher.wait().expect("ended");
+        self.stderr.read_to_string(&mut self.log).expect("readable");
+        for pid in self.pids() {
+            assert!(is_gone(pid), "process {pid} is left:\n{}", self.log);
+        }
+        assert_eq!(self.ipc_dirs(), Vec::<PathBuf>::new(), "{}", self.log);
+        (status, self.log)
+    }
+
+    fn pids(&self) -> Vec<i32> {
+        self.noted("pids").lines().map(|line| line.parse().expect("a pid")).collect()
+    }
+
+    fn noted(&self, name: &str) -> String {
+        fs::read_to_string(self.dir.path().join(name)).unwrap_or_default()
+    }
+
+    fn ipc_dirs(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.dir.path()).expect("readable").map(|e| e.expect("an entry").path());
+        entries
+            .filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("sglang-")))
+            .collect()
+    }
+}
+
+/// Whether a process has ended; one that nobody has waited for yet counts as ended.
+fn is_gone(pid: i32) -> bool {
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')),
+        Err(_) => true,
+    }
+}
+
+fn eventually(what: &str, mut check: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !check() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn three_ready_processes_make_a_server_and_sigterm_ends_it_with_0() {
+    let mut run = Plan::of(["ready", "ready", "ready"]).start();
+    run.wait_for(UP);
+    assert!(run.log.contains("fake part 0.001 s") && run.log.contains("total"), "{}", run.log);
+    eventually("each process is told that the server is up", || run.noted("words") == "up\nup\nup\n");
+    let arguments = run.noted("arguments");
+    let ipc_dir = run.ipc_dirs().pop().expect("a folder for the sockets");
+    assert!(arguments.contains(&format!("--ipc-dir\n{}", ipc_dir.display())), "{arguments}");
+    run.signal(Signal::SIGTERM);
+    let (status, log) = run.end();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("running requests have finished"), "{log}");
+}
+
+#[test]
+fn sigterm_lets_the_tokenizer_manager_finish_before_the_others_end() {
+    let mut run = Plan::of(["ready", "ready", "drains"]).start();
+    run.wait_for(UP);
+    let sent = Instant::now();
+    run.signal(Signal::SIGTERM);
+    run.wait_for("have 15 s to finish");
+    run.wait_for("running requests have finished");
+    assert!(sent.elapsed() >= Duration::from_millis(500));
+    assert!(run.noted("words").contains("finished"), "{}", run.noted("words"));
+    assert_eq!(run.end().0.code(), Some(0));
+}
+
+#[test]
+fn requests_that_do_not_finish_are_ended_at_the_deadline() {
+    let plan =
+        Plan { variables: &[("SGLANG_SHUTDOWN_TIMEOUT", "0.3")], ..Plan::of(["ready", "ready", "hangs"]) };
+    let mut run = plan.start();
+    run.wait_for(UP);
+    run.signal(Signal::SIGTERM);
+    let (status, log) = run.end();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("had not finished after 0.3 s"), "{log}");
+}
+
+#[test]
+fn a_second_signal_ends_now() {
+    let mut run = Plan::of(["ready", "ready", "hangs"]).start();
+    run.wait_for(UP);
+    run.signal(Signal::SIGTERM);
+    run.wait_for("a second signal ends now");
+    let sent = Instant::now();
+    run.signal(Signal::SIGTERM);
+    let (status, log) = run.end();
+    assert_eq!(status.code(), Some(128 + 15), "{log}");
+    assert!(sent.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn sigint_ends_everything_at_once_with_130() {
+    let mut run = Plan::of(["ready", "ready", "hangs"]).start();
+    run.wait_for(UP);
+    run.signal(Signal::SIGINT);
+    let (status, log) = run.end();
+    assert_eq!(status.code(), Some(130), "{log}");
+    assert!(log.contains("SIGINT"), "{log}");
+}
+
+#[test]
+fn a_signal_during_start_up_ends_everything() {
+    let run = Plan::of(["silent", "ready", "ready"]).start();
+    eventually("all three have started", || run.pids().len() == 3);
+    run.signal(Signal::SIGTERM);
+    let (status, log) = run.end();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(!log.contains(UP), "{log}");
+}
+
+#[test]
+fn a_process_that_cannot_start_ends_everything_with_its_reason() {
+    let (status, log) = Plan::of(["fails", "ready", "ready"]).start().end();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("the scheduler cannot start: tensor model.norm.weight is missing"), "{log}");
+}
+
+#[test]
+fn a_process_that_ends_before_it_is_ready_ends_everything() {
+    let (status, log) = Plan::of(["ready", "dies", "ready"]).start().end();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("the detokenizer ended with exit code 7 before it was ready"), "{log}");
+}
+
+#[test]
+fn a_process_that_is_never_ready_ends_everything_at_the_deadline() {
+    let plan =
+        Plan { variables: &[("SGLANG_STARTUP_TIMEOUT", "0.5")], ..Plan::of(["silent", "ready", "ready"]) };
+    let (status, log) = plan.start().end();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("scheduler was not ready after 0.5 s") && log.contains("open files"), "{log}");
+}
+
+#[test]
+fn a_program_that_is_missing_is_named() {
+    let (status, log) = Plan::of(["ready", "no-such-program", "ready"]).start().end();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("cannot start the detokenizer") && log.contains("no-such-program"), "{log}");
+}
+
+#[test]
+fn the_death_of_a_process_ends_the_server_with_3_and_names_the_cause() {
+    let mut run = Plan::of(["ready", "ready", "ready"]).start();
+    run.wait_for(UP);
+    let first = run.pids().into_iter().next().expect("a process");
+    kill(Pid::from_raw(first), Signal::SIGSEGV).expect("sent");
+    let (status, log) = run.end();
+    assert_eq!(status.code(), Some(3), "{log}");
+    assert!(log.contains("was killed by SIGSEGV; the server ends"), "{log}");
+}
+
+#[test]
+fn a_launcher_killed_by_sigkill_takes_its_processes_with_it_and_the_next_run_cleans_up() {
+    let mut run = Plan::of(["ready", "ready", "hangs"]).start();
+    run.wait_for(UP);
+    let pids = run.pids();
+    assert_eq!(pids.len(), 3);
+    run.signal(Signal::SIGKILL);
+    run.launcher.wait().expect("ended");
+    eventually("no process is left", || pids.iter().all(|pid| is_gone(*pid)));
+    let left = run.ipc_dirs();
+    assert_eq!(left.len(), 1, "nobody was there to remove the folder");
+    let base = run.dir.path().to_str().expect("utf-8");
+    let next = Plan { variables: &[("XDG_RUNTIME_DIR", base)], ..Plan::of(["fails", "ready", "ready"]) };
+    assert_eq!(next.start().end().0.code(), Some(1));
+    assert!(run.ipc_dirs().is_empty(), "the next run removes it");
+}
+
+#[test]
+fn a_port_in_use_is_found_before_anything_is_started() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    let plan = Plan { arguments: &["--port", &port], ..Plan::of(["ready", "ready", "ready"]) };
+    let run = plan.start();
+    let dir = run.dir.path().to_owned();
+    let (status, log) = run.end();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains(&format!("port {port} of 127.0.0.1 is already in use")), "{log}");
+    assert!(!dir.join("pids").exists());
+}
+
+#[test]
+fn wrong_arguments_end_with_2_and_say_what_to_type() {
+    for (arguments, expected) in [
+        (&["--prot", "1"][..], "--port"),
+        (&["--tp-size", "2"][..], "not supported yet"),
+        (&["--model-path", "/no/such/model"][..], "/no/such/model"),
+        (&["--host", "203.0.113.1"][..], "--host 203.0.113.1"),
+    ] {
+        let (status, log) = Plan { arguments, ..Plan::of(["ready", "ready", "ready"]) }.start().end();
+        assert_eq!(status.code(), Some(2), "{log}");
+        assert!(log.contains(expected), "{arguments:?}: {log}");
+    }
+    let plan =
+        Plan { variables: &[("SGLANG_STARTUP_TIMEOUT", "soon")], ..Plan::of(["ready", "ready", "ready"]) };
+    let (status, log) = plan.start().end();
+    assert_eq!(status.code(), Some(2), "{log}");
+    assert!(log.contains("SGLANG_STARTUP_TIMEOUT=soon"), "{log}");
+}
+
+#[test]
+fn the_warm_up_request_goes_over_the_inherited_socket() {
+    let plan = Plan {
+        arguments: &["--port", "0", "--api-key", "sesame"],
+        variables: &[("FAKE_HTTP", "200")],
+        ..Plan::of(["ready", "ready", "http"])
+    };
+    let mut run = plan.start();
+    run.wait_for(UP);
+    assert!(run.log.contains("| warm-up 0."), "{}", run.log);
+    let request = run.noted("request");
+    assert!(request.starts_with("POST /generate HTTP/1.1"), "{request}");
+    assert!(
+        request.contains("Authorization: Bearer sesame") && request.contains("capital city"),
+        "{request}"
+    );
+    eventually("it is told that the server is up", || run.noted("events") == "Up\n");
+    assert!(!run.log.contains("sesame"), "a key is not logged");
+    run.signal(Signal::SIGTERM);
+    assert_eq!(run.end().0.code(), Some(0));
+}
+
+#[test]
+fn a_warm_up_request_that_fails_ends_everything() {
+    let plan = Plan {
+        arguments: &["--port", "0"],
+        variables: &[("FAKE_HTTP", "500")],
+        ..Plan::of(["ready", "ready", "http"])
+    };
+    let (status, log) = plan.start().end();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("warm-up request failed: HTTP 500: broken"), "{log}");
+}
+
+/// The tokenizer manager of the two tests above, started by `tests/children/http`.
+#[test]
+#[ignore = "a process that other tests start"]
+fn answers_http_as_a_child() {
+    let answer = std::env::var("FAKE_HTTP").expect("set by the test that starts this");
+    let dir = PathBuf::from(std::env::var_os("FAKE_DIR").expect("set with FAKE_HTTP"));
+    let events = dir.join("events");
+    let watched = control::watch(move |event| note_event(&events, event)).expect("watching");
+    assert!(watched, "started by a launcher");
+    let listener = inherited_listener().expect("the launcher's socket");
+    ReadyHandle::from_env("tokenizer-manager").ready(serde_json::json!({}));
+    loop {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut request = Vec::new();
+        let mut chunk = [0; 4096];
+        while !request.ends_with(b"}}") {
+            let n = stream.read(&mut chunk).expect("readable");
+            request.extend_from_slice(chunk.get(..n).expect("within"));
+        }
+        fs::write(dir.join("request"), &request).expect("written");
+        let text = format!("HTTP/1.1 {answer} Text\r\nContent-Length: 6\r\n\r\nbroken");
+        stream.write_all(text.as_bytes()).expect("written");
+    }
+}
+
+fn note_event(path: &Path, event: ControlEvent) {
+    if event == ControlEvent::ParentGone {
+        std::process::exit(0);
+    }
+    let mut file = fs::File::options().create(true).append(true).open(path).expect("opened");
+    writeln!(file, "{event:?}").expect("written");
+}

@@ -1,0 +1,136 @@
+//! What the launcher waits for, from one `poll`: signals, ends of processes, start-up reports, the warm-up answer.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+
+use crate::child::{ChildProcess, Death, Report};
+use crate::role::Role;
+
+/// Something happened.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Event {
+    /// The launcher got a signal other than SIGCHLD.
+    Signal(Signal),
+    /// A process reported on its start-up.
+    Report(Role, Report),
+    /// A process ended and was reaped.
+    Death(Role, Death),
+    /// The extra descriptor can be read.
+    Readable,
+    /// The time is over.
+    Deadline,
+}
+
+/// The source of events.
+#[derive(Debug)]
+pub(crate) struct Events {
+    signals: SignalFd,
+    queue: VecDeque<Event>,
+}
+
+impl Events {
+    /// Blocks the signals for good and takes them from a descriptor instead.
+    pub(crate) fn new() -> io::Result<Self> {
+        let mut set = SigSet::empty();
+        for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+            set.add(signal);
+        }
+        set.thread_block()?;
+        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        Ok(Events { signals, queue: VecDeque::new() })
+    }
+
+    /// Waits for the next event. Reports of a process come before its death.
+    pub(crate) fn next(
+        &mut self,
+        children: &mut [ChildProcess],
+        extra: Option<BorrowedFd<'_>>,
+        deadline: Option<Instant>,
+    ) -> io::Result<Event> {
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                return Ok(event);
+            }
+            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Ok(Event::Deadline);
+            }
+            if self.wait(children, extra, left)? {
+                return Ok(Event::Readable);
+            }
+            self.take_signals(children)?;
+            for child in children.iter_mut() {
+                let role = child.role;
+                self.queue.extend(child.read_report().into_iter().map(|r| Event::Report(role, r)));
+            }
+        }
+    }
+
+    /// Sleeps until something can be read. Whether that is the extra descriptor and nothing else.
+    fn wait(
+        &self,
+        children: &[ChildProcess],
+        extra: Option<BorrowedFd<'_>>,
+        left: Option<Duration>,
+    ) -> io::Result<bool> {
+        let reports = children.iter().filter_map(|c| c.report.as_ref()).map(AsFd::as_fd);
+        let mut fds: Vec<PollFd<'_>> = std::iter::once(self.signals.as_fd())
+            .chain(reports)
+            .chain(extra)
+            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+            .collect();
+        let timeout = match left {
+            None => PollTimeout::NONE,
+            // Rounded up, so that the deadline has passed when poll returns.
+            Some(left) => {
+                PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::from(u16::MAX))
+            }
+        };
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+        let mut readable = fds.iter().map(|fd| fd.any().unwrap_or(false));
+        let extra_readable = extra.is_some() && readable.next_back().unwrap_or(false);
+        Ok(extra_readable && !readable.any(|r| r))
+    }
+
+    fn take_signals(&mut self, children: &mut [ChildProcess]) -> io::Result<()> {
+        while let Some(info) = self.signals.read_signal()? {
+            match i32::try_from(info.ssi_signo).ok().and_then(|n| Signal::try_from(n).ok()) {
+                Some(Signal::SIGCHLD) => self.reap(children)?,
+                Some(signal) => self.queue.push_back(Event::Signal(signal)),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Reaps every process that has ended. As process 1 of a container the launcher also gets orphans that it never
+    /// started, and forgets them.
+    fn reap(&mut self, children: &mut [ChildProcess]) -> io::Result<()> {
+        loop {
+            let status = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(nix::sys::wait::WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
+                Ok(status) => status,
+                Err(Errno::EINTR) => continue,
+                Err(e) => return Err(e.into()),
+            };
+            let Some((pid, death)) = Death::from_status(status) else { continue };
+            if let Some(child) = children.iter_mut().find(|c| c.pid == pid && c.death.is_none()) {
+                let role = child.role;
+                self.queue.extend(child.read_report().into_iter().map(|r| Event::Report(role, r)));
+                child.death = Some(death);
+                self.queue.push_back(Event::Death(role, death));
+            }
+        }
+    }
+}

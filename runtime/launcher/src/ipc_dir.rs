@@ -1,0 +1,242 @@
+//! The folder of the sockets between the processes: one per run, mode 0700, locked while the run lasts.
+//!
+//! A lock (`flock`) and not a process id says whether a run is alive: the kernel releases it whatever way the launcher
+//! ends, and it holds across pid namespaces that share a folder.
+
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use crate::outcome::LaunchError;
+
+const LOCK: &str = "launcher.lock";
+const PREFIX: &str = "sglang-";
+/// A Unix socket's path has at most 107 bytes; the longest socket name gets this many.
+const LONGEST_DIR: usize = 107 - 40;
+
+/// The folder, removed when this is dropped. Of a folder that was named on the command line, only what the run put
+/// into it is removed.
+#[derive(Debug)]
+pub(crate) struct IpcDir {
+    path: PathBuf,
+    made_here: bool,
+    /// Holds the lock until the folder is gone.
+    _lock: File,
+}
+
+impl IpcDir {
+    /// Makes a fresh folder, after removing those of runs that have ended without doing so, or takes `given`.
+    pub(crate) fn create(given: Option<&Path>) -> Result<Self, LaunchError> {
+        match given {
+            Some(path) => Self::take(path),
+            None => {
+                let bases = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).into_iter();
+                let bases: Vec<PathBuf> =
+                    bases.filter(|b| b.is_absolute()).chain([std::env::temp_dir()]).collect();
+                Self::make_in(&bases)
+            }
+        }
+    }
+
+    /// The folder.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes a folder in the first of `bases` that allows it.
+    fn make_in(bases: &[PathBuf]) -> Result<Self, LaunchError> {
+        let mut failed = LaunchError::System("finding a folder for sockets", ErrorKind::NotFound.into());
+        for base in bases {
+            remove_stale(base);
+            let path = base.join(format!("{PREFIX}{}-{}", std::process::id(), random_hex()));
+            let fail = |e: String| LaunchError::IpcDir(path.clone(), e);
+            if let Err(e) = check_length(&path).and_then(|()| make_private(&path).map_err(|e| e.to_string()))
+            {
+                failed = fail(e);
+                continue;
+            }
+            match lock(&path) {
+                Ok(lock) => return Ok(IpcDir { path, made_here: true, _lock: lock }),
+                Err(e) => failed = fail(e),
+            }
+        }
+        Err(failed)
+    }
+
+    /// Takes a folder named on the command line, making it when it is missing.
+    fn take(path: &Path) -> Result<Self, LaunchError> {
+        let fail = |e: String| LaunchError::IpcDir(path.to_owned(), e);
+        check_length(path).map_err(fail)?;
+        match make_private(path) {
+            Ok(()) => {}
+            Err(e) if e.kind() == ErrorKind::AlreadyExists && path.is_dir() => {}
+            Err(e) => return Err(fail(e.to_string())),
+        }
+        let path = path.canonicalize().map_err(|e| fail(e.to_string()))?;
+        let lock = lock(&path).map_err(fail)?;
+        Ok(IpcDir { path, made_here: false, _lock: lock })
+    }
+}
+
+impl Drop for IpcDir {
+    fn drop(&mut self) {
+        if self.made_here {
+            if let Err(e) = std::fs::remove_dir_all(&self.path) {
+                tracing::warn!("{} could not be removed: {e}", self.path.display());
+            }
+            return;
+        }
+        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let is_socket = entry.file_type().is_ok_and(|t| t.is_socket());
+            if is_socket || entry.file_name() == LOCK {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+fn check_length(path: &Path) -> Result<(), String> {
+    match path.as_os_str().len() {
+        len if len > LONGEST_DIR => {
+            Err(format!("the path has {len} bytes; sockets allow at most {LONGEST_DIR}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn make_private(path: &Path) -> std::io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Locks the folder for this run. The file gets its name only once it is locked, so that nobody sees it unlocked while
+/// its run is alive.
+fn lock(dir: &Path) -> Result<File, String> {
+    let path = dir.join(LOCK);
+    if let Ok(old) = File::open(&path)
+        && let Err(TryLockError::WouldBlock) = old.try_lock()
+    {
+        return Err("another running server uses this folder".to_owned());
+    }
+    let fresh = dir.join(format!("{LOCK}.{}", std::process::id()));
+    let made = File::create(&fresh).and_then(|mut file| {
+        file.lock()?;
+        writeln!(file, "{}", std::process::id())?;
+        std::fs::rename(&fresh, &path)?;
+        Ok(file)
+    });
+    made.map_err(|e| format!("cannot be written: {e}"))
+}
+
+/// Removes the folders of runs that have ended: ours by name and by owner, with a lock file that nobody holds.
+fn remove_stale(base: &Path) {
+    let uid = nix::unistd::geteuid().as_raw();
+    for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
+        let is_run = entry.file_name().to_str().is_some_and(is_run_name);
+        // Of the entry itself: a link to somewhere else is not followed.
+        let is_ours = entry.metadata().is_ok_and(|m| m.is_dir() && m.uid() == uid);
+        if !(is_run && is_ours) {
+            continue;
+        }
+        let Ok(lock) = File::open(entry.path().join(LOCK)) else { continue };
+        if lock.try_lock().is_ok() {
+            tracing::debug!("removing {}, left by a run that has ended", entry.path().display());
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Whether a name is `sglang-<pid>-<8 hex digits>`.
+fn is_run_name(name: &str) -> bool {
+    let Some((pid, random)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')) else {
+        return false;
+    };
+    !pid.is_empty()
+        && pid.bytes().all(|b| b.is_ascii_digit())
+        && random.len() == 8
+        && random.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// Eight hex digits that differ from run to run.
+fn random_hex() -> String {
+    format!("{:08x}", random_u32())
+}
+
+/// 32 bits from the kernel; from the clock where `/dev/urandom` is missing.
+pub(crate) fn random_u32() -> u32 {
+    let mut bytes = [0; 4];
+    match File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut bytes)) {
+        Ok(()) => u32::from_ne_bytes(bytes),
+        Err(_) => {
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |t| t.subsec_nanos())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_run_gets_a_private_folder_that_goes_with_it() {
+        let base = tempfile::tempdir().expect("base");
+        let dir = IpcDir::make_in(&["/nonexistent".into(), base.path().to_owned()]).expect("made");
+        let path = dir.path().to_owned();
+        assert_eq!(path.metadata().expect("exists").permissions().mode() & 0o777, 0o700);
+        std::fs::write(path.join("scheduler.sock"), "").expect("written");
+        drop(dir);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn folders_of_ended_runs_are_removed_and_others_are_not() {
+        let base = tempfile::tempdir().expect("base");
+        let make = |name: &str, with_lock: bool| {
+            let path = base.path().join(name);
+            std::fs::create_dir(&path).expect("made");
+            if with_lock {
+                std::fs::write(path.join(LOCK), "1").expect("written");
+            }
+            path
+        };
+        let stale = make("sglang-123-0a1b2c3d", true);
+        let being_made = make("sglang-124-0a1b2c3d", false);
+        let foreign = make("sglang-notes", true);
+        let outside = tempfile::tempdir().expect("outside");
+        std::fs::write(outside.path().join(LOCK), "1").expect("written");
+        let link = base.path().join("sglang-125-0a1b2c3d");
+        std::os::unix::fs::symlink(outside.path(), &link).expect("linked");
+        let alive = IpcDir::make_in(&[base.path().to_owned()]).expect("made");
+        let second = IpcDir::make_in(&[base.path().to_owned()]).expect("made");
+        assert!(!stale.exists());
+        assert!(
+            being_made.exists() && foreign.exists() && link.exists() && outside.path().join(LOCK).exists()
+        );
+        assert!(alive.path().exists() && second.path().exists());
+    }
+
+    #[test]
+    fn a_given_folder_is_kept_and_only_its_sockets_are_removed() {
+        let base = tempfile::tempdir().expect("base");
+        let path = base.path().join("ipc");
+        let dir = IpcDir::create(Some(&path)).expect("made");
+        let error = IpcDir::create(Some(&path)).expect_err("in use");
+        assert!(error.to_string().contains("another running server"), "{error}");
+        let socket = std::os::unix::net::UnixListener::bind(path.join("a.sock")).expect("bound");
+        std::fs::write(path.join("notes.txt"), "mine").expect("written");
+        drop((socket, dir));
+        let left: Vec<_> =
+            std::fs::read_dir(&path).expect("kept").map(|e| e.expect("entry").file_name()).collect();
+        assert_eq!(left, ["notes.txt"]);
+        IpcDir::create(Some(&path)).expect("free again");
+    }
+
+    #[test]
+    fn a_path_too_long_for_sockets_is_refused() {
+        let error =
+            IpcDir::create(Some(Path::new(&format!("/tmp/{}", "x".repeat(100))))).expect_err("too long");
+        assert!(error.to_string().contains("at most"), "{error}");
+    }
+}

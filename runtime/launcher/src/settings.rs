@@ -1,0 +1,58 @@
+//! Time limits, from the environment.
+
+use std::time::Duration;
+
+use crate::outcome::LaunchError;
+
+/// How long the launcher waits for what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// `SGLANG_STARTUP_TIMEOUT`, seconds until every process must be ready. Default 600.
+    pub(crate) startup: Duration,
+    /// `SGLANG_WARMUP_TIMEOUT`, seconds for the warm-up request; -1 and the default are 600, as in the reference.
+    pub(crate) warmup: Duration,
+    /// `SGLANG_SHUTDOWN_TIMEOUT`, seconds that running requests have after SIGTERM. Default 15.
+    pub(crate) shutdown: Duration,
+}
+
+impl Settings {
+    /// Reads the environment. A value that is not a number of seconds is an error that names its variable.
+    pub(crate) fn from_env() -> Result<Self, LaunchError> {
+        Ok(Settings {
+            startup: seconds("SGLANG_STARTUP_TIMEOUT", 600)?,
+            warmup: seconds("SGLANG_WARMUP_TIMEOUT", 600)?,
+            shutdown: seconds("SGLANG_SHUTDOWN_TIMEOUT", 15)?,
+        })
+    }
+}
+
+fn seconds(name: &'static str, default: u64) -> Result<Duration, LaunchError> {
+    match std::env::var_os(name) {
+        None => Ok(Duration::from_secs(default)),
+        Some(text) => parse(&text.to_string_lossy(), default)
+            .ok_or_else(|| LaunchError::BadEnvironment(name, text.to_string_lossy().into_owned())),
+    }
+}
+
+/// Seconds up to a year; -1 is the default.
+fn parse(text: &str, default: u64) -> Option<Duration> {
+    match text.trim().parse::<f64>() {
+        Ok(-1.0) => Some(Duration::from_secs(default)),
+        Ok(number) if (0.0..=3.2e7).contains(&number) => Some(Duration::from_secs_f64(number)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_seconds_and_minus_one_is_the_default() {
+        assert_eq!(parse("0.5", 600), Some(Duration::from_millis(500)));
+        assert_eq!(parse("-1", 600), Some(Duration::from_secs(600)));
+        for bad in ["", "soon", "-2", "nan", "inf", "1e300"] {
+            assert_eq!(parse(bad, 600), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The life of a server: starting, warming up, running, draining, ending.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use nix::sys::wait::waitpid;
+use sglang_proto::server_args::ServerArgs;
+
+use crate::child::{ChildProcess, Death, Report};
+use crate::events::{Event, Events};
+use crate::outcome::{LaunchError, Outcome};
+use crate::role::Role;
+use crate::settings::Settings;
+use crate::spawn;
+use crate::timeline::Timeline;
+use crate::warmup::WarmUp;
+
+/// The processes of a server. Dropping it leaves none.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    children: Vec<ChildProcess>,
+    events: Events,
+    settings: Settings,
+    timeline: Timeline,
+}
+
+/// Either a stage is over, or the run is.
+type Stage = io::Result<Result<(), Outcome>>;
+
+impl Supervisor {
+    /// Starts every process.
+    pub(crate) fn start(
+        argv: &[OsString],
+        listener: &TcpListener,
+        events: Events,
+        settings: Settings,
+        started: Instant,
+    ) -> Result<Self, LaunchError> {
+        let timeline = Timeline::new(started, Instant::now());
+        let mut supervisor = Supervisor { children: Vec::new(), events, settings, timeline };
+        for role in Role::ALL {
+            supervisor.children.push(spawn::spawn(role, argv, listener)?);
+        }
+        supervisor.timeline = Timeline::new(started, Instant::now());
+        Ok(supervisor)
+    }
+
+    /// Runs the server to its end. Processes may be left when this returns.
+    pub(crate) fn run(&mut self, args: &ServerArgs, address: SocketAddr) -> io::Result<Outcome> {
+        match self.start_up(args, address)? {
+            Ok(()) => self.serve(),
+            Err(outcome) => Ok(outcome),
+        }
+    }
+
+    /// Until the server is up.
+    fn start_up(&mut self, args: &ServerArgs, address: SocketAddr) -> Stage {
+        if let Err(outcome) = self.await_ready()? {
+            return Ok(Err(outcome));
+        }
+        let mut warmed_up = None;
+        if !args.skip_server_warmup {
+            if let Err(outcome) = self.warm_up(args, address)? {
+                return Ok(Err(outcome));
+            }
+            warmed_up = Some(Instant::now());
+        }
+        for child in &mut self.children {
+            child.tell("up");
+        }
+        tracing::info!("{}", self.timeline.line(warmed_up));
+        tracing::info!("Serving {} on http://{address}", args.served_model_name());
+        tracing::info!("The server is fired up and ready to roll!");
+        Ok(Ok(()))
+    }
+
+    /// Until every process has reported that it is ready.
+    fn await_ready(&mut self) -> Stage {
+        let deadline = Instant::now() + self.settings.startup;
+        loop {
+            let Some(late) = Role::ALL.into_iter().find(|role| !self.timeline.is_ready(*role)) else {
+                return Ok(Ok(()));
+            };
+            match self.events.next(&mut self.children, None, Some(deadline))? {
+                Event::Report(role, report) => {
+                    if let Err(outcome) = self.take_report(role, report) {
+                        return Ok(Err(outcome));
+                    }
+                }
+                Event::Deadline => {
+                    let phase = self.timeline.last_phase(late);
+                    return Ok(Err(Outcome::StartTimedOut(late, self.settings.startup, phase)));
+                }
+                Event::Death(role, death) => return Ok(Err(died(role, death, false))),
+                Event::Signal(signal) => return Ok(Err(stop(signal))),
+                Event::Readable => {}
+            }
+        }
+    }
+
+    fn take_report(&mut self, role: Role, report: Report) -> Result<(), Outcome> {
+        match report {
+            Report::Phase(name, seconds) => self.timeline.phase(role, name, seconds),
+            Report::Failed(error) => return Err(Outcome::StartFailed(role, error)),
+            Report::Ready(info) => {
+                tracing::debug!("the {} is ready: {info}", role.name());
+                self.timeline.ready(role, Instant::now());
+            }
+        }
+        Ok(())
+    }
+
+    /// Until one request has been answered.
+    fn warm_up(&mut self, args: &ServerArgs, address: SocketAddr) -> Stage {
+        let mut warmup = match WarmUp::send(args, address) {
+            Ok(warmup) => warmup,
+            Err(e) => return Ok(Err(Outcome::WarmupFailed(e.to_string()))),
+        };
+        let deadline = Instant::now() + self.settings.warmup;
+        loop {
+            match self.events.next(&mut self.children, Some(warmup.fd()), Some(deadline))? {
+                Event::Readable => match warmup.read() {
+                    None => {}
+                    Some(Ok(())) => return Ok(Ok(())),
+                    Some(Err(why)) => return Ok(Err(Outcome::WarmupFailed(why))),
+                },
+                Event::Deadline => {
+                    let why = format!("no answer after {} s", self.settings.warmup.as_secs_f64());
+                    return Ok(Err(Outcome::WarmupFailed(why)));
+                }
+                Event::Death(role, death) => return Ok(Err(died(role, death, true))),
+                Event::Signal(signal) => return Ok(Err(stop(signal))),
+                Event::Report(..) => {}
+            }
+        }
+    }
+
+    /// Until a signal or the death of a process.
+    fn serve(&mut self) -> io::Result<Outcome> {
+        loop {
+            match self.events.next(&mut self.children, None, None)? {
+                Event::Signal(Signal::SIGTERM) => return self.drain(),
+                Event::Signal(signal) => return Ok(stop(signal)),
+                Event::Death(role, death) => return Ok(died(role, death, true)),
+                Event::Report(..) | Event::Readable | Event::Deadline => {}
+            }
+        }
+    }
+
+    /// Lets running requests finish: the tokenizer manager ends when it has answered them, and then the others.
+    fn drain(&mut self) -> io::Result<Outcome> {
+        let limit = self.settings.shutdown;
+        tracing::info!(
+            "SIGTERM: running requests have {} s to finish; a second signal ends now",
+            limit.as_secs_f64()
+        );
+        let deadline = Instant::now() + limit;
+        for child in self.children.iter_mut().filter(|c| c.role == Role::TokenizerManager) {
+            child.tell("drain");
+            child.signal(Signal::SIGTERM);
+        }
+        let mut answered = false;
+        loop {
+            if self.children.iter().all(|c| c.death.is_some()) {
+                return Ok(Outcome::Drained);
+            }
+            match self.events.next(&mut self.children, None, Some(deadline))? {
+                Event::Death(Role::TokenizerManager, _) => {
+                    answered = true;
+                    for child in &self.children {
+                        child.signal(Signal::SIGTERM);
+                    }
+                }
+                // Without the others the tokenizer manager has nothing left to wait for.
+                Event::Death(role, death) if !answered => return Ok(died(role, death, true)),
+                Event::Deadline => return Ok(Outcome::DrainTimedOut(limit)),
+                Event::Signal(signal) => return Ok(Outcome::Interrupted(signal)),
+                Event::Death(..) | Event::Report(..) | Event::Readable => {}
+            }
+        }
+    }
+
+    /// Ends every process that is left, at once, and waits until it is gone.
+    pub(crate) fn kill_all(&mut self) {
+        for child in &self.children {
+            child.signal(Signal::SIGKILL);
+        }
+        for child in self.children.iter_mut().filter(|c| c.death.is_none()) {
+            child.death = waitpid(child.pid, None).ok().and_then(Death::from_status).map(|(_, death)| death);
+        }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.kill_all();
+    }
+}
+
+/// What a signal asks for while nothing needs to be finished first.
+fn stop(signal: Signal) -> Outcome {
+    match signal {
+        Signal::SIGTERM => Outcome::StoppedBeforeUp,
+        signal => Outcome::Interrupted(signal),
+    }
+}
+
+/// What the end of a process means. Control-C goes to every process of a terminal, and one of them may die of it
+/// before the launcher sees its own.
+fn died(role: Role, death: Death, ready: bool) -> Outcome {
+    match death {
+        Death::Signal(Signal::SIGINT) => Outcome::Interrupted(Signal::SIGINT),
+        death if ready => Outcome::Died(role, death),
+        death => Outcome::DiedBeforeReady(role, death),
+    }
+}

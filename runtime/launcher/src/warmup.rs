@@ -1,0 +1,160 @@
+//! The warm-up: one real request over HTTP, so that a server which says that it is up has answered once.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use serde_json::json;
+use sglang_proto::server_args::ServerArgs;
+
+/// An answer longer than this is not one.
+const LONGEST_ANSWER: usize = 1 << 20;
+
+/// A request that has been sent.
+#[derive(Debug)]
+pub(crate) struct WarmUp {
+    stream: TcpStream,
+    answer: Vec<u8>,
+}
+
+impl WarmUp {
+    /// Sends the request that the reference sends: eight tokens after "The capital city of France is".
+    pub(crate) fn send(args: &ServerArgs, listening: SocketAddr) -> io::Result<Self> {
+        let address = reachable(listening);
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+        stream.set_write_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(request(args, address).as_bytes())?;
+        stream.set_nonblocking(true)?;
+        Ok(WarmUp { stream, answer: Vec::new() })
+    }
+
+    /// To wait on until it can be read.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    /// Takes what has come. `None` while the answer is not whole, then whether it was a good one.
+    pub(crate) fn read(&mut self) -> Option<Result<(), String>> {
+        let mut chunk = [0; 4096];
+        loop {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Some(judge(&self.answer)),
+                Ok(n) if self.answer.len() < LONGEST_ANSWER => self.answer.extend(chunk.iter().take(n)),
+                Ok(_) => return Some(Err("the answer does not end".to_owned())),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    return is_whole(&self.answer).then(|| judge(&self.answer));
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Some(Err(format!("the connection broke: {e}"))),
+            }
+        }
+    }
+}
+
+/// Where a server that listens on every interface can be reached.
+fn reachable(listening: SocketAddr) -> SocketAddr {
+    let ip = match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listening.port())
+}
+
+/// The whole request as text.
+fn request(args: &ServerArgs, address: SocketAddr) -> String {
+    let mut body = match args.skip_tokenizer_init {
+        true => json!({"input_ids": [10, 11, 12]}),
+        false => json!({"text": "The capital city of France is"}),
+    };
+    let route = if args.is_embedding { "/encode" } else { "/generate" };
+    if !args.is_embedding
+        && let Some(body) = body.as_object_mut()
+    {
+        body.insert("sampling_params".to_owned(), json!({"temperature": 0, "max_new_tokens": 8}));
+    }
+    let body = body.to_string();
+    let key = args.api_key.as_ref().map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
+    format!(
+        "POST {route} HTTP/1.1\r\nHost: {address}\r\n{key}Content-Type: application/json\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// The head of an answer and what follows it.
+fn split(answer: &[u8]) -> Option<(String, &[u8])> {
+    let end = answer.windows(4).position(|w| w == b"\r\n\r\n")?;
+    let (head, rest) = answer.split_at(end);
+    Some((String::from_utf8_lossy(head).into_owned(), rest.get(4..).unwrap_or_default()))
+}
+
+/// Whether an answer with a Content-Length has come to its end. One without ends with the connection.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some((head, body)) = split(answer) else { return false };
+    head.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .and_then(|(_, length)| length.trim().parse::<usize>().ok())
+        .is_some_and(|length| body.len() >= length)
+}
+
+/// An answer is good when its status is 200.
+fn judge(answer: &[u8]) -> Result<(), String> {
+    let Some((head, body)) = split(answer) else {
+        return Err("the connection was closed without an answer".to_owned());
+    };
+    match head.split_whitespace().nth(1) {
+        Some("200") => Ok(()),
+        Some(status) => {
+            let text: String = String::from_utf8_lossy(body).chars().take(300).collect();
+            Err(format!("HTTP {status}: {}", text.split_whitespace().collect::<Vec<_>>().join(" ")))
+        }
+        None => Err("the answer is not HTTP".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(extra: &[&str]) -> String {
+        let args = ServerArgs::parse_from(["x", "--model-path", "m"].iter().chain(extra)).expect("valid");
+        request(&args, "127.0.0.1:1".parse().expect("address"))
+    }
+
+    #[test]
+    fn the_request_is_the_references_and_carries_the_key() {
+        let plain = text(&[]);
+        assert!(
+            plain.starts_with("POST /generate HTTP/1.1\r\n") && !plain.contains("Authorization"),
+            "{plain}"
+        );
+        let (head, body) = plain.split_once("\r\n\r\n").expect("a body");
+        let expected = r#"{"text":"The capital city of France is","sampling_params":{"temperature":0,"max_new_tokens":8}}"#;
+        assert_eq!(body, expected);
+        assert!(head.contains(&format!("Content-Length: {}", body.len())));
+        assert!(text(&["--api-key", "k"]).contains("\r\nAuthorization: Bearer k\r\n"));
+        assert!(text(&["--skip-tokenizer-init"]).contains(r#""input_ids":[10,11,12]"#));
+    }
+
+    #[test]
+    fn an_answer_is_good_only_with_status_200() {
+        let good = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+        assert!(is_whole(good) && judge(good).is_ok());
+        assert!(!is_whole(good.strip_suffix(b"}").expect("a suffix")));
+        let bad = b"HTTP/1.1 500 Oh\r\nContent-Length: 9\r\n\r\nno\n  room";
+        assert_eq!(judge(bad), Err("HTTP 500: no room".to_owned()));
+        assert!(judge(b"").is_err() && judge(b"x\r\n\r\n").is_err() && !is_whole(b"HTTP/1.1 200 OK\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_server_on_every_interface_is_reached_over_loopback() {
+        for (listening, expected) in
+            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:2", "[::1]:2"), ("192.0.2.7:3", "192.0.2.7:3")]
+        {
+            assert_eq!(reachable(listening.parse().expect("address")).to_string(), expected);
+        }
+    }
+}
