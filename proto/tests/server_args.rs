@@ -1,4 +1,5 @@
 //! What a command line means, and what a person is told when it means nothing.
+#![allow(clippy::expect_used)]
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -69,6 +70,8 @@ fn values_out_of_range_name_their_flag_and_the_range() {
         ("--preferred-sampling-params", "[1]", "a JSON object"),
         ("--json-model-override-args", "{", "a JSON object"),
         ("--host", "", "an address"),
+        ("--api-key", "two words", "printable ASCII"),
+        ("--admin-api-key", "", "printable ASCII"),
     ] {
         let text = error(&["--model-path", "m", flag, value]);
         assert!(text.contains(flag) && text.contains(expected), "{flag} {value}: {text}");

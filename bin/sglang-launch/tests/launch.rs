@@ -1,4 +1,5 @@
 //! `sglang-launch` as a process, with small scripts in place of the processes it starts.
+#![allow(clippy::expect_used)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

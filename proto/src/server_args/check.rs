@@ -55,6 +55,12 @@ impl ServerArgs {
                 return Err(Exit::bad_value(flag, &value.to_string(), "expected a number above 0"));
             }
         }
+        for (flag, key) in [("api-key", &self.api_key), ("admin-api-key", &self.admin_api_key)] {
+            // A header could not carry anything else, so no request could ever match.
+            if key.as_ref().is_some_and(|k| k.is_empty() || !k.bytes().all(|b| b.is_ascii_graphic())) {
+                return Err(Exit::bad_value(flag, "…", "expected printable ASCII characters without spaces"));
+            }
+        }
         if self.host.is_empty() {
             return Err(Exit::bad_value("host", "", "expected an address or a name, such as 127.0.0.1"));
         }

@@ -164,7 +164,6 @@ fn command(program: &str) -> Command {
         .after_help(format!("Flags of SGLang that are known and not supported yet: {}", later.join(" ")))
         .args_override_self(true)
         .next_line_help(true)
-        .term_width(0)
         .max_term_width(110)
         .arg(
             Arg::new("config")

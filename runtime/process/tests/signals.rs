@@ -1,4 +1,5 @@
 //! Termination signals, sent to a process of their own.
+#![allow(clippy::expect_used)]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
