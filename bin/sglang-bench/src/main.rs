@@ -1,1 +1,58 @@
-fn main() {}
+//! Measures a running server: load (`serving`), start-up and idle cost (`startup`), and how decoding scales with
+//! concurrency (`decode-scaling`). Works against this project's server and any OpenAI-compatible one.
+
+mod backend;
+mod cli;
+mod client;
+mod load;
+mod metrics;
+mod output;
+mod scaling;
+mod serving;
+mod sse;
+mod startup;
+mod stats;
+mod target;
+mod workload;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+/// Whether everything that was measured also succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// No request failed.
+    Clean,
+    /// Something failed; the numbers are printed all the same.
+    Failures,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // One thread: the load generator shares the machine with the server it measures.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start the async runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(async {
+        match cli.command {
+            Command::Serving(args) => serving::run(args).await,
+            Command::Startup(args) => startup::run(args).await,
+            Command::DecodeScaling(args) => scaling::run(args).await,
+        }
+    });
+    match outcome {
+        Ok(Verdict::Clean) => ExitCode::SUCCESS,
+        Ok(Verdict::Failures) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Command line. Flags are named like those of the reference's `benchmark/serving.py`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::backend::Backend;
+use crate::workload::PromptMode;
+
+/// Benchmarks of a running LLM server.
+#[derive(Debug, Parser)]
+#[command(name = "sglang-bench", version, about, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Send many requests and report throughput and latency
+    Serving(ServingArgs),
+    /// Start a server, time its first answer, then weigh its processes
+    ///
+    /// Example: sglang-bench startup -- sglang-launch --model-path ./model --port 30000
+    Startup(StartupArgs),
+    /// Report output tokens per second at growing concurrency
+    DecodeScaling(ScalingArgs),
+}
+
+/// Where the server is and how to talk to it.
+#[derive(Args, Clone, Debug)]
+pub struct TargetArgs {
+    /// Protocol: native /generate, OpenAI completions, or OpenAI chat completions
+    #[arg(long, value_enum, default_value = "sglang")]
+    pub backend: Backend,
+    /// Server address such as http://127.0.0.1:30000; replaces --host and --port
+    #[arg(long)]
+    pub base_url: Option<String>,
+    /// Host of the server
+    #[arg(long, default_value = "127.0.0.1")]
+    pub host: String,
+    /// Port of the server
+    #[arg(long, default_value_t = 30000)]
+    pub port: u16,
+    /// Model name in OpenAI requests; the first of /v1/models when not given
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Sent as "Authorization: Bearer KEY"
+    #[arg(long)]
+    pub api_key: Option<String>,
+    /// Seconds to wait for the server to answer at all before starting
+    #[arg(long, default_value_t = 60.0, value_parser = seconds)]
+    pub ready_check_timeout_sec: f64,
+    /// Seconds the whole run may take; what is unfinished then counts as failed
+    #[arg(long, default_value_t = 3600.0, value_parser = seconds)]
+    pub timeout: f64,
+}
+
+/// What every request asks for.
+#[derive(Args, Clone, Debug)]
+pub struct RequestArgs {
+    /// Sampling temperature; 0 is greedy
+    #[arg(long, default_value_t = 0.0)]
+    pub temperature: f64,
+    /// Let outputs end at an end-of-sequence token
+    #[arg(long)]
+    pub disable_ignore_eos: bool,
+    /// Ask for whole answers; there is no TTFT or ITL then
+    #[arg(long)]
+    pub disable_stream: bool,
+    /// JSON object merged into every request body
+    #[arg(long, value_name = "JSON", value_parser = json_object)]
+    pub extra_request_body: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Send token ids or words; ids by default, words for openai-chat
+    #[arg(long, value_enum)]
+    pub prompt_mode: Option<PromptMode>,
+    /// Random token ids are drawn from [100, N)
+    #[arg(long, value_name = "N", default_value_t = 32000, value_parser = clap::value_parser!(u32).range(101..))]
+    pub vocab_size: u32,
+    /// Seed of prompts, lengths and arrival times
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// Append the results to this file as one line of JSON
+    #[arg(long, value_name = "FILE")]
+    pub output_file: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct ServingArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+    #[command(flatten)]
+    pub request: RequestArgs,
+    /// Number of requests
+    #[arg(long, default_value_t = 1000, value_parser = positive)]
+    pub num_prompts: usize,
+    /// Most requests in flight; unlimited when not given
+    #[arg(long, value_parser = positive)]
+    pub max_concurrency: Option<usize>,
+    /// Requests per second, as a Poisson process; inf sends everything at once
+    #[arg(long, default_value_t = f64::INFINITY, value_parser = rate)]
+    pub request_rate: f64,
+    /// Longest prompt in tokens
+    #[arg(long, default_value_t = 1024, value_parser = positive)]
+    pub random_input_len: usize,
+    /// Longest output in tokens
+    #[arg(long, default_value_t = 1024, value_parser = positive)]
+    pub random_output_len: usize,
+    /// Shortest length as a part of the longest; 1 makes all lengths equal
+    #[arg(long, default_value_t = 0.0, value_parser = ratio)]
+    pub random_range_ratio: f64,
+    /// Tokens in front of every prompt that are the same for all; they come on top of --random-input-len
+    #[arg(long, default_value_t = 0)]
+    pub shared_prefix_len: usize,
+    /// Requests sent before the measurement
+    #[arg(long, default_value_t = 1)]
+    pub warmup_requests: usize,
+    /// Empty the server's prefix cache after the warm-up (native backend)
+    #[arg(long)]
+    pub flush_cache: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ScalingArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+    #[command(flatten)]
+    pub request: RequestArgs,
+    /// Concurrencies to measure
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4, 8], value_parser = positive)]
+    pub concurrency: Vec<usize>,
+    /// Requests one after the other in each slot
+    #[arg(long, default_value_t = 2, value_parser = positive)]
+    pub rounds: usize,
+    /// Prompt length in tokens
+    #[arg(long, default_value_t = 32, value_parser = positive)]
+    pub input_len: usize,
+    /// Output length in tokens
+    #[arg(long, default_value_t = 128, value_parser = positive)]
+    pub output_len: usize,
+}
+
+#[derive(Args, Debug)]
+pub struct StartupArgs {
+    /// Server address; by default taken from --host and --port in the command
+    #[arg(long)]
+    pub base_url: Option<String>,
+    /// Sent as "Authorization: Bearer KEY"
+    #[arg(long)]
+    pub api_key: Option<String>,
+    /// Seconds the server may take to answer
+    #[arg(long, default_value_t = 600.0, value_parser = seconds)]
+    pub timeout: f64,
+    /// Seconds over which idle CPU time is measured
+    #[arg(long, default_value_t = 10.0, value_parser = seconds)]
+    pub idle_seconds: f64,
+    /// Times to start the server; times are reported for each run
+    #[arg(long, default_value_t = 1, value_parser = positive)]
+    pub runs: usize,
+    /// File for what the server prints; it goes to standard error when not given
+    #[arg(long, value_name = "FILE")]
+    pub server_log: Option<PathBuf>,
+    /// Append the results to this file as one line of JSON per run
+    #[arg(long, value_name = "FILE")]
+    pub output_file: Option<PathBuf>,
+    /// Command that starts the server, after --
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(n) if n > 0 => Ok(n),
+        _ => Err(format!("expected a whole number of at least 1, got {text:?}")),
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(s) if s.is_finite() && (0.0..=1e7).contains(&s) => Ok(s),
+        _ => Err(format!("expected a number of seconds in [0, 1e7], got {text:?}")),
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(r) if r > 0.0 => Ok(r),
+        _ => Err(format!("expected a rate above 0 or inf, got {text:?}")),
+    }
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(r) if (0.0..=1.0).contains(&r) => Ok(r),
+        _ => Err(format!("expected a number in [0, 1], got {text:?}")),
+    }
+}
+
+fn json_object(text: &str) -> Result<serde_json::Map<String, serde_json::Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("expected a JSON object: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_values_are_refused_with_the_flag_named() {
+        for args in [
+            ["serving", "--num-prompts", "0"],
+            ["serving", "--request-rate", "-1"],
+            ["serving", "--random-range-ratio", "1.5"],
+            ["serving", "--extra-request-body", "[1]"],
+            ["serving", "--timeout", "nan"],
+            ["decode-scaling", "--concurrency", "1,x"],
+        ] {
+            let error = Cli::try_parse_from(["sglang-bench"].iter().chain(&args)).unwrap_err();
+            assert!(error.to_string().contains(args[1]), "{error}");
+        }
+    }
+}

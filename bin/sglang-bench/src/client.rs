@@ -1,0 +1,217 @@
+//! One request, timed.
+
+use std::time::Instant;
+
+use futures::StreamExt;
+use serde_json::Value;
+
+use crate::backend::{Backend, Piece, shorten};
+use crate::sse::SseParser;
+use crate::target::{Target, describe};
+
+/// What happened to one request. Times are in seconds; `start` counts from the start of the run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    pub start: f64,
+    /// From sending to the last byte.
+    pub latency: f64,
+    /// From sending to the first output; `None` without streaming.
+    pub ttft: Option<f64>,
+    /// Gap before each token but the first; tokens that come together share their gap.
+    pub itl: Vec<f64>,
+    /// When output came, counted from the start of the run, and how many tokens it was.
+    pub arrivals: Vec<(f64, u64)>,
+    pub prompt_tokens: u64,
+    pub cached_tokens: u64,
+    pub output_tokens: u64,
+    /// Output tokens asked for.
+    pub asked_tokens: u64,
+    /// The server counted the output tokens; otherwise pieces were counted.
+    pub counted_by_server: bool,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// Progress of one answer.
+struct Answer {
+    run_start: Instant,
+    sent: Instant,
+    last: Instant,
+    outcome: Outcome,
+    finished: bool,
+    done: bool,
+}
+
+impl Answer {
+    fn take(&mut self, piece: &Piece) {
+        let now = Instant::now();
+        self.finished |= piece.finished;
+        if let Some(tokens) = piece.prompt_tokens.filter(|&n| n > 0) {
+            self.outcome.prompt_tokens = tokens;
+        }
+        if let Some(tokens) = piece.cached_tokens {
+            self.outcome.cached_tokens = tokens;
+        }
+        let before = self.outcome.output_tokens;
+        if let Some(total) = piece.completion_tokens {
+            self.outcome.counted_by_server = true;
+            self.outcome.output_tokens = if piece.has_output { total.max(before) } else { total };
+        } else if piece.has_output {
+            self.outcome.output_tokens += 1;
+        }
+        if !piece.has_output {
+            return;
+        }
+        let new = self.outcome.output_tokens.saturating_sub(before);
+        if new == 0 {
+            return;
+        }
+        if self.outcome.ttft.is_none() {
+            self.outcome.ttft = Some((now - self.sent).as_secs_f64());
+            // Tokens that come along with the first have no gap of their own.
+        } else {
+            let gap = (now - self.last).as_secs_f64() / new as f64;
+            self.outcome.itl.extend((0..new).map(|_| gap));
+        }
+        self.outcome.arrivals.push(((now - self.run_start).as_secs_f64(), new));
+        self.last = now;
+    }
+
+    fn event(&mut self, backend: Backend, data: &[u8]) -> Result<(), String> {
+        if data == b"[DONE]" {
+            self.done = true;
+            return Ok(());
+        }
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.take(&backend.read(data)?);
+        Ok(())
+    }
+}
+
+/// Sends `body` and follows the answer to its end.
+pub async fn send(
+    target: &Target,
+    backend: Backend,
+    body: &Value,
+    prompt_len: usize,
+    asked_tokens: usize,
+    run_start: Instant,
+) -> Outcome {
+    let sent = Instant::now();
+    let outcome = Outcome {
+        start: (sent - run_start).as_secs_f64(),
+        prompt_tokens: prompt_len as u64,
+        asked_tokens: asked_tokens as u64,
+        ..Outcome::default()
+    };
+    let mut answer = Answer { run_start, sent, last: sent, outcome, finished: false, done: false };
+    let result = exchange(target, backend, body, &mut answer).await;
+    answer.outcome.latency = sent.elapsed().as_secs_f64();
+    answer.outcome.error = result.err();
+    answer.outcome
+}
+
+async fn exchange(
+    target: &Target,
+    backend: Backend,
+    body: &Value,
+    answer: &mut Answer,
+) -> Result<(), String> {
+    let response = target.post(backend.path()).json(body).send().await.map_err(|e| describe(&e))?;
+    let status = response.status();
+    let streamed = response
+        .headers()
+        .get(reqwest::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.starts_with("text/event-stream"));
+    if !status.is_success() {
+        let text = response.text().await.unwrap_or_default();
+        return Err(format!("HTTP {status}: {}", shorten(text.trim())));
+    }
+    if !streamed {
+        let bytes = response.bytes().await.map_err(|e| describe(&e))?;
+        answer.take(&backend.read(&bytes)?);
+        // The moment the whole answer came is not the moment of its first token.
+        answer.outcome.ttft = None;
+        return Ok(());
+    }
+    let mut parser = SseParser::default();
+    let mut failed = Ok(());
+    let mut stream = response.bytes_stream();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|e| format!("connection broke: {}", describe(&e)))?;
+        let mut feed = |data: &[u8]| {
+            if failed.is_ok() {
+                failed = answer.event(backend, data);
+            }
+        };
+        parser.push(&chunk, &mut feed).map_err(|e| e.to_string())?;
+        failed.clone()?;
+    }
+    parser.finish(|data| {
+        if failed.is_ok() {
+            failed = answer.event(backend, data);
+        }
+    });
+    failed?;
+    if answer.finished || answer.done {
+        Ok(())
+    } else {
+        Err("the stream ended before the output was finished".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer() -> Answer {
+        let now = Instant::now();
+        Answer {
+            run_start: now,
+            sent: now,
+            last: now,
+            outcome: Outcome::default(),
+            finished: false,
+            done: false,
+        }
+    }
+
+    #[test]
+    fn tokens_that_come_together_share_their_gap() {
+        let mut a = answer();
+        let piece = |n| Piece { has_output: true, completion_tokens: Some(n), ..Piece::default() };
+        for total in [2, 3, 3, 7] {
+            a.take(&piece(total));
+        }
+        assert!(a.outcome.ttft.is_some());
+        assert_eq!(a.outcome.itl.len(), 5);
+        assert_eq!(a.outcome.itl[1], a.outcome.itl[4]);
+        assert_eq!(a.outcome.arrivals.iter().map(|x| x.1).collect::<Vec<_>>(), [2, 1, 4]);
+        assert_eq!(a.outcome.output_tokens, 7);
+    }
+
+    #[test]
+    fn a_usage_at_the_end_replaces_counted_pieces() {
+        let mut a = answer();
+        for _ in 0..3 {
+            a.take(&Piece { has_output: true, ..Piece::default() });
+        }
+        assert_eq!((a.outcome.output_tokens, a.outcome.counted_by_server), (3, false));
+        a.take(&Piece { completion_tokens: Some(5), prompt_tokens: Some(9), ..Piece::default() });
+        assert_eq!((a.outcome.output_tokens, a.outcome.prompt_tokens), (5, 9));
+        assert!(a.outcome.counted_by_server);
+        assert_eq!(a.outcome.itl.len(), 2);
+    }
+
+    #[test]
+    fn done_and_empty_events_are_not_output() {
+        let mut a = answer();
+        a.event(Backend::Openai, b"").unwrap();
+        a.event(Backend::Openai, b"[DONE]").unwrap();
+        assert!(a.done && a.outcome.ttft.is_none());
+        assert!(a.event(Backend::Openai, b"nonsense").is_err());
+    }
+}

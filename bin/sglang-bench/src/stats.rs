@@ -1,0 +1,108 @@
+//! Descriptive statistics.
+
+use serde::Serialize;
+
+/// Summary of a sample, in the unit of its values; all zero when there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Summary {
+    pub mean: f64,
+    pub std: f64,
+    pub median: f64,
+    pub p90: f64,
+    pub p95: f64,
+    pub p99: f64,
+    pub max: f64,
+    /// Number of values.
+    pub count: usize,
+}
+
+impl Summary {
+    /// Summarises `values`.
+    pub fn of(mut values: Vec<f64>) -> Self {
+        if values.is_empty() {
+            return Self::default();
+        }
+        values.sort_unstable_by(f64::total_cmp);
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        Self {
+            mean,
+            std: (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt(),
+            median: percentile(&values, 50.0),
+            p90: percentile(&values, 90.0),
+            p95: percentile(&values, 95.0),
+            p99: percentile(&values, 99.0),
+            max: values.last().copied().unwrap_or(0.0),
+            count: values.len(),
+        }
+    }
+}
+
+/// Percentile of sorted values by linear interpolation between the closest ranks (NumPy's default); 0 without values.
+pub fn percentile(sorted: &[f64], percent: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
+    let rank = percent.clamp(0.0, 100.0) / 100.0 * last as f64;
+    let low = rank.floor() as usize;
+    let at = |i: usize| sorted.get(i.min(last)).copied().unwrap_or(0.0);
+    at(low) + (at(low + 1) - at(low)) * rank.fract()
+}
+
+/// Most intervals `(start, end)` that overlap at one moment; touching ends do not overlap.
+pub fn peak_overlap(intervals: &[(f64, f64)]) -> usize {
+    let mut edges: Vec<(f64, i32)> = intervals.iter().flat_map(|&(s, e)| [(s, 1), (e, -1)]).collect();
+    edges.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let (mut open, mut peak) = (0, 0);
+    for (_, step) in edges {
+        open += step;
+        peak = peak.max(open);
+    }
+    usize::try_from(peak).unwrap_or(0)
+}
+
+/// Largest sum of weights within one second, seconds counted from the first moment.
+pub fn peak_per_second(events: impl Iterator<Item = (f64, u64)> + Clone) -> f64 {
+    let first = events.clone().map(|(t, _)| t).fold(f64::INFINITY, f64::min);
+    let mut buckets = std::collections::BTreeMap::<u64, u64>::new();
+    for (time, weight) in events {
+        *buckets.entry((time - first).max(0.0) as u64).or_default() += weight;
+    }
+    buckets.values().copied().max().unwrap_or(0) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_interpolate_like_numpy() {
+        let v = [1.0, 2.0, 3.0, 4.0];
+        assert_eq!(percentile(&v, 0.0), 1.0);
+        assert_eq!(percentile(&v, 50.0), 2.5);
+        assert!((percentile(&v, 90.0) - 3.7).abs() < 1e-12);
+        assert!((percentile(&v, 99.0) - 3.97).abs() < 1e-12);
+        assert_eq!(percentile(&v, 100.0), 4.0);
+        assert_eq!(percentile(&[7.0], 99.0), 7.0);
+        assert_eq!(percentile(&[], 50.0), 0.0);
+    }
+
+    #[test]
+    fn a_summary_is_independent_of_order() {
+        let s = Summary::of(vec![4.0, 1.0, 3.0, 2.0]);
+        assert_eq!((s.mean, s.median, s.max, s.count), (2.5, 2.5, 4.0, 4));
+        assert!((s.std - 1.25f64.sqrt()).abs() < 1e-12);
+        assert_eq!(Summary::of(Vec::new()), Summary::default());
+    }
+
+    #[test]
+    fn overlap_counts_the_busiest_moment() {
+        assert_eq!(peak_overlap(&[(0.0, 2.0), (1.0, 3.0), (2.0, 4.0), (9.0, 10.0)]), 2);
+        assert_eq!(peak_overlap(&[]), 0);
+    }
+
+    #[test]
+    fn the_busiest_second_is_counted_from_the_first_event() {
+        let events = [(10.2, 1), (10.9, 2), (11.1, 4), (11.3, 1)];
+        assert_eq!(peak_per_second(events.into_iter()), 7.0);
+        assert_eq!(peak_per_second([].into_iter()), 0.0);
+    }
+}

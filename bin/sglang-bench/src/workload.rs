@@ -1,0 +1,202 @@
+//! What is sent: random prompts and lengths, the same for the same seed.
+
+use clap::ValueEnum;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+/// Ids below this are often special tokens or bytes.
+const FIRST_ID: u32 = 100;
+
+/// Common words that most tokenizers keep in one piece, so that words are close to tokens.
+const WORDS: [&str; 48] = [
+    "time",
+    "year",
+    "people",
+    "way",
+    "day",
+    "man",
+    "thing",
+    "woman",
+    "life",
+    "child",
+    "world",
+    "school",
+    "state",
+    "family",
+    "student",
+    "group",
+    "country",
+    "problem",
+    "hand",
+    "part",
+    "place",
+    "case",
+    "week",
+    "company",
+    "system",
+    "program",
+    "question",
+    "work",
+    "government",
+    "number",
+    "night",
+    "point",
+    "home",
+    "water",
+    "room",
+    "mother",
+    "area",
+    "money",
+    "story",
+    "fact",
+    "month",
+    "lot",
+    "right",
+    "study",
+    "book",
+    "eye",
+    "job",
+    "word",
+];
+
+/// How prompts are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PromptMode {
+    /// Arrays of token ids: exact lengths
+    Ids,
+    /// Words: about one token each
+    Text,
+}
+
+/// A prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Prompt {
+    Ids(Vec<u32>),
+    Text(String),
+}
+
+/// One request to send.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    pub prompt: Prompt,
+    /// Length of the prompt in tokens; about, for text.
+    pub prompt_len: usize,
+    /// Tokens to ask for.
+    pub output_len: usize,
+    /// Seconds after the start at which it may be sent.
+    pub arrival: f64,
+}
+
+/// Distribution of the requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Workload {
+    pub mode: PromptMode,
+    pub input_len: usize,
+    pub output_len: usize,
+    /// Lengths are uniform in `[ratio * longest, longest]`, at least 1.
+    pub range_ratio: f64,
+    pub shared_prefix_len: usize,
+    pub vocab_size: u32,
+    /// Requests per second; infinite means all at once.
+    pub request_rate: f64,
+    pub seed: u64,
+}
+
+impl Workload {
+    /// Draws `count` requests in order of arrival.
+    pub fn jobs(&self, count: usize) -> Vec<Job> {
+        let mut rng = StdRng::seed_from_u64(self.seed);
+        let prefix = self.symbols(self.shared_prefix_len, &mut rng);
+        let mut clock = 0.0;
+        (0..count)
+            .map(|_| {
+                let input_len = self.length(self.input_len, &mut rng);
+                let output_len = self.length(self.output_len, &mut rng);
+                let mut symbols = prefix.clone();
+                symbols.extend(self.symbols(input_len, &mut rng));
+                let arrival = clock;
+                if self.request_rate.is_finite() {
+                    // Exponential gaps make a Poisson process.
+                    clock += -(1.0 - rng.random::<f64>()).ln() / self.request_rate;
+                }
+                Job { prompt_len: symbols.len(), prompt: self.write(&symbols), output_len, arrival }
+            })
+            .collect()
+    }
+
+    fn length(&self, longest: usize, rng: &mut StdRng) -> usize {
+        let shortest = ((longest as f64 * self.range_ratio) as usize).clamp(1, longest.max(1));
+        rng.random_range(shortest..=longest.max(1))
+    }
+
+    fn symbols(&self, len: usize, rng: &mut StdRng) -> Vec<u32> {
+        let range = match self.mode {
+            PromptMode::Ids => FIRST_ID..self.vocab_size.max(FIRST_ID + 1),
+            PromptMode::Text => 0..WORDS.len() as u32,
+        };
+        (0..len).map(|_| rng.random_range(range.clone())).collect()
+    }
+
+    fn write(&self, symbols: &[u32]) -> Prompt {
+        match self.mode {
+            PromptMode::Ids => Prompt::Ids(symbols.to_vec()),
+            PromptMode::Text => {
+                let words: Vec<&str> =
+                    symbols.iter().filter_map(|&s| WORDS.get(s as usize).copied()).collect();
+                Prompt::Text(words.join(" "))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: Workload = Workload {
+        mode: PromptMode::Ids,
+        input_len: 40,
+        output_len: 20,
+        range_ratio: 0.5,
+        shared_prefix_len: 8,
+        vocab_size: 1000,
+        request_rate: f64::INFINITY,
+        seed: 1,
+    };
+
+    #[test]
+    fn lengths_and_ids_stay_in_range_and_share_the_prefix() {
+        let jobs = BASE.jobs(200);
+        let Prompt::Ids(first) = &jobs[0].prompt else { panic!("ids were asked for") };
+        for job in &jobs {
+            let Prompt::Ids(ids) = &job.prompt else { panic!("ids were asked for") };
+            assert_eq!(ids[..8], first[..8]);
+            assert_eq!(ids.len(), job.prompt_len);
+            assert!((28..=48).contains(&ids.len()) && (10..=20).contains(&job.output_len));
+            assert!(ids.iter().all(|id| (100..1000).contains(id)));
+            assert_eq!(job.arrival, 0.0);
+        }
+        assert_ne!(jobs[0].prompt, jobs[1].prompt);
+    }
+
+    #[test]
+    fn a_seed_repeats_the_workload() {
+        assert_eq!(BASE.jobs(5), BASE.jobs(5));
+        assert_ne!(BASE.jobs(5), Workload { seed: 2, ..BASE }.jobs(5));
+    }
+
+    #[test]
+    fn arrivals_come_at_the_asked_rate() {
+        let jobs = Workload { request_rate: 50.0, input_len: 1, ..BASE }.jobs(4001);
+        assert!(jobs.windows(2).all(|w| w[0].arrival <= w[1].arrival));
+        let mean = jobs[4000].arrival / 4000.0;
+        assert!((mean * 50.0 - 1.0).abs() < 0.08, "{mean}");
+    }
+
+    #[test]
+    fn text_has_a_word_per_token() {
+        let job = Workload { mode: PromptMode::Text, range_ratio: 1.0, ..BASE }.jobs(1).remove(0);
+        let Prompt::Text(text) = job.prompt else { panic!("text was asked for") };
+        assert_eq!(text.split(' ').count(), 48);
+    }
+}

@@ -1,0 +1,216 @@
+//! A tiny HTTP server that answers like the servers the benchmark measures, good and bad ones.
+#![allow(clippy::unwrap_used, dead_code)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// How the server misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fault {
+    None,
+    /// Every third generation is a 500.
+    EveryThird,
+    /// Streams stop in the middle.
+    CutStream,
+    /// An event in the stream says that the request was aborted.
+    Abort,
+    /// Generations never answer.
+    Hang,
+}
+
+/// What the server saw.
+#[derive(Default)]
+pub struct Seen {
+    pub bodies: Mutex<Vec<Value>>,
+    pub authorizations: Mutex<Vec<String>>,
+    generations: AtomicUsize,
+    in_flight: AtomicUsize,
+    pub peak: AtomicUsize,
+}
+
+pub struct FakeServer {
+    pub address: SocketAddr,
+    pub seen: Arc<Seen>,
+}
+
+impl FakeServer {
+    pub fn start(fault: Fault) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Seen::default());
+        let shared = Arc::clone(&seen);
+        thread::spawn(move || serve(&listener, fault, &shared));
+        Self { address, seen }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+/// Serves until the process ends.
+pub fn serve(listener: &TcpListener, fault: Fault, seen: &Arc<Seen>) {
+    for stream in listener.incoming().flatten() {
+        let seen = Arc::clone(seen);
+        // A client that goes away in the middle is its own business.
+        thread::spawn(move || drop(handle(stream, fault, &seen)));
+    }
+}
+
+fn handle(stream: TcpStream, fault: Fault, seen: &Seen) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut head = String::new();
+    while reader.read_line(&mut head)? > 2 {}
+    let mut words = head.split_whitespace();
+    let (_, path) = (words.next(), words.next().unwrap_or_default().to_owned());
+    let header = |name: &str| {
+        head.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+        })
+    };
+    let mut body = vec![0; header("content-length").and_then(|n| n.parse().ok()).unwrap_or(0)];
+    reader.read_exact(&mut body)?;
+    if let Some(value) = header("authorization") {
+        seen.authorizations.lock().unwrap().push(value);
+    }
+    let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    match path.as_str() {
+        "/health" => reply(stream, "200 OK", "text/plain", ""),
+        "/v1/models" => reply(stream, "200 OK", "application/json", r#"{"data":[{"id":"fake"}]}"#),
+        "/generate" | "/v1/completions" | "/v1/chat/completions" => {
+            let busy = seen.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+            seen.peak.fetch_max(busy, Ordering::SeqCst);
+            seen.bodies.lock().unwrap().push(body.clone());
+            let number = seen.generations.fetch_add(1, Ordering::SeqCst) + 1;
+            let done = generate(stream, &path, &body, fault, number);
+            seen.in_flight.fetch_sub(1, Ordering::SeqCst);
+            done
+        }
+        _ => reply(stream, "404 Not Found", "text/plain", "no such path"),
+    }
+}
+
+fn reply(mut stream: TcpStream, status: &str, kind: &str, body: &str) -> std::io::Result<()> {
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn generate(
+    mut stream: TcpStream,
+    path: &str,
+    body: &Value,
+    fault: Fault,
+    number: usize,
+) -> std::io::Result<()> {
+    match fault {
+        Fault::EveryThird if number % 3 == 0 => {
+            return reply(stream, "500 Internal Server Error", "text/plain", "out of luck");
+        }
+        Fault::Hang => {
+            thread::sleep(Duration::from_secs(60));
+            return Ok(());
+        }
+        _ => {}
+    }
+    let native = path == "/generate";
+    let wanted = if native { &body["sampling_params"]["max_new_tokens"] } else { &body["max_tokens"] };
+    let wanted = wanted.as_u64().unwrap_or(1);
+    if body["stream"] != true {
+        let text = event(path, wanted, wanted, true).to_string();
+        return reply(stream, "200 OK", "application/json", &text);
+    }
+    stream.write_all(
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\
+          connection: close\r\n\r\n",
+    )?;
+    let mut text = String::from(": welcome\r\n\r\n");
+    if path == "/v1/chat/completions" {
+        text += "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\r\n\r\n";
+    }
+    for i in 1..=wanted {
+        if i == 2 && fault == Fault::CutStream {
+            return chunk(&mut stream, "").and(Ok(()));
+        }
+        if i == 2 && fault == Fault::Abort {
+            text = "data: {\"text\":\"\",\"meta_info\":{\"finish_reason\":{\"type\":\"abort\",\"message\":\"gone\"}}}\n\n"
+                .into();
+            chunk(&mut stream, &text)?;
+            return chunk(&mut stream, "");
+        }
+        text += &format!("data: {}\r\n\r\n", event(path, i, wanted, false));
+        // Borders in the middle of events, even between CR and LF.
+        let (a, b) = text.split_at(text.len() - 3);
+        let (a, b) = (a.to_owned(), b.to_owned());
+        chunk(&mut stream, &a)?;
+        thread::sleep(Duration::from_millis(2));
+        text = b + ": beat\n\n";
+    }
+    if !native && body["stream_options"]["include_usage"] == true {
+        text += &format!("data: {}\n\n", json!({"choices": [], "usage": usage(wanted)}));
+    }
+    chunk(&mut stream, &(text + "data: [DONE]\n\n"))?;
+    chunk(&mut stream, "")
+}
+
+fn chunk(stream: &mut TcpStream, text: &str) -> std::io::Result<()> {
+    write!(stream, "{:x}\r\n{text}\r\n", text.len())?;
+    stream.flush()
+}
+
+fn usage(tokens: u64) -> Value {
+    json!({"prompt_tokens": 11, "completion_tokens": tokens, "prompt_tokens_details": {"cached_tokens": 4}})
+}
+
+fn event(path: &str, tokens: u64, wanted: u64, whole: bool) -> Value {
+    let last = tokens == wanted;
+    match path {
+        "/generate" => json!({"text": "x".repeat(tokens as usize), "meta_info": {
+            "prompt_tokens": 11, "cached_tokens": 4, "completion_tokens": tokens,
+            "finish_reason": if last { json!({"type": "length", "length": wanted}) } else { Value::Null }}}),
+        _ if whole => {
+            json!({"choices": [{"text": "x", "message": {"content": "x"}, "finish_reason": "length"}],
+            "usage": usage(tokens)})
+        }
+        "/v1/completions" => json!({"choices": [{"text": "x", "finish_reason": last.then_some("length")}]}),
+        _ => json!({"choices": [{"delta": {"content": "x"}, "finish_reason": last.then_some("length")}]}),
+    }
+}
+
+/// Runs the benchmark with an output file: its output and the lines it wrote.
+pub fn bench(args: &[&str]) -> (Output, Vec<Value>) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("out.jsonl");
+    let (before, after): (Vec<&str>, Vec<&str>) = match args.iter().position(|a| *a == "--") {
+        Some(at) => (args[..at].to_vec(), args[at..].to_vec()),
+        None => (args.to_vec(), Vec::new()),
+    };
+    let output = Command::new(env!("CARGO_BIN_EXE_sglang-bench"))
+        .args(before)
+        .arg("--output-file")
+        .arg(&file)
+        .args(after)
+        .output()
+        .unwrap();
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    (output, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}

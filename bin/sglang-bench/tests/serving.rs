@@ -1,0 +1,158 @@
+//! The load generator against a server that speaks each protocol, well and badly.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use common::{FakeServer, Fault, bench, stderr, stdout};
+use serde_json::{Value, json};
+
+const SMALL: [&str; 8] = [
+    "--random-input-len",
+    "5",
+    "--random-output-len",
+    "6",
+    "--random-range-ratio",
+    "1",
+    "--warmup-requests",
+    "1",
+];
+
+fn serving(server: &FakeServer, more: &[&str]) -> (std::process::Output, Vec<Value>) {
+    let url = server.url();
+    let mut args = vec!["serving", "--base-url", &url];
+    args.extend(SMALL);
+    args.extend(more);
+    bench(&args)
+}
+
+#[test]
+fn every_protocol_is_measured_from_the_servers_own_counts() {
+    for backend in ["sglang", "openai", "openai-chat"] {
+        let server = FakeServer::start(Fault::None);
+        let (output, lines) = serving(
+            &server,
+            &["--backend", backend, "--num-prompts", "8", "--max-concurrency", "3", "--api-key", "k"],
+        );
+        assert!(output.status.success(), "{backend}: {}", stderr(&output));
+        let [record] = lines.as_slice() else { panic!("one line: {lines:?}") };
+        assert_eq!(record["backend"], backend);
+        assert_eq!((&record["completed"], &record["failed"]), (&json!(8), &json!(0)), "{backend}");
+        assert_eq!(record["total_output_tokens"], 48, "{backend}");
+        assert_eq!((&record["total_input_tokens"], &record["total_cached_tokens"]), (&json!(88), &json!(32)));
+        assert_eq!(record["max_concurrent_requests"], 3, "{backend}");
+        assert_eq!(server.seen.peak.load(Ordering::SeqCst), 3, "{backend}");
+        for key in ["mean_ttft_ms", "median_itl_ms", "p99_tpot_ms", "p90_e2e_latency_ms", "output_throughput"]
+        {
+            assert!(record[key].as_f64().unwrap() > 0.0, "{backend} {key}");
+        }
+        // Five gaps of at least 2 ms after the first token.
+        assert!(record["median_tpot_ms"].as_f64().unwrap() >= 2.0, "{backend}");
+        assert!(stdout(&output).contains("Output token throughput (tok/s):"));
+        let bodies = server.seen.bodies.lock().unwrap();
+        assert_eq!(bodies.len(), 9, "eight and the warm-up");
+        assert!(server.seen.authorizations.lock().unwrap().iter().all(|a| a == "Bearer k"));
+        match backend {
+            "sglang" => assert_eq!(bodies[0]["input_ids"].as_array().unwrap().len(), 5),
+            "openai" => assert_eq!(bodies[0]["prompt"].as_array().unwrap().len(), 5),
+            _ => assert_eq!(bodies[0]["model"], "fake"),
+        }
+    }
+}
+
+#[test]
+fn whole_answers_have_no_token_latencies() {
+    let server = FakeServer::start(Fault::None);
+    let (output, lines) = serving(&server, &["--num-prompts", "2", "--disable-stream"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!((&lines[0]["completed"], &lines[0]["total_output_tokens"]), (&json!(2), &json!(12)));
+    assert_eq!((&lines[0]["mean_ttft_ms"], &lines[0]["mean_itl_ms"]), (&Value::Null, &Value::Null));
+    assert!(stdout(&output).contains("not measured"));
+}
+
+#[test]
+fn failures_are_counted_shown_and_fail_the_run() {
+    let server = FakeServer::start(Fault::EveryThird);
+    let (output, lines) = serving(&server, &["--num-prompts", "8"]);
+    assert!(!output.status.success());
+    // Requests 2 to 9 of the server, of which 3, 6 and 9 fail.
+    assert_eq!((&lines[0]["completed"], &lines[0]["failed"]), (&json!(5), &json!(3)));
+    let shown = stderr(&output);
+    assert!(shown.contains("error (3 requests): HTTP 500") && shown.contains("out of luck"), "{shown}");
+}
+
+#[test]
+fn streams_that_break_off_or_abort_are_failures() {
+    for (fault, words) in [(Fault::CutStream, "ended before"), (Fault::Abort, "gone")] {
+        let server = FakeServer::start(fault);
+        let (output, lines) = serving(&server, &["--num-prompts", "2", "--warmup-requests", "0"]);
+        assert!(!output.status.success());
+        assert_eq!(lines[0]["failed"], 2, "{fault:?}");
+        assert!(stderr(&output).contains(words), "{fault:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_server_that_hangs_does_not_hang_the_run() {
+    let server = FakeServer::start(Fault::Hang);
+    let clock = Instant::now();
+    let (output, lines) =
+        serving(&server, &["--num-prompts", "3", "--warmup-requests", "0", "--timeout", "1"]);
+    assert!(clock.elapsed().as_secs() < 20);
+    assert!(!output.status.success());
+    assert_eq!(lines[0]["failed"], 3);
+    assert!(stderr(&output).contains("--timeout"));
+}
+
+#[test]
+fn a_failed_warm_up_and_an_absent_server_stop_the_run() {
+    let server = FakeServer::start(Fault::Abort);
+    let (output, lines) = serving(&server, &["--num-prompts", "3"]);
+    assert!(!output.status.success() && lines.is_empty());
+    assert!(stderr(&output).contains("warm-up"), "{}", stderr(&output));
+    let args = ["serving", "--base-url", "http://127.0.0.1:1", "--ready-check-timeout-sec", "0"];
+    let (output, lines) = bench(&args);
+    assert!(!output.status.success() && lines.is_empty());
+    assert!(stderr(&output).contains("not ready"), "{}", stderr(&output));
+}
+
+#[test]
+fn prompts_share_the_prefix_that_was_asked_for() {
+    let server = FakeServer::start(Fault::None);
+    let (output, _) =
+        serving(&server, &["--num-prompts", "4", "--shared-prefix-len", "10", "--warmup-requests", "0"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let bodies = server.seen.bodies.lock().unwrap();
+    let ids = |i: usize| bodies[i]["input_ids"].as_array().unwrap().clone();
+    for i in 0..4 {
+        assert_eq!(ids(i).len(), 15);
+        assert_eq!(ids(i)[..10], ids(0)[..10]);
+    }
+    assert_ne!(ids(0), ids(1));
+}
+
+#[test]
+fn decode_scaling_reports_a_ratio_per_concurrency() {
+    let server = FakeServer::start(Fault::None);
+    let url = server.url();
+    let (output, lines) = bench(&[
+        "decode-scaling",
+        "--base-url",
+        &url,
+        "--concurrency",
+        "1,4",
+        "--output-len",
+        "20",
+        "--input-len",
+        "4",
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let steps = lines[0]["steps"].as_array().unwrap();
+    assert_eq!((&steps[0]["ratio"], &steps[0]["completed"]), (&json!(1.0), &json!(2)));
+    assert_eq!((&steps[1]["max_concurrency"], &steps[1]["completed"]), (&json!(4), &json!(8)));
+    // The fake server sleeps rather than computes, so that four at a time are faster than one.
+    assert!(steps[1]["ratio"].as_f64().unwrap() > 1.5, "{}", steps[1]["ratio"]);
+}
