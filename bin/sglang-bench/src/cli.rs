@@ -60,7 +60,7 @@ pub struct TargetArgs {
 #[derive(Args, Clone, Debug)]
 pub struct RequestArgs {
     /// Sampling temperature; 0 is greedy
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     pub temperature: f64,
     /// Let outputs end at an end-of-sequence token
     #[arg(long)]
@@ -98,7 +98,7 @@ pub struct ServingArgs {
     #[arg(long, value_parser = positive)]
     pub max_concurrency: Option<usize>,
     /// Requests per second, as a Poisson process; inf sends everything at once
-    #[arg(long, default_value_t = f64::INFINITY, value_parser = rate)]
+    #[arg(long, default_value_t = f64::INFINITY, value_parser = rate, allow_negative_numbers = true)]
     pub request_rate: f64,
     /// Longest prompt in tokens
     #[arg(long, default_value_t = 1024, value_parser = positive)]
@@ -107,7 +107,7 @@ pub struct ServingArgs {
     #[arg(long, default_value_t = 1024, value_parser = positive)]
     pub random_output_len: usize,
     /// Shortest length as a part of the longest; 1 makes all lengths equal
-    #[arg(long, default_value_t = 0.0, value_parser = ratio)]
+    #[arg(long, default_value_t = 0.0, value_parser = ratio, allow_negative_numbers = true)]
     pub random_range_ratio: f64,
     /// Tokens in front of every prompt that are the same for all; they come on top of --random-input-len
     #[arg(long, default_value_t = 0)]
@@ -216,7 +216,7 @@ mod tests {
         for args in [
             ["serving", "--num-prompts", "0"],
             ["serving", "--request-rate", "-1"],
-            ["serving", "--random-range-ratio", "1.5"],
+            ["serving", "--random-range-ratio", "-0.5"],
             ["serving", "--extra-request-body", "[1]"],
             ["serving", "--timeout", "nan"],
             ["decode-scaling", "--concurrency", "1,x"],

@@ -23,7 +23,6 @@ impl Target {
     /// # Errors
     /// The address is not an `http://` one, or the client cannot be built.
     pub fn new(base_url: &str, api_key: Option<String>) -> Result<Self> {
-        let base_url = base_url.trim_end_matches('/');
         let url = reqwest::Url::parse(base_url).with_context(|| {
             format!("server address {base_url:?} is not a URL such as http://127.0.0.1:30000")
         })?;
@@ -33,7 +32,7 @@ impl Target {
         // Proxies of the environment are for the outside world, and would be measured too.
         let client =
             Client::builder().no_proxy().tcp_nodelay(true).build().context("cannot build an HTTP client")?;
-        Ok(Self { base_url: base_url.to_owned(), client, api_key })
+        Ok(Self { base_url: base_url.trim_end_matches('/').to_owned(), client, api_key })
     }
 
     /// From the command line.

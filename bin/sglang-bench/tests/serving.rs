@@ -10,16 +10,7 @@ use std::time::Instant;
 use common::{FakeServer, Fault, bench, stderr, stdout};
 use serde_json::{Value, json};
 
-const SMALL: [&str; 8] = [
-    "--random-input-len",
-    "5",
-    "--random-output-len",
-    "6",
-    "--random-range-ratio",
-    "1",
-    "--warmup-requests",
-    "1",
-];
+const SMALL: [&str; 6] = ["--random-input-len", "5", "--random-output-len", "6", "--random-range-ratio", "1"];
 
 fn serving(server: &FakeServer, more: &[&str]) -> (std::process::Output, Vec<Value>) {
     let url = server.url();

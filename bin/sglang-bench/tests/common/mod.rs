@@ -115,7 +115,7 @@ fn generate(
     number: usize,
 ) -> std::io::Result<()> {
     match fault {
-        Fault::EveryThird if number % 3 == 0 => {
+        Fault::EveryThird if number.is_multiple_of(3) => {
             return reply(stream, "500 Internal Server Error", "text/plain", "out of luck");
         }
         Fault::Hang => {
