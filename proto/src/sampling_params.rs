@@ -150,7 +150,9 @@ impl SamplingParams {
         self.stop_str_max_len = self.stop_strs.0.iter().map(|s| stop_token_len(s)).max().unwrap_or(0) as i64;
         let patterns = self.stop_regex_strs.0.len();
         if patterns > MAX_STOP_REGEX_COUNT {
-            return fail(format!("at most {MAX_STOP_REGEX_COUNT} stop_regex patterns are allowed, got {patterns}"));
+            return fail(format!(
+                "at most {MAX_STOP_REGEX_COUNT} stop_regex patterns are allowed, got {patterns}"
+            ));
         }
         for pattern in &self.stop_regex_strs.0 {
             if pattern.len() > MAX_STOP_REGEX_LEN {
@@ -204,7 +206,10 @@ impl SamplingParams {
             ));
         }
         if self.min_new_tokens < 0 {
-            return fail(format!("min_new_tokens must be in [0, max_new_tokens], got {}.", self.min_new_tokens));
+            return fail(format!(
+                "min_new_tokens must be in [0, max_new_tokens], got {}.",
+                self.min_new_tokens
+            ));
         }
         if let Some(max) = self.max_new_tokens {
             if max < 0 {

@@ -1,6 +1,6 @@
 //! Our frames and the reference's are the same: a Python peer with `msgspec` decodes what we encode, and the other way.
 //! Needs a Python with `msgspec` (`SGLANG_TEST_PYTHON`, else `python3`); `scripts/test` provides one.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
