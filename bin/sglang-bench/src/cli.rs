@@ -142,6 +142,12 @@ pub struct ScalingArgs {
 
 #[derive(Args, Debug)]
 pub struct StartupArgs {
+    /// Protocol of the first request
+    #[arg(long, value_enum, default_value = "sglang")]
+    pub backend: Backend,
+    /// Model name in OpenAI requests
+    #[arg(long, default_value = "default")]
+    pub model: String,
     /// Server address; by default taken from --host and --port in the command
     #[arg(long)]
     pub base_url: Option<String>,

@@ -25,23 +25,36 @@ fn serve_at_the_given_address() {
 fn the_first_answer_memory_and_idle_load_are_reported_and_the_server_is_gone() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let url = format!("http://{address}");
-    let exe = std::env::current_exe().unwrap();
-    let command = format!(
-        "{ADDRESS}={address} exec {} --exact serve_at_the_given_address --ignored --nocapture",
-        exe.to_str().unwrap()
-    );
-    let (output, lines) =
-        bench(&["startup", "--base-url", &url, "--idle-seconds", "0.5", "--", "sh", "-c", &command]);
-    assert!(output.status.success(), "{}", stderr(&output));
-    let report = &lines[0];
-    let (health, first) = (&report["health_seconds"], &report["first_answer_seconds"]);
-    assert!(health.as_f64().unwrap() >= 0.3 && first.as_f64() >= health.as_f64(), "{report}");
-    assert!(report["rss_kib"].as_u64().unwrap() > 500, "{report}");
-    assert!(report["idle_cpu_percent"].as_f64().unwrap() < 50.0, "{report}");
-    assert_eq!(report["processes"].as_array().unwrap().len(), 1);
-    assert_eq!(report["killed"], 0);
-    assert!(stdout(&output).contains("Exec to first answer (s):"));
-    assert!(std::net::TcpStream::connect(address).is_err(), "the server still listens");
+    for backend in ["sglang", "openai-chat"] {
+        let exe = std::env::current_exe().unwrap();
+        let command = format!(
+            "{ADDRESS}={address} exec {} --exact serve_at_the_given_address --ignored --nocapture",
+            exe.to_str().unwrap()
+        );
+        let (output, lines) = bench(&[
+            "startup",
+            "--backend",
+            backend,
+            "--base-url",
+            &url,
+            "--idle-seconds",
+            "0.5",
+            "--",
+            "sh",
+            "-c",
+            &command,
+        ]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let report = &lines[0];
+        let (health, first) = (&report["health_seconds"], &report["first_answer_seconds"]);
+        assert!(health.as_f64().unwrap() >= 0.3 && first.as_f64() >= health.as_f64(), "{report}");
+        assert!(report["rss_kib"].as_u64().unwrap() > 500, "{report}");
+        assert!(report["idle_cpu_percent"].as_f64().unwrap() < 50.0, "{report}");
+        assert_eq!(report["processes"].as_array().unwrap().len(), 1);
+        assert_eq!(report["killed"], 0);
+        assert!(stdout(&output).contains("Exec to first answer (s):"));
+        assert!(std::net::TcpStream::connect(&address).is_err(), "the server still listens");
+    }
 }
 
 #[test]

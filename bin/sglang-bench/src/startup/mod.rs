@@ -10,7 +10,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use serde::Serialize;
 
 use self::process_tree::ProcessSample;
-use self::server::{Server, url_of_command};
+use self::server::{FirstRequest, Server, url_of_command};
 use crate::Verdict;
 use crate::cli::StartupArgs;
 use crate::output::{append_line, heading, line};
@@ -30,7 +30,7 @@ struct ProcessReport {
 struct StartupReport {
     /// Seconds from exec to a successful `/health`.
     health_seconds: f64,
-    /// Seconds from exec to the first successful POST to `/generate`.
+    /// Seconds from exec to the first successful generation.
     first_answer_seconds: f64,
     rss_kib: u64,
     /// `None` when it cannot be read for some process.
@@ -68,7 +68,8 @@ pub async fn run(args: StartupArgs) -> Result<Verdict> {
 
 async fn measure(args: &StartupArgs, target: &Target) -> Result<StartupReport> {
     let mut server = Server::start(&args.command, args.server_log.as_deref())?;
-    let answered = server.first_answer(target, Duration::from_secs_f64(args.timeout)).await;
+    let request = FirstRequest { backend: args.backend, model: args.model.clone() };
+    let answered = server.first_answer(target, &request, Duration::from_secs_f64(args.timeout)).await;
     let (health_seconds, first_answer_seconds) = match answered {
         Ok(times) => times,
         Err(error) => {

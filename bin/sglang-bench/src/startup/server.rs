@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use super::process_tree::{ProcessSample, is_alive, tree};
@@ -63,11 +63,16 @@ impl Server {
         Ok(Self { child, pid, started })
     }
 
-    /// Waits for `/health`, then for a POST to `/generate` that succeeds: seconds after the start of both.
+    /// Waits for `/health`, then for a generation that succeeds: seconds after the start of both.
     ///
     /// # Errors
     /// The server ends, or takes longer than `limit`; the last refusal is named.
-    pub async fn first_answer(&mut self, target: &Target, limit: Duration) -> Result<(f64, f64)> {
+    pub async fn first_answer(
+        &mut self,
+        target: &Target,
+        request: &FirstRequest,
+        limit: Duration,
+    ) -> Result<(f64, f64)> {
         let mut healthy = None;
         let mut last = "no connection".to_owned();
         while self.started.elapsed() < limit {
@@ -75,8 +80,11 @@ impl Server {
                 bail!("the server ended with {status} before it answered ({last})");
             }
             let left = limit.saturating_sub(self.started.elapsed());
-            let attempt =
-                if healthy.is_none() { ask_health(target, left).await } else { generate(target, left).await };
+            let attempt = if healthy.is_none() {
+                ask_health(target, left).await
+            } else {
+                generate(target, request, left).await
+            };
             match (attempt, healthy) {
                 (Ok(()), None) => healthy = Some(self.started.elapsed().as_secs_f64()),
                 (Ok(()), Some(health)) => return Ok((health, self.started.elapsed().as_secs_f64())),
@@ -133,16 +141,39 @@ async fn ask_health(target: &Target, left: Duration) -> Result<(), String> {
     }
 }
 
-async fn generate(target: &Target, left: Duration) -> Result<(), String> {
-    let body = json!({"text": "The capital of France is", "sampling_params": {"temperature": 0, "max_new_tokens": 1}});
-    let response =
-        target.post("/generate").json(&body).timeout(left).send().await.map_err(|e| describe(&e))?;
+/// The request whose answer ends the measurement: one token.
+pub struct FirstRequest {
+    pub backend: Backend,
+    /// Model name for the OpenAI protocols.
+    pub model: String,
+}
+
+impl FirstRequest {
+    fn body(&self) -> Value {
+        let (prompt, model) = ("The capital of France is", &self.model);
+        match self.backend {
+            Backend::Sglang => {
+                json!({"text": prompt, "sampling_params": {"temperature": 0, "max_new_tokens": 1}})
+            }
+            Backend::Openai => json!({"model": model, "prompt": prompt, "temperature": 0, "max_tokens": 1}),
+            Backend::OpenaiChat => {
+                let messages = [json!({"role": "user", "content": prompt})];
+                json!({"model": model, "messages": messages, "temperature": 0, "max_tokens": 1})
+            }
+        }
+    }
+}
+
+async fn generate(target: &Target, request: &FirstRequest, left: Duration) -> Result<(), String> {
+    let path = request.backend.path();
+    let answer = target.post(path).json(&request.body()).timeout(left).send().await;
+    let response = answer.map_err(|e| describe(&e))?;
     let status = response.status();
     let bytes = response.bytes().await.map_err(|e| describe(&e))?;
     if !status.is_success() {
-        return Err(format!("/generate answered {status}: {}", shorten(&String::from_utf8_lossy(&bytes))));
+        return Err(format!("{path} answered {status}: {}", shorten(&String::from_utf8_lossy(&bytes))));
     }
-    Backend::Sglang.read(&bytes).map(drop)
+    request.backend.read(&bytes).map(drop)
 }
 
 #[cfg(test)]
