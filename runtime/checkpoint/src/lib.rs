@@ -1,1 +1,21 @@
+//! What is in a model folder or file: GGUF, safetensors, `config.json`, `generation_config.json`.
+//!
+//! Nothing here knows about tensors in memory or about any device: files are mapped, names and shapes are checked,
+//! and bytes are handed out. [`Checkpoint::open`] is the way in, [`ModelConfig`] says what the model is.
 
+pub mod checkpoint;
+pub mod config;
+pub mod error;
+pub mod generation_config;
+pub mod gguf;
+mod json;
+mod mapped_file;
+pub mod safetensors;
+
+pub use checkpoint::{Checkpoint, HfFolder};
+pub use config::{ModelConfig, RopeScaling};
+pub use error::CheckpointError;
+pub use generation_config::GenerationConfig;
+pub use gguf::dequant::dequantize;
+pub use gguf::{GgmlType, GgufFile, GgufTensor};
+pub use safetensors::{SafetensorsIndex, TensorView};

@@ -1,0 +1,49 @@
+//! Values that a `config.json` may leave out, per family (transformers' configuration classes).
+
+/// What a missing key means.
+pub(super) struct Defaults {
+    pub(super) tie_word_embeddings: bool,
+    pub(super) norm_eps: f64,
+    pub(super) hidden_act: &'static str,
+    /// Head width that does not follow from the hidden size.
+    pub(super) head_dim: Option<usize>,
+    pub(super) rope_theta: f64,
+    pub(super) rope_local_theta: Option<f64>,
+}
+
+const LLAMA: Defaults = Defaults {
+    tie_word_embeddings: false,
+    norm_eps: 1e-6,
+    hidden_act: "silu",
+    head_dim: None,
+    rope_theta: 10_000.0,
+    rope_local_theta: None,
+};
+
+/// Defaults of a model type; those of Llama where nothing else is known.
+pub(super) fn of(model_type: &str) -> Defaults {
+    match model_type {
+        "gemma" | "gemma2" => Defaults {
+            tie_word_embeddings: true,
+            hidden_act: "gelu_pytorch_tanh",
+            head_dim: Some(256),
+            ..LLAMA
+        },
+        "gemma3" | "gemma3_text" => Defaults {
+            tie_word_embeddings: true,
+            hidden_act: "gelu_pytorch_tanh",
+            head_dim: Some(256),
+            rope_theta: 1_000_000.0,
+            rope_local_theta: Some(10_000.0),
+            ..LLAMA
+        },
+        "qwen3" | "qwen3_moe" => Defaults { head_dim: Some(128), ..LLAMA },
+        "phi3" | "olmo2" => Defaults { norm_eps: 1e-5, ..LLAMA },
+        "mixtral" => Defaults { norm_eps: 1e-5, rope_theta: 1_000_000.0, ..LLAMA },
+        "gpt_oss" => Defaults { norm_eps: 1e-5, head_dim: Some(64), rope_theta: 150_000.0, ..LLAMA },
+        "bert" | "roberta" | "xlm-roberta" => {
+            Defaults { tie_word_embeddings: true, norm_eps: 1e-12, hidden_act: "gelu", ..LLAMA }
+        }
+        _ => LLAMA,
+    }
+}

@@ -1,0 +1,214 @@
+//! GGUF metadata in the words of `config.json`.
+//!
+//! Key names: ggml's `docs/gguf.md` and the `gguf` Python package's constants.
+
+use serde_json::{Map, Value, json};
+
+use crate::error::CheckpointError;
+use crate::gguf::{GgmlType, GgufFile};
+
+/// One family that GGUF files name in `general.architecture`.
+struct Family {
+    gguf: &'static str,
+    architecture: &'static str,
+    model_type: &'static str,
+    /// Class and type when the file has experts.
+    experts: Option<(&'static str, &'static str)>,
+    hidden_act: &'static str,
+}
+
+const fn family(gguf: &'static str, architecture: &'static str, model_type: &'static str) -> Family {
+    Family { gguf, architecture, model_type, experts: None, hidden_act: "silu" }
+}
+
+const FAMILIES: [Family; 9] = [
+    Family {
+        experts: Some(("MixtralForCausalLM", "mixtral")),
+        ..family("llama", "LlamaForCausalLM", "llama")
+    },
+    family("qwen2", "Qwen2ForCausalLM", "qwen2"),
+    family("qwen3", "Qwen3ForCausalLM", "qwen3"),
+    family("qwen2moe", "Qwen2MoeForCausalLM", "qwen2_moe"),
+    family("qwen3moe", "Qwen3MoeForCausalLM", "qwen3_moe"),
+    Family { hidden_act: "gelu_pytorch_tanh", ..family("gemma2", "Gemma2ForCausalLM", "gemma2") },
+    Family { hidden_act: "gelu_pytorch_tanh", ..family("gemma3", "Gemma3ForCausalLM", "gemma3_text") },
+    family("phi3", "Phi3ForCausalLM", "phi3"),
+    family("olmo2", "Olmo2ForCausalLM", "olmo2"),
+];
+
+/// Metadata under the architecture's prefix.
+struct Keys<'a> {
+    file: &'a GgufFile,
+    arch: &'a str,
+}
+
+impl Keys<'_> {
+    fn name(&self, key: &str) -> String {
+        format!("{}.{key}", self.arch)
+    }
+
+    fn opt_u64(&self, key: &str) -> Result<Option<u64>, CheckpointError> {
+        self.file.metadata().opt_u64(&self.name(key))
+    }
+
+    fn u64(&self, key: &str) -> Result<u64, CheckpointError> {
+        self.file.metadata().u64(&self.name(key))
+    }
+
+    fn opt_f64(&self, key: &str) -> Result<Option<f64>, CheckpointError> {
+        self.file.metadata().opt_f64(&self.name(key))
+    }
+
+    fn f64(&self, key: &str) -> Result<f64, CheckpointError> {
+        self.file.metadata().f64(&self.name(key))
+    }
+}
+
+/// The configuration of a GGUF file as a `config.json` object.
+pub(super) fn to_hf(file: &GgufFile) -> Result<Map<String, Value>, CheckpointError> {
+    let metadata = file.metadata();
+    let arch = metadata.str("general.architecture")?;
+    let family = FAMILIES.iter().find(|f| f.gguf == arch).ok_or_else(|| {
+        let known = FAMILIES.map(|f| f.gguf).join(", ");
+        CheckpointError::wrong_key(file.path(), "general.architecture", format!("one of {known}"), arch)
+    })?;
+    let keys = Keys { file, arch };
+    let experts = keys.opt_u64("expert_count")?.filter(|n| *n > 0);
+    let (architecture, model_type) =
+        family.experts.filter(|_| experts.is_some()).unwrap_or((family.architecture, family.model_type));
+    let embedding = file.tensor("token_embd.weight")?;
+    let hidden = keys.u64("embedding_length")?;
+    let heads = keys.u64("attention.head_count")?;
+    if embedding.shape.get(1).is_none_or(|n| *n as u64 != hidden) {
+        let expected = format!("shape [vocabulary, {hidden}]");
+        let found = format!("{:?}", embedding.shape);
+        return Err(CheckpointError::malformed(file.path(), "tensor `token_embd.weight`", expected, found));
+    }
+    let mut out = Map::new();
+    let mut put = |key: &str, value: Value| out.insert(key.to_owned(), value);
+    put("architectures", json!([architecture]));
+    put("model_type", json!(model_type));
+    put("vocab_size", json!(embedding.shape.first()));
+    put("hidden_size", json!(hidden));
+    put("intermediate_size", json!(keys.opt_u64("feed_forward_length")?));
+    put("num_hidden_layers", json!(keys.u64("block_count")?));
+    put("num_attention_heads", json!(heads));
+    put("num_key_value_heads", json!(keys.opt_u64("attention.head_count_kv")?.unwrap_or(heads)));
+    put("head_dim", json!(keys.opt_u64("attention.key_length")?.or_else(|| hidden.checked_div(heads))));
+    put("max_position_embeddings", json!(keys.u64("context_length")?));
+    put("rms_norm_eps", json!(keys.f64("attention.layer_norm_rms_epsilon")?));
+    put("hidden_act", json!(family.hidden_act));
+    put("tie_word_embeddings", json!(!file.has_tensor("output.weight")));
+    put("attention_bias", json!(file.has_tensor("blk.0.attn_q.bias")));
+    put("mlp_bias", json!(file.has_tensor("blk.0.ffn_down.bias")));
+    put("dtype", json!(saved_type(file)?));
+    put("bos_token_id", json!(metadata.opt_u32("tokenizer.ggml.bos_token_id")?));
+    put("pad_token_id", json!(metadata.opt_u32("tokenizer.ggml.padding_token_id")?));
+    put("eos_token_id", json!(end_tokens(file)?));
+    put("sliding_window", json!(keys.opt_u64("attention.sliding_window")?));
+    put("rope_theta", json!(keys.opt_f64("rope.freq_base")?));
+    put("rope_scaling", rope_scaling(&keys)?);
+    for (key, gguf_key) in [
+        ("attn_logit_softcapping", "attn_logit_softcapping"),
+        ("final_logit_softcapping", "final_logit_softcapping"),
+    ] {
+        put(key, json!(keys.opt_f64(gguf_key)?));
+    }
+    if let Some(experts) = experts {
+        put("num_experts", json!(experts));
+        put("num_local_experts", json!(experts));
+        put("num_experts_per_tok", json!(keys.u64("expert_used_count")?));
+        put("moe_intermediate_size", json!(keys.opt_u64("expert_feed_forward_length")?));
+        put("shared_expert_intermediate_size", json!(keys.opt_u64("expert_shared_feed_forward_length")?));
+        put("norm_topk_prob", json!(arch == "qwen3moe"));
+    }
+    if arch.starts_with("gemma") {
+        put("query_pre_attn_scalar", json!(gemma_query_scale(&keys, hidden, heads)?));
+        put("sliding_window_pattern", json!(if arch == "gemma3" { 6 } else { 2 }));
+    }
+    out.retain(|_, value| !value.is_null());
+    Ok(out)
+}
+
+/// Gemma's 27B models scale queries by the width per head of the residual stream, the others by the head width.
+fn gemma_query_scale(keys: &Keys<'_>, hidden: u64, heads: u64) -> Result<Option<u64>, CheckpointError> {
+    let large = matches!((keys.arch, keys.u64("block_count")?), ("gemma2", 46) | ("gemma3", 62));
+    let per_head = hidden.checked_div(heads);
+    Ok(if large { per_head } else { keys.opt_u64("attention.key_length")?.or(per_head) })
+}
+
+fn saved_type(file: &GgufFile) -> Result<Option<&'static str>, CheckpointError> {
+    Ok(match file.metadata().opt_u64("general.file_type")? {
+        Some(0) => Some("float32"),
+        Some(1) => Some("float16"),
+        Some(32) => Some("bfloat16"),
+        _ => None,
+    })
+}
+
+/// End of text, and for chat models end of turn and end of message.
+fn end_tokens(file: &GgufFile) -> Result<Vec<u32>, CheckpointError> {
+    let mut ids = Vec::new();
+    for key in ["eos", "eot", "eom"] {
+        ids.extend(file.metadata().opt_u32(&format!("tokenizer.ggml.{key}_token_id"))?);
+    }
+    Ok(ids)
+}
+
+fn rope_scaling(keys: &Keys<'_>) -> Result<Value, CheckpointError> {
+    let name = keys.name("rope.scaling.type");
+    let original = keys.opt_u64("rope.scaling.original_context_length")?;
+    Ok(match keys.file.metadata().opt_str(&name)? {
+        None if long_factors(keys.file)? => longrope(keys, original)?,
+        None | Some("none") => Value::Null,
+        Some("linear") => json!({"rope_type": "linear", "factor": keys.f64("rope.scaling.factor")?}),
+        Some("yarn") => json!({
+            "rope_type": "yarn",
+            "factor": keys.f64("rope.scaling.factor")?,
+            "original_max_position_embeddings": original,
+            "attention_factor": keys.opt_f64("rope.scaling.attn_factor")?,
+        }),
+        Some("longrope") => longrope(keys, original)?,
+        Some(other) => {
+            let expected = "one of none, linear, yarn, longrope";
+            return Err(CheckpointError::wrong_key(keys.file.path(), name, expected, other));
+        }
+    })
+}
+
+const LONG_FACTORS: &str = "rope_factors_long.weight";
+
+fn long_factors(file: &GgufFile) -> Result<bool, CheckpointError> {
+    Ok(file.has_tensor(LONG_FACTORS))
+}
+
+fn longrope(keys: &Keys<'_>, original: Option<u64>) -> Result<Value, CheckpointError> {
+    Ok(json!({
+        "rope_type": "longrope",
+        "short_factor": small_tensor(keys.file, "rope_factors_short.weight")?,
+        "long_factor": small_tensor(keys.file, LONG_FACTORS)?,
+        "original_max_position_embeddings": original,
+        "attention_factor": keys.opt_f64("rope.scaling.attn_factor")?,
+    }))
+}
+
+/// The frequency divisors that converters store for llama3 scaling.
+pub(super) fn rope_freq_factors(file: &GgufFile) -> Result<Option<Vec<f32>>, CheckpointError> {
+    let name = "rope_freqs.weight";
+    if file.has_tensor(name) { small_tensor(file, name).map(Some) } else { Ok(None) }
+}
+
+fn small_tensor(file: &GgufFile, name: &str) -> Result<Vec<f32>, CheckpointError> {
+    let tensor = file.tensor(name)?;
+    if tensor.ggml_type != GgmlType::F32 || tensor.shape.len() != 1 {
+        return Err(CheckpointError::malformed(
+            file.path(),
+            format!("tensor `{name}`"),
+            "one row of F32",
+            format!("{} of shape {:?}", tensor.ggml_type, tensor.shape),
+        ));
+    }
+    let mut out = vec![0.0; tensor.data.len() / 4];
+    crate::gguf::dequant::dequantize(tensor.ggml_type, tensor.data, &mut out)?;
+    Ok(out)
+}

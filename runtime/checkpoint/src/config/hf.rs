@@ -1,0 +1,123 @@
+//! `config.json` of a Hugging Face model.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{ModelConfig, defaults, rope};
+use crate::error::CheckpointError;
+use crate::json::{self, JsonFile};
+
+/// Lifts the keys of a nested `text_config` (multimodal checkpoints) over those beside it.
+fn flatten_text_config(path: &Path, value: Value) -> Result<Value, CheckpointError> {
+    let Value::Object(mut top) = value else {
+        return Err(CheckpointError::malformed(path, "content", "a JSON object", json::shorten(&value)));
+    };
+    if let Some(Value::Object(text)) = top.get("text_config").cloned() {
+        for (key, inner) in text {
+            if key != "architectures" || !top.contains_key("architectures") {
+                top.insert(key, inner);
+            }
+        }
+    }
+    Ok(Value::Object(top))
+}
+
+/// Reads the shared keys.
+pub(super) fn parse(path: &Path, value: Value) -> Result<ModelConfig, CheckpointError> {
+    let raw = flatten_text_config(path, value)?;
+    let c = JsonFile::new(path, &raw);
+    let model_type = c.str("model_type")?.unwrap_or_default().to_owned();
+    let defaults = defaults::of(&model_type);
+    let architectures = c.strings("architectures")?.unwrap_or_default();
+    if architectures.is_empty() && model_type.is_empty() {
+        return Err(c.missing("architectures", "a list such as [\"LlamaForCausalLM\"]"));
+    }
+    let positive = |key: &str| at_least_one(&c, key);
+    let required = |key: &str| positive(key)?.ok_or_else(|| c.missing(key, "a positive integer"));
+    let hidden_size = required("hidden_size")?;
+    let num_attention_heads = required("num_attention_heads")?;
+    let num_key_value_heads = positive("num_key_value_heads")?.unwrap_or(num_attention_heads);
+    if !num_attention_heads.is_multiple_of(num_key_value_heads) {
+        let expected = format!("a divisor of num_attention_heads ({num_attention_heads})");
+        return Err(c.wrong("num_key_value_heads", &expected, &num_key_value_heads.into()));
+    }
+    let head_dim = match positive("head_dim")?.or(defaults.head_dim) {
+        Some(n) => n,
+        None if hidden_size.is_multiple_of(num_attention_heads) => hidden_size / num_attention_heads,
+        None => {
+            let expected =
+                format!("a multiple of num_attention_heads ({num_attention_heads}), or a key `head_dim`");
+            return Err(c.wrong("hidden_size", &expected, &hidden_size.into()));
+        }
+    };
+    let max_position_embeddings = positive("max_position_embeddings")?.unwrap_or(2048);
+    let rope = rope::read(&c, max_position_embeddings)?;
+    let norm_eps = match c.f64("rms_norm_eps")? {
+        Some(eps) => Some(eps),
+        None => c.f64("layer_norm_eps")?,
+    };
+    let hidden_act = match c.str("hidden_activation")? {
+        Some(act) => Some(act),
+        None => c.str("hidden_act")?,
+    };
+    let dtype = match c.str("dtype")? {
+        Some(dtype) => Some(dtype),
+        None => c.str("torch_dtype")?,
+    };
+    let uses_window = c.bool("use_sliding_window")?.unwrap_or(true);
+    Ok(ModelConfig {
+        vocab_size: required("vocab_size")?,
+        hidden_size,
+        // Models with nothing but experts have no dense width.
+        intermediate_size: c.usize("intermediate_size")?.unwrap_or(0),
+        num_hidden_layers: required("num_hidden_layers")?,
+        num_attention_heads,
+        num_key_value_heads,
+        head_dim,
+        max_position_embeddings,
+        rms_norm_eps: norm_eps.unwrap_or(defaults.norm_eps),
+        rope_theta: rope.theta.unwrap_or(defaults.rope_theta),
+        rope_local_theta: rope.local_theta.or(defaults.rope_local_theta),
+        rope_scaling: rope.scaling,
+        rope_freq_factors: None,
+        tie_word_embeddings: c.bool("tie_word_embeddings")?.unwrap_or(defaults.tie_word_embeddings),
+        attention_bias: c.bool("attention_bias")?.unwrap_or(false),
+        mlp_bias: c.bool("mlp_bias")?.unwrap_or(false),
+        hidden_act: hidden_act.unwrap_or(defaults.hidden_act).to_owned(),
+        torch_dtype: dtype.map(|d| d.trim_start_matches("torch.").to_owned()),
+        bos_token_id: first_id(&c, "bos_token_id")?,
+        eos_token_ids: sorted_ids(&c, "eos_token_id")?,
+        pad_token_id: padding_id(&c)?,
+        sliding_window: c.usize("sliding_window")?.filter(|n| uses_window && *n > 0),
+        architectures,
+        model_type,
+        raw,
+    })
+}
+
+fn at_least_one(c: &JsonFile<'_>, key: &str) -> Result<Option<usize>, CheckpointError> {
+    match c.usize(key)? {
+        Some(0) => Err(c.wrong(key, "a positive integer", &0.into())),
+        other => Ok(other),
+    }
+}
+
+fn first_id(c: &JsonFile<'_>, key: &str) -> Result<Option<u32>, CheckpointError> {
+    Ok(c.token_ids(key)?.and_then(|ids| ids.first().copied()))
+}
+
+fn sorted_ids(c: &JsonFile<'_>, key: &str) -> Result<Vec<u32>, CheckpointError> {
+    let mut ids = c.token_ids(key)?.unwrap_or_default();
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+/// Some checkpoints write -1 for "no padding token".
+fn padding_id(c: &JsonFile<'_>) -> Result<Option<u32>, CheckpointError> {
+    match c.get("pad_token_id") {
+        Some(Value::Number(n)) if n.as_i64().is_some_and(|n| n < 0) => Ok(None),
+        _ => c.u32("pad_token_id"),
+    }
+}

@@ -1,0 +1,168 @@
+//! How rotary position frequencies are stretched beyond the trained length.
+//!
+//! Both spellings are read: `rope_theta` + `rope_scaling` (with `rope_type` or the older `type`), and transformers
+//! 5's `rope_parameters`, which may be one object or one per kind of layer.
+
+use crate::error::CheckpointError;
+use crate::json::JsonFile;
+
+/// A rope scaling (transformers `modeling_rope_utils.py`).
+#[derive(Debug, Clone, PartialEq)]
+pub enum RopeScaling {
+    /// Plain rotary embedding.
+    Default,
+    /// Positions divided by a factor.
+    Linear {
+        /// The divisor.
+        factor: f64,
+    },
+    /// The base grows with the sequence length (NTK).
+    Dynamic {
+        /// Growth beyond the trained length.
+        factor: f64,
+    },
+    /// Llama 3.1: low frequencies divided, high ones kept, a smooth band between.
+    Llama3 {
+        /// Divisor of low frequencies.
+        factor: f64,
+        /// Below this many turns in the trained length a frequency is low.
+        low_freq_factor: f64,
+        /// Above this many turns it is high.
+        high_freq_factor: f64,
+        /// The trained length.
+        original_max_position_embeddings: usize,
+    },
+    /// YaRN.
+    Yarn(Yarn),
+    /// LongRoPE: a divisor per frequency, one list for short and one for long contexts.
+    Longrope(Longrope),
+}
+
+/// Parameters of YaRN (arXiv 2309.00071).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Yarn {
+    /// Context extension.
+    pub factor: f64,
+    /// The trained length.
+    pub original_max_position_embeddings: usize,
+    /// Multiplier of the attention logits' scale; derived from `factor` when absent.
+    pub attention_factor: Option<f64>,
+    /// Turns above which frequencies are kept.
+    pub beta_fast: f64,
+    /// Turns below which frequencies are divided.
+    pub beta_slow: f64,
+    /// DeepSeek's scale of the attention factor.
+    pub mscale: Option<f64>,
+    /// DeepSeek's scale over all dimensions.
+    pub mscale_all_dim: Option<f64>,
+    /// Whether the borders of the band are rounded to whole dimensions.
+    pub truncate: bool,
+}
+
+/// Parameters of LongRoPE (arXiv 2402.13753).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Longrope {
+    /// Divisors for sequences within the trained length.
+    pub short_factor: Vec<f64>,
+    /// Divisors beyond it.
+    pub long_factor: Vec<f64>,
+    /// The trained length.
+    pub original_max_position_embeddings: usize,
+    /// Context extension; `max_position_embeddings / original` when absent.
+    pub factor: Option<f64>,
+    /// Multiplier of cosine and sine; derived from the extension when absent.
+    pub attention_factor: Option<f64>,
+}
+
+/// What the rope keys of a configuration say.
+#[derive(Debug, Default)]
+pub(super) struct RopeKeys {
+    pub(super) theta: Option<f64>,
+    pub(super) local_theta: Option<f64>,
+    pub(super) scaling: Option<RopeScaling>,
+}
+
+/// Reads the rope keys of a configuration object.
+pub(super) fn read(config: &JsonFile<'_>, max_position: usize) -> Result<RopeKeys, CheckpointError> {
+    let mut keys = RopeKeys {
+        theta: config.f64("rope_theta")?,
+        local_theta: config.f64("rope_local_base_freq")?,
+        scaling: None,
+    };
+    let parameters = match config.nested("rope_parameters")? {
+        Some(parameters) => Some(parameters),
+        None => config.nested("rope_scaling")?,
+    };
+    let Some(mut parameters) = parameters else { return Ok(keys) };
+    if let Some(sliding) = parameters.nested_if_object("sliding_attention") {
+        keys.local_theta = sliding.f64("rope_theta")?.or(keys.local_theta);
+    }
+    if let Some(full) = parameters.nested_if_object("full_attention") {
+        parameters = full;
+    }
+    keys.theta = parameters.f64("rope_theta")?.or(keys.theta);
+    keys.scaling = read_scaling(config, &parameters, max_position)?;
+    Ok(keys)
+}
+
+fn read_scaling(
+    config: &JsonFile<'_>,
+    p: &JsonFile<'_>,
+    max_position: usize,
+) -> Result<Option<RopeScaling>, CheckpointError> {
+    let kind = match p.str("rope_type")? {
+        Some(kind) => kind,
+        None => match p.str("type")? {
+            Some(kind) => kind,
+            None => return Ok(None),
+        },
+    };
+    let number = |key: &str| p.f64(key)?.ok_or_else(|| p.missing(key, "a number"));
+    // Phi-3 keeps the trained length beside the rope object.
+    let original = || -> Result<Option<usize>, CheckpointError> {
+        let key = "original_max_position_embeddings";
+        Ok(match p.usize(key)? {
+            Some(n) => Some(n),
+            None => config.usize(key)?,
+        })
+    };
+    let need_original =
+        || original()?.ok_or_else(|| p.missing("original_max_position_embeddings", "a number of tokens"));
+    Ok(Some(match kind {
+        // "mrope" carries sections for image positions; for text alone it is the plain embedding.
+        "default" | "mrope" => RopeScaling::Default,
+        "linear" => RopeScaling::Linear { factor: number("factor")? },
+        "dynamic" => RopeScaling::Dynamic { factor: number("factor")? },
+        "llama3" => RopeScaling::Llama3 {
+            factor: number("factor")?,
+            low_freq_factor: number("low_freq_factor")?,
+            high_freq_factor: number("high_freq_factor")?,
+            original_max_position_embeddings: need_original()?,
+        },
+        "yarn" => RopeScaling::Yarn(Yarn {
+            factor: number("factor")?,
+            original_max_position_embeddings: original()?.unwrap_or(max_position),
+            attention_factor: p.f64("attention_factor")?,
+            beta_fast: p.f64("beta_fast")?.unwrap_or(32.0),
+            beta_slow: p.f64("beta_slow")?.unwrap_or(1.0),
+            mscale: p.f64("mscale")?,
+            mscale_all_dim: p.f64("mscale_all_dim")?,
+            truncate: p.bool("truncate")?.unwrap_or(true),
+        }),
+        "longrope" | "su" => RopeScaling::Longrope(Longrope {
+            short_factor: p
+                .floats("short_factor")?
+                .ok_or_else(|| p.missing("short_factor", "a list of numbers"))?,
+            long_factor: p
+                .floats("long_factor")?
+                .ok_or_else(|| p.missing("long_factor", "a list of numbers"))?,
+            original_max_position_embeddings: need_original()?,
+            factor: p.f64("factor")?,
+            attention_factor: p.f64("attention_factor")?,
+        }),
+        _ => {
+            let expected = "one of default, linear, dynamic, llama3, yarn, longrope, mrope";
+            return Err(p.wrong("rope_type", expected, &kind.into()));
+        }
+    }))
+}
