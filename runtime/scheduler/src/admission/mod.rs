@@ -1,0 +1,8 @@
+//! How much may be admitted: the budgets of one prefill step ([`PrefillBudget`]) and the estimate of what running
+//! requests will still need ([`NewTokenRatio`]).
+
+mod budget;
+mod new_token_ratio;
+
+pub use budget::{CLIP_MAX_NEW_TOKENS, PrefillBudget, StopAdmission, fits_to_the_end};
+pub use new_token_ratio::NewTokenRatio;

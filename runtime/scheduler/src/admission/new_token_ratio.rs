@@ -1,0 +1,84 @@
+//! The share of `max_new_tokens` that requests are expected to use (reference:
+//! `managers/scheduler_components/new_token_ratio_tracker.py`).
+
+/// Starting ratio at conservativeness 1.
+const INIT: f64 = 0.7;
+/// Smallest ratio, as a share of the starting one.
+const MIN_FACTOR: f64 = 0.14;
+/// Decode steps from the starting to the smallest ratio.
+const DECAY_STEPS: f64 = 600.0;
+/// Decode steps that the estimate after a retraction leaves room for.
+const RETRACT_DECODE_STEPS: usize = 20;
+
+/// Starts high, falls with every decode step that fits, and jumps after a retraction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NewTokenRatio {
+    init: f64,
+    min: f64,
+    decay: f64,
+    current: f64,
+}
+
+impl NewTokenRatio {
+    /// From `--schedule-conservativeness`.
+    pub fn new(conservativeness: f64) -> Self {
+        let init = (INIT * conservativeness).min(1.0);
+        let min = (init * MIN_FACTOR).min(1.0);
+        Self { init, min, decay: (init - min) / DECAY_STEPS, current: init }
+    }
+
+    /// The ratio now.
+    pub fn current(&self) -> f64 {
+        self.current
+    }
+
+    /// A decode step fitted.
+    pub fn decay_step(&mut self) {
+        self.current = (self.current - self.decay).max(self.min);
+    }
+
+    /// Nothing runs: forget what was learnt.
+    pub fn reset(&mut self) {
+        self.current = self.init;
+    }
+
+    /// Requests were retracted. `kept` gives output tokens and `max_new_tokens` of those that go on.
+    pub fn after_retract(&mut self, kept: impl Iterator<Item = (usize, usize)>) {
+        let (mut decoded, mut max_new, mut requests) = (0, 0, 0);
+        for (output, max) in kept {
+            decoded += output;
+            max_new += max;
+            requests += 1;
+        }
+        let estimate = (decoded + RETRACT_DECODE_STEPS * requests) as f64 / (max_new + 1) as f64;
+        self.current = estimate.min(1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ratio_falls_from_0_7_to_0_098_in_600_steps() {
+        let mut ratio = NewTokenRatio::new(1.0);
+        assert!((ratio.current() - 0.7).abs() < 1e-12);
+        for _ in 0..600 {
+            ratio.decay_step();
+        }
+        assert!((ratio.current() - 0.098).abs() < 1e-9);
+        ratio.decay_step();
+        assert!((ratio.current() - 0.098).abs() < 1e-9);
+        ratio.reset();
+        assert!((ratio.current() - 0.7).abs() < 1e-12);
+    }
+
+    #[test]
+    fn after_a_retraction_the_ratio_leaves_room_for_20_steps_each() {
+        let mut ratio = NewTokenRatio::new(1.0);
+        ratio.after_retract([(10, 100), (30, 100)].into_iter());
+        assert!((ratio.current() - 80.0 / 201.0).abs() < 1e-12);
+        ratio.after_retract([(100, 10)].into_iter());
+        assert!((ratio.current() - 1.0).abs() < 1e-12);
+    }
+}

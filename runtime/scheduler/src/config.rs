@@ -1,0 +1,229 @@
+//! Settings of the scheduler.
+
+use sglang_proto::server_args::ServerArgs;
+use sglang_proto::worker::ModelWorkerInfo;
+
+use crate::SchedulerError;
+use crate::policy::PolicyKind;
+use crate::radix_cache::EvictionPolicy;
+
+/// Chunk size when `--chunked-prefill-size` is not given, in tokens (the reference's choice for devices whose memory
+/// it does not know).
+pub const DEFAULT_CHUNKED_PREFILL_SIZE: usize = 4096;
+
+/// Which running request is retracted first when the KV pool is full (`--retraction-policy`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetractionPolicy {
+    /// Fewest output tokens first, then longest prompt.
+    Length,
+    /// Lowest priority first, then as [`RetractionPolicy::Length`].
+    Priority,
+}
+
+/// Everything the scheduler needs to know beforehand. All sizes are in tokens unless said otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SchedulerConfig {
+    /// Size of the KV pool; slots are `0..max_total_num_tokens` (rounded down to whole pages).
+    pub max_total_num_tokens: usize,
+    /// Most requests that hold a `ReqToTokenPool` row at once.
+    pub max_running_requests: usize,
+    /// Positions the model was made for.
+    pub context_length: usize,
+    /// Entries of the output distribution; ids at or above it are treated as NaN.
+    pub vocab_size: u32,
+    /// Ids that end the output of every request: the model's end-of-sequence ids, the tokenizer's, and its additional
+    /// stop ids.
+    pub eos_token_ids: Vec<u32>,
+    /// Tokens per page of the KV pool.
+    pub page_size: usize,
+    /// Most prompt tokens per prefill step; `None` prefills a prompt in one step.
+    pub chunked_prefill_size: Option<usize>,
+    /// Token budget of a prefill step.
+    pub max_prefill_tokens: usize,
+    /// Most requests in one prefill step.
+    pub prefill_max_requests: Option<usize>,
+    /// Most requests that wait; further ones are refused with 503.
+    pub max_queued_requests: Option<usize>,
+    /// Order of the waiting queue.
+    pub schedule_policy: PolicyKind,
+    /// Factor on the share of `max_new_tokens` that admission reserves.
+    pub schedule_conservativeness: f64,
+    /// Which cached prefix is dropped first.
+    pub radix_eviction_policy: EvictionPolicy,
+    /// Whether prefixes are not reused at all.
+    pub disable_radix_cache: bool,
+    /// Whether a step may be planned while the one before is still running.
+    pub enable_overlap: bool,
+    /// Whether decode rows ride along in prefill steps.
+    pub enable_mixed_chunk: bool,
+    /// Whether `priority` of requests counts.
+    pub enable_priority_scheduling: bool,
+    /// Whether smaller priorities go first (default: larger).
+    pub schedule_low_priority_values_first: bool,
+    /// Whether a running request may be stopped for one of higher priority.
+    pub enable_priority_preemption: bool,
+    /// A running request is only stopped when the priorities differ by more than this.
+    pub priority_scheduling_preemption_threshold: i64,
+    /// Priority of requests that bring none.
+    pub default_priority_value: Option<i64>,
+    /// Whether a priority is refused when priority scheduling is off.
+    pub abort_on_priority_when_disabled: bool,
+    /// Victims under memory pressure.
+    pub retraction_policy: RetractionPolicy,
+    /// Tokens per streamed output when the request does not say.
+    pub stream_interval: usize,
+    /// Whether a prompt that is too long is cut instead of refused.
+    pub allow_auto_truncate: bool,
+    /// Seed of the `random` policy.
+    pub random_seed: u64,
+    /// A waiting request goes ahead of the policy's order once this many requests were admitted since it queued (plus
+    /// one for each that waited before it). Bounds waiting under lpm, dfs-weight, lof and random; priorities are
+    /// still obeyed.
+    pub starvation_bound: u64,
+}
+
+impl Default for SchedulerConfig {
+    fn default() -> Self {
+        Self {
+            max_total_num_tokens: 65_536,
+            max_running_requests: 256,
+            context_length: 8_192,
+            vocab_size: 32_000,
+            eos_token_ids: Vec::new(),
+            page_size: 1,
+            chunked_prefill_size: Some(DEFAULT_CHUNKED_PREFILL_SIZE),
+            max_prefill_tokens: 16_384,
+            prefill_max_requests: None,
+            max_queued_requests: None,
+            schedule_policy: PolicyKind::Fcfs,
+            schedule_conservativeness: 1.0,
+            radix_eviction_policy: EvictionPolicy::Lru,
+            disable_radix_cache: false,
+            enable_overlap: true,
+            enable_mixed_chunk: false,
+            enable_priority_scheduling: false,
+            schedule_low_priority_values_first: false,
+            enable_priority_preemption: true,
+            priority_scheduling_preemption_threshold: 10,
+            default_priority_value: None,
+            abort_on_priority_when_disabled: false,
+            retraction_policy: RetractionPolicy::Length,
+            stream_interval: 1,
+            allow_auto_truncate: false,
+            random_seed: 0,
+            starvation_bound: 512,
+        }
+    }
+}
+
+fn invalid(setting: &'static str, value: impl ToString, valid: impl Into<String>) -> SchedulerError {
+    SchedulerError::InvalidConfig { setting, value: value.to_string(), valid: valid.into() }
+}
+
+impl SchedulerConfig {
+    /// Settings from the command line and from what the loaded model says. `eos_token_ids` are the ids of
+    /// [`SchedulerConfig::eos_token_ids`].
+    ///
+    /// # Errors
+    /// A flag whose value the scheduler does not know or cannot work with.
+    pub fn from_server_args(
+        args: &ServerArgs,
+        info: &ModelWorkerInfo,
+        eos_token_ids: Vec<u32>,
+    ) -> Result<Self, SchedulerError> {
+        let config = Self {
+            max_total_num_tokens: info.max_total_num_tokens as usize,
+            max_running_requests: info.max_running_requests as usize,
+            context_length: info.context_length as usize,
+            vocab_size: info.vocab_size,
+            eos_token_ids,
+            page_size: args.page_size,
+            chunked_prefill_size: match args.chunked_prefill_size {
+                None => Some(DEFAULT_CHUNKED_PREFILL_SIZE),
+                Some(size) => usize::try_from(size).ok().filter(|size| *size > 0),
+            },
+            max_prefill_tokens: args.max_prefill_tokens,
+            prefill_max_requests: args.prefill_max_requests,
+            max_queued_requests: args.max_queued_requests,
+            schedule_policy: args.schedule_policy.parse()?,
+            schedule_conservativeness: args.schedule_conservativeness,
+            radix_eviction_policy: args.radix_eviction_policy.parse()?,
+            disable_radix_cache: args.disable_radix_cache,
+            enable_overlap: !args.disable_overlap_schedule,
+            enable_mixed_chunk: args.enable_mixed_chunk,
+            enable_priority_scheduling: args.enable_priority_scheduling || args.schedule_policy == "priority",
+            schedule_low_priority_values_first: args.schedule_low_priority_values_first,
+            enable_priority_preemption: !args.disable_priority_preemption,
+            priority_scheduling_preemption_threshold: args.priority_scheduling_preemption_threshold,
+            default_priority_value: args.default_priority_value,
+            abort_on_priority_when_disabled: args.abort_on_priority_when_disabled,
+            retraction_policy: match args.retraction_policy.as_str() {
+                "length" => RetractionPolicy::Length,
+                "priority" => RetractionPolicy::Priority,
+                other => return Err(invalid("--retraction-policy", other, "expected length or priority")),
+            },
+            stream_interval: args.stream_interval,
+            allow_auto_truncate: args.allow_auto_truncate,
+            random_seed: args.random_seed.unwrap_or(0),
+            ..Self::default()
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Largest request (prompt and output) that can run: `min(context, pool) - 1` (reference: `max_req_len`).
+    pub fn max_req_len(&self) -> usize {
+        self.context_length.min(self.max_total_num_tokens).saturating_sub(1)
+    }
+
+    /// Prompts of this length and more are refused or cut (reference: `max_req_input_len`).
+    pub fn max_req_input_len(&self) -> usize {
+        self.max_req_len().saturating_sub(5)
+    }
+
+    /// Checks what the scheduler relies on.
+    ///
+    /// # Errors
+    /// The first setting that does not hold.
+    pub fn check(&self) -> Result<(), SchedulerError> {
+        if self.page_size == 0 {
+            return Err(invalid("--page-size", 0, "must be at least 1"));
+        }
+        if self.max_total_num_tokens < 8 * self.page_size {
+            return Err(invalid(
+                "--max-total-tokens",
+                self.max_total_num_tokens,
+                format!("the KV pool needs at least 8 pages ({} tokens)", 8 * self.page_size),
+            ));
+        }
+        if u32::try_from(self.max_total_num_tokens).is_err() {
+            return Err(invalid("--max-total-tokens", self.max_total_num_tokens, "must be below 2^32"));
+        }
+        if self.max_running_requests == 0 {
+            return Err(invalid("--max-running-requests", 0, "must be at least 1"));
+        }
+        if let Some(chunk) = self.chunked_prefill_size
+            && (chunk < self.page_size || !chunk.is_multiple_of(self.page_size))
+        {
+            return Err(invalid(
+                "--chunked-prefill-size",
+                chunk,
+                format!("must be a multiple of the page size {}, or -1", self.page_size),
+            ));
+        }
+        if self.max_prefill_tokens == 0 {
+            return Err(invalid("--max-prefill-tokens", 0, "must be at least 1"));
+        }
+        if self.stream_interval == 0 {
+            return Err(invalid("--stream-interval", 0, "must be at least 1"));
+        }
+        if self.schedule_conservativeness.is_nan() || self.schedule_conservativeness < 0.0 {
+            return Err(invalid(
+                "--schedule-conservativeness",
+                self.schedule_conservativeness,
+                "must be a non-negative number",
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,75 @@
+//! Rows of KV slots, one per running request (reference: `mem_cache/memory_pool.py`, `ReqToTokenPool`).
+
+/// For each running request, the slot of every position that is computed or on its way.
+#[derive(Clone, Debug)]
+pub struct ReqToTokenPool {
+    rows: Vec<Vec<u32>>,
+    free: Vec<u32>,
+    used: Vec<bool>,
+}
+
+impl ReqToTokenPool {
+    /// A pool of `size` rows.
+    pub fn new(size: usize) -> Self {
+        let free = (0..u32::try_from(size).unwrap_or(u32::MAX)).rev().collect();
+        Self { rows: vec![Vec::new(); size], free, used: vec![false; size] }
+    }
+
+    /// Number of free rows.
+    pub fn available_size(&self) -> usize {
+        self.free.len()
+    }
+
+    /// Takes an empty row; `None` when all are in use.
+    pub fn alloc(&mut self) -> Option<u32> {
+        let row = self.free.pop()?;
+        if let Some(used) = self.used.get_mut(row as usize) {
+            *used = true;
+        }
+        Some(row)
+    }
+
+    /// Gives a row back, with whatever slots it lists. A row that is not in use is left alone.
+    pub fn free(&mut self, row: u32) {
+        if let Some(used) = self.used.get_mut(row as usize)
+            && *used
+        {
+            *used = false;
+            self.free.push(row);
+            if let Some(slots) = self.rows.get_mut(row as usize) {
+                slots.clear();
+            }
+        }
+    }
+
+    /// Slots of a row's positions.
+    pub fn row(&self, row: u32) -> &[u32] {
+        self.rows.get(row as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// Appends to a row; `None` when there is no such row.
+    pub fn row_mut(&mut self, row: u32) -> Option<&mut Vec<u32>> {
+        self.rows.get_mut(row as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_handed_out_once_until_it_is_freed() {
+        let mut pool = ReqToTokenPool::new(2);
+        let a = pool.alloc().unwrap();
+        let b = pool.alloc().unwrap();
+        assert_ne!(a, b);
+        assert_eq!(pool.alloc(), None);
+        pool.row_mut(a).unwrap().extend([7, 8]);
+        assert_eq!(pool.row(a), [7, 8]);
+        pool.free(a);
+        pool.free(a);
+        assert_eq!(pool.available_size(), 1);
+        assert_eq!(pool.alloc(), Some(a));
+        assert!(pool.row(a).is_empty(), "a fresh row lists no slots");
+    }
+}

@@ -1,0 +1,117 @@
+//! Requests as they enter the scheduler.
+
+use std::sync::Arc;
+
+use sglang_proto::SamplingParams;
+use sglang_proto::messages::TokenizedGenerateReqInput;
+
+use crate::SchedulerError;
+
+/// Prompt ids that go out with a request's first output, as context for incremental decoding (reference:
+/// `INIT_INCREMENTAL_DETOKENIZATION_OFFSET`).
+pub const PROMPT_TAIL_LEN: usize = 5;
+
+/// A generation request for [`crate::Scheduler::add_request`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewRequest {
+    /// Request id, unique among live requests.
+    pub rid: String,
+    /// Prompt; not empty, every id inside the vocabulary.
+    pub input_ids: Vec<u32>,
+    /// Normalised and verified parameters.
+    pub sampling_params: SamplingParams,
+    /// Seed of the request's draws when `sampling_params.sampling_seed` is absent.
+    pub seed: u64,
+    /// Whether log-probabilities are wanted.
+    pub return_logprob: bool,
+    /// First prompt position whose log-probability is wanted; -1 for none.
+    pub logprob_start_len: i64,
+    /// Best tokens to report per position.
+    pub top_logprobs_num: u32,
+    /// Ids to report at every position.
+    pub token_ids_logprob: Option<Vec<u32>>,
+    /// Whether output is wanted as it is made.
+    pub stream: bool,
+    /// Priority, when priority scheduling is on.
+    pub priority: Option<i64>,
+    /// Cache namespace chosen by the caller.
+    pub extra_key: Option<String>,
+    /// Cache namespace that isolates equal prefixes.
+    pub cache_salt: Option<String>,
+    /// Adapter; a cache namespace of its own.
+    pub lora_id: Option<String>,
+    /// Output made in an earlier life of the request; generation goes on after it.
+    pub resumed_output_ids: Vec<u32>,
+}
+
+impl NewRequest {
+    /// A plain request with default parameters.
+    pub fn new(rid: impl Into<String>, input_ids: Vec<u32>) -> Self {
+        Self {
+            rid: rid.into(),
+            input_ids,
+            sampling_params: SamplingParams::default(),
+            seed: 0,
+            return_logprob: false,
+            logprob_start_len: -1,
+            top_logprobs_num: 0,
+            token_ids_logprob: None,
+            stream: false,
+            priority: None,
+            extra_key: None,
+            cache_salt: None,
+            lora_id: None,
+            resumed_output_ids: Vec::new(),
+        }
+    }
+
+    /// From the message; `seed` is used when the request brings none.
+    ///
+    /// # Errors
+    /// [`SchedulerError::MissingRid`].
+    pub fn from_message(message: TokenizedGenerateReqInput, seed: u64) -> Result<Self, SchedulerError> {
+        Ok(Self {
+            rid: message.rid.ok_or(SchedulerError::MissingRid)?,
+            input_ids: message.input_ids.map(|ids| ids.0).unwrap_or_default(),
+            sampling_params: message.sampling_params,
+            seed,
+            return_logprob: message.return_logprob,
+            logprob_start_len: message.logprob_start_len,
+            top_logprobs_num: u32::try_from(message.top_logprobs_num.max(0)).unwrap_or(u32::MAX),
+            token_ids_logprob: message.token_ids_logprob,
+            stream: message.stream,
+            priority: message.priority,
+            extra_key: message.extra_key,
+            cache_salt: message.cache_salt,
+            lora_id: message.lora_id,
+            resumed_output_ids: message.resumed_output_ids.map(|ids| ids.0).unwrap_or_default(),
+        })
+    }
+}
+
+/// What stays the same over a request's life; shared by all its [`crate::OutputEvent`]s.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestInfo {
+    /// Request id.
+    pub rid: Arc<str>,
+    /// Number of prompt tokens.
+    pub prompt_tokens: usize,
+    /// Last prompt ids (at most [`PROMPT_TAIL_LEN`]), as context for decoding the first output.
+    pub prompt_tail: Vec<u32>,
+    /// Output ids that the request came with.
+    pub resumed_output_ids: Vec<u32>,
+    /// Whether output is wanted as it is made.
+    pub stream: bool,
+    /// Whether log-probabilities are wanted.
+    pub return_logprob: bool,
+    /// Best tokens to report per position.
+    pub top_logprobs_num: u32,
+    /// Ids to report at every position.
+    pub token_ids_logprob: Option<Vec<u32>>,
+    /// Leave special tokens out of the text.
+    pub skip_special_tokens: bool,
+    /// Put spaces between special tokens.
+    pub spaces_between_special_tokens: bool,
+    /// Keep the matched stop in the text.
+    pub no_stop_trim: bool,
+}
