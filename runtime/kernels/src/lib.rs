@@ -1,1 +1,39 @@
+//! CPU kernels: matrix products on the checkpoint's own (also quantised) weights, normalisation, activations, rotary
+//! embedding and attention over a paged KV pool. Plain slices in and out; no libtorch.
+//!
+//! Arithmetic is float32 on the exact dequantised weights. A result never depends on what else is in the batch, on how a
+//! prompt was cut into chunks or on the number of threads: every output number is computed by the same operations in the
+//! same order, which tests hold to the bit. Between processors with and without AVX-512 the last bits differ.
+#[cfg(target_endian = "big")]
+compile_error!("weights are read as little-endian numbers");
 
+mod activation;
+mod argmax;
+mod attention;
+mod embedding;
+mod error;
+mod linear;
+mod norm;
+mod pool;
+mod quant;
+mod rotary;
+mod rows;
+mod simd;
+mod split;
+mod weight;
+
+pub use activation::{gelu_tanh_and_mul, silu_and_mul};
+pub use argmax::{Argmax, argmax};
+pub use attention::{
+    AttentionOptions, AttentionRequest, KvLayout, KvSlice, KvSliceMut, PagedKv, paged_attention, store_kv,
+};
+pub use embedding::embedding;
+pub use error::{KernelError, Result};
+pub use linear::{linear, linear_parts};
+pub use norm::{fused_add_rms_norm, rms_norm, rms_norm_heads};
+pub use pool::ThreadPool;
+pub use quant::QuantType;
+pub use rotary::{RotaryTable, rotary_neox};
+pub use rows::{Rows, RowsMut};
+pub use simd::Isa;
+pub use weight::{WeightBytes, WeightMatrix};

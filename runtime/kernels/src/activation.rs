@@ -1,0 +1,81 @@
+//! Gated activations: rows hold the gate and what it scales side by side.
+
+use crate::error::{KernelError, Result, check_len};
+use crate::pool::ThreadPool;
+use crate::simd::{Isa, Kernel, Math, Simd, dispatch, load_part, store_part};
+use crate::split::{for_parts, rows_per_part};
+
+/// `silu(x[.., ..d]) * x[.., d..]` (SwiGLU; Shazeer, 2020) for rows `x` of `2 d` numbers; `out` has rows of `d`.
+///
+/// # Errors
+/// `x` is not whole rows of `2 d`, or `out` is not half as long.
+pub fn silu_and_mul(pool: &ThreadPool, x: &[f32], d: usize, out: &mut [f32]) -> Result<()> {
+    gated(pool, x, d, out, Gate::Silu)
+}
+
+/// `gelu(x[.., ..d]) * x[.., d..]` with the tanh approximation of GELU (Hendrycks and Gimpel, 2016).
+///
+/// # Errors
+/// As for [`silu_and_mul`].
+pub fn gelu_tanh_and_mul(pool: &ThreadPool, x: &[f32], d: usize, out: &mut [f32]) -> Result<()> {
+    gated(pool, x, d, out, Gate::GeluTanh)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Silu,
+    GeluTanh,
+}
+
+fn gated(pool: &ThreadPool, x: &[f32], d: usize, out: &mut [f32], gate: Gate) -> Result<()> {
+    if d == 0 || !x.len().is_multiple_of(2 * d) {
+        return Err(KernelError::Length {
+            name: "the input of a gated activation",
+            got: x.len(),
+            want: 2 * d,
+            why: "or a multiple of it: twice the width of the output",
+        });
+    }
+    check_len("the output of a gated activation", out.len(), x.len() / 2, "half of the input")?;
+    let part = rows_per_part(pool, out.len() / d, 2 * d);
+    let parts = x.chunks(part * 2 * d).zip(out.chunks_mut(part * d)).collect();
+    for_parts(pool, parts, &|(x, out): (&[f32], &mut [f32])| {
+        for (x, out) in x.chunks_exact(2 * d).zip(out.chunks_exact_mut(d)) {
+            let (g, up) = x.split_at(d);
+            dispatch(Isa::best(), Gated { g, up, out, gate });
+        }
+    })
+}
+
+/// `2 √(2 / π)`.
+const TWICE_ROOT: f32 = 2.0 * std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2;
+
+struct Gated<'a> {
+    g: &'a [f32],
+    up: &'a [f32],
+    out: &'a mut [f32],
+    gate: Gate,
+}
+
+impl Kernel for Gated<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let mut i = 0;
+        while i < self.out.len() {
+            let g = load_part(s, self.g, i);
+            // Both are `g * sigmoid(…)`: `(1 + tanh u) / 2` is the sigmoid of `2 u`.
+            let inner = match self.gate {
+                Gate::Silu => g,
+                Gate::GeluTanh => {
+                    let cubic = s.fma(s.mul(g, g), s.splat(0.044_715), s.splat(1.0));
+                    s.mul(s.mul(g, cubic), s.splat(TWICE_ROOT))
+                }
+            };
+            let v = s.mul(s.mul(g, s.sigmoid(inner)), load_part(s, self.up, i));
+            store_part(s, self.out, i, v);
+            i += S::LANES;
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The largest number of a row.
+
+use crate::simd::{Isa, Kernel, Simd, dispatch};
+
+/// Where a row is largest.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Argmax {
+    /// Index of the largest number, the lowest of equals. NaN counts as smaller than anything.
+    pub index: usize,
+    /// The largest number.
+    pub value: f32,
+    /// Whether the row holds a NaN.
+    pub has_nan: bool,
+}
+
+/// The largest number of `row`; `None` for an empty row. A row of nothing but NaN and `-inf` gives index 0 unless a
+/// `-inf` comes first elsewhere.
+pub fn argmax(row: &[f32]) -> Option<Argmax> {
+    if row.is_empty() {
+        return None;
+    }
+    let (value, has_nan) = dispatch(Isa::best(), Largest(row));
+    Some(Argmax { index: row.iter().position(|&x| x == value).unwrap_or(0), value, has_nan })
+}
+
+struct Largest<'a>(&'a [f32]);
+
+impl Kernel for Largest<'_> {
+    type Output = (f32, bool);
+
+    /// Plain Rust over lanes: compiled for each instruction set, it becomes vector code.
+    #[inline(always)]
+    fn run<S: Simd>(self, _s: S) -> (f32, bool) {
+        let mut best = [f32::NEG_INFINITY; 32];
+        let mut nan = [false; 32];
+        let (chunks, rest) = self.0.as_chunks::<32>();
+        for chunk in chunks {
+            for ((best, nan), &x) in best.iter_mut().zip(&mut nan).zip(chunk) {
+                *best = if x > *best { x } else { *best };
+                *nan |= x.is_nan();
+            }
+        }
+        let mut value = f32::NEG_INFINITY;
+        for &x in best.iter().chain(rest) {
+            value = if x > value { x } else { value };
+        }
+        (value, nan.contains(&true) || rest.iter().any(|x| x.is_nan()))
+    }
+}

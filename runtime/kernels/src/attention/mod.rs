@@ -1,0 +1,176 @@
+//! Attention over a paged KV pool (Kwon et al., 2023) with a running softmax (Milakov and Gimelshein, 2018; Dao et al.,
+//! 2022).
+//!
+//! Keys are taken in tiles of [`TILE_KEYS`] positions counted from the start of the request. Of every tile a query gets
+//! its maximum, its sum of exponentials and its weighted sum of values; tiles are merged in order. Nothing in this depends
+//! on the other queries, so a prompt gives the same bits in one piece, in chunks and beside other requests.
+#![allow(unsafe_code)]
+
+mod args;
+mod block;
+mod store;
+mod tile;
+
+use crate::error::Result;
+use crate::pool::ThreadPool;
+use crate::rows::Rows;
+use crate::simd::{Isa, Scratch};
+
+pub use args::{AttentionOptions, AttentionRequest, KvLayout, KvSlice, PagedKv};
+pub use store::{KvSliceMut, store_kv};
+
+use args::check;
+use block::Block;
+
+/// Positions in a tile.
+const TILE_KEYS: usize = 64;
+/// Query rows (token and head) that a task of a prompt takes.
+const BLOCK_ROWS: usize = 48;
+/// Tiles that a task takes of a long context that has too few tasks otherwise.
+const SPLIT_TILES: usize = 4;
+
+/// Attends every query to its request's keys. `q` is `[tokens, heads * head_dim]`, `out` is the same, dense; `heads` is a
+/// multiple of the pool's KV heads, query head `h` reading KV head `h / (heads / kv_heads)`. Keys and values of the
+/// queries themselves are in the pool already. Rows of `out` that no request covers are left as they are.
+///
+/// # Errors
+/// Sizes that do not fit, requests that overlap or reach past `q`, slots outside the pool.
+pub fn paged_attention(
+    pool: &ThreadPool,
+    q: Rows<'_>,
+    heads: usize,
+    kv: &PagedKv<'_>,
+    requests: &[AttentionRequest<'_>],
+    options: &AttentionOptions<'_>,
+    out: &mut [f32],
+) -> Result<()> {
+    attention_with(Isa::best(), pool, q, heads, kv, requests, options, out)
+}
+
+/// Memory that tasks write, each a part of its own.
+struct Shared(*mut f32);
+
+// SAFETY: no two tasks write the same element.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn get(&self) -> *mut f32 {
+        self.0
+    }
+}
+
+/// A task: tokens of a request for one KV head, and the part of their tiles if these are divided.
+struct Task {
+    request: usize,
+    kv_head: usize,
+    tokens: std::ops::Range<usize>,
+    /// Tiles to compute without merging, and where their results go.
+    split: Option<(std::ops::Range<usize>, usize)>,
+}
+
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn attention_with(
+    isa: Isa,
+    pool: &ThreadPool,
+    q: Rows<'_>,
+    heads: usize,
+    kv: &PagedKv<'_>,
+    requests: &[AttentionRequest<'_>],
+    options: &AttentionOptions<'_>,
+    out: &mut [f32],
+) -> Result<()> {
+    check(q, heads, kv, requests, options, out.len())?;
+    let group = heads / kv.layout.kv_heads;
+    let padded = kv.layout.head_dim.next_multiple_of(isa.lanes());
+    let tokens_per_task = (BLOCK_ROWS / group).max(1);
+
+    // Too few tasks for the threads: divide long contexts of single queries.
+    let whole: usize = requests.iter().map(|r| r.q_len.div_ceil(tokens_per_task) * kv.layout.kv_heads).sum();
+    let divide = pool.threads() > 1 && whole < 4 * pool.threads();
+    let part_len = block::part_len(group, padded);
+    let mut tasks = Vec::new();
+    let mut merges = Vec::new();
+    let mut parts = 0;
+    for (index, r) in requests.iter().enumerate() {
+        let tiles = r.seq_len.div_ceil(TILE_KEYS);
+        for kv_head in 0..kv.layout.kv_heads {
+            if divide && r.q_len == 1 && tiles > SPLIT_TILES {
+                let first = block::first_tile(options.sliding_window, r.seq_len - 1);
+                for start in (first..tiles).step_by(SPLIT_TILES) {
+                    let range = start..tiles.min(start + SPLIT_TILES);
+                    tasks.push(Task {
+                        request: index,
+                        kv_head,
+                        tokens: 0..1,
+                        split: Some((range, parts + start)),
+                    });
+                }
+                merges.push(Task {
+                    request: index,
+                    kv_head,
+                    tokens: 0..1,
+                    split: Some((first..tiles, parts + first)),
+                });
+                parts += tiles;
+                continue;
+            }
+            for start in (0..r.q_len).step_by(tokens_per_task) {
+                let tokens = start..r.q_len.min(start + tokens_per_task);
+                tasks.push(Task { request: index, kv_head, tokens, split: None });
+            }
+        }
+    }
+    // The longest first, so that the threads end together.
+    tasks.sort_by_key(|t| {
+        let r = &requests[t.request];
+        std::cmp::Reverse(match &t.split {
+            Some((tiles, _)) => tiles.len() * TILE_KEYS,
+            None => (r.seq_len - r.q_len + t.tokens.end) * t.tokens.len(),
+        })
+    });
+    let mut partial = Scratch::take(parts * part_len);
+    let (partial, shared) = (Shared(partial.as_mut_ptr()), Shared(out.as_mut_ptr()));
+    let block = |task: &Task| {
+        let r = &requests[task.request];
+        let first_head = task.kv_head * group;
+        let token = r.q_start + task.tokens.start;
+        let dim = kv.layout.head_dim;
+        Block {
+            // SAFETY: the request's tokens are rows of `q`, which has `heads` heads.
+            q: unsafe { q.as_ptr().add(token * q.stride() + first_head * dim) },
+            q_stride: q.stride(),
+            // SAFETY: likewise for `out`, whose rows are dense.
+            out: unsafe { shared.get().add(token * heads * dim + first_head * dim) },
+            out_stride: heads * dim,
+            tokens: task.tokens.len(),
+            first_position: r.seq_len - r.q_len + task.tokens.start,
+            seq_len: r.seq_len,
+            slots: r.slots,
+            group,
+            kv_head: task.kv_head,
+            kv,
+            options,
+            first_head,
+        }
+    };
+    pool.run(tasks.len(), &|i| {
+        let Some(task) = tasks.get(i) else { return };
+        match &task.split {
+            None => block::attend(isa, block(task)),
+            // SAFETY: the parts from this index on belong to the tiles of this task.
+            Some((tiles, part)) => unsafe {
+                block::attend_split(isa, block(task), tiles.clone(), partial.get().add(part * part_len));
+            },
+        }
+    })?;
+    if merges.is_empty() {
+        return Ok(());
+    }
+    pool.run(merges.len(), &|i| {
+        let Some(task) = merges.get(i) else { return };
+        if let Some((tiles, part)) = &task.split {
+            // SAFETY: the parts were all written by the tasks above.
+            unsafe { block::merge_split(isa, block(task), tiles.len(), partial.get().add(part * part_len)) };
+        }
+    })
+}

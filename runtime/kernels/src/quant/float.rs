@@ -1,0 +1,45 @@
+//! Float types: conversion with a padded tail.
+
+use crate::simd::{MAX_LANES, Simd};
+
+/// Selectors of [`convert`]: bytes of a number and how it is widened.
+pub(super) const F32: u8 = 0;
+pub(super) const F16: u8 = 1;
+pub(super) const BF16: u8 = 2;
+
+/// # Safety
+/// `len` numbers are readable at `src`; `dst` has room for `len` rounded up to a multiple of `LANES`.
+#[inline(always)]
+pub(super) unsafe fn convert<S: Simd>(s: S, kind: u8, src: *const u8, len: usize, dst: *mut f32) {
+    let bytes = if kind == F32 { 4 } else { 2 };
+    let whole = len - len % S::LANES;
+    let mut i = 0;
+    while i < whole {
+        // SAFETY: `i + LANES <= len`.
+        unsafe { s.store(dst.add(i), load(s, kind, src.add(i * bytes))) };
+        i += S::LANES;
+    }
+    if whole < len {
+        let mut tail = [0u8; 4 * MAX_LANES];
+        // SAFETY: the rest is shorter than a vector, so it fits in `tail`, which a vector can be loaded from whole; `dst`
+        // has room for a whole vector.
+        unsafe {
+            std::ptr::copy_nonoverlapping(src.add(whole * bytes), tail.as_mut_ptr(), (len - whole) * bytes);
+            s.store(dst.add(whole), load(s, kind, tail.as_ptr()));
+        }
+    }
+}
+
+/// # Safety
+/// A vector of numbers is readable at `p`.
+#[inline(always)]
+unsafe fn load<S: Simd>(s: S, kind: u8, p: *const u8) -> S::V {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match kind {
+            F32 => s.load(p.cast()),
+            F16 => s.load_f16(p),
+            _ => s.load_bf16(p),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! How weights are stored, and how a row of them becomes float32.
+//!
+//! Block layouts are those of GGUF files (ggml-common.h and ggml-quants.c of the ggml project). Dequantised values are
+//! the same float32 numbers that ggml's reference routines give.
+#![allow(unsafe_code)]
+
+mod blocks32;
+mod float;
+mod k_quants;
+
+use crate::simd::Simd;
+
+/// Storage of a weight matrix. Names are those of GGUF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(non_camel_case_types)]
+pub enum QuantType {
+    /// IEEE single precision.
+    F32,
+    /// IEEE half precision.
+    F16,
+    /// bfloat16.
+    BF16,
+    /// Blocks of 32: scale, 4 bits each around 8.
+    Q4_0,
+    /// Blocks of 32: scale, minimum, 4 bits each.
+    Q4_1,
+    /// Blocks of 32: scale, 5 bits each around 16.
+    Q5_0,
+    /// Blocks of 32: scale, minimum, 5 bits each.
+    Q5_1,
+    /// Blocks of 32: scale, 8 bits each, signed.
+    Q8_0,
+    /// Blocks of 256 with eight scales and minimums of 6 bits, 4 bits each.
+    Q4_K,
+    /// Blocks of 256 with eight scales and minimums of 6 bits, 5 bits each.
+    Q5_K,
+    /// Blocks of 256 with sixteen scales of 8 bits, 6 bits each around 32.
+    Q6_K,
+}
+
+impl QuantType {
+    /// Every storage type.
+    pub const ALL: [Self; 11] = [
+        Self::F32,
+        Self::F16,
+        Self::BF16,
+        Self::Q4_0,
+        Self::Q4_1,
+        Self::Q5_0,
+        Self::Q5_1,
+        Self::Q8_0,
+        Self::Q4_K,
+        Self::Q5_K,
+        Self::Q6_K,
+    ];
+
+    /// Weights in a block; 1 for float types.
+    pub fn block_len(self) -> usize {
+        match self {
+            Self::F32 | Self::F16 | Self::BF16 => 1,
+            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 => 32,
+            Self::Q4_K | Self::Q5_K | Self::Q6_K => 256,
+        }
+    }
+
+    /// Bytes of a block.
+    pub fn block_bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::BF16 => 2,
+            Self::Q4_0 => 18,
+            Self::Q4_1 => 20,
+            Self::Q5_0 => 22,
+            Self::Q5_1 => 24,
+            Self::Q8_0 => 34,
+            Self::Q4_K => 144,
+            Self::Q5_K => 176,
+            Self::Q6_K => 210,
+        }
+    }
+
+    /// Bytes of a row of `cols` weights; `None` where the blocks do not divide it or the number is too large.
+    pub fn row_bytes(self, cols: usize) -> Option<usize> {
+        if !cols.is_multiple_of(self.block_len()) {
+            return None;
+        }
+        (cols / self.block_len()).checked_mul(self.block_bytes())
+    }
+}
+
+/// Writes weights `start..start + len` of the row at `row` to `dst`, followed by zeros up to a multiple of `LANES`.
+///
+/// # Safety
+/// The row holds those weights; `start` is a multiple of the block length and so is `len`; `dst` has room for `len`
+/// rounded up to a multiple of `LANES`.
+#[inline(always)]
+pub(crate) unsafe fn dequantise<S: Simd>(
+    s: S,
+    quant: QuantType,
+    row: *const u8,
+    start: usize,
+    len: usize,
+    dst: *mut f32,
+) {
+    let blocks = len / quant.block_len();
+    // SAFETY: the first weight's block is inside the row, by the caller's promise.
+    let src = unsafe { row.add(start / quant.block_len() * quant.block_bytes()) };
+    // SAFETY: `blocks` whole blocks (or `len` floats) are readable at `src`, and `dst` has the room.
+    unsafe {
+        match quant {
+            QuantType::F32 => float::convert(s, float::F32, src, len, dst),
+            QuantType::F16 => float::convert(s, float::F16, src, len, dst),
+            QuantType::BF16 => float::convert(s, float::BF16, src, len, dst),
+            QuantType::Q4_0 => blocks32::q4_0(s, src, blocks, dst),
+            QuantType::Q4_1 => blocks32::q4_1(s, src, blocks, dst),
+            QuantType::Q5_0 => blocks32::q5_0(s, src, blocks, dst),
+            QuantType::Q5_1 => blocks32::q5_1(s, src, blocks, dst),
+            QuantType::Q8_0 => blocks32::q8_0(s, src, blocks, dst),
+            QuantType::Q4_K => k_quants::q4_k(s, src, blocks, dst),
+            QuantType::Q5_K => k_quants::q5_k(s, src, blocks, dst),
+            QuantType::Q6_K => k_quants::q6_k(s, src, blocks, dst),
+        }
+    }
+}
