@@ -22,7 +22,8 @@ fn config() -> SchedulerConfig {
 }
 
 fn request(i: u32, len: u32) -> NewRequest {
-    let mut request = NewRequest::new(format!("r{i}"), (0..len).map(|t| (t * 7 + i * 131) % 30_000).collect());
+    let mut request =
+        NewRequest::new(format!("r{i}"), (0..len).map(|t| (t * 7 + i * 131) % 30_000).collect());
     request.stream = true;
     request.sampling_params = SamplingParams { max_new_tokens: Some(100_000), ..SamplingParams::default() };
     request

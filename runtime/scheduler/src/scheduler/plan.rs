@@ -41,6 +41,14 @@ impl Scheduler {
         }
         let mut builder = BatchBuilder::new(self.totals.steps);
         self.fill(&mut builder, &mut plan.retraction);
+        if builder.is_empty()
+            && self.in_flight.is_empty()
+            && self.running.is_empty()
+            && !self.waiting.is_empty()
+        {
+            // The last running request has just given way or ended: start over with an empty pool.
+            self.fill(&mut builder, &mut plan.retraction);
+        }
         if !builder.is_empty() {
             let (batch, report) = self.launch(builder);
             plan.batch = Some(batch);

@@ -210,7 +210,9 @@ impl Scheduler {
     ) -> Result<usize, StopAdmission> {
         let req = &self.reqs[id];
         let extend_len = req.tokens.len() - prefix_len;
-        if !(req.params.ignore_eos && self.tree.is_disabled()) {
+        let alone = self.running.is_empty() && started.is_empty() && self.chunked.is_none();
+        // A request that is alone always fits, or it would wait for ever.
+        if !(req.params.ignore_eos && self.tree.is_disabled()) || alone {
             return budget.select(
                 self.available_tokens(),
                 prefix_len,

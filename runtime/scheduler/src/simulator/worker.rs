@@ -46,6 +46,8 @@ struct Row {
     /// Digest of the last position.
     context: u64,
     last_token: Option<u32>,
+    /// Tokens sampled since the request got the row.
+    sampled: usize,
     sampling: Option<Arc<ReqSampling>>,
 }
 
@@ -136,6 +138,7 @@ impl SimWorker {
             slots: prefix.to_vec(),
             context,
             last_token: sampling.output_ids.last().copied(),
+            sampled: 0,
             sampling: Some(Arc::clone(sampling)),
         };
         Ok(())
@@ -181,6 +184,14 @@ impl SimWorker {
     fn sample(&mut self, row: usize, i: usize, result: &mut ForwardResult) -> Result<u32, WorkerError> {
         let place = self.rows.get_mut(row).ok_or_else(|| invalid("no such row"))?;
         let sampling = place.sampling.as_ref().ok_or_else(|| invalid("row without sampling state"))?;
+        let announced = sampling.prompt_len as usize + sampling.output_ids.len();
+        if place.sampled == 0 && place.slots.len() != announced {
+            return Err(invalid(&format!(
+                "row {row} was announced with {announced} tokens, not {}",
+                place.slots.len()
+            )));
+        }
+        place.sampled += 1;
         let token = sample(place.context, sampling.seed, self.info.vocab_size);
         place.last_token = Some(token);
         if sampling.return_logprob {
