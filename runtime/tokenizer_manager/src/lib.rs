@@ -1,1 +1,23 @@
+//! The tokenizer manager: the process that speaks HTTP. It reads requests, renders and tokenizes them, sends them to
+//! the scheduler, and hands text that comes back from the detokenizer to the clients that wait for it.
+//!
+//! A request goes through the modules in this order: [`http`] (route, key, body) → [`openai`] and [`chat`] (for those
+//! routes) → [`requests`] (checks, batches, ids) → [`manager`] (to the scheduler) → [`state`] (what comes back) →
+//! [`response`] or [`openai`] (what the client sees).
 
+pub mod app;
+pub mod chat;
+pub mod http;
+pub mod manager;
+pub mod openai;
+pub mod request_log;
+pub mod requests;
+pub mod response;
+pub mod state;
+pub mod text;
+
+#[cfg(test)]
+extern crate self as sglang_tokenizer_manager;
+#[cfg(test)]
+#[path = "../tests/common/byte_codec.rs"]
+mod test_codec;

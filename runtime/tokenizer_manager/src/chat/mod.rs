@@ -1,0 +1,154 @@
+//! From chat messages to prompt ids: content in the form that the template wants, rendering, and tokenizing (reference:
+//! `OpenAIServingChat._apply_jinja_template`).
+
+use serde_json::{Map, Value};
+
+use crate::openai::chat_request::ChatCompletionRequest;
+use crate::text::{ContentFormat, TextCodec, TextError};
+
+/// Joins the text parts of a list content; other parts are left out.
+fn joined(parts: &[Value]) -> String {
+    let texts: Vec<&str> = parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str)).collect();
+    texts.join(" ")
+}
+
+/// A message as the template sees it.
+fn for_template(message: &Value, format: ContentFormat) -> Value {
+    let mut message = message.clone();
+    let role_is_tool = message.get("role").is_some_and(|r| r == "tool");
+    let content = message.get("content").cloned().unwrap_or_default();
+    let content = match content {
+        Value::Null => "".into(),
+        Value::Array(parts) if format == ContentFormat::String => {
+            let text = parts.iter().filter(|p| p["type"] == "text").cloned().collect::<Vec<_>>();
+            joined(&text).into()
+        }
+        // Most templates print a tool's answer as it is.
+        Value::Array(parts) if role_is_tool && parts.iter().all(|p| p["type"] == "text") => joined(&parts).into(),
+        Value::Array(parts) => {
+            let known = |part: &Value| part["type"] == "text" || part["type"] == "tool_reference";
+            Value::Array(parts.into_iter().filter(known).collect())
+        }
+        other => other,
+    };
+    if let Some(map) = message.as_object_mut() {
+        map.insert("content".into(), content);
+    }
+    message
+}
+
+/// The last message, when it is an assistant's text: taken out to be continued, or turned into a user's.
+fn settle_last(messages: &mut Vec<Value>, continue_final_message: bool) -> Option<String> {
+    let last = messages.last_mut()?;
+    if last.get("role").is_none_or(|role| role != "assistant") {
+        return None;
+    }
+    let text = last.get("content").and_then(Value::as_str)?.to_owned();
+    if continue_final_message {
+        messages.pop();
+        return Some(text);
+    }
+    *last = serde_json::json!({"role": "user", "content": text});
+    None
+}
+
+/// How a prompt is to be rendered when it is not for a chat completion (`/tokenize`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RenderOptions {
+    /// Render the messages as they are, with or without the opening of an answer.
+    pub add_generation_prompt: Option<bool>,
+    /// Add the tokenizer's own special tokens around the rendered text.
+    pub add_special_tokens: bool,
+}
+
+/// Prompt ids of a chat request.
+///
+/// # Errors
+/// There is no template, or it refuses the messages.
+pub fn prompt_ids(
+    codec: &dyn TextCodec,
+    request: &ChatCompletionRequest,
+    defaults: Option<&Map<String, Value>>,
+    options: RenderOptions,
+) -> Result<Vec<u32>, TextError> {
+    let mut messages: Vec<Value> =
+        request.messages.iter().map(|m| for_template(m, codec.content_format())).collect();
+    let prefix = match options.add_generation_prompt {
+        Some(_) if !request.continue_final_message => None,
+        _ => settle_last(&mut messages, request.continue_final_message),
+    };
+    let mut kwargs = Map::new();
+    if let Some(effort) = &request.reasoning_effort {
+        kwargs.insert("reasoning_effort".into(), effort.clone());
+    }
+    kwargs.extend(request.chat_template_kwargs.clone());
+    for (name, value) in defaults.into_iter().flatten() {
+        kwargs.entry(name).or_insert_with(|| value.clone());
+    }
+    let tools = request.uses_tools().then_some(request.tools.as_slice());
+    let open = options.add_generation_prompt != Some(false);
+    let rendered = codec.render_chat(&messages, tools, open, &kwargs).or_else(|error| {
+        // Some templates want the functions without OpenAI's wrapping.
+        let Some(tools) = tools else { return Err(error) };
+        let flat: Vec<Value> =
+            tools.iter().map(|t| t.get("function").cloned().unwrap_or_else(|| t.clone())).collect();
+        codec.render_chat(&messages, Some(&flat), open, &kwargs)
+    })?;
+    // The template has written the special tokens already.
+    let mut ids = codec.encode(&rendered, options.add_special_tokens)?;
+    if let Some(prefix) = prefix.filter(|p| !p.is_empty()) {
+        let mut tail = codec.encode(&prefix, true)?;
+        if tail.first().copied() == codec.bos_token_id() && codec.bos_token_id().is_some() {
+            tail.remove(0);
+        }
+        ids.extend(tail);
+    }
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_codec::ByteCodec;
+    use serde_json::json;
+
+    fn render(body: Value) -> Result<String, String> {
+        let request = ChatCompletionRequest::from_json(body.as_object().unwrap()).unwrap();
+        let codec = ByteCodec::default();
+        let ids = prompt_ids(&codec, &request, None, RenderOptions::default()).map_err(|e| e.0)?;
+        Ok(codec.decode(&ids, false).unwrap())
+    }
+
+    #[test]
+    fn text_parts_are_joined_for_templates_that_want_a_string() {
+        let text = render(json!({"messages": [{"role": "user", "content": [
+            {"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]}));
+        assert_eq!(text.unwrap(), "<|turn|>user:a b</s><|turn|>assistant:");
+    }
+
+    #[test]
+    fn a_final_assistant_message_is_continued_or_becomes_a_users() {
+        let body = |go_on| {
+            json!({"continue_final_message": go_on, "messages": [
+                {"role": "user", "content": "hi"}, {"role": "assistant", "content": "Well"}]})
+        };
+        assert_eq!(render(body(true)).unwrap(), "<|turn|>user:hi</s><|turn|>assistant:Well");
+        assert_eq!(render(body(false)).unwrap(), "<|turn|>user:hi</s><|turn|>user:Well</s><|turn|>assistant:");
+    }
+
+    #[test]
+    fn template_arguments_and_tools_reach_the_template_and_its_errors_the_client() {
+        let text = render(json!({"messages": [{"role": "user", "content": "x"}],
+            "chat_template_kwargs": {"mode": 1}, "reasoning_effort": "low",
+            "tools": [{"type": "function", "function": {"name": "f"}}]}));
+        let text = text.unwrap();
+        assert!(text.starts_with("[tool f]") && text.contains("[mode=1]") && text.contains("[reasoning_effort=\"low\"]"));
+        let none = json!({"messages": [{"role": "user", "content": "x"}], "tool_choice": "none",
+            "tools": [{"type": "function", "function": {"name": "f"}}]});
+        assert!(!render(none).unwrap().contains("tool"));
+        let request = json!({"messages": [{"role": "user", "content": "x"}]});
+        let request = ChatCompletionRequest::from_json(request.as_object().unwrap()).unwrap();
+        let bare = ByteCodec { template: false };
+        assert!(prompt_ids(&bare, &request, None, RenderOptions::default()).is_err());
+    }
+}

@@ -1,0 +1,113 @@
+//! `/v1/chat/completions`.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::errors::ApiError;
+use super::extract::{Json, NativeJson, OpenAiJson};
+use super::{reply, sse};
+use crate::app::App;
+use crate::chat::{self, RenderOptions};
+use crate::openai::chat_request::ChatCompletionRequest;
+use crate::openai::chat_stream::{self, ChatStreamOptions};
+use crate::openai::{chat_response, fields, updates};
+use crate::requests::tokenize::INLINE_BYTES;
+
+/// `POST /v1/chat/completions`.
+pub async fn chat_completions(
+    app: web::Data<App>,
+    req: HttpRequest,
+    body: OpenAiJson,
+) -> Result<HttpResponse, ApiError> {
+    serve(app, req, body).await
+}
+
+/// `POST /invocations`: the same, with any content type.
+pub async fn invocations(
+    app: web::Data<App>,
+    req: HttpRequest,
+    body: NativeJson,
+) -> Result<HttpResponse, ApiError> {
+    serve(app, req, body).await
+}
+
+/// The header that pins a data-parallel rank.
+pub(super) fn dp_header(req: &HttpRequest) -> Option<&str> {
+    req.headers().get("x-data-parallel-rank").map(|v| v.to_str().unwrap_or("?"))
+}
+
+/// Renders and tokenizes the messages; a long conversation on a thread of its own.
+///
+/// # Errors
+/// The template refuses the messages.
+pub(super) async fn prompt_ids(
+    app: &web::Data<App>,
+    request: &ChatCompletionRequest,
+    options: RenderOptions,
+    bytes: usize,
+) -> Result<Vec<u32>, ApiError> {
+    let Some(codec) = app.manager.limits.codec.clone() else {
+        return Err(ApiError::bad_conversion(
+            "Messages need a tokenizer, but the server was launched with --skip-tokenizer-init.",
+        ));
+    };
+    let defaults = app.args.default_chat_template_kwargs.as_ref();
+    let ids = if bytes <= INLINE_BYTES {
+        chat::prompt_ids(codec.as_ref(), request, defaults, options)
+    } else {
+        let (request, defaults) = (request.clone(), defaults.cloned());
+        let render = move || chat::prompt_ids(codec.as_ref(), &request, defaults.as_ref(), options);
+        tokio::task::spawn_blocking(render).await.map_err(|error| ApiError::OpenAi {
+            status: 500,
+            kind: "InternalServerError".into(),
+            message: format!("Internal server error: rendering failed: {error}"),
+        })?
+    };
+    ids.map_err(|e| ApiError::bad_conversion(e.0))
+}
+
+/// About how much text a conversation has.
+pub(super) fn text_bytes(request: &ChatCompletionRequest) -> usize {
+    let content = |message: &serde_json::Value| match &message["content"] {
+        serde_json::Value::String(text) => text.len(),
+        serde_json::Value::Array(parts) => parts.iter().map(|p| p["text"].as_str().map_or(0, str::len)).sum(),
+        _ => 0,
+    };
+    request.messages.iter().map(content).sum()
+}
+
+async fn serve<const STRICT: bool>(
+    app: web::Data<App>,
+    req: HttpRequest,
+    body: Json<STRICT>,
+) -> Result<HttpResponse, ApiError> {
+    let request = ChatCompletionRequest::from_json(&body.0)?;
+    drop(body);
+    request
+        .validate(app.args.context_length, app.args.allow_auto_truncate)
+        .map_err(ApiError::bad_request)?;
+    request.check_conversion().map_err(ApiError::bad_conversion)?;
+    let dp_rank = fields::dp_rank(dp_header(&req), request.base.routed_dp_rank)?;
+    let adapter = fields::adapter_of_model(&request.model, app.args.served_model_name());
+    let prompt = match &request.input_ids {
+        Some(ids) => ids.clone(),
+        None => {
+            let ids = prompt_ids(&app, &request, RenderOptions::default(), text_bytes(&request)).await?;
+            ids.into_iter().map(i64::from).collect()
+        }
+    };
+    let generate = request.to_generate(prompt, &app.model.default_sampling_params, adapter, dp_rank);
+    let mut generation = app.manager.generate_request(generate).await.map_err(ApiError::openai)?;
+    if request.stream {
+        let default_usage = app.args.stream_response_default_include_usage;
+        let options = ChatStreamOptions {
+            model: request.model,
+            n: request.n,
+            logprobs: request.logprobs,
+            stream_options: chat_stream::stream_options(request.stream_options, default_usage),
+            return_cached_tokens_details: request.return_cached_tokens_details,
+        };
+        return Ok(sse::respond(chat_stream::stream(app, options, generation.handles)));
+    }
+    updates::finished(&mut generation.handles).await.map_err(ApiError::openai)?;
+    Ok(reply::json(&chat_response::response(&app, &request, &generation.handles)))
+}

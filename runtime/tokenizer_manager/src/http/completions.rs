@@ -1,0 +1,41 @@
+//! `/v1/completions`.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::chat::dp_header;
+use super::errors::ApiError;
+use super::extract::OpenAiJson;
+use super::{reply, sse};
+use crate::app::App;
+use crate::openai::completion_request::CompletionRequest;
+use crate::openai::{chat_stream, completion_response, completion_stream, fields, updates};
+
+/// `POST /v1/completions`.
+pub async fn completions(
+    app: web::Data<App>,
+    req: HttpRequest,
+    body: OpenAiJson,
+) -> Result<HttpResponse, ApiError> {
+    let request = CompletionRequest::from_json(&body.0)?;
+    drop(body);
+    if request.prompt.is_empty() {
+        return Err(ApiError::bad_request("Prompt cannot be empty"));
+    }
+    if let Some(kind) = request.response_format.as_deref().filter(|kind| *kind != "text") {
+        return Err(ApiError::bad_conversion(format!(
+            "response_format type \"{kind}\" needs structured output, which this version of the server does not \
+             support. Use type 'text' or leave it out."
+        )));
+    }
+    let dp_rank = fields::dp_rank(dp_header(&req), request.base.routed_dp_rank)?;
+    let adapter = fields::adapter_of_model(&request.model, app.args.served_model_name());
+    let generate = request.to_generate(adapter, dp_rank);
+    let mut generation = app.manager.generate_request(generate).await.map_err(ApiError::openai)?;
+    if request.stream {
+        let default_usage = app.args.stream_response_default_include_usage;
+        let options = chat_stream::stream_options(request.stream_options, default_usage);
+        return Ok(sse::respond(completion_stream::stream(app, request, options, generation.handles)));
+    }
+    updates::finished(&mut generation.handles).await.map_err(ApiError::openai)?;
+    Ok(reply::json(&completion_response::response(&app, &request, &generation.handles)))
+}

@@ -1,0 +1,160 @@
+//! Routes that steer the server: aborts, cache, pause.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use serde_json::{Value, json};
+
+use super::errors::ApiError;
+use super::extract::NativeJson;
+use super::reply;
+use crate::app::App;
+use crate::requests::validation::{FieldError, Fields, Mismatch, Read, boolean, float, object, string};
+
+/// Longest wait for the scheduler's answer to a control call; a step of the model may come before it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `POST /abort_request`: ends one request, or all. Always 200, also for an unknown id.
+pub async fn abort_request(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+    let mut f = Fields::of_body(&body.0);
+    let rid = f.optional("rid", string).unwrap_or_default();
+    let abort_all = f.or("abort_all", false, boolean);
+    f.finish(Some(()))?;
+    match (abort_all, rid.is_empty()) {
+        (true, _) => app.manager.registry.abort_all(),
+        (false, false) => app.manager.registry.abort(&rid),
+        (false, true) => tracing::warn!("Ignored an abort request without rid and abort_all"),
+    }
+    Ok(reply::empty(200))
+}
+
+/// Query of `/flush_cache`.
+#[derive(serde::Deserialize)]
+pub struct FlushQuery {
+    timeout: Option<String>,
+}
+
+fn flush_timeout(text: &str) -> Result<f64, ApiError> {
+    let wrong = |kind, msg: &str, ctx| {
+        ApiError::Validation(vec![FieldError {
+            kind,
+            loc: vec!["query".into(), "timeout".into()],
+            msg: msg.into(),
+            input: text.into(),
+            ctx,
+        }])
+    };
+    match text.trim().parse::<f64>() {
+        Ok(seconds) if seconds >= 0.0 && seconds.is_finite() => Ok(seconds),
+        Ok(_) => Err(wrong(
+            "greater_than_equal",
+            "Input should be greater than or equal to 0",
+            vec![("ge", "0.0".into())],
+        )),
+        Err(_) => Err(wrong(
+            "float_parsing",
+            "Input should be a valid number, unable to parse string as a number",
+            Vec::new(),
+        )),
+    }
+}
+
+/// `GET /flush_cache`, `POST /flush_cache`.
+pub async fn flush_cache(
+    app: web::Data<App>,
+    query: web::Query<FlushQuery>,
+) -> Result<HttpResponse, ApiError> {
+    let timeout = query.timeout.as_deref().map_or(Ok(0.0), flush_timeout)?;
+    let answer = app.manager.flush_cache(timeout, PATIENCE).await?;
+    Ok(match answer.success {
+        true => reply::plain(
+            StatusCode::OK,
+            "Cache flushed.\nPlease check backend logs for more details. (When there are running or waiting requests, \
+             the operation will not be performed.)\n"
+                .into(),
+        ),
+        false if answer.message.is_empty() => {
+            reply::plain(StatusCode::BAD_REQUEST, "Flush cache failed.\n".into())
+        }
+        false => reply::plain(StatusCode::BAD_REQUEST, answer.message),
+    })
+}
+
+fn pause_mode(value: &Value) -> Read<String> {
+    match value.as_str() {
+        Some(mode @ ("abort" | "retract" | "in_place")) => Ok(mode.to_owned()),
+        _ => Err(Mismatch::literal("'abort', 'retract' or 'in_place'", value)),
+    }
+}
+
+/// `POST /pause_generation`.
+pub async fn pause_generation(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+    let mut f = Fields::of_body(&body.0);
+    let mode = f.or("mode", "abort".to_owned(), pause_mode);
+    f.finish(Some(()))?;
+    app.manager.pause_generation(&mode).await?;
+    Ok(reply::json(&json!({"message": "Generation paused successfully.", "status": "ok"})))
+}
+
+/// `POST /continue_generation`.
+pub async fn continue_generation(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+    let mut f = Fields::of_body(&body.0);
+    let torch_empty_cache = f.or("torch_empty_cache", true, boolean);
+    f.finish(Some(()))?;
+    app.manager.continue_generation(torch_empty_cache)?;
+    Ok(reply::json(&json!({"message": "Generation continued successfully.", "status": "ok"})))
+}
+
+/// `POST /update_weight_version`: a new label for the weights that are loaded.
+pub async fn update_weight_version(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+    let mut f = Fields::of_body(&body.0);
+    let version = f.required("new_version", string);
+    let abort_all = f.or("abort_all_requests", true, boolean);
+    let version = f.finish(version)?;
+    if abort_all {
+        app.manager.registry.abort_all();
+    }
+    app.set_weight_version(version.clone());
+    Ok(reply::json(&json!({
+        "success": true,
+        "message": format!("Weight version updated to {version}"),
+        "new_version": version,
+    })))
+}
+
+fn settings(value: &Value) -> Read<BTreeMap<String, f64>> {
+    object(value)?.iter().map(|(key, value)| Ok((key.clone(), float(value)?))).collect()
+}
+
+/// `POST /set_internal_state`, `PUT /set_internal_state`: one truth value per data-parallel rank.
+pub async fn set_internal_state(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+    let mut f = Fields::of_body(&body.0);
+    let server_args = f.required("server_args", settings);
+    let server_args = f.finish(server_args)?;
+    let updated = app.manager.set_internal_state(server_args, PATIENCE).await?;
+    Ok(reply::json(&[updated]))
+}
+
+/// `/freeze_gc`: there is no garbage collector, so there is nothing to do.
+pub async fn freeze_gc() -> HttpResponse {
+    reply::plain(StatusCode::OK, "Garbage collection frozen.\n".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_negative_flush_timeout_is_refused_as_in_the_reference() {
+        let error = flush_timeout("-1").unwrap_err();
+        let message = error.body()["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(
+            "{'type': 'greater_than_equal', 'loc': ('query', 'timeout'), 'msg': 'Input should be greater than or equal \
+             to 0', 'input': '-1', 'ctx': {'ge': 0.0}}"
+        ));
+        assert!(flush_timeout("soon").is_err());
+        assert_eq!(flush_timeout("2.5"), Ok(2.5));
+    }
+}

@@ -1,0 +1,218 @@
+//! Errors of the routes. Each knows its status, its shape and its type word; the shapes are the reference's.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CONTENT_TYPE};
+use actix_web::{HttpResponse, ResponseError};
+use serde_json::{Value, json};
+
+use crate::manager::{ControlError, GenerateError};
+use crate::requests::ValueError;
+use crate::requests::contract::ContractError;
+use crate::requests::validation::FieldError;
+
+/// An answer that is an error.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ApiError {
+    /// A body or query that does not fit the schema: 400, flat, type `Bad Request`.
+    Validation(Vec<FieldError>),
+    /// An error of the framework kind: flat, the type is the status as text.
+    Http {
+        /// Status.
+        status: u16,
+        /// Text.
+        detail: String,
+    },
+    /// A native route refuses a value: `{"error":{"message"}}`.
+    Native {
+        /// Status.
+        status: u16,
+        /// Text.
+        message: String,
+    },
+    /// The contract of `/generate` is broken: 400, `{"error":"text"}`.
+    Contract(ContractError),
+    /// An OpenAI route refuses: flat, with a type word.
+    OpenAi {
+        /// Status.
+        status: u16,
+        /// `BadRequestError`, `BadRequest`, …
+        kind: Cow<'static, str>,
+        /// Text.
+        message: String,
+    },
+    /// No key, or the wrong one.
+    Unauthorized,
+    /// `/v1/models/{id}` does not know the model.
+    ModelNotFound(String),
+    /// No such path.
+    NotFound,
+    /// The path exists with other methods only; these.
+    MethodNotAllowed(&'static [&'static str]),
+}
+
+impl ApiError {
+    /// A refusal of an OpenAI route itself.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::OpenAi { status: 400, kind: "BadRequestError".into(), message: message.into() }
+    }
+
+    /// A request of an OpenAI route that cannot be converted.
+    pub fn bad_conversion(message: impl Into<String>) -> Self {
+        Self::OpenAi { status: 400, kind: "BadRequest".into(), message: message.into() }
+    }
+
+    /// The route needs a part that this version does not have.
+    pub fn not_implemented(what: &str) -> Self {
+        Self::Http { status: 501, detail: format!("{what} is not supported by this version of the server.") }
+    }
+
+    /// How a native route answers a failed request.
+    pub fn native(error: GenerateError) -> Self {
+        match error {
+            GenerateError::Value(ValueError(message)) => Self::Native { status: 400, message },
+            GenerateError::Refused { status, message } => Self::Http { status, detail: message },
+        }
+    }
+
+    /// How an OpenAI route answers a failed request.
+    pub fn openai(error: GenerateError) -> Self {
+        match error {
+            GenerateError::Value(ValueError(message)) => Self::bad_request(message),
+            GenerateError::Refused { status, message } => {
+                Self::OpenAi { status, kind: status.to_string().into(), message }
+            }
+        }
+    }
+
+    /// The JSON body.
+    pub fn body(&self) -> Value {
+        let flat = |message: &str, kind: &str, code: u16| {
+            json!({"object": "error", "message": message, "type": kind, "param": null, "code": code})
+        };
+        match self {
+            Self::Validation(errors) => flat(&validation_message(errors), "Bad Request", 400),
+            Self::Http { status, detail } => flat(detail, &status.to_string(), *status),
+            Self::Native { message, .. } => json!({"error": {"message": message}}),
+            Self::Contract(error) => json!({"error": error.0}),
+            Self::OpenAi { status, kind, message } => flat(message, kind, *status),
+            Self::Unauthorized => json!({"error": "Unauthorized"}),
+            Self::ModelNotFound(model) => json!({"error": {
+                "message": format!("The model '{model}' does not exist"),
+                "type": "invalid_request_error",
+                "param": "model",
+                "code": "model_not_found",
+            }}),
+            Self::NotFound => json!({"detail": "Not Found"}),
+            Self::MethodNotAllowed(_) => json!({"detail": "Method Not Allowed"}),
+        }
+    }
+
+    fn status(&self) -> u16 {
+        match self {
+            Self::Validation(_) | Self::Contract(_) => 400,
+            Self::Http { status, .. } | Self::Native { status, .. } | Self::OpenAi { status, .. } => *status,
+            Self::Unauthorized => 401,
+            Self::ModelNotFound(_) | Self::NotFound => 404,
+            Self::MethodNotAllowed(_) => 405,
+        }
+    }
+}
+
+impl From<ControlError> for ApiError {
+    fn from(error: ControlError) -> Self {
+        let status = match error {
+            ControlError::Timeout(_) => 504,
+            ControlError::Unreachable(_) => 503,
+        };
+        Self::Http { status, detail: error.to_string() }
+    }
+}
+
+impl From<Vec<FieldError>> for ApiError {
+    fn from(errors: Vec<FieldError>) -> Self {
+        Self::Validation(errors)
+    }
+}
+
+/// The text of a schema error: the list as lines, and once more in brackets. (The reference puts its own source path
+/// between the two; that is left out.)
+fn validation_message(errors: &[FieldError]) -> String {
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let plural = if texts.len() == 1 { "" } else { "s" };
+    let lines: String = texts.iter().map(|t| format!("\n  {t}")).collect();
+    format!("{} validation error{plural}:{lines} [{}]", texts.len(), texts.join(", "))
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.body())
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        response.insert_header((CONTENT_TYPE, "application/json"));
+        if let Self::MethodNotAllowed(methods) = self {
+            response.insert_header((ALLOW, methods.join(", ")));
+        }
+        response.body(self.body().to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shape_is_the_references() {
+        let cases = [
+            (
+                ApiError::Http { status: 503, detail: "full".into() },
+                503,
+                r#"{"object":"error","message":"full","type":"503","param":null,"code":503}"#,
+            ),
+            (ApiError::Native { status: 400, message: "no".into() }, 400, r#"{"error":{"message":"no"}}"#),
+            (ApiError::Contract(ContractError("bad".into())), 400, r#"{"error":"bad"}"#),
+            (
+                ApiError::bad_request("no"),
+                400,
+                r#"{"object":"error","message":"no","type":"BadRequestError","param":null,"code":400}"#,
+            ),
+            (ApiError::Unauthorized, 401, r#"{"error":"Unauthorized"}"#),
+            (ApiError::NotFound, 404, r#"{"detail":"Not Found"}"#),
+            (ApiError::MethodNotAllowed(&["PUT", "POST"]), 405, r#"{"detail":"Method Not Allowed"}"#),
+            (
+                ApiError::ModelNotFound("a/b".into()),
+                404,
+                r#"{"error":{"message":"The model 'a/b' does not exist","type":"invalid_request_error","param":"model","code":"model_not_found"}}"#,
+            ),
+        ];
+        for (error, status, body) in cases {
+            assert_eq!((error.status_code().as_u16(), error.body().to_string().as_str()), (status, body));
+        }
+        let response = ApiError::MethodNotAllowed(&["PUT", "POST"]).error_response();
+        assert_eq!(response.headers().get(ALLOW).unwrap(), "PUT, POST");
+    }
+
+    #[test]
+    fn a_schema_error_counts_and_repeats_its_list() {
+        let error = FieldError {
+            kind: "missing",
+            loc: vec!["body".into()],
+            msg: "Field required".into(),
+            input: Value::Null,
+            ctx: vec![],
+        };
+        let one = "{'type': 'missing', 'loc': ('body',), 'msg': 'Field required', 'input': None}";
+        assert_eq!(validation_message(&[error.clone()]), format!("1 validation error:\n  {one} [{one}]"));
+        assert!(validation_message(&[error.clone(), error]).starts_with("2 validation errors:\n"));
+    }
+}

@@ -1,0 +1,146 @@
+//! `/v1/loads`: how busy the scheduler is, as JSON or in Prometheus' text form.
+
+use std::time::Duration;
+
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{HttpResponse, web};
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::errors::ApiError;
+use super::info::API_VERSION;
+use super::reply;
+use crate::app::App;
+use crate::state::unix_seconds;
+
+/// Longest wait for the scheduler's figures.
+const TIMEOUT: Duration = Duration::from_secs(5);
+const SECTIONS: [&str; 7] = ["core", "memory", "spec", "lora", "disagg", "queues", "all"];
+
+/// Query of the route.
+#[derive(serde::Deserialize)]
+pub struct LoadsQuery {
+    dp_rank: Option<String>,
+    include: Option<String>,
+    format: Option<String>,
+}
+
+/// `GET /v1/loads`.
+pub async fn loads(app: web::Data<App>, query: web::Query<LoadsQuery>) -> Result<HttpResponse, ApiError> {
+    if let Some(rank) = &query.dp_rank
+        && rank != "0"
+    {
+        return Err(ApiError::Http {
+            status: 400,
+            detail: format!("dp_rank={rank} is not a rank of this server; there is only rank 0."),
+        });
+    }
+    let include: Vec<&str> = query.include.as_deref().unwrap_or("all").split(',').map(str::trim).collect();
+    if let Some(unknown) = include.iter().find(|name| !SECTIONS.contains(name)) {
+        return Err(ApiError::Http {
+            status: 400,
+            detail: format!("Invalid include section '{unknown}'. Valid: {}.", SECTIONS.join(", ")),
+        });
+    }
+    let state = app.manager.internal_state(TIMEOUT).await?;
+    let load = load(&state, &include, app.manager.scheduler_number("max_total_num_tokens"));
+    if query.format.as_deref() == Some("prometheus") {
+        return Ok(HttpResponse::Ok()
+            .insert_header((CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
+            .body(prometheus(&load)));
+    }
+    let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+    Ok(reply::json(&json!({
+        "timestamp": now,
+        "version": API_VERSION,
+        "accelerator": null,
+        "num_accelerators": 1,
+        "loads": [load],
+    })))
+}
+
+/// The reference's keys, from the scheduler's own figures.
+fn load(state: &Value, include: &[&str], max_total_num_tokens: Option<u64>) -> Map<String, Value> {
+    let int = |key: &str| state.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let float = |key: &str| state.get(key).and_then(Value::as_f64).unwrap_or_default();
+    let wants = |section: &str| include.iter().any(|name| *name == section || *name == "all");
+    let capacity = match int("max_total_num_tokens") {
+        0 => max_total_num_tokens.unwrap_or_default(),
+        n => n,
+    };
+    let running = int("num_running_reqs");
+    let max_running = int("max_running_requests");
+    let mut load = Map::new();
+    let mut put = |key: &str, value: Value| load.insert(key.to_owned(), value);
+    put("timestamp", unix_seconds().into());
+    put("dp_rank", 0.into());
+    put("num_running_reqs", running.into());
+    put("num_waiting_reqs", int("num_waiting_reqs").into());
+    put("num_waiting_uncached_tokens", int("num_waiting_uncached_tokens").into());
+    put("num_used_tokens", int("num_used_tokens").into());
+    put("num_total_tokens", int("num_total_tokens").into());
+    put("max_total_num_tokens", capacity.into());
+    put("max_running_requests", max_running.into());
+    put("token_usage", float("token_usage").into());
+    put("gen_throughput", float("gen_throughput").into());
+    put("cache_hit_rate", float("cache_hit_rate").into());
+    put("utilization", (running as f64 / max_running.max(1) as f64).into());
+    if wants("memory") {
+        put("memory", json!({"token_capacity": capacity}));
+    }
+    if wants("disagg") {
+        put("disaggregation", json!({"mode": "null"}));
+    }
+    if wants("queues") {
+        put(
+            "queues",
+            json!({
+                "waiting": int("num_waiting_reqs"),
+                "grammar": 0,
+                "paused": 0,
+                "retracted": int("num_waiting_retracted_reqs"),
+            }),
+        );
+    }
+    load
+}
+
+fn prometheus(load: &Map<String, Value>) -> String {
+    let mut out = String::new();
+    let mut sample = |name: &str, value: &Value| {
+        if value.is_number() {
+            out.push_str(&format!("# TYPE sglang_{name} gauge\nsglang_{name}{{dp_rank=\"0\"}} {value}\n"));
+        }
+    };
+    for (key, value) in load {
+        match value {
+            Value::Object(section) => {
+                let prefix = if key == "disaggregation" { "disagg" } else { key };
+                for (sub, value) in section {
+                    sample(&format!("{prefix}_{sub}"), value);
+                }
+            }
+            _ if key == "dp_rank" => {}
+            value => sample(key, value),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_keep_the_references_names_in_both_forms() {
+        let state = json!({"num_running_reqs": 2, "max_running_requests": 8, "token_usage": 0.5, "num_waiting_reqs": 1});
+        let all = load(&state, &["all"], Some(1000));
+        assert_eq!((&all["num_running_reqs"], &all["utilization"]), (&json!(2), &json!(0.25)));
+        assert_eq!((&all["max_total_num_tokens"], &all["queues"]["waiting"]), (&json!(1000), &json!(1)));
+        assert!(!load(&state, &["core"], None).contains_key("queues"));
+        let text = prometheus(&all);
+        assert!(text.contains("# TYPE sglang_num_running_reqs gauge\nsglang_num_running_reqs{dp_rank=\"0\"} 2\n"));
+        assert!(text.contains("sglang_queues_waiting{dp_rank=\"0\"} 1\n") && !text.contains("null"));
+    }
+}

@@ -1,0 +1,19 @@
+//! The HTTP side: one file per family of routes, and what they share.
+
+pub mod auth;
+pub mod chat;
+pub mod completions;
+pub mod control;
+pub mod cors;
+pub mod errors;
+pub mod extract;
+pub mod generate;
+pub mod health;
+pub mod info;
+pub mod loads;
+pub mod reply;
+pub mod routes;
+pub mod server;
+pub mod sse;
+pub mod tokenize;
+pub mod unsupported;

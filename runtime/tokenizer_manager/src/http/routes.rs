@@ -1,0 +1,131 @@
+//! The one table of routes. A row cannot leave out who may call it.
+
+use actix_web::{HttpResponse, Route, web};
+
+use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
+use super::errors::ApiError;
+use super::{chat, completions, control, generate, health, info, loads, tokenize, unsupported};
+
+/// One path.
+pub struct RouteSpec {
+    /// Path pattern.
+    pub path: &'static str,
+    /// Methods, in the order in which a 405 lists them.
+    pub methods: &'static [&'static str],
+    /// Who may call it.
+    pub tier: AuthTier,
+    /// Makes the handler.
+    pub handler: fn() -> Route,
+}
+
+const GET: &[&str] = &["GET"];
+const GET_HEAD: &[&str] = &["GET", "HEAD"];
+const POST: &[&str] = &["POST"];
+const PUT_POST: &[&str] = &["PUT", "POST"];
+const GET_POST: &[&str] = &["GET", "POST"];
+
+macro_rules! row {
+    ($path:literal, $methods:expr, $tier:expr, $handler:path) => {
+        RouteSpec { path: $path, methods: $methods, tier: $tier, handler: || web::to($handler) }
+    };
+}
+
+/// Every route.
+pub const ROUTES: &[RouteSpec] = &[
+    row!("/", GET_HEAD, Normal, info::root),
+    row!("/generate", PUT_POST, Normal, generate::generate),
+    row!("/health", GET, Open, health::health),
+    row!("/health_generate", GET, Open, health::health_generate),
+    row!("/ready", GET, Open, health::ready),
+    row!("/ping", GET, Normal, health::ping),
+    row!("/get_model_info", GET, Normal, info::get_model_info),
+    row!("/model_info", GET, Normal, info::model_info),
+    row!("/get_server_info", GET, Normal, info::server_info),
+    row!("/server_info", GET, Normal, info::server_info),
+    row!("/tokenize", POST, Normal, tokenize::tokenize),
+    row!("/v1/tokenize", POST, Normal, tokenize::tokenize),
+    row!("/detokenize", POST, Normal, tokenize::detokenize),
+    row!("/v1/detokenize", POST, Normal, tokenize::detokenize),
+    row!("/v1/chat/completions", POST, Normal, chat::chat_completions),
+    row!("/invocations", POST, Normal, chat::invocations),
+    row!("/v1/completions", POST, Normal, completions::completions),
+    row!("/v1/models", GET, Normal, info::models),
+    row!("/v1/models/{model:.+}", GET, Normal, info::model),
+    row!("/v1/loads", GET, Normal, loads::loads),
+    row!("/abort_request", POST, AdminOptional, control::abort_request),
+    row!("/flush_cache", GET_POST, AdminOptional, control::flush_cache),
+    row!("/pause_generation", POST, AdminOptional, control::pause_generation),
+    row!("/continue_generation", POST, AdminOptional, control::continue_generation),
+    row!("/update_weight_version", POST, AdminOptional, control::update_weight_version),
+    row!("/set_internal_state", PUT_POST, AdminOptional, control::set_internal_state),
+    row!("/freeze_gc", GET_POST, AdminOptional, control::freeze_gc),
+    // Known routes of the reference whose parts are not there yet.
+    row!("/encode", PUT_POST, Normal, unsupported::embedding),
+    row!("/classify", PUT_POST, Normal, unsupported::embedding),
+    row!("/v1/embeddings", POST, Normal, unsupported::openai_embedding),
+    row!("/v1/classify", POST, Normal, unsupported::openai_embedding),
+    row!("/v1/rerank", PUT_POST, Normal, unsupported::openai_embedding),
+    row!("/v1/score", POST, Normal, unsupported::not_yet),
+    row!("/v1/responses", POST, Normal, unsupported::not_yet),
+    row!("/v1/messages", POST, Normal, unsupported::not_yet),
+    row!("/v1/messages/count_tokens", POST, Normal, unsupported::not_yet),
+    row!("/api/chat", POST, Normal, unsupported::not_yet),
+    row!("/api/generate", POST, Normal, unsupported::not_yet),
+    row!("/api/show", POST, Normal, unsupported::not_yet),
+    row!("/api/tags", GET, Normal, unsupported::not_yet),
+    row!("/open_session", GET_POST, Normal, unsupported::not_yet),
+    row!("/close_session", GET_POST, Normal, unsupported::not_yet),
+    row!("/parse_function_call", POST, Normal, unsupported::not_yet),
+    row!("/separate_reasoning", POST, Normal, unsupported::not_yet),
+    row!("/configure_logging", GET_POST, AdminOptional, unsupported::not_yet),
+    row!("/start_profile", GET_POST, AdminOptional, unsupported::not_yet),
+    row!("/stop_profile", GET_POST, AdminOptional, unsupported::not_yet),
+    row!("/update_weights_from_disk", POST, AdminOptional, unsupported::not_yet),
+    row!("/get_weights_by_name", GET_POST, AdminOptional, unsupported::not_yet),
+    row!("/load_lora_adapter", POST, AdminOptional, unsupported::lora),
+    row!("/unload_lora_adapter", POST, AdminOptional, unsupported::lora),
+    row!("/start_expert_distribution_record", GET_POST, AdminOptional, unsupported::expert_distribution),
+    row!("/stop_expert_distribution_record", GET_POST, AdminOptional, unsupported::expert_distribution),
+    row!("/dump_expert_distribution_record", GET_POST, AdminOptional, unsupported::expert_distribution),
+    row!("/release_memory_occupation", GET_POST, AdminOptional, unsupported::not_yet),
+    row!("/resume_memory_occupation", GET_POST, AdminOptional, unsupported::not_yet),
+];
+
+/// Who may call the route with this pattern. A path that does not exist is as closed as an ordinary one.
+pub fn tier(pattern: Option<&str>) -> AuthTier {
+    pattern.and_then(|pattern| ROUTES.iter().find(|row| row.path == pattern)).map_or(Normal, |row| row.tier)
+}
+
+/// Registers the table.
+pub fn configure(config: &mut web::ServiceConfig) {
+    for row in ROUTES {
+        let mut resource = web::resource(row.path);
+        for method in row.methods {
+            if let Ok(method) = method.parse::<actix_web::http::Method>() {
+                resource = resource.route((row.handler)().method(method));
+            }
+        }
+        let methods = row.methods;
+        let refuse = move || async move { Err::<HttpResponse, _>(ApiError::MethodNotAllowed(methods)) };
+        config.service(resource.default_service(web::to(refuse)));
+    }
+    config.default_service(web::to(|| async { Err::<HttpResponse, _>(ApiError::NotFound) }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_stands_twice_and_control_routes_are_not_open() {
+        for (i, row) in ROUTES.iter().enumerate() {
+            assert!(ROUTES[..i].iter().all(|other| other.path != row.path), "{}", row.path);
+            let is_probe = row.path.starts_with("/health") || row.path == "/ready";
+            assert_eq!(row.tier == Open, is_probe, "{}", row.path);
+        }
+        for path in ["/flush_cache", "/abort_request", "/pause_generation", "/set_internal_state"] {
+            assert_eq!(tier(Some(path)), AdminOptional, "{path}");
+        }
+        assert_eq!(tier(None), Normal);
+    }
+}

@@ -1,0 +1,31 @@
+//! Server-sent events: `data: {…}`, an empty line, and `data: [DONE]` at the end.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::CONTENT_TYPE;
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+
+/// The last event of every stream.
+pub const DONE: &str = "data: [DONE]\n\n";
+
+/// One event.
+pub fn event(json: &str) -> Bytes {
+    let mut event = String::with_capacity(json.len() + 8);
+    push_event(&mut event, json);
+    event.into()
+}
+
+/// Appends one event.
+pub fn push_event(out: &mut String, json: &str) {
+    out.push_str("data: ");
+    out.push_str(json);
+    out.push_str("\n\n");
+}
+
+/// A response that sends `pieces` as they come, and the end mark after them.
+pub fn respond(pieces: impl Stream<Item = Bytes> + 'static) -> HttpResponse {
+    let done = futures::stream::once(async { Bytes::from_static(DONE.as_bytes()) });
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/event-stream; charset=utf-8"))
+        .streaming(pieces.chain(done).map(Ok::<_, std::convert::Infallible>))
+}

@@ -1,0 +1,142 @@
+//! `/tokenize`, `/detokenize`.
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, web};
+use serde_json::{Value, json};
+
+use super::chat::{prompt_ids, text_bytes};
+use super::errors::ApiError;
+use super::extract::OpenAiJson;
+use super::reply;
+use crate::app::App;
+use crate::chat::RenderOptions;
+use crate::openai::chat_request::ChatCompletionRequest;
+use crate::openai::fields;
+use crate::requests::OneOrMany;
+use crate::requests::tokenize::INLINE_BYTES;
+use crate::requests::validation::{Fields, boolean, int, list};
+use crate::text::{TextCodec, TextError};
+
+fn codec(app: &App) -> Result<Arc<dyn TextCodec>, ApiError> {
+    app.manager.limits.codec.clone().ok_or_else(|| {
+        ApiError::bad_request("There is no tokenizer: the server was launched with --skip-tokenizer-init.")
+    })
+}
+
+/// Runs `work` here when it is short, and on a thread of its own when it is long.
+async fn off_loop<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> Result<T, TextError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let result = if bytes <= INLINE_BYTES {
+        work()
+    } else {
+        tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::OpenAi {
+            status: 500,
+            kind: "InternalServerError".into(),
+            message: format!("Internal server error during tokenization: {error}"),
+        })?
+    };
+    result.map_err(|e| ApiError::bad_request(e.0))
+}
+
+fn max_model_len(app: &App, codec: &dyn TextCodec) -> u64 {
+    // Tokenizers without a limit say so by a number that no memory could hold.
+    codec.model_max_length().filter(|n| *n < 1 << 40).unwrap_or(app.context_len() as u64)
+}
+
+/// `POST /tokenize`: a prompt, several, or messages.
+pub async fn tokenize(app: web::Data<App>, body: OpenAiJson) -> Result<HttpResponse, ApiError> {
+    let mut f = Fields::of_body(&body.0);
+    let prompt = fields::texts(&mut f, "prompt");
+    let add_special_tokens = f.or("add_special_tokens", true, boolean);
+    let add_generation_prompt = f.optional("add_generation_prompt", boolean);
+    if f.has("prompt") == f.has("messages") {
+        f.push_rule("Exactly one of 'prompt' or 'messages' must be provided.");
+    }
+    f.finish(Some(()))?;
+    let codec = codec(&app)?;
+    let max_model_len = max_model_len(&app, codec.as_ref());
+    let (tokens, count) = match prompt {
+        Some(OneOrMany::One(text)) => {
+            let ids = off_loop(text.len(), move || codec.encode(&text, add_special_tokens)).await?;
+            (json!(ids), json!(ids.len()))
+        }
+        Some(OneOrMany::Many(texts)) => {
+            let bytes = texts.iter().map(String::len).sum();
+            let encode =
+                move || texts.iter().map(|t| codec.encode(t, add_special_tokens)).collect::<Result<Vec<_>, _>>();
+            let lists = off_loop(bytes, encode).await?;
+            (json!(lists), json!(lists.iter().map(Vec::len).collect::<Vec<_>>()))
+        }
+        None => {
+            let ids = tokenize_messages(&app, &body.0, add_generation_prompt, add_special_tokens).await?;
+            (json!(ids), json!(ids.len()))
+        }
+    };
+    Ok(reply::json(&json!({"tokens": tokens, "count": count, "max_model_len": max_model_len})))
+}
+
+async fn tokenize_messages(
+    app: &web::Data<App>,
+    body: &serde_json::Map<String, Value>,
+    add_generation_prompt: Option<bool>,
+    add_special_tokens: bool,
+) -> Result<Vec<u32>, ApiError> {
+    let request = ChatCompletionRequest::from_json(body)?;
+    request
+        .validate(app.args.context_length, app.args.allow_auto_truncate)
+        .map_err(ApiError::bad_request)?;
+    if add_generation_prompt == Some(false) && request.continue_final_message {
+        return Err(ApiError::bad_request(
+            "continue_final_message needs add_generation_prompt to open the assistant turn.",
+        ));
+    }
+    // Only a request that asks for a form of its own may ask for special tokens around it.
+    let explicit = add_generation_prompt.is_some() && body.contains_key("add_special_tokens");
+    let options =
+        RenderOptions { add_generation_prompt, add_special_tokens: explicit && add_special_tokens };
+    prompt_ids(app, &request, options, text_bytes(&request)).await
+}
+
+/// `POST /detokenize`: one list of ids, or several.
+pub async fn detokenize(app: web::Data<App>, body: OpenAiJson) -> Result<HttpResponse, ApiError> {
+    let mut f = Fields::of_body(&body.0);
+    f.required("tokens", |_| Ok(()));
+    let (one, many) = (list(int), list(list(int)));
+    let tokens = f.union(
+        "tokens",
+        &[
+            ("list[int]", &|v: &Value| one(v).map(OneOrMany::One)),
+            ("list[list[int]]", &|v: &Value| many(v).map(OneOrMany::Many)),
+        ],
+    );
+    let skip_special_tokens = f.or("skip_special_tokens", true, boolean);
+    let tokens = f.finish(tokens)?;
+    let codec = codec(&app)?;
+    let limits = app.manager.limits.clone();
+    let bytes = match &tokens {
+        OneOrMany::One(ids) => ids.len(),
+        OneOrMany::Many(lists) => lists.iter().map(Vec::len).sum(),
+    };
+    let decode = move |ids: &[i64]| {
+        let ids = limits.valid_ids(ids, "tokens").map_err(|e| TextError(e.0))?;
+        codec.decode(&ids, skip_special_tokens)
+    };
+    let text = off_loop(bytes, move || match tokens {
+        OneOrMany::One(ids) => decode(&ids).map(Value::from),
+        OneOrMany::Many(lists) => {
+            lists.iter().map(|ids| decode(ids)).collect::<Result<Vec<_>, _>>().map(Value::from)
+        }
+    });
+    let text = text.await.map_err(|error| match error {
+        ApiError::OpenAi { status: 400, message, .. } => ApiError::OpenAi {
+            status: 400,
+            kind: "DecodeError".into(),
+            message: format!("Error decoding tokens: {message}. Input tokens might be invalid for the model."),
+        },
+        other => other,
+    })?;
+    Ok(reply::json(&json!({"text": text})))
+}

@@ -1,0 +1,192 @@
+//! Runs a client request: splits it, tokenizes it, sends it to the scheduler, and hands back one handle per answer
+//! (reference: `TokenizerManager.generate_request`).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sglang_proto::messages::{FinishReason, TokenizedGenerateReqInput};
+
+use super::TokenizerManager;
+use crate::requests::normalize::new_rid;
+use crate::requests::tokenize::{self, INLINE_BYTES};
+use crate::requests::{GenerateReqInput, SingleReqInput, ValueError};
+use crate::state::RequestHandle;
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GenerateError {
+    /// The request cannot be served as it is (400).
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// The scheduler refused it, with an HTTP status.
+    #[error("{message}")]
+    Refused {
+        /// Status of the answer.
+        status: u16,
+        /// Text of the answer.
+        message: String,
+    },
+}
+
+/// A request on its way.
+pub struct Generation {
+    /// One per answer: prompt by prompt, all samples of each.
+    pub handles: Vec<RequestHandle>,
+    /// Whether the answer is one object, not an array.
+    pub is_single: bool,
+    /// How answers are to be shown.
+    pub show: ShowOptions,
+}
+
+/// What of a request decides how its answers look.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ShowOptions {
+    /// Token texts in log-probability lists.
+    pub return_text_in_logprobs: bool,
+    /// The prompt's ids at the top of the answer.
+    pub return_prompt_token_ids: bool,
+}
+
+/// The refusal in `reason`, if it is one.
+///
+/// # Errors
+/// An abort with a status code is an error of the request.
+pub fn check_finish(reason: &FinishReason) -> Result<(), GenerateError> {
+    match reason {
+        FinishReason::Abort { message, status_code: Some(400), .. } => {
+            Err(GenerateError::Value(ValueError(message.clone())))
+        }
+        FinishReason::Abort { message, status_code: Some(status), .. } if (401..600).contains(status) => {
+            Err(GenerateError::Refused { status: *status, message: message.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+impl TokenizerManager {
+    /// Starts a request.
+    ///
+    /// # Errors
+    /// The request cannot be served as it is, or the scheduler cannot be reached.
+    pub async fn generate_request(
+        self: &Arc<Self>,
+        request: GenerateReqInput,
+    ) -> Result<Generation, GenerateError> {
+        let created = Instant::now();
+        tokenize::check_features(&request, self.limits.dp_size)?;
+        let show = ShowOptions {
+            return_text_in_logprobs: request.return_text_in_logprobs && self.limits.codec.is_some(),
+            return_prompt_token_ids: request.return_prompt_token_ids,
+        };
+        let normalized = request.normalize()?;
+        let samples = normalized.parallel_sample_num;
+        let tokenized = self.tokenize_all(normalized.items).await?;
+        for request in &tokenized {
+            self.request_log.received(request);
+        }
+        self.status.while_paused().await;
+        let handles = match samples {
+            1 => tokenized
+                .into_iter()
+                .map(|request| self.dispatch(request, created))
+                .collect::<Result<Vec<_>, GenerateError>>()?,
+            _ => self.dispatch_samples(tokenized, samples, created).await?,
+        };
+        Ok(Generation { handles, is_single: normalized.is_single, show })
+    }
+
+    async fn tokenize_all(
+        self: &Arc<Self>,
+        items: Vec<SingleReqInput>,
+    ) -> Result<Vec<TokenizedGenerateReqInput>, GenerateError> {
+        if tokenize::text_bytes(&items) <= INLINE_BYTES {
+            return Ok(items.into_iter().map(|item| self.limits.tokenize(item)).collect::<Result<_, _>>()?);
+        }
+        let manager = self.clone();
+        let tokenized = tokio::task::spawn_blocking(move || {
+            items.into_iter().map(|item| manager.limits.tokenize(item)).collect::<Result<Vec<_>, _>>()
+        });
+        match tokenized.await {
+            Ok(tokenized) => Ok(tokenized?),
+            Err(error) => Err(GenerateError::Refused {
+                status: 500,
+                message: format!("Internal server error: tokenizing failed: {error}"),
+            }),
+        }
+    }
+
+    fn dispatch(
+        &self,
+        request: TokenizedGenerateReqInput,
+        created: Instant,
+    ) -> Result<RequestHandle, GenerateError> {
+        let handle = self.registry.register(request, created)?;
+        let state = handle.state();
+        // Marked first, so that a restart in between sends it too.
+        self.registry.mark_dispatched(state.rid());
+        self.scheduler
+            .send(state.request.clone())
+            .map_err(|e| GenerateError::Refused { status: 503, message: e.to_string() })?;
+        Ok(handle)
+    }
+
+    /// Sends every prompt once without output, so that its samples find it in the cache, then the samples under fresh
+    /// ids.
+    async fn dispatch_samples(
+        &self,
+        tokenized: Vec<TokenizedGenerateReqInput>,
+        samples: usize,
+        created: Instant,
+    ) -> Result<Vec<RequestHandle>, GenerateError> {
+        if !self.disable_radix_cache {
+            let warm_ups = tokenized.iter().map(|request| {
+                let mut warm_up = request.clone();
+                warm_up.rid = Some(new_rid());
+                warm_up.sampling_params.max_new_tokens = Some(0);
+                warm_up.sampling_params.min_new_tokens = 0;
+                warm_up.stream = false;
+                warm_up.return_logprob = false;
+                self.dispatch(warm_up, created)
+            });
+            for mut handle in warm_ups.collect::<Result<Vec<_>, _>>()? {
+                handle.finished().await;
+                let finish = handle.state().output().finish.clone();
+                if let Some(finish) = finish {
+                    check_finish(&finish.reason)?;
+                }
+            }
+        }
+        let mut handles = Vec::with_capacity(tokenized.len() * samples);
+        for request in tokenized {
+            for sample in 0..samples {
+                let mut copy = request.clone();
+                copy.rid = Some(new_rid());
+                if let Some(seed) = &mut copy.sampling_params.sampling_seed {
+                    // Equal seeds would make equal samples.
+                    *seed = seed.wrapping_add(i64::try_from(sample).unwrap_or_default());
+                }
+                handles.push(self.dispatch(copy, created)?);
+            }
+        }
+        Ok(handles)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_aborts_with_an_error_status_are_errors() {
+        check_finish(&FinishReason::aborted("Aborted")).unwrap();
+        check_finish(&FinishReason::Length { length: 3 }).unwrap();
+        assert_eq!(
+            check_finish(&FinishReason::refused("too long", 400, "BadRequestError")),
+            Err(GenerateError::Value(ValueError("too long".into())))
+        );
+        assert_eq!(
+            check_finish(&FinishReason::refused("The request queue is full.", 503, "ServiceUnavailable")),
+            Err(GenerateError::Refused { status: 503, message: "The request queue is full.".into() })
+        );
+    }
+}

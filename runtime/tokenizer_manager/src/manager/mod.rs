@@ -1,0 +1,92 @@
+//! The tokenizer manager: between the HTTP routes and the links to the other processes.
+
+mod control;
+mod generate;
+mod receive;
+mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use sglang_ipc::PushLink;
+use sglang_proto::messages::{ContinueGenerationReqInput, PauseGenerationReqInput};
+
+pub use control::{Control, ControlError};
+pub use generate::{GenerateError, Generation, ShowOptions, check_finish};
+pub use status::Status;
+
+use crate::request_log::RequestLog;
+use crate::requests::tokenize::RequestLimits;
+use crate::state::Registry;
+
+/// How often a pause looks whether the aborted requests have ended.
+const PAUSE_POLL: Duration = Duration::from_millis(20);
+
+/// State of requests and links, shared by all routes.
+pub struct TokenizerManager {
+    /// Rules for requests.
+    pub limits: RequestLimits,
+    /// Health.
+    pub status: Status,
+    /// Requests in flight.
+    pub registry: Arc<Registry>,
+    /// What the scheduler said of itself (KV pool size, …).
+    pub scheduler_info: RwLock<serde_json::Value>,
+    /// `--log-requests`.
+    pub request_log: RequestLog,
+    scheduler: PushLink,
+    control: Control,
+    disable_radix_cache: bool,
+}
+
+impl TokenizerManager {
+    /// A manager whose requests go to `scheduler`. Run [`TokenizerManager::handle_loop`] beside it.
+    pub fn new(
+        limits: RequestLimits,
+        status: Status,
+        scheduler: PushLink,
+        request_log: RequestLog,
+        disable_radix_cache: bool,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            status,
+            registry: Registry::new(scheduler.clone()),
+            scheduler_info: RwLock::new(serde_json::Value::Null),
+            request_log,
+            scheduler,
+            control: Control::default(),
+            disable_radix_cache,
+        })
+    }
+
+    /// A number that the scheduler told with its hello.
+    pub fn scheduler_number(&self, name: &str) -> Option<u64> {
+        self.scheduler_info.read().get(name).and_then(serde_json::Value::as_u64)
+    }
+
+    /// Stops the admission of requests. Mode `abort` ends those that run and returns when they have ended; `retract`
+    /// and `in_place` leave them to the scheduler.
+    pub async fn pause_generation(&self, mode: &str) -> Result<(), ControlError> {
+        self.status.set_paused(true);
+        if mode != "abort" {
+            return self.tell(PauseGenerationReqInput { rid: None, http_worker_ipc: None, mode: mode.into() });
+        }
+        while self.registry.live() > 0 {
+            self.registry.abort_all();
+            tokio::time::sleep(PAUSE_POLL).await;
+        }
+        Ok(())
+    }
+
+    /// Ends a pause.
+    pub fn continue_generation(&self, torch_empty_cache: bool) -> Result<(), ControlError> {
+        self.status.set_paused(false);
+        self.tell(ContinueGenerationReqInput { rid: None, http_worker_ipc: None, torch_empty_cache })
+    }
+
+    fn tell(&self, message: impl Into<sglang_proto::messages::AnyMessage>) -> Result<(), ControlError> {
+        self.scheduler.send(message).map_err(|e| ControlError::Unreachable(e.to_string()))
+    }
+}

@@ -1,0 +1,75 @@
+//! The task that takes what scheduler and detokenizer send.
+
+use std::sync::Arc;
+
+use sglang_ipc::{PullLink, Received};
+use sglang_proto::messages::{AnyMessage, Hello};
+
+use super::TokenizerManager;
+use crate::state::{IntoDeltas, OutputDelta, ReqState};
+
+impl TokenizerManager {
+    /// Serves `link` until it closes.
+    pub async fn handle_loop(self: Arc<Self>, mut link: PullLink) {
+        while let Some(received) = link.recv().await {
+            match received {
+                Received::Hello { hello, restarted } => self.handle_hello(hello, restarted),
+                Received::Message(message) => self.handle_message(message),
+            }
+        }
+    }
+
+    fn handle_hello(&self, hello: Hello, restarted: bool) {
+        tracing::debug!("{} is there (restarted: {restarted})", hello.role);
+        if hello.role == "scheduler" {
+            *self.scheduler_info.write() = hello.info;
+            if restarted {
+                // The old connection would swallow the next message.
+                self.scheduler.reset();
+                let requests = self.registry.resume();
+                tracing::warn!("The scheduler was restarted; sending {} requests again", requests.len());
+                for request in requests {
+                    if let Err(error) = self.scheduler.send(request) {
+                        tracing::error!("Cannot send a request again: {error}");
+                    }
+                }
+            }
+        }
+        self.status.said_hello(&hello.role);
+    }
+
+    fn handle_message(&self, message: AnyMessage) {
+        match message {
+            AnyMessage::BatchStrOutput(batch) => self.handle_batch_output(batch.into_deltas()),
+            AnyMessage::BatchTokenIDOutput(batch) => self.handle_batch_output(batch.into_deltas()),
+            AnyMessage::AbortReq(abort) => self.log_end(self.registry.apply_abort(*abort)),
+            AnyMessage::FlushCacheReqOutput(ref reply) => {
+                let rid = reply.rid.clone();
+                self.control.reply(rid.as_deref(), message);
+            }
+            AnyMessage::GetInternalStateReqOutput(ref reply) => {
+                let rid = reply.rid.clone();
+                self.control.reply(rid.as_deref(), message);
+            }
+            AnyMessage::SetInternalStateReqOutput(ref reply) => {
+                let rid = reply.rid.clone();
+                self.control.reply(rid.as_deref(), message);
+            }
+            // That it came is all it says.
+            AnyMessage::HealthCheckOutput(_) => {}
+            other => tracing::warn!("Ignored a {}, which is not for the tokenizer manager", other.class()),
+        }
+    }
+
+    fn handle_batch_output(&self, deltas: Vec<(String, OutputDelta)>) {
+        for (rid, delta) in deltas {
+            self.log_end(self.registry.apply(&rid, delta));
+        }
+    }
+
+    fn log_end(&self, ended: Option<Arc<ReqState>>) {
+        if let Some(state) = ended {
+            self.request_log.finished(&state);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! A whole chat answer.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::chat_request::ChatCompletionRequest;
+use super::choice::{created, finish_word, matched_stop, metadata, sglext};
+use super::logprobs::ChoiceLogprobs;
+use super::usage::UsageInfo;
+use crate::app::App;
+use crate::response::generate::{Cursor, GenerateAnswer};
+use crate::response::meta_info::cached_tokens_details;
+use crate::state::RequestHandle;
+
+#[derive(Serialize)]
+struct ChatMessage {
+    role: &'static str,
+    content: String,
+    reasoning_content: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Choice {
+    index: usize,
+    message: ChatMessage,
+    logprobs: Option<ChoiceLogprobs>,
+    finish_reason: Option<&'static str>,
+    matched_stop: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_token_ids: Option<Vec<u32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_token_ids: Option<Vec<u32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meta_info: Option<Value>,
+}
+
+/// The answer.
+#[derive(Serialize)]
+pub struct ChatCompletionResponse {
+    id: String,
+    object: &'static str,
+    created: u64,
+    model: String,
+    choices: Vec<Choice>,
+    usage: UsageInfo,
+    metadata: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sglext: Option<Value>,
+}
+
+fn meta_info(app: &App, handle: &RequestHandle) -> Option<Value> {
+    let answer = GenerateAnswer {
+        state: handle.state(),
+        from: Cursor::default(),
+        show: Default::default(),
+        index: None,
+        first: true,
+        app,
+    };
+    let mut answer: Value = serde_json::from_str(&answer.write().json).ok()?;
+    answer.get_mut("meta_info").map(Value::take)
+}
+
+fn choice(app: &App, request: &ChatCompletionRequest, index: usize, handle: &RequestHandle) -> Choice {
+    let meta_info = request.return_meta_info.then(|| meta_info(app, handle)).flatten();
+    let state = handle.state();
+    let output = state.output();
+    let codec = app.manager.limits.codec.as_deref().filter(|_| request.logprobs);
+    let lists = &output.logprobs;
+    let reason = output.finish.as_ref().map(|f| &f.reason);
+    let prompt_ids = || state.request.input_ids.as_ref().map(|ids| ids.0.clone());
+    Choice {
+        index,
+        message: ChatMessage { role: "assistant", content: output.text.clone(), reasoning_content: None },
+        logprobs: codec.map(|codec| ChoiceLogprobs::new(codec, &lists.output_token, &lists.output_top)),
+        finish_reason: reason.map(finish_word),
+        matched_stop: reason.and_then(matched_stop),
+        prompt_token_ids: if request.return_prompt_token_ids || request.return_token_ids {
+            prompt_ids()
+        } else {
+            None
+        },
+        response_token_ids: request.return_token_ids.then(|| output.output_ids.clone()),
+        meta_info,
+    }
+}
+
+/// Builds the answer from finished choices.
+pub fn response(app: &App, request: &ChatCompletionRequest, handles: &[RequestHandle]) -> ChatCompletionResponse {
+    let first = handles.first();
+    let counts = handles.iter().enumerate().map(|(i, h)| (i, h.state().output().counts));
+    ChatCompletionResponse {
+        id: first.map(|h| h.state().rid().to_owned()).unwrap_or_default(),
+        object: "chat.completion",
+        created: created(),
+        model: request.model.clone(),
+        choices: handles.iter().enumerate().map(|(i, h)| choice(app, request, i, h)).collect(),
+        usage: UsageInfo::of_choices(counts, request.n, app.args.enable_cache_report),
+        metadata: first.map(|h| metadata(app, &h.state().output())),
+        sglext: sglext(
+            request.return_cached_tokens_details,
+            first.and_then(|h| cached_tokens_details(&h.state().output())),
+        ),
+    }
+}

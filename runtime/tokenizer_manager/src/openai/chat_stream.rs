@@ -1,0 +1,227 @@
+//! A chat answer as a stream: the role, pieces of content, one end per choice, counts.
+
+use std::collections::BTreeMap;
+
+use actix_web::web;
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+use serde::Serialize;
+use serde_json::Value;
+use sglang_proto::messages::FinishReason;
+
+use super::choice::{created, error_event, finish_word, matched_stop, sglext, to_json};
+use super::fields::StreamOptions;
+use super::logprobs::ChoiceLogprobs;
+use super::updates::{Update, updates};
+use super::usage::{StreamCounts, UsageInfo};
+use crate::app::App;
+use crate::http::sse::push_event;
+use crate::state::{Logprobs, RequestHandle};
+
+#[derive(Default, Serialize)]
+struct Delta<'a> {
+    reasoning_content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Choice<'a> {
+    index: usize,
+    delta: Delta<'a>,
+    logprobs: Option<ChoiceLogprobs>,
+    finish_reason: Option<&'static str>,
+    matched_stop: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct Chunk<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: &'a [Choice<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<UsageInfo>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sglext: Option<Value>,
+}
+
+/// What of a request decides how its stream looks.
+pub struct ChatStreamOptions {
+    /// Name that the chunks repeat.
+    pub model: String,
+    /// Choices.
+    pub n: usize,
+    /// Log-probabilities of the output.
+    pub logprobs: bool,
+    /// Counts.
+    pub stream_options: StreamOptions,
+    /// Say where cached tokens came from.
+    pub return_cached_tokens_details: bool,
+}
+
+struct ChatStream<S> {
+    app: web::Data<App>,
+    options: ChatStreamOptions,
+    id: String,
+    created: u64,
+    updates: Option<S>,
+    counts: StreamCounts,
+    finishes: BTreeMap<usize, FinishReason>,
+    /// Log-probabilities of tokens whose text has not come yet.
+    pending: BTreeMap<usize, Logprobs>,
+    cached_tokens_details: Option<Value>,
+}
+
+impl<S: Stream<Item = Update> + Unpin> ChatStream<S> {
+    fn chunk(&self, out: &mut String, choices: &[Choice<'_>], usage: Option<UsageInfo>, sglext: Option<Value>) {
+        let chunk = Chunk {
+            id: &self.id,
+            object: "chat.completion.chunk",
+            created: self.created,
+            model: &self.options.model,
+            choices,
+            usage,
+            sglext,
+        };
+        push_event(out, &to_json(&chunk));
+    }
+
+    fn content(&mut self, out: &mut String, update: &Update) {
+        let pending = self.pending.entry(update.index).or_default();
+        pending.append(update.logprobs.clone());
+        let has_logprobs = !pending.output_token.is_empty();
+        // A token without text of its own keeps its log-probability for the next piece; the last one gets a piece.
+        if update.text.is_empty() && !(update.finish.is_some() && self.options.logprobs && has_logprobs) {
+            return;
+        }
+        let lists = std::mem::take(pending);
+        let codec = self.app.manager.limits.codec.as_deref().filter(|_| self.options.logprobs && has_logprobs);
+        let choice = Choice {
+            index: update.index,
+            delta: Delta { content: Some(&update.text), ..Default::default() },
+            logprobs: codec.map(|codec| ChoiceLogprobs::new(codec, &lists.output_token, &lists.output_top)),
+            finish_reason: None,
+            matched_stop: None,
+        };
+        let usage = self
+            .options
+            .stream_options
+            .continuous_usage_stats
+            .then(|| UsageInfo::of_choice(update.counts, self.app.args.enable_cache_report));
+        self.chunk(out, &[choice], usage, None);
+    }
+
+    /// Writes what an update brings; false when the stream ends with it.
+    fn update(&mut self, out: &mut String, update: Update) -> bool {
+        self.counts.0.insert(update.index, update.counts);
+        if update.cached_tokens_details.is_some() {
+            self.cached_tokens_details.clone_from(&update.cached_tokens_details);
+        }
+        if let Some(error) = update.finish.as_ref().and_then(error_event) {
+            push_event(out, &error);
+            return false;
+        }
+        if update.first {
+            let delta = Delta { role: Some("assistant"), content: Some(""), ..Default::default() };
+            let choice =
+                Choice { index: update.index, delta, logprobs: None, finish_reason: None, matched_stop: None };
+            self.chunk(out, &[choice], None, None);
+        }
+        self.content(out, &update);
+        if let Some(reason) = update.finish {
+            self.finishes.insert(update.index, reason);
+        }
+        true
+    }
+
+    fn end(&mut self, out: &mut String) {
+        for (index, reason) in &self.finishes {
+            let choice = Choice {
+                index: *index,
+                delta: Delta::default(),
+                logprobs: None,
+                finish_reason: Some(finish_word(reason)),
+                matched_stop: matched_stop(reason),
+            };
+            self.chunk(out, &[choice], None, None);
+        }
+        if let Some(sglext) =
+            sglext(self.options.return_cached_tokens_details, self.cached_tokens_details.take())
+        {
+            self.chunk(out, &[], None, Some(sglext));
+        }
+        if self.options.stream_options.include_usage {
+            let usage = self.counts.usage(self.options.n, self.app.args.enable_cache_report);
+            self.chunk(out, &[], Some(usage), None);
+        }
+    }
+
+    async fn next(mut self) -> Option<(Bytes, Self)> {
+        let mut updates = self.updates.take()?;
+        let mut out = String::new();
+        loop {
+            match updates.next().await {
+                Some(update) => {
+                    // After an error only the end mark follows; dropping the updates aborts the other choices.
+                    if !self.update(&mut out, update) {
+                        break;
+                    }
+                    if !out.is_empty() {
+                        self.updates = Some(updates);
+                        break;
+                    }
+                }
+                None => {
+                    self.end(&mut out);
+                    break;
+                }
+            }
+        }
+        Some((out.into(), self))
+    }
+}
+
+/// The events of a chat answer, without the end mark.
+pub fn stream(
+    app: web::Data<App>,
+    options: ChatStreamOptions,
+    handles: Vec<RequestHandle>,
+) -> impl Stream<Item = Bytes> {
+    let id = handles.first().map(|h| h.state().rid().to_owned()).unwrap_or_default();
+    let state = ChatStream {
+        app,
+        options,
+        id,
+        created: created(),
+        updates: Some(updates(handles)),
+        counts: StreamCounts::default(),
+        finishes: BTreeMap::new(),
+        pending: BTreeMap::new(),
+        cached_tokens_details: None,
+    };
+    stream::unfold(state, ChatStream::next)
+}
+
+/// Counts that a stream gets when its request says nothing.
+pub fn stream_options(given: Option<StreamOptions>, default_include_usage: bool) -> StreamOptions {
+    let mut options = given.unwrap_or_default();
+    options.include_usage |= default_include_usage;
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_delta_always_has_reasoning_content_and_only_the_other_keys_that_are_set() {
+        let delta = Delta { role: Some("assistant"), content: Some(""), ..Default::default() };
+        assert_eq!(to_json(&delta), r#"{"reasoning_content":null,"role":"assistant","content":""}"#);
+        assert_eq!(to_json(&Delta::default()), json!({"reasoning_content": null}).to_string());
+    }
+}

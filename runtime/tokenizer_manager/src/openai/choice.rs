@@ -1,0 +1,94 @@
+//! Parts that answers of both OpenAI routes have.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use sglang_proto::messages::FinishReason;
+
+use crate::app::App;
+use crate::response::meta_info::{spans, weight_versions};
+use crate::state::Output;
+
+/// `finish_reason` of a choice.
+pub fn finish_word(reason: &FinishReason) -> &'static str {
+    match reason {
+        FinishReason::Stop { .. } => "stop",
+        FinishReason::Length { .. } => "length",
+        FinishReason::Abort { .. } => "abort",
+    }
+}
+
+/// `matched_stop` of a choice.
+pub fn matched_stop(reason: &FinishReason) -> Option<Value> {
+    match reason {
+        FinishReason::Stop { matched } => Some(matched.clone()),
+        _ => None,
+    }
+}
+
+/// `metadata` of an answer.
+pub fn metadata(app: &App, output: &Output) -> Value {
+    let default = app.weight_version();
+    let version = weight_versions(output, &default).pop().map_or(default.clone(), |span| span.version);
+    json!({"weight_version": version, "weight_versions": spans(output, &default)})
+}
+
+/// `sglext` with the cache details, when they are wanted and there are any.
+pub fn sglext(wanted: bool, details: Option<Value>) -> Option<Value> {
+    details.filter(|_| wanted).map(|details| json!({"cached_tokens_details": details}))
+}
+
+/// The refusal in a finish reason, as the event that a stream carries: the reference writes it with spaces.
+pub fn error_event(reason: &FinishReason) -> Option<String> {
+    let FinishReason::Abort { message, status_code: Some(code @ 400..600), .. } = reason else { return None };
+    let name = actix_web::http::StatusCode::from_u16(*code)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Internal Server Error")
+        .to_uppercase()
+        .replace([' ', '-'], "_");
+    let message = Value::from(message.as_str());
+    Some(format!(
+        "{{\"error\": {{\"object\": \"error\", \"message\": {message}, \"type\": \"{name}\", \"param\": null, \
+         \"code\": {code}}}}}"
+    ))
+}
+
+/// Seconds since 1970.
+pub fn created() -> u64 {
+    crate::state::unix_seconds() as u64
+}
+
+/// Writes a chunk. Chunks are made of text and numbers, so this does not fail.
+pub fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|error| {
+        tracing::error!("cannot write a chunk: {error}");
+        "{}".into()
+    })
+}
+
+/// A JSON object without its null members.
+pub fn without_nulls(value: &impl Serialize) -> Value {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(map)) => {
+            Value::Object(map.into_iter().filter(|(_, v)| !v.is_null()).collect::<Map<_, _>>())
+        }
+        Ok(other) => other,
+        Err(_) => Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_in_a_stream_reads_as_in_the_reference() {
+        let full = FinishReason::refused("The request queue is full.", 503, "x");
+        assert_eq!(
+            error_event(&full).unwrap(),
+            r#"{"error": {"object": "error", "message": "The request queue is full.", "type": "SERVICE_UNAVAILABLE", "param": null, "code": 503}}"#
+        );
+        assert_eq!(error_event(&FinishReason::aborted("Aborted")), None);
+        assert_eq!(error_event(&FinishReason::Length { length: 1 }), None);
+    }
+}

@@ -1,0 +1,234 @@
+//! The body of `/v1/completions` (reference: `CompletionRequest`).
+
+use serde_json::{Map, Value, json};
+
+use super::fields::{self, StreamOptions};
+use crate::requests::generate::session_params;
+use crate::requests::sampling::SamplingMap;
+use crate::requests::validation::{FieldError, Fields, Mismatch, Read, boolean, float, int, list, object, string};
+use crate::requests::{GenerateReqInput, OneOrMany};
+
+/// The prompt in one of its four forms.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CompletionPrompt {
+    /// One or more texts.
+    Text(OneOrMany<String>),
+    /// One or more lists of ids.
+    Ids(OneOrMany<Vec<i64>>),
+}
+
+impl CompletionPrompt {
+    /// Whether there is nothing to complete.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(OneOrMany::One(text)) => text.is_empty(),
+            Self::Text(OneOrMany::Many(texts)) => texts.iter().all(String::is_empty),
+            Self::Ids(OneOrMany::One(ids)) => ids.is_empty(),
+            Self::Ids(OneOrMany::Many(lists)) => lists.iter().all(Vec::is_empty),
+        }
+    }
+}
+
+/// A completion request.
+#[derive(Clone, Debug)]
+pub struct CompletionRequest {
+    /// Name that the answer repeats.
+    pub model: String,
+    /// What is completed.
+    pub prompt: CompletionPrompt,
+    /// Give the prompt back before the completion.
+    pub echo: bool,
+    /// Alternatives per token; `None` for no log-probabilities.
+    pub logprobs: Option<i64>,
+    /// Samples per prompt.
+    pub n: usize,
+    /// Send output as it is made.
+    pub stream: bool,
+    /// Counts in streams.
+    pub stream_options: Option<StreamOptions>,
+    /// Give ids of prompt and output.
+    pub return_token_ids: bool,
+    /// Say where cached tokens came from.
+    pub return_cached_tokens_details: bool,
+    /// Type of `response_format`.
+    pub response_format: Option<String>,
+    /// Sampling parameters by the native names.
+    pub sampling_params: SamplingMap,
+    /// What it shares with a native request, without prompt and sampling parameters.
+    pub base: GenerateReqInput,
+}
+
+fn prompt(f: &mut Fields<'_>) -> Option<CompletionPrompt> {
+    f.required("prompt", |_| Ok(()))?;
+    let (ids, lists, texts) = (list(int), list(list(int)), list(string));
+    let read = f.union(
+        "prompt",
+        &[
+            ("list[int]", &|v: &Value| ids(v).map(|ids| CompletionPrompt::Ids(OneOrMany::One(ids)))),
+            ("list[list[int]]", &|v: &Value| lists(v).map(|ids| CompletionPrompt::Ids(OneOrMany::Many(ids)))),
+            ("str", &|v: &Value| string(v).map(|text| CompletionPrompt::Text(OneOrMany::One(text)))),
+            ("list[str]", &|v: &Value| texts(v).map(|texts| CompletionPrompt::Text(OneOrMany::Many(texts)))),
+        ],
+    );
+    if read.is_none() && !f.has("prompt") {
+        f.push("prompt", Mismatch::new("string_type", "Input should be a valid string", &Value::Null));
+    }
+    read
+}
+
+fn positive(value: &Value) -> Read<i64> {
+    match int(value)? {
+        n if n > 0 => Ok(n),
+        _ => Err(Mismatch::rule("max_tokens must be positive", value)),
+    }
+}
+
+/// A number of samples.
+pub(super) fn sample_count(value: &Value) -> Read<usize> {
+    usize::try_from(int(value)?)
+        .ok()
+        .filter(|n| *n >= 1)
+        .ok_or_else(|| Mismatch::rule("n must be at least 1", value))
+}
+
+/// Fields that go to the scheduler as they are, on both OpenAI routes.
+pub(super) fn base(f: &mut Fields<'_>) -> GenerateReqInput {
+    GenerateReqInput {
+        rid: fields::texts(f, "rid"),
+        extra_key: fields::texts(f, "extra_key"),
+        cache_salt: fields::texts(f, "cache_salt"),
+        session_id: f.optional("session_id", string),
+        session_params: f.optional("session_params", object).as_ref().map(session_params),
+        priority: f.optional("priority", int),
+        routed_dp_rank: {
+            let old = f.optional("data_parallel_rank", int);
+            f.optional("routed_dp_rank", int).or(old)
+        },
+        lora_path: fields::texts(f, "lora_path").map(|names| match names {
+            OneOrMany::One(name) => OneOrMany::One(Some(name)),
+            OneOrMany::Many(names) => OneOrMany::Many(names.into_iter().map(Some).collect()),
+        }),
+        return_hidden_states: !matches!(
+            f.map().get("return_hidden_states"),
+            None | Some(Value::Null | Value::Bool(false))
+        ),
+        has_custom_logit_processor: f.has("custom_logit_processor"),
+        return_text_in_logprobs: true,
+        ..Default::default()
+    }
+}
+
+impl CompletionRequest {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// Every field that does not fit.
+    pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
+        let mut f = Fields::of_body(body);
+        let prompt = prompt(&mut f);
+        let n = f.or("n", 1, sample_count);
+        let sampling_params = json!({
+            "temperature": f.or("temperature", 1.0, float),
+            "max_new_tokens": f.or("max_tokens", 16, positive),
+            "min_new_tokens": f.or("min_tokens", 0, int),
+            "stop": fields::texts_json(&mut f, "stop"),
+            "stop_token_ids": fields::ints_json(&mut f, "stop_token_ids"),
+            "stop_regex": fields::texts_json(&mut f, "stop_regex"),
+            "top_p": f.or("top_p", 1.0, float),
+            "top_k": f.or("top_k", -1, int),
+            "min_p": f.or("min_p", 0.0, float),
+            "presence_penalty": f.or("presence_penalty", 0.0, float),
+            "frequency_penalty": f.or("frequency_penalty", 0.0, float),
+            "repetition_penalty": f.or("repetition_penalty", 1.0, float),
+            "regex": f.optional("regex", string),
+            "json_schema": f.optional("json_schema", string),
+            "ebnf": f.optional("ebnf", string),
+            "n": n,
+            "no_stop_trim": f.or("no_stop_trim", false, boolean),
+            "ignore_eos": f.or("ignore_eos", false, boolean),
+            "skip_special_tokens": f.or("skip_special_tokens", true, boolean),
+            "logit_bias": fields::bias_json(&mut f, "logit_bias"),
+            "custom_params": f.optional("custom_params", object),
+            "sampling_seed": fields::int_json(&mut f, "seed"),
+        });
+        let request = prompt.map(|prompt| Self {
+            model: f.or("model", "default".to_owned(), string),
+            prompt,
+            echo: f.or("echo", false, boolean),
+            logprobs: f.optional("logprobs", int),
+            n,
+            stream: f.or("stream", false, boolean),
+            stream_options: f.optional("stream_options", fields::stream_options),
+            return_token_ids: f.or("return_token_ids", false, boolean),
+            return_cached_tokens_details: f.or("return_cached_tokens_details", false, boolean),
+            response_format: f.optional("response_format", fields::response_format),
+            sampling_params: match sampling_params {
+                Value::Object(map) => map,
+                _ => Map::new(),
+            },
+            base: base(&mut f),
+        });
+        f.finish(request)
+    }
+
+    /// The native request. `adapter` comes from the model's name, `dp_rank` from the header or the body.
+    pub fn to_generate(&self, adapter: Option<String>, dp_rank: Option<i64>) -> GenerateReqInput {
+        let mut request = self.base.clone();
+        match &self.prompt {
+            CompletionPrompt::Text(text) => request.text = Some(text.clone()),
+            CompletionPrompt::Ids(ids) => request.input_ids = Some(ids.clone()),
+        }
+        request.sampling_params = Some(OneOrMany::One(self.sampling_params.clone()));
+        request.return_logprob = Some(OneOrMany::One(self.logprobs.is_some()));
+        request.top_logprobs_num = Some(OneOrMany::One(self.logprobs.unwrap_or_default()));
+        let with_prompt = self.echo && self.logprobs.is_some_and(|n| n > 0);
+        request.logprob_start_len = Some(OneOrMany::One(if with_prompt { 0 } else { -1 }));
+        request.stream = self.stream;
+        request.return_prompt_token_ids = self.return_token_ids;
+        request.routed_dp_rank = dp_rank;
+        if let Some(adapter) = adapter {
+            request.lora_path = Some(OneOrMany::One(Some(adapter)));
+        }
+        request
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: Value) -> Result<CompletionRequest, String> {
+        CompletionRequest::from_json(body.as_object().unwrap())
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn all_forms_of_a_prompt_are_read() {
+        use CompletionPrompt::{Ids, Text};
+        let of = |prompt: Value| read(json!({"prompt": prompt})).unwrap().prompt;
+        assert_eq!(of(json!("a")), Text(OneOrMany::One("a".into())));
+        assert_eq!(of(json!(["a"])), Text(OneOrMany::Many(vec!["a".into()])));
+        assert_eq!(of(json!([1])), Ids(OneOrMany::One(vec![1])));
+        assert_eq!(of(json!([[1]])), Ids(OneOrMany::Many(vec![vec![1]])));
+        assert!(of(json!([])).is_empty() && of(json!("")).is_empty() && of(json!([[]])).is_empty());
+        assert!(read(json!({"prompt": null})).is_err() && read(json!({})).is_err());
+    }
+
+    #[test]
+    fn wrong_values_are_named() {
+        let error = read(json!({"prompt": "a", "max_tokens": 0})).unwrap_err();
+        assert!(error.contains("max_tokens must be positive"));
+        assert!(read(json!({"prompt": "a", "n": null})).unwrap_err().contains("'n'"));
+        assert!(read(json!({"prompt": "a", "n": 0})).unwrap_err().contains("n must be at least 1"));
+    }
+
+    #[test]
+    fn names_differ_from_the_native_ones() {
+        let request = read(json!({"prompt": "a", "seed": 3, "max_tokens": 4, "min_tokens": 2, "logprobs": 2, "echo": true}));
+        let request = request.unwrap().to_generate(None, None);
+        let Some(OneOrMany::One(params)) = request.sampling_params else { panic!() };
+        assert_eq!((&params["sampling_seed"], &params["max_new_tokens"], &params["min_new_tokens"]), (&json!(3), &json!(4), &json!(2)));
+        assert_eq!(request.logprob_start_len, Some(OneOrMany::One(0)));
+        assert_eq!(request.top_logprobs_num, Some(OneOrMany::One(2)));
+    }
+}

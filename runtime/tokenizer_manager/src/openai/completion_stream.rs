@@ -1,0 +1,174 @@
+//! A text completion as a stream: pieces of text, the last of each choice with its end, counts.
+
+use actix_web::web;
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::choice::{created, error_event, finish_word, matched_stop, sglext, to_json, without_nulls};
+use super::completion_request::CompletionRequest;
+use super::completion_response::{echo_texts, logprobs};
+use super::fields::StreamOptions;
+use super::logprobs::LogProbs;
+use super::updates::{Update, updates};
+use super::usage::{StreamCounts, UsageInfo};
+use crate::app::App;
+use crate::http::sse::push_event;
+use crate::state::RequestHandle;
+
+#[derive(Serialize)]
+struct Choice {
+    index: usize,
+    text: String,
+    logprobs: Option<LogProbs>,
+    finish_reason: Option<&'static str>,
+    matched_stop: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_ids: Option<Vec<u32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_token_ids: Option<Vec<u32>>,
+}
+
+#[derive(Serialize)]
+struct Chunk<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: &'a [Choice],
+    usage: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sglext: Option<Value>,
+}
+
+struct CompletionStream<S> {
+    app: web::Data<App>,
+    request: CompletionRequest,
+    options: StreamOptions,
+    id: String,
+    created: u64,
+    echo: Vec<String>,
+    prompts: Vec<Vec<u32>>,
+    updates: Option<S>,
+    counts: StreamCounts,
+    cached_tokens_details: Option<Value>,
+}
+
+impl<S: Stream<Item = Update> + Unpin> CompletionStream<S> {
+    fn chunk(&self, out: &mut String, choices: &[Choice], usage: Option<Value>, sglext: Option<Value>) {
+        let chunk = Chunk {
+            id: &self.id,
+            object: "text_completion",
+            created: self.created,
+            model: &self.request.model,
+            choices,
+            usage,
+            sglext,
+        };
+        push_event(out, &to_json(&chunk));
+    }
+
+    fn choice(&self, update: &mut Update) -> Choice {
+        let prompt = update.index / self.request.n.max(1);
+        let text = std::mem::take(&mut update.text);
+        let echoed = self.echo.get(prompt).filter(|_| update.first).map(String::as_str).unwrap_or_default();
+        let with_prompt = update.first && self.request.echo && self.request.logprobs.is_some_and(|n| n > 0);
+        let has_logprobs = with_prompt || !update.logprobs.output_token.is_empty();
+        let wanted = self.request.logprobs.is_some() && has_logprobs;
+        let codec = self.app.manager.limits.codec.as_deref().filter(|_| wanted);
+        let with_ids = self.request.return_token_ids;
+        Choice {
+            index: update.index,
+            text: format!("{echoed}{text}"),
+            logprobs: logprobs(codec, &update.logprobs, with_prompt),
+            finish_reason: update.finish.as_ref().map(finish_word),
+            matched_stop: update.finish.as_ref().and_then(matched_stop),
+            token_ids: with_ids.then(|| std::mem::take(&mut update.output_ids)),
+            prompt_token_ids: match with_ids && update.first {
+                true => self.prompts.get(update.index).cloned(),
+                false => None,
+            },
+        }
+    }
+
+    /// Writes what an update brings; false when the stream ends with it.
+    fn update(&mut self, out: &mut String, mut update: Update) -> bool {
+        self.counts.0.insert(update.index, update.counts);
+        if update.cached_tokens_details.is_some() {
+            self.cached_tokens_details.clone_from(&update.cached_tokens_details);
+        }
+        if let Some(error) = update.finish.as_ref().and_then(error_event) {
+            push_event(out, &error);
+            return false;
+        }
+        let choice = self.choice(&mut update);
+        // The reference gives the cache report only in the last count.
+        let usage = self
+            .options
+            .continuous_usage_stats
+            .then(|| serde_json::to_value(UsageInfo::of_choice(update.counts, false)).unwrap_or_default());
+        self.chunk(out, &[choice], usage, None);
+        true
+    }
+
+    fn end(&mut self, out: &mut String) {
+        if let Some(sglext) =
+            sglext(self.request.return_cached_tokens_details, self.cached_tokens_details.take())
+        {
+            self.chunk(out, &[], None, Some(sglext));
+        }
+        if self.options.include_usage {
+            let usage = self.counts.usage(self.request.n, self.app.args.enable_cache_report);
+            self.chunk(out, &[], Some(without_nulls(&usage)), None);
+        }
+    }
+
+    async fn next(mut self) -> Option<(Bytes, Self)> {
+        let mut updates = self.updates.take()?;
+        let mut out = String::new();
+        match updates.next().await {
+            // After an error only the end mark follows; dropping the updates aborts the other choices.
+            Some(update) => {
+                if self.update(&mut out, update) {
+                    self.updates = Some(updates);
+                }
+            }
+            None => self.end(&mut out),
+        }
+        Some((out.into(), self))
+    }
+}
+
+/// The events of a completion, without the end mark.
+pub fn stream(
+    app: web::Data<App>,
+    request: CompletionRequest,
+    options: StreamOptions,
+    handles: Vec<RequestHandle>,
+) -> impl Stream<Item = Bytes> {
+    let echo = match request.echo {
+        true => echo_texts(app.manager.limits.codec.as_deref(), &request.prompt),
+        false => Vec::new(),
+    };
+    let prompts = match request.return_token_ids {
+        true => handles
+            .iter()
+            .map(|h| h.state().request.input_ids.as_ref().map(|ids| ids.0.clone()).unwrap_or_default())
+            .collect(),
+        false => Vec::new(),
+    };
+    let state = CompletionStream {
+        id: handles.first().map(|h| h.state().rid().to_owned()).unwrap_or_default(),
+        app,
+        request,
+        options,
+        created: created(),
+        echo,
+        prompts,
+        updates: Some(updates(handles)),
+        counts: StreamCounts::default(),
+        cached_tokens_details: None,
+    };
+    stream::unfold(state, CompletionStream::next)
+}

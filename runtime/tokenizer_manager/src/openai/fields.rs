@@ -1,0 +1,134 @@
+//! Readers of fields that both OpenAI routes have.
+
+use serde_json::{Map, Value};
+
+use crate::http::errors::ApiError;
+use crate::requests::OneOrMany;
+use crate::requests::validation::{Fields, Mismatch, Read, boolean, float, int, list, object, string};
+
+/// `stream_options`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamOptions {
+    /// A chunk with the counts at the end.
+    pub include_usage: bool,
+    /// Counts in every content chunk.
+    pub continuous_usage_stats: bool,
+}
+
+/// Reads `stream_options`.
+pub fn stream_options(value: &Value) -> Read<StreamOptions> {
+    let map = object(value)?;
+    let flag = |key: &'static str| match map.get(key) {
+        None | Some(Value::Null) => Ok(false),
+        Some(value) => boolean(value).map_err(|m| m.under(key)),
+    };
+    Ok(StreamOptions {
+        include_usage: flag("include_usage")?,
+        continuous_usage_stats: flag("continuous_usage_stats")?,
+    })
+}
+
+/// Reads one text or a list of texts, for fields of [`Fields::union`].
+pub fn texts(f: &mut Fields<'_>, name: &'static str) -> Option<OneOrMany<String>> {
+    let many = list(string);
+    f.union(
+        name,
+        &[
+            ("str", &|v: &Value| string(v).map(OneOrMany::One)),
+            ("list[str]", &|v: &Value| many(v).map(OneOrMany::Many)),
+        ],
+    )
+}
+
+/// The same as JSON, for the sampling parameters.
+pub fn texts_json(f: &mut Fields<'_>, name: &'static str) -> Value {
+    match texts(f, name) {
+        None => Value::Null,
+        Some(OneOrMany::One(text)) => text.into(),
+        Some(OneOrMany::Many(texts)) => texts.into(),
+    }
+}
+
+/// An optional number as JSON.
+pub fn float_json(f: &mut Fields<'_>, name: &'static str) -> Value {
+    f.optional(name, float).map_or(Value::Null, Value::from)
+}
+
+/// An optional whole number as JSON.
+pub fn int_json(f: &mut Fields<'_>, name: &'static str) -> Value {
+    f.optional(name, int).map_or(Value::Null, Value::from)
+}
+
+/// `stop_token_ids` as JSON.
+pub fn ints_json(f: &mut Fields<'_>, name: &'static str) -> Value {
+    f.optional(name, list(int)).map_or(Value::Null, Value::from)
+}
+
+/// `logit_bias` as JSON.
+pub fn bias_json(f: &mut Fields<'_>, name: &'static str) -> Value {
+    let read = |value: &Value| {
+        let map = object(value)?;
+        map.into_iter().map(|(key, v)| Ok((key, Value::from(float(&v)?)))).collect::<Read<Map<_, _>>>()
+    };
+    f.optional(name, read).map_or(Value::Null, Value::Object)
+}
+
+/// The type of `response_format`.
+pub fn response_format(value: &Value) -> Read<String> {
+    let map = object(value)?;
+    match map.get("type") {
+        None => Err(Mismatch::missing("type", value)),
+        Some(kind) => match kind.as_str() {
+            Some(known @ ("text" | "json_object" | "json_schema" | "structural_tag")) => Ok(known.to_owned()),
+            _ => Err(Mismatch::literal("'text', 'json_object', 'json_schema' or 'structural_tag'", kind).under("type")),
+        },
+    }
+}
+
+/// The adapter that `model` names after a colon, if it is not part of the served name.
+pub fn adapter_of_model(model: &str, served: &str) -> Option<String> {
+    if model == served {
+        return None;
+    }
+    let adapter = match model.strip_prefix(served).and_then(|rest| rest.strip_prefix(':')) {
+        Some(adapter) => adapter,
+        None => model.split_once(':')?.1,
+    };
+    Some(adapter.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+/// The rank that the header `X-Data-Parallel-Rank` names, else the body's.
+///
+/// # Errors
+/// The header is no whole number.
+pub fn dp_rank(header: Option<&str>, body: Option<i64>) -> Result<Option<i64>, ApiError> {
+    match header {
+        None => Ok(body),
+        Some(text) => text.trim().parse().map(Some).map_err(|_| ApiError::OpenAi {
+            status: 400,
+            kind: "400".into(),
+            message: format!("Invalid X-Data-Parallel-Rank header: must be an integer, got '{text}'"),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_colon_in_the_model_name_selects_an_adapter_unless_it_is_the_served_name() {
+        assert_eq!(adapter_of_model("m:adapter", "x").as_deref(), Some("adapter"));
+        assert_eq!(adapter_of_model("s3://bucket", "s3://bucket"), None);
+        assert_eq!(adapter_of_model("s3://bucket:a", "s3://bucket").as_deref(), Some("a"));
+        assert_eq!(adapter_of_model("m", "x"), None);
+        assert_eq!(adapter_of_model("m:", "x"), None);
+    }
+
+    #[test]
+    fn the_header_wins_over_the_body_and_must_be_a_number() {
+        assert_eq!(dp_rank(Some("2"), Some(1)).unwrap(), Some(2));
+        assert_eq!(dp_rank(None, Some(1)).unwrap(), Some(1));
+        assert!(dp_rank(Some("abc"), None).unwrap_err().to_string().contains("got 'abc'"));
+    }
+}

@@ -1,0 +1,221 @@
+//! Chat messages: what a client may send, as the JSON objects that templates see (reference:
+//! `ChatCompletionMessageParam`).
+
+use serde_json::{Map, Value, json};
+
+use crate::requests::validation::{Loc, Mismatch, Read, list, object, string};
+
+const ROLES: [&str; 7] = ["system", "assistant", "tool", "function", "developer", "latest_reminder", "root"];
+
+/// Kinds of content parts that a text model cannot take.
+pub const MEDIA_PARTS: [&str; 4] = ["image_url", "video_url", "audio_url", "input_audio"];
+
+fn role(value: &Value) -> Read<&'static str> {
+    let Some(text) = value.as_str() else {
+        return Err(Mismatch::rule("'role' must be a string", value));
+    };
+    let lower = text.to_lowercase();
+    if text == "user" {
+        return Ok("user");
+    }
+    ROLES.into_iter().find(|known| *known == lower).ok_or_else(|| {
+        let allowed: Vec<String> = ROLES.iter().map(|r| format!("'{r}'")).collect();
+        Mismatch::rule(
+            format!("'role' must be one of 'user', {} (case-insensitive).", allowed.join(", ")),
+            value,
+        )
+    })
+}
+
+fn text_field(map: &Map<String, Value>, whole: &Value, key: &'static str) -> Read<String> {
+    match map.get(key) {
+        None => Err(Mismatch::missing(key, whole)),
+        Some(value) => string(value).map_err(|m| m.under(key)),
+    }
+}
+
+/// One part of a list content.
+fn part(value: &Value, assistant: bool) -> Read<Value> {
+    let map = object(value)?;
+    let kind = text_field(&map, value, "type")?;
+    match kind.as_str() {
+        "text" => Ok(json!({"type": "text", "text": text_field(&map, value, "text")?})),
+        "thinking" | "reasoning" => {
+            if !assistant {
+                return Err(Mismatch::rule(
+                    "thinking content parts are only valid in assistant messages",
+                    value,
+                ));
+            }
+            Ok(value.clone())
+        }
+        "tool_reference" => Ok(json!({"type": "tool_reference", "name": text_field(&map, value, "name")?})),
+        kind if MEDIA_PARTS.contains(&kind) => Ok(value.clone()),
+        _ => Err(Mismatch::literal(
+            "'text', 'thinking', 'reasoning', 'image_url', 'video_url', 'audio_url', 'input_audio' or 'tool_reference'",
+            map.get("type").unwrap_or(value),
+        )
+        .under("type")),
+    }
+}
+
+fn content(value: &Value, role: &str) -> Read<Value> {
+    match value {
+        Value::String(_) => Ok(value.clone()),
+        Value::Null if role != "user" => Ok(Value::Null),
+        Value::Array(_) => list(|v| part(v, role == "assistant"))(value).map(Value::Array),
+        _ => Err(Mismatch::new("string_type", "Input should be a valid string", value)),
+    }
+}
+
+/// Arguments of a call in the history: text becomes the object that it is, since templates iterate over it.
+fn arguments(value: &Value) -> Read<Value> {
+    match value {
+        Value::String(text) => match serde_json::from_str(text) {
+            Ok(Value::Object(map)) => Ok(Value::Object(map)),
+            Ok(_) => Err(Mismatch::rule(
+                "Assistant tool call function.arguments must be a JSON object.",
+                value,
+            )),
+            Err(_) => Err(Mismatch::rule(
+                "Assistant tool call function.arguments must be valid JSON.",
+                value,
+            )),
+        },
+        Value::Object(_) | Value::Null => Ok(value.clone()),
+        _ => Err(Mismatch::new("string_type", "Input should be a valid string", value)),
+    }
+}
+
+fn tool_call(value: &Value, strict: bool) -> Read<Value> {
+    let map = object(value)?;
+    let function = map.get("function").ok_or_else(|| Mismatch::missing("function", value))?;
+    let function = object(function).map_err(|m| m.under("function"))?;
+    let mut call = Map::new();
+    call.insert("id".into(), map.get("id").cloned().unwrap_or_default());
+    call.insert("index".into(), map.get("index").cloned().unwrap_or_default());
+    call.insert("type".into(), map.get("type").cloned().unwrap_or_else(|| "function".into()));
+    let given = function.get("arguments").cloned().unwrap_or_default();
+    let arguments = if strict { arguments(&given).map_err(|m| m.under("arguments").under("function"))? } else { given };
+    call.insert(
+        "function".into(),
+        json!({"name": function.get("name").cloned().unwrap_or_default(), "arguments": arguments}),
+    );
+    Ok(Value::Object(call))
+}
+
+/// Reads one message. The result has no nulls, except for a content that is null.
+pub fn message(value: &Value) -> Read<Value> {
+    let map = object(value)?;
+    let role = match map.get("role") {
+        None => return Err(Mismatch::missing("role", value)),
+        Some(given) => role(given).map_err(|m| m.under("role"))?,
+    };
+    let mut message = Map::new();
+    message.insert("role".into(), role.into());
+    let given = map.get("content").unwrap_or(&Value::Null);
+    if role == "user" && !map.contains_key("content") {
+        return Err(Mismatch::missing("content", value));
+    }
+    message.insert("content".into(), content(given, role).map_err(|m| m.under("content"))?);
+    if role == "user" {
+        return Ok(Value::Object(message));
+    }
+    for key in ["tool_call_id", "name", "phase", "reasoning_content"] {
+        if let Some(value) = map.get(key).filter(|v| !v.is_null()) {
+            message.insert(key.into(), string(value).map_err(|m| m.under(key))?.into());
+        }
+    }
+    if let Some(calls) = map.get("tool_calls").filter(|v| !v.is_null()) {
+        let calls = list(|v| tool_call(v, role == "assistant"))(calls).map_err(|m| m.under("tool_calls"))?;
+        message.insert("tool_calls".into(), calls.into());
+    }
+    if let Some(tools) = map.get("tools").filter(|v| !v.is_null()) {
+        let tools = list(tool)(tools).map_err(|m| m.under("tools"))?;
+        message.insert("tools".into(), tools.into());
+    }
+    Ok(Value::Object(message))
+}
+
+/// Reads one tool definition. Keys of the function keep the client's order, since templates print them.
+pub fn tool(value: &Value) -> Read<Value> {
+    let map = object(value)?;
+    let given = map.get("function").ok_or_else(|| Mismatch::missing("function", value))?;
+    let function = object(given).map_err(|m| m.under("function"))?;
+    text_field(&function, given, "name").map_err(|m| m.under("function"))?;
+    let mut tool = Map::new();
+    tool.insert("type".into(), map.get("type").cloned().unwrap_or_else(|| "function".into()));
+    let mut kept = Map::new();
+    for (key, value) in function {
+        let known = ["description", "name", "parameters", "strict", "defer_loading"].contains(&key.as_str());
+        let absent = value.is_null() && ["strict", "defer_loading"].contains(&key.as_str());
+        if known && !absent {
+            kept.insert(key, value);
+        }
+    }
+    for key in ["description", "parameters"] {
+        kept.entry(key).or_insert(Value::Null);
+    }
+    tool.insert("function".into(), kept.into());
+    Ok(Value::Object(tool))
+}
+
+/// Reads the messages of a request.
+pub fn messages(value: &Value) -> Read<Vec<Value>> {
+    let items = value
+        .as_array()
+        .ok_or_else(|| Mismatch::new("list_type", "Input should be a valid list", value))?;
+    items.iter().enumerate().map(|(i, v)| message(v).map_err(|m| m.under(Loc::Index(i)))).collect()
+}
+
+/// Type of the first part, in all messages, that is no text.
+pub fn media_part(messages: &[Value]) -> Option<&str> {
+    messages
+        .iter()
+        .filter_map(|m| m.get("content").and_then(Value::as_array))
+        .flatten()
+        .filter_map(|part| part.get("type").and_then(Value::as_str))
+        .find(|kind| MEDIA_PARTS.contains(kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_are_case_insensitive_except_user() {
+        assert_eq!(message(&json!({"role": "System", "content": "x"})).unwrap()["role"], "system");
+        assert!(message(&json!({"role": "User", "content": "x"})).is_err());
+        assert!(message(&json!({"role": "wizard", "content": "x"})).is_err());
+        assert!(message(&json!({"role": "user"})).is_err());
+        assert_eq!(message(&json!({"role": "assistant"})).unwrap(), json!({"role": "assistant", "content": null}));
+    }
+
+    #[test]
+    fn call_arguments_become_objects() {
+        let call = |arguments: Value| {
+            message(&json!({"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": arguments}}]}))
+        };
+        assert_eq!(call(json!("{\"a\": 1}")).unwrap()["tool_calls"][0]["function"]["arguments"], json!({"a": 1}));
+        assert!(call(json!("[1]")).is_err());
+        assert!(call(json!("{oops")).is_err());
+    }
+
+    #[test]
+    fn tools_keep_the_clients_key_order() {
+        let read = tool(&json!({"type": "function", "function": {"parameters": {"b": 1, "a": 2}, "name": "f", "strict": null}}));
+        assert_eq!(
+            read.unwrap().to_string(),
+            r#"{"type":"function","function":{"parameters":{"b":1,"a":2},"name":"f","description":null}}"#
+        );
+        assert!(tool(&json!({"type": "function", "function": {}})).is_err());
+    }
+
+    #[test]
+    fn media_parts_are_found_and_thinking_is_for_assistants() {
+        let image = json!({"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "u"}}]});
+        assert_eq!(media_part(&[message(&image).unwrap()]), Some("image_url"));
+        assert!(message(&json!({"role": "user", "content": [{"type": "thinking", "text": "a"}]})).is_err());
+        assert!(message(&json!({"role": "user", "content": [{"type": "song"}]})).is_err());
+    }
+}

@@ -1,0 +1,14 @@
+//! OpenAI's request and answer types.
+
+pub mod chat_request;
+pub mod chat_response;
+pub mod chat_stream;
+pub mod choice;
+pub mod completion_request;
+pub mod completion_response;
+pub mod completion_stream;
+pub mod fields;
+pub mod logprobs;
+pub mod message;
+pub mod updates;
+pub mod usage;

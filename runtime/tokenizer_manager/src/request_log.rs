@@ -1,0 +1,147 @@
+//! `--log-requests`: one line when a request comes and one when it ends, as text or JSON (reference:
+//! `utils/request_logger.py`).
+
+use serde_json::{Value, json};
+
+use sglang_proto::messages::{FinishReason, TokenizedGenerateReqInput};
+
+use crate::state::ReqState;
+
+/// Longest text shown at level 2, in characters.
+const LEVEL_2_CHARS: usize = 2048;
+
+/// What is logged of requests.
+#[derive(Clone, Debug, Default)]
+pub struct RequestLog {
+    /// `--log-requests`.
+    pub enabled: bool,
+    /// `--log-requests-level`: 0 metadata; 1 and sampling parameters; 2 and part of input and output; 3 all of it.
+    pub level: u8,
+    /// `--log-requests-format json`.
+    pub json: bool,
+}
+
+impl RequestLog {
+    /// A request has come.
+    pub fn received(&self, request: &TokenizedGenerateReqInput) {
+        if self.enabled && !request.no_logs {
+            self.write("request.received", "Receive", self.request(request), None);
+        }
+    }
+
+    /// A request has ended.
+    pub fn finished(&self, state: &ReqState) {
+        if !self.enabled || state.request.no_logs {
+            return;
+        }
+        let output = state.output();
+        let Some(finish) = &output.finish else { return };
+        let mut out = json!({
+            "finish_reason": reason(&finish.reason),
+            "prompt_tokens": output.counts.prompt_tokens,
+            "completion_tokens": output.counts.completion_tokens,
+            "cached_tokens": output.counts.cached_tokens,
+            "e2e_latency": finish.e2e_latency,
+        });
+        if let Some(text) = self.shorten(&output.text) {
+            out["text"] = text;
+        }
+        drop(output);
+        self.write("request.finished", "Finish", self.request(&state.request), Some(out));
+    }
+
+    fn write(&self, event: &str, word: &str, obj: Value, out: Option<Value>) {
+        tracing::info!("{}", self.line(event, word, obj, out));
+    }
+
+    fn line(&self, event: &str, word: &str, obj: Value, out: Option<Value>) -> String {
+        match (self.json, out) {
+            (true, None) => json!({"event": event, "rid": obj["rid"], "obj": obj}).to_string(),
+            (true, Some(out)) => json!({"event": event, "rid": obj["rid"], "obj": obj, "out": out}).to_string(),
+            (false, None) => format!("{word}: obj={obj}"),
+            (false, Some(out)) => format!("{word}: obj={obj}, out={out}"),
+        }
+    }
+
+    fn request(&self, request: &TokenizedGenerateReqInput) -> Value {
+        let mut obj = json!({
+            "rid": request.rid,
+            "stream": request.stream,
+            "return_logprob": request.return_logprob,
+            "prompt_tokens": request.input_ids.as_ref().map_or(0, |ids| ids.len()),
+        });
+        if self.level >= 1 {
+            obj["sampling_params"] = sampling(request);
+        }
+        if let Some(text) = request.input_text.as_deref().and_then(|text| self.shorten(text)) {
+            obj["text"] = text;
+        }
+        if self.level >= 3 {
+            obj["input_ids"] = json!(request.input_ids.as_ref().map(|ids| &ids.0));
+        }
+        obj
+    }
+
+    /// The part of a text that the level shows.
+    fn shorten(&self, text: &str) -> Option<Value> {
+        match self.level {
+            0 | 1 => None,
+            2 => Some(text.chars().take(LEVEL_2_CHARS).collect::<String>().into()),
+            _ => Some(text.into()),
+        }
+    }
+}
+
+fn reason(reason: &FinishReason) -> Value {
+    serde_json::to_value(reason).unwrap_or_default()
+}
+
+fn sampling(request: &TokenizedGenerateReqInput) -> Value {
+    let p = &request.sampling_params;
+    json!({
+        "max_new_tokens": p.max_new_tokens,
+        "temperature": p.temperature,
+        "top_p": p.top_p,
+        "top_k": p.top_k,
+        "min_p": p.min_p,
+        "frequency_penalty": p.frequency_penalty,
+        "presence_penalty": p.presence_penalty,
+        "repetition_penalty": p.repetition_penalty,
+        "min_new_tokens": p.min_new_tokens,
+        "stop": p.stop_strs.0,
+        "stop_token_ids": p.stop_token_ids,
+        "ignore_eos": p.ignore_eos,
+        "sampling_seed": p.sampling_seed,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::ReqState;
+
+    #[test]
+    fn levels_show_more_and_more() {
+        let mut request = crate::state::test_request("a");
+        request.input_text = Some("x".repeat(5000));
+        let shown = |level| RequestLog { enabled: true, level, json: false }.request(&request);
+        assert!(shown(0).get("sampling_params").is_none());
+        assert!(shown(1)["sampling_params"].is_object() && shown(1).get("text").is_none());
+        assert_eq!(shown(2)["text"].as_str().unwrap().len(), 2048);
+        assert_eq!(shown(3)["text"].as_str().unwrap().len(), 5000);
+        assert_eq!(shown(3)["input_ids"], json!([1, 2]));
+    }
+
+    #[test]
+    fn lines_are_text_or_json_with_the_references_words() {
+        let obj = json!({"rid": "a"});
+        let text = RequestLog { enabled: true, level: 0, json: false };
+        assert_eq!(text.line("request.received", "Receive", obj.clone(), None), "Receive: obj={\"rid\":\"a\"}");
+        let json_log = RequestLog { json: true, ..text };
+        let line = json_log.line("request.finished", "Finish", obj, Some(json!({"e2e_latency": 1.5})));
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&line["event"], &line["out"]["e2e_latency"]), (&json!("request.finished"), &json!(1.5)));
+        // A state without an end has nothing to say yet.
+        json_log.finished(&ReqState::new(crate::state::test_request("b"), std::time::Instant::now()));
+    }
+}

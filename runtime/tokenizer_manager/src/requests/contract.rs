@@ -1,0 +1,236 @@
+//! The second look at a `/generate` body: the schema that the reference shares with its native server refuses what its
+//! first, laxer reading lets through, in serde's words (reference: `sglang/api/v1/api_types.py`).
+
+use serde_json::{Map, Value};
+
+use sglang_proto::sampling_params::python_float;
+
+/// Keys that `sampling_params` may have, in the order in which errors list them.
+pub const SAMPLING_KEYS: [&str; 28] = [
+    "max_new_tokens",
+    "stop",
+    "stop_token_ids",
+    "stop_regex",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "frequency_penalty",
+    "presence_penalty",
+    "repetition_penalty",
+    "min_new_tokens",
+    "n",
+    "json_schema",
+    "regex",
+    "ebnf",
+    "structural_tag",
+    "ignore_eos",
+    "skip_special_tokens",
+    "spaces_between_special_tokens",
+    "no_stop_trim",
+    "stream_interval",
+    "logit_bias",
+    "sampling_seed",
+    "custom_params",
+    "beam_width",
+    "watermark",
+    "choice",
+];
+
+/// A body that breaks the contract; the text is the answer's `error`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ContractError(pub String);
+
+type Check = Result<(), ContractError>;
+
+fn unexpected(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(b) => format!("boolean `{b}`"),
+        Value::Number(n) => match n.as_f64() {
+            Some(f) if n.is_f64() => format!("floating point `{}`", python_float(f)),
+            _ => format!("integer `{n}`"),
+        },
+        Value::String(s) => format!("string \"{s}\""),
+        Value::Array(_) => "sequence".into(),
+        Value::Object(_) => "map".into(),
+    }
+}
+
+fn expect(fits: bool, value: &Value, expected: &str) -> Check {
+    match fits {
+        true => Ok(()),
+        false => Err(ContractError(format!("invalid type: {}, expected {expected}", unexpected(value)))),
+    }
+}
+
+fn is_int(value: &Value) -> bool {
+    value.is_i64() || value.is_u64()
+}
+
+fn int(value: &Value) -> Check {
+    expect(is_int(value), value, "i64")
+}
+
+fn string(value: &Value) -> Check {
+    expect(value.is_string(), value, "a string")
+}
+
+fn boolean(value: &Value) -> Check {
+    expect(value.is_boolean(), value, "a boolean")
+}
+
+fn float(value: &Value) -> Check {
+    expect(value.is_number(), value, "f64")
+}
+
+fn seq(value: &Value, item: impl Fn(&Value) -> Check) -> Check {
+    match value.as_array() {
+        Some(items) => items.iter().try_for_each(item),
+        None => expect(false, value, "a sequence"),
+    }
+}
+
+fn map<'a>(value: &'a Value, expected: &str) -> Result<&'a Map<String, Value>, ContractError> {
+    expect(value.is_object(), value, expected)?;
+    value.as_object().ok_or_else(|| ContractError("invalid type: not a map".into()))
+}
+
+/// A null where null means "not given".
+fn opt(value: &Value, check: impl Fn(&Value) -> Check) -> Check {
+    if value.is_null() { Ok(()) } else { check(value) }
+}
+
+fn one_or_list(value: &Value, name: &str, scalar: fn(&Value) -> bool, item: fn(&Value) -> Check) -> Check {
+    match value.is_array() {
+        true => seq(value, item),
+        false => expect(scalar(value), value, &format!("a value or an array of values for {name}")),
+    }
+}
+
+fn string_or_list(value: &Value) -> Check {
+    one_or_list(value, "StringOrList", Value::is_string, string)
+}
+
+fn ids_or_lists(value: &Value) -> Check {
+    match value.as_array() {
+        Some(items) if items.first().is_none_or(Value::is_number) => seq(value, int),
+        Some(_) => seq(value, |row| seq(row, int)),
+        None => expect(false, value, "a value or an array of values for TokenIdsOrList"),
+    }
+}
+
+fn optional_string(value: &Value) -> Check {
+    opt(value, string)
+}
+
+fn sampling_params(value: &Value) -> Check {
+    for (key, x) in map(value, "struct SamplingParams")? {
+        match key.as_str() {
+            "max_new_tokens" | "top_k" | "min_new_tokens" | "n" | "stream_interval" | "sampling_seed"
+            | "beam_width" => opt(x, int)?,
+            "stop" | "stop_regex" => opt(x, string_or_list)?,
+            "stop_token_ids" => opt(x, |x| seq(x, int))?,
+            "temperature" | "top_p" | "min_p" | "frequency_penalty" | "presence_penalty"
+            | "repetition_penalty" => opt(x, float)?,
+            "json_schema" | "regex" | "ebnf" | "structural_tag" => opt(x, string)?,
+            "ignore_eos" | "skip_special_tokens" | "spaces_between_special_tokens" | "no_stop_trim" => {
+                opt(x, boolean)?;
+            }
+            "logit_bias" => opt(x, |x| map(x, "a map")?.values().try_for_each(float))?,
+            "watermark" => opt(x, |x| map(x, "struct WatermarkRequestConfig").map(|_| ()))?,
+            "choice" => opt(x, |x| seq(x, string))?,
+            "custom_params" => {}
+            other => {
+                let listed: Vec<String> = SAMPLING_KEYS.iter().map(|k| format!("`{k}`")).collect();
+                return Err(ContractError(format!(
+                    "unknown field `{other}`, expected one of {}",
+                    listed.join(", ")
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks a `/generate` body against the contract. Unknown keys at the top are ignored, inside `sampling_params` they
+/// are refused.
+///
+/// # Errors
+/// The first violation, in the order of the body's keys.
+pub fn check_generate(body: &Map<String, Value>) -> Check {
+    for (key, x) in body {
+        match key.as_str() {
+            "rid" | "text" | "extra_key" | "cache_salt" => opt(x, string_or_list)?,
+            "input_ids" | "token_ids_logprob" => opt(x, ids_or_lists)?,
+            "stream" | "return_text_in_logprobs" | "require_reasoning" => opt(x, boolean)?,
+            "return_prompt_token_ids" => boolean(x)?,
+            "sampling_params" => opt(x, |x| match x.is_array() {
+                true => seq(x, sampling_params),
+                false => {
+                    expect(x.is_object(), x, "a value or an array of values for SamplingParamsOrList")?;
+                    sampling_params(x)
+                }
+            })?,
+            "return_logprob" | "return_hidden_states" | "return_sampling_mask" => {
+                opt(x, |x| one_or_list(x, "BoolOrList", Value::is_boolean, boolean))?;
+            }
+            "logprob_start_len" | "top_logprobs_num" => {
+                opt(x, |x| one_or_list(x, "Int64OrList", is_int, int))?;
+            }
+            "priority" | "routed_dp_rank" | "disagg_prefill_dp_rank" => opt(x, int)?,
+            "routed_experts_start_len" => int(x)?,
+            "lora_path" | "custom_logit_processor" | "bootstrap_host" | "bootstrap_pair_key" => {
+                opt(x, |x| one_or_list(x, "OptionalStringOrList", Value::is_string, optional_string))?;
+            }
+            "routing_key" | "session_id" => opt(x, string)?,
+            "max_thinking_tokens" => opt(x, |x| expect(is_int(x), x, "u64"))?,
+            "custom_labels" => opt(x, |x| map(x, "a map")?.values().try_for_each(string))?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn error(body: Value) -> String {
+        check_generate(body.as_object().unwrap()).unwrap_err().0
+    }
+
+    #[test]
+    fn wrong_types_are_named_in_serdes_words() {
+        assert_eq!(
+            error(json!({"sampling_params": {"temperature": "hot"}})),
+            "invalid type: string \"hot\", expected f64"
+        );
+        assert_eq!(error(json!({"sampling_params": {"n": 1.0}})), "invalid type: floating point `1.0`, expected i64");
+        assert_eq!(error(json!({"sampling_params": {"ignore_eos": 1}})), "invalid type: integer `1`, expected a boolean");
+        assert_eq!(
+            error(json!({"sampling_params": 3})),
+            "invalid type: integer `3`, expected a value or an array of values for SamplingParamsOrList"
+        );
+        assert_eq!(
+            error(json!({"return_hidden_states": "last"})),
+            "invalid type: string \"last\", expected a value or an array of values for BoolOrList"
+        );
+    }
+
+    #[test]
+    fn unknown_sampling_keys_are_refused_and_unknown_top_keys_are_not() {
+        let text = error(json!({"sampling_params": {"temprature": 1}}));
+        assert!(text.starts_with("unknown field `temprature`, expected one of `max_new_tokens`, `stop`, "));
+        assert!(text.ends_with("`beam_width`, `watermark`, `choice`"));
+        check_generate(json!({"text": "x", "model": 5}).as_object().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn null_means_not_given() {
+        let nulls: Map<String, Value> = SAMPLING_KEYS.iter().map(|k| ((*k).to_owned(), Value::Null)).collect();
+        check_generate(json!({"sampling_params": nulls, "rid": null}).as_object().unwrap()).unwrap();
+    }
+}

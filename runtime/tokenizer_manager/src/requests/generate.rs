@@ -1,0 +1,211 @@
+//! The body of `/generate`, read and checked (reference: `GenerateReqInput` in `managers/io_struct.py`). The OpenAI
+//! routes build the same struct.
+
+use serde_json::{Map, Value};
+
+use sglang_proto::messages::SessionParams;
+
+use super::python::type_name;
+use super::sampling::SamplingMap;
+use super::validation::{FieldError, Fields, Mismatch, Read, boolean, int, list, nullable, object, string};
+
+/// One value for all, or a list with one per prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OneOrMany<T> {
+    /// One value.
+    One(T),
+    /// One per prompt.
+    Many(Vec<T>),
+}
+
+/// A generation request as a client states it, before it is split into single requests.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GenerateReqInput {
+    /// Request ids.
+    pub rid: Option<OneOrMany<String>>,
+    /// Prompt text.
+    pub text: Option<OneOrMany<String>>,
+    /// Prompt ids, as given (not yet checked against the vocabulary).
+    pub input_ids: Option<OneOrMany<Vec<i64>>>,
+    /// Whether embeddings were given as input.
+    pub has_input_embeds: bool,
+    /// Whether images, videos or audio were given.
+    pub has_media: bool,
+    /// Sampling parameters by name.
+    pub sampling_params: Option<OneOrMany<SamplingMap>>,
+    /// Whether log-probabilities are wanted.
+    pub return_logprob: Option<OneOrMany<bool>>,
+    /// First prompt position whose log-probability is wanted.
+    pub logprob_start_len: Option<OneOrMany<i64>>,
+    /// Best tokens to report per position.
+    pub top_logprobs_num: Option<OneOrMany<i64>>,
+    /// Ids to report at every position: one list for all prompts, or one per prompt.
+    pub token_ids_logprob: Option<OneOrMany<Vec<i64>>>,
+    /// Give token texts in log-probability lists.
+    pub return_text_in_logprobs: bool,
+    /// Send output as it is made.
+    pub stream: bool,
+    /// Whether hidden states were asked for.
+    pub return_hidden_states: bool,
+    /// Give the prompt's ids back.
+    pub return_prompt_token_ids: bool,
+    /// Adapter names.
+    pub lora_path: Option<OneOrMany<Option<String>>>,
+    /// Whether a custom logit processor was given.
+    pub has_custom_logit_processor: bool,
+    /// Session id (short form).
+    pub session_id: Option<String>,
+    /// Session position.
+    pub session_params: Option<SessionParams>,
+    /// Priority.
+    pub priority: Option<i64>,
+    /// Cache namespaces chosen by the caller.
+    pub extra_key: Option<OneOrMany<String>>,
+    /// Cache namespaces that isolate equal prefixes.
+    pub cache_salt: Option<OneOrMany<String>>,
+    /// Data-parallel rank to run on.
+    pub routed_dp_rank: Option<i64>,
+    /// Key of the routing-key policy.
+    pub routing_key: Option<String>,
+    /// Keep this request out of the logs.
+    pub no_logs: bool,
+    /// Thinking budget in tokens.
+    pub max_thinking_tokens: Option<i64>,
+}
+
+/// `input_ids`: a list of ids, or of such lists; the errors are the reference's.
+fn input_ids(value: &Value) -> Read<OneOrMany<Vec<i64>>> {
+    let refuse = |why: String| Mismatch::rule(why, value);
+    let row = |row: &Value| -> Result<Vec<i64>, String> {
+        let items = row.as_array().ok_or_else(|| format!("must be list; got {}", type_name(row)))?;
+        let id = |(i, v): (usize, &Value)| match (v, v.as_i64()) {
+            (Value::Bool(_), _) | (_, None) => Err(format!("element {i} must be int; got {}", type_name(v))),
+            (_, Some(id)) => Ok(id),
+        };
+        items.iter().enumerate().map(id).collect()
+    };
+    let items = value
+        .as_array()
+        .ok_or_else(|| refuse(format!("must be list or null; got {}", type_name(value))))?;
+    match items.first() {
+        None | Some(Value::Number(_)) => row(value).map(OneOrMany::One).map_err(refuse),
+        Some(Value::Array(_)) => items
+            .iter()
+            .enumerate()
+            .map(|(i, v)| row(v).map_err(|e| refuse(format!("row {i}: {e}"))))
+            .collect::<Read<_>>()
+            .map(OneOrMany::Many),
+        Some(first) => Err(refuse(format!("elements must be int or list; got {}", type_name(first)))),
+    }
+}
+
+fn one<T>(read: impl Fn(&Value) -> Read<T>) -> impl Fn(&Value) -> Read<OneOrMany<T>> {
+    move |v| read(v).map(OneOrMany::One)
+}
+
+fn many<T>(read: impl Fn(&Value) -> Read<T>) -> impl Fn(&Value) -> Read<OneOrMany<T>> {
+    let read = list(read);
+    move |v| read(v).map(OneOrMany::Many)
+}
+
+fn any_true(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null | Value::Bool(false)) => false,
+        Some(Value::Array(items)) => items.iter().any(|v| any_true(Some(v))),
+        Some(Value::String(s)) => !s.is_empty(),
+        Some(_) => true,
+    }
+}
+
+/// The text fields of `session_params`; other values are left out, as they name nothing.
+pub(crate) fn session_params(map: &Map<String, Value>) -> SessionParams {
+    let text = |key: &str| map.get(key).and_then(Value::as_str).map(str::to_owned);
+    SessionParams {
+        id: text("id"),
+        rid: text("rid"),
+        offset: map.get("offset").and_then(Value::as_i64),
+        replace: map.get("replace").and_then(Value::as_bool),
+        drop_previous_output: map.get("drop_previous_output").and_then(Value::as_bool),
+    }
+}
+
+impl GenerateReqInput {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// Every field that does not fit.
+    pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
+        let mut f = Fields::of_body(body);
+        let present = |name: &str| any_true(body.get(name));
+        let request = Self {
+            rid: f.union("rid", &[("list[str]", &many(string)), ("str", &one(string))]),
+            text: f.union("text", &[("str", &one(string)), ("list[str]", &many(string))]),
+            input_ids: f.optional("input_ids", input_ids),
+            has_input_embeds: f.has("input_embeds"),
+            has_media: ["image_data", "video_data", "audio_data"].into_iter().any(present),
+            sampling_params: f.union(
+                "sampling_params",
+                &[("list[dict[str,any]]", &many(object)), ("dict[str,any]", &one(object))],
+            ),
+            return_logprob: f.union("return_logprob", &[("list[bool]", &many(boolean)), ("bool", &one(boolean))]),
+            logprob_start_len: f.union("logprob_start_len", &[("list[int]", &many(int)), ("int", &one(int))]),
+            top_logprobs_num: f.union("top_logprobs_num", &[("list[int]", &many(int)), ("int", &one(int))]),
+            token_ids_logprob: f.union(
+                "token_ids_logprob",
+                &[("list[int]", &one(list(int))), ("list[list[int]]", &many(list(int)))],
+            ),
+            return_text_in_logprobs: f.optional("return_text_in_logprobs", boolean).unwrap_or_default(),
+            stream: f.optional("stream", boolean).unwrap_or_default(),
+            return_hidden_states: present("return_hidden_states"),
+            return_prompt_token_ids: f.or("return_prompt_token_ids", false, boolean),
+            lora_path: f.union("lora_path", &[("list[str]", &many(nullable(string))), ("str", &one(nullable(string)))]),
+            has_custom_logit_processor: present("custom_logit_processor"),
+            session_id: f.optional("session_id", string),
+            session_params: f.optional("session_params", object).as_ref().map(session_params),
+            priority: f.optional("priority", int),
+            extra_key: f.union("extra_key", &[("list[str]", &many(string)), ("str", &one(string))]),
+            cache_salt: f.union("cache_salt", &[("list[str]", &many(string)), ("str", &one(string))]),
+            routed_dp_rank: {
+                let old = f.optional("data_parallel_rank", int);
+                f.optional("routed_dp_rank", int).or(old)
+            },
+            routing_key: f.optional("routing_key", string),
+            no_logs: f.or("no_logs", false, boolean),
+            max_thinking_tokens: f.optional("max_thinking_tokens", int),
+        };
+        f.finish(Some(request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(body: Value) -> Result<GenerateReqInput, String> {
+        GenerateReqInput::from_json(body.as_object().unwrap())
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn ids_of_the_wrong_type_are_named() {
+        assert!(read(json!({"input_ids": ["a"]})).unwrap_err().contains("elements must be int or list; got str"));
+        assert!(read(json!({"input_ids": [[1], [1, "b"]]})).unwrap_err().contains("row 1: element 1 must be int; got str"));
+        assert!(read(json!({"input_ids": 3})).unwrap_err().contains("must be list or null; got int"));
+        assert_eq!(read(json!({"input_ids": []})).unwrap().input_ids, Some(OneOrMany::One(vec![])));
+    }
+
+    #[test]
+    fn a_number_as_text_has_two_errors() {
+        let error = read(json!({"text": 5})).unwrap_err();
+        assert!(error.contains("('body', 'text', 'str')") && error.contains("('body', 'text', 'list[str]')"));
+    }
+
+    #[test]
+    fn single_values_and_lists_are_told_apart() {
+        let request = read(json!({"text": ["a", "b"], "rid": "x", "token_ids_logprob": [1, 2]})).unwrap();
+        assert_eq!(request.text, Some(OneOrMany::Many(vec!["a".into(), "b".into()])));
+        assert_eq!(request.rid, Some(OneOrMany::One("x".into())));
+        assert_eq!(request.token_ids_logprob, Some(OneOrMany::One(vec![1, 2])));
+    }
+}

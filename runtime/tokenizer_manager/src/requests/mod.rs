@@ -1,0 +1,18 @@
+//! From a request body to the tokenized requests that the scheduler gets: reading and schema errors ([`generate`],
+//! [`validation`], [`contract`]), splitting into single requests ([`normalize`]), tokenizing and limits ([`tokenize`]).
+
+pub mod contract;
+pub mod generate;
+pub mod normalize;
+pub mod python;
+pub mod sampling;
+pub mod tokenize;
+pub mod validation;
+
+pub use generate::{GenerateReqInput, OneOrMany};
+pub use normalize::{NormalizedRequest, Prompt, SingleReqInput};
+
+/// A request that is well-formed but cannot be served as it is: a 400 on every route, with this text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ValueError(pub String);

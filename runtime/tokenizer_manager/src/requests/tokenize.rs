@@ -1,0 +1,401 @@
+//! Tokenizes single requests and checks their lengths (reference: `TokenizerManager._tokenize_one_request`,
+//! `_validate_one_request`).
+
+use std::sync::Arc;
+
+use sglang_proto::messages::TokenizedGenerateReqInput;
+use sglang_proto::wire::TokenIds;
+
+use super::normalize::{Prompt, SingleReqInput};
+use super::sampling::{self, SamplingMap};
+use super::{GenerateReqInput, OneOrMany, ValueError};
+use crate::text::TextCodec;
+
+/// Texts shorter than this are tokenized on the spot; longer ones on a thread that may take its time.
+pub const INLINE_BYTES: usize = 4096;
+
+/// Everything about model and server that decides whether a request can run.
+#[derive(Clone)]
+pub struct RequestLimits {
+    /// Context length in tokens.
+    pub context_len: usize,
+    /// Ids from 0 up to here are valid.
+    pub vocab_size: u32,
+    /// `--preferred-sampling-params`.
+    pub preferred_sampling_params: Option<SamplingMap>,
+    /// `--allow-auto-truncate`.
+    pub allow_auto_truncate: bool,
+    /// `--default-priority-value`.
+    pub default_priority: Option<i64>,
+    /// Data-parallel ranks.
+    pub dp_size: usize,
+    /// Whether prompts may be given as text.
+    pub codec: Option<Arc<dyn TextCodec>>,
+}
+
+/// A request for a feature that is switched off or not there, in the reference's words.
+///
+/// # Errors
+/// The first such field.
+pub fn check_features(request: &GenerateReqInput, dp_size: usize) -> Result<(), ValueError> {
+    let fail = |text: String| Err(ValueError(text));
+    if request.has_media {
+        return fail("Model only supports text input; received image, video or audio data.".into());
+    }
+    if let Some(name) = adapter_name(&request.lora_path) {
+        return fail(lora_off(name));
+    }
+    if request.max_thinking_tokens.is_some() {
+        return fail(
+            "max_thinking_tokens requires the server to be launched with --enable-strict-thinking".into(),
+        );
+    }
+    if request.return_hidden_states {
+        return fail(
+            "The server is not configured to return hidden states. Please set `--return-hidden-states-mode last`, \
+             `--return-hidden-states-mode full`, or the legacy `--enable-return-hidden-states` flag."
+                .into(),
+        );
+    }
+    if request.has_custom_logit_processor {
+        return fail(
+            "The server is not configured to enable custom logit processor. Please set \
+             `--enable-custom-logit-processor` to enable this feature."
+                .into(),
+        );
+    }
+    if let Some(rank) = request.routed_dp_rank
+        && !(0..i64::try_from(dp_size).unwrap_or(1)).contains(&rank)
+    {
+        return fail(format!("routed_dp_rank={rank} out of range [0, {dp_size})"));
+    }
+    Ok(())
+}
+
+fn adapter_name(lora_path: &Option<OneOrMany<Option<String>>>) -> Option<&str> {
+    let name = match lora_path {
+        Some(OneOrMany::One(Some(name))) => Some(name),
+        Some(OneOrMany::Many(names)) => names.iter().flatten().next(),
+        _ => None,
+    };
+    name.map(String::as_str).filter(|n| !n.is_empty())
+}
+
+/// The refusal of an adapter by name.
+pub fn lora_off(name: &str) -> String {
+    format!(
+        "LoRA adapter '{name}' was requested, but LoRA is not enabled. Please launch the server with --enable-lora \
+         flag and preload adapters using --lora-paths or /load_lora_adapter endpoint."
+    )
+}
+
+impl RequestLimits {
+    fn ids(&self, prompt: Prompt) -> Result<Vec<u32>, ValueError> {
+        match prompt {
+            Prompt::Ids(ids) => self.valid_ids(&ids, "input_ids"),
+            Prompt::Text(text) => {
+                let codec = self.codec.as_deref().ok_or_else(|| {
+                    ValueError(
+                        "The engine initialized with skip_tokenizer_init=True cannot accept text prompts. Please \
+                         provide input_ids or re-initialize the engine with skip_tokenizer_init=False."
+                            .into(),
+                    )
+                })?;
+                codec.encode(&text, true).map_err(|e| ValueError(e.0))
+            }
+        }
+    }
+
+    /// Ids as the scheduler takes them.
+    ///
+    /// # Errors
+    /// The first id outside the vocabulary; `field` names where it stood.
+    pub fn valid_ids(&self, ids: &[i64], field: &str) -> Result<Vec<u32>, ValueError> {
+        let valid = |id: &i64| {
+            u32::try_from(*id).ok().filter(|id| *id < self.vocab_size).ok_or_else(|| {
+                ValueError(format!(
+                    "{field} contains out-of-vocabulary token id {id}; valid range is [0, {}).",
+                    self.vocab_size
+                ))
+            })
+        };
+        ids.iter().map(valid).collect()
+    }
+
+    /// Tokenizes a request and checks it.
+    ///
+    /// # Errors
+    /// Whatever makes the request impossible: lengths, ranges, ids outside the vocabulary, options that need a
+    /// tokenizer when there is none, grammars.
+    pub fn tokenize(&self, item: SingleReqInput) -> Result<TokenizedGenerateReqInput, ValueError> {
+        let in_session = item.session_params.as_ref().is_some_and(|s| s.id.is_some());
+        let mut input_ids = self.ids(item.prompt)?;
+        if input_ids.is_empty() && !in_session {
+            return Err(ValueError("input_ids cannot be empty.".into()));
+        }
+        let mut sampling_map = item.sampling_params;
+        self.check_lengths(&mut input_ids, &mut sampling_map)?;
+        let token_ids_logprob = match &item.token_ids_logprob {
+            Some(ids) => Some(self.valid_ids(ids, "token_ids_logprob")?),
+            None => None,
+        };
+        let stop_len = |text: &str| match &self.codec {
+            Some(codec) => codec.encode(text, false).map_or(text.len(), |ids| ids.len()),
+            None => text.len(),
+        };
+        let sampling_params = sampling::build(
+            &sampling_map,
+            self.preferred_sampling_params.as_ref(),
+            self.vocab_size,
+            stop_len,
+        )?;
+        if self.codec.is_none() {
+            let needs_text = [
+                ("stop", !sampling_params.stop_strs.0.is_empty()),
+                ("stop_regex", !sampling_params.stop_regex_strs.0.is_empty()),
+                ("min_new_tokens", sampling_params.min_new_tokens > 0),
+            ];
+            if let Some((name, _)) = needs_text.into_iter().find(|(_, used)| *used) {
+                return Err(ValueError(format!("{name} is not supported with --skip-tokenizer-init.")));
+            }
+        }
+        if sampling::has_grammar(&sampling_params) {
+            return Err(ValueError(
+                "Grammar-based generation (json_schema, regex, ebnf, structural_tag) is not supported when the server \
+                 is launched with --grammar-backend none"
+                    .into(),
+            ));
+        }
+        let start = item.logprob_start_len;
+        if item.return_logprob && start > i64::try_from(input_ids.len()).unwrap_or(i64::MAX) {
+            return Err(ValueError(format!(
+                "req.logprob_start_len={start} is higher than the number of input tokens \
+                 len(req.origin_input_ids)={}. Please use a smaller logprob_start_len.",
+                input_ids.len()
+            )));
+        }
+        if item.return_logprob && start < -1 {
+            return Err(ValueError(format!("logprob_start_len must be -1 or larger, got {start}.")));
+        }
+        if !(0..=i64::from(self.vocab_size)).contains(&item.top_logprobs_num) {
+            return Err(ValueError(format!(
+                "top_logprobs_num must be in [0, {}], got {}.",
+                self.vocab_size, item.top_logprobs_num
+            )));
+        }
+        Ok(TokenizedGenerateReqInput {
+            rid: Some(item.rid),
+            http_worker_ipc: None,
+            input_text: item.text,
+            input_ids: Some(TokenIds(input_ids)),
+            input_embeds: Default::default(),
+            mm_inputs: Default::default(),
+            token_type_ids: None,
+            sampling_params,
+            return_logprob: item.return_logprob,
+            logprob_start_len: item.logprob_start_len,
+            top_logprobs_num: item.top_logprobs_num,
+            token_ids_logprob,
+            stream: item.stream,
+            session_id: item.session_id,
+            session_params: item.session_params,
+            // Rank 0 of one rank is where it goes anyway.
+            routed_dp_rank: item.routed_dp_rank.filter(|_| self.dp_size > 1),
+            routing_key: item.routing_key,
+            priority: item.priority.or(self.default_priority),
+            extra_key: item.extra_key,
+            cache_salt: item.cache_salt,
+            no_logs: item.no_logs,
+            ..empty()
+        })
+    }
+
+    fn check_lengths(&self, input_ids: &mut Vec<u32>, sampling: &mut SamplingMap) -> Result<(), ValueError> {
+        let context = self.context_len;
+        if input_ids.len() >= context {
+            if !self.allow_auto_truncate {
+                return Err(ValueError(format!(
+                    "The input ({} tokens) is longer than the model's context length ({context} tokens).",
+                    input_ids.len()
+                )));
+            }
+            tracing::warn!(
+                "The input ({} tokens) is longer than the model's context length ({context} tokens). Truncating the \
+                 input.",
+                input_ids.len()
+            );
+            input_ids.truncate(context);
+        }
+        // As in the reference, only a limit that the request states itself counts here.
+        let Some(max_new) = sampling.get("max_new_tokens").and_then(serde_json::Value::as_i64) else {
+            return Ok(());
+        };
+        let prompt = input_ids.len();
+        let total = i128::from(max_new) + prompt as i128;
+        if total <= context as i128 {
+            return Ok(());
+        }
+        if !self.allow_auto_truncate {
+            return Err(ValueError(format!(
+                "Requested token count exceeds the model's maximum context length of {context} tokens. You requested \
+                 a total of {total} tokens: {prompt} tokens from the input messages and {max_new} tokens for the \
+                 completion. Please reduce the number of tokens in the input messages or the completion to fit within \
+                 the limit."
+            )));
+        }
+        sampling.insert("max_new_tokens".into(), context.saturating_sub(prompt).into());
+        Ok(())
+    }
+}
+
+/// A request with every optional field at its default.
+fn empty() -> TokenizedGenerateReqInput {
+    TokenizedGenerateReqInput {
+        rid: None,
+        http_worker_ipc: None,
+        input_text: None,
+        input_ids: None,
+        input_embeds: Default::default(),
+        mm_inputs: Default::default(),
+        token_type_ids: None,
+        sampling_params: Default::default(),
+        return_logprob: false,
+        logprob_start_len: -1,
+        top_logprobs_num: 0,
+        token_ids_logprob: None,
+        stream: false,
+        return_sampling_mask: false,
+        return_flat_raw_top_logprobs: false,
+        return_hidden_states: serde_json::Value::Bool(false),
+        return_routed_experts: false,
+        routed_experts_start_len: 0,
+        return_indexer_topk: false,
+        session_id: None,
+        session_params: None,
+        lora_id: None,
+        custom_logit_processor: None,
+        positional_embed_overrides: Default::default(),
+        bootstrap_host: None,
+        bootstrap_port: None,
+        bootstrap_room: None,
+        bootstrap_pair_key: None,
+        decode_tp_size: None,
+        routed_dp_rank: None,
+        disagg_prefill_dp_rank: None,
+        routing_key: None,
+        require_reasoning: false,
+        priority: None,
+        extra_key: None,
+        no_logs: false,
+        return_bytes: false,
+        return_entropy: false,
+        need_wait_for_mm_inputs: None,
+        num_items_assigned: Default::default(),
+        encoder_urls: None,
+        multi_item_delimiter_indices: None,
+        token_indices_to_pool: None,
+        time_stats: Default::default(),
+        cache_salt: None,
+        kv_hints: Default::default(),
+        pp_prefetch_ticketed: false,
+        sampling_logprobs_mode: "selected".into(),
+        lora_name: None,
+        resumed_output_ids: None,
+    }
+}
+
+/// How much text a request brings, in bytes.
+pub fn text_bytes(items: &[SingleReqInput]) -> usize {
+    items
+        .iter()
+        .map(|item| match &item.prompt {
+            Prompt::Text(text) => text.len(),
+            Prompt::Ids(ids) => ids.len() / 8,
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn limits() -> RequestLimits {
+        RequestLimits {
+            context_len: 16,
+            vocab_size: 100,
+            preferred_sampling_params: None,
+            allow_auto_truncate: false,
+            default_priority: None,
+            dp_size: 1,
+            codec: None,
+        }
+    }
+
+    fn tokenize(limits: &RequestLimits, body: Value) -> Result<TokenizedGenerateReqInput, String> {
+        let request = GenerateReqInput::from_json(body.as_object().unwrap()).unwrap();
+        check_features(&request, limits.dp_size).map_err(|e| e.0)?;
+        let item = request.normalize().map_err(|e| e.0)?.items.remove(0);
+        limits.tokenize(item).map_err(|e| e.0)
+    }
+
+    #[test]
+    fn ids_outside_the_vocabulary_are_refused() {
+        for id in [-1i64, 100, i64::MAX] {
+            assert_eq!(
+                tokenize(&limits(), json!({"input_ids": [1, id]})).unwrap_err(),
+                format!("input_ids contains out-of-vocabulary token id {id}; valid range is [0, 100).")
+            );
+        }
+        assert_eq!(
+            tokenize(&limits(), json!({"input_ids": [1], "token_ids_logprob": [100]})).unwrap_err(),
+            "token_ids_logprob contains out-of-vocabulary token id 100; valid range is [0, 100)."
+        );
+    }
+
+    #[test]
+    fn too_long_requests_are_refused_or_cut() {
+        let long = json!({"input_ids": vec![5; 20]});
+        assert_eq!(
+            tokenize(&limits(), long.clone()).unwrap_err(),
+            "The input (20 tokens) is longer than the model's context length (16 tokens)."
+        );
+        let total = json!({"input_ids": [1], "sampling_params": {"max_new_tokens": 16}});
+        assert!(
+            tokenize(&limits(), total.clone())
+                .unwrap_err()
+                .contains("a total of 17 tokens: 1 tokens from the input messages and 16 tokens")
+        );
+        let cut = RequestLimits { allow_auto_truncate: true, ..limits() };
+        assert_eq!(tokenize(&cut, long).unwrap().input_ids.unwrap().len(), 16);
+        assert_eq!(tokenize(&cut, total).unwrap().sampling_params.max_new_tokens, Some(15));
+    }
+
+    #[test]
+    fn a_start_beyond_the_prompt_is_refused_only_with_log_probabilities() {
+        let body = |on| json!({"input_ids": [1], "logprob_start_len": 9, "return_logprob": on});
+        assert_eq!(
+            tokenize(&limits(), body(true)).unwrap_err(),
+            "req.logprob_start_len=9 is higher than the number of input tokens len(req.origin_input_ids)=1. Please use \
+             a smaller logprob_start_len."
+        );
+        tokenize(&limits(), body(false)).unwrap();
+    }
+
+    #[test]
+    fn features_that_are_off_name_their_flag() {
+        for (body, text) in [
+            (json!({"input_ids": [1], "lora_path": "a"}), "LoRA adapter 'a' was requested"),
+            (json!({"input_ids": [1], "return_hidden_states": true}), "--return-hidden-states-mode"),
+            (json!({"input_ids": [1], "custom_logit_processor": "{}"}), "--enable-custom-logit-processor"),
+            (json!({"input_ids": [1], "routed_dp_rank": 7}), "routed_dp_rank=7 out of range [0, 1)"),
+            (json!({"input_ids": [1], "sampling_params": {"regex": "a"}}), "--grammar-backend none"),
+            (json!({"text": "a"}), "skip_tokenizer_init"),
+            (json!({"input_ids": [1], "sampling_params": {"stop": "a"}}), "stop is not supported"),
+        ] {
+            let error = tokenize(&limits(), body).unwrap_err();
+            assert!(error.contains(text), "{error}");
+        }
+        assert_eq!(tokenize(&limits(), json!({"input_ids": [1], "routed_dp_rank": 0})).unwrap().routed_dp_rank, None);
+    }
+}

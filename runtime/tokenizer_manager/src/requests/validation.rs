@@ -1,0 +1,385 @@
+//! Reads typed fields out of a JSON body and collects what is wrong with it in the reference's form: one entry per
+//! error with its type, place, message and input (FastAPI's request validation, lax mode).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::python;
+
+/// One step on the way to a wrong value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loc {
+    /// A key, or the name of an alternative of a union.
+    Key(Cow<'static, str>),
+    /// A position in a list.
+    Index(usize),
+}
+
+impl From<&'static str> for Loc {
+    fn from(key: &'static str) -> Self {
+        Self::Key(key.into())
+    }
+}
+
+/// One thing that is wrong with a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldError {
+    /// Machine-readable kind, such as `missing` or `string_type`.
+    pub kind: &'static str,
+    /// Where: `body`, then keys and positions.
+    pub loc: Vec<Loc>,
+    /// What would have been valid.
+    pub msg: String,
+    /// What was sent.
+    pub input: Value,
+    /// More facts: names and Python text of their values.
+    pub ctx: Vec<(&'static str, String)>,
+}
+
+impl FieldError {
+    /// An error of the body as a whole, for rules between fields.
+    pub fn of_body(rule: &str, body: &Map<String, Value>) -> Self {
+        Self {
+            kind: "value_error",
+            loc: vec!["body".into()],
+            msg: format!("Value error, {rule}"),
+            input: Value::Object(body.clone()),
+            ctx: vec![("error", format!("ValueError({})", python::str_repr(rule)))],
+        }
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{'type': '{}', 'loc': (", self.kind)?;
+        for (i, loc) in self.loc.iter().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            match loc {
+                Loc::Key(key) => f.write_str(&python::str_repr(key))?,
+                Loc::Index(index) => write!(f, "{index}")?,
+            }
+        }
+        if self.loc.len() == 1 {
+            f.write_str(",")?;
+        }
+        write!(f, "), 'msg': {}, 'input': {}", python::str_repr(&self.msg), python::repr(&self.input))?;
+        if !self.ctx.is_empty() {
+            f.write_str(", 'ctx': {")?;
+            for (i, (name, text)) in self.ctx.iter().enumerate() {
+                let comma = if i > 0 { ", " } else { "" };
+                write!(f, "{comma}'{name}': {text}")?;
+            }
+            f.write_str("}")?;
+        }
+        f.write_str("}")
+    }
+}
+
+/// Why a value does not fit, before it is known where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mismatch {
+    kind: &'static str,
+    msg: String,
+    at: Vec<Loc>,
+    input: Value,
+    ctx: Vec<(&'static str, String)>,
+}
+
+impl Mismatch {
+    /// A mismatch of the whole value.
+    pub fn new(kind: &'static str, msg: impl Into<String>, input: &Value) -> Self {
+        Self { kind, msg: msg.into(), at: Vec::new(), input: input.clone(), ctx: Vec::new() }
+    }
+
+    /// A rule of our own that the value breaks.
+    pub fn rule(rule: impl AsRef<str>, input: &Value) -> Self {
+        let rule = rule.as_ref();
+        let mut mismatch = Self::new("value_error", format!("Value error, {rule}"), input);
+        mismatch.ctx.push(("error", format!("ValueError({})", python::str_repr(rule))));
+        mismatch
+    }
+
+    /// A value outside a fixed set; `expected` is the set as Python text.
+    pub fn literal(expected: &str, input: &Value) -> Self {
+        let mut mismatch = Self::new("literal_error", format!("Input should be {expected}"), input);
+        mismatch.ctx.push(("expected", python::str_repr(expected)));
+        mismatch
+    }
+
+    /// A key that must be there.
+    pub fn missing(key: &'static str, map: &Value) -> Self {
+        Self { at: vec![key.into()], ..Self::new("missing", "Field required", map) }
+    }
+
+    /// Puts the mismatch one step further down.
+    pub fn under(mut self, step: impl Into<Loc>) -> Self {
+        self.at.insert(0, step.into());
+        self
+    }
+}
+
+/// What a reader of one value gives.
+pub type Read<T> = Result<T, Mismatch>;
+
+/// A string.
+pub fn string(value: &Value) -> Read<String> {
+    value
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Mismatch::new("string_type", "Input should be a valid string", value))
+}
+
+/// A whole number; text and floats without a fraction count.
+pub fn int(value: &Value) -> Read<i64> {
+    match value {
+        Value::Bool(b) => Ok(i64::from(*b)),
+        Value::Number(n) => match (n.as_i64(), n.as_f64()) {
+            (Some(i), _) => Ok(i),
+            (None, Some(f)) if f.fract() == 0.0 && f.abs() < 9.2e18 => Ok(f as i64),
+            (None, Some(f)) if f.fract() == 0.0 => {
+                Err(Mismatch::new("int_parsing_size", "Unable to parse input string as an integer, exceeded maximum size", value))
+            }
+            _ => Err(Mismatch::new(
+                "int_from_float",
+                "Input should be a valid integer, got a number with a fractional part",
+                value,
+            )),
+        },
+        Value::String(s) => s.trim().parse().map_err(|_| {
+            Mismatch::new(
+                "int_parsing",
+                "Input should be a valid integer, unable to parse string as an integer",
+                value,
+            )
+        }),
+        _ => Err(Mismatch::new("int_type", "Input should be a valid integer", value)),
+    }
+}
+
+/// A finite or infinite number; text counts.
+pub fn float(value: &Value) -> Read<f64> {
+    match value {
+        Value::Bool(b) => Ok(f64::from(u8::from(*b))),
+        Value::Number(n) => {
+            n.as_f64().ok_or_else(|| Mismatch::new("float_type", "Input should be a valid number", value))
+        }
+        Value::String(s) => s.trim().parse().map_err(|_| {
+            Mismatch::new(
+                "float_parsing",
+                "Input should be a valid number, unable to parse string as a number",
+                value,
+            )
+        }),
+        _ => Err(Mismatch::new("float_type", "Input should be a valid number", value)),
+    }
+}
+
+/// A truth value; 0, 1 and the usual words count.
+pub fn boolean(value: &Value) -> Read<bool> {
+    let word = match value {
+        Value::Bool(b) => return Ok(*b),
+        Value::Number(n) if n.as_f64() == Some(0.0) => return Ok(false),
+        Value::Number(n) if n.as_f64() == Some(1.0) => return Ok(true),
+        Value::String(s) => s.to_ascii_lowercase(),
+        Value::Number(_) => String::new(),
+        _ => return Err(Mismatch::new("bool_type", "Input should be a valid boolean", value)),
+    };
+    match word.as_str() {
+        "0" | "off" | "f" | "false" | "n" | "no" => Ok(false),
+        "1" | "on" | "t" | "true" | "y" | "yes" => Ok(true),
+        _ => Err(Mismatch::new(
+            "bool_parsing",
+            "Input should be a valid boolean, unable to interpret input",
+            value,
+        )),
+    }
+}
+
+/// An object.
+pub fn object(value: &Value) -> Read<Map<String, Value>> {
+    value
+        .as_object()
+        .cloned()
+        .ok_or_else(|| Mismatch::new("dict_type", "Input should be a valid dictionary", value))
+}
+
+/// A list whose items `item` reads.
+pub fn list<T>(item: impl Fn(&Value) -> Read<T>) -> impl Fn(&Value) -> Read<Vec<T>> {
+    move |value| {
+        let items = value
+            .as_array()
+            .ok_or_else(|| Mismatch::new("list_type", "Input should be a valid list", value))?;
+        items.iter().enumerate().map(|(i, v)| item(v).map_err(|m| m.under(Loc::Index(i)))).collect()
+    }
+}
+
+/// A value that may be null.
+pub fn nullable<T>(item: impl Fn(&Value) -> Read<T>) -> impl Fn(&Value) -> Read<Option<T>> {
+    move |value| if value.is_null() { Ok(None) } else { item(value).map(Some) }
+}
+
+/// The fields of one object, with the errors found so far.
+pub struct Fields<'a> {
+    map: &'a Map<String, Value>,
+    place: Vec<Loc>,
+    errors: Vec<FieldError>,
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of a request body.
+    pub fn of_body(map: &'a Map<String, Value>) -> Self {
+        Self { map, place: vec!["body".into()], errors: Vec::new() }
+    }
+
+    /// The raw object.
+    pub fn map(&self) -> &'a Map<String, Value> {
+        self.map
+    }
+
+    /// Whether the key is there and not null.
+    pub fn has(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|v| !v.is_null())
+    }
+
+    fn keep<T>(&mut self, name: &'static str, read: Read<T>) -> Option<T> {
+        read.map_err(|m| self.push(name, m)).ok()
+    }
+
+    /// Records that `name` does not fit.
+    pub fn push(&mut self, name: &'static str, mismatch: Mismatch) {
+        let mut loc = self.place.clone();
+        loc.push(name.into());
+        loc.extend(mismatch.at);
+        let Mismatch { kind, msg, input, ctx, .. } = mismatch;
+        self.errors.push(FieldError { kind, loc, msg, input, ctx });
+    }
+
+    /// Records a broken rule between fields.
+    pub fn push_rule(&mut self, rule: &str) {
+        self.errors.push(FieldError::of_body(rule, self.map));
+    }
+
+    /// A field that must be there.
+    pub fn required<T>(&mut self, name: &'static str, read: impl Fn(&Value) -> Read<T>) -> Option<T> {
+        match self.map.get(name) {
+            Some(value) => self.keep(name, read(value)),
+            None => {
+                let whole = Value::Object(self.map.clone());
+                let mut loc = self.place.clone();
+                loc.push(name.into());
+                let msg = "Field required".into();
+                self.errors.push(FieldError { kind: "missing", loc, msg, input: whole, ctx: Vec::new() });
+                None
+            }
+        }
+    }
+
+    /// A field that may be left out or null.
+    pub fn optional<T>(&mut self, name: &'static str, read: impl Fn(&Value) -> Read<T>) -> Option<T> {
+        match self.map.get(name) {
+            None | Some(Value::Null) => None,
+            Some(value) => self.keep(name, read(value)),
+        }
+    }
+
+    /// A field that may be left out, but not null.
+    pub fn or<T>(&mut self, name: &'static str, default: T, read: impl Fn(&Value) -> Read<T>) -> T {
+        match self.map.get(name) {
+            None => default,
+            Some(value) => self.keep(name, read(value)).unwrap_or(default),
+        }
+    }
+
+    /// A field of several possible shapes: the first that fits is taken; when none does, each says why.
+    pub fn union<T>(&mut self, name: &'static str, arms: &[(&'static str, &dyn Fn(&Value) -> Read<T>)]) -> Option<T> {
+        let value = self.map.get(name).filter(|v| !v.is_null())?;
+        let mut mismatches = Vec::with_capacity(arms.len());
+        for (arm, read) in arms {
+            match read(value) {
+                Ok(read) => return Some(read),
+                Err(m) => mismatches.push(m.under(*arm)),
+            }
+        }
+        for m in mismatches {
+            self.push(name, m);
+        }
+        None
+    }
+
+    /// The value built from the fields, unless something was wrong.
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, Vec<FieldError>> {
+        match value {
+            Some(value) if self.errors.is_empty() => Ok(value),
+            _ => Err(self.errors),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn errors_of(body: Value, read: impl Fn(&mut Fields<'_>)) -> Vec<String> {
+        let map = body.as_object().cloned().unwrap_or_default();
+        let mut fields = Fields::of_body(&map);
+        read(&mut fields);
+        fields.finish(Some(())).unwrap_err().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_error_reads_as_in_the_reference() {
+        let one = errors_of(json!({"model": "my-model", "tool_choice": "none"}), |f| {
+            f.required("messages", object);
+        });
+        assert_eq!(
+            one,
+            ["{'type': 'missing', 'loc': ('body', 'messages'), 'msg': 'Field required', \
+              'input': {'model': 'my-model', 'tool_choice': 'none'}}"]
+        );
+        let two = errors_of(json!({"text": 5}), |f| {
+            f.union("text", &[("str", &|v| string(v).map(|s| vec![s])), ("list[str]", &list(string))]);
+        });
+        assert_eq!(
+            two,
+            [
+                "{'type': 'string_type', 'loc': ('body', 'text', 'str'), 'msg': 'Input should be a valid string', 'input': 5}",
+                "{'type': 'list_type', 'loc': ('body', 'text', 'list[str]'), 'msg': 'Input should be a valid list', 'input': 5}",
+            ]
+        );
+        let rule = errors_of(json!({"max_tokens": 0}), |f| {
+            f.or("max_tokens", 16, |v| match int(v)? {
+                n if n > 0 => Ok(n),
+                _ => Err(Mismatch::rule("max_tokens must be positive", v)),
+            });
+        });
+        assert_eq!(
+            rule,
+            ["{'type': 'value_error', 'loc': ('body', 'max_tokens'), 'msg': 'Value error, max_tokens must be positive', \
+              'input': 0, 'ctx': {'error': ValueError('max_tokens must be positive')}}"]
+        );
+    }
+
+    #[test]
+    fn numbers_in_other_clothes_are_taken_and_nonsense_is_not() {
+        assert_eq!(int(&json!("12")), Ok(12));
+        assert_eq!(int(&json!(3.0)), Ok(3));
+        assert!(int(&json!(3.5)).is_err());
+        assert!(int(&json!(18446744073709551616.0)).is_err());
+        assert_eq!(boolean(&json!("yes")), Ok(true));
+        assert!(boolean(&json!(2)).is_err());
+        assert_eq!(float(&json!(1)), Ok(1.0));
+    }
+
+    #[test]
+    fn positions_in_lists_are_part_of_the_place() {
+        let errors = errors_of(json!({"tokens": ["a"]}), |f| {
+            f.required("tokens", list(int));
+        });
+        assert!(errors[0].contains("'loc': ('body', 'tokens', 0)"), "{}", errors[0]);
+    }
+}

@@ -1,0 +1,90 @@
+//! An answer of `/generate`, whole or as one chunk of a stream.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::meta_info::MetaInfo;
+use crate::app::App;
+use crate::manager::ShowOptions;
+use crate::state::{ReqState, unix_seconds};
+
+/// How far a reader has come; a cumulative stream always starts at zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// Bytes of text.
+    pub text: usize,
+    /// Ids.
+    pub ids: usize,
+}
+
+/// One answer to be written.
+pub struct GenerateAnswer<'a> {
+    /// The request.
+    pub state: &'a ReqState,
+    /// Where output starts.
+    pub from: Cursor,
+    /// What the request wants to see.
+    pub show: ShowOptions,
+    /// Position in a batch, in streams.
+    pub index: Option<usize>,
+    /// Whether this is the first chunk, or the only answer.
+    pub first: bool,
+    /// The server.
+    pub app: &'a App,
+}
+
+/// An answer as it was written.
+pub struct Written {
+    /// The JSON object.
+    pub json: String,
+    /// How far it reaches.
+    pub end: Cursor,
+    /// Whether it is the last one.
+    pub finished: bool,
+}
+
+impl GenerateAnswer<'_> {
+    /// The answer as JSON.
+    pub fn write(&self) -> Written {
+        let output = self.state.output();
+        let end = Cursor { text: output.text.len(), ids: output.output_ids.len() };
+        let json = serde_json::to_string(&Body { answer: self, output: &output }).unwrap_or_else(|e| {
+            // Only a value with keys that are not text could fail, and there is none.
+            tracing::error!("cannot write an answer: {e}");
+            "{}".into()
+        });
+        Written { json, end, finished: output.finish.is_some() }
+    }
+}
+
+struct Body<'a> {
+    answer: &'a GenerateAnswer<'a>,
+    output: &'a crate::state::Output,
+}
+
+impl Serialize for Body<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let GenerateAnswer { state, from, show, index, first, app } = *self.answer;
+        let codec = app.manager.limits.codec.as_deref();
+        let mut map = serializer.serialize_map(None)?;
+        if codec.is_some() {
+            map.serialize_entry("text", self.output.text.get(from.text..).unwrap_or_default())?;
+        }
+        map.serialize_entry("output_ids", self.output.output_ids.get(from.ids..).unwrap_or_default())?;
+        let meta_info = MetaInfo {
+            state,
+            output: self.output,
+            from: from.ids,
+            texts: codec.filter(|_| show.return_text_in_logprobs),
+            weight_version: &app.weight_version(),
+            sent_ts: first.then(unix_seconds),
+        };
+        map.serialize_entry("meta_info", &meta_info)?;
+        if show.return_prompt_token_ids {
+            map.serialize_entry("prompt_token_ids", &state.request.input_ids.as_ref().map(|ids| &ids.0))?;
+        }
+        if let Some(index) = index {
+            map.serialize_entry("index", &index)?;
+        }
+        map.end()
+    }
+}

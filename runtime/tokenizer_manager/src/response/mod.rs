@@ -1,0 +1,5 @@
+//! Answers of the native API.
+
+pub mod generate;
+pub mod logprobs;
+pub mod meta_info;

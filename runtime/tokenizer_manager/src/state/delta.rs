@@ -1,0 +1,166 @@
+//! What one batch message says about one request.
+
+use std::collections::BTreeMap;
+
+use sglang_proto::messages::{BatchStrOutput, BatchTokenIDOutput, FinishReason, WeightVersionSpan};
+
+use super::logprobs::{Logprobs, take_tokens, take_tops};
+
+/// New output of one request.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OutputDelta {
+    /// How the request ended; `None` while it goes on.
+    pub finished: Option<FinishReason>,
+    /// New text; empty when there is no tokenizer.
+    pub text: String,
+    /// New ids.
+    pub output_ids: Vec<u32>,
+    /// Position of the first new id in the output, when the sender tells it.
+    pub offset: Option<u64>,
+    /// Counts so far.
+    pub counts: Counts,
+    /// Weight versions per output span.
+    pub weight_versions: Option<Vec<WeightVersionSpan>>,
+    /// Where cached tokens came from.
+    pub cached_tokens_details: Option<BTreeMap<String, serde_json::Value>>,
+    /// Rank that ran the request.
+    pub dp_rank: Option<i64>,
+    /// New log-probabilities.
+    pub logprobs: Logprobs,
+}
+
+/// Token counts of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Prompt tokens.
+    pub prompt_tokens: u64,
+    /// Output tokens, a stop token included.
+    pub completion_tokens: u64,
+    /// Output tokens inside reasoning.
+    pub reasoning_tokens: u64,
+    /// Prompt tokens that came from the cache.
+    pub cached_tokens: u64,
+    /// How often the request was retracted.
+    pub num_retractions: u64,
+}
+
+fn at<T: Copy + Default>(list: &[T], i: usize) -> T {
+    list.get(i).copied().unwrap_or_default()
+}
+
+/// A batch message that can be split by request.
+pub trait IntoDeltas {
+    /// The new output of each request.
+    fn into_deltas(self) -> Vec<(String, OutputDelta)>;
+}
+
+macro_rules! deltas {
+    ($message:ty, $text:expr) => {
+        impl IntoDeltas for $message {
+            fn into_deltas(mut self) -> Vec<(String, OutputDelta)> {
+                let m = &mut self;
+                let rids = m.rids.take().unwrap_or_default();
+                let text: fn(&mut $message, usize) -> String = $text;
+                let delta = |(i, rid): (usize, String)| {
+                    let delta = OutputDelta {
+                        finished: m.finished_reasons.get_mut(i).and_then(Option::take),
+                        text: text(m, i),
+                        output_ids: m
+                            .output_ids
+                            .as_mut()
+                            .and_then(|all| all.get_mut(i))
+                            .map(|ids| std::mem::take(&mut ids.0))
+                            .unwrap_or_default(),
+                        offset: m.output_offsets.as_ref().and_then(|all| all.get(i)).copied(),
+                        counts: Counts {
+                            prompt_tokens: at(&m.prompt_tokens, i),
+                            completion_tokens: at(&m.completion_tokens, i),
+                            reasoning_tokens: at(&m.reasoning_tokens, i),
+                            cached_tokens: at(&m.cached_tokens, i),
+                            num_retractions: m.retraction_counts.as_ref().map_or(0, |all| at(all, i)),
+                        },
+                        weight_versions: m
+                            .weight_versions
+                            .as_mut()
+                            .and_then(|all| all.get_mut(i))
+                            .and_then(Option::take),
+                        cached_tokens_details: m
+                            .cached_tokens_details
+                            .as_mut()
+                            .and_then(|all| all.get_mut(i))
+                            .and_then(Option::take),
+                        dp_rank: m.dp_ranks.as_ref().and_then(|all| all.get(i)).copied().flatten(),
+                        logprobs: Logprobs {
+                            input_token: take_tokens(
+                                &mut m.input_token_logprobs_val,
+                                &mut m.input_token_logprobs_idx,
+                                i,
+                            ),
+                            output_token: take_tokens(
+                                &mut m.output_token_logprobs_val,
+                                &mut m.output_token_logprobs_idx,
+                                i,
+                            ),
+                            input_top: take_tops(
+                                &mut m.input_top_logprobs_val,
+                                &mut m.input_top_logprobs_idx,
+                                i,
+                            ),
+                            output_top: take_tops(
+                                &mut m.output_top_logprobs_val,
+                                &mut m.output_top_logprobs_idx,
+                                i,
+                            ),
+                            input_token_ids: take_tops(
+                                &mut m.input_token_ids_logprobs_val,
+                                &mut m.input_token_ids_logprobs_idx,
+                                i,
+                            ),
+                            output_token_ids: take_tops(
+                                &mut m.output_token_ids_logprobs_val,
+                                &mut m.output_token_ids_logprobs_idx,
+                                i,
+                            ),
+                        },
+                    };
+                    (rid, delta)
+                };
+                rids.into_iter().enumerate().map(delta).collect()
+            }
+        }
+    };
+}
+
+deltas!(BatchStrOutput, |m, i| m.output_strs.get_mut(i).map(std::mem::take).unwrap_or_default());
+deltas!(BatchTokenIDOutput, |_, _| String::new());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_message_is_split_by_request() {
+        let message = BatchStrOutput {
+            rids: Some(vec!["a".into(), "b".into()]),
+            finished_reasons: vec![None, Some(FinishReason::Length { length: 2 })],
+            output_strs: vec!["x".into(), "yz".into()],
+            output_ids: Some(vec![vec![1].into(), vec![2, 3].into()]),
+            completion_tokens: vec![1, 2],
+            output_offsets: Some(vec![4, 0]),
+            ..Default::default()
+        };
+        let deltas = message.into_deltas();
+        assert_eq!(deltas[0].0, "a");
+        assert_eq!((deltas[0].1.text.as_str(), deltas[0].1.offset), ("x", Some(4)));
+        assert_eq!(deltas[1].1.output_ids, [2, 3]);
+        assert_eq!(deltas[1].1.finished, Some(FinishReason::Length { length: 2 }));
+        assert_eq!(deltas[1].1.counts.completion_tokens, 2);
+    }
+
+    #[test]
+    fn lists_that_are_too_short_count_as_absent() {
+        let message = BatchStrOutput { rids: Some(vec!["a".into()]), ..Default::default() };
+        let deltas = message.into_deltas();
+        assert_eq!(deltas, [("a".into(), OutputDelta::default())]);
+    }
+}

@@ -1,0 +1,14 @@
+//! Requests in flight: what was asked, what has come back, and the one event that ends each of them.
+
+mod delta;
+mod logprobs;
+mod registry;
+mod req_state;
+
+pub use delta::{Counts, IntoDeltas, OutputDelta};
+pub use logprobs::{Logprobs, TokenLogprob, TopLogprobs};
+pub use registry::{Registry, RequestHandle};
+pub use req_state::{Applied, Finish, Output, ReqState, unix_seconds};
+
+#[cfg(test)]
+pub(crate) use req_state::tests::request as test_request;

@@ -1,0 +1,260 @@
+//! The state of one request: the source of truth about what was asked and what has come back.
+
+use std::collections::BTreeMap;
+use std::time::{Instant, SystemTime};
+
+use parking_lot::{Mutex, MutexGuard};
+use sglang_proto::messages::{AbortReq, FinishReason, TokenizedGenerateReqInput, WeightVersionSpan};
+use sglang_proto::wire::TokenIds;
+use tokio::sync::Notify;
+
+use super::delta::{Counts, OutputDelta};
+use super::logprobs::Logprobs;
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finish {
+    /// The reason, for the client.
+    pub reason: FinishReason,
+    /// Whether it came as an abort of its own, not with the last output: such answers have fewer counts.
+    pub by_abort_message: bool,
+    /// Seconds from arrival to the end.
+    pub e2e_latency: f64,
+}
+
+/// Output so far.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Text.
+    pub text: String,
+    /// Ids, a stop token included.
+    pub output_ids: Vec<u32>,
+    /// Counts, as the scheduler last told them.
+    pub counts: Counts,
+    /// Log-probabilities.
+    pub logprobs: Logprobs,
+    /// Where cached tokens came from.
+    pub cached_tokens_details: Option<BTreeMap<String, serde_json::Value>>,
+    /// Weight versions per output span.
+    pub weight_versions: Option<Vec<WeightVersionSpan>>,
+    /// Rank that ran the request.
+    pub dp_rank: Option<i64>,
+    /// How it ended; set once.
+    pub finish: Option<Finish>,
+    /// Number of changes, so that a reader sees whether there is news.
+    pub revision: u64,
+}
+
+/// What became of a delta.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// The request goes on.
+    Running,
+    /// It has ended with this.
+    Finished,
+    /// Nothing new: a repeat, or something after the end.
+    Ignored,
+}
+
+/// One request in flight.
+#[derive(Debug)]
+pub struct ReqState {
+    /// What was sent to the scheduler, to be sent again when it restarts.
+    pub request: TokenizedGenerateReqInput,
+    created: Instant,
+    output: Mutex<Output>,
+    notify: Notify,
+}
+
+/// Seconds since 1970.
+pub fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+impl ReqState {
+    /// A request that starts now.
+    pub fn new(request: TokenizedGenerateReqInput, created: Instant) -> Self {
+        Self { request, created, output: Mutex::default(), notify: Notify::new() }
+    }
+
+    /// The request's id.
+    pub fn rid(&self) -> &str {
+        self.request.rid.as_deref().unwrap_or_default()
+    }
+
+    /// Output so far. Hold it shortly: the receiving task waits for it.
+    pub fn output(&self) -> MutexGuard<'_, Output> {
+        self.output.lock()
+    }
+
+    /// Waits until something changes. A change between a look at the output and this call is not missed.
+    pub async fn changed(&self) {
+        self.notify.notified().await;
+    }
+
+    /// The request as a restarted scheduler is to get it: with the output so far.
+    pub fn resumed(&self) -> TokenizedGenerateReqInput {
+        let output_ids = self.output.lock().output_ids.clone();
+        TokenizedGenerateReqInput { resumed_output_ids: Some(TokenIds(output_ids)), ..self.request.clone() }
+    }
+
+    /// Adds new output. A part that is known already is left out; a part that is missing ends the request with an
+    /// error, because its text would be wrong from there on.
+    pub fn apply(&self, mut delta: OutputDelta) -> Applied {
+        let mut output = self.output.lock();
+        if output.finish.is_some() {
+            return Applied::Ignored;
+        }
+        let known = output.output_ids.len() as u64;
+        // Without ids there is nothing whose position could be wrong.
+        let offset = delta.offset.filter(|_| !delta.output_ids.is_empty()).unwrap_or(known);
+        if offset > known {
+            tracing::error!(
+                "Output of rid={} from position {known} to {offset} was lost between processes",
+                self.rid()
+            );
+            let reason = FinishReason::refused(
+                "A part of the output was lost between processes. Please try again.",
+                500,
+                "InternalServerError",
+            );
+            self.end(&mut output, reason, true);
+            return Applied::Finished;
+        }
+        let repeated = usize::try_from(known - offset).unwrap_or(usize::MAX);
+        if repeated > 0 && repeated >= delta.output_ids.len() && delta.finished.is_none() {
+            return Applied::Ignored;
+        }
+        if repeated > 0 {
+            // The text of known ids was sent with them.
+            let new_ids = delta.output_ids.len().saturating_sub(repeated);
+            delta.output_ids.drain(..delta.output_ids.len() - new_ids);
+            delta.logprobs.skip_output(repeated);
+            if new_ids == 0 {
+                delta.text.clear();
+            }
+        }
+        output.text.push_str(&delta.text);
+        output.output_ids.append(&mut delta.output_ids);
+        output.logprobs.append(delta.logprobs);
+        output.counts = delta.counts;
+        output.weight_versions = delta.weight_versions.or(output.weight_versions.take());
+        output.cached_tokens_details = delta.cached_tokens_details.or(output.cached_tokens_details.take());
+        output.dp_rank = delta.dp_rank.or(output.dp_rank);
+        let applied = match delta.finished {
+            Some(reason) => {
+                self.end(&mut output, reason, false);
+                Applied::Finished
+            }
+            None => {
+                output.revision += 1;
+                Applied::Running
+            }
+        };
+        drop(output);
+        self.notify.notify_one();
+        applied
+    }
+
+    /// Ends the request because the scheduler says so without output.
+    pub fn apply_abort(&self, abort: AbortReq) -> Applied {
+        let reason = abort.finished_reason.unwrap_or_else(|| {
+            FinishReason::aborted(abort.abort_message.unwrap_or_else(|| "Abort in waiting queue".into()))
+        });
+        let mut output = self.output.lock();
+        output.weight_versions = abort.weight_versions.or(output.weight_versions.take());
+        drop(output);
+        self.fail(reason)
+    }
+
+    /// Ends the request with a reason of this process. Only the first end counts.
+    pub fn fail(&self, reason: FinishReason) -> Applied {
+        let mut output = self.output.lock();
+        if output.finish.is_some() {
+            return Applied::Ignored;
+        }
+        self.end(&mut output, reason, true);
+        Applied::Finished
+    }
+
+    fn end(&self, output: &mut Output, reason: FinishReason, by_abort_message: bool) {
+        let e2e_latency = self.created.elapsed().as_secs_f64();
+        output.finish = Some(Finish { reason, by_abort_message, e2e_latency });
+        output.revision += 1;
+        self.notify.notify_one();
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn request(rid: &str) -> TokenizedGenerateReqInput {
+        let body = serde_json::json!({"input_ids": [1, 2], "rid": rid});
+        let item = crate::requests::GenerateReqInput::from_json(body.as_object().unwrap())
+            .unwrap()
+            .normalize()
+            .unwrap()
+            .items
+            .remove(0);
+        crate::requests::tokenize::RequestLimits {
+            context_len: 100,
+            vocab_size: 100,
+            preferred_sampling_params: None,
+            allow_auto_truncate: false,
+            default_priority: None,
+            dp_size: 1,
+            codec: None,
+        }
+        .tokenize(item)
+        .unwrap()
+    }
+
+    pub(crate) fn delta(ids: &[u32], text: &str, offset: u64) -> OutputDelta {
+        OutputDelta {
+            output_ids: ids.to_vec(),
+            text: text.into(),
+            offset: Some(offset),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn output_accumulates_and_repeats_are_left_out() {
+        let state = ReqState::new(request("a"), Instant::now());
+        assert_eq!(state.apply(delta(&[1, 2], "ab", 0)), Applied::Running);
+        assert_eq!(state.apply(delta(&[1, 2], "ab", 0)), Applied::Ignored);
+        assert_eq!(state.apply(delta(&[2], "b", 1)), Applied::Ignored);
+        assert_eq!(state.apply(delta(&[3], "c", 2)), Applied::Running);
+        let output = state.output();
+        assert_eq!((output.text.as_str(), output.output_ids.as_slice()), ("abc", [1, 2, 3].as_slice()));
+    }
+
+    #[test]
+    fn a_gap_ends_the_request_with_an_error_instead_of_wrong_text() {
+        let state = ReqState::new(request("a"), Instant::now());
+        assert_eq!(state.apply(delta(&[9], "x", 5)), Applied::Finished);
+        let finish = state.output().finish.clone().unwrap();
+        assert!(matches!(finish.reason, FinishReason::Abort { status_code: Some(500), .. }));
+        assert!(state.output().text.is_empty());
+    }
+
+    #[test]
+    fn only_the_first_end_counts() {
+        let state = ReqState::new(request("a"), Instant::now());
+        let mut last = delta(&[1], "a", 0);
+        last.finished = Some(FinishReason::Length { length: 1 });
+        assert_eq!(state.apply(last), Applied::Finished);
+        assert_eq!(state.apply_abort(AbortReq::default()), Applied::Ignored);
+        assert_eq!(state.fail(FinishReason::aborted("late")), Applied::Ignored);
+        assert_eq!(state.output().finish.clone().unwrap().reason, FinishReason::Length { length: 1 });
+    }
+
+    #[test]
+    fn a_resumed_request_carries_its_output() {
+        let state = ReqState::new(request("a"), Instant::now());
+        state.apply(delta(&[7, 8], "x", 0));
+        assert_eq!(state.resumed().resumed_output_ids.unwrap().0, [7, 8]);
+        assert_eq!(state.resumed().rid.as_deref(), Some("a"));
+    }
+}
