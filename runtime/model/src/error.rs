@@ -1,0 +1,78 @@
+//! Why a model could not be set up, or a step not be computed.
+
+use std::path::PathBuf;
+
+/// A failure of this crate. The text is one line and names the file, tensor, flag or field.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The checkpoint's files could not be read or understood.
+    #[error(transparent)]
+    Checkpoint(#[from] sglang_checkpoint::CheckpointError),
+    /// A tensor is missing or not what the configuration says.
+    #[error("{}: tensor {tensor}: expected {expected}, found {found}", file.display())]
+    Tensor {
+        /// File or folder of the weights.
+        file: PathBuf,
+        /// Name of the tensor in that file.
+        tensor: String,
+        /// Shape or type that the configuration asks for.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// No model of this name is built in.
+    #[error("{}: architecture {found} is not supported; supported: {supported}", file.display())]
+    Architecture {
+        /// File or folder of the model.
+        file: PathBuf,
+        /// Name in the checkpoint.
+        found: String,
+        /// Names of the registry, separated by commas.
+        supported: String,
+    },
+    /// The configuration asks for something that the model's code does not do.
+    #[error("{}: {field}: {why}", file.display())]
+    Config {
+        /// File or folder of the model.
+        file: PathBuf,
+        /// Field of the configuration.
+        field: String,
+        /// What is wrong and what would be valid.
+        why: String,
+    },
+    /// A flag cannot be honoured.
+    #[error("--{flag} {value}: {why}")]
+    Option {
+        /// Long name of the flag.
+        flag: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong and what would be valid.
+        why: String,
+    },
+    /// One of the project's own kernels refused its input.
+    #[error("kernel: {0}")]
+    Kernel(String),
+    /// libtorch reported an error.
+    #[error("libtorch: {0}")]
+    Torch(String),
+    /// A file could not be read.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The file.
+        file: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+}
+
+impl From<tch::TchError> for ModelError {
+    /// Keeps the first line: the rest of libtorch's text is a C++ backtrace.
+    fn from(e: tch::TchError) -> Self {
+        let text = e.to_string();
+        Self::Torch(text.lines().next().unwrap_or_default().trim().to_owned())
+    }
+}
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, ModelError>;

@@ -1,0 +1,36 @@
+//! Root mean square normalisation.
+
+use tch::Tensor;
+
+use crate::error::Result;
+use crate::ops::Ops;
+
+/// `x / rms(x) * weight`, optionally after adding to the residual stream (reference: `layers/layernorm.py`).
+#[derive(Debug)]
+pub struct RMSNorm {
+    weight: Tensor,
+    eps: f64,
+}
+
+impl RMSNorm {
+    /// A norm with a weight per column.
+    pub fn new(weight: Tensor, eps: f64) -> Self {
+        Self { weight, eps }
+    }
+
+    /// The normalised rows.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn forward(&self, ops: &dyn Ops, x: &Tensor) -> Result<Tensor> {
+        ops.rms_norm(x, &self.weight, self.eps)
+    }
+
+    /// Adds `x` to the residual stream and gives the normalised sum.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn forward_add(&self, ops: &dyn Ops, x: &Tensor, residual: &mut Tensor) -> Result<Tensor> {
+        ops.fused_add_rms_norm(x, residual, &self.weight, self.eps)
+    }
+}

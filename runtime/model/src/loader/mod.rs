@@ -1,0 +1,170 @@
+//! From a checkpoint's tensors to weights in the form that the backend wants.
+
+mod dummy;
+mod gguf_names;
+mod progress;
+mod source;
+
+use std::borrow::Cow;
+
+use sglang_checkpoint::GgmlType;
+use tch::{Device, Kind, Tensor};
+
+use crate::error::{ModelError, Result};
+use crate::layers::RMSNorm;
+use crate::ops::{LinearWeight, Matrix, native_matrix};
+
+pub use progress::LoadProgress;
+pub use source::WeightSource;
+
+/// The form of the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeightTarget {
+    /// The checkpoint's own storage, for [`crate::ops::NativeOps`]; float32 is rounded to a 16-bit kind.
+    Native(Kind),
+    /// Dense tensors, for [`crate::ops::TorchOps`].
+    Torch(Device, Kind),
+}
+
+/// Hands out a checkpoint's weights, checking names and shapes.
+#[derive(Debug)]
+pub struct WeightLoader<'a> {
+    source: &'a WeightSource,
+    target: WeightTarget,
+    head_dim: usize,
+    progress: LoadProgress,
+    bytes: u64,
+}
+
+impl<'a> WeightLoader<'a> {
+    /// A loader for a model whose attention heads have `head_dim` columns.
+    pub fn new(source: &'a WeightSource, target: WeightTarget, head_dim: usize) -> Self {
+        let progress = LoadProgress::new(source.total_bytes());
+        Self { source, target, head_dim, progress, bytes: 0 }
+    }
+
+    /// Ends the progress bar; gives the bytes that the weights take and the seconds since the start.
+    pub fn finish(self) -> (u64, f64) {
+        (self.bytes, self.progress.finish())
+    }
+
+    /// A linear layer whose rows are those of several modules (`name`, rows), each with `name.weight` and, when `bias`,
+    /// `name.bias`.
+    ///
+    /// # Errors
+    /// A tensor is missing or of another shape.
+    pub fn linear(&mut self, parts: &[(&str, usize)], columns: usize, bias: bool) -> Result<LinearWeight> {
+        let mut tensors = Vec::with_capacity(parts.len());
+        for (name, rows) in parts {
+            let tensor = self.source.tensor(&format!("{name}.weight"), &[*rows, columns], self.head_dim)?;
+            tensors.push((tensor, *rows));
+        }
+        // Neighbours of one storage type become one matrix: fewer, larger products.
+        let mut matrices = Vec::with_capacity(tensors.len());
+        for run in tensors.chunk_by(|(a, _), (b, _)| a.storage == b.storage) {
+            let rows = run.iter().map(|(_, rows)| rows).sum();
+            let data = match run {
+                [(one, _)] => Cow::Borrowed(one.data.as_ref()),
+                several => {
+                    Cow::Owned(several.iter().map(|(t, _)| t.data.as_ref()).collect::<Vec<_>>().concat())
+                }
+            };
+            let storage = run.first().map_or(GgmlType::F32, |(t, _)| t.storage);
+            matrices.push(self.build(storage, data, rows, columns)?);
+        }
+        let bias = if bias { Some(self.bias(parts)?) } else { None };
+        LinearWeight::new(matrices, bias)
+    }
+
+    /// The norm `name` over `size` columns.
+    ///
+    /// # Errors
+    /// Its weight is missing or of another shape.
+    pub fn norm(&mut self, name: &str, size: usize, eps: f64) -> Result<RMSNorm> {
+        let weight = self.vector(&format!("{name}.weight"), size)?;
+        Ok(RMSNorm::new(self.upload(weight)?, eps))
+    }
+
+    /// Whether the checkpoint has a tensor.
+    pub fn has(&self, name: &str) -> bool {
+        self.source.has(name)
+    }
+
+    fn bias(&mut self, parts: &[(&str, usize)]) -> Result<Tensor> {
+        let mut values = Vec::new();
+        for (name, rows) in parts {
+            values.extend(self.vector(&format!("{name}.bias"), *rows)?);
+        }
+        self.upload(values)
+    }
+
+    fn vector(&mut self, name: &str, size: usize) -> Result<Vec<f32>> {
+        let tensor = self.source.tensor(name, &[size], self.head_dim)?;
+        self.progress.add(tensor.data.len() as u64);
+        dequantized(tensor.storage, &tensor.data, size)
+    }
+
+    /// A small vector in the backend's number format.
+    fn upload(&mut self, values: Vec<f32>) -> Result<Tensor> {
+        let tensor = Tensor::f_from_slice(&values)?;
+        let tensor = match self.target {
+            WeightTarget::Native(_) => tensor,
+            WeightTarget::Torch(device, kind) => tensor.f_to_kind(kind)?.f_to(device)?,
+        };
+        self.bytes += (tensor.numel() * tensor.f_kind()?.elt_size_in_bytes()) as u64;
+        Ok(tensor)
+    }
+
+    fn build(
+        &mut self,
+        storage: GgmlType,
+        data: Cow<'_, [u8]>,
+        rows: usize,
+        columns: usize,
+    ) -> Result<Matrix> {
+        let stored = data.len() as u64;
+        let matrix = match self.target {
+            WeightTarget::Native(kind) => {
+                let matrix = native_matrix(storage, rows, columns, data, kind)?;
+                self.bytes += matrix.bytes().len() as u64;
+                Matrix::Native(matrix)
+            }
+            WeightTarget::Torch(device, kind) => {
+                self.bytes += (rows * columns * kind.elt_size_in_bytes()) as u64;
+                Matrix::Torch(dense(storage, &data, rows, columns, device, kind)?)
+            }
+        };
+        self.progress.add(stored);
+        Ok(matrix)
+    }
+}
+
+fn dequantized(storage: GgmlType, data: &[u8], count: usize) -> Result<Vec<f32>> {
+    let mut values = vec![0.0; count];
+    sglang_checkpoint::dequantize(storage, data, &mut values)
+        .map_err(|e| ModelError::Kernel(e.to_string()))?;
+    Ok(values)
+}
+
+/// A dense tensor; 16-bit checkpoints in their own format are not widened on the way.
+fn dense(
+    storage: GgmlType,
+    data: &[u8],
+    rows: usize,
+    columns: usize,
+    device: Device,
+    kind: Kind,
+) -> Result<Tensor> {
+    let shape = [rows as i64, columns as i64];
+    let same = match storage {
+        GgmlType::F32 => Some(Kind::Float),
+        GgmlType::F16 => Some(Kind::Half),
+        GgmlType::BF16 => Some(Kind::BFloat16),
+        _ => None,
+    };
+    let tensor = match same {
+        Some(stored) => Tensor::f_from_data_size(data, &shape, stored)?,
+        None => Tensor::f_from_slice(&dequantized(storage, data, rows * columns)?)?.f_view(shape)?,
+    };
+    Ok(tensor.f_to(device)?.f_to_kind(kind)?)
+}

@@ -1,0 +1,132 @@
+//! Where tensors come from: a GGUF file, safetensors, or nowhere (`--load-format dummy`). Models ask by Hugging Face
+//! name.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use sglang_checkpoint::safetensors::Dtype;
+use sglang_checkpoint::{GgmlType, GgufFile, SafetensorsIndex};
+
+use crate::error::{ModelError, Result};
+
+use super::dummy::random_values;
+use super::gguf_names::{gguf_name, is_permuted, unpermuted_rows};
+
+/// The weights of a checkpoint.
+#[derive(Debug)]
+pub enum WeightSource {
+    /// A GGUF file and its `general.architecture`.
+    Gguf(GgufFile, String),
+    /// A Hugging Face folder.
+    Safetensors(SafetensorsIndex),
+    /// Random numbers instead of the model at this path.
+    Dummy(PathBuf),
+}
+
+/// A tensor of the expected shape: rows of whole blocks, as stored.
+pub(super) struct SourceTensor<'a> {
+    /// Element type.
+    pub storage: GgmlType,
+    /// The bytes, borrowed from the file's mapping unless rows had to be reordered.
+    pub data: Cow<'a, [u8]>,
+}
+
+impl WeightSource {
+    /// Bytes of all tensors in the files; 0 for random weights.
+    pub fn total_bytes(&self) -> u64 {
+        let bytes = |n: usize| n as u64;
+        match self {
+            Self::Gguf(file, _) => {
+                file.names().filter_map(|n| file.tensor(n).ok()).map(|t| bytes(t.data.len())).sum()
+            }
+            Self::Safetensors(index) => {
+                index.names().filter_map(|n| index.tensor(n).ok()).map(|t| bytes(t.data.len())).sum()
+            }
+            Self::Dummy(_) => 0,
+        }
+    }
+
+    /// File that holds, or should hold, a tensor.
+    fn file(&self, name: &str) -> PathBuf {
+        match self {
+            Self::Gguf(file, _) => file.path().to_owned(),
+            Self::Safetensors(index) => index.file_of(name).unwrap_or(index.dir()).to_owned(),
+            Self::Dummy(path) => path.clone(),
+        }
+    }
+
+    /// Whether a tensor exists.
+    pub(super) fn has(&self, name: &str) -> bool {
+        match self {
+            Self::Gguf(file, _) => gguf_name(name).is_some_and(|n| file.has_tensor(&n)),
+            Self::Safetensors(index) => index.has_tensor(name),
+            Self::Dummy(_) => false,
+        }
+    }
+
+    /// A tensor that must have this shape. Rows of heads of `head_dim` come in Hugging Face order.
+    pub(super) fn tensor(&self, name: &str, shape: &[usize], head_dim: usize) -> Result<SourceTensor<'_>> {
+        let stored_name = match self {
+            Self::Gguf(..) => gguf_name(name).unwrap_or_else(|| name.to_owned()),
+            _ => name.to_owned(),
+        };
+        let wrong = |expected: String, found: String| ModelError::Tensor {
+            file: self.file(name),
+            tensor: stored_name.clone(),
+            expected,
+            found,
+        };
+        let missing = || wrong(format!("{shape:?}"), "nothing of that name".to_owned());
+        let (found, storage, data) = match self {
+            Self::Gguf(file, _) => {
+                let t = file.tensor(&stored_name).map_err(|_| missing())?;
+                (t.shape, t.ggml_type, t.data)
+            }
+            Self::Safetensors(index) => {
+                let t = index.tensor(name).map_err(|_| missing())?;
+                let storage = match t.dtype {
+                    Dtype::F32 => GgmlType::F32,
+                    Dtype::F16 => GgmlType::F16,
+                    Dtype::BF16 => GgmlType::BF16,
+                    other => return Err(wrong("type F32, F16 or BF16".to_owned(), format!("{other:?}"))),
+                };
+                (t.shape, storage, t.data)
+            }
+            Self::Dummy(_) => {
+                let data = Cow::Owned(random_values(name, shape));
+                return Ok(SourceTensor { storage: GgmlType::F32, data });
+            }
+        };
+        if found != shape {
+            return Err(wrong(format!("{shape:?}"), format!("{found:?}")));
+        }
+        let rows = shape.first().copied().unwrap_or(0);
+        let data = match self {
+            Self::Gguf(_, architecture) if is_permuted(architecture, name) => {
+                Cow::Owned(reorder_rows(data, rows, &unpermuted_rows(rows, head_dim)))
+            }
+            _ => Cow::Borrowed(data),
+        };
+        Ok(SourceTensor { storage, data })
+    }
+}
+
+/// Rows `order[0], order[1], …` of a matrix of equally long rows.
+fn reorder_rows(data: &[u8], rows: usize, order: &[usize]) -> Vec<u8> {
+    let row_bytes = data.len().checked_div(rows).unwrap_or(0);
+    let mut out = Vec::with_capacity(data.len());
+    for &row in order {
+        out.extend_from_slice(data.get(row * row_bytes..(row + 1) * row_bytes).unwrap_or_default());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_reordered_whole() {
+        assert_eq!(reorder_rows(&[1, 2, 3, 4, 5, 6], 3, &[2, 0, 1]), [5, 6, 1, 2, 3, 4]);
+    }
+}

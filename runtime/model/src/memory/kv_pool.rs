@@ -1,0 +1,124 @@
+//! The KV pool: per layer one tensor of keys and one of values, `[slots + 1, kv_heads, head_dim]`.
+#![allow(unsafe_code)]
+
+use memmap2::MmapMut;
+use tch::{Device, Kind, Tensor};
+
+use crate::error::{ModelError, Result};
+
+/// Keys and values of every slot and layer (reference: `MHATokenToKVPool`). Slots are `0..slots`; one more exists for
+/// padding rows to point at.
+///
+/// On a CPU the memory is one anonymous mapping: it is zero and takes no physical memory until it is written.
+#[derive(Debug)]
+pub struct MHATokenToKVPool {
+    // Declared before `_memory`, so that no tensor outlives what it points to.
+    layers: Vec<(Tensor, Tensor)>,
+    slots: u32,
+    bytes: u64,
+    _memory: Option<MmapMut>,
+}
+
+impl MHATokenToKVPool {
+    /// Bytes that a token takes in `layers` layers.
+    pub fn bytes_per_token(layers: usize, kv_heads: usize, head_dim: usize, kind: Kind) -> u64 {
+        (layers * kv_heads * head_dim * 2 * kind.elt_size_in_bytes()) as u64
+    }
+
+    /// Allocates the pool.
+    ///
+    /// # Errors
+    /// Not enough memory or address space.
+    pub fn new(
+        layers: usize,
+        slots: u32,
+        kv_heads: usize,
+        head_dim: usize,
+        kind: Kind,
+        device: Device,
+    ) -> Result<Self> {
+        let rows = slots as usize + 1;
+        let shape = [rows as i64, kv_heads as i64, head_dim as i64];
+        let bytes = Self::bytes_per_token(layers, kv_heads, head_dim, kind) * rows as u64;
+        if device != Device::Cpu {
+            let zeros = || Tensor::f_zeros(shape, (kind, device));
+            let layers = (0..layers).map(|_| Ok((zeros()?, zeros()?))).collect::<Result<_>>()?;
+            return Ok(Self { layers, slots, bytes, _memory: None });
+        }
+        let each = rows * kv_heads * head_dim * kind.elt_size_in_bytes();
+        // Every tensor begins on a cache line.
+        let stride = each.next_multiple_of(64);
+        let length = stride * layers.max(1) * 2;
+        let mut memory = MmapMut::map_anon(length.max(1)).map_err(|e| ModelError::Option {
+            flag: "max-total-tokens",
+            value: slots.to_string(),
+            why: format!("{length} bytes of KV cache cannot be allocated: {e}"),
+        })?;
+        let base = memory.as_mut_ptr();
+        let strides = [(kv_heads * head_dim) as i64, head_dim as i64, 1];
+        let tensor = |index: usize| -> Result<Tensor> {
+            // SAFETY: `index` is below `2 * layers`, so that `each` bytes from there lie inside the mapping, which is
+            // writable, 64-byte aligned at that offset and lives as long as the tensors (same struct, dropped later).
+            Ok(unsafe { Tensor::f_from_blob(base.add(index * stride), &shape, &strides, kind, Device::Cpu)? })
+        };
+        let layers = (0..layers).map(|l| Ok((tensor(2 * l)?, tensor(2 * l + 1)?))).collect::<Result<_>>()?;
+        Ok(Self { layers, slots, bytes, _memory: Some(memory) })
+    }
+
+    /// Keys and values of a layer.
+    ///
+    /// # Errors
+    /// The layer does not exist.
+    pub fn layer(&self, index: usize) -> Result<(&Tensor, &Tensor)> {
+        self.layers
+            .get(index)
+            .map(|(k, v)| (k, v))
+            .ok_or_else(|| ModelError::Kernel(format!("the KV pool has no layer {index}")))
+    }
+
+    /// Number of slots that requests may use.
+    pub fn slots(&self) -> u32 {
+        self.slots
+    }
+
+    /// Bytes of the pool, touched or not.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_do_not_overlap_and_start_at_zero() {
+        let pool = MHATokenToKVPool::new(3, 5, 2, 3, Kind::Float, Device::Cpu).unwrap();
+        assert_eq!(pool.bytes(), 3 * 2 * 6 * 2 * 3 * 4);
+        for l in 0..3 {
+            let (k, v) = pool.layer(l).unwrap();
+            for (t, x) in [(k, l as f64 + 1.0), (v, -(l as f64) - 1.0)] {
+                assert_eq!(t.size(), [6, 2, 3]);
+                assert_eq!(t.f_abs().unwrap().f_sum(Kind::Float).unwrap().f_double_value(&[]).unwrap(), 0.0);
+                let _ = t.shallow_clone().f_fill_(x).unwrap();
+            }
+        }
+        for l in 0..3 {
+            let sum = pool.layer(l).unwrap().0.f_sum(Kind::Float).unwrap().f_double_value(&[]).unwrap();
+            assert_eq!(sum, 36.0 * (l as f64 + 1.0));
+        }
+        assert!(pool.layer(3).is_err());
+    }
+
+    #[test]
+    fn a_large_pool_takes_no_memory_before_it_is_written() {
+        let resident = || {
+            let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+            statm.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
+        };
+        let before = resident();
+        let pool = MHATokenToKVPool::new(4, 1 << 16, 4, 64, Kind::Float, Device::Cpu).unwrap();
+        assert!(pool.bytes() >= 512 << 20);
+        assert!(resident() < before + (32 << 20));
+    }
+}

@@ -1,0 +1,11 @@
+//! KV memory: the pool of slots ([`MHATokenToKVPool`]), which request owns which slots ([`ReqToTokenPool`]) and how
+//! large the pool is ([`KvBudget`]). Names follow the reference's `mem_cache/memory_pool.py`.
+
+mod budget;
+mod kv_pool;
+mod req_to_token;
+
+pub use budget::KvBudget;
+pub(crate) use budget::free_bytes;
+pub use kv_pool::MHATokenToKVPool;
+pub use req_to_token::ReqToTokenPool;

@@ -1,0 +1,58 @@
+//! What the layers of one step share.
+
+use std::cell::OnceCell;
+
+use tch::{Device, Tensor};
+
+use crate::error::Result;
+use crate::memory::ReqToTokenPool;
+use crate::plan::ForwardPlan;
+
+use super::torch_attention::AttentionPlan;
+
+/// One step: the plan, the slots of its requests, and what the backends derive from them once per step.
+#[derive(Debug)]
+pub struct ForwardContext<'a> {
+    /// The checked step.
+    pub plan: &'a ForwardPlan,
+    /// Slots of positions `0..seq_len` of each request.
+    pub slot_tables: Vec<&'a [u32]>,
+    /// Slot of padding rows: the pool's last one, which no request owns.
+    pub padding_slot: u32,
+    device: Device,
+    torch: OnceCell<TorchInputs>,
+}
+
+/// The step's indices as tensors on the device.
+#[derive(Debug)]
+pub(super) struct TorchInputs {
+    pub input_ids: Tensor,
+    pub out_cache_loc: Tensor,
+    pub attention: AttentionPlan,
+}
+
+impl<'a> ForwardContext<'a> {
+    /// Prepares a step whose new slots are in `table`.
+    pub fn new(plan: &'a ForwardPlan, table: &'a ReqToTokenPool, padding_slot: u32, device: Device) -> Self {
+        Self { plan, slot_tables: plan.slot_tables(table), padding_slot, device, torch: OnceCell::new() }
+    }
+
+    /// The tensors, made on first use: the native backend does without them.
+    pub(super) fn torch(&self) -> Result<&TorchInputs> {
+        if let Some(inputs) = self.torch.get() {
+            return Ok(inputs);
+        }
+        let inputs = TorchInputs {
+            input_ids: index_tensor(self.plan.input_ids.iter().copied(), self.device)?,
+            out_cache_loc: index_tensor(self.plan.out_cache_loc.iter().copied(), self.device)?,
+            attention: AttentionPlan::new(self, self.device)?,
+        };
+        Ok(self.torch.get_or_init(|| inputs))
+    }
+}
+
+/// Indices as an int64 tensor on `device`.
+pub(super) fn index_tensor(values: impl Iterator<Item = u32>, device: Device) -> Result<Tensor> {
+    let values: Vec<i64> = values.map(i64::from).collect();
+    Ok(Tensor::f_from_slice(&values)?.f_to(device)?)
+}

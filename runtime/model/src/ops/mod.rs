@@ -1,0 +1,121 @@
+//! The one seam between the models and the hardware. Models are written in terms of [`Ops`]; [`NativeOps`] runs them
+//! with the project's own CPU kernels, [`TorchOps`] with libtorch, on a CPU or a GPU.
+//!
+//! Activations are row-major tensors `[tokens, features]` of [`Ops::kind`] on [`Ops::device`].
+
+mod context;
+mod native;
+mod raw;
+mod torch;
+mod torch_attention;
+mod weight;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::error::Result;
+
+pub use context::ForwardContext;
+pub use native::NativeOps;
+pub(crate) use native::native_matrix;
+pub use torch::TorchOps;
+pub use weight::{LinearWeight, Matrix};
+
+/// How the columns of a merged query-key-value row are divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLayout {
+    /// Query heads.
+    pub num_heads: usize,
+    /// Key and value heads; a divisor of `num_heads`.
+    pub num_kv_heads: usize,
+    /// Columns of a head.
+    pub head_dim: usize,
+}
+
+impl HeadLayout {
+    /// Columns of all query heads.
+    pub fn q_size(&self) -> usize {
+        self.num_heads * self.head_dim
+    }
+
+    /// Columns of all key (or value) heads.
+    pub fn kv_size(&self) -> usize {
+        self.num_kv_heads * self.head_dim
+    }
+
+    /// Columns of a merged row.
+    pub fn qkv_size(&self) -> usize {
+        self.q_size() + 2 * self.kv_size()
+    }
+}
+
+/// Cosines and sines of a step's positions, `[tokens, rotary_dim / 2]` in float32 on the device.
+#[derive(Debug)]
+pub struct RopeTable {
+    /// Cosines, scaled.
+    pub cos: Tensor,
+    /// Sines, scaled.
+    pub sin: Tensor,
+}
+
+/// A layer's keys and values, `[slots + 1, kv_heads, head_dim]`.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerKv<'a> {
+    /// Keys.
+    pub k: &'a Tensor,
+    /// Values.
+    pub v: &'a Tensor,
+}
+
+/// Hardware operations. An error leaves the operands in an unspecified but valid state.
+pub trait Ops: Send + std::fmt::Debug {
+    /// Where tensors live.
+    fn device(&self) -> Device;
+
+    /// Number format of activations.
+    fn kind(&self) -> Kind;
+
+    /// Number format of the KV cache.
+    fn kv_kind(&self) -> Kind;
+
+    /// Rows of an embedding matrix for the step's token ids.
+    fn embedding(&self, weight: &LinearWeight, ctx: &ForwardContext<'_>) -> Result<Tensor>;
+
+    /// `x · weightᵀ + bias`, `[tokens, out_features]`.
+    fn linear(&self, x: &Tensor, weight: &LinearWeight) -> Result<Tensor>;
+
+    /// Root mean square normalisation of every row (Zhang and Sennrich, 2019).
+    fn rms_norm(&self, x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor>;
+
+    /// `residual += x`, then the normalised `residual`.
+    fn fused_add_rms_norm(
+        &self,
+        x: &Tensor,
+        residual: &mut Tensor,
+        weight: &Tensor,
+        eps: f64,
+    ) -> Result<Tensor>;
+
+    /// Rotates the query and key heads of merged rows in place (RoPE, Su et al., 2021): column `i` of a head is paired
+    /// with column `i + rotary_dim / 2`.
+    fn rotary(&self, qkv: &mut Tensor, heads: HeadLayout, rope: &RopeTable) -> Result<()>;
+
+    /// Writes the step's keys and values to their slots, then attends every query to its request's positions up to its
+    /// own. Gives `[tokens, num_heads * head_dim]`. `scale` multiplies the products of queries and keys.
+    fn paged_attention(
+        &self,
+        qkv: &Tensor,
+        heads: HeadLayout,
+        scale: f64,
+        kv: LayerKv<'_>,
+        ctx: &ForwardContext<'_>,
+    ) -> Result<Tensor>;
+
+    /// `silu(gate) * up` of rows that hold `gate` and `up` side by side.
+    fn silu_and_mul(&self, gate_up: &Tensor) -> Result<Tensor>;
+
+    /// The given rows of `x`, in order.
+    fn select_rows(&self, x: &Tensor, rows: &[usize]) -> Result<Tensor>;
+
+    /// Products with the output matrix, as contiguous float32 `[rows, vocab]` on the host.
+    fn lm_head(&self, x: &Tensor, weight: &LinearWeight) -> Result<Tensor>;
+}

@@ -1,0 +1,225 @@
+//! The models' operations on the project's own CPU kernels: float32 arithmetic on weights in their checkpoint's storage.
+//!
+//! The kernels give the same bits whatever else is in the batch, so this backend is deterministic as it is.
+#![allow(unsafe_code)]
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use half::{bf16, f16};
+use sglang_checkpoint::GgmlType;
+use sglang_kernels::{
+    AttentionOptions, AttentionRequest, KernelError, KvLayout, PagedKv, QuantType, RotaryTable, Rows,
+    RowsMut, ThreadPool, WeightMatrix,
+};
+use tch::{Device, Kind, Tensor};
+
+use crate::error::{ModelError, Result};
+
+use super::context::ForwardContext;
+use super::raw::{empty, floats, floats_mut, pool_slice, pool_slice_mut};
+use super::weight::{LinearWeight, Matrix};
+use super::{HeadLayout, LayerKv, Ops, RopeTable};
+
+impl From<KernelError> for ModelError {
+    fn from(e: KernelError) -> Self {
+        Self::Kernel(e.to_string())
+    }
+}
+
+/// The project's kernels and the threads they run on.
+#[derive(Debug)]
+pub struct NativeOps {
+    pool: ThreadPool,
+    kv_kind: Kind,
+}
+
+impl NativeOps {
+    /// Operations on `threads` threads over a KV pool of float32, float16 or bfloat16.
+    ///
+    /// # Errors
+    /// The system refuses a thread.
+    pub fn new(threads: usize, kv_kind: Kind) -> Result<Self> {
+        Ok(Self { pool: ThreadPool::new(threads)?, kv_kind })
+    }
+
+    fn layout(heads: HeadLayout, kv: LayerKv<'_>) -> Result<KvLayout> {
+        let slots = kv.k.size3()?.0 as usize;
+        Ok(KvLayout { slots, kv_heads: heads.num_kv_heads, head_dim: heads.head_dim })
+    }
+
+    fn store(&self, qkv: &[f32], heads: HeadLayout, kv: LayerKv<'_>, slots: &[u32]) -> Result<()> {
+        let (q, kv_size, stride) = (heads.q_size(), heads.kv_size(), heads.qkv_size());
+        let columns = |start: usize| -> Result<Rows<'_>> {
+            Ok(Rows::strided(qkv.get(start..).unwrap_or_default(), slots.len(), kv_size, stride)?)
+        };
+        // SAFETY: the pool's tensors of a layer are distinct memory, and no other slice of them is alive: the batch is
+        // run by one thread, and `paged_attention` takes its slices after this function has returned.
+        let (mut k, mut v) = unsafe { (pool_slice_mut(kv.k)?, pool_slice_mut(kv.v)?) };
+        let layout = Self::layout(heads, kv)?;
+        Ok(sglang_kernels::store_kv(columns(q)?, columns(q + kv_size)?, slots, layout, &mut k, &mut v)?)
+    }
+}
+
+/// A native matrix, as this backend's loader has made it.
+fn native(matrix: &Matrix) -> Result<&WeightMatrix> {
+    match matrix {
+        Matrix::Native(w) => Ok(w),
+        Matrix::Torch(_) => {
+            Err(ModelError::Kernel("a libtorch matrix reached the native kernels".to_owned()))
+        }
+    }
+}
+
+impl Ops for NativeOps {
+    fn device(&self) -> Device {
+        Device::Cpu
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Float
+    }
+
+    fn kv_kind(&self) -> Kind {
+        self.kv_kind
+    }
+
+    fn embedding(&self, weight: &LinearWeight, ctx: &ForwardContext<'_>) -> Result<Tensor> {
+        let mut out = empty(ctx.plan.num_tokens(), weight.in_features())?;
+        let matrix = native(weight.only_part()?)?;
+        sglang_kernels::embedding(&self.pool, matrix, &ctx.plan.input_ids, floats_mut(&mut out)?)?;
+        Ok(out)
+    }
+
+    fn linear(&self, x: &Tensor, weight: &LinearWeight) -> Result<Tensor> {
+        let mut out = empty(x.size2()?.0 as usize, weight.out_features())?;
+        let parts = weight.parts().iter().map(native).collect::<Result<Vec<_>>>()?;
+        let bias = weight.bias().map(floats).transpose()?;
+        sglang_kernels::linear_parts(&self.pool, floats(x)?, &parts, bias, floats_mut(&mut out)?)?;
+        Ok(out)
+    }
+
+    fn rms_norm(&self, x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
+        let (rows, columns) = x.size2()?;
+        let mut out = empty(rows as usize, columns as usize)?;
+        sglang_kernels::rms_norm(&self.pool, floats(x)?, floats(weight)?, eps as f32, floats_mut(&mut out)?)?;
+        Ok(out)
+    }
+
+    fn fused_add_rms_norm(
+        &self,
+        x: &Tensor,
+        residual: &mut Tensor,
+        weight: &Tensor,
+        eps: f64,
+    ) -> Result<Tensor> {
+        let (rows, columns) = x.size2()?;
+        let mut out = empty(rows as usize, columns as usize)?;
+        let (x, weight) = (floats(x)?, floats(weight)?);
+        let (residual, y) = (floats_mut(residual)?, floats_mut(&mut out)?);
+        sglang_kernels::fused_add_rms_norm(&self.pool, x, residual, weight, eps as f32, y)?;
+        Ok(out)
+    }
+
+    fn rotary(&self, qkv: &mut Tensor, heads: HeadLayout, rope: &RopeTable) -> Result<()> {
+        let (rows, half) = rope.cos.size2()?;
+        let table = RotaryTable::new(floats(&rope.cos)?, floats(&rope.sin)?, half as usize)?;
+        let rotated = heads.q_size() + heads.kv_size();
+        let rows = RowsMut::strided(floats_mut(qkv)?, rows as usize, rotated, heads.qkv_size())?;
+        Ok(sglang_kernels::rotary_neox(&self.pool, rows, heads.head_dim, &table, None)?)
+    }
+
+    fn paged_attention(
+        &self,
+        qkv: &Tensor,
+        heads: HeadLayout,
+        scale: f64,
+        kv: LayerKv<'_>,
+        ctx: &ForwardContext<'_>,
+    ) -> Result<Tensor> {
+        let tokens = ctx.plan.num_tokens();
+        let qkv = floats(qkv)?;
+        self.store(qkv, heads, kv, &ctx.plan.out_cache_loc)?;
+        let q = Rows::strided(qkv, tokens, heads.q_size(), heads.qkv_size())?;
+        let pool = PagedKv { layout: Self::layout(heads, kv)?, k: pool_slice(kv.k)?, v: pool_slice(kv.v)? };
+        let requests: Vec<AttentionRequest<'_>> = ctx
+            .plan
+            .seqs
+            .iter()
+            .zip(&ctx.slot_tables)
+            .map(|(seq, slots)| AttentionRequest {
+                q_start: seq.first_token,
+                q_len: seq.extend_len,
+                seq_len: seq.seq_len(),
+                slots,
+            })
+            .collect();
+        let mut out = empty(tokens, heads.q_size())?;
+        let options = AttentionOptions::causal(scale as f32);
+        let y = floats_mut(&mut out)?;
+        sglang_kernels::paged_attention(&self.pool, q, heads.num_heads, &pool, &requests, &options, y)?;
+        Ok(out)
+    }
+
+    fn silu_and_mul(&self, gate_up: &Tensor) -> Result<Tensor> {
+        let (rows, columns) = gate_up.size2()?;
+        let width = columns as usize / 2;
+        let mut out = empty(rows as usize, width)?;
+        sglang_kernels::silu_and_mul(&self.pool, floats(gate_up)?, width, floats_mut(&mut out)?)?;
+        Ok(out)
+    }
+
+    fn select_rows(&self, x: &Tensor, rows: &[usize]) -> Result<Tensor> {
+        let columns = x.size2()?.1 as usize;
+        let mut out = empty(rows.len(), columns)?;
+        let (from, to) = (floats(x)?, floats_mut(&mut out)?);
+        for (row, to) in rows.iter().zip(to.chunks_exact_mut(columns.max(1))) {
+            let from = from.get(row * columns..(row + 1) * columns);
+            to.copy_from_slice(from.ok_or_else(|| ModelError::Kernel(format!("there is no row {row}")))?);
+        }
+        Ok(out)
+    }
+
+    fn lm_head(&self, x: &Tensor, weight: &LinearWeight) -> Result<Tensor> {
+        self.linear(x, weight)
+    }
+}
+
+/// A matrix in its storage type; float32 is rounded to `narrow` when that is a 16-bit format.
+pub(crate) fn native_matrix(
+    storage: GgmlType,
+    rows: usize,
+    columns: usize,
+    data: Cow<'_, [u8]>,
+    narrow: Kind,
+) -> Result<WeightMatrix> {
+    let floats = || data.chunks_exact(4).filter_map(|b| b.try_into().ok()).map(f32::from_le_bytes);
+    let (quant, bytes) = match (storage, narrow) {
+        (GgmlType::F32, Kind::BFloat16) => {
+            (QuantType::BF16, floats().flat_map(|x| bf16::from_f32(x).to_le_bytes()).collect())
+        }
+        (GgmlType::F32, Kind::Half) => {
+            (QuantType::F16, floats().flat_map(|x| f16::from_f32(x).to_le_bytes()).collect())
+        }
+        _ => (quant_type(storage), data.into_owned()),
+    };
+    let range = 0..bytes.len();
+    Ok(WeightMatrix::from_bytes(quant, rows, columns, Arc::new(bytes), range)?)
+}
+
+/// The same storage type in the kernels' terms.
+fn quant_type(storage: GgmlType) -> QuantType {
+    match storage {
+        GgmlType::F32 => QuantType::F32,
+        GgmlType::F16 => QuantType::F16,
+        GgmlType::BF16 => QuantType::BF16,
+        GgmlType::Q4_0 => QuantType::Q4_0,
+        GgmlType::Q4_1 => QuantType::Q4_1,
+        GgmlType::Q5_0 => QuantType::Q5_0,
+        GgmlType::Q5_1 => QuantType::Q5_1,
+        GgmlType::Q8_0 => QuantType::Q8_0,
+        GgmlType::Q4_K => QuantType::Q4_K,
+        GgmlType::Q5_K => QuantType::Q5_K,
+        GgmlType::Q6_K => QuantType::Q6_K,
+    }
+}

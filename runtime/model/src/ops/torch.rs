@@ -1,0 +1,139 @@
+//! The models' operations in libtorch: the path that a GPU uses, and a CPU in 16-bit formats or when asked to.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::error::{ModelError, Result};
+
+use super::context::ForwardContext;
+use super::weight::{LinearWeight, Matrix};
+use super::{HeadLayout, LayerKv, Ops, RopeTable};
+
+/// libtorch on one device.
+#[derive(Clone, Copy, Debug)]
+pub struct TorchOps {
+    device: Device,
+    kind: Kind,
+}
+
+impl TorchOps {
+    /// Operations on `device` in `kind`.
+    pub fn new(device: Device, kind: Kind) -> Self {
+        Self { device, kind }
+    }
+}
+
+/// The tensor of a matrix, which this backend's loader has made.
+fn tensor(matrix: &Matrix) -> Result<&Tensor> {
+    match matrix {
+        Matrix::Torch(t) => Ok(t),
+        Matrix::Native(_) => {
+            Err(ModelError::Kernel("a matrix in the native form reached libtorch".to_owned()))
+        }
+    }
+}
+
+impl Ops for TorchOps {
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn kv_kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn embedding(&self, weight: &LinearWeight, ctx: &ForwardContext<'_>) -> Result<Tensor> {
+        Ok(tensor(weight.only_part()?)?.f_index_select(0, &ctx.torch()?.input_ids)?)
+    }
+
+    fn linear(&self, x: &Tensor, weight: &LinearWeight) -> Result<Tensor> {
+        let parts = weight
+            .parts()
+            .iter()
+            .map(|p| Ok(x.f_linear(tensor(p)?, None::<&Tensor>)?))
+            .collect::<Result<Vec<_>>>()?;
+        let product = match <[Tensor; 1]>::try_from(parts) {
+            Ok([one]) => one,
+            Err(parts) => Tensor::f_cat(&parts, 1)?,
+        };
+        match weight.bias() {
+            Some(bias) => Ok(product.f_add(bias)?),
+            None => Ok(product),
+        }
+    }
+
+    fn rms_norm(&self, x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
+        Ok(x.f_rms_norm(weight.size(), Some(weight), eps)?)
+    }
+
+    fn fused_add_rms_norm(
+        &self,
+        x: &Tensor,
+        residual: &mut Tensor,
+        weight: &Tensor,
+        eps: f64,
+    ) -> Result<Tensor> {
+        let _ = residual.f_add_(x)?;
+        self.rms_norm(residual, weight, eps)
+    }
+
+    fn rotary(&self, qkv: &mut Tensor, heads: HeadLayout, rope: &RopeTable) -> Result<()> {
+        let (tokens, half) = rope.cos.size2()?;
+        let rotated_heads = (heads.num_heads + heads.num_kv_heads) as i64;
+        let d = heads.head_dim as i64;
+        let mut part = qkv.f_narrow(1, 0, rotated_heads * d)?.f_view([tokens, rotated_heads, d])?.f_narrow(
+            2,
+            0,
+            2 * half,
+        )?;
+        let wide = part.f_to_kind(Kind::Float)?;
+        let (first, second) = (wide.f_narrow(2, 0, half)?, wide.f_narrow(2, half, half)?);
+        let (cos, sin) = (rope.cos.f_unsqueeze(1)?, rope.sin.f_unsqueeze(1)?);
+        let rotated = [
+            first.f_mul(&cos)?.f_sub(&second.f_mul(&sin)?)?,
+            second.f_mul(&cos)?.f_add(&first.f_mul(&sin)?)?,
+        ];
+        Ok(part.f_copy_(&Tensor::f_cat(&rotated, 2)?)?)
+    }
+
+    fn paged_attention(
+        &self,
+        qkv: &Tensor,
+        heads: HeadLayout,
+        scale: f64,
+        kv: LayerKv<'_>,
+        ctx: &ForwardContext<'_>,
+    ) -> Result<Tensor> {
+        let inputs = ctx.torch()?;
+        let tokens = ctx.plan.num_tokens() as i64;
+        let columns = |start: usize, n: usize| -> Result<Tensor> {
+            let d = heads.head_dim;
+            Ok(qkv.f_narrow(1, (start * d) as i64, (n * d) as i64)?.f_view([tokens, n as i64, d as i64])?)
+        };
+        let store = |pool: &Tensor, start: usize| -> Result<()> {
+            let rows = columns(start, heads.num_kv_heads)?;
+            let _ = pool.shallow_clone().f_index_copy_(0, &inputs.out_cache_loc, &rows)?;
+            Ok(())
+        };
+        store(kv.k, heads.num_heads)?;
+        store(kv.v, heads.num_heads + heads.num_kv_heads)?;
+        inputs.attention.run(&columns(0, heads.num_heads)?, heads, scale, kv)
+    }
+
+    fn silu_and_mul(&self, gate_up: &Tensor) -> Result<Tensor> {
+        let half = gate_up.size2()?.1 / 2;
+        Ok(gate_up.f_narrow(1, 0, half)?.f_silu()?.f_mul(&gate_up.f_narrow(1, half, half)?)?)
+    }
+
+    fn select_rows(&self, x: &Tensor, rows: &[usize]) -> Result<Tensor> {
+        let rows: Vec<i64> = rows.iter().map(|&r| r as i64).collect();
+        Ok(x.f_index_select(0, &Tensor::f_from_slice(&rows)?.f_to(self.device)?)?)
+    }
+
+    fn lm_head(&self, x: &Tensor, weight: &LinearWeight) -> Result<Tensor> {
+        Ok(self.linear(x, weight)?.f_to_kind(Kind::Float)?.f_to(Device::Cpu)?.f_contiguous()?)
+    }
+}

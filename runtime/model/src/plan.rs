@@ -1,0 +1,54 @@
+//! One step after its checks: everything the layers need, in bounds.
+
+use crate::memory::ReqToTokenPool;
+
+/// One request's share of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedSeq {
+    /// Row of the `ReqToTokenPool`.
+    pub row: u32,
+    /// Positions that are in the KV pool already.
+    pub prefix_len: usize,
+    /// New tokens.
+    pub extend_len: usize,
+    /// Index of the first new token in the flat arrays.
+    pub first_token: usize,
+}
+
+impl PlannedSeq {
+    /// Positions that the last new token attends to.
+    pub fn seq_len(&self) -> usize {
+        self.prefix_len + self.extend_len
+    }
+}
+
+/// The step as the layers see it. Made by `runner::plan_batch` only, which checks that ids are in the vocabulary, slots
+/// in the pool and lengths consistent: the kernels rely on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ForwardPlan {
+    /// Flat token ids.
+    pub input_ids: Vec<u32>,
+    /// Position of each token in its request.
+    pub positions: Vec<u32>,
+    /// KV slot that each token is written to.
+    pub out_cache_loc: Vec<u32>,
+    /// The requests, in order of their tokens.
+    pub seqs: Vec<PlannedSeq>,
+}
+
+impl ForwardPlan {
+    /// Number of new tokens.
+    pub fn num_tokens(&self) -> usize {
+        self.input_ids.len()
+    }
+
+    /// Whether every request adds one token.
+    pub fn is_decode(&self) -> bool {
+        self.seqs.iter().all(|s| s.extend_len == 1)
+    }
+
+    /// Slots of positions `0..seq_len` of every request, after the new tokens were entered into `table`.
+    pub fn slot_tables<'a>(&self, table: &'a ReqToTokenPool) -> Vec<&'a [u32]> {
+        self.seqs.iter().map(|s| table.slots(s.row)).collect()
+    }
+}

@@ -1,0 +1,231 @@
+//! Runs batches: [`ModelRunner`] is the model worker of a scheduler process.
+
+mod logits;
+mod plan;
+
+use std::time::Instant;
+
+use sglang_proto::forward::{ForwardBatch, ForwardResult, InputLogprobs, PositionLogprobs};
+use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, WorkerError};
+use sglang_sampling::{RowState, Sampler};
+use tch::Tensor;
+
+use crate::error::{ModelError, Result};
+use crate::memory::{MHATokenToKVPool, ReqToTokenPool};
+use crate::models::CausalLM;
+use crate::ops::{ForwardContext, Ops};
+use crate::plan::ForwardPlan;
+
+use logits::Logits;
+use plan::{Limits, plan_batch};
+
+/// Positions a row has beyond the context: an overlapping scheduler learns one step late that a request has ended.
+const EXTRA_POSITIONS: usize = 4;
+
+/// A loaded model with its KV pool and the sampling state of its requests (reference: `ModelRunner`,
+/// `TpModelWorker`).
+#[derive(Debug)]
+pub struct ModelRunner {
+    ops: Box<dyn Ops>,
+    model: Box<dyn CausalLM>,
+    kv_pool: MHATokenToKVPool,
+    req_to_token: ReqToTokenPool,
+    rows: Vec<Row>,
+    sampler: Sampler,
+    info: ModelWorkerInfo,
+}
+
+/// What the worker remembers for one pool row.
+#[derive(Debug, Default)]
+struct Row {
+    state: Option<RowState>,
+    last_token: Option<u32>,
+}
+
+impl ModelRunner {
+    /// A runner over a loaded model. `info` describes it; its sizes are those of the pool.
+    pub fn new(
+        ops: Box<dyn Ops>,
+        model: Box<dyn CausalLM>,
+        kv_pool: MHATokenToKVPool,
+        info: ModelWorkerInfo,
+    ) -> Self {
+        let size = info.max_running_requests as usize;
+        let rows = (0..size).map(|_| Row::default()).collect();
+        Self {
+            ops,
+            model,
+            kv_pool,
+            req_to_token: ReqToTokenPool::new(size),
+            rows,
+            sampler: Sampler::new(),
+            info,
+        }
+    }
+
+    /// Logits of every new token of a batch, `[tokens, vocab]`, without sampling. The batch is checked and its keys and
+    /// values are written, as by [`ModelWorker::forward`].
+    ///
+    /// # Errors
+    /// As of [`ModelWorker::forward`].
+    pub fn all_logits(&mut self, batch: &ForwardBatch) -> std::result::Result<Vec<Vec<f32>>, WorkerError> {
+        let plan = self.admit(batch)?;
+        let run = |runner: &Self| -> Result<Vec<Vec<f32>>> {
+            let hidden = runner.hidden_states(&plan)?;
+            let rows: Vec<usize> = (0..plan.num_tokens()).collect();
+            let mut all = Vec::with_capacity(rows.len());
+            for chunk in rows.chunks(logits::ROWS_AT_ONCE) {
+                let mut logits = runner.logits(&hidden, chunk)?;
+                for i in 0..chunk.len() {
+                    all.push(logits.row(i).to_vec());
+                }
+            }
+            Ok(all)
+        };
+        run(self).map_err(failed)
+    }
+
+    /// Checks a batch, then enters its rows and slots.
+    fn admit(&mut self, batch: &ForwardBatch) -> std::result::Result<ForwardPlan, WorkerError> {
+        let limits = Limits {
+            vocab_size: self.info.vocab_size,
+            slots: self.kv_pool.slots(),
+            max_positions: self.info.context_length as usize + EXTRA_POSITIONS,
+        };
+        let plan = plan_batch(batch, &limits, &self.req_to_token, |row| {
+            self.rows.get(row).and_then(|r| r.last_token)
+        })?;
+        let mut entering = Vec::with_capacity(batch.new_rows.len());
+        for new in &batch.new_rows {
+            let state = RowState::new(new.sampling.clone(), self.info.vocab_size)
+                .map_err(|e| WorkerError::InvalidBatch(format!("row {}: {e}", new.req_pool_idx)))?;
+            entering.push((new, state));
+        }
+        for (i, &row) in batch.req_pool_indices.iter().enumerate() {
+            let known = self.rows.get(row as usize).is_some_and(|r| r.state.is_some())
+                || batch.new_rows.iter().any(|n| n.req_pool_idx == row);
+            if !known {
+                return Err(WorkerError::InvalidBatch(format!(
+                    "request {i}: pool row {row} was never entered"
+                )));
+            }
+        }
+        // Nothing below can fail, so that a refused batch leaves no trace.
+        for (new, state) in entering {
+            self.req_to_token.assign(new.req_pool_idx, &new.prefix_slots);
+            if let Some(row) = self.rows.get_mut(new.req_pool_idx as usize) {
+                *row = Row { state: Some(state), last_token: None };
+            }
+        }
+        for seq in &plan.seqs {
+            let slots =
+                plan.out_cache_loc.get(seq.first_token..seq.first_token + seq.extend_len).unwrap_or_default();
+            self.req_to_token.extend(seq.row, seq.prefix_len, slots);
+        }
+        Ok(plan)
+    }
+
+    /// Runs all layers: `[tokens, hidden]`.
+    fn hidden_states(&self, plan: &ForwardPlan) -> Result<Tensor> {
+        let _guard = tch::no_grad_guard();
+        let ctx = ForwardContext::new(plan, &self.req_to_token, self.kv_pool.slots(), self.ops.device());
+        self.model.forward(self.ops.as_ref(), &ctx, &self.kv_pool)
+    }
+
+    /// Logits of some rows of the hidden states.
+    fn logits(&self, hidden: &Tensor, rows: &[usize]) -> Result<Logits> {
+        let _guard = tch::no_grad_guard();
+        let chosen = self.ops.select_rows(hidden, rows)?;
+        Logits::new(self.model.logits(self.ops.as_ref(), &chosen)?, self.info.vocab_size as usize)
+    }
+
+    /// Samples where the batch asks for it.
+    fn sample(
+        &mut self,
+        batch: &ForwardBatch,
+        plan: &ForwardPlan,
+        hidden: &Tensor,
+        out: &mut ForwardResult,
+    ) -> Result<()> {
+        let wanted: Vec<usize> =
+            (0..plan.seqs.len()).filter(|&i| batch.sample.get(i) == Some(&true)).collect();
+        for chunk in wanted.chunks(logits::ROWS_AT_ONCE) {
+            let last_rows: Vec<usize> = chunk
+                .iter()
+                .filter_map(|&i| plan.seqs.get(i).map(|s| s.first_token + s.extend_len - 1))
+                .collect();
+            let mut logits = self.logits(hidden, &last_rows)?;
+            for (r, &i) in chunk.iter().enumerate() {
+                let row = plan.seqs.get(i).and_then(|s| self.rows.get_mut(s.row as usize));
+                let Some(Row { state: Some(state), last_token }) = row else { continue };
+                let sampled = self.sampler.sample_row(logits.row(r), state, state.position(), None);
+                state.observe(sampled.token);
+                *last_token = Some(sampled.token);
+                set(&mut out.next_token_ids, i, Some(sampled.token));
+                set(&mut out.nan, i, sampled.nan);
+                set(&mut out.output_logprobs, i, sampled.logprobs);
+            }
+        }
+        Ok(())
+    }
+
+    /// Log-probabilities of prompt tokens.
+    fn input_logprobs(
+        &mut self,
+        batch: &ForwardBatch,
+        plan: &ForwardPlan,
+        hidden: &Tensor,
+    ) -> Result<Vec<InputLogprobs>> {
+        let mut answers = Vec::with_capacity(batch.input_logprobs.len());
+        for spec in &batch.input_logprobs {
+            let first =
+                plan.seqs.get(spec.req_index as usize).map_or(0, |s| s.first_token) + spec.row_start as usize;
+            let mut rows: Vec<PositionLogprobs> = Vec::with_capacity(spec.targets.len());
+            for (c, targets) in spec.targets.chunks(logits::ROWS_AT_ONCE).enumerate() {
+                let start = first + c * logits::ROWS_AT_ONCE;
+                let wanted: Vec<usize> = (start..start + targets.len()).collect();
+                let mut logits = self.logits(hidden, &wanted)?;
+                for (r, &target) in targets.iter().enumerate() {
+                    let (top, ids) = (spec.top_logprobs_num, &spec.token_ids_logprob);
+                    rows.push(self.sampler.input_logprobs(logits.row(r), target, top, ids));
+                }
+            }
+            answers.push(InputLogprobs { req_index: spec.req_index, rows });
+        }
+        Ok(answers)
+    }
+}
+
+fn set<T>(values: &mut [T], i: usize, value: T) {
+    if let Some(slot) = values.get_mut(i) {
+        *slot = value;
+    }
+}
+
+fn failed(e: ModelError) -> WorkerError {
+    WorkerError::Forward(e.to_string())
+}
+
+impl ModelWorker for ModelRunner {
+    fn info(&self) -> &ModelWorkerInfo {
+        &self.info
+    }
+
+    fn forward(&mut self, batch: &ForwardBatch) -> std::result::Result<ForwardResult, WorkerError> {
+        let started = Instant::now();
+        let plan = self.admit(batch)?;
+        let requests = plan.seqs.len();
+        let mut out = ForwardResult {
+            forward_id: batch.forward_id,
+            next_token_ids: vec![None; requests],
+            nan: vec![false; requests],
+            output_logprobs: vec![None; requests],
+            ..ForwardResult::default()
+        };
+        let hidden = self.hidden_states(&plan).map_err(failed)?;
+        out.input_logprobs = self.input_logprobs(batch, &plan, &hidden).map_err(failed)?;
+        self.sample(batch, &plan, &hidden, &mut out).map_err(failed)?;
+        out.model_seconds = started.elapsed().as_secs_f64();
+        Ok(out)
+    }
+}

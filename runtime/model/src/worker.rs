@@ -1,0 +1,235 @@
+//! Setting up a model worker from options or server arguments.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use sglang_checkpoint::{Checkpoint, ModelConfig};
+use sglang_proto::server_args::ServerArgs;
+use sglang_proto::worker::{ModelWorker, ModelWorkerInfo};
+use tch::{Device, Kind};
+
+use crate::device::{device_name, resolve_device, resolve_dtype, set_threads};
+use crate::error::{ModelError, Result};
+use crate::loader::{WeightLoader, WeightSource, WeightTarget};
+use crate::memory::{KvBudget, MHATokenToKVPool, free_bytes};
+use crate::models::{CausalLM, check_architecture, load_model};
+use crate::ops::{NativeOps, Ops, TorchOps};
+use crate::runner::ModelRunner;
+
+/// Requests at once when `--max-running-requests` is not given.
+const DEFAULT_MAX_RUNNING_REQUESTS: u32 = 256;
+
+/// Which implementation of [`Ops`] runs the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// The project's kernels on a CPU, libtorch on a GPU.
+    Auto,
+    /// The project's CPU kernels.
+    Native,
+    /// libtorch.
+    Torch,
+}
+
+/// What a model is loaded with. Fields are those of [`ServerArgs`].
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct ModelOptions {
+    pub model_path: PathBuf,
+    pub load_format: String,
+    pub dtype: String,
+    pub device: String,
+    pub context_length: Option<u32>,
+    pub max_total_tokens: Option<u32>,
+    pub mem_fraction_static: Option<f64>,
+    pub max_running_requests: Option<u32>,
+    pub page_size: u32,
+    /// `--scheduler-threads`.
+    pub threads: Option<usize>,
+    /// `--json-model-override-args`.
+    pub overrides: serde_json::Map<String, serde_json::Value>,
+    pub backend: Backend,
+}
+
+impl ModelOptions {
+    /// The defaults for a model.
+    pub fn new(model_path: PathBuf) -> Self {
+        Self {
+            model_path,
+            load_format: "auto".to_owned(),
+            dtype: "auto".to_owned(),
+            device: "auto".to_owned(),
+            context_length: None,
+            max_total_tokens: None,
+            mem_fraction_static: None,
+            max_running_requests: None,
+            page_size: 1,
+            threads: None,
+            overrides: serde_json::Map::new(),
+            backend: Backend::Auto,
+        }
+    }
+}
+
+impl From<&ServerArgs> for ModelOptions {
+    fn from(args: &ServerArgs) -> Self {
+        let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Self {
+            load_format: args.load_format.clone(),
+            dtype: args.dtype.clone(),
+            device: args.device.clone(),
+            context_length: args.context_length.map(small),
+            max_total_tokens: args.max_total_tokens.map(small),
+            mem_fraction_static: args.mem_fraction_static,
+            max_running_requests: args.max_running_requests.map(small),
+            page_size: small(args.page_size),
+            threads: args.scheduler_threads,
+            overrides: args.json_model_override_args.clone(),
+            ..Self::new(PathBuf::from(&args.model_path))
+        }
+    }
+}
+
+/// Loads the model that the arguments name. `report_phase` is told each phase's name and seconds, for the start-up
+/// timeline.
+///
+/// # Errors
+/// [`ModelError`], one line that names the file, tensor or flag.
+pub fn load_worker(
+    args: &ServerArgs,
+    report_phase: &mut dyn FnMut(&str, f64),
+) -> Result<Box<dyn ModelWorker>> {
+    Ok(Box::new(load_runner(&ModelOptions::from(args), report_phase)?))
+}
+
+/// As [`load_worker`], from options and with the concrete type.
+///
+/// # Errors
+/// As of [`load_worker`].
+pub fn load_runner(options: &ModelOptions, report_phase: &mut dyn FnMut(&str, f64)) -> Result<ModelRunner> {
+    let mut started = Instant::now();
+    let mut phase = |name: &str| {
+        let now = Instant::now();
+        report_phase(name, (now - started).as_secs_f64());
+        started = now;
+    };
+    let checkpoint = Checkpoint::open(&options.model_path)?;
+    let path = checkpoint.path().to_owned();
+    let overrides = serde_json::Value::Object(options.overrides.clone());
+    let config = ModelConfig::from_checkpoint(&checkpoint, Some(&overrides))?;
+    check_architecture(&config, &path)?;
+    let source = weight_source(checkpoint, options)?;
+    let context_length = context_length(&config, options)?;
+    phase("read checkpoint");
+    let device = resolve_device(&options.device)?;
+    let kind = resolve_dtype(&options.dtype, config.torch_dtype.as_deref(), device)?;
+    let threads = set_threads(options.threads);
+    let (ops, target) = backend(options, device, kind, threads)?;
+    phase("prepare device");
+    let mut weights = WeightLoader::new(&source, target, config.head_dim);
+    let model = load_model(&config, context_length as usize, &path, &mut weights)?;
+    let (weight_bytes, seconds) = weights.finish();
+    tracing::info!(
+        "Loaded {} weights, {:.1} MB in {seconds:.2} s, on {}",
+        config.architecture(),
+        weight_bytes as f64 / 1e6,
+        device_name(device)
+    );
+    phase("load weights");
+    let kv_pool = kv_pool(options, model.as_ref(), context_length, weight_bytes, ops.as_ref())?;
+    let info = ModelWorkerInfo {
+        vocab_size: config.vocab_size as u32,
+        context_length,
+        max_total_num_tokens: kv_pool.slots(),
+        max_running_requests: max_running_requests(options),
+        weight_bytes,
+        kv_cache_bytes: kv_pool.bytes(),
+        device: device_name(device),
+    };
+    tracing::info!("KV cache: {} tokens, {:.1} MB", kv_pool.slots(), kv_pool.bytes() as f64 / 1e6);
+    let runner = ModelRunner::new(ops, model, kv_pool, info);
+    phase("allocate KV cache");
+    Ok(runner)
+}
+
+fn max_running_requests(options: &ModelOptions) -> u32 {
+    options.max_running_requests.unwrap_or(DEFAULT_MAX_RUNNING_REQUESTS)
+}
+
+fn weight_source(checkpoint: Checkpoint, options: &ModelOptions) -> Result<WeightSource> {
+    let fail = |why: &str| {
+        Err(ModelError::Option {
+            flag: "load-format",
+            value: options.load_format.clone(),
+            why: why.to_owned(),
+        })
+    };
+    match (options.load_format.as_str(), checkpoint) {
+        ("dummy", checkpoint) => Ok(WeightSource::Dummy(checkpoint.path().to_owned())),
+        ("auto" | "gguf", Checkpoint::Gguf(file)) => {
+            let architecture = file.metadata().str("general.architecture")?.to_owned();
+            Ok(WeightSource::Gguf(file, architecture))
+        }
+        ("auto" | "safetensors", Checkpoint::HfFolder(folder)) => {
+            Ok(WeightSource::Safetensors(folder.safetensors()?))
+        }
+        ("gguf", Checkpoint::HfFolder(_)) => fail("the model is a folder with safetensors weights"),
+        ("safetensors", Checkpoint::Gguf(_)) => fail("the model is a GGUF file"),
+        _ => fail("expected auto, safetensors, gguf or dummy"),
+    }
+}
+
+/// Positions the model is served with.
+fn context_length(config: &ModelConfig, options: &ModelOptions) -> Result<u32> {
+    let made_for = u32::try_from(config.max_position_embeddings).unwrap_or(u32::MAX);
+    match options.context_length {
+        Some(asked) if asked > made_for => Err(ModelError::Option {
+            flag: "context-length",
+            value: asked.to_string(),
+            why: format!("the model was made for {made_for} positions; expected 1 to {made_for}"),
+        }),
+        Some(asked) => Ok(asked),
+        None => Ok(made_for),
+    }
+}
+
+/// The backend, and the form of the weights that it wants. On a CPU the native kernels compute in float32 whatever
+/// `--dtype` says: a 16-bit format is then that of the KV cache and of weights that were float32.
+fn backend(
+    options: &ModelOptions,
+    device: Device,
+    kind: Kind,
+    threads: usize,
+) -> Result<(Box<dyn Ops>, WeightTarget)> {
+    match (options.backend, device) {
+        (Backend::Auto | Backend::Native, Device::Cpu) => {
+            Ok((Box::new(NativeOps::new(threads, kind)?), WeightTarget::Native(kind)))
+        }
+        (Backend::Native, _) => Err(ModelError::Option {
+            flag: "device",
+            value: options.device.clone(),
+            why: "the native kernels run on a CPU".to_owned(),
+        }),
+        _ => Ok((Box::new(TorchOps::new(device, kind)), WeightTarget::Torch(device, kind))),
+    }
+}
+
+fn kv_pool(
+    options: &ModelOptions,
+    model: &dyn CausalLM,
+    context_length: u32,
+    weight_bytes: u64,
+    ops: &dyn Ops,
+) -> Result<MHATokenToKVPool> {
+    let (device, kind) = (ops.device(), ops.kv_kind());
+    let (layers, heads) = (model.num_layers(), model.heads());
+    let budget = KvBudget {
+        bytes_per_token: MHATokenToKVPool::bytes_per_token(layers, heads.num_kv_heads, heads.head_dim, kind),
+        free_bytes: free_bytes(device),
+        weight_bytes,
+        context_length,
+        max_running_requests: max_running_requests(options),
+        on_cpu: device == Device::Cpu,
+    };
+    let slots = budget.tokens(options.max_total_tokens, options.mem_fraction_static, options.page_size)?;
+    MHATokenToKVPool::new(layers, slots, heads.num_kv_heads, heads.head_dim, kind, device)
+}

@@ -1,0 +1,217 @@
+//! Drives a model worker the way a scheduler does, and reads the fixtures.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sglang_model::runner::ModelRunner;
+use sglang_model::{Backend, ModelOptions, load_runner};
+use sglang_proto::SamplingParams;
+use sglang_proto::forward::{ForwardBatch, ForwardMode, ForwardResult, NewRow, ReqSampling};
+use sglang_proto::worker::{ModelWorker, WorkerError};
+
+/// What transformers computed for one model.
+#[derive(Clone)]
+pub struct Fixture {
+    pub vocab_size: usize,
+    pub stride: usize,
+    pub cases: Vec<Case>,
+}
+
+/// One prompt.
+#[derive(Clone)]
+pub struct Case {
+    pub input_ids: Vec<u32>,
+    pub greedy: Vec<u32>,
+    pub argmax: Vec<u32>,
+    pub logsumexp: Vec<f32>,
+    /// Columns 0, stride, ... of every position.
+    pub strided: Vec<Vec<f32>>,
+    /// All columns of the last position.
+    pub last: Vec<f32>,
+}
+
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+pub fn fixture(name: &str) -> Fixture {
+    let json: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(fixtures().join(format!("{name}.json"))).unwrap()).unwrap();
+    let blob = std::fs::read(fixtures().join(format!("{name}.bin"))).unwrap();
+    let floats: Vec<f32> = blob.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    let ids = |v: &serde_json::Value| -> Vec<u32> {
+        v.as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as u32).collect()
+    };
+    let (vocab_size, stride) =
+        (json["vocab_size"].as_u64().unwrap() as usize, json["stride"].as_u64().unwrap() as usize);
+    let columns = vocab_size.div_ceil(stride);
+    let case = |c: &serde_json::Value| {
+        let input_ids = ids(&c["input_ids"]);
+        let (strided_at, last_at) = (c["strided_at"].as_u64().unwrap(), c["last_at"].as_u64().unwrap());
+        let strided = &floats[strided_at as usize..][..input_ids.len() * columns];
+        Case {
+            greedy: ids(&c["greedy"]),
+            argmax: ids(&c["argmax"]),
+            logsumexp: c["logsumexp"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|x| x.as_f64().unwrap() as f32)
+                .collect(),
+            strided: strided.chunks_exact(columns).map(<[f32]>::to_vec).collect(),
+            last: floats[last_at as usize..][..vocab_size].to_vec(),
+            input_ids,
+        }
+    };
+    Fixture { vocab_size, stride, cases: json["cases"].as_array().unwrap().iter().map(case).collect() }
+}
+
+/// The GGUF file of SmolLM2-135M-Instruct: `SGLANG_TEST_MODEL`, or where scripts/setup puts it.
+pub fn smollm2() -> PathBuf {
+    if let Some(path) = std::env::var_os("SGLANG_TEST_MODEL") {
+        return path.into();
+    }
+    let cache = std::env::var_os("SGLANG_RS_CACHE").map(PathBuf::from).unwrap_or_else(|| {
+        PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/sglang-rs")
+    });
+    let path = cache.join("models/SmolLM2-135M-Instruct.Q4_1.gguf");
+    assert!(path.is_file(), "{} is missing: run scripts/setup or set SGLANG_TEST_MODEL", path.display());
+    path
+}
+
+pub fn options(path: impl Into<PathBuf>, backend: Backend) -> ModelOptions {
+    ModelOptions {
+        device: "cpu".into(),
+        max_total_tokens: Some(4096),
+        max_running_requests: Some(16),
+        // Tests run beside each other, and libtorch's threads wait for each other by spinning.
+        threads: Some(if backend == Backend::Torch { 1 } else { 2 }),
+        backend,
+        ..ModelOptions::new(path.into())
+    }
+}
+
+/// A runner and a trivial slot allocator.
+pub struct Worker {
+    pub runner: ModelRunner,
+    next_slot: u32,
+    forward_id: u64,
+}
+
+/// One request's share of a batch to build.
+#[derive(Clone, Default)]
+pub struct Part {
+    pub row: u32,
+    /// Set when the request enters: the slots of its cached prefix.
+    pub enters: Option<Vec<u32>>,
+    pub prefix_len: usize,
+    pub ids: Vec<i64>,
+    pub sample: bool,
+}
+
+/// Greedy sampling state of a request.
+pub fn greedy_sampling(prompt_len: usize) -> Arc<ReqSampling> {
+    let mut params = SamplingParams { temperature: 0.0, ..SamplingParams::default() };
+    params.normalize(str::len).unwrap();
+    Arc::new(ReqSampling {
+        params,
+        seed: 1,
+        prompt_len: prompt_len as u32,
+        output_ids: Vec::new(),
+        stop_token_ids: Vec::new(),
+        return_logprob: false,
+        top_logprobs_num: 0,
+        token_ids_logprob: Vec::new(),
+    })
+}
+
+impl Worker {
+    pub fn new(options: ModelOptions) -> Self {
+        let runner = load_runner(&options, &mut |_, _| {}).unwrap();
+        Self { runner, next_slot: 0, forward_id: 0 }
+    }
+
+    /// A batch over fresh slots.
+    pub fn batch(&mut self, parts: &[Part]) -> ForwardBatch {
+        self.forward_id += 1;
+        let decode = parts.iter().all(|p| p.ids.len() == 1 && p.enters.is_none());
+        let tokens: usize = parts.iter().map(|p| p.ids.len()).sum();
+        // Every second slot and downwards, so that nothing depends on slots being neighbours.
+        let slots = self.runner.info().max_total_num_tokens;
+        let out_cache_loc =
+            (0..tokens as u32).map(|i| (slots - 1).wrapping_sub(2 * (self.next_slot + i)) % slots);
+        let out_cache_loc: Vec<u32> = out_cache_loc.collect();
+        self.next_slot += tokens as u32;
+        assert!(2 * self.next_slot < slots, "the test uses up its slots");
+        ForwardBatch {
+            forward_id: self.forward_id,
+            mode: if decode { ForwardMode::Decode } else { ForwardMode::Extend },
+            req_pool_indices: parts.iter().map(|p| p.row).collect(),
+            prefix_lens: parts.iter().map(|p| p.prefix_len as u32).collect(),
+            extend_lens: parts.iter().map(|p| p.ids.len() as u32).collect(),
+            sample: parts.iter().map(|p| p.sample).collect(),
+            input_ids: parts.iter().flat_map(|p| p.ids.iter().copied()).collect(),
+            out_cache_loc,
+            new_rows: parts
+                .iter()
+                .filter_map(|p| {
+                    Some(NewRow {
+                        req_pool_idx: p.row,
+                        prefix_slots: p.enters.clone()?,
+                        sampling: greedy_sampling(p.prefix_len + p.ids.len()),
+                    })
+                })
+                .collect(),
+            input_logprobs: Vec::new(),
+        }
+    }
+
+    /// Forgets all slots, as if every request had ended.
+    pub fn clear(&mut self) {
+        self.next_slot = 0;
+    }
+
+    pub fn run(&mut self, parts: &[Part]) -> Result<ForwardResult, WorkerError> {
+        let batch = self.batch(parts);
+        self.runner.forward(&batch)
+    }
+
+    /// Logits of every token of a batch.
+    pub fn logits(&mut self, parts: &[Part]) -> Vec<Vec<f32>> {
+        let batch = self.batch(parts);
+        self.runner.all_logits(&batch).unwrap()
+    }
+
+    /// Prefills a prompt and decodes greedily; every step but the first names its token as "the one sampled last".
+    pub fn greedy(&mut self, prompt: &[u32], count: usize) -> Vec<u32> {
+        let mut output = vec![self.run(&[enter(0, prompt)]).unwrap().next_token_ids[0].unwrap()];
+        while output.len() < count {
+            let prefix_len = prompt.len() + output.len() - 1;
+            let part = Part { row: 0, prefix_len, ids: vec![-1], sample: true, ..Part::default() };
+            output.push(self.run(&[part]).unwrap().next_token_ids[0].unwrap());
+        }
+        output
+    }
+}
+
+/// A request that enters with its whole prompt.
+pub fn enter(row: u32, prompt: &[u32]) -> Part {
+    Part { row, enters: Some(Vec::new()), prefix_len: 0, ids: as_ids(prompt), sample: true }
+}
+
+pub fn as_ids(ids: &[u32]) -> Vec<i64> {
+    ids.iter().map(|&id| i64::from(id)).collect()
+}
+
+/// The larger of the errors by norm and by largest entry, each relative to `expected`.
+pub fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let pairs = || found.iter().zip(expected).map(|(&a, &b)| (f64::from(a) - f64::from(b), f64::from(b)));
+    let norm =
+        pairs().map(|(d, _)| d * d).sum::<f64>().sqrt() / pairs().map(|(_, b)| b * b).sum::<f64>().sqrt();
+    let largest = |x: f64, y: f64| x.max(y.abs());
+    let max = pairs().map(|(d, _)| d).fold(0.0, largest) / pairs().map(|(_, b)| b).fold(0.0, largest);
+    assert!(norm.is_finite() && max.is_finite());
+    norm.max(max)
+}
