@@ -1,0 +1,257 @@
+//! How Python writes values: `str()`, `repr()` and `json.dumps`.
+
+use std::fmt::Write;
+
+use minijinja::value::{Value, ValueKind};
+use minijinja::{Error, ErrorKind};
+
+/// `str(value)`; an undefined value is empty, as in Jinja.
+pub(super) fn to_str(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::String => value.as_str().unwrap_or_default().to_owned(),
+        ValueKind::Undefined => String::new(),
+        _ => repr(value),
+    }
+}
+
+/// `repr(value)`.
+pub(super) fn repr(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::Undefined => "Undefined".to_owned(),
+        ValueKind::None => "None".to_owned(),
+        ValueKind::Bool => if value.is_true() { "True" } else { "False" }.to_owned(),
+        ValueKind::Number => number(value, ["nan", "inf", "-inf"]),
+        ValueKind::String => quoted(value.as_str().unwrap_or_default()),
+        ValueKind::Seq | ValueKind::Map => container(value).unwrap_or_else(|| value.to_string()),
+        _ => value.to_string(),
+    }
+}
+
+fn container(value: &Value) -> Option<String> {
+    // Objects that only look like containers (namespaces, macros, loops) write themselves.
+    let is_map = value.kind() == ValueKind::Map;
+    let mut parts = Vec::new();
+    for item in value.try_iter().ok()?.checked() {
+        let item = item.ok()?;
+        if is_map {
+            parts.push(format!("{}: {}", repr(&item), repr(&value.get_item(&item).ok()?)));
+        } else {
+            parts.push(repr(&item));
+        }
+    }
+    let body = parts.join(", ");
+    Some(if is_map { format!("{{{body}}}") } else { format!("[{body}]") })
+}
+
+/// A text in Python's quotes: single ones, or double ones when that saves escapes.
+fn quoted(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push(quote);
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c == quote => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if (c as u32) < 0x20 || (0x7F..0xA1).contains(&(c as u32)) || c == '\u{AD}' => {
+                let _ = write!(out, "\\x{:02x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push(quote);
+    out
+}
+
+/// A number. `special` are the names of not-a-number and the infinities.
+fn number(value: &Value, special: [&str; 3]) -> String {
+    if value.is_integer() {
+        return value.to_string();
+    }
+    let Ok(x) = f64::try_from(value.clone()) else { return value.to_string() };
+    if x.is_nan() {
+        return special[0].to_owned();
+    }
+    if x.is_infinite() {
+        return special[if x > 0.0 { 1 } else { 2 }].to_owned();
+    }
+    float(x)
+}
+
+/// Python's shortest form of a finite float: exponents below -4 and from 16 on.
+fn float(x: f64) -> String {
+    let scientific = format!("{x:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if x == 0.0 || (-4..16).contains(&exponent) {
+        let plain = x.to_string();
+        return if plain.contains('.') { plain } else { plain + ".0" };
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
+/// Options of `json.dumps`.
+pub(super) struct JsonOptions {
+    pub(super) ensure_ascii: bool,
+    /// The text of one level, `None` for a single line.
+    pub(super) indent: Option<String>,
+    pub(super) item_separator: String,
+    pub(super) key_separator: String,
+    pub(super) sort_keys: bool,
+}
+
+impl JsonOptions {
+    /// `json.dumps(value, …)`.
+    pub(super) fn dumps(&self, value: &Value) -> Result<String, Error> {
+        let mut out = String::new();
+        self.write(value, 0, &mut out)?;
+        Ok(out)
+    }
+
+    fn write(&self, value: &Value, depth: usize, out: &mut String) -> Result<(), Error> {
+        match value.kind() {
+            ValueKind::None => out.push_str("null"),
+            ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
+            ValueKind::Number => out.push_str(&number(value, ["NaN", "Infinity", "-Infinity"])),
+            ValueKind::String => self.write_text(value.as_str().unwrap_or_default(), out),
+            ValueKind::Map => {
+                let mut pairs = Vec::new();
+                for key in value.try_iter()?.checked() {
+                    let key = key?;
+                    pairs.push((key_text(&key)?, value.get_item(&key)?));
+                }
+                if self.sort_keys {
+                    pairs.sort_by(|a, b| a.0.cmp(&b.0));
+                }
+                self.write_items(('{', '}'), pairs.len(), depth, out, |i, out| {
+                    let Some((key, value)) = pairs.get(i) else { return Ok(()) };
+                    self.write_text(key, out);
+                    out.push_str(&self.key_separator);
+                    self.write(value, depth + 1, out)
+                })?;
+            }
+            ValueKind::Seq | ValueKind::Iterable => {
+                let items = value.try_iter()?.checked().collect::<Result<Vec<_>, _>>()?;
+                self.write_items(('[', ']'), items.len(), depth, out, |i, out| match items.get(i) {
+                    Some(item) => self.write(item, depth + 1, out),
+                    None => Ok(()),
+                })?;
+            }
+            other => {
+                let what = format!("Object of type {other} is not JSON serializable");
+                return Err(Error::new(ErrorKind::InvalidOperation, what));
+            }
+        }
+        Ok(())
+    }
+
+    fn write_items(
+        &self,
+        (open, close): (char, char),
+        count: usize,
+        depth: usize,
+        out: &mut String,
+        mut item: impl FnMut(usize, &mut String) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        out.push(open);
+        for i in 0..count {
+            if i > 0 {
+                out.push_str(&self.item_separator);
+            }
+            self.new_line(depth + 1, out);
+            item(i, out)?;
+        }
+        if count > 0 {
+            self.new_line(depth, out);
+        }
+        out.push(close);
+        Ok(())
+    }
+
+    fn new_line(&self, depth: usize, out: &mut String) {
+        if let Some(indent) = &self.indent {
+            out.push('\n');
+            out.push_str(&indent.repeat(depth));
+        }
+    }
+
+    fn write_text(&self, text: &str, out: &mut String) {
+        out.push('"');
+        for c in text.chars() {
+            match c {
+                '"' => out.push_str("\\\""),
+                '\\' => out.push_str("\\\\"),
+                '\n' => out.push_str("\\n"),
+                '\r' => out.push_str("\\r"),
+                '\t' => out.push_str("\\t"),
+                '\u{8}' => out.push_str("\\b"),
+                '\u{C}' => out.push_str("\\f"),
+                c if (c as u32) < 0x20 || (self.ensure_ascii && !c.is_ascii()) => {
+                    let mut units = [0; 2];
+                    for unit in c.encode_utf16(&mut units) {
+                        let _ = write!(out, "\\u{unit:04x}");
+                    }
+                }
+                c => out.push(c),
+            }
+        }
+        out.push('"');
+    }
+}
+
+/// Keys that are not texts become texts, as `json.dumps` makes them.
+fn key_text(key: &Value) -> Result<String, Error> {
+    match key.kind() {
+        ValueKind::String => Ok(key.as_str().unwrap_or_default().to_owned()),
+        ValueKind::None => Ok("null".to_owned()),
+        ValueKind::Bool => Ok(if key.is_true() { "true" } else { "false" }.to_owned()),
+        ValueKind::Number => Ok(number(key, ["NaN", "Infinity", "-Infinity"])),
+        other => {
+            let what = format!("keys must be str, int, float, bool or None, not {other}");
+            Err(Error::new(ErrorKind::InvalidOperation, what))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_written_as_python_writes_them() {
+        let cases = [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (1.0, "1.0"),
+            (0.1, "0.1"),
+            (1e15, "1000000000000000.0"),
+            (1e16, "1e+16"),
+            (1.5e300, "1.5e+300"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (-2.5e-7, "-2.5e-07"),
+        ];
+        for (x, text) in cases {
+            assert_eq!(float(x), text);
+        }
+    }
+
+    #[test]
+    fn texts_are_quoted_as_python_quotes_them() {
+        let cases = [
+            ("a", "'a'"),
+            ("it's", "\"it's\""),
+            ("it's \"so\"", "'it\\'s \"so\"'"),
+            ("a\n\t\\\u{1}é\u{7f}", "'a\\n\\t\\\\\\x01é\\x7f'"),
+        ];
+        for (text, repr) in cases {
+            assert_eq!(quoted(text), repr);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Text of an output that grows token by token.
+//!
+//! What is sent is a prefix of the output's text that never changes again: a character is held back until its last
+//! byte is there, and no longer. The reference (`managers/detokenizer_manager.py`) decodes a window of ids twice per
+//! step and waits while the text ends in U+FFFD; for vocabularies whose tokens are bytes the same text comes from
+//! joining the bytes, with at most three of them held back and constant work per token. Other vocabularies use the
+//! window, since there the text of a token depends on its neighbours.
+
+use crate::tokenizer::Tokenizer;
+
+/// Prompt ids that a window begins with (reference: `INIT_INCREMENTAL_DETOKENIZATION_OFFSET`).
+pub const WINDOW_BEFORE_OUTPUT: usize = 5;
+
+/// How ids become text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecodeOptions {
+    /// Leave out control tokens.
+    pub skip_special_tokens: bool,
+    /// Part of the reference's interface; see [`Tokenizer::decode`].
+    pub spaces_between_special_tokens: bool,
+}
+
+impl Default for DecodeOptions {
+    fn default() -> Self {
+        Self { skip_special_tokens: true, spaces_between_special_tokens: true }
+    }
+}
+
+/// What to cut off the end of a finished output (reference: `trim_matched_stop`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopTrim<'a> {
+    /// Nothing: the output ended by length, or its stop token is kept.
+    Nothing,
+    /// The last id, which is the matched stop token.
+    LastToken,
+    /// The first occurrence of a stop text and what follows it.
+    From(&'a str),
+    /// What follows the first occurrence of a stop text (`no_stop_trim`).
+    After(&'a str),
+}
+
+/// The decoding state of one request.
+#[derive(Debug, Clone)]
+pub struct IncrementalDecoder {
+    options: DecodeOptions,
+    tail: Tail,
+    /// The output's text so far.
+    text: String,
+    /// Bytes of `text` that have been handed out.
+    sent: usize,
+}
+
+/// What is left over from the ids so far.
+#[derive(Debug, Clone)]
+enum Tail {
+    /// The first bytes of a character, at most three.
+    Bytes {
+        held: Vec<u8>,
+        /// No id with text has come yet, not even from the prompt.
+        at_start: bool,
+    },
+    /// Ids from the window's start; those before `read_offset` have been handed out.
+    Window { ids: Vec<u32>, read_offset: usize },
+}
+
+impl IncrementalDecoder {
+    /// Starts an output. `context` are the last ids of the prompt (the reference sends
+    /// [`WINDOW_BEFORE_OUTPUT`] of them), `decoded_text` is output that was decoded before (a resumed request).
+    pub fn new(tokenizer: &Tokenizer, context: &[u32], decoded_text: &str, options: DecodeOptions) -> Self {
+        let tail = if tokenizer.joins_bytes() {
+            let mut bytes = Vec::new();
+            for id in context {
+                bytes.extend(visible_bytes(tokenizer, *id, options));
+            }
+            let at_start = bytes.is_empty() && decoded_text.is_empty();
+            // A prompt may end within a character that the output completes.
+            let held = bytes.split_off(bytes.len() - incomplete_suffix(&bytes));
+            Tail::Bytes { held, at_start }
+        } else {
+            Tail::Window { ids: context.to_vec(), read_offset: context.len() }
+        };
+        Self { options, tail, text: decoded_text.to_owned(), sent: decoded_text.len() }
+    }
+
+    /// Takes new output ids and returns the text that is certain now and was not returned before.
+    pub fn push(&mut self, tokenizer: &Tokenizer, new_ids: &[u32]) -> String {
+        let new_text = match &mut self.tail {
+            Tail::Bytes { held, at_start } => {
+                let mut bytes = std::mem::take(held);
+                for id in new_ids {
+                    bytes.extend(visible_bytes(tokenizer, *id, self.options));
+                }
+                strip_start(tokenizer, &mut bytes, at_start);
+                *held = bytes.split_off(bytes.len() - incomplete_suffix(&bytes));
+                String::from_utf8_lossy(&bytes).into_owned()
+            }
+            Tail::Window { ids, read_offset } => {
+                ids.extend_from_slice(new_ids);
+                let text = window_text(tokenizer, ids, *read_offset, self.options);
+                if !text.is_empty() {
+                    ids.drain(..*read_offset);
+                    *read_offset = ids.len();
+                }
+                text
+            }
+        };
+        self.text.push_str(&new_text);
+        self.take_unsent()
+    }
+
+    /// Takes the last ids, cuts off what `trim` says and returns the rest of the text. Bytes that never became a
+    /// character end as U+FFFD. Text that was handed out earlier is not taken back.
+    pub fn finish(&mut self, tokenizer: &Tokenizer, new_ids: &[u32], trim: StopTrim<'_>) -> String {
+        let ids = match (trim, new_ids) {
+            (StopTrim::LastToken, [rest @ .., _]) => rest,
+            _ => new_ids,
+        };
+        let mut rest = self.push(tokenizer, ids);
+        if let Tail::Bytes { held, .. } = &mut self.tail {
+            self.text.push_str(&String::from_utf8_lossy(&std::mem::take(held)));
+        }
+        self.sent -= rest.len();
+        let end = match trim {
+            StopTrim::Nothing | StopTrim::LastToken => None,
+            StopTrim::From(stop) => self.text.find(stop),
+            StopTrim::After(stop) => self.text.find(stop).map(|at| at + stop.len()),
+        };
+        if let Some(end) = end {
+            self.text.truncate(end.max(self.sent));
+        }
+        rest.clear();
+        rest.push_str(&self.take_unsent());
+        rest
+    }
+
+    /// The output's text so far, without what is held back.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn take_unsent(&mut self) -> String {
+        let new = self.text.get(self.sent..).unwrap_or_default().to_owned();
+        self.sent = self.text.len();
+        new
+    }
+}
+
+fn visible_bytes(tokenizer: &Tokenizer, id: u32, options: DecodeOptions) -> Vec<u8> {
+    if options.skip_special_tokens && tokenizer.is_special(id) {
+        return Vec::new();
+    }
+    tokenizer.id_to_bytes(id).unwrap_or_default()
+}
+
+/// Drops the space of a text's very first token where the decoder does so.
+fn strip_start(tokenizer: &Tokenizer, bytes: &mut Vec<u8>, at_start: &mut bool) {
+    if *at_start && !bytes.is_empty() {
+        *at_start = false;
+        if tokenizer.strips_first_space() && bytes.first() == Some(&b' ') {
+            bytes.remove(0);
+        }
+    }
+}
+
+/// Length of the suffix that is the beginning of a character (0 to 3).
+fn incomplete_suffix(bytes: &[u8]) -> usize {
+    let start = bytes.len().saturating_sub(4);
+    let last = bytes.get(start..).unwrap_or_default();
+    // The last byte that is not a continuation byte begins the last sequence.
+    let Some(lead) = last.iter().rposition(|b| b & 0xC0 != 0x80) else { return 0 };
+    match std::str::from_utf8(last.get(lead..).unwrap_or_default()) {
+        Err(e) if e.valid_up_to() == 0 && e.error_len().is_none() => last.len() - lead,
+        _ => 0,
+    }
+}
+
+/// Text that the ids from `read_offset` on add to the window. Nothing while it may still change.
+fn window_text(tokenizer: &Tokenizer, ids: &[u32], read_offset: usize, options: DecodeOptions) -> String {
+    let decode = |ids: &[u32]| {
+        tokenizer.decode(ids, options.skip_special_tokens, options.spaces_between_special_tokens)
+    };
+    let before = decode(ids.get(..read_offset).unwrap_or_default()).chars().count();
+    decode(ids).chars().skip(before).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_beginning_of_a_character_is_held_back() {
+        let cases: [(&[u8], usize); 11] = [
+            (b"", 0),
+            (b"abc", 0),
+            ("é".as_bytes(), 0),
+            (b"a\xC3", 1),
+            (b"a\xE2\x82", 2),
+            (b"\xF0\x9F\x98", 3),
+            ("\u{1F600}".as_bytes(), 0),
+            (b"\x80\x80\x80\x80", 0),
+            (b"\xFF", 0),
+            (b"\xE2\x28", 0),
+            (b"\xF5\x80\x80", 0),
+        ];
+        for (bytes, held) in cases {
+            assert_eq!(incomplete_suffix(bytes), held, "{bytes:x?}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Special tokens by role, and the keys of `tokenizer_config.json` that this crate reads.
+
+use std::path::Path;
+
+use serde_json::Value;
+use sglang_checkpoint::Checkpoint;
+
+use crate::error::TokenizerError;
+
+/// Roles that a chat template sees as variables of the same name.
+pub(crate) const ROLES: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+
+/// Texts of special tokens by role, in the order of [`ROLES`].
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RoleTokens(Vec<(&'static str, String)>);
+
+impl RoleTokens {
+    pub(crate) fn get(&self, role: &str) -> Option<&str> {
+        self.0.iter().find(|(r, _)| *r == role).map(|(_, text)| text.as_str())
+    }
+
+    pub(crate) fn push(&mut self, role: &'static str, text: String) {
+        self.0.push((role, text));
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(role, text)| (*role, text.as_str()))
+    }
+}
+
+/// What `tokenizer_config.json` says.
+#[derive(Debug, Default)]
+pub(crate) struct TokenizerConfig {
+    pub(crate) roles: RoleTokens,
+    pub(crate) add_bos: Option<bool>,
+    pub(crate) add_eos: Option<bool>,
+    pub(crate) model_max_length: Option<usize>,
+    pub(crate) clean_up_spaces: bool,
+}
+
+/// Lengths above this mean "no limit" (transformers writes 1e30).
+const LARGEST_LENGTH: f64 = 1e15;
+
+/// Reads `tokenizer_config.json`, and `special_tokens_map.json` for roles that it leaves out.
+pub(crate) fn read_config(dir: &Path) -> Result<TokenizerConfig, TokenizerError> {
+    let path = dir.join("tokenizer_config.json");
+    let config = read_json(&path)?.unwrap_or_default();
+    let map_path = dir.join("special_tokens_map.json");
+    let map = read_json(&map_path)?.unwrap_or_default();
+    let mut out = TokenizerConfig {
+        add_bos: bool_key(&path, &config, "add_bos_token")?,
+        add_eos: bool_key(&path, &config, "add_eos_token")?,
+        clean_up_spaces: bool_key(&path, &config, "clean_up_tokenization_spaces")?.unwrap_or(false),
+        ..TokenizerConfig::default()
+    };
+    for role in ROLES {
+        let text = match role_text(&path, &config, role)? {
+            Some(text) => Some(text),
+            None => role_text(&map_path, &map, role)?,
+        };
+        if let Some(text) = text {
+            out.roles.push(role, text);
+        }
+    }
+    if let Some(length) = config.get("model_max_length").filter(|v| !v.is_null()) {
+        let number = length.as_f64().filter(|n| *n >= 0.0).ok_or_else(|| {
+            TokenizerError::invalid(
+                &path,
+                format!("key `model_max_length`: expected a length, found {length}"),
+            )
+        })?;
+        out.model_max_length = (number < LARGEST_LENGTH).then_some(number as usize);
+    }
+    Ok(out)
+}
+
+pub(crate) fn read_json(path: &Path) -> Result<Option<Value>, TokenizerError> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let bytes =
+        std::fs::read(path).map_err(|e| TokenizerError::invalid(path, format!("cannot be read: {e}")))?;
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|e| TokenizerError::invalid(path, format!("expected valid JSON, found {e}")))
+}
+
+fn bool_key(path: &Path, config: &Value, key: &str) -> Result<Option<bool>, TokenizerError> {
+    match config.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(b)) => Ok(Some(*b)),
+        Some(other) => {
+            Err(TokenizerError::invalid(path, format!("key `{key}`: expected true or false, found {other}")))
+        }
+    }
+}
+
+/// A role's token: a text, or an object with the text under `content`.
+fn role_text(path: &Path, config: &Value, role: &str) -> Result<Option<String>, TokenizerError> {
+    let value = match config.get(role) {
+        Some(Value::Object(object)) => object.get("content"),
+        other => other,
+    };
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(other) => Err(TokenizerError::invalid(
+            path,
+            format!("key `{role}`: expected a token's text, found {other}"),
+        )),
+    }
+}
+
+/// Longest sequence of the model itself, for tokenizers that state no limit. A configuration that cannot be read is
+/// no obstacle to tokenizing.
+pub(crate) fn context_length(checkpoint: &Checkpoint) -> Option<usize> {
+    match checkpoint {
+        Checkpoint::Gguf(file) => {
+            let arch = file.metadata().str("general.architecture").ok()?;
+            let length = file.metadata().opt_u64(&format!("{arch}.context_length")).ok()??;
+            usize::try_from(length).ok()
+        }
+        Checkpoint::HfFolder(folder) => {
+            let config = read_json(&folder.file("config.json")).ok()??;
+            let text = config.get("text_config").unwrap_or(&config);
+            text.get("max_position_embeddings")?.as_u64().and_then(|n| usize::try_from(n).ok())
+        }
+    }
+}
