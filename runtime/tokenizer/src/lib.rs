@@ -9,6 +9,7 @@ pub mod error;
 mod gguf;
 mod hf;
 pub mod incremental;
+mod release;
 mod special;
 mod surround;
 mod tokenizer;

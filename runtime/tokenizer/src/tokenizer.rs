@@ -8,7 +8,7 @@ use tokenizers::ModelWrapper;
 use crate::bytes::{TokenForm, token_bytes};
 use crate::error::TokenizerError;
 use crate::special::RoleTokens;
-use crate::{gguf, hf, special};
+use crate::{gguf, hf, release, special};
 
 /// Added tokens that end a turn although no configuration lists them
 /// (reference: `utils/hf_transformers/common.py`, `attach_additional_stop_token_ids`).
@@ -48,7 +48,9 @@ impl Tokenizer {
             Checkpoint::HfFolder(folder) => hf::load(folder.dir())?,
         };
         parts.model_max_length = parts.model_max_length.or_else(|| special::context_length(checkpoint));
-        Ok(Self::new(parts))
+        let tokenizer = Self::new(parts);
+        release::free_pages();
+        Ok(tokenizer)
     }
 
     /// Opens `path` as [`Checkpoint::open`] does, makes its tokenizer and closes it again.
