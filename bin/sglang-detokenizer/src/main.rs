@@ -1,1 +1,20 @@
-fn main() {}
+//! `sglang-detokenizer`: turns token ids into text.
+
+use std::process::ExitCode;
+
+use sglang_proto::server_args::ServerArgs;
+
+fn main() -> ExitCode {
+    let args = match ServerArgs::parse_from(std::env::args_os()) {
+        Ok(args) => args,
+        Err(exit) => return exit.report(),
+    };
+    sglang_process::logging::init(None, &args.log_level, None);
+    match sglang_detokenizer::run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("Detokenizer hit an exception: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,25 @@
-fn main() {}
+//! `sglang-scheduler`: plans batches and runs the model. The only process that links libtorch.
+
+use std::process::ExitCode;
+
+use sglang_proto::server_args::ServerArgs;
+use sglang_proto::worker::ModelWorker;
+
+fn main() -> ExitCode {
+    let args = match ServerArgs::parse_from(std::env::args_os()) {
+        Ok(args) => args,
+        Err(exit) => return exit.report(),
+    };
+    sglang_process::logging::init(Some("TP0"), &args.log_level, None);
+    match sglang_engine::run(&args, &load) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("Scheduler hit an exception: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn load(args: &ServerArgs, phase: &mut dyn FnMut(&str, f64)) -> Result<Box<dyn ModelWorker>, String> {
+    sglang_model::load_worker(args, phase).map_err(|e| e.to_string())
+}

@@ -1,0 +1,135 @@
+//! The life of a detokenizer process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sglang_checkpoint::Checkpoint;
+use sglang_ipc::{Endpoints, Identity, IpcError, PullLink, PushLink, Received};
+use sglang_process::control::{self, ControlEvent};
+use sglang_process::ready::ReadyHandle;
+use sglang_process::signals::TerminationSignals;
+use sglang_proto::messages::AnyMessage;
+use sglang_proto::server_args::ServerArgs;
+use sglang_tokenizer::Tokenizer;
+use tokio::sync::mpsc;
+
+use crate::Detokenizer;
+
+/// Why a detokenizer cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DetokenizerError {
+    /// A link cannot be opened.
+    #[error(transparent)]
+    Ipc(#[from] IpcError),
+    /// The system refused a thread, runtime or signal mask.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+    /// The tokenizer cannot be read.
+    #[error("{0}")]
+    Tokenizer(String),
+    /// `--ipc-dir` is missing.
+    #[error("--ipc-dir is needed when a process is started by hand; it names the folder of the sockets")]
+    NoIpcDir,
+}
+
+/// Runs until told to end. Call it first thing in `main`: it blocks signals before any thread starts.
+///
+/// # Errors
+/// Whatever kept it from starting; the launcher has been told.
+pub fn run(args: &ServerArgs) -> Result<(), DetokenizerError> {
+    let signals = TerminationSignals::block()?;
+    let mut ready = ReadyHandle::from_env("detokenizer");
+    let (stop, stopped) = mpsc::channel(1);
+    let result = prepare(args, &mut ready).and_then(|(detokenizer, runtime)| {
+        let on_signal = stop.clone();
+        signals.watch(move |_| {
+            let _ = on_signal.try_send(());
+        })?;
+        control::watch(move |event| {
+            if event == ControlEvent::ParentGone {
+                let _ = stop.try_send(());
+            }
+        })?;
+        Ok((detokenizer, runtime))
+    });
+    match result {
+        Ok((detokenizer, runtime)) => runtime.block_on(serve(args, detokenizer, ready, stopped)),
+        Err(error) => {
+            ready.failed(&error.to_string());
+            Err(error)
+        }
+    }
+}
+
+fn prepare(
+    args: &ServerArgs,
+    ready: &mut ReadyHandle,
+) -> Result<(Option<Detokenizer>, tokio::runtime::Runtime), DetokenizerError> {
+    let detokenizer = match args.skip_tokenizer_init {
+        true => None,
+        false => {
+            let tokenizer = ready.time("tokenizer", || {
+                let checkpoint = Checkpoint::open(args.tokenizer_path()).map_err(|e| e.to_string())?;
+                Tokenizer::from_checkpoint(&checkpoint).map_err(|e| e.to_string())
+            });
+            Some(Detokenizer::new(tokenizer.map_err(DetokenizerError::Tokenizer)?))
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok((detokenizer, runtime))
+}
+
+async fn serve(
+    args: &ServerArgs,
+    mut detokenizer: Option<Detokenizer>,
+    ready: ReadyHandle,
+    mut stopped: mpsc::Receiver<()>,
+) -> Result<(), DetokenizerError> {
+    let ipc_dir = args.ipc_dir.as_deref().ok_or(DetokenizerError::NoIpcDir);
+    let identity = Arc::new(Identity::new("detokenizer", Value::Null));
+    let opened = match ipc_dir {
+        Ok(dir) => {
+            let endpoints = Endpoints::in_dir(Path::new(dir));
+            PullLink::bind(&endpoints.detokenizer, &identity.run_id)
+                .await
+                .map(|pull| (pull, PushLink::connect(&endpoints.tokenizer, identity)))
+                .map_err(DetokenizerError::from)
+        }
+        Err(error) => Err(error),
+    };
+    let (mut pull, tokenizer_manager) = match opened {
+        Ok(links) => links,
+        Err(error) => {
+            ready.failed(&error.to_string());
+            return Err(error);
+        }
+    };
+    ready.ready(json!({}));
+    loop {
+        let received = tokio::select! {
+            received = pull.recv() => received,
+            _ = stopped.recv() => return Ok(()),
+        };
+        match received {
+            None => return Ok(()),
+            Some(Received::Hello { hello, restarted }) => {
+                if restarted && hello.role == "scheduler" {
+                    detokenizer.iter_mut().for_each(Detokenizer::reset);
+                }
+            }
+            Some(Received::Message(message)) => {
+                let answer = match (message, &mut detokenizer) {
+                    (AnyMessage::BatchTokenIDOutput(batch), Some(detokenizer)) => {
+                        AnyMessage::from(detokenizer.decode(*batch))
+                    }
+                    // Embeddings, and everything when there is no tokenizer, pass as they are.
+                    (message, _) => message,
+                };
+                if let Err(error) = tokenizer_manager.send(answer) {
+                    tracing::error!("Cannot send text: {error}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Decoding state of live requests, bounded: when there are too many, the one that was started first is dropped.
+
+use std::collections::{HashMap, VecDeque};
+
+use sglang_tokenizer::IncrementalDecoder;
+
+/// States kept when `SGLANG_DETOKENIZER_MAX_STATES` does not say.
+const MAX_STATES: usize = 1 << 16;
+
+/// All requests by id.
+#[derive(Debug)]
+pub(crate) struct States {
+    by_rid: HashMap<String, IncrementalDecoder>,
+    /// Ids in order of arrival; may name requests that have ended.
+    order: VecDeque<String>,
+    max: usize,
+}
+
+impl States {
+    /// Reads the bound from the environment.
+    pub fn from_env() -> Self {
+        let max = std::env::var("SGLANG_DETOKENIZER_MAX_STATES").ok().and_then(|v| v.parse().ok());
+        Self::new(max.unwrap_or(MAX_STATES))
+    }
+
+    /// At most `max` states, at least one.
+    pub fn new(max: usize) -> Self {
+        Self { by_rid: HashMap::new(), order: VecDeque::new(), max: max.max(1) }
+    }
+
+    /// The state of a request, made by `start` when it is new.
+    pub fn entry(&mut self, rid: &str, start: impl FnOnce() -> IncrementalDecoder) -> &mut IncrementalDecoder {
+        if !self.by_rid.contains_key(rid) {
+            self.make_room();
+            self.order.push_back(rid.to_owned());
+        }
+        self.by_rid.entry(rid.to_owned()).or_insert_with(start)
+    }
+
+    /// Whether the request is known.
+    pub fn contains(&self, rid: &str) -> bool {
+        self.by_rid.contains_key(rid)
+    }
+
+    /// Takes a request that has ended out.
+    pub fn remove(&mut self, rid: &str) {
+        self.by_rid.remove(rid);
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.by_rid.clear();
+        self.order.clear();
+    }
+
+    /// Number of live requests.
+    pub fn len(&self) -> usize {
+        self.by_rid.len()
+    }
+
+    fn make_room(&mut self) {
+        // Ended requests leave their id behind; clearing those away now and then keeps the queue short.
+        if self.order.len() > 2 * self.by_rid.len() + 64 {
+            let by_rid = &self.by_rid;
+            self.order.retain(|rid| by_rid.contains_key(rid));
+        }
+        while self.by_rid.len() >= self.max {
+            let Some(oldest) = self.order.pop_front() else { return };
+            if self.by_rid.remove(&oldest).is_some() {
+                tracing::warn!(
+                    "Too many requests to decode: the state of {oldest} was dropped (SGLANG_DETOKENIZER_MAX_STATES \
+                     is {})",
+                    self.max
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Why the scheduler process cannot start or go on.
+
+/// An error of the engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A link cannot be opened.
+    #[error(transparent)]
+    Ipc(#[from] sglang_ipc::IpcError),
+    /// The system refused a thread or runtime.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+    /// A setting the scheduler cannot work with.
+    #[error(transparent)]
+    Scheduler(#[from] sglang_sched::SchedulerError),
+    /// The model file or folder cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] sglang_checkpoint::CheckpointError),
+    /// The model or its tokenizer cannot be loaded.
+    #[error("{0}")]
+    Model(String),
+    /// The model gave up for good.
+    #[error(transparent)]
+    Worker(#[from] sglang_proto::worker::WorkerError),
+    /// `--ipc-dir` is missing.
+    #[error("--ipc-dir is needed when a process is started by hand; it names the folder of the sockets")]
+    NoIpcDir,
+}

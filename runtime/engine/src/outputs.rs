@@ -1,0 +1,203 @@
+//! From the scheduler's events to messages: one `BatchTokenIDOutput` per step for the detokenizer, and an `AbortReq` for
+//! each request that the reference ends with one (reference: `scheduler_components/output_streamer.py`).
+
+use sglang_proto::forward::PositionLogprobs;
+use sglang_proto::messages::{
+    AbortReq, BatchTokenIDOutput, TokenLogprobIndices, TokenLogprobValues, TopLogprobIndices,
+    TopLogprobValues, WeightVersionSpan,
+};
+use sglang_proto::wire::TokenIds;
+use sglang_sched::{InputLogprobs, OutputEvent};
+
+/// What goes out after a step.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// For the detokenizer; `None` when no request has anything new.
+    pub tokens: Option<BatchTokenIDOutput>,
+    /// For the tokenizer manager.
+    pub aborts: Vec<AbortReq>,
+}
+
+/// Sorts events into messages. `weight_version` labels the finished ones.
+pub fn assemble(events: Vec<OutputEvent>, weight_version: &str) -> Outbox {
+    let mut aborts = Vec::new();
+    let mut ran = Vec::with_capacity(events.len());
+    for event in events {
+        // What was held back still has to go out as text, so such an end goes with it.
+        if event.via_abort_req && event.output_ids.is_empty() {
+            aborts.push(AbortReq {
+                rid: Some(event.rid().to_owned()),
+                finished_reason: event.finish_reason,
+                ..Default::default()
+            });
+        } else {
+            ran.push(event);
+        }
+    }
+    let tokens = (!ran.is_empty()).then(|| batch_output(ran, weight_version));
+    Outbox { tokens, aborts }
+}
+
+fn batch_output(events: Vec<OutputEvent>, weight_version: &str) -> BatchTokenIDOutput {
+    let mut out = BatchTokenIDOutput::default();
+    let mut rids = Vec::with_capacity(events.len());
+    let mut output_ids = Vec::with_capacity(events.len());
+    let mut retractions = Vec::with_capacity(events.len());
+    let mut offsets = Vec::with_capacity(events.len());
+    let mut versions = Vec::with_capacity(events.len());
+    let mut logprobs = LogprobColumns::new(events.iter().any(|e| e.request.return_logprob));
+    for event in events {
+        let info = &event.request;
+        let resumed = info.resumed_output_ids.len();
+        let mut decode_ids = Vec::new();
+        if event.first {
+            decode_ids.extend_from_slice(&info.prompt_tail);
+            decode_ids.extend_from_slice(&info.resumed_output_ids);
+        }
+        decode_ids.extend_from_slice(&event.output_ids);
+        rids.push(info.rid.to_string());
+        out.decoded_texts.push(String::new());
+        out.decode_ids.push(TokenIds(decode_ids));
+        out.read_offsets.push((info.prompt_tail.len() + resumed) as u64);
+        out.skip_special_tokens.push(info.skip_special_tokens);
+        out.spaces_between_special_tokens.push(info.spaces_between_special_tokens);
+        out.no_stop_trim.push(info.no_stop_trim);
+        out.prompt_tokens.push(info.prompt_tokens as u64);
+        out.reasoning_tokens.push(0);
+        out.completion_tokens.push(event.completion_tokens as u64);
+        out.cached_tokens.push(event.cached_tokens as u64);
+        retractions.push(event.retraction_count);
+        offsets.push(event.output_offset as u64);
+        versions.push(event.finish_reason.is_some().then(|| {
+            let end = event.completion_tokens as u64;
+            vec![WeightVersionSpan { version: weight_version.to_owned(), start: 0, end }]
+        }));
+        logprobs.push(&event);
+        out.finished_reasons.push(event.finish_reason);
+        output_ids.push(TokenIds(event.output_ids));
+    }
+    out.rids = Some(rids);
+    out.output_ids = Some(output_ids);
+    out.retraction_counts = Some(retractions);
+    out.output_offsets = Some(offsets);
+    out.weight_versions = Some(versions);
+    logprobs.store(&mut out);
+    out
+}
+
+/// The twelve log-probability columns of a batch, all absent when no request wants any.
+#[derive(Default)]
+struct LogprobColumns {
+    wanted: bool,
+    input: [Columns; 3],
+    output: [Columns; 3],
+}
+
+/// Values and ids of one kind: `[chosen, top, asked-for]`.
+#[derive(Default)]
+struct Columns {
+    values: Vec<Option<Vec<Option<Vec<f32>>>>>,
+    ids: Vec<Option<Vec<Option<Vec<u32>>>>>,
+}
+
+impl Columns {
+    fn push(&mut self, rows: Option<Rows>) {
+        let (values, ids) = match rows {
+            None => (None, None),
+            Some(rows) => {
+                let (values, ids) = rows.into_iter().map(Option::unzip).unzip();
+                (Some(values), Some(ids))
+            }
+        };
+        self.values.push(values);
+        self.ids.push(ids);
+    }
+
+    /// Lists per position, for the best and asked-for tokens.
+    fn lists(self) -> (TopLogprobValues, TopLogprobIndices) {
+        (Some(self.values), Some(self.ids))
+    }
+
+    /// One value per position, for the chosen token. A missing value keeps its id.
+    fn scalars(self) -> (TokenLogprobValues, TokenLogprobIndices) {
+        let values = self.values.into_iter().map(|rows| rows.map(|r| r.into_iter().map(first).collect()));
+        let ids = self.ids.into_iter().map(|rows| rows.map(|r| r.into_iter().map(first).collect()));
+        (Some(values.collect()), Some(ids.collect()))
+    }
+}
+
+fn first<T: Copy>(list: Option<Vec<T>>) -> Option<T> {
+    list.and_then(|l| l.first().copied())
+}
+
+impl LogprobColumns {
+    fn new(wanted: bool) -> Self {
+        Self { wanted, ..Default::default() }
+    }
+
+    fn push(&mut self, event: &OutputEvent) {
+        if !self.wanted {
+            return;
+        }
+        let info = &event.request;
+        let asked = info.return_logprob;
+        let top = asked && info.top_logprobs_num > 0;
+        let by_id = asked && info.token_ids_logprob.is_some();
+        let input = event.input_logprobs.as_ref().filter(|_| asked);
+        self.input[0].push(input.map(chosen_input));
+        self.input[1].push(input.filter(|_| top).map(|i| kind_rows(&i.rows, |p| &p.top)));
+        self.input[2].push(input.filter(|_| by_id).map(|i| kind_rows(&i.rows, |p| &p.token_ids)));
+        let output: Vec<Option<PositionLogprobs>> =
+            event.output_logprobs.iter().map(|p| Some(p.clone())).collect();
+        let chosen = event
+            .output_ids
+            .iter()
+            .zip(&event.output_logprobs)
+            .map(|(id, p)| Some((vec![p.logprob], vec![*id])))
+            .collect();
+        self.output[0].push(asked.then_some(chosen));
+        self.output[1].push(top.then(|| kind_rows(&output, |p| &p.top)));
+        self.output[2].push(by_id.then(|| kind_rows(&output, |p| &p.token_ids)));
+    }
+
+    fn store(self, out: &mut BatchTokenIDOutput) {
+        if !self.wanted {
+            return;
+        }
+        let [input, input_top, input_ids] = self.input;
+        let [output, output_top, output_ids] = self.output;
+        // The first prompt position has an id but no value, which `scalars` of values alone cannot tell.
+        (out.input_token_logprobs_val, out.input_token_logprobs_idx) = input.scalars();
+        (out.input_top_logprobs_val, out.input_top_logprobs_idx) = input_top.lists();
+        (out.input_token_ids_logprobs_val, out.input_token_ids_logprobs_idx) = input_ids.lists();
+        (out.output_token_logprobs_val, out.output_token_logprobs_idx) = output.scalars();
+        (out.output_top_logprobs_val, out.output_top_logprobs_idx) = output_top.lists();
+        (out.output_token_ids_logprobs_val, out.output_token_ids_logprobs_idx) = output_ids.lists();
+    }
+}
+
+type Rows = Vec<Option<(Vec<f32>, Vec<u32>)>>;
+
+/// The prompt's own ids: the first has no value.
+fn chosen_input(input: &InputLogprobs) -> Rows {
+    input
+        .token_ids
+        .iter()
+        .zip(&input.rows)
+        .map(|(id, row)| Some((row.iter().map(|p| p.logprob).collect(), vec![*id])))
+        .collect()
+}
+
+fn kind_rows(
+    rows: &[Option<PositionLogprobs>],
+    kind: impl Fn(&PositionLogprobs) -> &[sglang_proto::forward::TokenLogprob],
+) -> Rows {
+    rows.iter()
+        .map(|row| {
+            row.as_ref().map(|p| {
+                let list = kind(p);
+                (list.iter().map(|t| t.logprob).collect(), list.iter().map(|t| t.id).collect())
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,139 @@
+//! The life of a scheduler process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sglang_checkpoint::{Checkpoint, GenerationConfig, ModelConfig};
+use sglang_ipc::Identity;
+use sglang_process::control::{self, ControlEvent};
+use sglang_process::ready::ReadyHandle;
+use sglang_process::signals::TerminationSignals;
+use sglang_proto::server_args::ServerArgs;
+use sglang_proto::worker::{ModelWorker, ModelWorkerInfo};
+use sglang_sched::{Scheduler, SchedulerConfig};
+use sglang_tokenizer::Tokenizer;
+
+use crate::event_loop::{EventLoop, LoopEnd};
+use crate::links::{Incoming, Links};
+use crate::progress::Progress;
+use crate::worker_thread::WorkerThread;
+use crate::{EngineError, EngineSettings};
+
+/// Makes the model worker; gets the arguments and a function that takes start-up phases with their seconds.
+pub type LoadWorker = dyn Fn(&ServerArgs, &mut dyn FnMut(&str, f64)) -> Result<Box<dyn ModelWorker>, String> + Sync;
+
+/// Runs the scheduler until it is told to end. Call it first thing in `main`: it blocks signals before any thread starts.
+///
+/// # Errors
+/// Whatever kept it from starting or going on; the launcher has been told.
+pub fn run(args: &ServerArgs, load: &LoadWorker) -> Result<LoopEnd, EngineError> {
+    let signals = TerminationSignals::block()?;
+    let mut ready = ReadyHandle::from_env("scheduler");
+    let prepared = prepare(args, load, &mut ready);
+    let parts = match prepared {
+        Ok(parts) => parts,
+        Err(error) => {
+            ready.failed(&error.to_string());
+            return Err(error);
+        }
+    };
+    let inject = parts.links.inject.clone();
+    let stop = inject.clone();
+    // Requests are drained by the tokenizer manager before it lets this process end.
+    signals.watch(move |_| {
+        let _ = stop.send(Incoming::Shutdown);
+    })?;
+    control::watch(move |event| {
+        if event == ControlEvent::ParentGone {
+            let _ = inject.send(Incoming::Shutdown);
+        }
+    })?;
+    ready.ready(parts.info);
+    let mut event_loop = EventLoop::new(
+        parts.scheduler,
+        parts.worker,
+        parts.links,
+        EngineSettings::from_server_args(args),
+        parts.progress,
+        parts.tokenizer.as_ref(),
+    );
+    event_loop.run()
+}
+
+struct Parts {
+    scheduler: Scheduler,
+    worker: WorkerThread,
+    links: Links,
+    progress: Arc<Progress>,
+    tokenizer: Option<Tokenizer>,
+    info: Value,
+}
+
+fn prepare(args: &ServerArgs, load: &LoadWorker, ready: &mut ReadyHandle) -> Result<Parts, EngineError> {
+    let ipc_dir = args.ipc_dir.as_deref().ok_or(EngineError::NoIpcDir)?;
+    let checkpoint = Checkpoint::open(&args.model_path)?;
+    // The tokenizer is only needed for stop strings; it is read while the weights are.
+    let (worker, tokenizer) = std::thread::scope(|scope| {
+        let tokenizer = scope.spawn(|| load_tokenizer(args, &checkpoint));
+        let worker = load(args, &mut |name, seconds| ready.phase(name, seconds)).map_err(EngineError::Model);
+        let tokenizer = tokenizer.join().unwrap_or(Err(EngineError::Model("the tokenizer panicked".into())));
+        (worker, tokenizer)
+    });
+    let (worker, tokenizer) = (worker?, tokenizer?);
+    let eos = eos_token_ids(args, &checkpoint, tokenizer.as_ref())?;
+    let config = SchedulerConfig::from_server_args(args, worker.info(), eos)?;
+    let info = ready_info(&config, worker.info());
+    let scheduler = Scheduler::new(config)?;
+    let progress = Arc::new(Progress::default());
+    let identity = Identity::new("scheduler", info.clone());
+    let links = Links::open(Path::new(ipc_dir), identity, progress.clone())?;
+    let worker = WorkerThread::spawn(worker)?;
+    Ok(Parts { scheduler, worker, links, progress, tokenizer, info })
+}
+
+fn load_tokenizer(args: &ServerArgs, model: &Checkpoint) -> Result<Option<Tokenizer>, EngineError> {
+    if args.skip_tokenizer_init {
+        return Ok(None);
+    }
+    let tokenizer = match &args.tokenizer_path {
+        Some(path) => Tokenizer::from_checkpoint(&Checkpoint::open(path)?),
+        None => Tokenizer::from_checkpoint(model),
+    };
+    tokenizer.map(Some).map_err(|e| EngineError::Model(e.to_string()))
+}
+
+/// Ids that end every request: the configuration's, the generation configuration's and the tokenizer's.
+fn eos_token_ids(
+    args: &ServerArgs,
+    checkpoint: &Checkpoint,
+    tokenizer: Option<&Tokenizer>,
+) -> Result<Vec<u32>, EngineError> {
+    let overrides = Value::Object(args.json_model_override_args.clone());
+    let mut ids = ModelConfig::from_checkpoint(checkpoint, Some(&overrides))?.eos_token_ids;
+    ids.extend(GenerationConfig::from_checkpoint(checkpoint)?.into_iter().flat_map(|c| c.eos_token_ids));
+    if let Some(tokenizer) = tokenizer {
+        ids.extend(tokenizer.eos_token_id());
+        ids.extend(tokenizer.additional_stop_ids());
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+/// What launcher and peers are told about this scheduler.
+fn ready_info(config: &SchedulerConfig, worker: &ModelWorkerInfo) -> Value {
+    json!({
+        "max_total_num_tokens": config.max_total_num_tokens,
+        "max_req_input_len": config.max_req_input_len(),
+        "max_running_requests": config.max_running_requests,
+        "context_length": config.context_length,
+        "vocab_size": config.vocab_size,
+        "page_size": config.page_size,
+        "chunked_prefill_size": config.chunked_prefill_size,
+        "eos_token_ids": config.eos_token_ids,
+        "device": worker.device,
+        "weight_bytes": worker.weight_bytes,
+        "kv_cache_bytes": worker.kv_cache_bytes,
+    })
+}

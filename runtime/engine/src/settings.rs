@@ -1,0 +1,33 @@
+//! What the loop takes from the command line.
+
+use std::time::Duration;
+
+use sglang_proto::server_args::ServerArgs;
+
+/// Settings of the loop itself; the scheduler's are in `SchedulerConfig`.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// Decode steps between two log lines.
+    pub decode_log_interval: u64,
+    /// Longest a step may take before the process gives up.
+    pub watchdog_timeout: Duration,
+    /// Label of the weights in every answer.
+    pub weight_version: String,
+    /// Outputs go to the tokenizer manager as ids, not through the detokenizer.
+    pub skip_tokenizer_init: bool,
+    /// Seed from which requests without one derive theirs.
+    pub random_seed: u64,
+}
+
+impl EngineSettings {
+    /// Settings of a server.
+    pub fn from_server_args(args: &ServerArgs) -> Self {
+        Self {
+            decode_log_interval: args.decode_log_interval as u64,
+            watchdog_timeout: Duration::from_secs_f64(args.watchdog_timeout),
+            weight_version: args.weight_version.clone(),
+            skip_tokenizer_init: args.skip_tokenizer_init,
+            random_seed: args.random_seed.unwrap_or(0),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The scheduler's figures as JSON, for `/get_server_info` and `/v1/loads`.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sglang_sched::SchedulerStats;
+
+/// Every field of the statistics, and the share of the time in which the model was busy.
+pub fn to_json(stats: &SchedulerStats, model_busy: Duration, elapsed: Duration) -> Value {
+    json!({
+        "num_running_reqs": stats.num_running_reqs,
+        "num_waiting_reqs": stats.num_waiting_reqs,
+        "num_waiting_retracted_reqs": stats.num_waiting_retracted_reqs,
+        "num_pending_tokens": stats.num_pending_tokens,
+        "num_waiting_uncached_tokens": stats.num_waiting_uncached_tokens,
+        "num_used_tokens": stats.num_used_tokens,
+        "num_total_tokens": stats.num_total_tokens,
+        "num_evictable_tokens": stats.num_evictable_tokens,
+        "num_protected_tokens": stats.num_protected_tokens,
+        "max_total_num_tokens": stats.max_total_num_tokens,
+        "max_running_requests": stats.max_running_requests,
+        "token_usage": stats.token_usage,
+        "cache_hit_rate": stats.cache_hit_rate,
+        "cache_query_tokens": stats.cache_query_tokens,
+        "cache_hit_tokens": stats.cache_hit_tokens,
+        "new_token_ratio": stats.new_token_ratio,
+        "total_steps": stats.total_steps,
+        "total_prefill_tokens": stats.total_prefill_tokens,
+        "total_output_tokens": stats.total_output_tokens,
+        "total_requests": stats.total_requests,
+        "total_finished": stats.total_finished,
+        "total_retractions": stats.total_retractions,
+        "num_in_flight": stats.num_in_flight,
+        "paused": stats.paused,
+        "model_busy_s": model_busy.as_secs_f64(),
+        "uptime_s": elapsed.as_secs_f64(),
+    })
+}

@@ -1,0 +1,126 @@
+//! A worker that answers every prompt with the prompt itself.
+
+use std::time::Duration;
+
+use sglang_proto::forward::{ForwardBatch, ForwardResult, NewRow};
+use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, WorkerError};
+
+/// Keeps token ids where a model keeps keys and values, and reads the prompt back through the slots of its row: a slot
+/// that is shared or freed too early shows as a wrong answer. The k-th output token is the k-th prompt token; after the
+/// whole prompt comes the end-of-sequence id, then the prompt again.
+#[derive(Debug)]
+pub struct EchoWorker {
+    info: ModelWorkerInfo,
+    eos: u32,
+    step_time: Duration,
+    slot_ids: Vec<u32>,
+    rows: Vec<Row>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Row {
+    slots: Vec<u32>,
+    prompt_len: usize,
+    last: Option<u32>,
+}
+
+impl EchoWorker {
+    /// A worker with a vocabulary of `vocab_size`, which takes `step_time` per step.
+    pub fn new(
+        vocab_size: u32,
+        eos: u32,
+        context_length: u32,
+        max_total_num_tokens: u32,
+        max_running_requests: u32,
+        step_time: Duration,
+    ) -> Self {
+        Self {
+            info: ModelWorkerInfo {
+                vocab_size,
+                context_length,
+                max_total_num_tokens,
+                max_running_requests,
+                weight_bytes: 0,
+                kv_cache_bytes: 0,
+                device: "cpu".into(),
+            },
+            eos,
+            step_time,
+            slot_ids: vec![u32::MAX; max_total_num_tokens as usize + 1],
+            rows: vec![Row::default(); max_running_requests as usize + 1],
+        }
+    }
+
+    fn row(&mut self, index: u32) -> Result<&mut Row, WorkerError> {
+        self.rows
+            .get_mut(index as usize)
+            .ok_or_else(|| WorkerError::InvalidBatch(format!("row {index} is out of range")))
+    }
+
+    fn enter(&mut self, new: &NewRow) -> Result<(), WorkerError> {
+        let row = self.row(new.req_pool_idx)?;
+        row.slots = new.prefix_slots.clone();
+        row.prompt_len = new.sampling.prompt_len as usize;
+        row.last = new.sampling.output_ids.last().copied();
+        Ok(())
+    }
+
+    fn id_at(&self, row: &Row, position: usize) -> Result<u32, WorkerError> {
+        let slot = row.slots.get(position).copied();
+        slot.and_then(|slot| self.slot_ids.get(slot as usize).copied())
+            .ok_or_else(|| WorkerError::InvalidBatch(format!("position {position} has no slot")))
+    }
+
+    /// The token after everything the row holds.
+    fn answer(&self, row: &Row) -> Result<u32, WorkerError> {
+        let output_len = row.slots.len().saturating_sub(row.prompt_len);
+        match output_len % (row.prompt_len + 1) {
+            at if at == row.prompt_len => Ok(self.eos),
+            at => self.id_at(row, at),
+        }
+    }
+}
+
+impl ModelWorker for EchoWorker {
+    fn info(&self) -> &ModelWorkerInfo {
+        &self.info
+    }
+
+    fn forward(&mut self, batch: &ForwardBatch) -> Result<ForwardResult, WorkerError> {
+        std::thread::sleep(self.step_time);
+        for new in &batch.new_rows {
+            self.enter(new)?;
+        }
+        let mut result = ForwardResult { forward_id: batch.forward_id, ..Default::default() };
+        let mut tokens = batch.input_ids.iter().zip(&batch.out_cache_loc);
+        for (i, &index) in batch.req_pool_indices.iter().enumerate() {
+            let prefix = batch.prefix_lens[i] as usize;
+            let mut row = std::mem::take(self.row(index)?);
+            if row.slots.len() < prefix {
+                return Err(WorkerError::InvalidBatch(format!("row {index} lacks its prefix")));
+            }
+            row.slots.truncate(prefix);
+            for (&id, &slot) in tokens.by_ref().take(batch.extend_lens[i] as usize) {
+                let id = match u32::try_from(id) {
+                    Ok(id) => id,
+                    Err(_) => row
+                        .last
+                        .ok_or_else(|| WorkerError::InvalidBatch(format!("row {index} has no last token")))?,
+                };
+                *self
+                    .slot_ids
+                    .get_mut(slot as usize)
+                    .ok_or_else(|| WorkerError::InvalidBatch(format!("slot {slot} is out of range")))? = id;
+                row.slots.push(slot);
+            }
+            let next = if batch.sample[i] { Some(self.answer(&row)?) } else { None };
+            row.last = next.or(row.last);
+            *self.row(index)? = row;
+            result.next_token_ids.push(next);
+            result.nan.push(false);
+            result.output_logprobs.push(None);
+        }
+        result.model_seconds = self.step_time.as_secs_f64();
+        Ok(result)
+    }
+}

@@ -1,0 +1,100 @@
+//! The thread that owns the model: it takes batches in order and gives results back.
+
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use sglang_proto::forward::{ForwardBatch, ForwardResult};
+use sglang_proto::worker::{ModelWorker, WorkerError};
+
+/// Batches that may wait while one runs: the one planned ahead.
+const AHEAD: usize = 2;
+
+/// A result with the time the model was busy with it.
+#[derive(Debug)]
+pub struct StepOutcome {
+    /// Number of the batch.
+    pub forward_id: u64,
+    /// What the model gave, or why it could not.
+    pub result: Result<ForwardResult, WorkerError>,
+    /// When the batch started to run.
+    pub started: Instant,
+    /// When it ended.
+    pub ended: Instant,
+}
+
+/// Handle on the model's thread.
+#[derive(Debug)]
+pub struct WorkerThread {
+    batches: Option<Sender<ForwardBatch>>,
+    outcomes: Receiver<StepOutcome>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl WorkerThread {
+    /// Moves `worker` to a thread of its own.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn spawn(mut worker: Box<dyn ModelWorker>) -> std::io::Result<Self> {
+        let (batches, inbox) = bounded::<ForwardBatch>(AHEAD);
+        let (outbox, outcomes) = bounded::<StepOutcome>(AHEAD + 1);
+        let thread = std::thread::Builder::new().name("model".into()).spawn(move || {
+            for batch in inbox {
+                let started = Instant::now();
+                let forward_id = batch.forward_id;
+                let run = std::panic::AssertUnwindSafe(|| worker.forward(&batch));
+                // A panic in a model must end in answers, not in a silent thread.
+                let result = std::panic::catch_unwind(run)
+                    .unwrap_or_else(|cause| Err(WorkerError::Fatal(panic_text(cause.as_ref()))));
+                let outcome = StepOutcome { forward_id, result, started, ended: Instant::now() };
+                if outbox.send(outcome).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { batches: Some(batches), outcomes, thread: Some(thread) })
+    }
+
+    /// Hands a batch over. At most two may be under way.
+    ///
+    /// # Errors
+    /// When the thread has ended.
+    pub fn submit(&self, batch: ForwardBatch) -> Result<(), WorkerError> {
+        let gone = || WorkerError::Fatal("the model thread has ended".into());
+        self.batches.as_ref().ok_or_else(gone)?.send(batch).map_err(|_| gone())
+    }
+
+    /// Waits for the next result, in the order of submission, for at most `limit`.
+    ///
+    /// # Errors
+    /// When the thread has ended or does not come back in time.
+    pub fn wait(&self, limit: Duration) -> Result<StepOutcome, WorkerError> {
+        self.outcomes.recv_timeout(limit).map_err(|error| match error {
+            RecvTimeoutError::Timeout => {
+                WorkerError::Fatal(format!("a step has not come back within {} s (--watchdog-timeout)", limit.as_secs_f64()))
+            }
+            RecvTimeoutError::Disconnected => WorkerError::Fatal("the model thread has ended".into()),
+        })
+    }
+}
+
+impl Drop for WorkerThread {
+    fn drop(&mut self) {
+        self.batches = None;
+        // A thread that is stuck in a step would hold up the end of the process.
+        if let Some(thread) = self.thread.take().filter(JoinHandle::is_finished) {
+            // The thread catches panics itself; there is nothing to learn from its end.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn panic_text(cause: &(dyn std::any::Any + Send)) -> String {
+    let text = cause
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| cause.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".into());
+    format!("the model panicked: {text}")
+}

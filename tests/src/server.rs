@@ -1,0 +1,231 @@
+//! A server under test.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// Longest wait for a server to come up. A busy two-core machine needs a second or two.
+const START_DEADLINE: Duration = Duration::from_secs(120);
+/// Longest wait for a server to end after a signal.
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Folder with the built binaries.
+pub fn bin_dir() -> PathBuf {
+    std::env::var_os("SGLANG_BIN_DIR").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release")),
+        PathBuf::from,
+    )
+}
+
+/// The embedded default model.
+pub fn model_path() -> PathBuf {
+    let cache = || {
+        let base = std::env::var_os("SGLANG_RS_CACHE").map(PathBuf::from);
+        let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
+        let xdg = || std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from);
+        base.unwrap_or_else(|| xdg().join("sglang-rs"))
+            .join("models/SmolLM2-135M-Instruct.Q4_1.gguf")
+    };
+    std::env::var_os("SGLANG_TEST_MODEL").map_or_else(cache, PathBuf::from)
+}
+
+/// A port that nobody listens on right now.
+///
+/// # Errors
+/// When the system has none to give.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// How to start a server.
+#[derive(Clone, Debug, Default)]
+pub struct ServerOptions {
+    /// Flags besides model path, host and port.
+    pub args: Vec<String>,
+    /// Environment variables.
+    pub env: Vec<(String, String)>,
+    /// Model instead of the embedded one.
+    pub model: Option<PathBuf>,
+    /// Port instead of a free one.
+    pub port: Option<u16>,
+}
+
+impl ServerOptions {
+    /// Options with these flags.
+    pub fn with_args(args: &[&str]) -> Self {
+        Self { args: args.iter().map(|a| (*a).to_owned()).collect(), ..Default::default() }
+    }
+}
+
+/// A running server. Dropping it ends it.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    /// Port it listens on.
+    pub port: u16,
+    /// Time from exec to a first answered request.
+    pub startup: Duration,
+    log: tempfile::NamedTempFile,
+    client: reqwest::blocking::Client,
+}
+
+impl Server {
+    /// Starts a server with the embedded model and waits until it answers.
+    ///
+    /// # Errors
+    /// When it ends or stays silent; the error holds its log.
+    pub fn start(args: &[&str]) -> Result<Self> {
+        Self::start_with(&ServerOptions::with_args(args))
+    }
+
+    /// Starts a server and waits until it answers.
+    ///
+    /// # Errors
+    /// When it ends or stays silent; the error holds its log.
+    pub fn start_with(options: &ServerOptions) -> Result<Self> {
+        let started = Instant::now();
+        let mut server = Self::spawn(options)?;
+        let deadline = started + START_DEADLINE;
+        loop {
+            if let Some(status) = server.child.try_wait()? {
+                bail!("the server ended with {status} while starting:\n{}", server.log_text());
+            }
+            if server.get("/health").is_ok_and(|r| r.status().is_success()) {
+                break;
+            }
+            if Instant::now() > deadline {
+                bail!("the server did not answer in {START_DEADLINE:?}:\n{}", server.log_text());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        server.startup = started.elapsed();
+        Ok(server)
+    }
+
+    /// Starts a server without waiting for anything.
+    ///
+    /// # Errors
+    /// When the launcher cannot be executed.
+    pub fn spawn(options: &ServerOptions) -> Result<Self> {
+        let port = options.port.map_or_else(free_port, Ok)?;
+        let log = tempfile::NamedTempFile::new()?;
+        let launcher = bin_dir().join("sglang-launch");
+        let child = Command::new(&launcher)
+            .arg("--model-path")
+            .arg(options.model.clone().unwrap_or_else(model_path))
+            .args(["--host", "127.0.0.1", "--port", &port.to_string()])
+            .args(&options.args)
+            .envs(options.env.iter().map(|(k, v)| (k, v)))
+            .stdin(Stdio::null())
+            .stdout(log.reopen()?)
+            .stderr(log.reopen()?)
+            .spawn()
+            .with_context(|| format!("cannot start {}", launcher.display()))?;
+        let client = reqwest::blocking::Client::builder()
+            .timeout(Duration::from_secs(120))
+            .pool_max_idle_per_host(0)
+            .build()?;
+        Ok(Self { child, port, startup: Duration::ZERO, log, client })
+    }
+
+    /// The launcher's process id.
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    /// `http://127.0.0.1:PORT/path`.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// What the server has printed so far.
+    pub fn log_text(&self) -> String {
+        let mut text = Vec::new();
+        // An unreadable log only makes a failing test less talkative.
+        let _ = File::open(self.log.path()).and_then(|mut f| f.read_to_end(&mut text));
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// GET.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn get(&self, path: &str) -> Result<reqwest::blocking::Response> {
+        Ok(self.client.get(self.url(path)).send()?)
+    }
+
+    /// POST of a JSON body.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn post(&self, path: &str, body: &Value) -> Result<reqwest::blocking::Response> {
+        Ok(self.client.post(self.url(path)).json(body).send()?)
+    }
+
+    /// POST whose answer must be 200 and JSON.
+    ///
+    /// # Errors
+    /// Any other answer, with its text.
+    pub fn post_json(&self, path: &str, body: &Value) -> Result<Value> {
+        let response = self.post(path, body)?;
+        let status = response.status();
+        let text = response.text()?;
+        if !status.is_success() {
+            bail!("{path} answered {status}: {text}\nserver log:\n{}", self.log_text());
+        }
+        serde_json::from_str(&text).with_context(|| format!("{path} answered {text}"))
+    }
+
+    /// POST whose answer is read as one text, for streams.
+    ///
+    /// # Errors
+    /// When there is no answer or it breaks off.
+    pub fn post_text(&self, path: &str, body: &Value) -> Result<String> {
+        Ok(self.post(path, body)?.text()?)
+    }
+
+    /// Sends a signal to the launcher.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill(Pid::from_raw(self.pid()), signal)?)
+    }
+
+    /// Waits for the launcher to end.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        let deadline = Instant::now() + STOP_DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() > deadline {
+                bail!("the server did not end in {STOP_DEADLINE:?}:\n{}", self.log_text());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.signal(Signal::SIGINT);
+            if self.wait().is_err() {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+            }
+        }
+    }
+}

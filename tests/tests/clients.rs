@@ -1,0 +1,20 @@
+//! Official clients as judges: Python scripts in `tests/clients` talk to a real server.
+#![allow(clippy::unwrap_used)]
+
+use std::process::Command;
+
+use sglang_e2e::Server;
+
+fn run(script: &str, server: &Server) {
+    let python = std::env::var("SGLANG_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
+    let script = format!("{}/clients/{script}", env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new(python).arg(&script).arg(server.url("")).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("ok"), "{script}:\n{text}\n{}", server.log_text());
+}
+
+#[test]
+fn the_openai_client_is_served_sync_async_and_streaming() {
+    let server = Server::start(&[]).unwrap();
+    run("openai_client.py", &server);
+}
