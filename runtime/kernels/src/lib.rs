@@ -20,6 +20,8 @@ mod rotary;
 mod rows;
 mod simd;
 mod split;
+#[cfg(test)]
+mod tests;
 mod weight;
 
 pub use activation::{gelu_tanh_and_mul, silu_and_mul};

@@ -6,7 +6,7 @@ use crate::simd::{Isa, Kernel, Scratch, Simd, dispatch};
 use super::tile::dot_tile;
 
 /// Columns whose products are added up before the lanes are. A multiple of every block length.
-pub(super) const CHUNK: usize = 1024;
+pub(super) const CHUNK: usize = 768;
 /// Rows of the weight that are written out together when there are many rows of input.
 pub(super) const PANEL: usize = 32;
 /// Rows of the input that pass over a panel together: they stay in the second-level cache.

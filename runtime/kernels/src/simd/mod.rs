@@ -115,6 +115,8 @@ pub(crate) trait Kernel {
     fn run<S: Simd>(self, s: S) -> Self::Output;
 }
 
+static BEST: OnceLock<Isa> = OnceLock::new();
+
 /// An instruction set that this processor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(Level);
@@ -129,10 +131,15 @@ enum Level {
 }
 
 impl Isa {
-    /// The widest instruction set of this processor, found once.
+    /// What kernels run with: the widest instruction set of this processor, or what [`Isa::choose`] said.
     pub fn best() -> Self {
-        static BEST: OnceLock<Isa> = OnceLock::new();
         *BEST.get_or_init(|| Self::available().last().copied().unwrap_or(Self(Level::Portable)))
+    }
+
+    /// Makes every kernel of this process run with this instruction set, as where the last bits of another machine are
+    /// wanted. False when a kernel has run already with another one.
+    pub fn choose(self) -> bool {
+        *BEST.get_or_init(|| self) == self
     }
 
     /// Every instruction set of this processor that kernels are compiled for, narrowest first.

@@ -1,0 +1,9 @@
+//! Every kernel against a plain reference, and the promise that nothing depends on the batch.
+
+mod attention;
+mod attention_exact;
+mod linear;
+mod pool;
+mod quant;
+mod reference;
+mod rows;
