@@ -41,7 +41,7 @@ pub enum ModelError {
         why: String,
     },
     /// A flag cannot be honoured.
-    #[error("--{flag} {value}: {why}")]
+    #[error("--{flag}{}{value}: {why}", if value.is_empty() { "" } else { " " })]
     Option {
         /// Long name of the flag.
         flag: &'static str,

@@ -45,6 +45,8 @@ pub struct ModelOptions {
     pub page_size: u32,
     /// `--scheduler-threads`.
     pub threads: Option<usize>,
+    /// `--enable-deterministic-inference`.
+    pub deterministic: bool,
     /// `--json-model-override-args`.
     pub overrides: serde_json::Map<String, serde_json::Value>,
     pub backend: Backend,
@@ -64,6 +66,7 @@ impl ModelOptions {
             max_running_requests: None,
             page_size: 1,
             threads: None,
+            deterministic: false,
             overrides: serde_json::Map::new(),
             backend: Backend::Auto,
         }
@@ -83,6 +86,7 @@ impl From<&ServerArgs> for ModelOptions {
             max_running_requests: args.max_running_requests.map(small),
             page_size: small(args.page_size),
             threads: args.scheduler_threads,
+            deterministic: args.enable_deterministic_inference,
             overrides: args.json_model_override_args.clone(),
             ..Self::new(PathBuf::from(&args.model_path))
         }
@@ -208,6 +212,14 @@ fn backend(
             flag: "device",
             value: options.device.clone(),
             why: "the native kernels run on a CPU".to_owned(),
+        }),
+        _ if options.deterministic => Err(ModelError::Option {
+            flag: "enable-deterministic-inference",
+            value: String::new(),
+            why: format!(
+                "libtorch's kernels on {} give other bits in other batches; use --device cpu",
+                device_name(device)
+            ),
         }),
         _ => Ok((Box::new(TorchOps::new(device, kind)), WeightTarget::Torch(device, kind))),
     }

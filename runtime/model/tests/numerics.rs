@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Fixture, Worker, enter, fixture, fixtures, options, relative_error, smollm2};
-use sglang_model::Backend;
+use sglang_model::{Backend, ModelOptions};
 
 /// Largest relative error of a row of logits.
 const TOLERANCE: f64 = 1e-4;
@@ -80,4 +80,23 @@ fn dequantised_smollm2_equals_transformers_on_libtorch() {
     fixture.cases.truncate(2);
     fixture.cases.iter_mut().for_each(|c| c.greedy.truncate(16));
     check_greedy(&mut worker, &fixture);
+}
+
+#[test]
+fn sixteen_bit_formats_stay_close_to_float32() {
+    for name in ["tiny-tied-llama3", "tiny-untied-yarn"] {
+        for (dtype, tolerance) in [("bfloat16", 5e-2), ("float16", 5e-3)] {
+            let fixture = fixture(name);
+            let options =
+                ModelOptions { dtype: dtype.into(), ..options(fixtures().join(name), Backend::Auto) };
+            let mut worker = Worker::new(options);
+            for case in &fixture.cases {
+                worker.clear();
+                let last = worker.logits(&[enter(0, &case.input_ids)]).pop().unwrap();
+                let error = relative_error(&last, &case.last);
+                assert!(error < tolerance, "{name} in {dtype}: {error:.2e}");
+                assert!(error > 1e-6, "{name} in {dtype} is as exact as float32");
+            }
+        }
+    }
 }

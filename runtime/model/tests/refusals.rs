@@ -144,6 +144,61 @@ fn a_truncated_shard_is_named() {
     assert!(load_error(folder.path()).contains("model-00003-of-00005.safetensors"));
 }
 
+/// Overwrites the final norm's weights in the shard that holds them.
+fn poison_final_norm(folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|e| e != "safetensors") {
+            continue;
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        let header_len = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header_len]).unwrap();
+        if let Some(offsets) = header["model.norm.weight"]["data_offsets"].as_array() {
+            let at = 8 + header_len + offsets[0].as_u64().unwrap() as usize;
+            bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+            std::fs::write(&path, bytes).unwrap();
+            return;
+        }
+    }
+    panic!("no shard holds model.norm.weight");
+}
+
+#[test]
+fn logits_that_are_not_numbers_are_flagged_and_later_steps_run() {
+    let folder = with_config(|_| {});
+    poison_final_norm(folder.path());
+    let mut worker = Worker::new(options(folder.path(), Backend::Native));
+    for row in [0, 1] {
+        let result = worker.run(&[enter(row, &[1, 2, 3])]).unwrap();
+        assert_eq!(result.nan, [true]);
+        assert!(result.next_token_ids[0].unwrap() < 300);
+    }
+}
+
+#[test]
+fn options_that_cannot_be_honoured_are_named_with_what_would_be_valid() {
+    type Change = fn(&mut sglang_model::ModelOptions);
+    let cases: [(&str, Change); 7] = [
+        ("--device tpu: expected auto, cpu, cuda or cuda:N", |o| o.device = "tpu".into()),
+        ("--dtype int4: expected auto, float32, bfloat16 or float16", |o| o.dtype = "int4".into()),
+        ("--context-length 257: the model was made for 256 positions", |o| o.context_length = Some(257)),
+        ("--load-format gguf: the model is a folder", |o| o.load_format = "gguf".into()),
+        ("--load-format pt: expected auto, safetensors, gguf or dummy", |o| o.load_format = "pt".into()),
+        ("--max-total-tokens 4000000000: a token takes", |o| o.max_total_tokens = Some(4_000_000_000)),
+        ("--enable-deterministic-inference", |o| {
+            o.backend = Backend::Torch;
+            o.deterministic = true;
+        }),
+    ];
+    for (expected, change) in cases {
+        let mut options = options(fixtures().join(MODEL), Backend::Auto);
+        change(&mut options);
+        let text = load_runner(&options, &mut |_, _| {}).unwrap_err().to_string();
+        assert!(text.starts_with(expected), "{text:?} should start with {expected:?}");
+    }
+}
+
 #[test]
 fn random_weights_need_no_weight_files() {
     let folder = tempfile::tempdir().unwrap();
