@@ -1,1 +1,20 @@
-fn main() {}
+//! `sglang-tokenizer-manager`: speaks HTTP.
+
+use std::process::ExitCode;
+
+use sglang_proto::server_args::ServerArgs;
+
+fn main() -> ExitCode {
+    let args = match ServerArgs::parse_from(std::env::args_os()) {
+        Ok(args) => args,
+        Err(exit) => return exit.report(),
+    };
+    sglang_process::logging::init(None, &args.log_level, args.log_level_http.as_deref());
+    match sglang_tokenizer_manager::run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("Tokenizer manager hit an exception: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -61,7 +61,8 @@ impl EnvSettings {
                 .unwrap_or(default.health_check_timeout),
             health_endpoint_generation: switch("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION")
                 .unwrap_or(default.health_endpoint_generation),
-            keep_alive: seconds("SGLANG_TIMEOUT_KEEP_ALIVE", default.keep_alive).unwrap_or(default.keep_alive),
+            keep_alive: seconds("SGLANG_TIMEOUT_KEEP_ALIVE", default.keep_alive)
+                .unwrap_or(default.keep_alive),
         }
     }
 }
@@ -83,7 +84,12 @@ pub struct App {
 
 impl App {
     /// A server over `manager`.
-    pub fn new(args: ServerArgs, env: EnvSettings, model: ModelFacts, manager: Arc<TokenizerManager>) -> Self {
+    pub fn new(
+        args: ServerArgs,
+        env: EnvSettings,
+        model: ModelFacts,
+        manager: Arc<TokenizerManager>,
+    ) -> Self {
         let weight_version = RwLock::new(args.weight_version.clone());
         Self { args, env, model, manager, started_at: crate::state::unix_seconds(), weight_version }
     }

@@ -7,14 +7,19 @@
 
 pub mod app;
 pub mod chat;
+mod codec;
 pub mod http;
 pub mod manager;
 pub mod openai;
 pub mod request_log;
 pub mod requests;
 pub mod response;
+mod run;
 pub mod state;
 pub mod text;
+
+pub use codec::ModelCodec;
+pub use run::run;
 
 #[cfg(test)]
 extern crate self as sglang_tokenizer_manager;

@@ -57,7 +57,9 @@ impl RequestLog {
     fn line(&self, event: &str, word: &str, obj: Value, out: Option<Value>) -> String {
         match (self.json, out) {
             (true, None) => json!({"event": event, "rid": obj["rid"], "obj": obj}).to_string(),
-            (true, Some(out)) => json!({"event": event, "rid": obj["rid"], "obj": obj, "out": out}).to_string(),
+            (true, Some(out)) => {
+                json!({"event": event, "rid": obj["rid"], "obj": obj, "out": out}).to_string()
+            }
             (false, None) => format!("{word}: obj={obj}"),
             (false, Some(out)) => format!("{word}: obj={obj}, out={out}"),
         }
@@ -136,7 +138,10 @@ mod tests {
     fn lines_are_text_or_json_with_the_references_words() {
         let obj = json!({"rid": "a"});
         let text = RequestLog { enabled: true, level: 0, json: false };
-        assert_eq!(text.line("request.received", "Receive", obj.clone(), None), "Receive: obj={\"rid\":\"a\"}");
+        assert_eq!(
+            text.line("request.received", "Receive", obj.clone(), None),
+            "Receive: obj={\"rid\":\"a\"}"
+        );
         let json_log = RequestLog { json: true, ..text };
         let line = json_log.line("request.finished", "Finish", obj, Some(json!({"e2e_latency": 1.5})));
         let line: Value = serde_json::from_str(&line).unwrap();

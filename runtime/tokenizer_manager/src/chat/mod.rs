@@ -24,7 +24,9 @@ fn for_template(message: &Value, format: ContentFormat) -> Value {
             joined(&text).into()
         }
         // Most templates print a tool's answer as it is.
-        Value::Array(parts) if role_is_tool && parts.iter().all(|p| p["type"] == "text") => joined(&parts).into(),
+        Value::Array(parts) if role_is_tool && parts.iter().all(|p| p["type"] == "text") => {
+            joined(&parts).into()
+        }
         Value::Array(parts) => {
             let known = |part: &Value| part["type"] == "text" || part["type"] == "tool_reference";
             Value::Array(parts.into_iter().filter(known).collect())
@@ -133,7 +135,10 @@ mod tests {
                 {"role": "user", "content": "hi"}, {"role": "assistant", "content": "Well"}]})
         };
         assert_eq!(render(body(true)).unwrap(), "<|turn|>user:hi</s><|turn|>assistant:Well");
-        assert_eq!(render(body(false)).unwrap(), "<|turn|>user:hi</s><|turn|>user:Well</s><|turn|>assistant:");
+        assert_eq!(
+            render(body(false)).unwrap(),
+            "<|turn|>user:hi</s><|turn|>user:Well</s><|turn|>assistant:"
+        );
     }
 
     #[test]
@@ -142,7 +147,11 @@ mod tests {
             "chat_template_kwargs": {"mode": 1}, "reasoning_effort": "low",
             "tools": [{"type": "function", "function": {"name": "f"}}]}));
         let text = text.unwrap();
-        assert!(text.starts_with("[tool f]") && text.contains("[mode=1]") && text.contains("[reasoning_effort=\"low\"]"));
+        assert!(
+            text.starts_with("[tool f]")
+                && text.contains("[mode=1]")
+                && text.contains("[reasoning_effort=\"low\"]")
+        );
         let none = json!({"messages": [{"role": "user", "content": "x"}], "tool_choice": "none",
             "tools": [{"type": "function", "function": {"name": "f"}}]});
         assert!(!render(none).unwrap().contains("tool"));

@@ -87,7 +87,13 @@ pub async fn authorize<B: MessageBody + 'static>(
 mod tests {
     use super::*;
 
-    fn call(tier: AuthTier, path: &str, header: Option<&str>, key: Option<&str>, admin: Option<&str>) -> bool {
+    fn call(
+        tier: AuthTier,
+        path: &str,
+        header: Option<&str>,
+        key: Option<&str>,
+        admin: Option<&str>,
+    ) -> bool {
         allowed(tier, &Method::GET, path, header, key, admin)
     }
 

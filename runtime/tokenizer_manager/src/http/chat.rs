@@ -82,9 +82,7 @@ async fn serve<const STRICT: bool>(
 ) -> Result<HttpResponse, ApiError> {
     let request = ChatCompletionRequest::from_json(&body.0)?;
     drop(body);
-    request
-        .validate(app.args.context_length, app.args.allow_auto_truncate)
-        .map_err(ApiError::bad_request)?;
+    request.validate(app.args.context_length, app.args.allow_auto_truncate).map_err(ApiError::bad_request)?;
     request.check_conversion().map_err(ApiError::bad_conversion)?;
     let dp_rank = fields::dp_rank(dp_header(&req), request.base.routed_dp_rank)?;
     let adapter = fields::adapter_of_model(&request.model, app.args.served_model_name());

@@ -89,9 +89,7 @@ impl ApiError {
 
     /// The JSON body.
     pub fn body(&self) -> Value {
-        let flat = |message: &str, kind: &str, code: u16| {
-            json!({"object": "error", "message": message, "type": kind, "param": null, "code": code})
-        };
+        let flat = |message: &str, kind: &str, code: u16| json!({"object": "error", "message": message, "type": kind, "param": null, "code": code});
         match self {
             Self::Validation(errors) => flat(&validation_message(errors), "Bad Request", 400),
             Self::Http { status, detail } => flat(detail, &status.to_string(), *status),

@@ -59,10 +59,14 @@ fn content_type_error() -> FieldError {
 async fn read(mut payload: Payload) -> Result<Vec<u8>, ApiError> {
     let mut body = Vec::new();
     loop {
-        let piece = tokio::time::timeout(PIECE_TIMEOUT, payload.next()).await.map_err(|_| ApiError::Http {
-            status: 408,
-            detail: format!("The body did not arrive: nothing came for {} seconds.", PIECE_TIMEOUT.as_secs()),
-        })?;
+        let piece =
+            tokio::time::timeout(PIECE_TIMEOUT, payload.next()).await.map_err(|_| ApiError::Http {
+                status: 408,
+                detail: format!(
+                    "The body did not arrive: nothing came for {} seconds.",
+                    PIECE_TIMEOUT.as_secs()
+                ),
+            })?;
         let Some(piece) = piece else { return Ok(body) };
         let piece = piece.map_err(|e| ApiError::Http {
             status: 400,
@@ -106,7 +110,8 @@ fn parse_object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
 
 /// Position of a syntax error in the body.
 fn offset(body: &[u8], error: &serde_json::Error) -> usize {
-    let before: usize = body.split(|b| *b == b'\n').take(error.line().saturating_sub(1)).map(|l| l.len() + 1).sum();
+    let before: usize =
+        body.split(|b| *b == b'\n').take(error.line().saturating_sub(1)).map(|l| l.len() + 1).sum();
     (before + error.column()).saturating_sub(1)
 }
 

@@ -140,7 +140,9 @@ mod tests {
         assert_eq!((&all["max_total_num_tokens"], &all["queues"]["waiting"]), (&json!(1000), &json!(1)));
         assert!(!load(&state, &["core"], None).contains_key("queues"));
         let text = prometheus(&all);
-        assert!(text.contains("# TYPE sglang_num_running_reqs gauge\nsglang_num_running_reqs{dp_rank=\"0\"} 2\n"));
+        assert!(
+            text.contains("# TYPE sglang_num_running_reqs gauge\nsglang_num_running_reqs{dp_rank=\"0\"} 2\n")
+        );
         assert!(text.contains("sglang_queues_waiting{dp_rank=\"0\"} 1\n") && !text.contains("null"));
     }
 }

@@ -42,8 +42,8 @@ async fn off_loop<T: Send + 'static>(
 }
 
 fn max_model_len(app: &App, codec: &dyn TextCodec) -> u64 {
-    // Tokenizers without a limit say so by a number that no memory could hold.
-    codec.model_max_length().filter(|n| *n < 1 << 40).unwrap_or(app.context_len() as u64)
+    let context = app.context_len() as u64;
+    codec.model_max_length().map_or(context, |limit| limit.min(context))
 }
 
 /// `POST /tokenize`: a prompt, several, or messages.
@@ -65,8 +65,9 @@ pub async fn tokenize(app: web::Data<App>, body: OpenAiJson) -> Result<HttpRespo
         }
         Some(OneOrMany::Many(texts)) => {
             let bytes = texts.iter().map(String::len).sum();
-            let encode =
-                move || texts.iter().map(|t| codec.encode(t, add_special_tokens)).collect::<Result<Vec<_>, _>>();
+            let encode = move || {
+                texts.iter().map(|t| codec.encode(t, add_special_tokens)).collect::<Result<Vec<_>, _>>()
+            };
             let lists = off_loop(bytes, encode).await?;
             (json!(lists), json!(lists.iter().map(Vec::len).collect::<Vec<_>>()))
         }
@@ -85,9 +86,7 @@ async fn tokenize_messages(
     add_special_tokens: bool,
 ) -> Result<Vec<u32>, ApiError> {
     let request = ChatCompletionRequest::from_json(body)?;
-    request
-        .validate(app.args.context_length, app.args.allow_auto_truncate)
-        .map_err(ApiError::bad_request)?;
+    request.validate(app.args.context_length, app.args.allow_auto_truncate).map_err(ApiError::bad_request)?;
     if add_generation_prompt == Some(false) && request.continue_final_message {
         return Err(ApiError::bad_request(
             "continue_final_message needs add_generation_prompt to open the assistant turn.",
@@ -95,8 +94,7 @@ async fn tokenize_messages(
     }
     // Only a request that asks for a form of its own may ask for special tokens around it.
     let explicit = add_generation_prompt.is_some() && body.contains_key("add_special_tokens");
-    let options =
-        RenderOptions { add_generation_prompt, add_special_tokens: explicit && add_special_tokens };
+    let options = RenderOptions { add_generation_prompt, add_special_tokens: explicit && add_special_tokens };
     prompt_ids(app, &request, options, text_bytes(&request)).await
 }
 
@@ -134,7 +132,9 @@ pub async fn detokenize(app: web::Data<App>, body: OpenAiJson) -> Result<HttpRes
         ApiError::OpenAi { status: 400, message, .. } => ApiError::OpenAi {
             status: 400,
             kind: "DecodeError".into(),
-            message: format!("Error decoding tokens: {message}. Input tokens might be invalid for the model."),
+            message: format!(
+                "Error decoding tokens: {message}. Input tokens might be invalid for the model."
+            ),
         },
         other => other,
     })?;

@@ -30,7 +30,9 @@ pub async fn embedding(body: NativeJson) -> Result<HttpResponse, ApiError> {
 
 /// The same on the OpenAI side.
 pub async fn openai_embedding(req: HttpRequest, body: OpenAiJson) -> Result<HttpResponse, ApiError> {
-    let blank = |key: &str| body.0.get(key).and_then(|v| v.as_str()).map(|text| (text.is_empty(), text.trim().is_empty()));
+    let blank = |key: &str| {
+        body.0.get(key).and_then(|v| v.as_str()).map(|text| (text.is_empty(), text.trim().is_empty()))
+    };
     let message = match (req.path(), blank("input"), blank("query")) {
         ("/v1/embeddings", Some((true, _)), _) => "Input cannot be empty",
         ("/v1/embeddings", Some((_, true)), _) => "Input cannot be empty or whitespace only",

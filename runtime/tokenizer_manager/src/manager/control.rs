@@ -114,7 +114,8 @@ impl TokenizerManager {
         patience: Duration,
     ) -> Result<FlushCacheReqOutput, ControlError> {
         let rid = new_rid();
-        let timeout = patience + Duration::try_from_secs_f64(timeout_s).unwrap_or(Duration::from_secs(86_400));
+        let timeout =
+            patience + Duration::try_from_secs_f64(timeout_s).unwrap_or(Duration::from_secs(86_400));
         let request = FlushCacheReqInput {
             rid: Some(rid.clone()),
             http_worker_ipc: None,

@@ -71,7 +71,11 @@ impl TokenizerManager {
     pub async fn pause_generation(&self, mode: &str) -> Result<(), ControlError> {
         self.status.set_paused(true);
         if mode != "abort" {
-            return self.tell(PauseGenerationReqInput { rid: None, http_worker_ipc: None, mode: mode.into() });
+            return self.tell(PauseGenerationReqInput {
+                rid: None,
+                http_worker_ipc: None,
+                mode: mode.into(),
+            });
         }
         while self.registry.live() > 0 {
             self.registry.abort_all();

@@ -112,7 +112,8 @@ fn effort(value: &Value) -> Read<Value> {
 /// `reasoning` and `reasoning_effort` as one effort, and whether thinking is switched on or off by them.
 fn reasoning(f: &mut Fields<'_>) -> (Option<Value>, Option<bool>) {
     let nested = f.optional("reasoning", object).unwrap_or_default();
-    let inner = ["effort", "reasoning_effort"].iter().find_map(|key| nested.get(*key).filter(|v| !v.is_null()));
+    let inner =
+        ["effort", "reasoning_effort"].iter().find_map(|key| nested.get(*key).filter(|v| !v.is_null()));
     let effort = match inner.map(effort) {
         Some(Ok(value)) => Some(value),
         Some(Err(mismatch)) => {
@@ -150,7 +151,8 @@ impl ChatCompletionRequest {
         let reasoning_effort = kwargs.shift_remove("reasoning_effort").or(reasoning_effort);
         let n = f.or("n", 1, sample_count);
         let max_tokens = f.optional("max_tokens", int);
-        let max_tokens = f.optional("max_completion_tokens", int).filter(|n| *n != 0).or(max_tokens).filter(|n| *n != 0);
+        let max_tokens =
+            f.optional("max_completion_tokens", int).filter(|n| *n != 0).or(max_tokens).filter(|n| *n != 0);
         let tools = f.optional("tools", list(message::tool));
         let sampling_params = json!({
             "temperature": fields::float_json(&mut f, "temperature"),
@@ -181,7 +183,8 @@ impl ChatCompletionRequest {
             None => ToolChoice::None,
             Some(_) => ToolChoice::Auto,
         });
-        let response_format = f.optional("response_format", fields::response_format).filter(|kind| kind != "text");
+        let response_format =
+            f.optional("response_format", fields::response_format).filter(|kind| kind != "text");
         let request = messages.map(|messages| Self {
             model: f.or("model", "default".to_owned(), string),
             messages,
@@ -225,7 +228,9 @@ impl ChatCompletionRequest {
                 .into());
         }
         if let Some(kind) = media_part(&self.messages) {
-            return Err(format!("Model only supports text input; received unsupported content type '{kind}'."));
+            return Err(format!(
+                "Model only supports text input; received unsupported content type '{kind}'."
+            ));
         }
         match &self.tool_choice {
             ToolChoice::Required if self.tools.is_empty() => {
@@ -275,16 +280,22 @@ impl ChatCompletionRequest {
         }
         let forced = matches!(self.tool_choice, ToolChoice::Required | ToolChoice::Named(_));
         let constrained = self.response_format.is_some()
-            || ["regex", "ebnf"].iter().any(|key| self.sampling_params.get(*key).is_some_and(|v| !v.is_null()));
+            || ["regex", "ebnf"]
+                .iter()
+                .any(|key| self.sampling_params.get(*key).is_some_and(|v| !v.is_null()));
         if forced && constrained {
-            return Err("tool_choice 'required' or a named tool cannot be combined with response_format, regex, or \
+            return Err(
+                "tool_choice 'required' or a named tool cannot be combined with response_format, regex, or \
                         ebnf: the tool-call constraint and the output constraint cannot both be honored."
-                .into());
+                    .into(),
+            );
         }
         if forced {
-            return Err("tool_choice 'required' or a named tool needs structured output, which this version of the \
+            return Err(
+                "tool_choice 'required' or a named tool needs structured output, which this version of the \
                         server does not support. Use tool_choice 'auto' or 'none'."
-                .into());
+                    .into(),
+            );
         }
         if let Some(format) = &self.response_format {
             return Err(format!(
@@ -355,9 +366,13 @@ mod tests {
     #[test]
     fn the_models_defaults_fill_what_is_left_out() {
         let defaults = json!({"temperature": 0.6, "top_k": 20});
-        let request = read(json!({"top_p": 0.5})).to_generate(vec![1], defaults.as_object().unwrap(), None, None);
+        let request =
+            read(json!({"top_p": 0.5})).to_generate(vec![1], defaults.as_object().unwrap(), None, None);
         let map = sampling(&request);
-        assert_eq!((&map["temperature"], &map["top_k"], &map["top_p"], &map["min_p"]), (&json!(0.6), &json!(20), &json!(0.5), &json!(0.0)));
+        assert_eq!(
+            (&map["temperature"], &map["top_k"], &map["top_p"], &map["min_p"]),
+            (&json!(0.6), &json!(20), &json!(0.5), &json!(0.0))
+        );
         assert_eq!(map["max_new_tokens"], Value::Null);
     }
 
@@ -372,7 +387,10 @@ mod tests {
         let request = read(json!({"reasoning_effort": "none"}));
         assert_eq!(request.chat_template_kwargs["enable_thinking"], false);
         let request = read(json!({"reasoning": {"effort": "high"}}));
-        assert_eq!((&request.chat_template_kwargs["thinking"], request.reasoning_effort), (&json!(true), Some(json!("high"))));
+        assert_eq!(
+            (&request.chat_template_kwargs["thinking"], request.reasoning_effort),
+            (&json!(true), Some(json!("high")))
+        );
         assert!(read(json!({})).chat_template_kwargs.is_empty());
     }
 
@@ -380,16 +398,24 @@ mod tests {
     fn impossible_requests_say_why() {
         let tool = json!({"type": "function", "function": {"name": "f"}});
         let validate = |body: Value| read(body).validate(Some(100), false).unwrap_err();
-        assert_eq!(validate(json!({"tool_choice": "required"})), "Tools cannot be empty if tool choice is set to required.");
         assert_eq!(
-            validate(json!({"tools": [tool], "tool_choice": {"type": "function", "function": {"name": "g"}}})),
+            validate(json!({"tool_choice": "required"})),
+            "Tools cannot be empty if tool choice is set to required."
+        );
+        assert_eq!(
+            validate(
+                json!({"tools": [tool], "tool_choice": {"type": "function", "function": {"name": "g"}}})
+            ),
             "Tool 'g' not found in tools list."
         );
         assert!(validate(json!({"max_tokens": 101})).starts_with("max_completion_tokens is too large: 101."));
         let convert = |body: Value| read(body).check_conversion().unwrap_err();
         assert!(convert(json!({"tools": [tool], "tool_choice": "required", "response_format": {"type": "json_object"}})).contains("cannot both be honored"));
         assert!(convert(json!({"response_format": {"type": "json_object"}})).contains("does not support"));
-        assert!(convert(json!({"stream": true, "return_meta_info": true})).starts_with("return_meta_info is not supported with streaming."));
+        assert!(
+            convert(json!({"stream": true, "return_meta_info": true}))
+                .starts_with("return_meta_info is not supported with streaming.")
+        );
         read(json!({"tools": [tool]})).check_conversion().unwrap();
     }
 }

@@ -86,7 +86,11 @@ fn choice(app: &App, request: &ChatCompletionRequest, index: usize, handle: &Req
 }
 
 /// Builds the answer from finished choices.
-pub fn response(app: &App, request: &ChatCompletionRequest, handles: &[RequestHandle]) -> ChatCompletionResponse {
+pub fn response(
+    app: &App,
+    request: &ChatCompletionRequest,
+    handles: &[RequestHandle],
+) -> ChatCompletionResponse {
     let first = handles.first();
     let counts = handles.iter().enumerate().map(|(i, h)| (i, h.state().output().counts));
     ChatCompletionResponse {

@@ -77,7 +77,13 @@ struct ChatStream<S> {
 }
 
 impl<S: Stream<Item = Update> + Unpin> ChatStream<S> {
-    fn chunk(&self, out: &mut String, choices: &[Choice<'_>], usage: Option<UsageInfo>, sglext: Option<Value>) {
+    fn chunk(
+        &self,
+        out: &mut String,
+        choices: &[Choice<'_>],
+        usage: Option<UsageInfo>,
+        sglext: Option<Value>,
+    ) {
         let chunk = Chunk {
             id: &self.id,
             object: "chat.completion.chunk",
@@ -99,7 +105,8 @@ impl<S: Stream<Item = Update> + Unpin> ChatStream<S> {
             return;
         }
         let lists = std::mem::take(pending);
-        let codec = self.app.manager.limits.codec.as_deref().filter(|_| self.options.logprobs && has_logprobs);
+        let codec =
+            self.app.manager.limits.codec.as_deref().filter(|_| self.options.logprobs && has_logprobs);
         let choice = Choice {
             index: update.index,
             delta: Delta { content: Some(&update.text), ..Default::default() },
@@ -127,8 +134,13 @@ impl<S: Stream<Item = Update> + Unpin> ChatStream<S> {
         }
         if update.first {
             let delta = Delta { role: Some("assistant"), content: Some(""), ..Default::default() };
-            let choice =
-                Choice { index: update.index, delta, logprobs: None, finish_reason: None, matched_stop: None };
+            let choice = Choice {
+                index: update.index,
+                delta,
+                logprobs: None,
+                finish_reason: None,
+                matched_stop: None,
+            };
             self.chunk(out, &[choice], None, None);
         }
         self.content(out, &update);

@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 use super::fields::{self, StreamOptions};
 use crate::requests::generate::session_params;
 use crate::requests::sampling::SamplingMap;
-use crate::requests::validation::{FieldError, Fields, Mismatch, Read, boolean, float, int, list, object, string};
+use crate::requests::validation::{
+    FieldError, Fields, Mismatch, Read, boolean, float, int, list, object, string,
+};
 use crate::requests::{GenerateReqInput, OneOrMany};
 
 /// The prompt in one of its four forms.
@@ -224,10 +226,15 @@ mod tests {
 
     #[test]
     fn names_differ_from_the_native_ones() {
-        let request = read(json!({"prompt": "a", "seed": 3, "max_tokens": 4, "min_tokens": 2, "logprobs": 2, "echo": true}));
+        let request = read(
+            json!({"prompt": "a", "seed": 3, "max_tokens": 4, "min_tokens": 2, "logprobs": 2, "echo": true}),
+        );
         let request = request.unwrap().to_generate(None, None);
         let Some(OneOrMany::One(params)) = request.sampling_params else { panic!() };
-        assert_eq!((&params["sampling_seed"], &params["max_new_tokens"], &params["min_new_tokens"]), (&json!(3), &json!(4), &json!(2)));
+        assert_eq!(
+            (&params["sampling_seed"], &params["max_new_tokens"], &params["min_new_tokens"]),
+            (&json!(3), &json!(4), &json!(2))
+        );
         assert_eq!(request.logprob_start_len, Some(OneOrMany::One(0)));
         assert_eq!(request.top_logprobs_num, Some(OneOrMany::One(2)));
     }

@@ -80,7 +80,8 @@ pub fn response_format(value: &Value) -> Read<String> {
         None => Err(Mismatch::missing("type", value)),
         Some(kind) => match kind.as_str() {
             Some(known @ ("text" | "json_object" | "json_schema" | "structural_tag")) => Ok(known.to_owned()),
-            _ => Err(Mismatch::literal("'text', 'json_object', 'json_schema' or 'structural_tag'", kind).under("type")),
+            _ => Err(Mismatch::literal("'text', 'json_object', 'json_schema' or 'structural_tag'", kind)
+                .under("type")),
         },
     }
 }

@@ -85,7 +85,9 @@ impl LogProbs {
         }
         for top in tops {
             self.top_logprobs.push(top.as_ref().map(|top| {
-                top.iter().map(|(logprob, id)| (lossless_text(codec, *id), f64::from(*logprob).into())).collect()
+                top.iter()
+                    .map(|(logprob, id)| (lossless_text(codec, *id), f64::from(*logprob).into()))
+                    .collect()
             }));
         }
     }
@@ -99,7 +101,11 @@ mod tests {
     #[test]
     fn chat_entries_have_exact_bytes() {
         let codec = ByteCodec::default();
-        let lists = ChoiceLogprobs::new(&codec, &[(Some(-0.5), 0xe4)], &[Some(vec![(-0.5, 0xe4), (-1.0, b'a'.into())])]);
+        let lists = ChoiceLogprobs::new(
+            &codec,
+            &[(Some(-0.5), 0xe4)],
+            &[Some(vec![(-0.5, 0xe4), (-1.0, b'a'.into())])],
+        );
         let json = serde_json::to_value(&lists).unwrap();
         assert_eq!(json["content"][0]["bytes"], serde_json::json!([0xe4]));
         assert_eq!(json["content"][0]["top_logprobs"][1]["token"], "a");

@@ -73,14 +73,12 @@ fn arguments(value: &Value) -> Read<Value> {
     match value {
         Value::String(text) => match serde_json::from_str(text) {
             Ok(Value::Object(map)) => Ok(Value::Object(map)),
-            Ok(_) => Err(Mismatch::rule(
-                "Assistant tool call function.arguments must be a JSON object.",
-                value,
-            )),
-            Err(_) => Err(Mismatch::rule(
-                "Assistant tool call function.arguments must be valid JSON.",
-                value,
-            )),
+            Ok(_) => {
+                Err(Mismatch::rule("Assistant tool call function.arguments must be a JSON object.", value))
+            }
+            Err(_) => {
+                Err(Mismatch::rule("Assistant tool call function.arguments must be valid JSON.", value))
+            }
         },
         Value::Object(_) | Value::Null => Ok(value.clone()),
         _ => Err(Mismatch::new("string_type", "Input should be a valid string", value)),
@@ -96,7 +94,8 @@ fn tool_call(value: &Value, strict: bool) -> Read<Value> {
     call.insert("index".into(), map.get("index").cloned().unwrap_or_default());
     call.insert("type".into(), map.get("type").cloned().unwrap_or_else(|| "function".into()));
     let given = function.get("arguments").cloned().unwrap_or_default();
-    let arguments = if strict { arguments(&given).map_err(|m| m.under("arguments").under("function"))? } else { given };
+    let arguments =
+        if strict { arguments(&given).map_err(|m| m.under("arguments").under("function"))? } else { given };
     call.insert(
         "function".into(),
         json!({"name": function.get("name").cloned().unwrap_or_default(), "arguments": arguments}),
@@ -162,9 +161,8 @@ pub fn tool(value: &Value) -> Read<Value> {
 
 /// Reads the messages of a request.
 pub fn messages(value: &Value) -> Read<Vec<Value>> {
-    let items = value
-        .as_array()
-        .ok_or_else(|| Mismatch::new("list_type", "Input should be a valid list", value))?;
+    let items =
+        value.as_array().ok_or_else(|| Mismatch::new("list_type", "Input should be a valid list", value))?;
     items.iter().enumerate().map(|(i, v)| message(v).map_err(|m| m.under(Loc::Index(i)))).collect()
 }
 
@@ -188,22 +186,32 @@ mod tests {
         assert!(message(&json!({"role": "User", "content": "x"})).is_err());
         assert!(message(&json!({"role": "wizard", "content": "x"})).is_err());
         assert!(message(&json!({"role": "user"})).is_err());
-        assert_eq!(message(&json!({"role": "assistant"})).unwrap(), json!({"role": "assistant", "content": null}));
+        assert_eq!(
+            message(&json!({"role": "assistant"})).unwrap(),
+            json!({"role": "assistant", "content": null})
+        );
     }
 
     #[test]
     fn call_arguments_become_objects() {
         let call = |arguments: Value| {
-            message(&json!({"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": arguments}}]}))
+            message(
+                &json!({"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": arguments}}]}),
+            )
         };
-        assert_eq!(call(json!("{\"a\": 1}")).unwrap()["tool_calls"][0]["function"]["arguments"], json!({"a": 1}));
+        assert_eq!(
+            call(json!("{\"a\": 1}")).unwrap()["tool_calls"][0]["function"]["arguments"],
+            json!({"a": 1})
+        );
         assert!(call(json!("[1]")).is_err());
         assert!(call(json!("{oops")).is_err());
     }
 
     #[test]
     fn tools_keep_the_clients_key_order() {
-        let read = tool(&json!({"type": "function", "function": {"parameters": {"b": 1, "a": 2}, "name": "f", "strict": null}}));
+        let read = tool(
+            &json!({"type": "function", "function": {"parameters": {"b": 1, "a": 2}, "name": "f", "strict": null}}),
+        );
         assert_eq!(
             read.unwrap().to_string(),
             r#"{"type":"function","function":{"parameters":{"b":1,"a":2},"name":"f","description":null}}"#

@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn a_prompt_counts_once_for_all_its_samples() {
-        let counts = Counts { prompt_tokens: 5, completion_tokens: 2, cached_tokens: 4, ..Default::default() };
+        let counts =
+            Counts { prompt_tokens: 5, completion_tokens: 2, cached_tokens: 4, ..Default::default() };
         let usage = UsageInfo::of_choices((0..4).map(|i| (i, counts)), 2, true);
         assert_eq!((usage.prompt_tokens, usage.completion_tokens, usage.total_tokens), (10, 8, 18));
         assert_eq!(usage.prompt_tokens_details, Some(PromptTokensDetails { cached_tokens: 8 }));

@@ -208,8 +208,14 @@ mod tests {
             error(json!({"sampling_params": {"temperature": "hot"}})),
             "invalid type: string \"hot\", expected f64"
         );
-        assert_eq!(error(json!({"sampling_params": {"n": 1.0}})), "invalid type: floating point `1.0`, expected i64");
-        assert_eq!(error(json!({"sampling_params": {"ignore_eos": 1}})), "invalid type: integer `1`, expected a boolean");
+        assert_eq!(
+            error(json!({"sampling_params": {"n": 1.0}})),
+            "invalid type: floating point `1.0`, expected i64"
+        );
+        assert_eq!(
+            error(json!({"sampling_params": {"ignore_eos": 1}})),
+            "invalid type: integer `1`, expected a boolean"
+        );
         assert_eq!(
             error(json!({"sampling_params": 3})),
             "invalid type: integer `3`, expected a value or an array of values for SamplingParamsOrList"
@@ -230,7 +236,8 @@ mod tests {
 
     #[test]
     fn null_means_not_given() {
-        let nulls: Map<String, Value> = SAMPLING_KEYS.iter().map(|k| ((*k).to_owned(), Value::Null)).collect();
+        let nulls: Map<String, Value> =
+            SAMPLING_KEYS.iter().map(|k| ((*k).to_owned(), Value::Null)).collect();
         check_generate(json!({"sampling_params": nulls, "rid": null}).as_object().unwrap()).unwrap();
     }
 }

@@ -84,9 +84,8 @@ fn input_ids(value: &Value) -> Read<OneOrMany<Vec<i64>>> {
         };
         items.iter().enumerate().map(id).collect()
     };
-    let items = value
-        .as_array()
-        .ok_or_else(|| refuse(format!("must be list or null; got {}", type_name(value))))?;
+    let items =
+        value.as_array().ok_or_else(|| refuse(format!("must be list or null; got {}", type_name(value))))?;
     match items.first() {
         None | Some(Value::Number(_)) => row(value).map(OneOrMany::One).map_err(refuse),
         Some(Value::Array(_)) => items
@@ -147,7 +146,8 @@ impl GenerateReqInput {
                 "sampling_params",
                 &[("list[dict[str,any]]", &many(object)), ("dict[str,any]", &one(object))],
             ),
-            return_logprob: f.union("return_logprob", &[("list[bool]", &many(boolean)), ("bool", &one(boolean))]),
+            return_logprob: f
+                .union("return_logprob", &[("list[bool]", &many(boolean)), ("bool", &one(boolean))]),
             logprob_start_len: f.union("logprob_start_len", &[("list[int]", &many(int)), ("int", &one(int))]),
             top_logprobs_num: f.union("top_logprobs_num", &[("list[int]", &many(int)), ("int", &one(int))]),
             token_ids_logprob: f.union(
@@ -158,7 +158,10 @@ impl GenerateReqInput {
             stream: f.optional("stream", boolean).unwrap_or_default(),
             return_hidden_states: present("return_hidden_states"),
             return_prompt_token_ids: f.or("return_prompt_token_ids", false, boolean),
-            lora_path: f.union("lora_path", &[("list[str]", &many(nullable(string))), ("str", &one(nullable(string)))]),
+            lora_path: f.union(
+                "lora_path",
+                &[("list[str]", &many(nullable(string))), ("str", &one(nullable(string)))],
+            ),
             has_custom_logit_processor: present("custom_logit_processor"),
             session_id: f.optional("session_id", string),
             session_params: f.optional("session_params", object).as_ref().map(session_params),
@@ -189,8 +192,14 @@ mod tests {
 
     #[test]
     fn ids_of_the_wrong_type_are_named() {
-        assert!(read(json!({"input_ids": ["a"]})).unwrap_err().contains("elements must be int or list; got str"));
-        assert!(read(json!({"input_ids": [[1], [1, "b"]]})).unwrap_err().contains("row 1: element 1 must be int; got str"));
+        assert!(
+            read(json!({"input_ids": ["a"]})).unwrap_err().contains("elements must be int or list; got str")
+        );
+        assert!(
+            read(json!({"input_ids": [[1], [1, "b"]]}))
+                .unwrap_err()
+                .contains("row 1: element 1 must be int; got str")
+        );
         assert!(read(json!({"input_ids": 3})).unwrap_err().contains("must be list or null; got int"));
         assert_eq!(read(json!({"input_ids": []})).unwrap().input_ids, Some(OneOrMany::One(vec![])));
     }

@@ -269,11 +269,14 @@ impl GenerateReqInput {
             None => vec![None; size],
             Some(OneOrMany::One(ids)) => vec![Some(ids).filter(|ids| !ids.is_empty()); size],
             Some(OneOrMany::Many(_)) if samples > 1 => {
-                return Err(ValueError("Cannot use list token_ids_logprob with parallel_sample_num > 1".into()));
+                return Err(ValueError(
+                    "Cannot use list token_ids_logprob with parallel_sample_num > 1".into(),
+                ));
             }
-            Some(OneOrMany::Many(lists)) => {
-                exact(lists, "token_ids_logprob", size)?.into_iter().map(|ids| Some(ids).filter(|ids| !ids.is_empty())).collect()
-            }
+            Some(OneOrMany::Many(lists)) => exact(lists, "token_ids_logprob", size)?
+                .into_iter()
+                .map(|ids| Some(ids).filter(|ids| !ids.is_empty()))
+                .collect(),
         };
         let lora_path = match self.lora_path {
             None => vec![None; size],
@@ -366,7 +369,8 @@ mod tests {
             "The parallel_sample_num should be the same for all samples in sample params."
         );
         assert_eq!(
-            normalize(json!({"text": ["a"], "return_logprob": [true], "sampling_params": {"n": 2}})).unwrap_err(),
+            normalize(json!({"text": ["a"], "return_logprob": [true], "sampling_params": {"n": 2}}))
+                .unwrap_err(),
             "Cannot use list return_logprob with parallel_sample_num > 1"
         );
         assert!(normalize(json!({"text": "a", "sampling_params": {"n": 100_000}})).is_err());

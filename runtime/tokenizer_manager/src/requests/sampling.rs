@@ -86,7 +86,9 @@ pub fn build(
             continue;
         }
         set(&mut params, key, value).ok_or_else(|| {
-            ValueError(format!("sampling parameter {key} has an unknown name or a value of the wrong type: {value}"))
+            ValueError(format!(
+                "sampling parameter {key} has an unknown name or a value of the wrong type: {value}"
+            ))
         })?;
     }
     if params.beam_width.is_some_and(|w| w > 1) {
@@ -108,7 +110,9 @@ pub fn build(
 
 /// Whether a grammar restricts the output.
 pub fn has_grammar(params: &SamplingParams) -> bool {
-    [&params.json_schema, &params.regex, &params.ebnf, &params.structural_tag].into_iter().any(Option::is_some)
+    [&params.json_schema, &params.regex, &params.ebnf, &params.structural_tag]
+        .into_iter()
+        .any(Option::is_some)
 }
 
 /// Range errors quote a number as the client wrote it: `-1` stays `-1` although the parameter is a float.

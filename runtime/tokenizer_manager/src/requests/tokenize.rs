@@ -396,6 +396,9 @@ mod tests {
             let error = tokenize(&limits(), body).unwrap_err();
             assert!(error.contains(text), "{error}");
         }
-        assert_eq!(tokenize(&limits(), json!({"input_ids": [1], "routed_dp_rank": 0})).unwrap().routed_dp_rank, None);
+        assert_eq!(
+            tokenize(&limits(), json!({"input_ids": [1], "routed_dp_rank": 0})).unwrap().routed_dp_rank,
+            None
+        );
     }
 }

@@ -140,9 +140,11 @@ pub fn int(value: &Value) -> Read<i64> {
         Value::Number(n) => match (n.as_i64(), n.as_f64()) {
             (Some(i), _) => Ok(i),
             (None, Some(f)) if f.fract() == 0.0 && f.abs() < 9.2e18 => Ok(f as i64),
-            (None, Some(f)) if f.fract() == 0.0 => {
-                Err(Mismatch::new("int_parsing_size", "Unable to parse input string as an integer, exceeded maximum size", value))
-            }
+            (None, Some(f)) if f.fract() == 0.0 => Err(Mismatch::new(
+                "int_parsing_size",
+                "Unable to parse input string as an integer, exceeded maximum size",
+                value,
+            )),
             _ => Err(Mismatch::new(
                 "int_from_float",
                 "Input should be a valid integer, got a number with a fractional part",
@@ -295,7 +297,11 @@ impl<'a> Fields<'a> {
     }
 
     /// A field of several possible shapes: the first that fits is taken; when none does, each says why.
-    pub fn union<T>(&mut self, name: &'static str, arms: &[(&'static str, &dyn Fn(&Value) -> Read<T>)]) -> Option<T> {
+    pub fn union<T>(
+        &mut self,
+        name: &'static str,
+        arms: &[(&'static str, &dyn Fn(&Value) -> Read<T>)],
+    ) -> Option<T> {
         let value = self.map.get(name).filter(|v| !v.is_null())?;
         let mut mismatches = Vec::with_capacity(arms.len());
         for (arm, read) in arms {
@@ -359,8 +365,10 @@ mod tests {
         });
         assert_eq!(
             rule,
-            ["{'type': 'value_error', 'loc': ('body', 'max_tokens'), 'msg': 'Value error, max_tokens must be positive', \
-              'input': 0, 'ctx': {'error': ValueError('max_tokens must be positive')}}"]
+            [
+                "{'type': 'value_error', 'loc': ('body', 'max_tokens'), 'msg': 'Value error, max_tokens must be positive', \
+              'input': 0, 'ctx': {'error': ValueError('max_tokens must be positive')}}"
+            ]
         );
     }
 

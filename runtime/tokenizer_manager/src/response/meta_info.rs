@@ -75,10 +75,7 @@ impl MetaInfo<'_> {
         let tail = |len: usize| self.from.min(len)..;
         map.serialize_entry("input_token_logprobs", &TokenList(&lists.input_token, self.texts))?;
         let output = &lists.output_token;
-        map.serialize_entry(
-            "output_token_logprobs",
-            &TokenList(&output[tail(output.len())], self.texts),
-        )?;
+        map.serialize_entry("output_token_logprobs", &TokenList(&output[tail(output.len())], self.texts))?;
         map.serialize_entry("output_token_logprobs_length", &output.len())?;
         if request.top_logprobs_num > 0 {
             let output = &lists.output_top;

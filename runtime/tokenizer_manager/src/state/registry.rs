@@ -59,7 +59,8 @@ impl Registry {
     ) -> Result<RequestHandle, ValueError> {
         let state = Arc::new(ReqState::new(request, created));
         let mut entries = self.entries.lock();
-        let expired = |e: &Entry| e.abandoned && e.abort_sent.is_some_and(|at| at.elapsed() > ABORT_CONFIRMATION);
+        let expired =
+            |e: &Entry| e.abandoned && e.abort_sent.is_some_and(|at| at.elapsed() > ABORT_CONFIRMATION);
         entries.retain(|rid, entry| {
             let expired = expired(entry);
             if expired {

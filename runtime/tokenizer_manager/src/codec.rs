@@ -1,0 +1,101 @@
+//! The model's tokenizer and chat template as a [`TextCodec`].
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use sglang_checkpoint::Checkpoint;
+use sglang_proto::server_args::ServerArgs;
+use sglang_tokenizer::chat_template::{self, TemplateSource};
+use sglang_tokenizer::{ChatTemplate, Tokenizer};
+
+use crate::text::{ContentFormat, TextCodec, TextError};
+
+/// Tokenizer and templates of a model.
+pub struct ModelCodec {
+    tokenizer: Tokenizer,
+    template: Option<ChatTemplate>,
+    /// A template of its own for requests with tools, where the model has one.
+    tool_template: Option<ChatTemplate>,
+}
+
+impl ModelCodec {
+    /// Loads what the arguments name: `--tokenizer-path`, else the model's own; `--chat-template`, else the
+    /// checkpoint's.
+    ///
+    /// # Errors
+    /// A file that cannot be read or a template that is not valid, by name.
+    pub fn load(args: &ServerArgs) -> anyhow::Result<Self> {
+        let checkpoint = Checkpoint::open(args.tokenizer_path())?;
+        let tokenizer = Tokenizer::from_checkpoint(&checkpoint)?;
+        let source = match &args.chat_template {
+            Some(file) => Some(chat_template::read_file(Path::new(file))?),
+            None => chat_template::find_source(&checkpoint)?,
+        };
+        Self::new(tokenizer, source.as_ref())
+    }
+
+    /// Compiles the templates.
+    ///
+    /// # Errors
+    /// A template that is not valid.
+    pub fn new(tokenizer: Tokenizer, source: Option<&TemplateSource>) -> anyhow::Result<Self> {
+        let compile = |text: &str| ChatTemplate::for_tokenizer(text, &tokenizer);
+        let template = source.map(|s| s.choose(false)).transpose()?.map(compile).transpose()?;
+        let tool_template = source.and_then(|s| s.get("tool_use")).map(compile).transpose()?;
+        Ok(Self { tokenizer, template, tool_template })
+    }
+}
+
+impl TextCodec for ModelCodec {
+    fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, TextError> {
+        self.tokenizer.encode(text, add_special_tokens).map_err(|e| TextError(e.to_string()))
+    }
+
+    fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, TextError> {
+        Ok(self.tokenizer.decode(ids, skip_special_tokens, true))
+    }
+
+    fn token_bytes(&self, id: u32) -> Option<Vec<u8>> {
+        self.tokenizer.id_to_bytes(id).filter(|_| self.tokenizer.is_byte_level())
+    }
+
+    fn bos_token_id(&self) -> Option<u32> {
+        self.tokenizer.bos_token_id()
+    }
+
+    fn model_max_length(&self) -> Option<u64> {
+        self.tokenizer.model_max_length().map(|n| n as u64)
+    }
+
+    fn has_chat_template(&self) -> bool {
+        self.template.is_some()
+    }
+
+    fn content_format(&self) -> ContentFormat {
+        match &self.template {
+            Some(template) if template.takes_content_parts() => ContentFormat::OpenAi,
+            _ => ContentFormat::String,
+        }
+    }
+
+    fn render_chat(
+        &self,
+        messages: &[Value],
+        tools: Option<&[Value]>,
+        add_generation_prompt: bool,
+        kwargs: &Map<String, Value>,
+    ) -> Result<String, TextError> {
+        let template = match tools {
+            Some(_) => self.tool_template.as_ref().or(self.template.as_ref()),
+            None => self.template.as_ref(),
+        };
+        let template = template.ok_or_else(|| {
+            TextError(
+                "Cannot use chat template: the tokenizer has none, and the server was launched without --chat-template."
+                    .into(),
+            )
+        })?;
+        template.render(messages, tools, add_generation_prompt, kwargs).map_err(|e| TextError(e.to_string()))
+    }
+}

@@ -1,0 +1,264 @@
+//! The life of a tokenizer manager process.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web;
+use anyhow::{Context, bail};
+use serde_json::{Map, Value, json};
+use sglang_checkpoint::{Checkpoint, GenerationConfig, ModelConfig};
+use sglang_ipc::{Endpoints, Identity, PullLink, PushLink};
+use sglang_process::control::{self, ControlEvent};
+use sglang_process::listen::inherited_listener;
+use sglang_process::ready::ReadyHandle;
+use sglang_process::signals::{Termination, TerminationSignals};
+use sglang_proto::server_args::ServerArgs;
+use tokio::sync::mpsc;
+
+use crate::app::{App, EnvSettings, ModelFacts};
+use crate::codec::ModelCodec;
+use crate::http::server;
+use crate::manager::{Status, TokenizerManager};
+use crate::request_log::RequestLog;
+use crate::requests::tokenize::RequestLimits;
+use crate::text::TextCodec;
+
+/// How often a drain looks whether the last request has ended.
+const DRAIN_POLL: Duration = Duration::from_millis(50);
+/// How long a drain may take when no launcher watches over it (`SGLANG_SHUTDOWN_TIMEOUT`).
+const DRAIN_LIMIT: Duration = Duration::from_secs(15);
+
+/// What the process is told while it runs.
+enum Event {
+    Up,
+    Drain,
+    End,
+}
+
+/// Runs until told to end. Call it first thing in `main`: it blocks signals before any thread starts.
+///
+/// # Errors
+/// Whatever kept it from starting or serving; the launcher has been told.
+pub fn run(args: ServerArgs) -> anyhow::Result<()> {
+    let signals = TerminationSignals::block()?;
+    let mut ready = ReadyHandle::from_env("tokenizer-manager");
+    let (events, received) = mpsc::unbounded_channel();
+    let on_signal = events.clone();
+    signals.watch(move |signal| {
+        let event = if signal == Termination::Graceful { Event::Drain } else { Event::End };
+        // Nobody listens any more when the process is ending already.
+        let _ = on_signal.send(event);
+    })?;
+    let launched = control::watch(move |event| {
+        let event = match event {
+            ControlEvent::Up => Event::Up,
+            ControlEvent::Drain => Event::Drain,
+            ControlEvent::ParentGone => Event::End,
+        };
+        let _ = events.send(event);
+    })?;
+    match prepare(&args, &mut ready) {
+        Ok(model) => actix_web::rt::System::new().block_on(serve(args, model, ready, received, launched)),
+        Err(error) => {
+            ready.failed(&format!("{error:#}"));
+            Err(error)
+        }
+    }
+}
+
+/// What is read before anything is opened.
+struct Model {
+    facts: ModelFacts,
+    context_len: usize,
+    vocab_size: u32,
+    codec: Option<Arc<dyn TextCodec>>,
+}
+
+fn prepare(args: &ServerArgs, ready: &mut ReadyHandle) -> anyhow::Result<Model> {
+    let checkpoint = Checkpoint::open(&args.model_path)?;
+    let overrides = Some(Value::Object(args.json_model_override_args.clone())).filter(|v| *v != json!({}));
+    let config = ModelConfig::from_checkpoint(&checkpoint, overrides.as_ref())?;
+    let defaults = match args.sampling_defaults.as_str() {
+        "model" => GenerationConfig::from_checkpoint(&checkpoint)?.unwrap_or_default(),
+        _ => GenerationConfig::default(),
+    };
+    let codec: Option<Arc<dyn TextCodec>> = match args.skip_tokenizer_init {
+        true => None,
+        false => Some(Arc::new(ready.time("tokenizer", || ModelCodec::load(args))?)),
+    };
+    Ok(Model {
+        context_len: args.context_length.unwrap_or(config.max_position_embeddings),
+        vocab_size: u32::try_from(config.vocab_size).context("the vocabulary is too large")?,
+        codec,
+        facts: ModelFacts {
+            model_type: Some(config.model_type.clone()).filter(|t| !t.is_empty()),
+            architectures: config.architectures.clone(),
+            default_sampling_params: sampling_defaults(&defaults),
+        },
+    })
+}
+
+/// The values of generation_config.json by the names of sampling parameters.
+fn sampling_defaults(config: &GenerationConfig) -> Map<String, Value> {
+    let mut map = Map::new();
+    for (name, value) in [
+        ("temperature", config.temperature),
+        ("top_p", config.top_p),
+        ("min_p", config.min_p),
+        ("repetition_penalty", config.repetition_penalty),
+    ] {
+        if let Some(value) = value {
+            map.insert(name.into(), value.into());
+        }
+    }
+    if let Some(top_k) = config.top_k {
+        // Both 0 and -1 stand for no limit.
+        map.insert("top_k".into(), if top_k < 1 { -1 } else { top_k }.into());
+    }
+    map
+}
+
+fn listener(args: &ServerArgs) -> anyhow::Result<TcpListener> {
+    if let Some(listener) = inherited_listener() {
+        return Ok(listener);
+    }
+    let address = format!("{}:{}", args.host.trim_matches(['[', ']']), args.port);
+    TcpListener::bind((args.host.trim_matches(['[', ']']), args.port))
+        .with_context(|| format!("cannot listen on {address}"))
+}
+
+async fn serve(
+    args: ServerArgs,
+    model: Model,
+    ready: ReadyHandle,
+    events: mpsc::UnboundedReceiver<Event>,
+    launched: bool,
+) -> anyhow::Result<()> {
+    let opened = open(args, model, launched).await;
+    match opened {
+        Ok((app, server)) => {
+            ready.ready(json!({}));
+            serve_until_told(app, server, events, launched).await
+        }
+        Err(error) => {
+            ready.failed(&format!("{error:#}"));
+            Err(error)
+        }
+    }
+}
+
+async fn open(
+    args: ServerArgs,
+    model: Model,
+    launched: bool,
+) -> anyhow::Result<(web::Data<App>, actix_web::dev::Server)> {
+    let Some(ipc_dir) = args.ipc_dir.clone() else {
+        bail!("--ipc-dir is needed when a process is started by hand; it names the folder of the sockets");
+    };
+    let endpoints = Endpoints::in_dir(Path::new(&ipc_dir));
+    let identity = Arc::new(Identity::new("tokenizer_manager", Value::Null));
+    let listener = listener(&args)?;
+    let pull = PullLink::bind(&endpoints.tokenizer, &identity.run_id).await?;
+    let scheduler = PushLink::connect(&endpoints.scheduler_input, identity);
+    let limits = RequestLimits {
+        context_len: model.context_len,
+        vocab_size: model.vocab_size,
+        preferred_sampling_params: args.preferred_sampling_params.clone(),
+        allow_auto_truncate: args.allow_auto_truncate,
+        default_priority: args.default_priority_value,
+        dp_size: args.dp_size,
+        codec: model.codec,
+    };
+    let request_log = RequestLog {
+        enabled: args.log_requests,
+        level: args.log_requests_level,
+        json: args.log_requests_format == "json",
+    };
+    // Without a tokenizer the scheduler answers directly; the detokenizer only passes things on.
+    let status = Status::new(launched, !args.skip_tokenizer_init);
+    let manager = TokenizerManager::new(limits, status, scheduler, request_log, args.disable_radix_cache);
+    tokio::spawn(manager.clone().handle_loop(pull));
+    let address = listener.local_addr()?;
+    let app = web::Data::new(App::new(args, EnvSettings::from_env(), model.facts, manager));
+    let server = server::serve(app.clone(), listener)?;
+    if !launched {
+        tracing::info!("Listening on http://{address}");
+    }
+    Ok((app, server))
+}
+
+/// Serves until a signal or the launcher ends it. The first wish to end lets running requests finish, a second one
+/// does not.
+async fn serve_until_told(
+    app: web::Data<App>,
+    server: actix_web::dev::Server,
+    mut events: mpsc::UnboundedReceiver<Event>,
+    launched: bool,
+) -> anyhow::Result<()> {
+    let handle = server.handle();
+    let mut server = std::pin::pin!(server);
+    let status = &app.manager.status;
+    let mut graceful = false;
+    loop {
+        tokio::select! {
+            result = &mut server => {
+                return result.context("the HTTP server ended by itself");
+            }
+            event = events.recv() => match event {
+                Some(Event::Up) => status.launcher_up(),
+                Some(Event::Drain) if !status.is_draining() => {
+                    tracing::info!("Draining: {} requests are running", app.manager.registry.live());
+                    status.start_draining();
+                }
+                // The launcher says it together with the signal.
+                Some(Event::Drain) if launched => {}
+                Some(Event::Drain | Event::End) | None => break,
+            },
+            () = drained(&app, launched), if status.is_draining() => {
+                graceful = true;
+                break;
+            }
+        }
+    }
+    tokio::join!(handle.stop(graceful), server).1.context("the HTTP server ended with an error")
+}
+
+/// Waits until no request runs. Under a launcher, which has a limit of its own, for as long as it takes.
+async fn drained(app: &App, launched: bool) {
+    let limit = std::env::var("SGLANG_SHUTDOWN_TIMEOUT")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .map_or(DRAIN_LIMIT, Duration::from_secs);
+    let idle = async {
+        loop {
+            // Twice, since a request that is being tokenized is not in the ledger yet.
+            tokio::time::sleep(DRAIN_POLL).await;
+            if app.manager.registry.live() > 0 {
+                continue;
+            }
+            tokio::time::sleep(DRAIN_POLL).await;
+            if app.manager.registry.live() == 0 {
+                return;
+            }
+        }
+    };
+    if launched {
+        idle.await;
+    } else if tokio::time::timeout(limit, idle).await.is_err() {
+        tracing::warn!("Ending with {} requests still running", app.manager.registry.live());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generation_defaults_keep_only_what_the_file_says() {
+        let config = GenerationConfig { temperature: Some(0.6), top_k: Some(0), ..Default::default() };
+        let map = sampling_defaults(&config);
+        assert_eq!(Value::Object(map), json!({"temperature": 0.6, "top_k": -1}));
+    }
+}
