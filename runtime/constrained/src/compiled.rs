@@ -1,0 +1,109 @@
+//! A compiled grammar: the template from which every request gets its own matcher.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use llguidance::api::TopLevelGrammar;
+use llguidance::{Matcher as Parser, ParserFactory};
+use parking_lot::Mutex;
+
+use crate::environment::TokenEnvironment;
+use crate::matcher::Matcher;
+
+/// Used matchers kept for reuse per grammar: their lexers have seen the grammar's states already.
+const MAX_SPARE: usize = 8;
+/// A matcher that has read more tokens is dropped rather than kept, so that grown lexer tables are freed.
+const MAX_SPARE_TOKENS: usize = 4096;
+
+/// A grammar ready for use. Shared by the requests that ask for it.
+pub struct CompiledGrammar {
+    env: TokenEnvironment,
+    template: Mutex<Parser>,
+    spare: Mutex<Vec<Parser>>,
+    compile_time: Duration,
+}
+
+impl std::fmt::Debug for CompiledGrammar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CompiledGrammar").field("compile_time", &self.compile_time).finish_non_exhaustive()
+    }
+}
+
+impl CompiledGrammar {
+    /// Builds the parser of `grammar`. `Err` is the library's text.
+    pub(crate) fn build(
+        env: &TokenEnvironment,
+        factory: &ParserFactory,
+        grammar: TopLevelGrammar,
+    ) -> Result<Self, String> {
+        let started = std::time::Instant::now();
+        let parser = factory.create_parser(grammar).map_err(|e| first_lines(&format!("{e:#}")))?;
+        let mut template = Parser::new(Ok(parser));
+        // The first mask shows whether anything can be generated at all, and warms the lexer for every request.
+        let mask = template.compute_mask_or_eos().map_err(|e| first_lines(&e.to_string()))?;
+        if mask.is_zero() {
+            return Err("no text of this vocabulary can start the grammar".into());
+        }
+        let compile_time = started.elapsed();
+        Ok(Self {
+            env: env.clone(),
+            template: Mutex::new(template),
+            spare: Mutex::new(Vec::new()),
+            compile_time,
+        })
+    }
+
+    /// A matcher at the grammar's start, for one request.
+    pub fn matcher(self: &Arc<Self>) -> Matcher {
+        let spare = self.spare.lock().pop();
+        let parser = spare.unwrap_or_else(|| self.template.lock().deep_clone());
+        Matcher::new(Arc::clone(self), parser)
+    }
+
+    /// Takes a request's parser back for the next request, if it is sound and small.
+    pub(crate) fn give_back(&self, mut parser: Parser, tokens: usize) {
+        if tokens > MAX_SPARE_TOKENS || parser.is_error() || self.spare.lock().len() >= MAX_SPARE {
+            return;
+        }
+        let reset = catch_unwind(AssertUnwindSafe(|| parser.reset().is_ok() && !parser.is_stopped()));
+        if reset.unwrap_or(false) {
+            let mut spare = self.spare.lock();
+            if spare.len() < MAX_SPARE {
+                spare.push(parser);
+            }
+        }
+    }
+
+    /// The vocabulary that the masks are over.
+    pub fn environment(&self) -> &TokenEnvironment {
+        &self.env
+    }
+
+    /// How long compiling took, without the wait for a thread.
+    pub fn compile_time(&self) -> Duration {
+        self.compile_time
+    }
+}
+
+/// The library's message without its dumps of internal state.
+pub(crate) fn first_lines(message: &str) -> String {
+    let end = ["\n<state>", "\n<non-verbose", "\n<backtrace>", "<non-verbose"]
+        .iter()
+        .filter_map(|marker| message.find(marker))
+        .min()
+        .unwrap_or(message.len());
+    message.get(..end).unwrap_or(message).trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn internal_state_is_cut_from_messages() {
+        assert_eq!(first_lines("bad\n<state>\nx"), "bad");
+        assert_eq!(first_lines("panic: x\n<backtrace>\n1: y"), "panic: x");
+        assert_eq!(first_lines("two\nlines"), "two\nlines");
+    }
+}

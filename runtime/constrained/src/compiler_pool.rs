@@ -1,0 +1,288 @@
+//! The threads of the compiler, their queue, their deadline and the memory of results.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use llguidance::ParserFactory;
+use llguidance::api::ParserLimits;
+use llguidance::earley::SlicedBiasComputer;
+use llguidance::toktrie::InferenceCapabilities;
+use parking_lot::{Condvar, Mutex};
+
+use crate::cache::Lru;
+use crate::compiler::{CompileResult, CompilerConfig, CompilerStats};
+use crate::environment::TokenEnvironment;
+use crate::error::{GrammarError, TokenEnvironmentError};
+use crate::mask_pool::STACK_BYTES;
+use crate::spec::GrammarSpec;
+use crate::translate;
+
+type Done = Box<dyn FnOnce(CompileResult) + Send>;
+
+/// A thread that compiles for longer than the time limit cannot be stopped, only left to its own limits; this many
+/// others may stand in for such threads.
+const MAX_STAND_INS: usize = 6;
+
+/// One grammar that somebody waits for.
+struct InFlight {
+    id: u64,
+    deadline: Instant,
+    /// A thread works on it.
+    started: bool,
+    waiters: Vec<Done>,
+}
+
+struct State {
+    cache: Lru<GrammarSpec, CompileResult>,
+    in_flight: HashMap<GrammarSpec, InFlight>,
+    next_id: u64,
+    workers: usize,
+    stats: CompilerStats,
+    /// The queue's entrance; gone once the compiler is closed.
+    queue: Option<Sender<(GrammarSpec, u64)>>,
+}
+
+pub(crate) struct Pool {
+    config: CompilerConfig,
+    env: TokenEnvironment,
+    factory: ParserFactory,
+    jobs: Receiver<(GrammarSpec, u64)>,
+    state: Mutex<State>,
+    /// Wakes the thread that watches the deadlines.
+    watch: Condvar,
+}
+
+impl Pool {
+    pub(crate) fn start(
+        env: TokenEnvironment,
+        config: CompilerConfig,
+    ) -> Result<Arc<Self>, TokenEnvironmentError> {
+        let refused = |e: String| TokenEnvironmentError::Library(e);
+        let slices = SlicedBiasComputer::general_slices();
+        let capabilities = InferenceCapabilities::default();
+        let mut factory =
+            ParserFactory::new(env.tok_env(), capabilities, &slices).map_err(|e| refused(e.to_string()))?;
+        factory.quiet();
+        *factory.limits_mut() = ParserLimits {
+            initial_lexer_fuel: config.lexer_fuel,
+            step_lexer_fuel: config.mask_lexer_fuel,
+            step_max_items: config.mask_parser_items,
+            max_lexer_states: config.max_lexer_states,
+            max_grammar_size: config.max_grammar_symbols,
+            verbose_errors: false,
+            ..ParserLimits::default()
+        };
+        let (queue, jobs) = bounded(config.max_waiting.max(1));
+        let workers = config.workers.max(1);
+        let state = State {
+            cache: Lru::new(config.cache_entries),
+            in_flight: HashMap::new(),
+            next_id: 0,
+            workers: 0,
+            stats: CompilerStats::default(),
+            queue: Some(queue),
+        };
+        let pool =
+            Arc::new(Self { config, env, factory, jobs, state: Mutex::new(state), watch: Condvar::new() });
+        for _ in 0..workers {
+            pool.add_worker(&mut pool.state.lock()).map_err(|e| refused(e.to_string()))?;
+        }
+        let watcher = Arc::clone(&pool);
+        std::thread::Builder::new()
+            .name("grammar-watch".into())
+            .spawn(move || watcher.watch())
+            .map_err(|e| refused(e.to_string()))?;
+        Ok(pool)
+    }
+
+    fn add_worker(self: &Arc<Self>, state: &mut State) -> std::io::Result<()> {
+        let pool = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("grammar-compile".into()).stack_size(STACK_BYTES);
+        thread.spawn(move || pool.work())?;
+        state.workers += 1;
+        Ok(())
+    }
+
+    pub(crate) fn submit(&self, spec: GrammarSpec, done: Done) {
+        let outcome = self.enqueue(spec, done);
+        // Called without the lock: the caller's function may ask for the next grammar.
+        if let Some((done, result)) = outcome {
+            done(result);
+        }
+    }
+
+    /// Queues `spec`, or says what to answer at once.
+    fn enqueue(&self, spec: GrammarSpec, done: Done) -> Option<(Done, CompileResult)> {
+        let kind = spec.kind();
+        let mut state = self.state.lock();
+        if let Some(result) = state.cache.get(&spec).cloned() {
+            state.stats.hits += 1;
+            return Some((done, result));
+        }
+        state.stats.misses += 1;
+        if spec.text().len() > self.config.max_bytes {
+            let message = format!(
+                "the grammar has {} bytes, at most {} are allowed",
+                spec.text().len(),
+                self.config.max_bytes
+            );
+            return Some((done, Err(GrammarError::Invalid { kind, message })));
+        }
+        if let Some(flight) = state.in_flight.get_mut(&spec) {
+            flight.waiters.push(done);
+            return None;
+        }
+        let id = state.next_id;
+        state.next_id += 1;
+        let Some(queue) = &state.queue else { return Some((done, Err(GrammarError::Closed { kind }))) };
+        match queue.try_send((spec.clone(), id)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                let waiting = self.config.max_waiting;
+                return Some((done, Err(GrammarError::Busy { kind, waiting })));
+            }
+            Err(TrySendError::Disconnected(_)) => {
+                return Some((done, Err(GrammarError::Closed { kind })));
+            }
+        }
+        let deadline = Instant::now() + self.config.timeout;
+        state.in_flight.insert(spec, InFlight { id, deadline, started: false, waiters: vec![done] });
+        self.watch.notify_all();
+        None
+    }
+
+    /// A worker's life.
+    fn work(self: Arc<Self>) {
+        while let Ok((spec, id)) = self.jobs.recv() {
+            // Nobody waits for a grammar that has timed out in the queue.
+            let wanted = match self.state.lock().in_flight.get_mut(&spec) {
+                Some(flight) if flight.id == id => {
+                    flight.started = true;
+                    true
+                }
+                _ => false,
+            };
+            if wanted {
+                let result = self.compile(&spec);
+                self.finish(spec, id, result);
+            }
+            let mut state = self.state.lock();
+            if state.workers > self.config.workers.max(1) {
+                state.workers -= 1;
+                return;
+            }
+        }
+        self.state.lock().workers -= 1;
+    }
+
+    fn compile(&self, spec: &GrammarSpec) -> CompileResult {
+        let compiled = catch_unwind(AssertUnwindSafe(|| {
+            translate::compile(spec, &self.config.json, &self.env, &self.factory)
+        }));
+        let message = match compiled {
+            Ok(Ok(grammar)) => return Ok(Arc::new(grammar)),
+            Ok(Err(message)) => message,
+            Err(_) => "the compiler failed on this grammar".into(),
+        };
+        tracing::debug!(kind = %spec.kind(), %message, "grammar refused");
+        Err(GrammarError::Invalid { kind: spec.kind(), message })
+    }
+
+    fn finish(&self, spec: GrammarSpec, id: u64, result: CompileResult) {
+        let waiters = {
+            let mut state = self.state.lock();
+            let current = state.in_flight.get(&spec).is_some_and(|flight| flight.id == id);
+            let flight = if current { state.in_flight.remove(&spec) } else { None };
+            // Also when it came too late: the next request for it is served then.
+            if current || result.is_ok() {
+                state.cache.insert(spec, result.clone());
+            }
+            flight.map(|flight| flight.waiters).unwrap_or_default()
+        };
+        for done in waiters {
+            done(result.clone());
+        }
+    }
+
+    /// The watcher's life: answers the requests whose time is up.
+    fn watch(self: Arc<Self>) {
+        let mut state = self.state.lock();
+        while state.queue.is_some() {
+            let now = Instant::now();
+            let next = state.in_flight.values().map(|flight| flight.deadline).min();
+            match next {
+                None => self.watch.wait(&mut state),
+                Some(deadline) if deadline > now => {
+                    self.watch.wait_for(&mut state, deadline - now);
+                }
+                Some(_) => {
+                    let late = self.expire(&mut state, now);
+                    parking_lot::MutexGuard::unlocked(&mut state, || {
+                        for (done, result) in late {
+                            done(result);
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    fn expire(self: &Arc<Self>, state: &mut State, now: Instant) -> Vec<(Done, CompileResult)> {
+        let late: Vec<GrammarSpec> = state
+            .in_flight
+            .iter()
+            .filter(|(_, flight)| flight.deadline <= now)
+            .map(|(spec, _)| spec.clone())
+            .collect();
+        let mut answers = Vec::new();
+        for spec in late {
+            let Some(flight) = state.in_flight.remove(&spec) else { continue };
+            let limit: Duration = self.config.timeout;
+            let error = GrammarError::TimedOut { kind: spec.kind(), limit };
+            state.stats.timeouts += 1;
+            tracing::warn!(kind = %spec.kind(), bytes = spec.text().len(), started = flight.started, "{error}");
+            if flight.started {
+                // It would take the time again: refuse it from now on, and let another thread go on meanwhile.
+                state.cache.insert(spec, Err(error.clone()));
+                if state.workers < self.config.workers.max(1) + MAX_STAND_INS
+                    && let Err(e) = self.add_worker(state)
+                {
+                    tracing::error!("no thread to stand in for a busy one: {e}");
+                }
+            }
+            answers.extend(flight.waiters.into_iter().map(|done| (done, Err(error.clone()))));
+        }
+        answers
+    }
+
+    pub(crate) fn cached(&self, spec: &GrammarSpec) -> Option<CompileResult> {
+        self.state.lock().cache.get(spec).cloned()
+    }
+
+    pub(crate) fn clear(&self) {
+        self.state.lock().cache.clear();
+    }
+
+    pub(crate) fn stats(&self) -> CompilerStats {
+        let state = self.state.lock();
+        CompilerStats { in_flight: state.in_flight.len(), cached: state.cache.len(), ..state.stats }
+    }
+
+    /// Ends the threads and answers what is in flight.
+    pub(crate) fn close(&self) {
+        let flights: Vec<(GrammarSpec, InFlight)> = {
+            let mut state = self.state.lock();
+            state.queue = None;
+            state.in_flight.drain().collect()
+        };
+        self.watch.notify_all();
+        for (spec, flight) in flights {
+            for done in flight.waiters {
+                done(Err(GrammarError::Closed { kind: spec.kind() }));
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What can go wrong, in words for the person who sent the grammar.
+
+use std::time::Duration;
+
+use crate::spec::GrammarKind;
+
+/// Why a grammar was refused. The text starts as the reference's does and names the place of the mistake.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GrammarError {
+    /// The grammar itself is wrong, too large, or uses something that is not supported.
+    #[error("Failed to compile {kind} grammar: {message}")]
+    Invalid {
+        /// The grammar's language.
+        kind: GrammarKind,
+        /// What is wrong, and where.
+        message: String,
+    },
+    /// Compiling took longer than the limit.
+    #[error("Failed to compile {kind} grammar: Grammar preprocessing timed out after {} ms", limit.as_millis())]
+    TimedOut {
+        /// The grammar's language.
+        kind: GrammarKind,
+        /// The limit.
+        limit: Duration,
+    },
+    /// Too many grammars wait already.
+    #[error(
+        "Failed to compile {kind} grammar: {waiting} grammars are waiting to be compiled already, try again later"
+    )]
+    Busy {
+        /// The grammar's language.
+        kind: GrammarKind,
+        /// Length of the queue.
+        waiting: usize,
+    },
+    /// The compiler has been shut down.
+    #[error("Failed to compile {kind} grammar: the server is shutting down")]
+    Closed {
+        /// The grammar's language.
+        kind: GrammarKind,
+    },
+}
+
+/// Why a matcher cannot go on. Only the request that owns the matcher is affected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MatchError {
+    /// The token is not one of those that the mask allowed.
+    #[error("Tokens not accepted: {token} (after {accepted} accepted tokens)")]
+    NotAccepted {
+        /// The refused id.
+        token: u32,
+        /// Number of tokens accepted before it.
+        accepted: usize,
+    },
+    /// More tokens were to be taken back than had been accepted.
+    #[error("cannot take back {wanted} tokens, only {accepted} were accepted")]
+    Rollback {
+        /// Tokens to take back.
+        wanted: usize,
+        /// Tokens there are.
+        accepted: usize,
+    },
+    /// The mask's buffer is too small for the vocabulary.
+    #[error("the mask needs {needed} words of 32 bits, got {len}")]
+    MaskTooSmall {
+        /// Words that the vocabulary needs.
+        needed: usize,
+        /// Words there are.
+        len: usize,
+    },
+    /// The parser gave up: a limit on its work was reached, or it failed.
+    #[error("the grammar's parser stopped: {0}")]
+    Parser(String),
+}
+
+/// Why a vocabulary cannot be used for grammars.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenEnvironmentError {
+    /// No token at all.
+    #[error("the vocabulary is empty")]
+    Empty,
+    /// The id is not inside the vocabulary.
+    #[error("{what} {id} is outside the vocabulary of {vocab_size} tokens")]
+    OutOfRange {
+        /// What the id is for.
+        what: &'static str,
+        /// The id.
+        id: u32,
+        /// Size of the vocabulary.
+        vocab_size: usize,
+    },
+    /// Without one no grammar could end.
+    #[error("no end-of-sequence id is known; grammars need at least one to end the output")]
+    NoEos,
+    /// Ids and sizes do not fit the trie.
+    #[error("the vocabulary has {0} tokens; at most 2097152 are supported")]
+    TooLarge(usize),
+    /// One token is longer than the trie can hold.
+    #[error("token {id} has {len} bytes; at most 1024 are supported")]
+    TokenTooLong {
+        /// The token's id.
+        id: u32,
+        /// Its bytes.
+        len: usize,
+    },
+    /// The library refused the vocabulary.
+    #[error("the vocabulary cannot be used for grammars: {0}")]
+    Library(String),
+}

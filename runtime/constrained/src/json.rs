@@ -1,0 +1,150 @@
+//! JSON schemas as grammars (reference: `dispatch_json` of the grammar backends).
+
+use serde_json::{Value, json};
+
+use crate::python_json;
+use crate::spec::ANY_JSON;
+use crate::strict;
+
+/// How JSON is written: the server's `--constrained-json-*` flags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonOptions {
+    /// Allow white space between the parts; without it they are written `{"a": 1, "b": 2}`.
+    pub any_whitespace: bool,
+    /// Regular expression for the white space between the parts.
+    pub whitespace_pattern: Option<String>,
+    /// Properties and items that a schema does not list are not generated unless it allows them, as the reference's
+    /// default backend has it.
+    pub strict_mode: bool,
+}
+
+impl Default for JsonOptions {
+    fn default() -> Self {
+        Self { any_whitespace: true, whitespace_pattern: None, strict_mode: true }
+    }
+}
+
+/// Reads the text of a schema.
+pub(crate) fn parse(text: &str) -> Result<Value, String> {
+    if text == ANY_JSON {
+        return Ok(json!({"anyOf": [{"type": "object"}, {"type": "array"}]}));
+    }
+    serde_json::from_str(text).map_err(|e| python_json::explain(text).unwrap_or_else(|| e.to_string()))
+}
+
+impl JsonOptions {
+    /// `schema` with these options, in the form that `llguidance` reads; `null` stands for any JSON, as in the
+    /// reference.
+    pub(crate) fn apply(&self, schema: Value) -> Result<Value, String> {
+        if contains_nul(&schema) {
+            return Err("Invalid json: NUL bytes (\\u0000) are not allowed".into());
+        }
+        let mut schema = match schema {
+            Value::Object(_) => schema,
+            Value::Bool(true) | Value::Null => json!({}),
+            Value::Bool(false) => return Err("the schema false allows nothing".into()),
+            other => return Err(format!("a schema is an object or a boolean, got {}", type_name(&other))),
+        };
+        if self.strict_mode {
+            strict::close(&mut schema);
+        }
+        let (item, key) = if self.any_whitespace { (",", ":") } else { (", ", ": ") };
+        if let Some(object) = schema.as_object_mut() {
+            // Replaces what the request may have put there: these options are the server's.
+            object.insert(
+                "x-guidance".into(),
+                json!({
+                    "whitespace_flexible": self.any_whitespace,
+                    "whitespace_pattern": self.whitespace_pattern,
+                    "item_separator": item,
+                    "key_separator": key,
+                    "coerce_one_of": true,
+                }),
+            );
+        }
+        Ok(schema)
+    }
+}
+
+/// The kind of a JSON value, for messages.
+pub(crate) fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Whether any key or string holds a NUL (refused by the reference as well).
+fn contains_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(contains_nul),
+        Value::Object(object) => object.iter().any(|(key, value)| key.contains('\0') || contains_nul(value)),
+        _ => false,
+    }
+}
+
+/// The library's message, with the JSON pointer of the first keyword that it says it cannot do.
+pub(crate) fn with_place(message: String, schema: &Value) -> String {
+    let Some(list) = message.split("Unimplemented keys: [").nth(1).and_then(|rest| rest.split(']').next())
+    else {
+        return message;
+    };
+    let keys: Vec<&str> = list.split(',').map(|key| key.trim().trim_matches('"')).collect();
+    match place_of(schema, &keys, "#") {
+        Some(pointer) => format!("JSON Schema at {pointer} is not supported: keyword(s) {}", keys.join(", ")),
+        None => message,
+    }
+}
+
+fn place_of(schema: &Value, keys: &[&str], pointer: &str) -> Option<String> {
+    match schema {
+        Value::Object(object) => {
+            if keys.iter().any(|key| object.contains_key(*key)) {
+                return Some(pointer.to_owned());
+            }
+            object.iter().find_map(|(name, value)| {
+                let name = name.replace('~', "~0").replace('/', "~1");
+                place_of(value, keys, &format!("{pointer}/{name}"))
+            })
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(i, value)| place_of(value, keys, &format!("{pointer}/{i}")))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_requests_own_library_options_do_not_count() {
+        let schema = JsonOptions::default().apply(json!({"x-guidance": {"lenient": true}})).unwrap();
+        assert_eq!(schema["x-guidance"]["lenient"], Value::Null);
+        assert_eq!(schema["x-guidance"]["whitespace_flexible"], true);
+    }
+
+    #[test]
+    fn only_objects_and_booleans_are_schemas() {
+        let apply = |schema| JsonOptions::default().apply(schema);
+        assert_eq!(apply(json!([1])).unwrap_err(), "a schema is an object or a boolean, got an array");
+        assert_eq!(apply(json!(false)).unwrap_err(), "the schema false allows nothing");
+        apply(json!(true)).unwrap();
+        let nul = apply(json!({"pattern": "a\0"})).unwrap_err();
+        assert_eq!(nul, "Invalid json: NUL bytes (\\u0000) are not allowed");
+    }
+
+    #[test]
+    fn unsupported_keywords_are_named_with_their_place() {
+        let schema = json!({"properties": {"a/b": {"uniqueItems": true}}});
+        let told = with_place("Unimplemented keys: [\"uniqueItems\"]".into(), &schema);
+        assert_eq!(told, "JSON Schema at #/properties/a~1b is not supported: keyword(s) uniqueItems");
+        assert_eq!(with_place("other".into(), &schema), "other");
+    }
+}

@@ -1,0 +1,45 @@
+//! Grammars to token masks: what a request may say next (reference: `srt/constrained/`).
+//!
+//! A request's [`GrammarSpec`] is compiled once by the [`GrammarCompiler`] (a bounded pool of threads with a time limit
+//! and a cache) into a [`CompiledGrammar`], from which each request gets its own [`Matcher`]. A matcher reads the
+//! tokens of one request and writes the bitmask of the next ones; [`AsyncMatcher`] computes that mask on a helper
+//! thread while the model runs, and [`ReasonerGrammar`] holds the grammar back until the model has stopped thinking.
+//!
+//! The parsing itself is `llguidance` (an Earley parser over a lexer of regular-expression derivatives). This crate
+//! translates the reference's languages into it: JSON schemas, regular expressions, xgrammar's EBNF and structural tags.
+//!
+//! No value of one request is reachable from another one: matchers share only what is read-only (the vocabulary and the
+//! grammar's rules), never the state of a lexer or a parser.
+
+mod async_matcher;
+mod bitmask;
+mod cache;
+mod compiled;
+mod compiler;
+mod compiler_pool;
+mod ebnf;
+mod environment;
+mod error;
+mod json;
+mod lark;
+mod mask_pool;
+mod matcher;
+mod python_json;
+mod reasoner;
+mod regex;
+mod spec;
+mod strict;
+mod structural_tag;
+mod translate;
+
+pub use async_matcher::AsyncMatcher;
+pub use bitmask::get as mask_allows;
+pub use compiled::CompiledGrammar;
+pub use compiler::{CompileHandle, CompileResult, CompilerConfig, CompilerStats, GrammarCompiler};
+pub use environment::TokenEnvironment;
+pub use error::{GrammarError, MatchError, TokenEnvironmentError};
+pub use json::JsonOptions;
+pub use mask_pool::MaskPool;
+pub use matcher::Matcher;
+pub use reasoner::ReasonerGrammar;
+pub use spec::{ANY_JSON, GrammarKind, GrammarSpec};

@@ -1,0 +1,172 @@
+//! The state of one request in its grammar (reference: `GuidanceGrammar` in `llguidance_backend.py`).
+
+use std::sync::Arc;
+
+use llguidance::Matcher as Parser;
+
+use crate::bitmask;
+use crate::compiled::{CompiledGrammar, first_lines};
+use crate::error::MatchError;
+
+/// One request's place in its grammar. Not shared: every request has its own parser and lexer.
+pub struct Matcher {
+    grammar: Arc<CompiledGrammar>,
+    /// Present until the matcher is dropped.
+    parser: Option<Parser>,
+    accepted: usize,
+    /// The output has ended with an end-of-sequence id.
+    terminated: bool,
+    /// The ending id came when the parser had already stopped, so the parser does not know of it.
+    eos_unseen: bool,
+    /// Why the parser cannot go on.
+    failed: Option<MatchError>,
+}
+
+impl std::fmt::Debug for Matcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Matcher")
+            .field("accepted", &self.accepted)
+            .field("terminated", &self.terminated)
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Matcher {
+    pub(crate) fn new(grammar: Arc<CompiledGrammar>, parser: Parser) -> Self {
+        Self {
+            grammar,
+            parser: Some(parser),
+            accepted: 0,
+            terminated: false,
+            eos_unseen: false,
+            failed: None,
+        }
+    }
+
+    fn with_parser<T>(
+        &mut self,
+        run: impl FnOnce(&mut Parser) -> Result<T, String>,
+    ) -> Result<T, MatchError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let result = match &mut self.parser {
+            Some(parser) => run(parser),
+            None => Err("it is gone".into()),
+        };
+        result.map_err(|text| {
+            let error = MatchError::Parser(first_lines(&text));
+            self.failed = Some(error.clone());
+            error
+        })
+    }
+
+    /// Reads the token that was sampled. Once the grammar [is terminated](Self::is_terminated) further tokens are
+    /// ignored, as in the reference.
+    ///
+    /// # Errors
+    /// A token that the mask does not allow (the matcher stays where it is), or a parser that gave up.
+    pub fn accept(&mut self, token: u32) -> Result<(), MatchError> {
+        if self.terminated {
+            return Ok(());
+        }
+        let eos = self.grammar.environment().eos().contains(&token);
+        let in_vocabulary = (token as usize) < self.grammar.environment().vocab_size();
+        let (taken, stopped) = self.with_parser(|parser| {
+            if parser.is_stopped() {
+                return Ok((eos, true));
+            }
+            let taken = if in_vocabulary {
+                parser.try_consume_tokens(&[token]).map_err(|e| e.to_string())? == 1
+            } else {
+                false
+            };
+            Ok((taken, false))
+        })?;
+        if !taken {
+            return Err(MatchError::NotAccepted { token, accepted: self.accepted });
+        }
+        self.accepted += 1;
+        self.terminated = eos;
+        self.eos_unseen = eos && stopped;
+        Ok(())
+    }
+
+    /// Reads the output of a request that resumes (after retraction, or on another worker).
+    ///
+    /// # Errors
+    /// As [`Self::accept`].
+    pub fn replay(&mut self, output_ids: impl IntoIterator<Item = u32>) -> Result<(), MatchError> {
+        output_ids.into_iter().try_for_each(|token| self.accept(token))
+    }
+
+    /// Writes the ids that may come next. Past the grammar's end only end-of-sequence ids may; words past the
+    /// vocabulary are cleared.
+    ///
+    /// # Errors
+    /// A buffer of fewer than [`mask_words`](crate::TokenEnvironment::mask_words) words, or a parser that gave up:
+    /// a limit on its work was reached.
+    pub fn fill_mask(&mut self, mask: &mut [u32]) -> Result<(), MatchError> {
+        let (needed, len) = (self.grammar.environment().mask_words(), mask.len());
+        if len < needed {
+            return Err(MatchError::MaskTooSmall { needed, len });
+        }
+        let vocab_size = self.grammar.environment().vocab_size();
+        let allowed = self.with_parser(|parser| parser.compute_mask_or_eos().map_err(|e| e.to_string()))?;
+        bitmask::copy(allowed.as_slice(), mask, vocab_size);
+        Ok(())
+    }
+
+    /// Whether the output has ended: an end-of-sequence id was accepted. The request then finishes with type `stop`.
+    pub fn is_terminated(&self) -> bool {
+        self.terminated
+    }
+
+    /// Whether the output may end here.
+    pub fn can_end(&mut self) -> bool {
+        self.terminated
+            || self
+                .with_parser(|parser| {
+                    Ok(parser.is_stopped() || parser.is_accepting().map_err(|e| e.to_string())?)
+                })
+                .unwrap_or(false)
+    }
+
+    /// Number of tokens accepted.
+    pub fn accepted(&self) -> usize {
+        self.accepted
+    }
+
+    /// The grammar that the matcher follows.
+    pub fn grammar(&self) -> &Arc<CompiledGrammar> {
+        &self.grammar
+    }
+
+    /// Takes the last `count` tokens back.
+    ///
+    /// # Errors
+    /// More tokens than were accepted, or a parser that gave up.
+    pub fn rollback(&mut self, count: usize) -> Result<(), MatchError> {
+        if count > self.accepted {
+            return Err(MatchError::Rollback { wanted: count, accepted: self.accepted });
+        }
+        if count == 0 {
+            return Ok(());
+        }
+        let for_parser = count - usize::from(self.eos_unseen);
+        self.with_parser(|parser| parser.rollback(for_parser).map_err(|e| e.to_string()))?;
+        self.accepted -= count;
+        self.terminated = false;
+        self.eos_unseen = false;
+        Ok(())
+    }
+}
+
+impl Drop for Matcher {
+    fn drop(&mut self) {
+        if let (Some(parser), None) = (self.parser.take(), &self.failed) {
+            self.grammar.give_back(parser, self.accepted);
+        }
+    }
+}

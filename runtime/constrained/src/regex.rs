@@ -1,0 +1,60 @@
+//! Regular expressions as grammars (reference: `dispatch_regex`).
+
+use llguidance::regex_to_lark;
+use regex_syntax::ast::parse::Parser;
+
+/// The expression as it stands between slashes in a Lark grammar. It matches whole outputs, so anchors at its ends say
+/// nothing. `\d` and `\w` are those of ECMAScript, as in the reference.
+///
+/// # Errors
+/// The mistake and its place, counted in characters from 1.
+pub(crate) fn to_lark(pattern: &str) -> Result<String, String> {
+    if pattern.contains('\0') {
+        return Err("Invalid regex: NUL bytes (\\u0000) are not allowed".into());
+    }
+    Parser::new().parse(pattern).map_err(|error| {
+        let start = error.span().start;
+        format!("Regex parsing error at position {}: {}", start.offset_chars(pattern), error.kind())
+    })?;
+    let body = pattern.strip_prefix('^').unwrap_or(pattern);
+    let body = match body.strip_suffix('$') {
+        Some(rest) if rest.chars().rev().take_while(|&c| c == '\\').count() % 2 == 0 => rest,
+        _ => body,
+    };
+    if body.is_empty() {
+        return Ok("(?:)".into());
+    }
+    Ok(regex_to_lark(body, "dw"))
+}
+
+trait OffsetChars {
+    fn offset_chars(&self, text: &str) -> usize;
+}
+
+impl OffsetChars for regex_syntax::ast::Position {
+    fn offset_chars(&self, text: &str) -> usize {
+        text.get(..self.offset).map_or(self.offset, |before| before.chars().count()) + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::to_lark;
+
+    #[test]
+    fn anchors_at_the_ends_are_dropped() {
+        assert_eq!(to_lark("^ab$").unwrap(), "ab");
+        assert_eq!(to_lark(r"a\$").unwrap(), r"a\$");
+        assert_eq!(to_lark(r"a\\$").unwrap(), r"a\\");
+        assert_eq!(to_lark("^$").unwrap(), "(?:)");
+        assert_eq!(to_lark("a/b").unwrap(), r"a\/b");
+    }
+
+    #[test]
+    fn mistakes_have_a_place() {
+        assert_eq!(to_lark("aé(b").unwrap_err(), "Regex parsing error at position 3: unclosed group");
+        assert!(to_lark("a{2,1}").unwrap_err().starts_with("Regex parsing error at position 2: "));
+        assert!(to_lark("a(?=b)").unwrap_err().contains("look-around"));
+        assert!(to_lark("a\0").unwrap_err().contains("NUL"));
+    }
+}
