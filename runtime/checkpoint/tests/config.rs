@@ -1,0 +1,336 @@
+//! Model configurations from every form in which files state them.
+
+mod common;
+
+use std::path::PathBuf;
+
+use common::{GgufWriter, Meta};
+use serde_json::{Value, json};
+use sglang_checkpoint::config::{Longrope, Yarn};
+use sglang_checkpoint::{Checkpoint, GenerationConfig, ModelConfig, RopeScaling};
+
+fn base() -> Value {
+    json!({
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 100, "hidden_size": 64,
+        "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "max_position_embeddings": 512, "rms_norm_eps": 1e-5, "rope_theta": 5000.0, "torch_dtype": "bfloat16",
+        "bos_token_id": 1, "eos_token_id": [3, 2]
+    })
+}
+
+/// `base` with keys replaced (null: removed), and other files beside it.
+fn parse_with(
+    changes: Value,
+    files: &[(&str, &str)],
+    overrides: Option<&Value>,
+) -> Result<ModelConfig, String> {
+    let mut config = base();
+    for (key, value) in changes.as_object().unwrap() {
+        config.as_object_mut().unwrap().insert(key.clone(), value.clone());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+    for (name, text) in files {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let checkpoint = Checkpoint::open(dir.path()).unwrap();
+    ModelConfig::from_checkpoint(&checkpoint, overrides).map_err(|e| e.to_string())
+}
+
+fn parse(changes: Value) -> Result<ModelConfig, String> {
+    parse_with(changes, &[], None)
+}
+
+#[test]
+fn a_plain_config_is_read_with_derived_values() {
+    let c = parse(json!({})).unwrap();
+    assert_eq!((c.architecture(), c.model_type.as_str()), ("LlamaForCausalLM", "llama"));
+    assert_eq!((c.head_dim, c.num_key_value_heads, c.rope_theta), (16, 2, 5000.0));
+    assert_eq!((c.eos_token_ids, c.bos_token_id, c.pad_token_id), (vec![2, 3], Some(1), None));
+    assert_eq!((c.torch_dtype.as_deref(), c.hidden_act.as_str()), (Some("bfloat16"), "silu"));
+    assert!(
+        !c.tie_word_embeddings && !c.attention_bias && c.sliding_window.is_none() && c.rope_scaling.is_none()
+    );
+}
+
+#[test]
+fn keys_left_out_have_their_familys_defaults() {
+    let leave_out = json!({"num_key_value_heads": null, "rms_norm_eps": null, "rope_theta": null});
+    let mut gemma = leave_out.clone();
+    gemma["model_type"] = "gemma3_text".into();
+    let (llama, gemma) = (parse(leave_out).unwrap(), parse(gemma).unwrap());
+    assert_eq!((llama.num_key_value_heads, llama.rms_norm_eps, llama.rope_theta), (4, 1e-6, 10_000.0));
+    assert_eq!((gemma.head_dim, gemma.rope_theta, gemma.rope_local_theta), (256, 1e6, Some(1e4)));
+    assert!(gemma.tie_word_embeddings && gemma.hidden_act == "gelu_pytorch_tanh");
+    let bert = parse(json!({"model_type": "bert", "rms_norm_eps": null, "layer_norm_eps": 1e-12})).unwrap();
+    assert_eq!(bert.rms_norm_eps, 1e-12);
+}
+
+#[test]
+fn rope_is_read_in_both_spellings() {
+    let llama3 = json!({"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 256});
+    let expected = Some(RopeScaling::Llama3 {
+        factor: 8.0,
+        low_freq_factor: 1.0,
+        high_freq_factor: 4.0,
+        original_max_position_embeddings: 256,
+    });
+    for name in ["rope_type", "type"] {
+        let mut scaling = llama3.clone();
+        scaling[name] = "llama3".into();
+        assert_eq!(parse(json!({"rope_scaling": scaling})).unwrap().rope_scaling, expected);
+    }
+    let mut parameters = llama3.clone();
+    parameters["rope_type"] = "llama3".into();
+    parameters["rope_theta"] = 7.0.into();
+    let new = parse(json!({"rope_parameters": parameters, "rope_theta": null})).unwrap();
+    assert_eq!((new.rope_scaling, new.rope_theta), (expected, 7.0));
+    let layers = json!({"rope_parameters": {
+        "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}
+    }});
+    let gemma = parse(layers).unwrap();
+    assert_eq!(gemma.rope_scaling, Some(RopeScaling::Linear { factor: 8.0 }));
+    assert_eq!((gemma.rope_theta, gemma.rope_local_theta), (1e6, Some(1e4)));
+}
+
+#[test]
+fn the_other_rope_scalings_are_read() {
+    let scaling = |value: Value| parse(json!({"rope_scaling": value})).map(|c| c.rope_scaling);
+    assert_eq!(scaling(json!({"type": "default"})), Ok(Some(RopeScaling::Default)));
+    assert_eq!(scaling(json!({"type": "mrope", "mrope_section": [1]})), Ok(Some(RopeScaling::Default)));
+    assert_eq!(
+        scaling(json!({"type": "dynamic", "factor": 2})),
+        Ok(Some(RopeScaling::Dynamic { factor: 2.0 }))
+    );
+    let yarn = Yarn {
+        factor: 4.0,
+        original_max_position_embeddings: 512,
+        attention_factor: None,
+        beta_fast: 32.0,
+        beta_slow: 1.0,
+        mscale: Some(0.7),
+        mscale_all_dim: None,
+        truncate: true,
+    };
+    assert_eq!(
+        scaling(json!({"type": "yarn", "factor": 4.0, "mscale": 0.7})),
+        Ok(Some(RopeScaling::Yarn(yarn)))
+    );
+    let phi = parse(json!({"original_max_position_embeddings": 128,
+        "rope_scaling": {"type": "su", "short_factor": [1.0, 1.5], "long_factor": [2, 3]}}));
+    let longrope = Longrope {
+        short_factor: vec![1.0, 1.5],
+        long_factor: vec![2.0, 3.0],
+        original_max_position_embeddings: 128,
+        factor: None,
+        attention_factor: None,
+    };
+    assert_eq!(phi.unwrap().rope_scaling, Some(RopeScaling::Longrope(longrope)));
+    let error = scaling(json!({"rope_type": "spiral"})).unwrap_err();
+    assert!(
+        error.contains("config.json: key `rope_scaling.rope_type`: expected one of default, linear"),
+        "{error}"
+    );
+    let error = scaling(json!({"rope_type": "linear"})).unwrap_err();
+    assert!(error.contains("key `rope_scaling.factor` is missing (expected a number)"), "{error}");
+}
+
+#[test]
+fn a_wrong_or_missing_key_is_named_with_file_and_value() {
+    let cases = [
+        (
+            json!({"vocab_size": "many"}),
+            "config.json: key `vocab_size`: expected a non-negative integer, found \"many\"",
+        ),
+        (
+            json!({"num_attention_heads": null}),
+            "key `num_attention_heads` is missing (expected a positive integer)",
+        ),
+        (json!({"hidden_size": 0}), "key `hidden_size`: expected a positive integer, found 0"),
+        (json!({"hidden_size": 66}), "key `hidden_size`: expected a multiple of num_attention_heads (4)"),
+        (
+            json!({"num_key_value_heads": 3}),
+            "key `num_key_value_heads`: expected a divisor of num_attention_heads (4)",
+        ),
+        (
+            json!({"eos_token_id": "x"}),
+            "key `eos_token_id`: expected a token id or a list of token ids, found \"x\"",
+        ),
+        (json!({"architectures": "Llama"}), "key `architectures`: expected a list of texts, found \"Llama\""),
+        (json!({"rope_scaling": 3}), "key `rope_scaling`: expected an object, found 3"),
+    ];
+    for (changes, expected) in cases {
+        let error = parse(changes).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn overrides_replace_keys_at_the_top_and_in_a_nested_text_config() {
+    let overrides = json!({"num_hidden_layers": 1, "rope_scaling": {"type": "linear", "factor": 2.0}});
+    let c = parse_with(json!({}), &[], Some(&overrides)).unwrap();
+    assert_eq!((c.num_hidden_layers, c.rope_scaling), (1, Some(RopeScaling::Linear { factor: 2.0 })));
+    let nested =
+        json!({"text_config": {"num_hidden_layers": 9, "hidden_size": 128, "model_type": "gemma3_text"}});
+    let c = parse_with(nested.clone(), &[], None).unwrap();
+    assert_eq!((c.num_hidden_layers, c.hidden_size, c.architecture()), (9, 128, "LlamaForCausalLM"));
+    assert_eq!(parse_with(nested, &[], Some(&overrides)).unwrap().num_hidden_layers, 1);
+    let error = parse_with(json!({}), &[], Some(&json!([1]))).unwrap_err();
+    assert!(error.contains("key `--json-model-override-args`: expected a JSON object"), "{error}");
+}
+
+#[test]
+fn sliding_windows_count_only_when_they_are_used() {
+    assert_eq!(parse(json!({"sliding_window": 8})).unwrap().sliding_window, Some(8));
+    assert_eq!(
+        parse(json!({"sliding_window": 8, "use_sliding_window": false})).unwrap().sliding_window,
+        None
+    );
+    assert_eq!(parse(json!({"sliding_window": null})).unwrap().sliding_window, None);
+}
+
+#[test]
+fn end_tokens_are_those_of_both_files() {
+    let generation = r#"{"eos_token_id": [7, 2], "temperature": 0.6, "top_k": 20, "top_p": 0.95, "min_p": 0.01, "repetition_penalty": 1.1}"#;
+    let c = parse_with(json!({}), &[("generation_config.json", generation)], None).unwrap();
+    assert_eq!(c.eos_token_ids, [2, 3, 7]);
+    let error = parse_with(json!({}), &[("generation_config.json", r#"{"top_k": "x"}"#)], None).unwrap_err();
+    assert!(
+        error.contains("generation_config.json: key `top_k`: expected an integer, found \"x\""),
+        "{error}"
+    );
+}
+
+#[test]
+fn sampling_defaults_are_read_and_their_absence_is_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("config.json"), base().to_string()).unwrap();
+    let read = || GenerationConfig::from_checkpoint(&Checkpoint::open(dir.path()).unwrap()).unwrap();
+    assert_eq!(read(), None);
+    let text = r#"{"temperature": 0.6, "top_k": 20, "top_p": 0.95, "min_p": null, "eos_token_id": 4}"#;
+    std::fs::write(dir.path().join("generation_config.json"), text).unwrap();
+    let expected = GenerationConfig {
+        temperature: Some(0.6),
+        top_p: Some(0.95),
+        top_k: Some(20),
+        eos_token_ids: vec![4],
+        ..GenerationConfig::default()
+    };
+    assert_eq!(read(), Some(expected));
+}
+
+fn gguf(arch: &str) -> GgufWriter {
+    let key = |name: &str| format!("{arch}.{name}");
+    GgufWriter::default()
+        .text("general.architecture", arch)
+        .meta(&key("block_count"), Meta::U32(2))
+        .meta(&key("context_length"), Meta::U32(512))
+        .meta(&key("embedding_length"), Meta::U32(64))
+        .meta(&key("feed_forward_length"), Meta::U32(96))
+        .meta(&key("attention.head_count"), Meta::U32(4))
+        .meta(&key("attention.head_count_kv"), Meta::U32(2))
+        .meta(&key("attention.layer_norm_rms_epsilon"), Meta::F32(1e-5))
+        .meta("tokenizer.ggml.eos_token_id", Meta::U32(2))
+        .meta("tokenizer.ggml.eot_token_id", Meta::U32(5))
+        .f32_tensor("token_embd.weight", &[64, 3], &[0.0; 192])
+}
+
+fn from_gguf(writer: &GgufWriter) -> Result<ModelConfig, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.gguf");
+    writer.write(&path);
+    ModelConfig::from_checkpoint(&Checkpoint::open(&path).unwrap(), None).map_err(|e| e.to_string())
+}
+
+#[test]
+fn gguf_families_become_their_classes() {
+    let cases = [
+        ("llama", "LlamaForCausalLM", "llama"),
+        ("qwen2", "Qwen2ForCausalLM", "qwen2"),
+        ("qwen3", "Qwen3ForCausalLM", "qwen3"),
+        ("gemma3", "Gemma3ForCausalLM", "gemma3_text"),
+    ];
+    for (arch, class, model_type) in cases {
+        let c = from_gguf(&gguf(arch)).unwrap();
+        assert_eq!((c.architecture(), c.model_type.as_str()), (class, model_type));
+        assert_eq!((c.vocab_size, c.hidden_size, c.head_dim, c.num_hidden_layers), (3, 64, 16, 2));
+        assert_eq!((c.rms_norm_eps, c.eos_token_ids.as_slice()), (1e-5, &[2, 5][..]));
+        assert!(c.tie_word_embeddings);
+    }
+    let error = from_gguf(&gguf("mamba")).unwrap_err();
+    assert!(error.contains("key `general.architecture`: expected one of llama, qwen2"), "{error}");
+}
+
+#[test]
+fn gguf_tensors_decide_on_heads_biases_and_rope_factors() {
+    let writer = gguf("llama")
+        .meta("llama.attention.key_length", Meta::U32(32))
+        .meta("llama.rope.freq_base", Meta::F32(500_000.0))
+        .f32_tensor("output.weight", &[64, 3], &[0.0; 192])
+        .f32_tensor("rope_freqs.weight", &[4], &[1.0, 1.5, 8.0, 8.0])
+        .f32_tensor("blk.0.attn_q.bias", &[64], &[0.0; 64]);
+    let c = from_gguf(&writer).unwrap();
+    assert!(!c.tie_word_embeddings && c.attention_bias && !c.mlp_bias);
+    assert_eq!((c.head_dim, c.rope_theta), (32, 500_000.0));
+    assert_eq!(c.rope_freq_factors, Some(vec![1.0, 1.5, 8.0, 8.0]));
+}
+
+#[test]
+fn gguf_experts_and_rope_scaling_are_read() {
+    let writer = gguf("llama")
+        .meta("llama.expert_count", Meta::U32(8))
+        .meta("llama.expert_used_count", Meta::U32(2))
+        .text("llama.rope.scaling.type", "yarn")
+        .meta("llama.rope.scaling.factor", Meta::F32(4.0))
+        .meta("llama.rope.scaling.original_context_length", Meta::U32(128));
+    let c = from_gguf(&writer).unwrap();
+    assert_eq!((c.architecture(), &c.raw["num_experts_per_tok"]), ("MixtralForCausalLM", &json!(2)));
+    let Some(RopeScaling::Yarn(yarn)) = c.rope_scaling else { panic!("{:?}", c.rope_scaling) };
+    assert_eq!((yarn.factor, yarn.original_max_position_embeddings), (4.0, 128));
+}
+
+#[test]
+fn gguf_keys_that_are_missing_or_do_not_fit_are_named() {
+    let without = |key: &str| {
+        let mut writer = gguf("llama");
+        writer.meta.retain(|(k, _)| k != key);
+        from_gguf(&writer).unwrap_err()
+    };
+    assert!(without("llama.block_count").contains("m.gguf: key `llama.block_count` is missing"));
+    assert!(
+        without("general.architecture").contains("key `general.architecture` is missing (expected text)")
+    );
+    let mut writer = gguf("llama");
+    writer.tensors[0].1 = vec![48, 4];
+    let error = from_gguf(&writer).unwrap_err();
+    assert!(
+        error.contains("tensor `token_embd.weight`: expected shape [vocabulary, 64], found [4, 48]"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_default_model_is_described_as_its_makers_describe_it() {
+    let path = std::env::var_os("SGLANG_TEST_MODEL").map(PathBuf::from).unwrap_or_else(|| {
+        let cache = std::env::var_os("SGLANG_RS_CACHE").map(PathBuf::from).unwrap_or_else(|| {
+            PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/sglang-rs")
+        });
+        cache.join("models/SmolLM2-135M-Instruct.Q4_1.gguf")
+    });
+    assert!(path.is_file(), "{} is missing: run scripts/setup or set SGLANG_TEST_MODEL", path.display());
+    let checkpoint = Checkpoint::open(&path).unwrap();
+    let c = ModelConfig::from_checkpoint(&checkpoint, None).unwrap();
+    assert_eq!(
+        (c.architecture(), c.vocab_size, c.hidden_size, c.intermediate_size),
+        ("LlamaForCausalLM", 49152, 576, 1536)
+    );
+    assert_eq!(
+        (c.num_hidden_layers, c.num_attention_heads, c.num_key_value_heads, c.head_dim),
+        (30, 9, 3, 64)
+    );
+    assert_eq!((c.rope_theta, c.rms_norm_eps, c.max_position_embeddings), (100_000.0, 1e-5, 8192));
+    assert_eq!((c.bos_token_id, c.eos_token_ids, c.tie_word_embeddings), (Some(1), vec![2], true));
+    assert_eq!(c.torch_dtype, None);
+}
