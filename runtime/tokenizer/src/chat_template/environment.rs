@@ -53,6 +53,7 @@ pub(super) fn new(clock: Clock) -> Result<Environment<'static>, Error> {
     env.add_filter("string", |value: &Value| python::to_str(value));
     env.add_filter("join", filters::join);
     env.add_filter("trim", filters::trim);
+    env.add_filter("wordcount", filters::wordcount);
     // In Jinja texts and mappings count as sequences and can be iterated.
     env.add_test("sequence", |value: &Value| {
         matches!(value.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Map)

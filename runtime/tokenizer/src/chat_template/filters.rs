@@ -77,3 +77,9 @@ pub(super) fn trim(value: &Value, chars: Option<&str>) -> String {
     let text = python::to_str(value);
     super::methods::strip(&text, chars, super::methods::Ends::Both).to_owned()
 }
+
+/// `wordcount`: runs of letters, digits and underscores.
+pub(super) fn wordcount(value: &Value) -> usize {
+    let text = python::to_str(value);
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty()).count()
+}

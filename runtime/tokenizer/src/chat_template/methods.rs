@@ -1,6 +1,6 @@
 //! Python's methods on values, as far as chat templates call them.
 
-use minijinja::value::{Value, ValueKind, from_args};
+use minijinja::value::{Tuple, Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State};
 
 use super::python;
@@ -80,16 +80,12 @@ fn string_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Valu
         "partition" => {
             let (separator,): (&str,) = from_args(args)?;
             let (head, tail) = text.split_once(separator).map_or((text, None), |(h, t)| (h, Some(t)));
-            [head, if tail.is_some() { separator } else { "" }, tail.unwrap_or_default()]
-                .into_iter()
-                .collect()
+            tuple([head, if tail.is_some() { separator } else { "" }, tail.unwrap_or_default()])
         }
         "rpartition" => {
             let (separator,): (&str,) = from_args(args)?;
             let (head, tail) = text.rsplit_once(separator).map_or((None, text), |(h, t)| (Some(h), t));
-            [head.unwrap_or_default(), if head.is_some() { separator } else { "" }, tail]
-                .into_iter()
-                .collect()
+            tuple([head.unwrap_or_default(), if head.is_some() { separator } else { "" }, tail])
         }
         "zfill" => {
             let (width,): (usize,) = from_args(args)?;
@@ -108,6 +104,10 @@ fn string_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Valu
         }
         _ => return Ok(None),
     }))
+}
+
+fn tuple(parts: [&str; 3]) -> Value {
+    Value::from(Tuple::from(parts.map(Value::from)))
 }
 
 /// A count of splits; negative means no limit.

@@ -28,7 +28,6 @@ pub(super) fn repr(value: &Value) -> String {
 }
 
 fn container(value: &Value) -> Option<String> {
-    // Objects that only look like containers (namespaces, macros, loops) write themselves.
     let is_map = value.kind() == ValueKind::Map;
     let mut parts = Vec::new();
     for item in value.try_iter().ok()?.checked() {
@@ -40,7 +39,12 @@ fn container(value: &Value) -> Option<String> {
         }
     }
     let body = parts.join(", ");
-    Some(if is_map { format!("{{{body}}}") } else { format!("[{body}]") })
+    Some(match (is_map, value.is_tuple(), parts.len()) {
+        (true, _, _) => format!("{{{body}}}"),
+        (_, true, 1) => format!("({body},)"),
+        (_, true, _) => format!("({body})"),
+        _ => format!("[{body}]"),
+    })
 }
 
 /// A text in Python's quotes: single ones, or double ones when that saves escapes.
