@@ -1,5 +1,7 @@
 //! What scheduling costs: a decode step with many requests running, a step that admits, and a prefix lookup.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::hint::black_box;
 use std::sync::Arc;
 

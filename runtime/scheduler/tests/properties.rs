@@ -1,6 +1,8 @@
 //! Random traffic through random configurations. After every move each KV page has exactly one owner, pins match
 //! admitted requests, and what a request gets is what it would get alone.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod common;
 
 use common::{Driver, prompt, request};

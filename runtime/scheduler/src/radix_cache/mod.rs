@@ -156,6 +156,21 @@ impl RadixCache {
         }
     }
 
+    /// Tokens on the path to `node` that only one request pins: what its unlocking would make evictable.
+    pub fn exclusive_len(&self, node: NodeId) -> usize {
+        let mut len = 0;
+        let mut next = Some(node);
+        while let Some(id) = next {
+            let node = &self.nodes[id.index()];
+            if node.lock_ref > 1 {
+                break;
+            }
+            len += node.tokens.len();
+            next = node.parent;
+        }
+        len
+    }
+
     /// Counts one more use of every node on the path to `node`, and raises their priority to at least `priority`. Done
     /// once per request, when it is first admitted.
     pub fn count_hit(&mut self, node: NodeId, priority: i64) {

@@ -45,7 +45,9 @@ impl Scheduler {
             if priority.saturating_sub(running.priority) <= threshold {
                 break;
             }
-            missing -= self.expects(running) + (self.kv_len(running) - running.protected_len) as f64;
+            let own = self.kv_len(running) - running.protected_len;
+            let pinned = running.lock.map_or(0, |node| self.tree.exclusive_len(node));
+            missing -= self.expects(running) + (own + pinned) as f64;
             row_missing = false;
             victims.push(id);
         }

@@ -50,6 +50,8 @@ pub struct Driver {
     pub flying: VecDeque<ForwardBatch>,
     pub answers: BTreeMap<String, Answer>,
     pub plans: Vec<Plan>,
+    /// Requests in the order they ended.
+    pub ends: Vec<String>,
     pub steps: usize,
     pub now: f64,
 }
@@ -62,6 +64,7 @@ impl Driver {
             flying: VecDeque::new(),
             answers: BTreeMap::new(),
             plans: Vec::new(),
+            ends: Vec::new(),
             steps: 0,
             now: 0.0,
         }
@@ -139,6 +142,9 @@ impl Driver {
             answer.retractions = event.retraction_count;
             answer.output_logprobs += event.output_logprobs.len();
             answer.input_logprobs.extend(event.input_logprobs.clone());
+            if event.finish_reason.is_some() {
+                self.ends.push(event.rid().to_owned());
+            }
             answer.last = Some(event);
         }
     }

@@ -1,0 +1,14 @@
+//! What the scheduler promises, one claim per test.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod chunking;
+mod control;
+mod ending;
+mod intake;
+mod order;
+mod output;
+mod pressure;
