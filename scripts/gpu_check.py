@@ -101,9 +101,11 @@ def main():
         expected = greedy({k: v.to(device) for k, v in weights.items()})
         found, _ = program(sys.argv[1], folder, "--device", device, "--dtype", "float32", "--backend", "torch", "--tokens", str(TOKENS))
         same = next((i for i, (a, b) in enumerate(zip(found, expected)) if a != b), TOKENS)
-        _, speed = program(sys.argv[1], folder, "--device", device, "--dtype", "bfloat16", "--backend", "torch", "--tokens", "256")
+        # libtorch's 16-bit products on a CPU need instructions that virtual machines may announce and not have.
+        fast = "bfloat16" if device == "cuda" else "float32"
+        _, speed = program(sys.argv[1], folder, "--device", device, "--dtype", fast, "--backend", "torch", "--tokens", "256")
     where = torch.cuda.get_device_name() if device == "cuda" else "CPU"
-    print(f"{where}: {same} of {TOKENS} greedy tokens agree with Python torch {torch.__version__}; bfloat16, one request: {speed}")
+    print(f"{where}: {same} of {TOKENS} greedy tokens agree with Python torch {torch.__version__}; {fast}, one request: {speed}")
     sys.exit(same != TOKENS)
 
 
