@@ -1,63 +1,53 @@
 //! The two lines that tell what the scheduler is doing, in the reference's words: one per prefill step, one every
 //! `--decode-log-interval` decode steps.
 
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use sglang_proto::forward::ForwardMode;
 use sglang_sched::BatchReport;
 
-/// Counts tokens between lines to print throughputs.
+/// Counts tokens between lines to print throughputs. A step is noted when it is planned and printed when its result
+/// is back, since only then its time is known.
 #[derive(Debug)]
 pub struct BatchLog {
     decode_log_interval: u64,
     decode_steps: u64,
-    last_prefill: Instant,
     last_decode: Instant,
     generated: u64,
+    planned: VecDeque<(ForwardMode, BatchReport)>,
 }
 
 impl BatchLog {
     /// A log that prints every `decode_log_interval` decode steps.
     pub fn new(decode_log_interval: u64) -> Self {
-        let now = Instant::now();
         Self {
             decode_log_interval: decode_log_interval.max(1),
             decode_steps: 0,
-            last_prefill: now,
-            last_decode: now,
+            last_decode: Instant::now(),
             generated: 0,
+            planned: VecDeque::new(),
         }
     }
 
-    /// Notes a planned step; prints when it is due.
-    pub fn step(&mut self, mode: ForwardMode, report: &BatchReport, pending_tokens: usize) {
-        if mode == ForwardMode::Decode {
-            self.decode(report);
-        } else {
-            self.prefill(report, pending_tokens);
+    /// Notes a planned step.
+    pub fn planned(&mut self, mode: ForwardMode, report: BatchReport) {
+        self.planned.push_back((mode, report));
+    }
+
+    /// The oldest planned step has taken the model `busy`; prints when it is due. `pending_tokens` wait for prefill.
+    pub fn done(&mut self, busy: Duration, pending_tokens: impl FnOnce() -> usize) {
+        match self.planned.pop_front() {
+            Some((ForwardMode::Decode, report)) => self.decode(&report),
+            Some((_, report)) => prefill(&report, busy, pending_tokens()),
+            None => {}
         }
     }
 
     /// The loop was idle: the next throughput must not count the time.
     pub fn idle(&mut self) {
-        let now = Instant::now();
-        self.last_prefill = now;
-        self.last_decode = now;
+        self.last_decode = Instant::now();
         self.generated = 0;
-    }
-
-    fn prefill(&mut self, report: &BatchReport, pending_tokens: usize) {
-        let throughput = rate(report.num_new_tokens as u64, &mut self.last_prefill);
-        tracing::info!(
-            "Prefill batch, #new-seq: {}, #new-token: {}, #cached-token: {}, token usage: {:.2}, #running-req: {}, \
-             #queue-req: {}, #pending-token: {pending_tokens}, cpu graph: False, input throughput (token/s): {throughput:.2}",
-            report.num_new_seqs,
-            report.num_new_tokens,
-            report.num_cached_tokens,
-            report.token_usage,
-            report.num_running_reqs + report.num_decode_reqs,
-            report.num_queue_reqs,
-        );
     }
 
     fn decode(&mut self, report: &BatchReport) {
@@ -76,6 +66,20 @@ impl BatchLog {
             report.num_queue_reqs,
         );
     }
+}
+
+fn prefill(report: &BatchReport, busy: Duration, pending_tokens: usize) {
+    tracing::info!(
+        "Prefill batch, #new-seq: {}, #new-token: {}, #cached-token: {}, token usage: {:.2}, #running-req: {}, \
+         #queue-req: {}, #pending-token: {pending_tokens}, cpu graph: False, input throughput (token/s): {:.2}",
+        report.num_new_seqs,
+        report.num_new_tokens,
+        report.num_cached_tokens,
+        report.token_usage,
+        report.num_running_reqs + report.num_decode_reqs,
+        report.num_queue_reqs,
+        report.num_new_tokens as f64 / busy.as_secs_f64().max(1e-6),
+    );
 }
 
 /// Tokens per second since `since`, which becomes now.

@@ -112,9 +112,7 @@ impl<'a> EventLoop<'a> {
         }
         let planned = plan.batch.is_some();
         if let Some(batch) = plan.batch {
-            if let Some(report) = &plan.report {
-                self.log.step(batch.mode, report, 0);
-            }
+            self.log.planned(batch.mode, plan.report.unwrap_or_default());
             self.worker.submit(batch)?;
         }
         // A refusal or an abort has an event without a batch; it must not wait for the model.
@@ -133,8 +131,10 @@ impl<'a> EventLoop<'a> {
         self.progress.enter(LoopPhase::Forward);
         let outcome = self.worker.wait(self.settings.watchdog_timeout)?;
         self.progress.enter(LoopPhase::Scheduling);
-        self.model_busy += outcome.ended.duration_since(outcome.started);
+        let busy = outcome.ended.duration_since(outcome.started);
+        self.model_busy += busy;
         self.apply(outcome)?;
+        self.log.done(busy, || self.scheduler.stats().num_pending_tokens);
         self.progress.step_done();
         self.send_events();
         self.finish_flushes();

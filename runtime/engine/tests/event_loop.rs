@@ -244,7 +244,9 @@ async fn a_panicking_model_and_a_stuck_one_end_the_loop_with_an_error() {
         let watchdog = Duration::from_millis(300);
         let engine = Engine::start(Options { fault: Some(fault), watchdog, ..Default::default() }).await;
         engine.request("a", (10..50).collect(), 100);
-        let error = engine.thread.join().unwrap().unwrap_err();
+        // Waiting must not stop the runtime, which still has the request to send.
+        let thread = engine.thread;
+        let error = tokio::task::spawn_blocking(|| thread.join()).await.unwrap().unwrap().unwrap_err();
         assert!(matches!(error, EngineError::Worker(_)), "{error}");
     }
 }
