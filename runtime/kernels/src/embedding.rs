@@ -53,7 +53,7 @@ impl Kernel for Lookup<'_> {
         // SAFETY: the row's bytes were checked to hold `cols` weights, whole blocks; the scratch has room for them and
         // for the padding.
         unsafe {
-            dequantise(s, self.quant, self.row.as_ptr(), 0, cols, scratch.as_mut_ptr());
+            dequantise(s, self.quant, self.row.as_ptr(), 0..cols, scratch.as_mut_ptr(), 0);
             std::ptr::copy_nonoverlapping(scratch.as_mut_ptr(), self.out.as_mut_ptr(), cols);
         }
     }

@@ -268,7 +268,7 @@ impl Work {
                 KvSlice::F16(x) => (QuantType::F16, x.as_ptr().add(at).cast::<u8>()),
                 KvSlice::BF16(x) => (QuantType::BF16, x.as_ptr().add(at).cast::<u8>()),
             };
-            dequantise(s, quant, bytes, 0, len, spare);
+            dequantise(s, quant, bytes, 0..len, spare, 0);
         }
         spare
     }

@@ -1,8 +1,11 @@
 //! One task of a product: some rows of the weight with all rows of the input.
 
+use std::ops::Range;
+
 use crate::quant::{QuantType, dequantise};
 use crate::simd::{Isa, Kernel, Scratch, Simd, dispatch};
 
+use super::few;
 use super::tile::dot_tile;
 
 /// Columns whose products are added up before the lanes are. A multiple of every block length.
@@ -47,39 +50,29 @@ impl Kernel for Run {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let b = self.0;
+        if few::has::<S>(&b) {
+            // SAFETY: `block::run` was promised valid operands.
+            return unsafe { few::run(s, &b) };
+        }
         // Few input rows: write out no more of the weight than the first-level cache holds beside them.
-        let panel_rows = if b.m <= S::TILE {
-            8
-        } else if b.m <= INPUT_ROWS {
-            4
-        } else {
-            PANEL
-        };
-        // Aligned columns of plain floats are read where they are.
-        let direct = b.quant == QuantType::F32 && b.k.is_multiple_of(S::LANES);
-        let mut scratch = Scratch::take(if direct { 0 } else { panel_rows * PANEL_STRIDE });
+        let panel_rows = if b.m <= INPUT_ROWS { 4 } else { PANEL };
+        let mut scratch = Scratch::take(panel_rows * PANEL_STRIDE);
         let panel = scratch.as_mut_ptr();
         for first in (0..b.rows).step_by(panel_rows) {
             let rows = panel_rows.min(b.rows - first);
             for col in (0..b.k).step_by(CHUNK) {
                 let cols = CHUNK.min(b.k - col);
-                let mut source = panel.cast_const();
-                let mut stride = PANEL_STRIDE;
                 // SAFETY: rows `first..first + rows` and columns `col..col + cols` are inside the weight; `col` is a
                 // multiple of the block length and so is `cols`, because `k` is. The scratch has `rows` rows of a chunk.
                 unsafe {
-                    if direct {
-                        source = b.weight.add(first * b.row_bytes).cast::<f32>().add(col);
-                        stride = b.k;
-                    } else {
-                        for r in 0..rows {
-                            let row = b.weight.add((first + r) * b.row_bytes);
-                            dequantise(s, b.quant, row, col, cols, panel.add(r * PANEL_STRIDE));
-                        }
+                    for r in 0..rows {
+                        let row = b.weight.add((first + r) * b.row_bytes);
+                        let to = panel.add(r * PANEL_STRIDE);
+                        dequantise(s, b.quant, row, col..col + cols, to, panel_rows * b.row_bytes);
                     }
                     for top in (0..b.m).step_by(INPUT_ROWS) {
                         let count = INPUT_ROWS.min(b.m - top);
-                        strip(s, &b, source, stride, first..first + rows, top..top + count, col, cols);
+                        strip(s, &b, panel, first..first + rows, top..top + count, col..col + cols);
                     }
                 }
             }
@@ -92,48 +85,37 @@ impl Kernel for Run {
 /// # Safety
 /// As for [`run`]; `w` holds the rows' chunk as floats, padded with zeros to whole vectors.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
 unsafe fn strip<S: Simd>(
     s: S,
     b: &Block,
     w: *const f32,
-    stride: usize,
-    rows: std::ops::Range<usize>,
-    inputs: std::ops::Range<usize>,
-    col: usize,
-    cols: usize,
+    rows: Range<usize>,
+    inputs: Range<usize>,
+    cols: Range<usize>,
 ) {
     let mut r = rows.start;
     while r < rows.end {
-        let left = rows.end - r;
-        let step = if left >= 8 && b.m == 1 {
-            8
-        } else if left >= 4 {
-            4
-        } else {
-            1
-        };
+        let step = if rows.end - r >= 4 { 4 } else { 1 };
         let mut i = inputs.start;
         while i < inputs.end {
             let take = S::TILE.min(inputs.end - i);
-            let part = Part { col, len: cols.next_multiple_of(S::LANES), row: r, input: i };
+            let part = Part { col: cols.start, len: cols.len().next_multiple_of(S::LANES), row: r, input: i };
             // SAFETY: the tile's rows are inside both operands.
             unsafe {
-                let w = w.add((r - rows.start) * stride);
+                let w = w.add((r - rows.start) * PANEL_STRIDE);
                 match (step, take) {
-                    (8, _) => tile::<S, 8, 1>(s, b, w, stride, part),
-                    (4, 1) => tile::<S, 4, 1>(s, b, w, stride, part),
-                    (4, 2) => tile::<S, 4, 2>(s, b, w, stride, part),
-                    (4, 3) => tile::<S, 4, 3>(s, b, w, stride, part),
-                    (4, 4) if S::TILE > 3 => tile::<S, 4, 4>(s, b, w, stride, part),
-                    (4, 5) if S::TILE > 3 => tile::<S, 4, 5>(s, b, w, stride, part),
-                    (4, 6) if S::TILE > 3 => tile::<S, 4, 6>(s, b, w, stride, part),
-                    (_, 1) => tile::<S, 1, 1>(s, b, w, stride, part),
-                    (_, 2) => tile::<S, 1, 2>(s, b, w, stride, part),
-                    (_, 3) => tile::<S, 1, 3>(s, b, w, stride, part),
-                    (_, 4) if S::TILE > 3 => tile::<S, 1, 4>(s, b, w, stride, part),
-                    (_, 5) if S::TILE > 3 => tile::<S, 1, 5>(s, b, w, stride, part),
-                    _ => tile::<S, 1, 6>(s, b, w, stride, part),
+                    (4, 1) => tile::<S, 4, 1>(s, b, w, part),
+                    (4, 2) => tile::<S, 4, 2>(s, b, w, part),
+                    (4, 3) => tile::<S, 4, 3>(s, b, w, part),
+                    (4, 4) if S::TILE > 3 => tile::<S, 4, 4>(s, b, w, part),
+                    (4, 5) if S::TILE > 3 => tile::<S, 4, 5>(s, b, w, part),
+                    (4, 6) if S::TILE > 3 => tile::<S, 4, 6>(s, b, w, part),
+                    (_, 1) => tile::<S, 1, 1>(s, b, w, part),
+                    (_, 2) => tile::<S, 1, 2>(s, b, w, part),
+                    (_, 3) => tile::<S, 1, 3>(s, b, w, part),
+                    (_, 4) if S::TILE > 3 => tile::<S, 1, 4>(s, b, w, part),
+                    (_, 5) if S::TILE > 3 => tile::<S, 1, 5>(s, b, w, part),
+                    _ => tile::<S, 1, 6>(s, b, w, part),
                 }
             }
             i += take;
@@ -154,17 +136,11 @@ struct Part {
 /// # Safety
 /// As for [`strip`]; `R` rows are left at `w` and `M` at the part's input.
 #[inline(always)]
-unsafe fn tile<S: Simd, const R: usize, const M: usize>(
-    s: S,
-    b: &Block,
-    w: *const f32,
-    stride: usize,
-    part: Part,
-) {
+unsafe fn tile<S: Simd, const R: usize, const M: usize>(s: S, b: &Block, w: *const f32, part: Part) {
     let mut wp = [w; R];
     for (r, p) in wp.iter_mut().enumerate() {
         // SAFETY: the caller's promise.
-        *p = unsafe { w.add(r * stride) };
+        *p = unsafe { w.add(r * PANEL_STRIDE) };
     }
     // SAFETY: the caller's promise.
     let x = unsafe { b.x.add(part.input * b.ldx + part.col) };
@@ -175,26 +151,41 @@ unsafe fn tile<S: Simd, const R: usize, const M: usize>(
     }
     // SAFETY: the caller's promise.
     let acc = unsafe { dot_tile(s, wp, xp, part.len) };
-    let first = part.col == 0;
-    let last = part.col + CHUNK >= b.k;
-    #[allow(clippy::needless_range_loop)]
+    // SAFETY: the caller's promise.
+    unsafe { put(s, b, &acc, part.row, part.input, part.col) };
+}
+
+/// Adds the lanes of a chunk's sums and puts them where they belong: alone for the first chunk, else onto those before;
+/// the bias comes last.
+///
+/// # Safety
+/// Rows `row..row + R` of the weight and `input..input + M` of the input are inside the block.
+#[inline(always)]
+pub(super) unsafe fn put<S: Simd, const R: usize, const M: usize>(
+    s: S,
+    b: &Block,
+    acc: &[[S::V; M]; R],
+    row: usize,
+    input: usize,
+    col: usize,
+) {
+    let last = col + CHUNK >= b.k;
     for i in 0..M {
         let mut sums = [0.0f32; R];
-        if R == 1 {
-            sums[0] = s.sum(acc[0][i]);
-        } else {
-            for q in 0..R / 4 {
-                let four = s.sum4([acc[4 * q][i], acc[4 * q + 1][i], acc[4 * q + 2][i], acc[4 * q + 3][i]]);
-                sums[4 * q..4 * q + 4].copy_from_slice(&four);
+        for (four, sums) in acc.chunks(4).zip(sums.chunks_mut(4)) {
+            let at = |r: usize| four[r.min(four.len() - 1)][i];
+            let all = s.sum4([at(0), at(1), at(2), at(3)]);
+            for (to, from) in sums.iter_mut().zip(all) {
+                *to = from;
             }
         }
         for (r, sum) in sums.into_iter().enumerate() {
             // SAFETY: the element belongs to this task, and the bias has an entry for the row.
             unsafe {
-                let at = b.out.add((part.input + i) * b.ldo + part.row + r);
-                let mut value = if first { sum } else { *at + sum };
+                let at = b.out.add((input + i) * b.ldo + row + r);
+                let mut value = if col == 0 { sum } else { *at + sum };
                 if last && !b.bias.is_null() {
-                    value += *b.bias.add(part.row + r);
+                    value += *b.bias.add(row + r);
                 }
                 *at = value;
             }

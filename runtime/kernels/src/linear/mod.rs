@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod block;
+mod few;
 pub(crate) mod tile;
 
 use crate::error::{KernelError, Result, check_len};

@@ -25,12 +25,15 @@ unsafe fn scale_and_min(p: *const u8, j: usize) -> (u8, u8) {
 /// # Safety
 /// `blocks` blocks of 144 bytes are readable at `src`, and 256 floats per block writable at `dst`.
 #[inline(always)]
-pub(super) unsafe fn q4_k<S: Simd>(s: S, src: *const u8, blocks: usize, dst: *mut f32) {
+pub(super) unsafe fn q4_k<S: Simd>(s: S, src: *const u8, blocks: usize, dst: *mut f32, ahead: usize) {
     let mask = s.splat_i(15);
     for b in 0..blocks {
         // SAFETY: block `b` is inside both promised ranges; every offset below is inside the block.
         unsafe {
             let p = src.add(b * 144);
+            for line in (0..144).step_by(64) {
+                s.prefetch(p.wrapping_add(ahead + line));
+            }
             for pair in 0..4 {
                 let (d1, m1) = factors(s, p, 2 * pair);
                 let (d2, m2) = factors(s, p, 2 * pair + 1);
@@ -50,12 +53,15 @@ pub(super) unsafe fn q4_k<S: Simd>(s: S, src: *const u8, blocks: usize, dst: *mu
 /// # Safety
 /// `blocks` blocks of 176 bytes are readable at `src`, and 256 floats per block writable at `dst`.
 #[inline(always)]
-pub(super) unsafe fn q5_k<S: Simd>(s: S, src: *const u8, blocks: usize, dst: *mut f32) {
+pub(super) unsafe fn q5_k<S: Simd>(s: S, src: *const u8, blocks: usize, dst: *mut f32, ahead: usize) {
     let (mask, one) = (s.splat_i(15), s.splat_i(1));
     for b in 0..blocks {
         // SAFETY: block `b` is inside both promised ranges; every offset below is inside the block.
         unsafe {
             let p = src.add(b * 176);
+            for line in (0..176).step_by(64) {
+                s.prefetch(p.wrapping_add(ahead + line));
+            }
             for pair in 0..4 {
                 let (d1, m1) = factors(s, p, 2 * pair);
                 let (d2, m2) = factors(s, p, 2 * pair + 1);
@@ -93,12 +99,15 @@ unsafe fn factors<S: Simd>(s: S, p: *const u8, j: usize) -> (S::V, S::V) {
 /// # Safety
 /// `blocks` blocks of 210 bytes are readable at `src`, and 256 floats per block writable at `dst`.
 #[inline(always)]
-pub(super) unsafe fn q6_k<S: Simd>(s: S, src: *const u8, blocks: usize, dst: *mut f32) {
+pub(super) unsafe fn q6_k<S: Simd>(s: S, src: *const u8, blocks: usize, dst: *mut f32, ahead: usize) {
     let (mask, two_bits, middle) = (s.splat_i(15), s.splat_i(3), s.splat_i(32));
     for b in 0..blocks {
         // SAFETY: block `b` is inside both promised ranges; every offset below is inside the block.
         unsafe {
             let p = src.add(b * 210);
+            for line in (0..210).step_by(64) {
+                s.prefetch(p.wrapping_add(ahead + line));
+            }
             let d = s.splat_f16(p.add(208));
             for half in 0..2 {
                 let (ql, qh) = (p.add(64 * half), p.add(128 + 32 * half));

@@ -4,9 +4,11 @@
 //! the same float32 numbers that ggml's reference routines give.
 #![allow(unsafe_code)]
 
-mod blocks32;
+pub(crate) mod blocks32;
 mod float;
 mod k_quants;
+
+use std::ops::Range;
 
 use crate::simd::Simd;
 
@@ -88,37 +90,38 @@ impl QuantType {
     }
 }
 
-/// Writes weights `start..start + len` of the row at `row` to `dst`, followed by zeros up to a multiple of `LANES`.
+/// Writes weights `cols` of the row at `row` to `dst`, followed by zeros up to a multiple of `LANES`. Asks for the bytes
+/// `ahead` of those that it reads, which are read next.
 ///
 /// # Safety
-/// The row holds those weights; `start` is a multiple of the block length and so is `len`; `dst` has room for `len`
-/// rounded up to a multiple of `LANES`.
+/// The row holds those weights; both ends of `cols` are multiples of the block length; `dst` has room for them rounded up
+/// to a multiple of `LANES`.
 #[inline(always)]
 pub(crate) unsafe fn dequantise<S: Simd>(
     s: S,
     quant: QuantType,
     row: *const u8,
-    start: usize,
-    len: usize,
+    cols: Range<usize>,
     dst: *mut f32,
+    ahead: usize,
 ) {
-    let blocks = len / quant.block_len();
+    let (n, len) = (cols.len() / quant.block_len(), cols.len());
     // SAFETY: the first weight's block is inside the row, by the caller's promise.
-    let src = unsafe { row.add(start / quant.block_len() * quant.block_bytes()) };
-    // SAFETY: `blocks` whole blocks (or `len` floats) are readable at `src`, and `dst` has the room.
+    let src = unsafe { row.add(cols.start / quant.block_len() * quant.block_bytes()) };
+    // SAFETY: `n` whole blocks (or `len` floats) are readable at `src`, and `dst` has the room.
     unsafe {
         match quant {
-            QuantType::F32 => float::convert(s, float::F32, src, len, dst),
-            QuantType::F16 => float::convert(s, float::F16, src, len, dst),
-            QuantType::BF16 => float::convert(s, float::BF16, src, len, dst),
-            QuantType::Q4_0 => blocks32::q4_0(s, src, blocks, dst),
-            QuantType::Q4_1 => blocks32::q4_1(s, src, blocks, dst),
-            QuantType::Q5_0 => blocks32::q5_0(s, src, blocks, dst),
-            QuantType::Q5_1 => blocks32::q5_1(s, src, blocks, dst),
-            QuantType::Q8_0 => blocks32::q8_0(s, src, blocks, dst),
-            QuantType::Q4_K => k_quants::q4_k(s, src, blocks, dst),
-            QuantType::Q5_K => k_quants::q5_k(s, src, blocks, dst),
-            QuantType::Q6_K => k_quants::q6_k(s, src, blocks, dst),
+            QuantType::F32 => float::convert::<S, { float::F32 }>(s, src, len, dst, ahead),
+            QuantType::F16 => float::convert::<S, { float::F16 }>(s, src, len, dst, ahead),
+            QuantType::BF16 => float::convert::<S, { float::BF16 }>(s, src, len, dst, ahead),
+            QuantType::Q4_0 => blocks32::write_out::<S, blocks32::Q4_0>(s, src, n, dst, ahead),
+            QuantType::Q4_1 => blocks32::write_out::<S, blocks32::Q4_1>(s, src, n, dst, ahead),
+            QuantType::Q5_0 => blocks32::write_out::<S, blocks32::Q5_0>(s, src, n, dst, ahead),
+            QuantType::Q5_1 => blocks32::write_out::<S, blocks32::Q5_1>(s, src, n, dst, ahead),
+            QuantType::Q8_0 => blocks32::write_out::<S, blocks32::Q8_0>(s, src, n, dst, ahead),
+            QuantType::Q4_K => k_quants::q4_k(s, src, n, dst, ahead),
+            QuantType::Q5_K => k_quants::q5_k(s, src, n, dst, ahead),
+            QuantType::Q6_K => k_quants::q6_k(s, src, n, dst, ahead),
         }
     }
 }

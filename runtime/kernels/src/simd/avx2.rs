@@ -23,6 +23,8 @@ impl Avx2 {
 impl Simd for Avx2 {
     const LANES: usize = 8;
     const TILE: usize = 3;
+    const FEW: usize = 2;
+    type Nibbles = (__m256, __m256, __m256i);
     type V = __m256;
     type I = __m256i;
 
@@ -104,6 +106,15 @@ impl Simd for Avx2 {
         unsafe {
             let bits = p.cast::<u16>().read_unaligned();
             _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(bits))))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_f16_pair(self, p: *const u8) -> (__m256, __m256) {
+        // SAFETY: see the top of the file.
+        unsafe {
+            let pairs = _mm256_cvtph_ps(_mm_set1_epi32(p.cast::<i32>().read_unaligned()));
+            (_mm256_moveldup_ps(pairs), _mm256_movehdup_ps(pairs))
         }
     }
 
@@ -209,6 +220,27 @@ impl Simd for Avx2 {
     fn cast(self, a: __m256i) -> __m256 {
         // SAFETY: see the top of the file.
         unsafe { _mm256_castsi256_ps(a) }
+    }
+
+    #[inline(always)]
+    fn nibbles(self, d: __m256, min: __m256) -> (__m256, __m256, __m256i) {
+        (d, min, self.splat_i(0))
+    }
+
+    #[inline(always)]
+    fn signed_nibbles(self, d: __m256) -> (__m256, __m256, __m256i) {
+        // Minus zero, so that adding it changes nothing, the sign of a zero included.
+        (d, self.splat(-0.0), self.splat_i(8))
+    }
+
+    #[inline(always)]
+    fn low_nibbles(self, q: __m256i, (d, min, middle): (__m256, __m256, __m256i)) -> __m256 {
+        self.fma(self.to_f32(self.sub_i(self.and(q, self.splat_i(15)), middle)), d, min)
+    }
+
+    #[inline(always)]
+    fn high_nibbles(self, q: __m256i, (d, min, middle): (__m256, __m256, __m256i)) -> __m256 {
+        self.fma(self.to_f32(self.sub_i(self.shr::<4>(q), middle)), d, min)
     }
 
     #[inline(always)]

@@ -23,6 +23,8 @@ impl Avx512 {
 impl Simd for Avx512 {
     const LANES: usize = 16;
     const TILE: usize = 6;
+    const FEW: usize = 4;
+    type Nibbles = __m512;
     type V = __m512;
     type I = __m512i;
 
@@ -104,6 +106,15 @@ impl Simd for Avx512 {
         unsafe {
             let bits = p.cast::<u16>().read_unaligned();
             _mm512_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(bits))))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_f16_pair(self, p: *const u8) -> (__m512, __m512) {
+        // SAFETY: see the top of the file.
+        unsafe {
+            let pairs = _mm512_cvtph_ps(_mm256_set1_epi32(p.cast::<i32>().read_unaligned()));
+            (_mm512_moveldup_ps(pairs), _mm512_movehdup_ps(pairs))
         }
     }
 
@@ -209,6 +220,28 @@ impl Simd for Avx512 {
     fn cast(self, a: __m512i) -> __m512 {
         // SAFETY: see the top of the file.
         unsafe { _mm512_castsi512_ps(a) }
+    }
+
+    #[inline(always)]
+    fn nibbles(self, d: __m512, min: __m512) -> __m512 {
+        self.fma(self.to_f32(self.iota()), d, min)
+    }
+
+    #[inline(always)]
+    fn signed_nibbles(self, d: __m512) -> __m512 {
+        self.mul(self.to_f32(self.sub_i(self.iota(), self.splat_i(8))), d)
+    }
+
+    #[inline(always)]
+    fn low_nibbles(self, q: __m512i, table: __m512) -> __m512 {
+        // The permutation looks at four bits only.
+        // SAFETY: see the top of the file.
+        unsafe { _mm512_permutexvar_ps(q, table) }
+    }
+
+    #[inline(always)]
+    fn high_nibbles(self, q: __m512i, table: __m512) -> __m512 {
+        self.low_nibbles(self.shr::<4>(q), table)
     }
 
     #[inline(always)]

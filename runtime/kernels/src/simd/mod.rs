@@ -31,6 +31,10 @@ pub(crate) trait Simd: Copy + Send + Sync {
     const LANES: usize;
     /// Rows of the right-hand operand that a register tile of four rows of the left-hand one takes.
     const TILE: usize;
+    /// Most rows of input for which weights are worth more in registers than written out; at most 4.
+    const FEW: usize;
+    /// What [`Simd::low_nibbles`] turns four bits into.
+    type Nibbles: Copy;
     /// Float32 lanes.
     type V: Copy;
     /// Int32 lanes.
@@ -68,6 +72,9 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// Two bytes are readable at `p`: one number of IEEE half precision, for every lane.
     unsafe fn splat_f16(self, p: *const u8) -> Self::V;
     /// # Safety
+    /// Four bytes are readable at `p`: two numbers of IEEE half precision, each for every lane.
+    unsafe fn splat_f16_pair(self, p: *const u8) -> (Self::V, Self::V);
+    /// # Safety
     /// `2 * LANES` bytes are readable at `p`: IEEE half precision.
     unsafe fn load_f16(self, p: *const u8) -> Self::V;
     /// # Safety
@@ -99,6 +106,14 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn round(self, a: Self::V) -> Self::I;
     /// The same bits as float32.
     fn cast(self, a: Self::I) -> Self::V;
+    /// The values `q * d + min` of `q` in `0..16`.
+    fn nibbles(self, d: Self::V, min: Self::V) -> Self::Nibbles;
+    /// The values `(q - 8) * d` of `q` in `0..16`; `d` is half precision, so that they are exact.
+    fn signed_nibbles(self, d: Self::V) -> Self::Nibbles;
+    /// Values of the lowest four bits of each lane, the others being below 256.
+    fn low_nibbles(self, q: Self::I, table: Self::Nibbles) -> Self::V;
+    /// Values of the four bits above those.
+    fn high_nibbles(self, q: Self::I, table: Self::Nibbles) -> Self::V;
     /// Asks for the cache line at `p`, which need not be readable.
     fn prefetch(self, p: *const u8);
 }

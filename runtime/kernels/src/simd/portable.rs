@@ -17,6 +17,8 @@ fn map2<A: Copy, B: Copy, C>(a: [A; 8], b: [B; 8], f: impl Fn(A, B) -> C) -> [C;
 impl Simd for Portable {
     const LANES: usize = 8;
     const TILE: usize = 3;
+    const FEW: usize = 1;
+    type Nibbles = (F, F, N);
     type V = F;
     type I = N;
 
@@ -87,6 +89,12 @@ impl Simd for Portable {
         // SAFETY: the caller promises two readable bytes.
         let bits = unsafe { p.cast::<u16>().read_unaligned() };
         [half::f16::from_bits(bits).to_f32(); 8]
+    }
+
+    #[inline(always)]
+    unsafe fn splat_f16_pair(self, p: *const u8) -> (F, F) {
+        // SAFETY: the caller promises four readable bytes.
+        unsafe { (self.splat_f16(p), self.splat_f16(p.add(2))) }
     }
 
     #[inline(always)]
@@ -178,6 +186,27 @@ impl Simd for Portable {
     #[inline(always)]
     fn cast(self, a: N) -> F {
         a.map(|a| f32::from_bits(a as u32))
+    }
+
+    #[inline(always)]
+    fn nibbles(self, d: F, min: F) -> (F, F, N) {
+        (d, min, self.splat_i(0))
+    }
+
+    #[inline(always)]
+    fn signed_nibbles(self, d: F) -> (F, F, N) {
+        // Minus zero, so that adding it changes nothing, the sign of a zero included.
+        (d, self.splat(-0.0), self.splat_i(8))
+    }
+
+    #[inline(always)]
+    fn low_nibbles(self, q: N, (d, min, middle): (F, F, N)) -> F {
+        self.fma(self.to_f32(self.sub_i(self.and(q, self.splat_i(15)), middle)), d, min)
+    }
+
+    #[inline(always)]
+    fn high_nibbles(self, q: N, (d, min, middle): (F, F, N)) -> F {
+        self.fma(self.to_f32(self.sub_i(self.shr::<4>(q), middle)), d, min)
     }
 
     #[inline(always)]
