@@ -1,0 +1,131 @@
+//! Thinking between a start and an end tag.
+
+use super::Delta;
+
+/// More held text than this after a tool tag inside the thinking, and the call is taken as one.
+const MAX_UNDECIDED: usize = 1 << 20;
+
+/// The tags of one model family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ThinkTags {
+    pub(crate) start: &'static str,
+    pub(crate) end: &'static str,
+    /// A tool call that ends thinking whose end tag the model forgot.
+    pub(crate) tool_start: Option<&'static str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing but white space and start tags so far.
+    Start,
+    /// Text before a start tag that may come.
+    Before,
+    Reasoning,
+    /// Inside the thinking behind a tool tag: an end tag later makes it thinking, the end of the text makes it a call.
+    Undecided,
+    After,
+}
+
+/// Reads one answer. The rule is the one of the reference's whole-text function: thinking goes up to the first end
+/// tag; without one, up to the first tool tag; without either, to the end.
+#[derive(Debug)]
+pub(crate) struct ThinkReasoning {
+    tags: ThinkTags,
+    state: State,
+    in_reasoning: bool,
+    held: String,
+}
+
+impl ThinkReasoning {
+    pub(crate) fn new(tags: ThinkTags, in_reasoning: bool, closed: bool) -> Self {
+        let state = if closed { State::Before } else { State::Start };
+        Self { tags, state, in_reasoning, held: String::new() }
+    }
+
+    pub(crate) fn feed(&mut self, c: char, out: &mut Delta) {
+        self.held.push(c);
+        // A character that does not fit is looked at again in the state that it leads to.
+        while !self.held.is_empty() && self.step(out) {}
+    }
+
+    pub(crate) fn finish(&mut self, out: &mut Delta) {
+        let held = std::mem::take(&mut self.held);
+        match self.state {
+            State::Start if self.in_reasoning => out.reasoning.push_str(&held),
+            State::Start | State::Before | State::After | State::Undecided => out.normal.push_str(&held),
+            State::Reasoning => out.reasoning.push_str(&held),
+        }
+    }
+
+    /// One decision about the held text; `true` when there may be another one to take.
+    fn step(&mut self, out: &mut Delta) -> bool {
+        match self.state {
+            State::Start => self.start(out),
+            State::Before => {
+                let Some(tag) = self.find(&[self.tags.start], &mut out.normal) else { return false };
+                self.held.drain(..tag.len());
+                self.state = State::Reasoning;
+                true
+            }
+            State::Reasoning => {
+                let tags = [self.tags.end, self.tags.tool_start.unwrap_or(self.tags.end)];
+                let Some(tag) = self.find(&tags, &mut out.reasoning) else { return false };
+                if tag == self.tags.end {
+                    self.held.drain(..tag.len());
+                    self.state = State::After;
+                } else {
+                    self.state = State::Undecided;
+                }
+                true
+            }
+            State::Undecided => {
+                if let Some(at) = self.held.strip_suffix(self.tags.end).map(str::len) {
+                    out.reasoning.push_str(&self.held[..at]);
+                    self.held.clear();
+                    self.state = State::After;
+                } else if self.held.len() > MAX_UNDECIDED {
+                    self.state = State::After;
+                    return true;
+                }
+                false
+            }
+            State::After => {
+                out.normal.push_str(&self.held);
+                self.held.clear();
+                false
+            }
+        }
+    }
+
+    fn start(&mut self, out: &mut Delta) -> bool {
+        let rest = self.held.trim_start();
+        let space = self.held.len() - rest.len();
+        if rest.starts_with(self.tags.start) {
+            // White space before the tag stays with the thinking.
+            out.reasoning.push_str(&self.held[..space]);
+            self.held.drain(..space + self.tags.start.len());
+            self.in_reasoning = true;
+            return !self.held.is_empty();
+        }
+        if self.tags.start.starts_with(rest) && self.held.len() < MAX_UNDECIDED {
+            return false;
+        }
+        self.state = if self.in_reasoning { State::Reasoning } else { State::Before };
+        true
+    }
+
+    /// Moves everything before the first of `tags` to `text` and returns the tag that the held text now starts with.
+    fn find(&mut self, tags: &[&'static str], text: &mut String) -> Option<&'static str> {
+        loop {
+            if let Some(tag) = tags.iter().find(|tag| self.held.starts_with(**tag)) {
+                return Some(tag);
+            }
+            if self.held.is_empty() || tags.iter().any(|tag| tag.starts_with(self.held.as_str())) {
+                return None;
+            }
+            let first = self.held.chars().next()?;
+            text.push(first);
+            self.held.drain(..first.len_utf8());
+        }
+    }
+}

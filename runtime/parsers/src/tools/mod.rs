@@ -1,0 +1,28 @@
+//! Tool-call parsers: the calls that a model wrote in its own format, and the text around them.
+
+mod call_id;
+mod call_json;
+mod deepseek;
+mod glm45;
+mod gpt_oss;
+mod json_array;
+mod kimi_k2;
+mod llama3;
+mod mistral;
+mod parser;
+mod pythonic;
+mod qwen3_coder;
+mod sink;
+mod stream;
+mod structural_tag;
+mod tagged_json;
+mod types;
+mod values;
+
+pub use parser::{ToolParser, ToolParserOptions};
+pub use stream::ToolStream;
+pub use structural_tag::{Constraint, StructuralTag, Structure, StructureContent};
+pub use types::{Function, Parsed, StreamItem, Tool, ToolCallItem, ToolChoice};
+
+#[cfg(test)]
+mod tests;

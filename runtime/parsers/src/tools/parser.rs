@@ -1,0 +1,176 @@
+//! Tool-call parsers by name.
+
+use super::call_id::{kimi_k2_call_id, random_call_id};
+use super::deepseek::{self, DeepSeek};
+use super::glm45::{self, Glm45};
+use super::gpt_oss::GptOss;
+use super::json_array::JsonArray;
+use super::kimi_k2::{self, KimiK2};
+use super::llama3::{self, Llama3};
+use super::mistral::{self, Mistral};
+use super::pythonic::Pythonic;
+use super::qwen3_coder::{self, Qwen3Coder};
+use super::sink::{After, Before, Event, Sink};
+use super::stream::{Format, IndexOf, ToolStream, collect};
+use super::tagged_json::TaggedJson;
+use super::types::{Parsed, Tool};
+
+/// The formats of this crate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ToolFormat {
+    Qwen25,
+    Hermes,
+    Llama3,
+    Mistral,
+    Pythonic,
+    DeepSeekV3,
+    DeepSeekV31,
+    Qwen3Coder,
+    Glm45,
+    KimiK2,
+    GptOss,
+    JsonArray,
+}
+
+/// A tool-call parser, chosen by its `--tool-call-parser` name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToolParser {
+    name: &'static str,
+    format: ToolFormat,
+}
+
+/// What the server decides about tool calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ToolParserOptions {
+    /// Pass calls of functions that the request does not have on (`SGLANG_FORWARD_UNKNOWN_TOOLS`).
+    pub forward_unknown_tools: bool,
+}
+
+const fn parser(name: &'static str, format: ToolFormat) -> ToolParser {
+    ToolParser { name, format }
+}
+
+/// Every parser under every name that the reference gives it.
+static PARSERS: &[ToolParser] = &[
+    parser("qwen", ToolFormat::Qwen25),
+    parser("qwen25", ToolFormat::Qwen25),
+    parser("hermes", ToolFormat::Hermes),
+    parser("llama3", ToolFormat::Llama3),
+    parser("mistral", ToolFormat::Mistral),
+    parser("pythonic", ToolFormat::Pythonic),
+    parser("deepseekv3", ToolFormat::DeepSeekV3),
+    parser("deepseekv31", ToolFormat::DeepSeekV31),
+    parser("qwen3_coder", ToolFormat::Qwen3Coder),
+    parser("step3p5", ToolFormat::Qwen3Coder),
+    parser("nanbeige", ToolFormat::Qwen3Coder),
+    parser("glm", ToolFormat::Glm45),
+    parser("glm45", ToolFormat::Glm45),
+    parser("kimi_k2", ToolFormat::KimiK2),
+    parser("gpt-oss", ToolFormat::GptOss),
+];
+
+impl ToolParser {
+    /// The parser of this `--tool-call-parser` name. `auto` is no parser: see
+    /// [`detect_parsers`](crate::detect_parsers).
+    pub fn by_name(name: &str) -> Option<Self> {
+        PARSERS.iter().find(|p| p.name == name).copied()
+    }
+
+    /// Every name that [`by_name`](Self::by_name) knows.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        PARSERS.iter().map(|p| p.name)
+    }
+
+    /// The parser of an answer that a grammar forced into `[{"name": …, "parameters": …}, …]`, which goes with
+    /// [`Constraint::JsonSchema`](super::Constraint::JsonSchema).
+    pub fn json_array() -> Self {
+        parser("json_array", ToolFormat::JsonArray)
+    }
+
+    /// The name of this parser.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The name under which the server reports the parser: `qwen25` is an old name of `qwen`.
+    pub fn reported_name(&self) -> &'static str {
+        if self.format == ToolFormat::Qwen25 { "qwen" } else { self.name }
+    }
+
+    pub(crate) fn format(&self) -> ToolFormat {
+        self.format
+    }
+
+    /// Whether the text shows a call in this format, complete or not.
+    pub fn has_tool_call(&self, text: &str) -> bool {
+        match self.format {
+            ToolFormat::Qwen25 => text.contains(TaggedJson::QWEN_OPEN),
+            ToolFormat::Hermes => text.contains(TaggedJson::HERMES_OPEN),
+            ToolFormat::Llama3 => text.contains(llama3::PYTHON_TAG) || text.starts_with('{'),
+            ToolFormat::Mistral => text.contains(mistral::MARKER),
+            ToolFormat::DeepSeekV3 | ToolFormat::DeepSeekV31 => text.contains(deepseek::CALLS_BEGIN),
+            ToolFormat::Qwen3Coder => text.contains(qwen3_coder::OPEN),
+            ToolFormat::Glm45 => text.contains(glm45::OPEN),
+            ToolFormat::KimiK2 => text.contains(kimi_k2::SECTION_BEGIN),
+            ToolFormat::JsonArray => text.contains(['[', '{']),
+            // No single marker decides: look for a call.
+            ToolFormat::Pythonic | ToolFormat::GptOss => {
+                let mut stream = self.stream_of(&[], ToolParserOptions { forward_unknown_tools: true });
+                let mut events = stream.push_events(text);
+                events.extend(stream.finish_events());
+                events.iter().any(|event| matches!(event, Event::CallStart { .. }))
+            }
+        }
+    }
+
+    /// Takes a whole answer apart. Calls that are not complete, whose arguments are not JSON or whose function the
+    /// request does not have are left out. Without tools everything is text.
+    pub fn parse(&self, text: &str, tools: &[Tool], options: ToolParserOptions) -> Parsed {
+        let mut stream = self.stream(tools, options);
+        let mut events = stream.push_events(text);
+        events.extend(stream.finish_events());
+        let index_of = match self.format {
+            ToolFormat::Qwen3Coder | ToolFormat::KimiK2 | ToolFormat::GptOss | ToolFormat::JsonArray => {
+                IndexOf::Call
+            }
+            _ => IndexOf::Tool,
+        };
+        collect(events, index_of)
+    }
+
+    /// Starts to take an answer apart that arrives in pieces.
+    pub fn stream(&self, tools: &[Tool], options: ToolParserOptions) -> ToolStream {
+        if tools.is_empty() {
+            let sink = Sink::new(tools, options.forward_unknown_tools, Before::Keep, After::Keep);
+            return ToolStream::new(None, sink);
+        }
+        self.stream_of(tools, options)
+    }
+
+    fn stream_of(&self, tools: &[Tool], options: ToolParserOptions) -> ToolStream {
+        let (format, before, after): (Box<dyn Format>, _, _) = match self.format {
+            ToolFormat::Qwen25 => (Box::new(TaggedJson::qwen()), Before::Trim, After::Drop),
+            ToolFormat::Hermes => (Box::new(TaggedJson::hermes()), Before::Trim, After::Drop),
+            ToolFormat::Llama3 => (Box::new(Llama3::new()), Before::Keep, After::Trim),
+            ToolFormat::Mistral => (Box::new(Mistral::new()), Before::Trim, After::Join),
+            ToolFormat::Pythonic => (Box::new(Pythonic::new()), Before::KeepUnlessBlank, After::Keep),
+            ToolFormat::DeepSeekV3 => (Box::new(DeepSeek::v3()), Before::Trim, After::Drop),
+            ToolFormat::DeepSeekV31 => (Box::new(DeepSeek::v31()), Before::Trim, After::Drop),
+            ToolFormat::Qwen3Coder => (Box::new(Qwen3Coder::new()), Before::Keep, After::Drop),
+            ToolFormat::Glm45 => (Box::new(Glm45::new()), Before::Trim, After::Drop),
+            ToolFormat::KimiK2 => (Box::new(KimiK2::new()), Before::Keep, After::Drop),
+            ToolFormat::GptOss => (Box::new(GptOss::new()), Before::Trim, After::Join),
+            ToolFormat::JsonArray => (Box::new(JsonArray::new()), Before::Trim, After::Drop),
+        };
+        ToolStream::new(Some(format), Sink::new(tools, options.forward_unknown_tools, before, after))
+    }
+
+    /// A new id for a call. `index` is the place of the call in the answer and `history` the number of calls in the
+    /// conversation before it; only `kimi_k2` uses them.
+    pub fn call_id(&self, name: &str, index: usize, history: usize) -> String {
+        match self.format {
+            ToolFormat::KimiK2 => kimi_k2_call_id(name, history + index),
+            _ => random_call_id(),
+        }
+    }
+}

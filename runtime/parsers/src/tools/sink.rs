@@ -1,0 +1,248 @@
+//! Where the format machines write: text through a gate that keeps white space in order, calls through a check of
+//! their names.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::types::Tool;
+
+/// White space longer than this is sent although a call may follow.
+const MAX_SPACE: usize = 4096;
+
+/// What a format machine found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    Text(String),
+    /// `position` is what a whole-text result reports, mostly the place of the tool in the request (-1: none).
+    CallStart {
+        name: String,
+        position: i32,
+    },
+    Args(String),
+    CallEnd,
+    /// The call that was started will not be completed.
+    CallBroken,
+}
+
+/// What happens to the text before the first call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// White space in front of a call is dropped.
+    Trim,
+    Keep,
+    /// Dropped when it is nothing but white space.
+    KeepUnlessBlank,
+}
+
+/// What happens to the text behind the first call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    Drop,
+    /// Kept without the white space around it, behind one space if there was text before.
+    Join,
+    /// Kept without the white space around it.
+    Trim,
+    /// Kept, except for white space at the very end.
+    Keep,
+}
+
+/// Passes text on the way the reference's whole-text function would leave it.
+#[derive(Debug)]
+struct TextGate {
+    before: Before,
+    after: After,
+    behind_call: bool,
+    /// Nothing was sent since the last call.
+    fresh: bool,
+    any: bool,
+    space: String,
+}
+
+impl TextGate {
+    fn push(&mut self, c: char, out: &mut String) {
+        if self.behind_call && self.after == After::Drop {
+            return;
+        }
+        if c.is_whitespace() {
+            let dropped = self.behind_call && self.fresh && self.after != After::Keep;
+            let holds = self.behind_call
+                || self.before == Before::Trim
+                || (self.before == Before::KeepUnlessBlank && !self.any);
+            if dropped {
+                return;
+            }
+            if holds && self.space.len() < MAX_SPACE {
+                self.space.push(c);
+            } else {
+                out.push_str(&std::mem::take(&mut self.space));
+                out.push(c);
+            }
+            return;
+        }
+        if self.fresh && self.after == After::Join && self.any {
+            out.push(' ');
+        }
+        out.push_str(&std::mem::take(&mut self.space));
+        out.push(c);
+        (self.fresh, self.any) = (false, true);
+    }
+
+    fn call(&mut self, out: &mut String) {
+        let keep = if self.behind_call {
+            self.after == After::Keep
+        } else {
+            match self.before {
+                Before::Trim => false,
+                Before::Keep => true,
+                Before::KeepUnlessBlank => self.any,
+            }
+        };
+        let space = std::mem::take(&mut self.space);
+        if keep {
+            out.push_str(&space);
+        }
+        (self.behind_call, self.fresh) = (true, true);
+    }
+
+    fn finish(&mut self, out: &mut String) {
+        let space = std::mem::take(&mut self.space);
+        if !self.behind_call {
+            out.push_str(&space);
+        }
+    }
+}
+
+/// The tools of a request, by name.
+#[derive(Debug, Default)]
+pub(crate) struct ToolSet {
+    tools: Vec<Tool>,
+    positions: HashMap<String, usize>,
+}
+
+impl ToolSet {
+    pub(crate) fn new(tools: &[Tool]) -> Self {
+        let positions = tools
+            .iter()
+            .enumerate()
+            .filter(|(_, tool)| !tool.function.name.is_empty())
+            .map(|(i, tool)| (tool.function.name.clone(), i))
+            .collect();
+        Self { tools: tools.to_vec(), positions }
+    }
+
+    pub(crate) fn tools(&self) -> &[Tool] {
+        &self.tools
+    }
+
+    /// The parameter schema of a tool.
+    pub(crate) fn parameters(&self, name: &str) -> Option<&Value> {
+        self.tools.get(*self.positions.get(name)?)?.function.parameters.as_ref()
+    }
+}
+
+/// The receiving end of a format machine.
+#[derive(Debug)]
+pub(crate) struct Sink {
+    pub(crate) tools: ToolSet,
+    forward_unknown_tools: bool,
+    gate: TextGate,
+    events: Vec<Event>,
+    open: bool,
+}
+
+impl Sink {
+    pub(crate) fn new(tools: &[Tool], forward_unknown_tools: bool, before: Before, after: After) -> Self {
+        let gate =
+            TextGate { before, after, behind_call: false, fresh: false, any: false, space: String::new() };
+        Self { tools: ToolSet::new(tools), forward_unknown_tools, gate, events: Vec::new(), open: false }
+    }
+
+    pub(crate) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    pub(crate) fn text(&mut self, text: &str) {
+        let mut out = String::new();
+        text.chars().for_each(|c| self.gate.push(c, &mut out));
+        self.send(out);
+    }
+
+    /// Text and calls change places here, or one part of the text ends.
+    pub(crate) fn boundary(&mut self) {
+        let mut out = String::new();
+        self.gate.call(&mut out);
+        self.send(out);
+    }
+
+    /// Whether a call of this name may be passed on.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        !name.is_empty() && (self.forward_unknown_tools || self.tools.positions.contains_key(name))
+    }
+
+    /// Starts a call; `false` when the name is none of the request's tools, and then the call is dropped.
+    pub(crate) fn call_start(&mut self, name: &str) -> bool {
+        self.knows(name) && {
+            self.call_start_unchecked(name);
+            true
+        }
+    }
+
+    /// As [`call_start`](Self::call_start), for a format whose results count the calls that the model wrote.
+    pub(crate) fn call_start_numbered(&mut self, name: &str, number: i32) -> bool {
+        let accepted = self.call_start(name);
+        if accepted && let Some(Event::CallStart { position, .. }) = self.events.last_mut() {
+            *position = number;
+        }
+        accepted
+    }
+
+    /// Starts a call whatever its name, for the formats whose reference parser does not look at it.
+    pub(crate) fn call_start_unchecked(&mut self, name: &str) {
+        self.call_broken();
+        let position = self.tools.positions.get(name).and_then(|i| i32::try_from(*i).ok()).unwrap_or(-1);
+        self.events.push(Event::CallStart { name: name.to_owned(), position });
+        self.open = true;
+    }
+
+    pub(crate) fn args(&mut self, fragment: &str) {
+        if !self.open || fragment.is_empty() {
+            return;
+        }
+        match self.events.last_mut() {
+            Some(Event::Args(so_far)) => so_far.push_str(fragment),
+            _ => self.events.push(Event::Args(fragment.to_owned())),
+        }
+    }
+
+    pub(crate) fn call_end(&mut self) {
+        if std::mem::take(&mut self.open) {
+            self.events.push(Event::CallEnd);
+        }
+    }
+
+    /// Gives up the open call, if there is one.
+    pub(crate) fn call_broken(&mut self) {
+        if std::mem::take(&mut self.open) {
+            self.events.push(Event::CallBroken);
+        }
+    }
+
+    /// Ends the answer.
+    pub(crate) fn finish(&mut self) {
+        self.call_broken();
+        let mut out = String::new();
+        self.gate.finish(&mut out);
+        self.send(out);
+    }
+
+    fn send(&mut self, text: String) {
+        if text.is_empty() {
+            return;
+        }
+        match self.events.last_mut() {
+            Some(Event::Text(so_far)) => so_far.push_str(&text),
+            _ => self.events.push(Event::Text(text)),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Argument values that a model writes as bare text, turned into JSON by the type that the schema gives them.
+
+use serde_json::Value;
+
+use crate::json::{float_repr, normalise, quote};
+use crate::python_literal::literal_to_json;
+use crate::schema::{infer_type, schema_properties};
+
+/// Python's `int(text)`.
+fn python_int(text: &str) -> Option<String> {
+    let text = text.trim();
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    let grouped = digits.starts_with('_') || digits.ends_with('_') || digits.contains("__");
+    let digits = digits.replace('_', "");
+    if grouped || digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let digits = digits.trim_start_matches('0');
+    Some(if digits.is_empty() { "0".to_owned() } else { format!("{sign}{digits}") })
+}
+
+/// Python's `float(text)`, where JSON can express it.
+fn python_float(text: &str) -> Option<String> {
+    text.trim().replace('_', "").parse().ok().and_then(float_repr)
+}
+
+fn is_float_text(text: &str) -> bool {
+    text.contains(['.', 'e', 'E'])
+}
+
+/// The properties in which Qwen3-Coder's arguments are looked up; a schema without any is itself taken for them.
+pub(crate) fn qwen3_coder_properties(schema: Option<&Value>) -> serde_json::Map<String, Value> {
+    let Some(Value::Object(schema_object)) = schema else { return serde_json::Map::new() };
+    let properties = schema.map(schema_properties).unwrap_or_default();
+    if properties.is_empty() && !schema_object.contains_key("properties") {
+        return schema_object.clone();
+    }
+    properties
+}
+
+/// One argument of Qwen3-Coder as JSON. `schema` is that of the argument, if the tool declares it.
+pub(crate) fn qwen3_coder_value(raw: &str, schema: Option<&Value>) -> String {
+    if raw.eq_ignore_ascii_case("null") {
+        return "null".to_owned();
+    }
+    let Some(schema) = schema else { return quote(raw) };
+    let kind = infer_type(schema).unwrap_or_else(|| "string".to_owned()).trim().to_lowercase();
+    let starts = |prefixes: &[&str]| prefixes.iter().any(|p| kind.starts_with(p));
+    if ["string", "str", "text", "varchar", "char", "enum"].contains(&kind.as_str()) {
+        return quote(raw);
+    }
+    if starts(&["int", "uint", "long", "short", "unsigned"]) {
+        return python_int(raw).unwrap_or_else(|| quote(raw));
+    }
+    if starts(&["num", "float"]) {
+        let integer = if is_float_text(raw) { None } else { python_int(raw) };
+        return integer.or_else(|| python_float(raw)).unwrap_or_else(|| quote(raw));
+    }
+    if ["boolean", "bool", "binary"].contains(&kind.as_str()) {
+        return if raw.eq_ignore_ascii_case("true") { "true" } else { "false" }.to_owned();
+    }
+    let structured = ["object", "array", "arr"].contains(&kind.as_str()) || starts(&["dict", "list"]);
+    let json = if structured { normalise(raw) } else { None };
+    json.or_else(|| literal_to_json(raw)).unwrap_or_else(|| quote(raw))
+}
+
+/// One argument of GLM-4.5 as JSON: JSON as it stands, JSON behind one more layer of escapes, a Python literal, and
+/// otherwise a string. An argument that the schema calls a string is one whatever it looks like.
+pub(crate) fn glm_value(raw: &str, kind: Option<&str>) -> String {
+    if let Some(json) = normalise(raw).or_else(|| unescaped(raw)) {
+        let string: Option<String> = serde_json::from_str(&json).ok();
+        return match (kind, string) {
+            (Some("string"), Some(_)) => json,
+            (Some("string"), None) if json.starts_with(['{', '[']) => quote(&json),
+            (Some("string"), None) => quote(raw.trim()),
+            (Some("number"), Some(text)) => number(&text).unwrap_or(json),
+            _ => json,
+        };
+    }
+    if kind == Some("string") {
+        let inner = ['"', '\''].iter().find_map(|q| raw.strip_prefix(*q)?.strip_suffix(*q));
+        return quote(inner.unwrap_or(raw));
+    }
+    literal_to_json(raw).unwrap_or_else(|| quote(raw))
+}
+
+/// A value written with its quotes escaped, such as `{\"a\": 1}`.
+fn unescaped(raw: &str) -> Option<String> {
+    if !raw.contains('\\') {
+        return None;
+    }
+    normalise(&serde_json::from_str::<String>(&format!("\"{raw}\"")).ok()?)
+}
+
+fn number(text: &str) -> Option<String> {
+    if is_float_text(text) { python_float(text) } else { python_int(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn qwen3_coder_values_follow_their_schema() {
+        let cases = [
+            ("5", json!({"type": "integer"}), "5"),
+            (" 5_0 ", json!({"type": "int32"}), "50"),
+            ("five", json!({"type": "integer"}), "\"five\""),
+            ("5", json!({"type": "number"}), "5"),
+            ("5.0", json!({"type": "number"}), "5.0"),
+            ("nan", json!({"type": "number"}), "\"nan\""),
+            ("True", json!({"type": "boolean"}), "true"),
+            ("yes", json!({"type": "boolean"}), "false"),
+            ("{\"a\":1}", json!({"type": "object"}), "{\"a\": 1}"),
+            ("{'a': 1}", json!({"type": "object"}), "{\"a\": 1}"),
+            ("[1, x", json!({"type": "array"}), "\"[1, x\""),
+            ("Null", json!({"type": "string"}), "null"),
+            ("5", json!({"type": "string"}), "\"5\""),
+        ];
+        for (raw, schema, want) in cases {
+            assert_eq!(qwen3_coder_value(raw, Some(&schema)), want, "{raw} {schema}");
+        }
+        assert_eq!(qwen3_coder_value("5", None), "\"5\"");
+    }
+
+    #[test]
+    fn glm_values_are_json_where_they_can_be() {
+        let cases = [
+            ("5", None, "5"),
+            ("Paris", None, "\"Paris\""),
+            ("5", Some("string"), "\"5\""),
+            ("\"5\"", Some("number"), "5"),
+            ("{\"a\":1}", Some("object"), "{\"a\": 1}"),
+            ("{\"a\":1}", Some("string"), "\"{\\\"a\\\": 1}\""),
+            ("{\\\"a\\\": 1}", Some("object"), "{\"a\": 1}"),
+            ("{'a': True}", Some("object"), "{\"a\": true}"),
+            ("'a\\d'", Some("string"), "\"a\\\\d\""),
+            ("'", Some("string"), "\"'\""),
+            ("true", Some("string"), "\"true\""),
+        ];
+        for (raw, kind, want) in cases {
+            assert_eq!(glm_value(raw, kind), want, "{raw} {kind:?}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+#!/usr/bin/env python3
+"""Writes runtime/parsers/tests/fixtures/{tools,reasoning}.json: what the reference's own parsers make of whole texts.
+
+usage: parsers.py OUT_DIR REFERENCE      (REFERENCE: the folder that holds the unpacked sglang 0.5.23 package)
+
+Needs partial_json_parser, orjson, pydantic, msgspec and regex. The rest of the server is not imported: modules of the reference that
+the parsers only name are replaced by empty ones here.
+"""
+import importlib.abc
+import importlib.machinery
+import json
+import logging
+import pathlib
+import sys
+import types
+
+out, reference = pathlib.Path(sys.argv[1]), sys.argv[2]
+logging.disable(logging.CRITICAL)
+
+
+class Any(type):
+    def __getattr__(cls, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Anything
+
+
+class Anything(metaclass=Any):
+    """Stands for every class that is imported and never used here."""
+
+    def __init__(self, *args, **kwargs):
+        self.__dict__.update(kwargs)
+
+    def __class_getitem__(cls, _):
+        return cls
+
+    @classmethod
+    def get(cls):
+        return False
+
+
+class Empty(types.ModuleType):
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Anything
+
+
+class Stubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    REAL = ("sglang.srt.function_call", "sglang.srt.parser")
+
+    def find_spec(self, name, path=None, target=None):
+        top = name.split(".")[0]
+        if top in ("transformers", "xgrammar", "torch", "jinja2", "openai"):
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
+        if top == "sglang" and not name.startswith(self.REAL):
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
+        return None
+
+    def create_module(self, spec):
+        module = Empty(spec.name)
+        module.__path__ = [str(pathlib.Path(reference, *spec.name.split(".")))]
+        return module
+
+    def exec_module(self, module):
+        pass
+
+
+sys.meta_path.insert(0, Stubs())
+sys.path.insert(0, reference)
+
+
+class NameSpace(types.SimpleNamespace):
+    pass
+
+
+def tool(name, properties):
+    function = NameSpace(name=name, parameters={"type": "object", "properties": properties}, strict=None)
+    return NameSpace(type="function", function=function)
+
+
+TOOLS = [
+    tool(
+        "get_weather",
+        {
+            "city": {"type": "string"},
+            "days": {"type": "integer"},
+            "ratio": {"type": "number"},
+            "metric": {"type": "boolean"},
+            "where": {"type": "object"},
+            "tags": {"type": "array", "items": {"type": "string"}},
+        },
+    ),
+    tool("search", {"query": {"type": "string"}, "limit": {"anyOf": [{"type": "integer"}, {"type": "null"}]}}),
+]
+
+W = '{"name":"get_weather","arguments":{"city":"Paris","days":3}}'
+S = '{"name": "search", "arguments": {"query": "caf\\u00e9 \\"x\\"\\n\\ud83d\\ude00", "limit": null}}'
+N = '{"name": "nope", "arguments": {"a": 1}}'
+P = '{"name": "search", "parameters": {"query": "<b>[1, {2}]</b>"}}'
+ODD = '{"name":"get_weather","arguments":{"ratio":1.50,"days":-0,"where":{"a":[1,2,{"b":[]}],"c":{}},"x":1E5,"y":1e-7,"tags":[]}}'
+PLAIN = ["Hello, world.", "  two\n\nlines  ", "1 < 2 and [x] {y} <z>", ""]
+
+
+def tagged(o, c):
+    yield from (f"{o}{x}{c}" for x in (W, S, P, ODD, N))
+    yield f"I will look.\n{o}{W}{c}\n{o}{S}{c}"
+    yield f"Let me see {o}{N}{c}\n{o}{P}{c}\n"
+    yield f"{o}{S}{c} trailing words"
+    yield f"{o}[{W},{P}]{c}"
+    yield f'{o}{{"name":"search"}}{c}'
+    yield f'{o}{{"name":"search","arguments":"text"}}{c}'
+    yield f"text only <tool"
+
+
+B, E = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
+b, sep, e = "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"
+ARGS = ['{"city":"Paris","days":3}', '{"query": "a\\tb \\u00e9", "limit": [1, 2.50]}', "{}", '{\n  "query": "x"\n}']
+
+
+def deepseek(call):
+    for args in ARGS:
+        yield f"{B}{call('search', args)}{E}"
+    yield f"Looking.\n\n{B}{call('get_weather', ARGS[0])}\n{call('search', ARGS[1])}{E}"
+    yield f"{B}{call('nope', '{}')}{call('search', ARGS[3])}{E}<｜end▁of▁sentence｜>"
+
+
+def v3(name, args):
+    return f"{b}function{sep}{name}\n```json\n{args}\n```{e}"
+
+
+def v31(name, args):
+    return f"{b}{name}{sep}{args}{e}"
+
+
+def xml(name, **args):
+    body = "".join(f"<parameter={k}>\n{v}\n</parameter>\n" for k, v in args.items())
+    return f"<tool_call>\n<function={name}>\n{body}</function>\n</tool_call>"
+
+
+def glm(name, nl="\n", **args):
+    body = "".join(f"<arg_key>{k}</arg_key>{nl}<arg_value>{v}</arg_value>{nl}" for k, v in args.items())
+    return f"<tool_call>{name}{nl}{body}</tool_call>"
+
+
+def kimi(*calls):
+    body = "".join(
+        f"<|tool_call_begin|>{i}<|tool_call_argument_begin|>{a}<|tool_call_end|>" for i, a in calls
+    )
+    return f"<|tool_calls_section_begin|>{body}<|tool_calls_section_end|>"
+
+
+VALUES = dict(city="Paris\n  multi line", days="3", ratio="2.0", metric="true", where='{"a":[1, "b"]}', tags="['x', 'y']")
+
+START = "<|start|>assistant<|channel|>commentary to=functions."
+CASES = {
+    "qwen25": PLAIN + list(tagged("<tool_call>\n", "\n</tool_call>")) + [f"<tool_call>\nbad json\n</tool_call>\n<tool_call>\n{W}\n</tool_call>"],
+    "hermes": PLAIN + list(tagged("<tool_call>", "</tool_call>")) + [f"<tool_call>{W}"],
+    "llama3": [p for p in PLAIN if p]
+    + [f"<|python_tag|>{x}" for x in (W, S, P, ODD, N)]
+    + [W, P, f"{W};{P}", f"<|python_tag|>{W};{S}", f"Calling <|python_tag|>{P}", "<|python_tag|>import os",
+       "<|python_tag|>{'name': 'search', 'parameters': {'query': \"it's\", 'limit': None}}"],
+    "mistral": PLAIN
+    + [f"[TOOL_CALLS] [{x}]" for x in (W, S, P, ODD, N, f"{W}, {S}", f"{N},{P}")]
+    + [f"Sure thing. [TOOL_CALLS] [{W}]", f"Sure.\n[TOOL_CALLS] [{W}] and more ", f"[TOOL_CALLS] [{P}]"]
+    + ['[TOOL_CALLS]search[ARGS]{"query":"x"}', 'Ok [TOOL_CALLS]search[ARGS]{"query": "[ARGS]"} tail',
+       '[TOOL_CALLS]search[ARGS]{"query":"x"}[TOOL_CALLS]get_weather[ARGS]{}', '[TOOL_CALLSsearch[ARGS{"query":"x"}'],
+    "pythonic": PLAIN
+    + ["[search(query='x')]", 'Sure! [get_weather(city="Paris", days=3), search(query="a, b) [c]")] done ',
+       "[get_weather(where={'a': [1, 2.5, None, True]}, tags=['x'])]", "[nope(a=1), search(query='x')]", "[search()]",
+       "<|python_start|>[search(query='caf\\u00e9')]<|python_end|>", "see [1] and [link](x)"],
+    "deepseekv3": PLAIN + list(deepseek(v3)),
+    "deepseekv31": PLAIN + list(deepseek(v31)),
+    "qwen3_coder": PLAIN
+    + [xml("get_weather", **VALUES), xml("search", query="<b>1 < 2</b>\n", limit="null"), xml("search"), xml("nope", a="1"),
+       "Let me look. \n" + xml("search", query="x") + "\n" + xml("get_weather", days="x", metric="no"),
+       "<tool_call>\n<function=search>\n<parameter=query>\na<parameter=limit>\n5\n</function>\n</tool_call>",
+       "<tool_call><function=search><parameter=other>1</parameter></tool_call>"],
+    "glm45": PLAIN
+    + [glm("get_weather", **VALUES), glm("get_weather", nl="\\n", city="Paris", days="3"), glm("search"), glm("nope", a="1"),
+       "Let me look.\n" + glm("search", query="a b", limit="5") + "\n" + glm("get_weather", ratio="1.50", where="{'a': True}"),
+       glm("search", query="{\"a\":1}"), glm("search", other="[1,2]", more="plain text"), glm("search", query="\"quoted\"")],
+    "kimi_k2": PLAIN
+    + [kimi(("functions.search:0", '{"query":"x"}')), kimi(("functions.get_weather:3", ' {"city": "P"} '), ("search:4", '{"query": "{}"}')),
+       "Text before " + kimi(("functions.search:0", "{}")) + " after", kimi(("0", '{"city": "P", "days": 1}')), kimi(("7", '{"query": "P"}')),
+       kimi(("functions.my.tool-x:0", "{}")), kimi(("bad id", "{}"), ("functions.search:1", '{"query":"y"}'))],
+    "gpt-oss": ["Hello, world."]
+    + [f'{START}search <|constrain|>json<|message|>{{"query":"x"}}<|call|>',
+       f'<|channel|>analysis<|message|>hm<|end|>{START}get_weather<|constrain|>json<|message|>{{"city":"P","days":1.0}}<|call|>',
+       f'<|channel|>commentary<|message|>I will look.<|end|>{START}search <|constrain|>json<|message|>{{}}<|call|>commentary{START}get_weather <|constrain|>json<|message|>{{"days":1}}<|call|>',
+       f"{START}nope <|constrain|>json<|message|>{{}}<|call|>"],
+}
+
+# What the reference makes of these is not what this project does; tests/goldens.rs gives the reasons.
+DIFFERENT = {
+    "qwen25": [f"<tool_call>\n{W}", f"  padded <tool_call>\n{W}\n</tool_call>"],
+    "hermes": [f"<tool_call>{W}</tool_call><tool_call>bad</tool_call>"],
+    "llama3": ['{"answer": 42}', f"<|python_tag|>{W}Thanks"],
+    "mistral": [f"[TOOL_CALLS] [{W}, bad]"],
+    "pythonic": ["[get_weather(days=-1)]", "[search()] and [search()]"],
+    "deepseekv3": [f"{B}{v3('search', '{}')}{v3('search', 'bad')}{E}"],
+    "qwen3_coder": ["<tool_call>\n<function=search>\n<parameter=query>\ncut o"],
+    "glm45": [glm("search", query="true"), "<tool_call>search</tool_call>"],
+    "kimi_k2": [kimi(("functions.search:0", "{bad}"))],
+    "gpt-oss": ['<|channel|>commentary to=functions.search <|constrain|>json<|message|>{"query":"x"}<|call|>'],
+}
+
+REASONING = {
+    "tags": [
+        "plain", "", "<think>a</think>b", "<think>\na\n</think>\n\nb", "a</think>b", "<think>never closed",
+        "<think><think>twice</think>b", "<think>a</think>b<think>c</think>d", "a</think>b</think>c", "<think></think>b",
+        "<think>a<tool_call>\n{}\n</tool_call>", "<think>mentions <tool_call> here</think>b", "<think>a</thi", "<thi",
+    ],
+    "kimi": ["plain", "◁think▷a◁/think▷b", "◁think▷a", "a◁/think▷b"],
+    "gpt-oss": [
+        "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Hi<|return|>",
+        "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>analysis<|message|>b<|end|><|start|>assistant<|channel|>final<|message|>Hi there",
+        "<|channel|>analysis<|message|>cut off",
+        "<|channel|>final<|message|>Only this",
+        f"<|channel|>analysis<|message|>hm<|end|>{START}f <|constrain|>json<|message|>{{}}<|call|>",
+        "<|channel|>commentary<|message|>Preamble<|end|><|start|>assistant<|channel|>final<|message|>End<|return|>",
+        "analysis I think. assistantfinal The answer",
+        "assistantfinal  The answer ",
+    ],
+}
+
+from sglang.srt.function_call.deepseekv3_detector import DeepSeekV3Detector
+from sglang.srt.function_call.deepseekv31_detector import DeepSeekV31Detector
+from sglang.srt.function_call.glm4_moe_detector import Glm4MoeDetector
+from sglang.srt.function_call.gpt_oss_detector import GptOssDetector
+from sglang.srt.function_call.hermes_detector import HermesDetector
+from sglang.srt.function_call.kimik2_detector import KimiK2Detector
+from sglang.srt.function_call.llama32_detector import Llama32Detector
+from sglang.srt.function_call.mistral_detector import MistralDetector
+from sglang.srt.function_call.pythonic_detector import PythonicDetector
+from sglang.srt.function_call.qwen3_coder_detector import Qwen3CoderDetector
+from sglang.srt.function_call.qwen25_detector import Qwen25Detector
+from sglang.srt.parser import reasoning_parser
+
+DETECTORS = {
+    "qwen25": Qwen25Detector, "hermes": HermesDetector, "llama3": Llama32Detector, "mistral": MistralDetector,
+    "pythonic": PythonicDetector, "deepseekv3": DeepSeekV3Detector, "deepseekv31": DeepSeekV31Detector,
+    "qwen3_coder": Qwen3CoderDetector, "glm45": Glm4MoeDetector, "kimi_k2": KimiK2Detector, "gpt-oss": GptOssDetector,
+}
+
+tools = []
+for name, texts in CASES.items():
+    for text in texts + DIFFERENT.get(name, []):
+        detector = DETECTORS[name]()
+        found = detector.has_tool_call(text)
+        result = detector.detect_and_parse(text, TOOLS)
+        # As FunctionCallParser.parse_non_stream: without a call the text stays as it was.
+        normal = result.normal_text if result.calls or found else text
+        calls = [{"tool_index": c.tool_index, "name": c.name, "parameters": c.parameters} for c in result.calls]
+        tools.append({"parser": name, "text": text, "normal_text": normal, "calls": calls})
+
+reasoning = []
+for name in ("deepseek-r1", "qwen3", "qwen3-thinking", "kimi", "glm45", "gpt-oss", "minimax", "step3"):
+    texts = REASONING["gpt-oss" if name == "gpt-oss" else "kimi" if name == "kimi" else "tags"]
+    for force in (None, True) if name in ("qwen3", "glm45", "kimi") else (None,):
+        for text in texts:
+            parsed = reasoning_parser.ReasoningParser(name, force_reasoning=force).parse_non_stream(text)
+            reasoning.append({"parser": name, "force_reasoning": force, "text": text, "reasoning": parsed[0], "normal": parsed[1]})
+
+out.mkdir(parents=True, exist_ok=True)
+request = [
+    {"type": "function", "function": {"name": t.function.name, "parameters": t.function.parameters}} for t in TOOLS
+]
+for name, data in (("tools", {"tools": request, "cases": tools}), ("reasoning", {"cases": reasoning})):
+    (out / f"{name}.json").write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n")
+    print(name, len(data["cases"]))
