@@ -1,4 +1,5 @@
 //! Model configurations from every form in which files state them.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The GGUF reader on files that are right, wrong and cut off.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Renderings compared byte for byte with those of transformers (scripts/fixtures.d/chat_templates.py).
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
