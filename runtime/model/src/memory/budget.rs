@@ -96,13 +96,31 @@ fn available_host_bytes() -> u64 {
         .and_then(|n| n.parse::<u64>().ok());
     // Without /proc, one plain assumption: 4 GiB.
     let host = kib.map_or(4 << 30, |k| k * 1024);
-    let read = |name: &str| -> Option<u64> {
-        std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?.trim().parse().ok()
-    };
-    match (read("memory.max"), read("memory.current")) {
-        (Some(limit), Some(used)) => host.min(limit.saturating_sub(used)),
-        _ => host,
+    match control_group_free("/sys/fs/cgroup") {
+        Some(free) => host.min(free),
+        None => host,
     }
+}
+
+/// What a control group's memory limit leaves (version 2, then 1), cached file pages counting as free.
+fn control_group_free(root: &str) -> Option<u64> {
+    let read = |name: &str| std::fs::read_to_string(format!("{root}/{name}")).ok();
+    let number = |name: &str| read(name)?.trim().parse::<u64>().ok();
+    let versions = [
+        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+        (
+            "memory/memory.limit_in_bytes",
+            "memory/memory.usage_in_bytes",
+            "memory/memory.stat",
+            "total_inactive_file",
+        ),
+    ];
+    versions.into_iter().find_map(|(limit, used, stat, cached)| {
+        let (limit, used) = (number(limit)?, number(used)?);
+        let cached =
+            read(stat)?.lines().find_map(|l| l.strip_prefix(cached)?.trim().parse::<u64>().ok()).unwrap_or(0);
+        Some(limit.saturating_sub(used.saturating_sub(cached)))
+    })
 }
 
 #[cfg(test)]
@@ -147,6 +165,20 @@ mod tests {
         let full = KvBudget { free_bytes: 0, ..budget() };
         let text = full.tokens(None, Some(0.9), 1).unwrap_err().to_string();
         assert!(text.starts_with("--mem-fraction-static 0.9: "), "{text}");
+    }
+
+    #[test]
+    fn a_control_groups_cached_pages_count_as_free() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(root.path().join(name), text).unwrap();
+        let path = root.path().to_str().unwrap();
+        assert_eq!(control_group_free(path), None);
+        write("memory.max", "max\n");
+        write("memory.current", "900\n");
+        write("memory.stat", "anon 100\ninactive_file 700\n");
+        assert_eq!(control_group_free(path), None);
+        write("memory.max", "1000\n");
+        assert_eq!(control_group_free(path), Some(800));
     }
 
     #[test]
