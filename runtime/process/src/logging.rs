@@ -28,6 +28,8 @@ pub fn init(suffix: Option<&str>, level: &str, level_http: Option<&str>) {
             Targets::new()
                 .with_default(level_filter(level))
                 .with_target(HTTP_TARGET, level_filter(level_http.unwrap_or(level)))
+                // Its start and stop lines say nothing that ours do not.
+                .with_target("actix_server", LevelFilter::WARN)
         });
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let layer = tracing_subscriber::fmt::layer()

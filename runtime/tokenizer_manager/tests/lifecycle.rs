@@ -151,6 +151,22 @@ async fn keys_open_the_routes_of_their_tier() {
 }
 
 #[actix_web::test]
+async fn routes_stand_below_the_root_path_too_with_the_same_keys() {
+    let server =
+        common::start(&["--fastapi-root-path", "/llm/", "--api-key", "k", "--admin-api-key", "a"]).await;
+    let status = async |path: &str, key: &str| {
+        server.client.post(server.url(path)).bearer_auth(key).send().await.unwrap().status().as_u16()
+    };
+    for root in ["", "/llm"] {
+        assert_eq!(status(&format!("{root}/flush_cache"), "a").await, 200, "{root}");
+        assert_eq!(status(&format!("{root}/flush_cache"), "k").await, 401, "{root}");
+        assert_eq!(status(&format!("{root}/v1/models"), "k").await, 405, "{root}");
+        assert_eq!(server.get(&format!("{root}/health")).await.status(), 200, "{root}");
+        assert_eq!(status(&format!("{root}/nowhere"), "k").await, 404, "{root}");
+    }
+}
+
+#[actix_web::test]
 async fn a_busy_cache_is_not_flushed() {
     let server = common::start(&[]).await;
     server.engine.set(Behaviour::Queue);

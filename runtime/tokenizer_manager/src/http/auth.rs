@@ -72,10 +72,12 @@ pub async fn authorize<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
     let passes = req.app_data::<web::Data<App>>().is_some_and(|app| {
-        let tier = routes::tier(req.match_pattern().as_deref());
+        let root = routes::root_path(app);
+        let pattern = req.match_pattern();
+        let tier = routes::tier(pattern.as_deref().map(|pattern| routes::without_root(pattern, root)));
         let header = req.headers().get(AUTHORIZATION).and_then(|v| v.to_str().ok());
         let (key, admin) = (app.args.api_key.as_deref(), app.args.admin_api_key.as_deref());
-        allowed(tier, req.method(), req.path(), header, key, admin)
+        allowed(tier, req.method(), routes::without_root(req.path(), root), header, key, admin)
     });
     if passes {
         return Ok(next.call(req).await?.map_into_left_body());

@@ -210,7 +210,10 @@ mod tests {
             ctx: vec![],
         };
         let one = "{'type': 'missing', 'loc': ('body',), 'msg': 'Field required', 'input': None}";
-        assert_eq!(validation_message(&[error.clone()]), format!("1 validation error:\n  {one} [{one}]"));
+        assert_eq!(
+            validation_message(std::slice::from_ref(&error)),
+            format!("1 validation error:\n  {one} [{one}]")
+        );
         assert!(validation_message(&[error.clone(), error]).starts_with("2 validation errors:\n"));
     }
 }

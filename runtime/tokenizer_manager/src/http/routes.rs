@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, Route, web};
 use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{chat, completions, control, generate, health, info, loads, tokenize, unsupported};
+use crate::app::App;
 
 /// One path.
 pub struct RouteSpec {
@@ -91,13 +92,31 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/resume_memory_occupation", GET_POST, AdminOptional, unsupported::not_yet),
 ];
 
+/// `--fastapi-root-path` without a slash at its end; empty when there is none.
+pub fn root_path(app: &App) -> &str {
+    app.args.fastapi_root_path.trim_end_matches('/')
+}
+
+/// A path or pattern without the root path that a proxy may leave in front of it.
+pub fn without_root<'a>(path: &'a str, root: &str) -> &'a str {
+    path.strip_prefix(root).filter(|rest| rest.starts_with('/')).unwrap_or(path)
+}
+
 /// Who may call the route with this pattern. A path that does not exist is as closed as an ordinary one.
 pub fn tier(pattern: Option<&str>) -> AuthTier {
     pattern.and_then(|pattern| ROUTES.iter().find(|row| row.path == pattern)).map_or(Normal, |row| row.tier)
 }
 
-/// Registers the table.
-pub fn configure(config: &mut web::ServiceConfig) {
+/// Registers the table, once more below the root path when there is one.
+pub fn configure(config: &mut web::ServiceConfig, root: &str) {
+    if !root.is_empty() {
+        config.service(web::scope(root).configure(table));
+    }
+    table(config);
+    config.default_service(web::to(|| async { Err::<HttpResponse, _>(ApiError::NotFound) }));
+}
+
+fn table(config: &mut web::ServiceConfig) {
     for row in ROUTES {
         let mut resource = web::resource(row.path);
         for method in row.methods {
@@ -109,7 +128,6 @@ pub fn configure(config: &mut web::ServiceConfig) {
         let refuse = move || async move { Err::<HttpResponse, _>(ApiError::MethodNotAllowed(methods)) };
         config.service(resource.default_service(web::to(refuse)));
     }
-    config.default_service(web::to(|| async { Err::<HttpResponse, _>(ApiError::NotFound) }));
 }
 
 #[cfg(test)]
@@ -127,5 +145,8 @@ mod tests {
             assert_eq!(tier(Some(path)), AdminOptional, "{path}");
         }
         assert_eq!(tier(None), Normal);
+        assert_eq!(without_root("/llm/health", "/llm"), "/health");
+        assert_eq!(without_root("/llmhealth", "/llm"), "/llmhealth");
+        assert_eq!(without_root("/health", ""), "/health");
     }
 }

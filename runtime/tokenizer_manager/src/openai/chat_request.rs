@@ -2,27 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
+use super::chat_fields::{ToolChoice, reasoning, tool_choice};
 use super::completion_request::{base, sample_count};
 use super::fields::{self, StreamOptions};
-use super::message::{self, media_part};
+use super::message;
 use crate::requests::sampling::SamplingMap;
-use crate::requests::validation::{
-    FieldError, Fields, Mismatch, Read, boolean, float, int, list, object, string,
-};
+use crate::requests::validation::{FieldError, Fields, boolean, float, int, list, object, string};
 use crate::requests::{GenerateReqInput, OneOrMany};
-
-/// Which tools the model may or must use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ToolChoice {
-    /// None; tools are left out of the prompt.
-    None,
-    /// The model decides.
-    Auto,
-    /// At least one call.
-    Required,
-    /// This one.
-    Named(String),
-}
 
 /// A chat request.
 #[derive(Clone, Debug)]
@@ -74,62 +60,6 @@ pub struct ChatCompletionRequest {
 /// Sampling parameters that the model's generation_config may fill, and what they are without it.
 const MODEL_DEFAULTS: [(&str, f64); 5] =
     [("temperature", 1.0), ("top_p", 1.0), ("top_k", -1.0), ("min_p", 0.0), ("repetition_penalty", 1.0)];
-
-fn tool_choice(value: &Value) -> Read<ToolChoice> {
-    match value {
-        Value::String(word) => match word.as_str() {
-            "none" => Ok(ToolChoice::None),
-            "auto" => Ok(ToolChoice::Auto),
-            "required" => Ok(ToolChoice::Required),
-            _ => Err(Mismatch::literal("'auto', 'required' or 'none'", value)),
-        },
-        _ => {
-            let map = object(value)?;
-            let function = map.get("function").ok_or_else(|| Mismatch::missing("function", value))?;
-            let function = object(function).map_err(|m| m.under("function"))?;
-            Ok(ToolChoice::Named(function.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()))
-        }
-    }
-}
-
-const EFFORTS: [&str; 8] = ["none", "minimal", "low", "medium", "high", "xhigh", "ultra", "max"];
-
-fn effort(value: &Value) -> Read<Value> {
-    match value {
-        Value::String(word) if EFFORTS.contains(&word.as_str()) => Ok(value.clone()),
-        Value::Bool(_) => Err(Mismatch::rule("reasoning_effort must not be a boolean", value)),
-        _ => match float(value)? {
-            x if (0.0..=0.99).contains(&x) => Ok(x.into()),
-            _ => Err(Mismatch::new(
-                "less_than_equal",
-                "Input should be a tier such as 'low', or a number from 0 to 0.99",
-                value,
-            )),
-        },
-    }
-}
-
-/// `reasoning` and `reasoning_effort` as one effort, and whether thinking is switched on or off by them.
-fn reasoning(f: &mut Fields<'_>) -> (Option<Value>, Option<bool>) {
-    let nested = f.optional("reasoning", object).unwrap_or_default();
-    let inner =
-        ["effort", "reasoning_effort"].iter().find_map(|key| nested.get(*key).filter(|v| !v.is_null()));
-    let effort = match inner.map(effort) {
-        Some(Ok(value)) => Some(value),
-        Some(Err(mismatch)) => {
-            f.push("reasoning", mismatch);
-            None
-        }
-        None => f.optional("reasoning_effort", effort),
-    };
-    let enabled = ["enabled", "enable"].iter().find_map(|key| nested.get(*key).filter(|v| !v.is_null()));
-    let enabled = enabled.is_some_and(|v| boolean(v).unwrap_or_default());
-    let thinking = match &effort {
-        Some(value) => Some(value != "none"),
-        None => enabled.then_some(true),
-    };
-    (effort, thinking)
-}
 
 impl ChatCompletionRequest {
     /// Reads a body.
@@ -212,99 +142,6 @@ impl ChatCompletionRequest {
             base: base(&mut f),
         });
         f.finish(request)
-    }
-
-    /// Whether the request makes sense; the text is the answer's.
-    ///
-    /// # Errors
-    /// What is wrong, in the reference's words.
-    pub fn validate(&self, context_length: Option<usize>, allow_auto_truncate: bool) -> Result<(), String> {
-        if self.messages.is_empty() {
-            return Err("Messages cannot be empty.".into());
-        }
-        if self.chat_template_kwargs.contains_key("chat_template") {
-            return Err("Request-supplied chat_template is not allowed. Start the server with \
-                        --trust-request-chat-template to permit it."
-                .into());
-        }
-        if let Some(kind) = media_part(&self.messages) {
-            return Err(format!(
-                "Model only supports text input; received unsupported content type '{kind}'."
-            ));
-        }
-        match &self.tool_choice {
-            ToolChoice::Required if self.tools.is_empty() => {
-                return Err("Tools cannot be empty if tool choice is set to required.".into());
-            }
-            ToolChoice::Named(_) if self.tools.is_empty() => {
-                return Err("Tools cannot be empty if tool choice is set to a specific tool.".into());
-            }
-            ToolChoice::Named(name) if !self.tools.iter().any(|t| t["function"]["name"] == name.as_str()) => {
-                return Err(format!("Tool '{name}' not found in tools list."));
-            }
-            _ => {}
-        }
-        if let (Some(wanted), Some(limit), false) = (self.max_tokens, context_length, allow_auto_truncate)
-            && usize::try_from(wanted).is_ok_and(|wanted| wanted > limit)
-        {
-            return Err(format!(
-                "max_completion_tokens is too large: {wanted}.This model supports at most {limit} completion tokens."
-            ));
-        }
-        if let Some(format) = &self.response_format
-            && format["type"] == "json_schema"
-            && format["json_schema"]["schema"].is_null()
-            && format["schema"].is_null()
-        {
-            return Err("schema_ is required for json_schema response format request.".into());
-        }
-        Ok(())
-    }
-
-    /// What cannot be converted to a native request; the text is the answer's.
-    ///
-    /// # Errors
-    /// Options that exclude each other or that this version does not have.
-    pub fn check_conversion(&self) -> Result<(), String> {
-        let not_in_streams = [
-            ("return_prompt_token_ids", self.return_prompt_token_ids, ""),
-            ("return_token_ids", self.return_token_ids, " on /v1/chat/completions"),
-            ("return_meta_info", self.return_meta_info, ""),
-        ];
-        for (name, wanted, place) in not_in_streams {
-            if self.stream && wanted {
-                return Err(format!(
-                    "{name} is not supported with streaming{place}. Please set stream=false when using {name}=true."
-                ));
-            }
-        }
-        let forced = matches!(self.tool_choice, ToolChoice::Required | ToolChoice::Named(_));
-        let constrained = self.response_format.is_some()
-            || ["regex", "ebnf"]
-                .iter()
-                .any(|key| self.sampling_params.get(*key).is_some_and(|v| !v.is_null()));
-        if forced && constrained {
-            return Err(
-                "tool_choice 'required' or a named tool cannot be combined with response_format, regex, or \
-                        ebnf: the tool-call constraint and the output constraint cannot both be honored."
-                    .into(),
-            );
-        }
-        if forced {
-            return Err(
-                "tool_choice 'required' or a named tool needs structured output, which this version of the \
-                        server does not support. Use tool_choice 'auto' or 'none'."
-                    .into(),
-            );
-        }
-        if let Some(format) = &self.response_format {
-            return Err(format!(
-                "response_format type {} needs structured output, which this version of the server does not support. \
-                 Use type 'text' or leave it out.",
-                format["type"]
-            ));
-        }
-        Ok(())
     }
 
     /// The native request over `prompt`. Sampling parameters that are left out come from `model_defaults`.
@@ -392,30 +229,5 @@ mod tests {
             (&json!(true), Some(json!("high")))
         );
         assert!(read(json!({})).chat_template_kwargs.is_empty());
-    }
-
-    #[test]
-    fn impossible_requests_say_why() {
-        let tool = json!({"type": "function", "function": {"name": "f"}});
-        let validate = |body: Value| read(body).validate(Some(100), false).unwrap_err();
-        assert_eq!(
-            validate(json!({"tool_choice": "required"})),
-            "Tools cannot be empty if tool choice is set to required."
-        );
-        assert_eq!(
-            validate(
-                json!({"tools": [tool], "tool_choice": {"type": "function", "function": {"name": "g"}}})
-            ),
-            "Tool 'g' not found in tools list."
-        );
-        assert!(validate(json!({"max_tokens": 101})).starts_with("max_completion_tokens is too large: 101."));
-        let convert = |body: Value| read(body).check_conversion().unwrap_err();
-        assert!(convert(json!({"tools": [tool], "tool_choice": "required", "response_format": {"type": "json_object"}})).contains("cannot both be honored"));
-        assert!(convert(json!({"response_format": {"type": "json_object"}})).contains("does not support"));
-        assert!(
-            convert(json!({"stream": true, "return_meta_info": true}))
-                .starts_with("return_meta_info is not supported with streaming.")
-        );
-        read(json!({"tools": [tool]})).check_conversion().unwrap();
     }
 }

@@ -1,5 +1,7 @@
 //! OpenAI's request and answer types.
 
+mod chat_check;
+pub mod chat_fields;
 pub mod chat_request;
 pub mod chat_response;
 pub mod chat_stream;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sglang_proto::messages::TokenizedGenerateReqInput;
 use sglang_proto::wire::TokenIds;
 
+use super::blank::blank;
 use super::normalize::{Prompt, SingleReqInput};
 use super::sampling::{self, SamplingMap};
 use super::{GenerateReqInput, OneOrMany, ValueError};
@@ -206,7 +207,7 @@ impl RequestLimits {
             extra_key: item.extra_key,
             cache_salt: item.cache_salt,
             no_logs: item.no_logs,
-            ..empty()
+            ..blank()
         })
     }
 
@@ -245,62 +246,6 @@ impl RequestLimits {
         }
         sampling.insert("max_new_tokens".into(), context.saturating_sub(prompt).into());
         Ok(())
-    }
-}
-
-/// A request with every optional field at its default.
-fn empty() -> TokenizedGenerateReqInput {
-    TokenizedGenerateReqInput {
-        rid: None,
-        http_worker_ipc: None,
-        input_text: None,
-        input_ids: None,
-        input_embeds: Default::default(),
-        mm_inputs: Default::default(),
-        token_type_ids: None,
-        sampling_params: Default::default(),
-        return_logprob: false,
-        logprob_start_len: -1,
-        top_logprobs_num: 0,
-        token_ids_logprob: None,
-        stream: false,
-        return_sampling_mask: false,
-        return_flat_raw_top_logprobs: false,
-        return_hidden_states: serde_json::Value::Bool(false),
-        return_routed_experts: false,
-        routed_experts_start_len: 0,
-        return_indexer_topk: false,
-        session_id: None,
-        session_params: None,
-        lora_id: None,
-        custom_logit_processor: None,
-        positional_embed_overrides: Default::default(),
-        bootstrap_host: None,
-        bootstrap_port: None,
-        bootstrap_room: None,
-        bootstrap_pair_key: None,
-        decode_tp_size: None,
-        routed_dp_rank: None,
-        disagg_prefill_dp_rank: None,
-        routing_key: None,
-        require_reasoning: false,
-        priority: None,
-        extra_key: None,
-        no_logs: false,
-        return_bytes: false,
-        return_entropy: false,
-        need_wait_for_mm_inputs: None,
-        num_items_assigned: Default::default(),
-        encoder_urls: None,
-        multi_item_delimiter_indices: None,
-        token_indices_to_pool: None,
-        time_stats: Default::default(),
-        cache_salt: None,
-        kv_hints: Default::default(),
-        pp_prefetch_ticketed: false,
-        sampling_logprobs_mode: "selected".into(),
-        lora_name: None,
-        resumed_output_ids: None,
     }
 }
 

@@ -81,7 +81,10 @@ impl fmt::Display for FieldError {
 
 /// Why a value does not fit, before it is known where it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Mismatch {
+pub struct Mismatch(Box<Reason>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Reason {
     kind: &'static str,
     msg: String,
     at: Vec<Loc>,
@@ -92,38 +95,47 @@ pub struct Mismatch {
 impl Mismatch {
     /// A mismatch of the whole value.
     pub fn new(kind: &'static str, msg: impl Into<String>, input: &Value) -> Self {
-        Self { kind, msg: msg.into(), at: Vec::new(), input: input.clone(), ctx: Vec::new() }
+        Self(Box::new(Reason {
+            kind,
+            msg: msg.into(),
+            at: Vec::new(),
+            input: input.clone(),
+            ctx: Vec::new(),
+        }))
     }
 
     /// A rule of our own that the value breaks.
     pub fn rule(rule: impl AsRef<str>, input: &Value) -> Self {
         let rule = rule.as_ref();
         let mut mismatch = Self::new("value_error", format!("Value error, {rule}"), input);
-        mismatch.ctx.push(("error", format!("ValueError({})", python::str_repr(rule))));
+        mismatch.0.ctx.push(("error", format!("ValueError({})", python::str_repr(rule))));
         mismatch
     }
 
     /// A value outside a fixed set; `expected` is the set as Python text.
     pub fn literal(expected: &str, input: &Value) -> Self {
         let mut mismatch = Self::new("literal_error", format!("Input should be {expected}"), input);
-        mismatch.ctx.push(("expected", python::str_repr(expected)));
+        mismatch.0.ctx.push(("expected", python::str_repr(expected)));
         mismatch
     }
 
     /// A key that must be there.
     pub fn missing(key: &'static str, map: &Value) -> Self {
-        Self { at: vec![key.into()], ..Self::new("missing", "Field required", map) }
+        Self::new("missing", "Field required", map).under(key)
     }
 
     /// Puts the mismatch one step further down.
     pub fn under(mut self, step: impl Into<Loc>) -> Self {
-        self.at.insert(0, step.into());
+        self.0.at.insert(0, step.into());
         self
     }
 }
 
 /// What a reader of one value gives.
 pub type Read<T> = Result<T, Mismatch>;
+
+/// One alternative of a union: its name in errors, and its reader.
+pub type Arm<'a, T> = (&'static str, &'a dyn Fn(&Value) -> Read<T>);
 
 /// A string.
 pub fn string(value: &Value) -> Read<String> {
@@ -255,8 +267,8 @@ impl<'a> Fields<'a> {
     pub fn push(&mut self, name: &'static str, mismatch: Mismatch) {
         let mut loc = self.place.clone();
         loc.push(name.into());
-        loc.extend(mismatch.at);
-        let Mismatch { kind, msg, input, ctx, .. } = mismatch;
+        let Reason { kind, msg, at, input, ctx } = *mismatch.0;
+        loc.extend(at);
         self.errors.push(FieldError { kind, loc, msg, input, ctx });
     }
 
@@ -297,11 +309,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A field of several possible shapes: the first that fits is taken; when none does, each says why.
-    pub fn union<T>(
-        &mut self,
-        name: &'static str,
-        arms: &[(&'static str, &dyn Fn(&Value) -> Read<T>)],
-    ) -> Option<T> {
+    pub fn union<T>(&mut self, name: &'static str, arms: &[Arm<'_, T>]) -> Option<T> {
         let value = self.map.get(name).filter(|v| !v.is_null())?;
         let mut mismatches = Vec::with_capacity(arms.len());
         for (arm, read) in arms {

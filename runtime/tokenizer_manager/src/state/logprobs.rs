@@ -1,5 +1,7 @@
 //! Log-probabilities of one request as they accumulate.
 
+use sglang_proto::messages::{TokenLogprobIndices, TokenLogprobValues, TopLogprobIndices, TopLogprobValues};
+
 /// A token with its log-probability; `None` where the model gave none (the first prompt token).
 pub type TokenLogprob = (Option<f32>, u32);
 /// The best, or asked-for, tokens of one position; `None` where there are none.
@@ -33,6 +35,13 @@ impl Logprobs {
         self.output_token_ids.append(&mut new.output_token_ids);
     }
 
+    /// Drops the lists of the prompt.
+    pub fn clear_input(&mut self) {
+        self.input_token.clear();
+        self.input_top.clear();
+        self.input_token_ids.clear();
+    }
+
     /// Leaves out the first `n` output positions, which are known already.
     pub fn skip_output(&mut self, n: usize) {
         self.output_token.drain(..n.min(self.output_token.len()));
@@ -43,8 +52,8 @@ impl Logprobs {
 
 /// Takes the lists of request `i` out of a batch message and joins values with ids.
 pub(crate) fn take_tokens(
-    values: &mut Option<Vec<Option<Vec<Option<f32>>>>>,
-    ids: &mut Option<Vec<Option<Vec<Option<u32>>>>>,
+    values: &mut TokenLogprobValues,
+    ids: &mut TokenLogprobIndices,
     i: usize,
 ) -> Vec<TokenLogprob> {
     let values = values.as_mut().and_then(|all| all.get_mut(i)).and_then(Option::take).unwrap_or_default();
@@ -54,8 +63,8 @@ pub(crate) fn take_tokens(
 
 /// The same for lists of several tokens per position.
 pub(crate) fn take_tops(
-    values: &mut Option<Vec<Option<Vec<Option<Vec<f32>>>>>>,
-    ids: &mut Option<Vec<Option<Vec<Option<Vec<u32>>>>>>,
+    values: &mut TopLogprobValues,
+    ids: &mut TopLogprobIndices,
     i: usize,
 ) -> Vec<TopLogprobs> {
     let values = values.as_mut().and_then(|all| all.get_mut(i)).and_then(Option::take).unwrap_or_default();

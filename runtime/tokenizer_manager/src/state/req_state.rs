@@ -134,6 +134,10 @@ impl ReqState {
                 delta.text.clear();
             }
         }
+        if self.request.logprob_start_len < 0 {
+            // The row after the prompt may come along; it belongs to no position that was asked for.
+            delta.logprobs.clear_input();
+        }
         output.text.push_str(&delta.text);
         output.output_ids.append(&mut delta.output_ids);
         output.logprobs.append(delta.logprobs);
@@ -248,6 +252,21 @@ pub(crate) mod tests {
         assert_eq!(state.apply_abort(AbortReq::default()), Applied::Ignored);
         assert_eq!(state.fail(FinishReason::aborted("late")), Applied::Ignored);
         assert_eq!(state.output().finish.clone().unwrap().reason, FinishReason::Length { length: 1 });
+    }
+
+    #[test]
+    fn without_a_start_position_prompt_lists_stay_empty() {
+        let shown = |start| {
+            let request = TokenizedGenerateReqInput { logprob_start_len: start, ..request("a") };
+            let state = ReqState::new(request, Instant::now());
+            let mut first = delta(&[1], "a", 0);
+            first.logprobs.input_token = vec![(None, 7)];
+            first.logprobs.input_token_ids = vec![None];
+            state.apply(first);
+            let lists = state.output().logprobs.clone();
+            (lists.input_token.len(), lists.input_token_ids.len())
+        };
+        assert_eq!((shown(-1), shown(1)), ((0, 0), (1, 1)));
     }
 
     #[test]

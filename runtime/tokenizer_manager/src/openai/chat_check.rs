@@ -1,0 +1,136 @@
+//! Which chat requests make sense, and which this version can serve.
+
+use super::chat_fields::ToolChoice;
+use super::chat_request::ChatCompletionRequest;
+use super::message::media_part;
+
+impl ChatCompletionRequest {
+    /// Whether the request makes sense; the text is the answer's.
+    ///
+    /// # Errors
+    /// What is wrong, in the reference's words.
+    pub fn validate(&self, context_length: Option<usize>, allow_auto_truncate: bool) -> Result<(), String> {
+        if self.messages.is_empty() {
+            return Err("Messages cannot be empty.".into());
+        }
+        if self.chat_template_kwargs.contains_key("chat_template") {
+            return Err("Request-supplied chat_template is not allowed. Start the server with \
+                        --trust-request-chat-template to permit it."
+                .into());
+        }
+        if let Some(kind) = media_part(&self.messages) {
+            return Err(format!(
+                "Model only supports text input; received unsupported content type '{kind}'."
+            ));
+        }
+        match &self.tool_choice {
+            ToolChoice::Required if self.tools.is_empty() => {
+                return Err("Tools cannot be empty if tool choice is set to required.".into());
+            }
+            ToolChoice::Named(_) if self.tools.is_empty() => {
+                return Err("Tools cannot be empty if tool choice is set to a specific tool.".into());
+            }
+            ToolChoice::Named(name) if !self.tools.iter().any(|t| t["function"]["name"] == name.as_str()) => {
+                return Err(format!("Tool '{name}' not found in tools list."));
+            }
+            _ => {}
+        }
+        if let (Some(wanted), Some(limit), false) = (self.max_tokens, context_length, allow_auto_truncate)
+            && usize::try_from(wanted).is_ok_and(|wanted| wanted > limit)
+        {
+            return Err(format!(
+                "max_completion_tokens is too large: {wanted}.This model supports at most {limit} completion tokens."
+            ));
+        }
+        if let Some(format) = &self.response_format
+            && format["type"] == "json_schema"
+            && format["json_schema"]["schema"].is_null()
+            && format["schema"].is_null()
+        {
+            return Err("schema_ is required for json_schema response format request.".into());
+        }
+        Ok(())
+    }
+
+    /// What cannot be converted to a native request; the text is the answer's.
+    ///
+    /// # Errors
+    /// Options that exclude each other or that this version does not have.
+    pub fn check_conversion(&self) -> Result<(), String> {
+        let not_in_streams = [
+            ("return_prompt_token_ids", self.return_prompt_token_ids, ""),
+            ("return_token_ids", self.return_token_ids, " on /v1/chat/completions"),
+            ("return_meta_info", self.return_meta_info, ""),
+        ];
+        for (name, wanted, place) in not_in_streams {
+            if self.stream && wanted {
+                return Err(format!(
+                    "{name} is not supported with streaming{place}. Please set stream=false when using {name}=true."
+                ));
+            }
+        }
+        let forced = matches!(self.tool_choice, ToolChoice::Required | ToolChoice::Named(_));
+        let constrained = self.response_format.is_some()
+            || ["regex", "ebnf"]
+                .iter()
+                .any(|key| self.sampling_params.get(*key).is_some_and(|v| !v.is_null()));
+        if forced && constrained {
+            return Err(
+                "tool_choice 'required' or a named tool cannot be combined with response_format, regex, or \
+                        ebnf: the tool-call constraint and the output constraint cannot both be honored."
+                    .into(),
+            );
+        }
+        if forced {
+            return Err(
+                "tool_choice 'required' or a named tool needs structured output, which this version of the \
+                        server does not support. Use tool_choice 'auto' or 'none'."
+                    .into(),
+            );
+        }
+        if let Some(format) = &self.response_format {
+            return Err(format!(
+                "response_format type {} needs structured output, which this version of the server does not support. \
+                 Use type 'text' or leave it out.",
+                format["type"]
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn read(mut body: Value) -> ChatCompletionRequest {
+        body["messages"] = json!([{"role": "user", "content": "hi"}]);
+        ChatCompletionRequest::from_json(body.as_object().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn impossible_requests_say_why() {
+        let tool = json!({"type": "function", "function": {"name": "f"}});
+        let validate = |body: Value| read(body).validate(Some(100), false).unwrap_err();
+        assert_eq!(
+            validate(json!({"tool_choice": "required"})),
+            "Tools cannot be empty if tool choice is set to required."
+        );
+        assert_eq!(
+            validate(
+                json!({"tools": [tool], "tool_choice": {"type": "function", "function": {"name": "g"}}})
+            ),
+            "Tool 'g' not found in tools list."
+        );
+        assert!(validate(json!({"max_tokens": 101})).starts_with("max_completion_tokens is too large: 101."));
+        let convert = |body: Value| read(body).check_conversion().unwrap_err();
+        assert!(convert(json!({"tools": [tool], "tool_choice": "required", "response_format": {"type": "json_object"}})).contains("cannot both be honored"));
+        assert!(convert(json!({"response_format": {"type": "json_object"}})).contains("does not support"));
+        assert!(
+            convert(json!({"stream": true, "return_meta_info": true}))
+                .starts_with("return_meta_info is not supported with streaming.")
+        );
+        read(json!({"tools": [tool]})).check_conversion().unwrap();
+    }
+}
