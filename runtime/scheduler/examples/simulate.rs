@@ -11,7 +11,7 @@ use sglang_sched::simulator::{CostModel, Traffic, simulate};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let requests = args.next().map_or(Ok(100_000), |n| n.parse())?;
-    let rate = args.next().map_or(Ok(60.0), |n| n.parse())?;
+    let rate = args.next().map_or(Ok(50.0), |n| n.parse())?;
     let traffic = Traffic { requests, rate, ..Traffic::default() };
     let arrivals = traffic.arrivals();
     println!(

@@ -227,3 +227,55 @@ impl SchedulerConfig {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_flags(flags: &[&str]) -> Result<SchedulerConfig, SchedulerError> {
+        let argv = ["sglang-launch", "--model-path", "m"].iter().chain(flags).copied();
+        let args = ServerArgs::parse_from(argv).unwrap_or_else(|_| panic!("{flags:?} are flags"));
+        let info = ModelWorkerInfo {
+            vocab_size: 100,
+            context_length: 2048,
+            max_total_num_tokens: 4096,
+            max_running_requests: 32,
+            weight_bytes: 0,
+            kv_cache_bytes: 0,
+            device: "cpu".into(),
+        };
+        SchedulerConfig::from_server_args(&args, &info, vec![2])
+    }
+
+    #[test]
+    fn plain_flags_give_the_references_defaults() {
+        let config = from_flags(&[]).unwrap();
+        assert_eq!(config.chunked_prefill_size, Some(4096));
+        assert_eq!((config.max_prefill_tokens, config.page_size, config.stream_interval), (16_384, 1, 1));
+        assert_eq!(config.schedule_policy, PolicyKind::Fcfs);
+        assert!(config.enable_overlap && !config.enable_mixed_chunk && !config.enable_priority_scheduling);
+        assert_eq!((config.max_req_len(), config.max_req_input_len()), (2047, 2042));
+        assert_eq!((config.vocab_size, config.eos_token_ids), (100, vec![2]));
+    }
+
+    #[test]
+    fn flags_reach_their_settings() {
+        let config = from_flags(&[
+            "--chunked-prefill-size=-1",
+            "--schedule-policy=lpm",
+            "--radix-eviction-policy=slru",
+            "--disable-overlap-schedule",
+            "--enable-mixed-chunk",
+            "--disable-radix-cache",
+            "--retraction-policy=priority",
+            "--page-size=16",
+        ])
+        .unwrap();
+        assert_eq!((config.chunked_prefill_size, config.page_size), (None, 16));
+        assert_eq!(config.schedule_policy, PolicyKind::Lpm);
+        assert_eq!(config.radix_eviction_policy, EvictionPolicy::Slru);
+        assert_eq!(config.retraction_policy, RetractionPolicy::Priority);
+        assert!(!config.enable_overlap && config.enable_mixed_chunk && config.disable_radix_cache);
+        assert!(from_flags(&["--schedule-policy=priority"]).unwrap().enable_priority_scheduling);
+    }
+}

@@ -48,9 +48,42 @@ impl Ledger {
         let lost = self.open.values().filter(|(key, info)| !exists(*key, &info.rid));
         lost.map(|(_, info)| Arc::clone(info)).collect()
     }
+}
 
-    /// Ids of all live requests.
-    pub fn rids(&self) -> Vec<Arc<str>> {
-        self.open.keys().cloned().collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NewRequest, Scheduler, SchedulerConfig};
+
+    #[test]
+    fn a_request_that_is_lost_gets_a_failure_and_no_second_end() {
+        let mut scheduler = Scheduler::new(SchedulerConfig::default()).unwrap();
+        scheduler.add_request(NewRequest::new("a", vec![1, 2, 3]), 0.0).unwrap();
+        scheduler.lose("a");
+        assert!(scheduler.plan(0.0).batch.is_none());
+        let events = scheduler.take_events();
+        assert_eq!(events.len(), 1);
+        let told = serde_json::to_value(&events[0].finish_reason).unwrap();
+        assert_eq!(told["message"], "Internal error: the scheduler lost the request.");
+        assert_eq!(told["status_code"], 500);
+        assert_eq!(scheduler.take_faults(), ["request a was lost"]);
+        assert!(scheduler.plan(0.0).batch.is_none());
+        assert!(scheduler.take_events().is_empty());
+    }
+
+    #[test]
+    fn an_entry_closes_once() {
+        let info = |rid: &str| {
+            let mut scheduler = Scheduler::new(SchedulerConfig::default()).unwrap();
+            scheduler.add_request(NewRequest::new(rid, Vec::new()), 0.0).unwrap();
+            Arc::clone(&scheduler.take_events()[0].request)
+        };
+        let mut ledger = Ledger::default();
+        assert!(ledger.open(&info("a"), 1));
+        assert!(!ledger.open(&info("a"), 2));
+        assert_eq!((ledger.find("a"), ledger.find("a_1"), ledger.len()), (Some(1), None, 1));
+        assert!(ledger.close("a"));
+        assert!(!ledger.close("a"));
+        assert!(ledger.is_empty());
     }
 }

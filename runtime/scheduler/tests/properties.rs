@@ -232,7 +232,7 @@ fn assert_logprobs(answer: &common::Answer, request: &NewRequest) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1200, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 800, max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_traffic_ends_rightly_and_leaves_nothing_behind(config in config(), moves in moves()) {

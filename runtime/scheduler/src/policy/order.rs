@@ -80,7 +80,7 @@ impl SchedulePolicy {
                 queue.sort_by_key(|id| get(*id).arrival);
                 sort_by_dfs_weight(queue, tree, &get);
             }
-            PolicyKind::Lof => queue.sort_by_key(|id| {
+            PolicyKind::Lof => queue.sort_by_cached_key(|id| {
                 let request = get(*id);
                 let priority = if by_priority { request.priority } else { 0 };
                 (Reverse(priority), Reverse(request.max_new_tokens), request.arrival)
