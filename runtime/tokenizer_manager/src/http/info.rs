@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::errors::ApiError;
@@ -119,9 +120,10 @@ pub async fn models(app: web::Data<App>) -> HttpResponse {
 
 /// `GET /v1/models/{model}`.
 pub async fn model(app: web::Data<App>, req: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let name = req.match_info().query("model");
+    // The framework leaves %2F and %25 as they came, since they would change the path.
+    let name = percent_decode_str(req.match_info().query("model")).decode_utf8_lossy();
     match name == app.args.served_model_name() {
         true => Ok(reply::json(&card(&app))),
-        false => Err(ApiError::ModelNotFound(name.to_owned())),
+        false => Err(ApiError::ModelNotFound(name.into_owned())),
     }
 }
