@@ -182,16 +182,17 @@ unsafe fn columns<S: Simd, const M: usize, const N: usize>(
 ) {
     let mut acc = [[s.splat(0.0); N]; M];
     for (j, value) in values.iter().enumerate() {
-        let mut v = [s.splat(0.0); N];
-        for (n, v) in v.iter_mut().enumerate() {
+        // One vector of the value at a time, so that all sums stay in registers.
+        let mut weight = [s.splat(0.0); M];
+        for (i, weight) in weight.iter_mut().enumerate() {
             // SAFETY: the caller's promise.
-            *v = unsafe { s.load(value.add(col + n * S::LANES)) };
+            *weight = s.splat(unsafe { *weights.add(i * TILE_KEYS + j) });
         }
-        for (i, acc) in acc.iter_mut().enumerate() {
+        for n in 0..N {
             // SAFETY: the caller's promise.
-            let weight = s.splat(unsafe { *weights.add(i * TILE_KEYS + j) });
-            for (a, v) in acc.iter_mut().zip(v) {
-                *a = s.fma(weight, v, *a);
+            let v = unsafe { s.load(value.add(col + n * S::LANES)) };
+            for (acc, weight) in acc.iter_mut().zip(weight) {
+                acc[n] = s.fma(weight, v, acc[n]);
             }
         }
     }

@@ -57,25 +57,29 @@ unsafe fn rows<S: Simd, B: Block32>(s: S, b: &Block) {
 /// As for [`run`], `M` being the rows of input.
 #[inline(always)]
 unsafe fn strip<S: Simd, B: Block32, const M: usize>(s: S, b: &Block) {
+    // Their sums must fit in the registers, of which narrower instruction sets have fewer.
+    let together = if M <= 2 || S::TILE > 3 { ROWS } else { ROWS / 2 };
     let mut row = 0;
     while row < b.rows {
         // SAFETY: the rows are inside the block.
-        unsafe {
-            if b.rows - row >= ROWS {
-                several::<S, B, ROWS, M>(s, b, row);
-                row += ROWS;
+        row += unsafe {
+            if b.rows - row < together {
+                several::<S, B, 1, M>(s, b, row)
+            } else if together == ROWS {
+                several::<S, B, ROWS, M>(s, b, row)
             } else {
-                several::<S, B, 1, M>(s, b, row);
-                row += 1;
+                several::<S, B, { ROWS / 2 }, M>(s, b, row)
             }
-        }
+        };
     }
 }
 
+/// Computes rows `row..row + R`. Gives their number.
+///
 /// # Safety
 /// As for [`run`]; rows `row..row + R` are inside the block.
 #[inline(always)]
-unsafe fn several<S: Simd, B: Block32, const R: usize, const M: usize>(s: S, b: &Block, row: usize) {
+unsafe fn several<S: Simd, B: Block32, const R: usize, const M: usize>(s: S, b: &Block, row: usize) -> usize {
     for col in (0..b.k).step_by(CHUNK) {
         let blocks = CHUNK.min(b.k - col) / LEN;
         let mut acc = [[s.splat(0.0); M]; R];
@@ -100,4 +104,5 @@ unsafe fn several<S: Simd, B: Block32, const R: usize, const M: usize>(s: S, b: 
             put(s, b, &acc, row, 0, col);
         }
     }
+    R
 }

@@ -23,7 +23,7 @@ impl Avx2 {
 impl Simd for Avx2 {
     const LANES: usize = 8;
     const TILE: usize = 3;
-    const FEW: usize = 2;
+    const FEW: usize = 4;
     type Nibbles = (__m256, __m256, __m256i);
     type V = __m256;
     type I = __m256i;

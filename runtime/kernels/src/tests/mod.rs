@@ -3,6 +3,7 @@
 mod attention;
 mod attention_exact;
 mod linear;
+mod math;
 mod pool;
 mod quant;
 mod reference;
