@@ -31,8 +31,7 @@ pub fn model_path() -> PathBuf {
         let base = std::env::var_os("SGLANG_RS_CACHE").map(PathBuf::from);
         let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
         let xdg = || std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from);
-        base.unwrap_or_else(|| xdg().join("sglang-rs"))
-            .join("models/SmolLM2-135M-Instruct.Q4_1.gguf")
+        base.unwrap_or_else(|| xdg().join("sglang-rs")).join("models/SmolLM2-135M-Instruct.Q4_1.gguf")
     };
     std::env::var_os("SGLANG_TEST_MODEL").map_or_else(cache, PathBuf::from)
 }

@@ -9,7 +9,8 @@ fn run(script: &str, server: &Server) {
     let python = std::env::var("SGLANG_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
     let script = format!("{}/clients/{script}", env!("CARGO_MANIFEST_DIR"));
     let output = Command::new(python).arg(&script).arg(server.url("")).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("ok"), "{script}:\n{text}\n{}", server.log_text());
 }
 

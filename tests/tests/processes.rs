@@ -65,7 +65,8 @@ fn a_killed_launcher_takes_its_children_with_it() {
 fn a_dead_child_ends_the_server_with_its_cause() {
     let mut server = Server::start(&[]).unwrap();
     let before = process_tree(server.pid());
-    let scheduler = before.iter().find(|p| p.name.contains("scheduler") || p.name.contains("schedul")).unwrap();
+    let scheduler =
+        before.iter().find(|p| p.name.contains("scheduler") || p.name.contains("schedul")).unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(scheduler.pid), Signal::SIGKILL).unwrap();
     let status = server.wait().unwrap();
     assert_eq!(status.code(), Some(3), "{}", server.log_text());
@@ -111,8 +112,7 @@ fn front_end_processes_stay_small_and_quiet() {
     let ticks = || -> u64 {
         let of = |pid: i32| -> u64 {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            let fields: Vec<&str> =
-                stat.rsplit_once(')').map_or("", |s| s.1).split_whitespace().collect();
+            let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |s| s.1).split_whitespace().collect();
             [11, 12].iter().filter_map(|i| fields.get(*i)?.parse::<u64>().ok()).sum()
         };
         tree.iter().map(|p| of(p.pid)).sum()

@@ -96,12 +96,12 @@ fn greedy_tokens_equal_those_of_transformers() {
 #[test]
 fn a_batch_gives_what_its_members_give_alone() {
     let server = Server::start(&[]).unwrap();
-    let texts = ["Once upon a time", "The largest planet is", "def fibonacci(n):", "Water boils at", "é 😀 naïve"];
+    let texts =
+        ["Once upon a time", "The largest planet is", "def fibonacci(n):", "Water boils at", "é 😀 naïve"];
     let params = json!({"temperature": 0, "max_new_tokens": 24});
     let alone: Vec<Value> =
         texts.iter().map(|t| generate(&server, t, params.clone())["output_ids"].clone()).collect();
-    let batch =
-        server.post_json("/generate", &json!({"text": texts, "sampling_params": params})).unwrap();
+    let batch = server.post_json("/generate", &json!({"text": texts, "sampling_params": params})).unwrap();
     let together: Vec<Value> =
         batch.as_array().unwrap().iter().map(|item| item["output_ids"].clone()).collect();
     assert_eq!(together, alone);
@@ -189,10 +189,11 @@ fn bad_input_is_answered_and_the_server_goes_on() {
 #[test]
 fn tokenize_and_detokenize_are_each_others_inverse() {
     let server = Server::start(&[]).unwrap();
-    for text in ["SGLang provides efficient tokenization endpoints.", "naïve 😀 \n\t 12345", "<|im_start|>user"] {
-        let tokens = server
-            .post_json("/tokenize", &json!({"prompt": text, "add_special_tokens": false}))
-            .unwrap();
+    for text in
+        ["SGLang provides efficient tokenization endpoints.", "naïve 😀 \n\t 12345", "<|im_start|>user"]
+    {
+        let tokens =
+            server.post_json("/tokenize", &json!({"prompt": text, "add_special_tokens": false})).unwrap();
         assert_eq!(tokens["count"].as_u64().unwrap() as usize, tokens["tokens"].as_array().unwrap().len());
         let back = server
             .post_json("/detokenize", &json!({"tokens": tokens["tokens"], "skip_special_tokens": false}))

@@ -127,7 +127,9 @@ fn trim_of<'a>(finish: &'a FinishReason, new_ids: &[u32], no_stop_trim: bool) ->
     match matched.as_str() {
         Some(stop) if no_stop_trim => StopTrim::After(stop),
         Some(stop) => StopTrim::From(stop),
-        None if no_stop_trim || matched.as_u64() != new_ids.last().map(|id| u64::from(*id)) => StopTrim::Nothing,
+        None if no_stop_trim || matched.as_u64() != new_ids.last().map(|id| u64::from(*id)) => {
+            StopTrim::Nothing
+        }
         None => StopTrim::LastToken,
     }
 }

@@ -29,7 +29,11 @@ impl States {
     }
 
     /// The state of a request, made by `start` when it is new.
-    pub fn entry(&mut self, rid: &str, start: impl FnOnce() -> IncrementalDecoder) -> &mut IncrementalDecoder {
+    pub fn entry(
+        &mut self,
+        rid: &str,
+        start: impl FnOnce() -> IncrementalDecoder,
+    ) -> &mut IncrementalDecoder {
         if !self.by_rid.contains_key(rid) {
             self.make_room();
             self.order.push_back(rid.to_owned());

@@ -168,7 +168,11 @@ impl<'a> EventLoop<'a> {
         let events = self.hold_back.filter(events, &mut self.tail);
         let outbox = assemble(events, &self.settings.weight_version);
         if let Some(tokens) = outbox.tokens {
-            let link = if self.settings.skip_tokenizer_init { &self.links.tokenizer } else { &self.links.detokenizer };
+            let link = if self.settings.skip_tokenizer_init {
+                &self.links.tokenizer
+            } else {
+                &self.links.detokenizer
+            };
             if let Err(error) = link.send(tokens) {
                 tracing::error!("Cannot send outputs: {error}");
             }
@@ -203,6 +207,10 @@ impl<'a> EventLoop<'a> {
 
     fn publish(&mut self) {
         self.published = Instant::now();
-        self.progress.publish(snapshot::to_json(&self.scheduler.stats(), self.model_busy, self.clock.elapsed()));
+        self.progress.publish(snapshot::to_json(
+            &self.scheduler.stats(),
+            self.model_busy,
+            self.clock.elapsed(),
+        ));
     }
 }

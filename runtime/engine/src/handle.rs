@@ -43,7 +43,11 @@ impl EventLoop<'_> {
             AnyMessage::ContinueGenerationReqInput(_) => self.scheduler.resume(),
             // The settings that the reference lets be changed belong to parts this scheduler does not have.
             AnyMessage::SetInternalStateReq(request) => {
-                self.reply(SetInternalStateReqOutput { rid: request.rid, http_worker_ipc: None, updated: false });
+                self.reply(SetInternalStateReqOutput {
+                    rid: request.rid,
+                    http_worker_ipc: None,
+                    updated: false,
+                });
             }
             AnyMessage::OpenSessionReqInput(request) => {
                 self.reply(OpenSessionReqOutput {

@@ -92,12 +92,7 @@ impl Drop for Links {
     }
 }
 
-async fn receive(
-    mut pull: PullLink,
-    sender: Sender<Incoming>,
-    tokenizer: PushLink,
-    progress: Arc<Progress>,
-) {
+async fn receive(mut pull: PullLink, sender: Sender<Incoming>, tokenizer: PushLink, progress: Arc<Progress>) {
     while let Some(received) = pull.recv().await {
         let incoming = match received {
             Received::Message(AnyMessage::GetInternalStateReq(req)) => {

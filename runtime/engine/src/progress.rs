@@ -1,6 +1,6 @@
 //! What the scheduler loop is doing, readable while it is busy: the basis of honest health answers.
 
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;

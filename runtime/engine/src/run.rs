@@ -21,7 +21,8 @@ use crate::worker_thread::WorkerThread;
 use crate::{EngineError, EngineSettings};
 
 /// Makes the model worker; gets the arguments and a function that takes start-up phases with their seconds.
-pub type LoadWorker = dyn Fn(&ServerArgs, &mut dyn FnMut(&str, f64)) -> Result<Box<dyn ModelWorker>, String> + Sync;
+pub type LoadWorker =
+    dyn Fn(&ServerArgs, &mut dyn FnMut(&str, f64)) -> Result<Box<dyn ModelWorker>, String> + Sync;
 
 /// Runs the scheduler until it is told to end. Call it first thing in `main`: it blocks signals before any thread starts.
 ///

@@ -71,9 +71,10 @@ impl WorkerThread {
     /// When the thread has ended or does not come back in time.
     pub fn wait(&self, limit: Duration) -> Result<StepOutcome, WorkerError> {
         self.outcomes.recv_timeout(limit).map_err(|error| match error {
-            RecvTimeoutError::Timeout => {
-                WorkerError::Fatal(format!("a step has not come back within {} s (--watchdog-timeout)", limit.as_secs_f64()))
-            }
+            RecvTimeoutError::Timeout => WorkerError::Fatal(format!(
+                "a step has not come back within {} s (--watchdog-timeout)",
+                limit.as_secs_f64()
+            )),
             RecvTimeoutError::Disconnected => WorkerError::Fatal("the model thread has ended".into()),
         })
     }

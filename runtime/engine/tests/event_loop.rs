@@ -100,7 +100,8 @@ impl Engine {
     async fn output_of(&mut self, rid: &str) -> (Vec<u32>, FinishReason) {
         let mut all = Vec::new();
         loop {
-            let Received::Message(AnyMessage::BatchTokenIDOutput(batch)) = next(&mut self.at_detokenizer).await
+            let Received::Message(AnyMessage::BatchTokenIDOutput(batch)) =
+                next(&mut self.at_detokenizer).await
             else {
                 continue;
             };
@@ -209,7 +210,9 @@ async fn an_abort_ends_exactly_its_request() {
             }
         }
     }
-    assert!(matches!(&ends["a_1"], FinishReason::Abort { message, status_code: None, .. } if message == "Aborted"));
+    assert!(
+        matches!(&ends["a_1"], FinishReason::Abort { message, status_code: None, .. } if message == "Aborted")
+    );
     assert_eq!(ends["a_10"], FinishReason::matched_token(EOS));
     engine.stop().unwrap();
 }
