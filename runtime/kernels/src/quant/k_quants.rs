@@ -1,7 +1,7 @@
 //! Formats with super-blocks of 256 weights: sub-blocks have integer scales of their own, multiplied by the super-block's.
 //! As in the smaller formats, every product that an addition follows is exact in float32.
 
-use crate::simd::Simd;
+use crate::simd::{MAX_LANES, Simd};
 
 const LEN: usize = 256;
 
@@ -34,9 +34,10 @@ pub(super) unsafe fn q4_k<S: Simd>(s: S, src: *const u8, blocks: usize, dst: *mu
             for line in (0..144).step_by(64) {
                 s.prefetch(p.wrapping_add(ahead + line));
             }
+            let (scales, mins) = factors(s, p);
             for pair in 0..4 {
-                let (d1, m1) = factors(s, p, 2 * pair);
-                let (d2, m2) = factors(s, p, 2 * pair + 1);
+                let (d1, m1) = (s.splat(scales[2 * pair]), s.splat(mins[2 * pair]));
+                let (d2, m2) = (s.splat(scales[2 * pair + 1]), s.splat(mins[2 * pair + 1]));
                 let (qs, y) = (p.add(16 + 32 * pair), dst.add(b * LEN + 64 * pair));
                 let mut j = 0;
                 while j < 32 {
@@ -62,9 +63,10 @@ pub(super) unsafe fn q5_k<S: Simd>(s: S, src: *const u8, blocks: usize, dst: *mu
             for line in (0..176).step_by(64) {
                 s.prefetch(p.wrapping_add(ahead + line));
             }
+            let (scales, mins) = factors(s, p);
             for pair in 0..4 {
-                let (d1, m1) = factors(s, p, 2 * pair);
-                let (d2, m2) = factors(s, p, 2 * pair + 1);
+                let (d1, m1) = (s.splat(scales[2 * pair]), s.splat(mins[2 * pair]));
+                let (d2, m2) = (s.splat(scales[2 * pair + 1]), s.splat(mins[2 * pair + 1]));
                 let (qh, qs, y) = (p.add(16), p.add(48 + 32 * pair), dst.add(b * LEN + 64 * pair));
                 let (bit1, bit2) = (s.splat_i(2 * pair as i32), s.splat_i(2 * pair as i32 + 1));
                 let mut j = 0;
@@ -81,19 +83,26 @@ pub(super) unsafe fn q5_k<S: Simd>(s: S, src: *const u8, blocks: usize, dst: *mu
     }
 }
 
-/// Scale and negated minimum of sub-block `j` of a Q4_K or Q5_K block.
+/// Scales and negated minimums of the sub-blocks of a Q4_K or Q5_K block.
 ///
 /// # Safety
-/// Sixteen bytes are readable at `p`, and `j < 8`.
+/// Sixteen bytes are readable at `p`: two half-precision numbers, then the packed scales.
 #[inline(always)]
-unsafe fn factors<S: Simd>(s: S, p: *const u8, j: usize) -> (S::V, S::V) {
-    // SAFETY: two half-precision numbers, then twelve bytes of scales.
+unsafe fn factors<S: Simd>(s: S, p: *const u8) -> ([f32; 8], [f32; 8]) {
+    let (mut scales, mut mins) = ([0.0; 8], [0.0; 8]);
+    let mut both = [0.0; 2 * MAX_LANES];
+    // SAFETY: the caller's promise; the array holds two vectors of any width.
     unsafe {
-        let (scale, min) = scale_and_min(p.add(4), j);
-        let d = s.mul(s.splat_f16(p), s.splat(f32::from(scale)));
-        let m = s.mul(s.splat_f16(p.add(2)), s.splat(-f32::from(min)));
-        (d, m)
+        let (d, min) = s.splat_f16_pair(p);
+        s.store(both.as_mut_ptr(), d);
+        s.store(both.as_mut_ptr().add(MAX_LANES), min);
+        for (j, (scale, min)) in scales.iter_mut().zip(&mut mins).enumerate() {
+            let packed = scale_and_min(p.add(4), j);
+            *scale = both[0] * f32::from(packed.0);
+            *min = both[MAX_LANES] * -f32::from(packed.1);
+        }
     }
+    (scales, mins)
 }
 
 /// # Safety
@@ -109,9 +118,15 @@ pub(super) unsafe fn q6_k<S: Simd>(s: S, src: *const u8, blocks: usize, dst: *mu
                 s.prefetch(p.wrapping_add(ahead + line));
             }
             let d = s.splat_f16(p.add(208));
+            let mut factors = [0.0f32; 16];
+            let mut j = 0;
+            while j < 16 {
+                s.store(factors.as_mut_ptr().add(j), s.mul(s.to_f32(s.load_i8(p.add(192 + j))), d));
+                j += S::LANES;
+            }
             for half in 0..2 {
                 let (ql, qh) = (p.add(64 * half), p.add(128 + 32 * half));
-                let (scales, y) = (p.add(192 + 8 * half).cast::<i8>(), dst.add(b * LEN + 128 * half));
+                let y = dst.add(b * LEN + 128 * half);
                 let mut j = 0;
                 while j < 32 {
                     let (a, c, h) = (s.load_u8(ql.add(j)), s.load_u8(ql.add(32 + j)), s.load_u8(qh.add(j)));
@@ -122,8 +137,7 @@ pub(super) unsafe fn q6_k<S: Simd>(s: S, src: *const u8, blocks: usize, dst: *mu
                         s.or(s.shr::<4>(c), s.shl::<4>(s.shr::<6>(h))),
                     ];
                     for (quarter, q) in parts.into_iter().enumerate() {
-                        let scale = f32::from(*scales.add(j / 16 + 2 * quarter));
-                        let factor = s.mul(d, s.splat(scale));
+                        let factor = s.splat(factors[8 * half + j / 16 + 2 * quarter]);
                         s.store(y.add(j + 32 * quarter), s.mul(s.to_f32(s.sub_i(q, middle)), factor));
                     }
                     j += S::LANES;

@@ -68,3 +68,14 @@ fn tanh_keeps_its_digits_near_zero_and_ends_at_one() {
         assert!(special[3].is_nan());
     }
 }
+
+#[test]
+fn the_instruction_set_is_chosen_once_for_the_process() {
+    let best = Isa::best();
+    assert!(Isa::available().contains(&best));
+    assert!(best.choose());
+    for other in Isa::available().into_iter().filter(|&i| i != best) {
+        assert!(!other.choose());
+    }
+    assert_eq!(Isa::best(), best);
+}
