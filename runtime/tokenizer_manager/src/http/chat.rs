@@ -1,15 +1,20 @@
 //! `/v1/chat/completions`.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use futures::Stream;
 
 use super::errors::ApiError;
 use super::extract::{Json, NativeJson, OpenAiJson};
 use super::{reply, sse};
 use crate::app::App;
 use crate::chat::{self, RenderOptions};
+use crate::manager::Generation;
 use crate::openai::chat_request::ChatCompletionRequest;
+use crate::openai::chat_response::{self, ChatCompletionResponse};
 use crate::openai::chat_stream::{self, ChatStreamOptions};
-use crate::openai::{chat_response, fields, updates};
+use crate::openai::{fields, updates};
+use crate::requests::GenerateReqInput;
 use crate::requests::tokenize::INLINE_BYTES;
 
 /// `POST /v1/chat/completions`.
@@ -75,6 +80,59 @@ pub(super) fn text_bytes(request: &ChatCompletionRequest) -> usize {
     request.messages.iter().map(content).sum()
 }
 
+/// Checks a request and makes the native one of it.
+///
+/// # Errors
+/// The request makes no sense, or cannot be converted.
+pub(super) async fn prepare(
+    app: &web::Data<App>,
+    req: &HttpRequest,
+    request: &ChatCompletionRequest,
+) -> Result<GenerateReqInput, ApiError> {
+    request.validate(app.args.context_length, app.args.allow_auto_truncate).map_err(ApiError::bad_request)?;
+    request.check_conversion().map_err(ApiError::bad_conversion)?;
+    let dp_rank = fields::dp_rank(dp_header(req), request.base.routed_dp_rank)?;
+    let adapter = fields::adapter_of_model(&request.model, app.args.served_model_name());
+    let prompt = match &request.input_ids {
+        Some(ids) => ids.clone(),
+        None => {
+            let ids = prompt_ids(app, request, RenderOptions::default(), text_bytes(request)).await?;
+            ids.into_iter().map(i64::from).collect()
+        }
+    };
+    Ok(request.to_generate(prompt, &app.model.default_sampling_params, adapter, dp_rank))
+}
+
+/// The events of a started request's answer, without the end mark.
+pub(super) fn events(
+    app: web::Data<App>,
+    request: ChatCompletionRequest,
+    generation: Generation,
+) -> impl Stream<Item = Bytes> {
+    let default_usage = app.args.stream_response_default_include_usage;
+    let options = ChatStreamOptions {
+        model: request.model,
+        n: request.n,
+        logprobs: request.logprobs,
+        stream_options: chat_stream::stream_options(request.stream_options, default_usage),
+        return_cached_tokens_details: request.return_cached_tokens_details,
+    };
+    chat_stream::stream(app, options, generation.handles)
+}
+
+/// Waits for a started request's answer.
+///
+/// # Errors
+/// The scheduler refused it.
+pub(super) async fn answer(
+    app: &web::Data<App>,
+    request: &ChatCompletionRequest,
+    mut generation: Generation,
+) -> Result<ChatCompletionResponse, ApiError> {
+    updates::finished(&mut generation.handles).await.map_err(ApiError::openai)?;
+    Ok(chat_response::response(app, request, &generation.handles))
+}
+
 async fn serve<const STRICT: bool>(
     app: web::Data<App>,
     req: HttpRequest,
@@ -82,30 +140,10 @@ async fn serve<const STRICT: bool>(
 ) -> Result<HttpResponse, ApiError> {
     let request = ChatCompletionRequest::from_json(&body.0)?;
     drop(body);
-    request.validate(app.args.context_length, app.args.allow_auto_truncate).map_err(ApiError::bad_request)?;
-    request.check_conversion().map_err(ApiError::bad_conversion)?;
-    let dp_rank = fields::dp_rank(dp_header(&req), request.base.routed_dp_rank)?;
-    let adapter = fields::adapter_of_model(&request.model, app.args.served_model_name());
-    let prompt = match &request.input_ids {
-        Some(ids) => ids.clone(),
-        None => {
-            let ids = prompt_ids(&app, &request, RenderOptions::default(), text_bytes(&request)).await?;
-            ids.into_iter().map(i64::from).collect()
-        }
-    };
-    let generate = request.to_generate(prompt, &app.model.default_sampling_params, adapter, dp_rank);
-    let mut generation = app.manager.generate_request(generate).await.map_err(ApiError::openai)?;
+    let generate = prepare(&app, &req, &request).await?;
+    let generation = app.manager.generate_request(generate).await.map_err(ApiError::openai)?;
     if request.stream {
-        let default_usage = app.args.stream_response_default_include_usage;
-        let options = ChatStreamOptions {
-            model: request.model,
-            n: request.n,
-            logprobs: request.logprobs,
-            stream_options: chat_stream::stream_options(request.stream_options, default_usage),
-            return_cached_tokens_details: request.return_cached_tokens_details,
-        };
-        return Ok(sse::respond(chat_stream::stream(app, options, generation.handles)));
+        return Ok(sse::respond(events(app, request, generation)));
     }
-    updates::finished(&mut generation.handles).await.map_err(ApiError::openai)?;
-    Ok(reply::json(&chat_response::response(&app, &request, &generation.handles)))
+    Ok(reply::json(&answer(&app, &request, generation).await?))
 }
