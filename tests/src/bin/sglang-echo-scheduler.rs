@@ -1,0 +1,43 @@
+//! The scheduler process with a worker that answers every prompt with itself, and may be told to misbehave:
+//! `SGLANG_FAULT=die:5`, `panic:5`, `error:5`, `garbage:5` or `stall:5:2000` (step, milliseconds). It needs the model's
+//! files for vocabulary and tokenizer only, so a server with it starts in a few hundredths of a second.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sglang_checkpoint::{Checkpoint, ModelConfig};
+use sglang_engine::test_workers::{EchoWorker, FaultyWorker};
+use sglang_proto::server_args::ServerArgs;
+use sglang_proto::worker::ModelWorker;
+
+fn main() -> ExitCode {
+    let args = match ServerArgs::parse_from(std::env::args_os()) {
+        Ok(args) => args,
+        Err(exit) => return exit.report(),
+    };
+    sglang_process::logging::init(Some("TP0"), &args.log_level, None);
+    match sglang_engine::run(&args, &load) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("Scheduler hit an exception: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn load(args: &ServerArgs, _phase: &mut dyn FnMut(&str, f64)) -> Result<Box<dyn ModelWorker>, String> {
+    let checkpoint = Checkpoint::open(&args.model_path).map_err(|e| e.to_string())?;
+    let config = ModelConfig::from_checkpoint(&checkpoint, None).map_err(|e| e.to_string())?;
+    let echo = EchoWorker::new(
+        config.vocab_size as u32,
+        config.eos_token_ids.first().copied().unwrap_or(0),
+        config.max_position_embeddings as u32,
+        args.max_total_tokens.unwrap_or(16_384) as u32,
+        args.max_running_requests.unwrap_or(64) as u32,
+        Duration::from_millis(1),
+    );
+    match std::env::var("SGLANG_FAULT") {
+        Ok(fault) => Ok(Box::new(FaultyWorker::new(Box::new(echo), fault.parse()?))),
+        Err(_) => Ok(Box::new(echo)),
+    }
+}
