@@ -91,7 +91,7 @@ control! {
 
 message! {
     /// Ends requests: from the tokenizer manager a wish, from the scheduler (with `finished_reason`) the fact.
-    #[derive(Clone, Debug, PartialEq, Default)]
+    #[derive(Clone, Debug, PartialEq)]
     pub struct AbortReq {
         ;
         /// Exact request id.

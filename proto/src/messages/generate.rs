@@ -23,7 +23,7 @@ positional! {
 
 message! {
     /// A tokenized generation request (reference: `TokenizedGenerateReqInput`).
-    #[derive(Clone, Debug, PartialEq, Default)]
+    #[derive(Clone, Debug, PartialEq)]
     pub struct TokenizedGenerateReqInput {
         /// Request id, unique among requests in flight.
         pub rid: Option<String>,

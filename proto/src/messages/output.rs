@@ -29,7 +29,7 @@ pub struct WeightVersionSpan {
 
 message! {
     /// New tokens of a batch, from the scheduler to the detokenizer.
-    #[derive(Clone, Debug, PartialEq, Default)]
+    #[derive(Clone, Debug, PartialEq)]
     pub struct BatchTokenIDOutput {
         /// Request ids.
         pub rids: Option<Vec<String>>,
@@ -145,7 +145,7 @@ message! {
 
 message! {
     /// New text of a batch, from the detokenizer to the tokenizer manager.
-    #[derive(Clone, Debug, PartialEq, Default)]
+    #[derive(Clone, Debug, PartialEq)]
     pub struct BatchStrOutput {
         /// Request ids.
         pub rids: Option<Vec<String>>,
@@ -251,7 +251,7 @@ message! {
 
 message! {
     /// Finished embeddings of a batch.
-    #[derive(Clone, Debug, PartialEq, Default)]
+    #[derive(Clone, Debug, PartialEq)]
     pub struct BatchEmbeddingOutput {
         /// Request ids.
         pub rids: Option<Vec<String>>,

@@ -49,6 +49,12 @@ macro_rules! message {
             $( $(#[$rmeta])* pub $rfield : $rty = (None::<$rty>), )*
             $( $(#[$fmeta])* pub $field : $ty = (Some($default)) ),*
         } }
+        impl Default for $name {
+            /// Optional fields have the default of the declaration, required ones that of their type.
+            fn default() -> Self {
+                Self { $( $rfield: Default::default(), )* $( $field: $default ),* }
+            }
+        }
         impl $crate::wire::Message for $name {
             const CLASS: &'static str = stringify!($name);
             const FIELDS: usize = [$( stringify!($rfield), )* $( stringify!($field) ),*].len();

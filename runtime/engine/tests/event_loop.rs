@@ -144,8 +144,6 @@ fn request(rid: &str, ids: Vec<u32>, max_new_tokens: i64) -> TokenizedGenerateRe
         },
         logprob_start_len: -1,
         stream: true,
-        return_hidden_states: false.into(),
-        sampling_logprobs_mode: "selected".into(),
         ..Default::default()
     }
 }

@@ -1,7 +1,6 @@
 //! From a request body to the tokenized requests that the scheduler gets: reading and schema errors ([`generate`],
 //! [`validation`], [`contract`]), splitting into single requests ([`normalize`]), tokenizing and limits ([`tokenize`]).
 
-mod blank;
 pub mod contract;
 pub mod generate;
 pub mod normalize;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use sglang_proto::messages::TokenizedGenerateReqInput;
 use sglang_proto::wire::TokenIds;
 
-use super::blank::blank;
 use super::normalize::{Prompt, SingleReqInput};
 use super::sampling::{self, SamplingMap};
 use super::{GenerateReqInput, OneOrMany, ValueError};
@@ -189,9 +188,6 @@ impl RequestLimits {
             http_worker_ipc: None,
             input_text: item.text,
             input_ids: Some(TokenIds(input_ids)),
-            input_embeds: Default::default(),
-            mm_inputs: Default::default(),
-            token_type_ids: None,
             sampling_params,
             return_logprob: item.return_logprob,
             logprob_start_len: item.logprob_start_len,
@@ -207,7 +203,8 @@ impl RequestLimits {
             extra_key: item.extra_key,
             cache_salt: item.cache_salt,
             no_logs: item.no_logs,
-            ..blank()
+            require_reasoning: item.require_reasoning,
+            ..Default::default()
         })
     }
 
