@@ -4,7 +4,7 @@ use llguidance::regex_to_lark;
 use regex_syntax::ast::parse::Parser;
 
 /// The expression as it stands between slashes in a Lark grammar. It matches whole outputs, so anchors at its ends say
-/// nothing. `\d` and `\w` are those of ECMAScript, as in the reference.
+/// nothing. `\d` and `\w` are those of ECMAScript and `.` is any character, as in the reference.
 ///
 /// # Errors
 /// The mistake and its place, counted in characters from 1.
@@ -21,10 +21,7 @@ pub(crate) fn to_lark(pattern: &str) -> Result<String, String> {
         Some(rest) if rest.chars().rev().take_while(|&c| c == '\\').count() % 2 == 0 => rest,
         _ => body,
     };
-    if body.is_empty() {
-        return Ok("(?:)".into());
-    }
-    Ok(regex_to_lark(body, "dw"))
+    Ok(format!("(?s:{})", regex_to_lark(body, "dw")))
 }
 
 trait OffsetChars {
@@ -43,11 +40,11 @@ mod tests {
 
     #[test]
     fn anchors_at_the_ends_are_dropped() {
-        assert_eq!(to_lark("^ab$").unwrap(), "ab");
-        assert_eq!(to_lark(r"a\$").unwrap(), r"a\$");
-        assert_eq!(to_lark(r"a\\$").unwrap(), r"a\\");
-        assert_eq!(to_lark("^$").unwrap(), "(?:)");
-        assert_eq!(to_lark("a/b").unwrap(), r"a\/b");
+        assert_eq!(to_lark("^ab$").unwrap(), "(?s:ab)");
+        assert_eq!(to_lark(r"a\$").unwrap(), r"(?s:a\$)");
+        assert_eq!(to_lark(r"a\\$").unwrap(), r"(?s:a\\)");
+        assert_eq!(to_lark("^$").unwrap(), "(?s:)");
+        assert_eq!(to_lark("a/b").unwrap(), r"(?s:a\/b)");
     }
 
     #[test]

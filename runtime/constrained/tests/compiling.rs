@@ -1,4 +1,5 @@
 //! The compiler: messages, limits, memory, and grammars made to hurt.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Every text that follows a schema's masks is an instance of the schema.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

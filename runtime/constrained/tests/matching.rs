@@ -1,4 +1,5 @@
 //! Matchers: neighbours, ends, taking back, resuming, thinking, masks from the pool.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -2,6 +2,7 @@
 //!
 //! Every difference stands in `fixtures/json-schema-test-suite/expected.txt`. With `UPDATE_EXPECTED=1` the test writes
 //! that file anew.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! A small byte-level vocabulary and helpers that follow masks.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
 
