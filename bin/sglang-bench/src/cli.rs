@@ -25,6 +25,8 @@ pub enum Command {
     Startup(StartupArgs),
     /// Report output tokens per second at growing concurrency
     DecodeScaling(ScalingArgs),
+    /// Hold conversations of many users below one system prompt: TTFT of first and later turns, and throughput
+    SharedPrefix(SharedPrefixArgs),
 }
 
 /// Where the server is and how to talk to it.
@@ -118,6 +120,35 @@ pub struct ServingArgs {
     /// Empty the server's prefix cache after the warm-up (native backend)
     #[arg(long)]
     pub flush_cache: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct SharedPrefixArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+    #[command(flatten)]
+    pub request: RequestArgs,
+    /// Tokens of the system prompt
+    #[arg(long, default_value_t = 1500, value_parser = positive)]
+    pub system_prompt_len: usize,
+    /// Conversations
+    #[arg(long, default_value_t = 100, value_parser = positive)]
+    pub users: usize,
+    /// Questions per conversation
+    #[arg(long, default_value_t = 4, value_parser = positive)]
+    pub turns: usize,
+    /// Tokens of a question
+    #[arg(long, default_value_t = 32, value_parser = positive)]
+    pub question_len: usize,
+    /// Tokens of an answer
+    #[arg(long, default_value_t = 32, value_parser = positive)]
+    pub output_len: usize,
+    /// Most conversations at once; unlimited when not given
+    #[arg(long, value_parser = positive)]
+    pub max_concurrency: Option<usize>,
+    /// A second server, say one without prefix cache, that gets the same traffic afterwards
+    #[arg(long, value_name = "URL")]
+    pub compare_url: Option<String>,
 }
 
 #[derive(Args, Debug)]

@@ -28,6 +28,8 @@ pub struct Outcome {
     pub asked_tokens: u64,
     /// The server counted the output tokens; otherwise pieces were counted.
     pub counted_by_server: bool,
+    /// The event, or answer, that ended the output.
+    pub last_event: Vec<u8>,
     /// Why it failed.
     pub error: Option<String>,
 }
@@ -85,7 +87,11 @@ impl Answer {
         if data.is_empty() {
             return Ok(());
         }
-        self.take(&backend.read(data)?);
+        let piece = backend.read(data)?;
+        self.take(&piece);
+        if piece.finished {
+            self.outcome.last_event = data.to_vec();
+        }
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! Measures a running server: load (`serving`), start-up and idle cost (`startup`), and how decoding scales with
-//! concurrency (`decode-scaling`). Works against this project's server and any OpenAI-compatible one.
+//! Measures a running server: load (`serving`), conversations below one system prompt (`shared-prefix`), start-up and
+//! idle cost (`startup`), and how decoding scales with concurrency (`decode-scaling`). Works against this project's server and any OpenAI-compatible one.
 
 mod backend;
 mod cli;
@@ -9,6 +9,7 @@ mod metrics;
 mod output;
 mod scaling;
 mod serving;
+mod shared_prefix;
 mod sse;
 mod startup;
 mod stats;
@@ -30,6 +31,13 @@ pub(crate) enum Verdict {
     Failures,
 }
 
+impl Verdict {
+    /// Clean only when both are.
+    fn and(self, other: Self) -> Self {
+        if self == Self::Clean { other } else { self }
+    }
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // One thread: the load generator shares the machine with the server it measures.
@@ -44,6 +52,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Serving(args) => serving::run(args).await,
             Command::Startup(args) => startup::run(args).await,
+            Command::SharedPrefix(args) => shared_prefix::run(args).await,
             Command::DecodeScaling(args) => scaling::run(args).await,
         }
     });

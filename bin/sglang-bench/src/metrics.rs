@@ -101,6 +101,7 @@ mod tests {
             output_tokens: 5,
             asked_tokens: 5,
             counted_by_server: true,
+            last_event: Vec::new(),
             error: None,
         };
         let bad = Outcome { error: Some("HTTP 500".into()), output_tokens: 99, ..good(0.0) };

@@ -5,7 +5,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 /// Ids below this are often special tokens or bytes.
-const FIRST_ID: u32 = 100;
+pub const FIRST_ID: u32 = 100;
 
 /// Common words that most tokenizers keep in one piece, so that words are close to tokens.
 const WORDS: [&str; 48] = [

@@ -147,3 +147,46 @@ fn decode_scaling_reports_a_ratio_per_concurrency() {
     // The fake server sleeps rather than computes, so that four at a time are faster than one.
     assert!(steps[1]["ratio"].as_f64().unwrap() > 1.5, "{}", steps[1]["ratio"]);
 }
+
+#[test]
+fn a_conversation_goes_on_from_the_servers_own_answers() {
+    let (server, other) = (FakeServer::start(Fault::None), FakeServer::start(Fault::None));
+    let (url, compared) = (server.url(), other.url());
+    let sizes = ["--system-prompt-len", "20", "--question-len", "3", "--output-len", "2"];
+    let mut args =
+        vec!["shared-prefix", "--base-url", &url, "--compare-url", &compared, "--users", "3", "--turns", "3"];
+    args.extend(sizes);
+    let (output, lines) = bench(&args);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let [record] = lines.as_slice() else { panic!("one line: {lines:?}") };
+    for side in ["server", "compared"] {
+        let completed = |part: &str| record[side][part]["completed"].as_u64().unwrap();
+        assert_eq!((completed("cold"), completed("first_turns")), (1, 2), "{side}");
+        assert_eq!((completed("later_turns"), completed("all")), (6, 9), "{side}");
+        assert!(record[side]["later_turns"]["mean_ttft_ms"].as_f64().unwrap() > 0.0);
+    }
+    assert!(stdout(&output).contains("Later turns / first request:"));
+    let bodies = server.seen.bodies.lock().unwrap();
+    let prompts: Vec<Vec<u64>> = bodies[1..]
+        .iter()
+        .map(|b| b["input_ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap()).collect())
+        .collect();
+    assert!(prompts.iter().all(|p| p[..20] == prompts[0][..20]), "one system prompt");
+    let longest = prompts.iter().find(|p| p.len() == 33 && p[..23] == prompts[0][..]).unwrap();
+    // Two questions and answers, and the third question.
+    assert_eq!((&longest[23..25], &longest[28..30]), (&[7, 7][..], &[7, 7][..]));
+    let sorted = |bodies: &[Value]| {
+        let mut texts: Vec<String> = bodies.iter().map(Value::to_string).collect();
+        texts.sort_unstable();
+        texts
+    };
+    assert_eq!(sorted(&other.seen.bodies.lock().unwrap()), sorted(&bodies), "both servers get the same");
+}
+
+#[test]
+fn shared_prefix_needs_output_ids() {
+    let server = FakeServer::start(Fault::None);
+    let (output, _) = bench(&["shared-prefix", "--base-url", &server.url(), "--backend", "openai"]);
+    assert!(!output.status.success());
+    assert!(stderr(&output).contains("--backend sglang"), "{}", stderr(&output));
+}

@@ -176,9 +176,11 @@ fn usage(tokens: u64) -> Value {
 fn event(path: &str, tokens: u64, wanted: u64, whole: bool) -> Value {
     let last = tokens == wanted;
     match path {
-        "/generate" => json!({"text": "x".repeat(tokens as usize), "meta_info": {
+        "/generate" => {
+            json!({"text": "x".repeat(tokens as usize), "output_ids": vec![7; tokens as usize], "meta_info": {
             "prompt_tokens": 11, "cached_tokens": 4, "completion_tokens": tokens,
-            "finish_reason": if last { json!({"type": "length", "length": wanted}) } else { Value::Null }}}),
+            "finish_reason": if last { json!({"type": "length", "length": wanted}) } else { Value::Null }}})
+        }
         _ if whole => {
             json!({"choices": [{"text": "x", "message": {"content": "x"}, "finish_reason": "length"}],
             "usage": usage(tokens)})
