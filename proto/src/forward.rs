@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::SamplingParams;
+use crate::grammar::{GrammarEnd, GrammarHandle};
 
 /// What kind of step this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +88,9 @@ pub struct ReqSampling {
     pub top_logprobs_num: u32,
     /// Ids whose log-probability is reported at every position.
     pub token_ids_logprob: Vec<u32>,
+    /// The grammar that the output follows. It stays in the process: only the rank that samples needs it.
+    #[serde(skip)]
+    pub grammar: Option<GrammarHandle>,
 }
 
 /// Log-probabilities of prompt tokens wanted from one request's extend.
@@ -146,6 +150,9 @@ pub struct ForwardResult {
     pub output_logprobs: Vec<Option<PositionLogprobs>>,
     /// Answers to the batch's `input_logprobs`, in the same order.
     pub input_logprobs: Vec<InputLogprobs>,
+    /// Requests whose grammar ends them with this token; empty when there is none, as from workers without grammars.
+    #[serde(default)]
+    pub grammar_ends: Vec<Option<GrammarEnd>>,
     /// Seconds the model itself ran.
     pub model_seconds: f64,
 }

@@ -2,6 +2,7 @@
 //! the scheduler and a model. No I/O happens here.
 
 pub mod forward;
+pub mod grammar;
 pub mod messages;
 pub mod sampling_params;
 pub mod server_args;

@@ -239,12 +239,12 @@ server_args! {
             "host:port at which the machines meet.";
     }
     ConstrainedDecoding {
-        grammar_backend: Option<String> = Unset, "grammar-backend", Supported,
+        grammar_backend: String = Is("llguidance"), "grammar-backend", Supported,
             "Engine for structured output; none refuses such requests.",
-            one_of &["none"], not_yet &["xgrammar", "outlines", "llguidance"];
-        constrained_json_whitespace_pattern: Option<String> = Unset, "constrained-json-whitespace-pattern", NotYet,
+            one_of &["llguidance", "none"], not_yet &["xgrammar", "outlines"];
+        constrained_json_whitespace_pattern: Option<String> = Unset, "constrained-json-whitespace-pattern", Supported,
             "Regular expression for white space in constrained JSON.";
-        constrained_json_disable_any_whitespace: bool = Unset, "constrained-json-disable-any-whitespace", NotYet,
+        constrained_json_disable_any_whitespace: bool = Unset, "constrained-json-disable-any-whitespace", Supported,
             "Write constrained JSON without white space.";
     }
     Kernels {

@@ -11,6 +11,7 @@ use sglang_tokenizer::Tokenizer;
 
 use crate::batch_log::BatchLog;
 use crate::flush::PendingFlush;
+use crate::grammar::{GrammarManager, StartBackend};
 use crate::hold_back::HoldBack;
 use crate::links::Links;
 use crate::outputs::assemble;
@@ -34,6 +35,7 @@ pub struct EventLoop<'a> {
     pub(crate) settings: EngineSettings,
     pub(crate) hold_back: HoldBack,
     pub(crate) flushes: Vec<PendingFlush>,
+    pub(crate) grammars: GrammarManager,
     worker: WorkerThread,
     tail: TokenizerTail<'a>,
     progress: Arc<Progress>,
@@ -57,8 +59,10 @@ impl<'a> EventLoop<'a> {
         progress: Arc<Progress>,
         tokenizer: Option<&'a Tokenizer>,
     ) -> Self {
+        let grammars = GrammarManager::new(None, links.inject.clone());
         Self {
             scheduler,
+            grammars,
             links,
             hold_back: HoldBack::default(),
             flushes: Vec::new(),
@@ -71,6 +75,12 @@ impl<'a> EventLoop<'a> {
             model_busy: Duration::ZERO,
             published: Instant::now(),
         }
+    }
+
+    /// Serves grammars with what `start` makes; without it they are refused.
+    pub fn with_grammars(mut self, start: Option<StartBackend>) -> Self {
+        self.grammars = GrammarManager::new(start, self.links.inject.clone());
+        self
     }
 
     /// Seconds since the loop was made: the scheduler's clock.

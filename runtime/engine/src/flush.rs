@@ -22,7 +22,7 @@ impl EventLoop<'_> {
         if !self.flushes.is_empty() {
             return self.flushed(request.rid, false, "Another flush_cache is already in progress.");
         }
-        if self.scheduler.flush_cache() {
+        if self.flush_caches() {
             return self.flushed(request.rid, true, "");
         }
         match request.timeout_s.filter(|s| *s > 0.0) {
@@ -37,13 +37,22 @@ impl EventLoop<'_> {
     /// Answers waiting flushes that can be done or have waited long enough.
     pub(crate) fn finish_flushes(&mut self) {
         let Some(pending) = self.flushes.pop() else { return };
-        if self.scheduler.flush_cache() {
+        if self.flush_caches() {
             self.flushed(pending.rid, true, "");
         } else if pending.deadline <= Instant::now() {
             self.flushed(pending.rid, false, "Timed out waiting for idle state.");
         } else {
             self.flushes.push(pending);
         }
+    }
+
+    /// Empties the caches if nothing is under way; a request that waits for its grammar is.
+    fn flush_caches(&mut self) -> bool {
+        let done = self.grammars.is_empty() && self.scheduler.flush_cache();
+        if done {
+            self.grammars.clear_cache();
+        }
+        done
     }
 
     fn flushed(&self, rid: Option<String>, success: bool, message: &str) {

@@ -2,6 +2,8 @@
 
 use std::hash::{BuildHasher, Hasher};
 
+use sglang_constrained::GrammarSpec;
+use sglang_proto::grammar::GrammarHandle;
 use sglang_proto::messages::{
     AbortReq, AnyMessage, FinishReason, OpenSessionReqOutput, SetInternalStateReqOutput,
     TokenizedEmbeddingReqInput, TokenizedGenerateReqInput,
@@ -9,6 +11,7 @@ use sglang_proto::messages::{
 use sglang_sched::{AbortCause, NewRequest, PauseMode, SchedulerError};
 
 use crate::event_loop::EventLoop;
+use crate::grammar::{GrammarNews, Outcome};
 use crate::links::Incoming;
 
 impl EventLoop<'_> {
@@ -18,11 +21,13 @@ impl EventLoop<'_> {
             Incoming::Message(message) => return self.handle_message(message),
             Incoming::TokenizerManager { restarted: true } => {
                 tracing::warn!("The tokenizer manager was restarted: its requests are dropped");
+                self.grammars.abort_all();
                 self.scheduler.abort_all(&AbortCause::Client);
                 // Nobody waits for these ends.
                 drop(self.scheduler.take_events());
             }
             Incoming::TokenizerManager { restarted: false } => {}
+            Incoming::Grammar(news) => self.on_grammar_news(news),
             Incoming::Shutdown => return true,
         }
         false
@@ -65,6 +70,37 @@ impl EventLoop<'_> {
     }
 
     fn add(&mut self, request: TokenizedGenerateReqInput) {
+        let Some(spec) = GrammarSpec::from_sampling_params(&request.sampling_params) else {
+            return self.schedule(request, None);
+        };
+        let rid = request.rid.as_deref().unwrap_or_default();
+        if self.grammars.contains(rid) {
+            return tracing::warn!("{}", SchedulerError::DuplicateRid(rid.to_owned()));
+        }
+        if let Some(outcome) = self.grammars.add(request, spec) {
+            self.leave_grammar_queue(outcome);
+        }
+    }
+
+    fn on_grammar_news(&mut self, news: GrammarNews) {
+        for outcome in self.grammars.on_news(news) {
+            self.leave_grammar_queue(outcome);
+        }
+    }
+
+    fn leave_grammar_queue(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Ready(request, grammar) => self.schedule(*request, Some(grammar)),
+            Outcome::Refused(rid, 503, why) => {
+                let reason = FinishReason::refused(why, 503, "ServiceUnavailable");
+                self.reply(AbortReq { rid: Some(rid), finished_reason: Some(reason), ..Default::default() });
+            }
+            Outcome::Refused(rid, _, why) => self.refuse(rid, &why),
+        }
+    }
+
+    /// Hands a request to the scheduler.
+    fn schedule(&mut self, request: TokenizedGenerateReqInput, grammar: Option<GrammarHandle>) {
         let rid = request.rid.clone().unwrap_or_default();
         if request.stream {
             let resumed = request.resumed_output_ids.as_ref().map_or(&[][..], |ids| ids.as_slice());
@@ -73,7 +109,7 @@ impl EventLoop<'_> {
         let seed = self.seed_of(&rid);
         let now = self.now();
         let added = NewRequest::from_message(request, seed)
-            .and_then(|request| self.scheduler.add_request(request, now));
+            .and_then(|request| self.scheduler.add_request(NewRequest { grammar, ..request }, now));
         match added {
             Ok(()) => {}
             // The request with this id goes on, and its answer is the answer.
@@ -102,6 +138,15 @@ impl EventLoop<'_> {
     }
 
     fn abort(&mut self, abort: &AbortReq) {
+        let waiting = match &abort.rid {
+            _ if abort.abort_all => self.grammars.abort_all(),
+            Some(rid) if self.grammars.abort(rid) => vec![rid.clone()],
+            _ => Vec::new(),
+        };
+        for rid in waiting {
+            let reason = FinishReason::aborted("Abort in waiting queue");
+            self.reply(AbortReq { rid: Some(rid), finished_reason: Some(reason), ..Default::default() });
+        }
         if abort.abort_all {
             self.scheduler.abort_all(&AbortCause::Client);
         } else if let Some(rid) = &abort.rid {

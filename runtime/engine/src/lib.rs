@@ -12,6 +12,7 @@ mod batch_log;
 mod error;
 pub mod event_loop;
 mod flush;
+pub mod grammar;
 mod handle;
 mod hold_back;
 pub mod links;

@@ -10,6 +10,7 @@ use sglang_ipc::{Endpoints, Identity, IpcError, PullLink, PushLink, Received};
 use sglang_proto::messages::{AnyMessage, GetInternalStateReqOutput, HealthCheckOutput};
 
 use crate::EngineError;
+use crate::grammar::GrammarNews;
 use crate::progress::Progress;
 
 /// What reaches the scheduler loop.
@@ -22,6 +23,8 @@ pub enum Incoming {
         /// Whether an earlier life was known.
         restarted: bool,
     },
+    /// From the threads that compile grammars.
+    Grammar(GrammarNews),
     /// The process is to end.
     Shutdown,
 }

@@ -15,6 +15,7 @@ use sglang_sched::{Scheduler, SchedulerConfig};
 use sglang_tokenizer::Tokenizer;
 
 use crate::event_loop::{EventLoop, LoopEnd};
+use crate::grammar::{GrammarBackend, StartBackend};
 use crate::links::{Incoming, Links};
 use crate::progress::Progress;
 use crate::worker_thread::WorkerThread;
@@ -57,8 +58,9 @@ pub fn run(args: &ServerArgs, load: &LoadWorker) -> Result<LoopEnd, EngineError>
         parts.links,
         EngineSettings::from_server_args(args),
         parts.progress,
-        parts.tokenizer.as_ref(),
-    );
+        parts.tokenizer.as_deref(),
+    )
+    .with_grammars(parts.grammars);
     event_loop.run()
 }
 
@@ -67,7 +69,8 @@ struct Parts {
     worker: WorkerThread,
     links: Links,
     progress: Arc<Progress>,
-    tokenizer: Option<Tokenizer>,
+    tokenizer: Option<Arc<Tokenizer>>,
+    grammars: Option<StartBackend>,
     info: Value,
 }
 
@@ -81,16 +84,18 @@ fn prepare(args: &ServerArgs, load: &LoadWorker, ready: &mut ReadyHandle) -> Res
         let tokenizer = tokenizer.join().unwrap_or(Err(EngineError::Model("the tokenizer panicked".into())));
         (worker, tokenizer)
     });
-    let (worker, tokenizer) = (worker?, tokenizer?);
-    let eos = eos_token_ids(args, &checkpoint, tokenizer.as_ref())?;
+    let (worker, tokenizer) = (worker?, tokenizer?.map(Arc::new));
+    let eos = eos_token_ids(args, &checkpoint, tokenizer.as_deref())?;
     let config = SchedulerConfig::from_server_args(args, worker.info(), eos)?;
     let info = ready_info(&config, worker.info());
+    let vocab_size = worker.info().vocab_size;
+    let grammars = GrammarBackend::of_server(args, tokenizer.as_ref(), vocab_size, &config.eos_token_ids);
     let scheduler = Scheduler::new(config)?;
     let progress = Arc::new(Progress::default());
     let identity = Identity::new("scheduler", info.clone());
     let links = Links::open(Path::new(ipc_dir), identity, progress.clone())?;
     let worker = WorkerThread::spawn(worker)?;
-    Ok(Parts { scheduler, worker, links, progress, tokenizer, info })
+    Ok(Parts { scheduler, worker, links, progress, tokenizer, grammars, info })
 }
 
 fn load_tokenizer(args: &ServerArgs, model: &Checkpoint) -> Result<Option<Tokenizer>, EngineError> {

@@ -86,6 +86,7 @@ impl Session {
             return_logprob: false,
             top_logprobs_num: 0,
             token_ids_logprob: Vec::new(),
+            grammar: None,
         }))
     }
 

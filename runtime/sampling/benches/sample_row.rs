@@ -30,6 +30,7 @@ fn rows(c: &mut Criterion) {
                 return_logprob: false,
                 top_logprobs_num: 0,
                 token_ids_logprob: Vec::new(),
+                grammar: None,
             };
             let state = RowState::new(Arc::new(sampling), vocab).unwrap();
             let mut sampler = Sampler::new();

@@ -43,6 +43,8 @@ impl Sampler {
     /// * `position`: position of the token that produced the row; [`RowState::position`] knows it.
     /// * `allowed`: the grammar's mask; bit `id % 32` of word `id / 32` is set when `id` may come next.
     ///
+    /// With a mask the token is always one of the allowed ones, even where all of them are suppressed otherwise.
+    ///
     /// A greedy request gets the most likely token, the smallest id among equals, and log-probabilities that ignore the
     /// temperature. Log-probabilities come after penalties, mask and bias, and before the filter.
     pub fn sample_row(
@@ -60,7 +62,17 @@ impl Sampler {
         if allowed.is_some() || state.edits_logits() {
             edit_logits(row, state, allowed);
         }
-        let found = scan(row);
+        let mut found = scan(row);
+        if found.max == f32::NEG_INFINITY
+            && !found.nan
+            && let Some(only) = allowed.and_then(|mask| first_allowed(mask, row.len()))
+        {
+            // Everything the grammar allows is suppressed (`min_new_tokens` at its end): the grammar wins.
+            if let Some(logit) = row.get_mut(only) {
+                *logit = 0.0;
+            }
+            found.max = 0.0;
+        }
         let mut max = found.max;
         if found.nan || max == f32::INFINITY {
             clean(row);
@@ -110,4 +122,10 @@ impl Sampler {
         clean(&mut self.row);
         position_logprobs(&self.row, target, top_n, ids, &mut self.maxima, &mut self.candidates)
     }
+}
+
+/// The smallest id below `len` that the mask allows.
+fn first_allowed(mask: &[u32], len: usize) -> Option<usize> {
+    let (at, word) = mask.iter().enumerate().find(|(_, word)| **word != 0)?;
+    Some(at * 32 + word.trailing_zeros() as usize).filter(|id| *id < len)
 }

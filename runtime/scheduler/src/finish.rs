@@ -1,5 +1,6 @@
 //! When a request is over (reference: `Req.update_finish_state` in `managers/schedule_batch.py`).
 
+use sglang_proto::grammar::GrammarEnd;
 use sglang_proto::messages::FinishReason;
 
 use crate::events::TailDecoder;
@@ -25,6 +26,16 @@ pub fn check_finish(req: &Req, eos_token_ids: &[u32], tail: &mut dyn TailDecoder
     }
     (req.output_len() >= req.max_new_tokens)
         .then_some(FinishReason::Length { length: req.max_new_tokens as u64 })
+}
+
+/// How a request ends whose grammar ended with `token`: as a stop, or with 500 when the grammar could not go on.
+pub fn grammar_finish(end: Option<GrammarEnd>, token: u32) -> Option<FinishReason> {
+    Some(match end? {
+        GrammarEnd::Terminated => FinishReason::matched_token(token),
+        GrammarEnd::Failed(why) => {
+            FinishReason::refused(format!("The grammar cannot go on: {why}"), 500, "InternalServerError")
+        }
+    })
 }
 
 /// Stop strings, then stop patterns, in the text of the last few tokens. Earlier text was looked at when it was new.

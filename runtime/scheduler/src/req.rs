@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sglang_proto::SamplingParams;
 use sglang_proto::forward::{PositionLogprobs, ReqSampling};
+use sglang_proto::grammar::GrammarHandle;
 
 use crate::RequestInfo;
 use crate::events::InputLogprobs;
@@ -51,6 +52,8 @@ pub struct Req {
     /// After clipping to context and KV pool.
     pub max_new_tokens: usize,
     pub seed: u64,
+    /// The grammar that the output follows.
+    pub grammar: Option<GrammarHandle>,
     pub namespace: Arc<Namespace>,
     pub priority: i64,
     /// Order of arrival.
@@ -154,6 +157,7 @@ impl Req {
             return_logprob: self.info.return_logprob,
             top_logprobs_num: self.info.top_logprobs_num,
             token_ids_logprob: self.info.token_ids_logprob.clone().unwrap_or_default(),
+            grammar: self.grammar.clone(),
         }
     }
 }

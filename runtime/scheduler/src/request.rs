@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sglang_proto::SamplingParams;
+use sglang_proto::grammar::GrammarHandle;
 use sglang_proto::messages::TokenizedGenerateReqInput;
 
 use crate::SchedulerError;
@@ -42,6 +43,8 @@ pub struct NewRequest {
     pub lora_id: Option<String>,
     /// Output made in an earlier life of the request; generation goes on after it.
     pub resumed_output_ids: Vec<u32>,
+    /// The grammar that the output follows, compiled.
+    pub grammar: Option<GrammarHandle>,
 }
 
 impl NewRequest {
@@ -62,10 +65,11 @@ impl NewRequest {
             cache_salt: None,
             lora_id: None,
             resumed_output_ids: Vec::new(),
+            grammar: None,
         }
     }
 
-    /// From the message; `seed` is used when the request brings none.
+    /// From the message; `seed` is used when the request brings none. A grammar is the caller's to compile and add.
     ///
     /// # Errors
     /// [`SchedulerError::MissingRid`].
@@ -85,6 +89,7 @@ impl NewRequest {
             cache_salt: message.cache_salt,
             lora_id: message.lora_id,
             resumed_output_ids: message.resumed_output_ids.map(|ids| ids.0).unwrap_or_default(),
+            grammar: None,
         })
     }
 }

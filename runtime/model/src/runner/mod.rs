@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use sglang_proto::forward::{ForwardBatch, ForwardResult, InputLogprobs, PositionLogprobs};
 use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, WorkerError};
-use sglang_sampling::{RowState, Sampler};
+use sglang_sampling::{RowGrammar, RowState, Sampler};
 use tch::Tensor;
 
 use crate::error::{ModelError, Result};
@@ -39,6 +39,7 @@ pub struct ModelRunner {
 #[derive(Debug, Default)]
 struct Row {
     state: Option<RowState>,
+    grammar: Option<RowGrammar>,
     last_token: Option<u32>,
 }
 
@@ -114,7 +115,8 @@ impl ModelRunner {
         for (new, state) in entering {
             self.req_to_token.assign(new.req_pool_idx, &new.prefix_slots);
             if let Some(row) = self.rows.get_mut(new.req_pool_idx as usize) {
-                *row = Row { state: Some(state), last_token: None };
+                *row =
+                    Row { state: Some(state), grammar: RowGrammar::enter(&new.sampling), last_token: None };
             }
         }
         for seq in &plan.seqs {
@@ -157,9 +159,14 @@ impl ModelRunner {
             let mut logits = self.logits(hidden, &last_rows)?;
             for (r, &i) in chunk.iter().enumerate() {
                 let row = plan.seqs.get(i).and_then(|s| self.rows.get_mut(s.row as usize));
-                let Some(Row { state: Some(state), last_token }) = row else { continue };
-                let sampled = self.sampler.sample_row(logits.row(r), state, state.position(), None);
+                let Some(Row { state: Some(state), grammar, last_token }) = row else { continue };
+                let allowed = grammar.as_mut().and_then(RowGrammar::allowed);
+                let sampled = self.sampler.sample_row(logits.row(r), state, state.position(), allowed);
                 state.observe(sampled.token);
+                if let Some(end) = grammar.as_mut().and_then(|g| g.accept(sampled.token)) {
+                    out.grammar_ends.resize(plan.seqs.len(), None);
+                    set(&mut out.grammar_ends, i, Some(end));
+                }
                 *last_token = Some(sampled.token);
                 set(&mut out.next_token_ids, i, Some(sampled.token));
                 set(&mut out.nan, i, sampled.nan);

@@ -123,6 +123,7 @@ pub fn greedy_sampling(prompt_len: usize) -> Arc<ReqSampling> {
         return_logprob: false,
         top_logprobs_num: 0,
         token_ids_logprob: Vec::new(),
+        grammar: None,
     })
 }
 

@@ -18,6 +18,7 @@ pub fn req(params: SamplingParams) -> ReqSampling {
         return_logprob: false,
         top_logprobs_num: 0,
         token_ids_logprob: Vec::new(),
+        grammar: None,
     }
 }
 

@@ -124,6 +124,7 @@ impl Scheduler {
             max_new_tokens,
             seed: params.sampling_seed.map_or(request.seed, |seed| seed as u64),
             params,
+            grammar: request.grammar,
             namespace: Arc::new(Namespace {
                 extra_key: request.extra_key.filter(|key| !key.is_empty()),
                 cache_salt: request.cache_salt.filter(|salt| !salt.is_empty()),

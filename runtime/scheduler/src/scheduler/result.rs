@@ -1,11 +1,12 @@
 //! A step's result comes back.
 
 use sglang_proto::forward::{ForwardResult, InputLogprobs, PositionLogprobs};
+use sglang_proto::grammar::GrammarEnd;
 use sglang_proto::messages::FinishReason;
 
 use super::{Entry, InFlight, Scheduler};
 use crate::events::TailDecoder;
-use crate::finish::{NAN_MATCHED, check_finish};
+use crate::finish::{NAN_MATCHED, check_finish, grammar_finish};
 use crate::req::ReqState;
 use crate::{PauseMode, SchedulerError};
 
@@ -14,6 +15,7 @@ struct Landed {
     token: Option<u32>,
     nan: bool,
     logprobs: Option<PositionLogprobs>,
+    grammar_end: Option<GrammarEnd>,
 }
 
 impl Scheduler {
@@ -34,9 +36,11 @@ impl Scheduler {
         } else {
             let mut rows = result.input_logprobs.into_iter();
             let steps = result.next_token_ids.into_iter().zip(result.nan).zip(result.output_logprobs);
+            let mut grammar_ends = result.grammar_ends.into_iter();
             for (entry, ((token, nan), logprobs)) in batch.entries.iter().zip(steps) {
                 let input = if entry.logprob_rows > 0 { rows.next() } else { None };
-                self.land(*entry, Landed { token, nan, logprobs }, input, tail);
+                let grammar_end = grammar_ends.next().flatten();
+                self.land(*entry, Landed { token, nan, logprobs, grammar_end }, input, tail);
             }
         }
         self.settle();
@@ -105,7 +109,7 @@ impl Scheduler {
             Some(token) => {
                 req.tokens.push(token);
                 self.totals.output_tokens += 1;
-                check_finish(req, eos, tail)
+                check_finish(req, eos, tail).or_else(|| grammar_finish(landed.grammar_end, token))
             }
             None => {
                 // As the reference, put an id there that is certainly valid.
@@ -166,6 +170,10 @@ fn check_shape(batch: &InFlight, result: &ForwardResult) -> Result<(), String> {
         if len != n {
             return Err(format!("{name} has {len} entries for {n} requests"));
         }
+    }
+    let ends = result.grammar_ends.len();
+    if ends != 0 && ends != n {
+        return Err(format!("grammar_ends has {ends} entries for {n} requests"));
     }
     let missing = |(entry, token): (&Entry, &Option<u32>)| entry.sample && token.is_none();
     let nan = result.nan.iter().any(|nan| *nan);

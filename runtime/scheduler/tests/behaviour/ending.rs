@@ -1,5 +1,6 @@
 use serde_json::json;
 use sglang_proto::forward::ForwardResult;
+use sglang_proto::grammar::GrammarEnd;
 use sglang_proto::messages::FinishReason;
 use sglang_proto::wire::StringList;
 use sglang_sched::simulator::{NoText, alone};
@@ -246,6 +247,29 @@ fn a_malformed_result_is_a_failed_step() {
     driver.collect();
     assert_eq!(driver.answer("a").status(), Some(500));
     assert!(driver.answer("a").abort_message().contains("next_token_ids has 0 entries for 1 requests"));
+    driver.assert_clean();
+}
+
+#[test]
+fn a_grammar_ends_its_request_and_no_other() {
+    let mut driver = Driver::new(small(512));
+    for (rid, family) in [("done", 1), ("torn", 2), ("free", 3)] {
+        let mut new = request(rid, prompt(family, 8), 6);
+        new.sampling_params.ignore_eos = true;
+        driver.add(new);
+    }
+    let batch = driver.scheduler.plan(0.0).batch.unwrap();
+    let mut result = driver.worker.run(&batch).unwrap();
+    let token = result.next_token_ids[0].unwrap();
+    let failed = GrammarEnd::Failed("why".into());
+    result.grammar_ends = vec![Some(GrammarEnd::Terminated), Some(failed), None];
+    driver.scheduler.on_result(result, &mut NoText).unwrap();
+    driver.run();
+    assert_eq!(driver.answer("done").finish, Some(FinishReason::matched_token(token)));
+    assert_eq!(driver.answer("done").output, [token]);
+    assert_eq!(driver.answer("torn").status(), Some(500));
+    assert_eq!(driver.answer("torn").abort_message(), "The grammar cannot go on: why");
+    assert_eq!(driver.answer("free").output.len(), 6);
     driver.assert_clean();
 }
 

@@ -1,0 +1,379 @@
+//! Requests with a grammar wait here until it is compiled; only then does the scheduler hear of them (reference:
+//! `constrained/grammar_manager.py`).
+//!
+//! What compiles (a trie of the vocabulary, threads) is made when the first such request comes, on a thread of its own,
+//! so that a server without grammars pays nothing and the loop never waits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use sglang_constrained::{
+    AsyncMatcher, CompileResult, CompiledGrammar, CompilerConfig, GrammarCompiler, GrammarError, GrammarSpec,
+    JsonOptions, MaskPool, ReasonerGrammar, TokenEnvironment,
+};
+use sglang_proto::grammar::{GrammarFactory, GrammarHandle, GrammarState};
+use sglang_proto::messages::TokenizedGenerateReqInput;
+use sglang_proto::server_args::ServerArgs;
+use sglang_tokenizer::Tokenizer;
+
+use crate::links::Incoming;
+
+/// Threads that compute masks while the model runs.
+const MASK_THREADS: usize = 2;
+/// What such requests are told when there is nothing to compile with, in the reference's words.
+const NONE: &str = "Grammar-based generation (json_schema, regex, ebnf, structural_tag) is not supported when the server \
+                    is launched with --grammar-backend none";
+
+/// Compiler and threads, once they are there.
+#[derive(Debug)]
+pub struct GrammarBackend {
+    compiler: GrammarCompiler,
+    masks: Arc<MaskPool>,
+}
+
+/// Makes the backend; called at most once.
+pub type StartBackend = Box<dyn FnOnce() -> Result<GrammarBackend, String> + Send>;
+
+impl GrammarBackend {
+    /// Starts the threads for a vocabulary.
+    ///
+    /// # Errors
+    /// The vocabulary cannot be used, or the system has no thread to give.
+    pub fn new(env: TokenEnvironment, json: JsonOptions) -> Result<Self, String> {
+        let config = CompilerConfig { json, ..Default::default() };
+        Ok(Self {
+            compiler: GrammarCompiler::new(env, config).map_err(|e| e.to_string())?,
+            masks: Arc::new(MaskPool::new(MASK_THREADS).map_err(|e| e.to_string())?),
+        })
+    }
+
+    /// What makes the backend of a server; `None` with `--grammar-backend none`. Masks are over `vocab_size` ids, as
+    /// wide as the model's logits.
+    pub fn of_server(
+        args: &ServerArgs,
+        tokenizer: Option<&Arc<Tokenizer>>,
+        vocab_size: u32,
+        eos: &[u32],
+    ) -> Option<StartBackend> {
+        let tokenizer = Arc::clone(tokenizer.filter(|_| args.grammar_backend != "none")?);
+        let json = JsonOptions {
+            any_whitespace: !args.constrained_json_disable_any_whitespace,
+            whitespace_pattern: args.constrained_json_whitespace_pattern.clone(),
+            ..Default::default()
+        };
+        let eos: Vec<u32> = eos.iter().copied().filter(|id| *id < vocab_size).collect();
+        Some(Box::new(move || Self::new(environment(&tokenizer, vocab_size, &eos)?, json)))
+    }
+}
+
+/// The vocabulary as the masks need it: the bytes of each token, special ones by name.
+fn environment(tokenizer: &Tokenizer, vocab_size: u32, eos: &[u32]) -> Result<TokenEnvironment, String> {
+    let vocab = (0..vocab_size).filter_map(|id| {
+        let special = tokenizer.is_special(id);
+        let bytes = match special {
+            true => tokenizer.id_to_token(id)?.into_bytes(),
+            false => tokenizer.id_to_bytes(id)?,
+        };
+        Some((id, bytes, special))
+    });
+    TokenEnvironment::new(vocab, vocab_size as usize, eos).map_err(|e| e.to_string())
+}
+
+/// Where the backend is.
+enum Place {
+    Off(String),
+    Idle(StartBackend),
+    Starting,
+    Ready(GrammarBackend),
+}
+
+/// News from the threads that compile.
+#[derive(Debug)]
+pub enum GrammarNews {
+    /// The backend is there, or cannot be had.
+    Backend(Result<GrammarBackend, String>),
+    /// A request's grammar is compiled or refused.
+    Compiled(u64, CompileResult),
+}
+
+/// Where a request goes from here.
+#[derive(Debug)]
+pub enum Outcome {
+    /// To the scheduler, with its grammar.
+    Ready(Box<TokenizedGenerateReqInput>, GrammarHandle),
+    /// Back, with an HTTP status and why.
+    Refused(String, u16, String),
+}
+
+/// The grammar queue.
+pub struct GrammarManager {
+    backend: Place,
+    /// By ticket, that is in order of arrival.
+    queue: BTreeMap<u64, TokenizedGenerateReqInput>,
+    next_ticket: u64,
+    news: Sender<Incoming>,
+}
+
+impl GrammarManager {
+    /// An empty queue. `start` makes the backend when it is first needed; without it every grammar is refused. News
+    /// goes to `news` and from there to [`GrammarManager::on_news`].
+    pub fn new(start: Option<StartBackend>, news: Sender<Incoming>) -> Self {
+        let backend = start.map_or_else(|| Place::Off(NONE.to_owned()), Place::Idle);
+        Self { backend, queue: BTreeMap::new(), next_ticket: 0, news }
+    }
+
+    /// Whether a request with this id waits.
+    pub fn contains(&self, rid: &str) -> bool {
+        self.queue.values().any(|request| request.rid.as_deref() == Some(rid))
+    }
+
+    /// Whether no request waits.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Takes a request whose output follows `spec` in. What becomes of it is news, unless it is refused right here.
+    pub fn add(&mut self, request: TokenizedGenerateReqInput, spec: GrammarSpec) -> Option<Outcome> {
+        if let Place::Idle(_) = &self.backend {
+            self.start();
+        }
+        if let Place::Off(why) = &self.backend {
+            return Some(Outcome::Refused(request.rid.unwrap_or_default(), 400, why.clone()));
+        }
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.queue.insert(ticket, request);
+        self.compile(ticket, spec);
+        None
+    }
+
+    /// Starts the backend on a thread of its own.
+    fn start(&mut self) {
+        let Place::Idle(start) = std::mem::replace(&mut self.backend, Place::Starting) else { return };
+        let news = self.news.clone();
+        let spawned = std::thread::Builder::new().name("grammar-start".into()).spawn(move || {
+            let run = std::panic::AssertUnwindSafe(start);
+            let backend = std::panic::catch_unwind(run).unwrap_or_else(|_| Err("it panicked".into()));
+            // A loop that has ended does not want it any more.
+            let _ = news.send(Incoming::Grammar(GrammarNews::Backend(backend)));
+        });
+        if let Err(error) = spawned {
+            self.backend = Place::Off(format!("The grammar backend cannot be started: {error}"));
+        }
+    }
+
+    /// Has a grammar compiled; before the backend is there nothing happens.
+    fn compile(&self, ticket: u64, spec: GrammarSpec) {
+        let Place::Ready(backend) = &self.backend else { return };
+        let news = self.news.clone();
+        backend.compiler.compile_with(spec, move |result| {
+            let _ = news.send(Incoming::Grammar(GrammarNews::Compiled(ticket, result)));
+        });
+    }
+
+    /// Takes news in. Requests that have been aborted meanwhile are gone and nothing happens.
+    pub fn on_news(&mut self, news: GrammarNews) -> Vec<Outcome> {
+        match news {
+            GrammarNews::Backend(Ok(backend)) => {
+                self.backend = Place::Ready(backend);
+                for (ticket, request) in &self.queue {
+                    if let Some(spec) = GrammarSpec::from_sampling_params(&request.sampling_params) {
+                        self.compile(*ticket, spec);
+                    }
+                }
+                Vec::new()
+            }
+            GrammarNews::Backend(Err(why)) => {
+                tracing::error!("No grammar can be compiled: {why}");
+                let why = format!("The grammar backend cannot be started: {why}");
+                self.backend = Place::Off(why.clone());
+                let refuse = |request: TokenizedGenerateReqInput| {
+                    Outcome::Refused(request.rid.unwrap_or_default(), 400, why.clone())
+                };
+                std::mem::take(&mut self.queue).into_values().map(refuse).collect()
+            }
+            GrammarNews::Compiled(ticket, result) => {
+                let Some(request) = self.queue.remove(&ticket) else { return Vec::new() };
+                vec![self.outcome(request, result)]
+            }
+        }
+    }
+
+    fn outcome(&self, request: TokenizedGenerateReqInput, result: CompileResult) -> Outcome {
+        let Place::Ready(backend) = &self.backend else {
+            return Outcome::Refused(request.rid.unwrap_or_default(), 400, NONE.to_owned());
+        };
+        match result {
+            Ok(grammar) => {
+                let factory = Factory { grammar, masks: Arc::clone(&backend.masks) };
+                Outcome::Ready(Box::new(request), GrammarHandle::new(Arc::new(factory)))
+            }
+            Err(error) => {
+                let status = match &error {
+                    GrammarError::Busy { .. } | GrammarError::Closed { .. } => 503,
+                    GrammarError::Invalid { .. } | GrammarError::TimedOut { .. } => 400,
+                };
+                Outcome::Refused(request.rid.unwrap_or_default(), status, error.to_string())
+            }
+        }
+    }
+
+    /// Takes the request with this id out; whether it was here.
+    pub fn abort(&mut self, rid: &str) -> bool {
+        let ticket =
+            self.queue.iter().find(|(_, r)| r.rid.as_deref() == Some(rid)).map(|(ticket, _)| *ticket);
+        ticket.and_then(|ticket| self.queue.remove(&ticket)).is_some()
+    }
+
+    /// Takes every request out and gives their ids.
+    pub fn abort_all(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.queue).into_values().filter_map(|request| request.rid).collect()
+    }
+
+    /// Forgets the compiled grammars.
+    pub fn clear_cache(&self) {
+        if let Place::Ready(backend) = &self.backend {
+            backend.compiler.clear();
+        }
+    }
+}
+
+/// A compiled grammar and the threads for its masks.
+#[derive(Debug)]
+struct Factory {
+    grammar: Arc<CompiledGrammar>,
+    masks: Arc<MaskPool>,
+}
+
+impl GrammarFactory for Factory {
+    fn start(&self, output_ids: &[u32]) -> Result<Box<dyn GrammarState>, String> {
+        let mut matcher = self.grammar.matcher();
+        // Replayed before the first mask is asked for, which then is the one that is needed.
+        matcher.replay(output_ids.iter().copied()).map_err(|e| e.to_string())?;
+        let matcher = AsyncMatcher::new(matcher, Arc::clone(&self.masks));
+        Ok(Box::new(State(ReasonerGrammar::immediate(matcher))))
+    }
+}
+
+/// A request's matcher as the worker sees it.
+#[derive(Debug)]
+struct State(ReasonerGrammar);
+
+impl GrammarState for State {
+    fn allowed(&mut self) -> Result<Option<&[u32]>, String> {
+        self.0.allowed().map_err(|e| e.to_string())
+    }
+
+    fn accept(&mut self, token: u32) -> Result<(), String> {
+        self.0.accept(token).map_err(|e| e.to_string())
+    }
+
+    fn is_terminated(&self) -> bool {
+        self.0.is_terminated()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::{Receiver, unbounded};
+    use sglang_proto::SamplingParams;
+
+    use super::*;
+
+    const EOS: u32 = 256;
+
+    /// One token per byte, and an end.
+    fn backend() -> Result<GrammarBackend, String> {
+        let bytes = (0..256).map(|id| (id, vec![id as u8], false)).chain([(EOS, b"</s>".to_vec(), true)]);
+        let env = TokenEnvironment::new(bytes, 257, &[EOS]).map_err(|e| e.to_string())?;
+        GrammarBackend::new(env, JsonOptions::default())
+    }
+
+    fn request(rid: &str, regex: &str) -> (TokenizedGenerateReqInput, GrammarSpec) {
+        let sampling_params = SamplingParams { regex: Some(regex.into()), ..Default::default() };
+        let spec = GrammarSpec::from_sampling_params(&sampling_params).unwrap();
+        (TokenizedGenerateReqInput { rid: Some(rid.into()), sampling_params, ..Default::default() }, spec)
+    }
+
+    fn add(manager: &mut GrammarManager, rid: &str, regex: &str) -> Option<Outcome> {
+        let (request, spec) = request(rid, regex);
+        manager.add(request, spec)
+    }
+
+    fn next(manager: &mut GrammarManager, news: &Receiver<Incoming>) -> Vec<Outcome> {
+        match news.recv_timeout(std::time::Duration::from_secs(30)).unwrap() {
+            Incoming::Grammar(news) => manager.on_news(news),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn allowed(state: &mut dyn GrammarState) -> Vec<u32> {
+        let mask = state.allowed().unwrap().unwrap();
+        (0..257).filter(|id| sglang_constrained::mask_allows(mask, *id)).collect()
+    }
+
+    #[test]
+    fn a_request_leaves_the_queue_with_its_grammar_or_with_the_reason() {
+        let (sender, news) = unbounded();
+        let mut manager = GrammarManager::new(Some(Box::new(backend)), sender);
+        assert!(add(&mut manager, "good", "ab?").is_none());
+        assert!(add(&mut manager, "bad", "(a").is_none());
+        assert!(manager.contains("good") && manager.contains("bad"));
+        assert!(next(&mut manager, &news).is_empty(), "the backend comes first");
+        let (mut good, mut bad) = (None, None);
+        for _ in 0..2 {
+            match next(&mut manager, &news).pop().unwrap() {
+                Outcome::Ready(request, grammar) => good = Some((request.rid, grammar)),
+                Outcome::Refused(rid, status, why) => bad = Some((rid, status, why)),
+            }
+        }
+        assert!(manager.is_empty());
+        let (rid, status, why) = bad.unwrap();
+        assert_eq!((rid.as_str(), status), ("bad", 400));
+        assert!(why.starts_with("Failed to compile regex grammar: "), "{why}");
+        let (rid, grammar) = good.unwrap();
+        assert_eq!(rid.as_deref(), Some("good"));
+        let mut state = grammar.start(&[]).unwrap();
+        assert_eq!(allowed(state.as_mut()), [u32::from(b'a')]);
+        state.accept(u32::from(b'a')).unwrap();
+        let mut resumed = grammar.start(&[u32::from(b'a')]).unwrap();
+        assert_eq!(allowed(resumed.as_mut()), allowed(state.as_mut()));
+        assert_eq!(allowed(resumed.as_mut()), [u32::from(b'b'), EOS]);
+        resumed.accept(EOS).unwrap();
+        assert!(resumed.is_terminated() && !state.is_terminated());
+        assert!(grammar.start(&[u32::from(b'c')]).unwrap_err().contains("99"));
+    }
+
+    #[test]
+    fn an_aborted_request_does_not_come_back() {
+        let (sender, news) = unbounded();
+        let mut manager = GrammarManager::new(Some(Box::new(backend)), sender);
+        for rid in ["a", "b", "c"] {
+            assert!(add(&mut manager, rid, "x+").is_none());
+        }
+        assert!(manager.abort("b") && !manager.abort("b"));
+        assert!(next(&mut manager, &news).is_empty());
+        assert_eq!(manager.abort_all(), ["a", "c"]);
+        for _ in 0..2 {
+            assert!(next(&mut manager, &news).is_empty());
+        }
+        assert!(manager.is_empty());
+    }
+
+    #[test]
+    fn without_a_backend_grammars_are_refused() {
+        let (sender, news) = unbounded();
+        let mut manager = GrammarManager::new(None, sender.clone());
+        let refused = add(&mut manager, "a", "x").unwrap();
+        assert!(matches!(refused, Outcome::Refused(rid, 400, why) if rid == "a" && why == NONE));
+        for start in [(|| Err("no vocabulary".to_owned())) as fn() -> _, || panic!("broken")] {
+            let mut manager = GrammarManager::new(Some(Box::new(start)), sender.clone());
+            assert!(add(&mut manager, "a", "x").is_none());
+            let refused = next(&mut manager, &news).pop().unwrap();
+            assert!(matches!(refused, Outcome::Refused(_, 400, why) if why.contains("cannot be started")));
+            assert!(matches!(add(&mut manager, "b", "x"), Some(Outcome::Refused(_, 400, _))));
+            assert!(manager.is_empty());
+        }
+    }
+}
