@@ -1,0 +1,11 @@
+//! The scheduler behind a real model: whatever batches, chunks and caches it makes, answers stay the same.
+#![allow(clippy::unwrap_used)]
+
+mod control;
+mod equality;
+mod harness;
+mod limits;
+mod pressure;
+mod priority;
+mod ranges;
+mod sampling;
