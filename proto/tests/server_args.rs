@@ -55,6 +55,25 @@ fn a_value_that_is_not_one_of_the_choices_lists_them() {
 }
 
 #[test]
+fn parsers_have_their_names_of_today_and_unknown_ones_list_what_works() {
+    let stored = |flag: &str, name: &str| {
+        let args = parse(&["--model-path", "m", flag, name]).expect("valid");
+        args.tool_call_parser.or(args.reasoning_parser)
+    };
+    for (given, kept) in [("qwen25", "qwen"), ("glm45", "glm"), ("hermes", "hermes"), ("auto", "auto")] {
+        assert_eq!(stored("--tool-call-parser", given).as_deref(), Some(kept));
+    }
+    assert_eq!(stored("--reasoning-parser", "glm45").as_deref(), Some("glm45"));
+    let text = error(&["--model-path", "m", "--tool-call-parser", "nope"]);
+    assert!(text.contains("nope") && text.contains("qwen3_coder") && text.contains("auto"), "{text}");
+    let text = error(&["--model-path", "m", "--reasoning-parser", "nope"]);
+    assert!(text.contains("nope") && text.contains("deepseek-r1") && text.contains("auto"), "{text}");
+    // Known to the reference, and not here yet.
+    let text = error(&["--model-path", "m", "--tool-call-parser", "minimax-m2"]);
+    assert!(text.contains("not supported yet") && text.contains("hermes"), "{text}");
+}
+
+#[test]
 fn values_out_of_range_name_their_flag_and_the_range() {
     for (flag, value, expected) in [
         ("--port", "70000", "from 0 to 65535"),

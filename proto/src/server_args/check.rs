@@ -5,7 +5,7 @@ use super::cli::Exit;
 
 impl ServerArgs {
     /// Checks ranges and combinations. The error names the flag and says what would be valid.
-    pub(super) fn check(self) -> Result<Self, Exit> {
+    pub(super) fn check(mut self) -> Result<Self, Exit> {
         let at_least_one: [(&str, Option<usize>); 11] = [
             ("context-length", self.context_length),
             ("stream-interval", Some(self.stream_interval)),
@@ -63,6 +63,12 @@ impl ServerArgs {
         }
         if self.host.is_empty() {
             return Err(Exit::bad_value("host", "", "expected an address or a name, such as 127.0.0.1"));
+        }
+        // Old names of the same parsers; the reference reports the new ones (`arg_groups/serving_hook.py`).
+        match self.tool_call_parser.as_deref() {
+            Some("qwen25") => self.tool_call_parser = Some("qwen".to_owned()),
+            Some("glm45") => self.tool_call_parser = Some("glm".to_owned()),
+            _ => {}
         }
         Ok(self)
     }

@@ -6,9 +6,11 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use serde_json::{Map, Value};
 
+use sglang_parsers::{DetectedParsers, ToolParserOptions};
 use sglang_proto::server_args::ServerArgs;
 
 use crate::manager::TokenizerManager;
+use crate::parsers::Parsers;
 
 /// Facts about the model that its configuration states.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +22,8 @@ pub struct ModelFacts {
     /// Sampling defaults of generation_config.json, by the reference's names; empty with
     /// `--sampling-defaults openai`.
     pub default_sampling_params: Map<String, Value>,
+    /// Parsers that the chat template points to.
+    pub detected_parsers: DetectedParsers,
 }
 
 /// Values of environment variables.
@@ -31,6 +35,8 @@ pub struct EnvSettings {
     pub health_endpoint_generation: bool,
     /// `SGLANG_TIMEOUT_KEEP_ALIVE`, seconds.
     pub keep_alive: Duration,
+    /// `SGLANG_FORWARD_UNKNOWN_TOOLS`: give calls of functions that a request does not have to the client.
+    pub forward_unknown_tools: bool,
 }
 
 impl Default for EnvSettings {
@@ -39,6 +45,7 @@ impl Default for EnvSettings {
             health_check_timeout: Duration::from_secs(20),
             health_endpoint_generation: true,
             keep_alive: Duration::from_secs(5),
+            forward_unknown_tools: false,
         }
     }
 }
@@ -63,6 +70,8 @@ impl EnvSettings {
                 .unwrap_or(default.health_endpoint_generation),
             keep_alive: seconds("SGLANG_TIMEOUT_KEEP_ALIVE", default.keep_alive)
                 .unwrap_or(default.keep_alive),
+            forward_unknown_tools: switch("SGLANG_FORWARD_UNKNOWN_TOOLS")
+                .unwrap_or(default.forward_unknown_tools),
         }
     }
 }
@@ -75,6 +84,8 @@ pub struct App {
     pub env: EnvSettings,
     /// The model.
     pub model: ModelFacts,
+    /// What takes answers apart.
+    pub parsers: Parsers,
     /// Requests and links.
     pub manager: Arc<TokenizerManager>,
     /// Seconds since 1970 at start.
@@ -83,15 +94,24 @@ pub struct App {
 }
 
 impl App {
-    /// A server over `manager`.
+    /// A server over `manager`. `auto` in the arguments becomes the name of the parser that was found.
     pub fn new(
-        args: ServerArgs,
+        mut args: ServerArgs,
         env: EnvSettings,
         model: ModelFacts,
         manager: Arc<TokenizerManager>,
     ) -> Self {
         let weight_version = RwLock::new(args.weight_version.clone());
-        Self { args, env, model, manager, started_at: crate::state::unix_seconds(), weight_version }
+        let tool_options = ToolParserOptions { forward_unknown_tools: env.forward_unknown_tools };
+        let parsers = Parsers::new(&args, &model.detected_parsers, tool_options);
+        args.tool_call_parser = parsers.tool_call.map(|p| p.reported_name().to_owned());
+        args.reasoning_parser = parsers.reasoning.map(|p| p.name().to_owned());
+        let codec = manager.limits.codec.as_deref();
+        if let (Some(parser), Some(codec)) = (&parsers.reasoning, codec) {
+            let end = codec.encode(parser.think_end(), false);
+            manager.count_reasoning_up_to(end.unwrap_or_default());
+        }
+        Self { args, env, model, parsers, manager, started_at: crate::state::unix_seconds(), weight_version }
     }
 
     /// Label of the weights.

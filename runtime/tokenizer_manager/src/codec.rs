@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use sglang_checkpoint::Checkpoint;
+use sglang_parsers::{DetectedParsers, detect_parsers};
 use sglang_proto::server_args::ServerArgs;
 use sglang_tokenizer::chat_template::{self, TemplateSource};
 use sglang_tokenizer::{ChatTemplate, Tokenizer};
@@ -17,6 +18,7 @@ pub struct ModelCodec {
     template: Option<ChatTemplate>,
     /// A template of its own for requests with tools, where the model has one.
     tool_template: Option<ChatTemplate>,
+    detected_parsers: DetectedParsers,
 }
 
 impl ModelCodec {
@@ -43,7 +45,15 @@ impl ModelCodec {
         let compile = |text: &str| ChatTemplate::for_tokenizer(text, &tokenizer);
         let template = source.map(|s| s.choose(false)).transpose()?.map(compile).transpose()?;
         let tool_template = source.and_then(|s| s.get("tool_use")).map(compile).transpose()?;
-        Ok(Self { tokenizer, template, tool_template })
+        // The tool template shows the format of calls, where there is one.
+        let text = source.map(|s| s.choose(true)).transpose()?.unwrap_or_default();
+        let detected_parsers = detect_parsers(text, &|token| tokenizer.token_to_id(token).is_some());
+        Ok(Self { tokenizer, template, tool_template, detected_parsers })
+    }
+
+    /// The parsers that the chat template points to.
+    pub fn detected_parsers(&self) -> DetectedParsers {
+        self.detected_parsers
     }
 }
 

@@ -11,6 +11,7 @@ mod codec;
 pub mod http;
 pub mod manager;
 pub mod openai;
+pub mod parsers;
 pub mod request_log;
 pub mod requests;
 pub mod response;

@@ -84,18 +84,20 @@ fn prepare(args: &ServerArgs, ready: &mut ReadyHandle) -> anyhow::Result<Model> 
         "model" => GenerationConfig::from_checkpoint(&checkpoint)?.unwrap_or_default(),
         _ => GenerationConfig::default(),
     };
-    let codec: Option<Arc<dyn TextCodec>> = match args.skip_tokenizer_init {
+    let codec = match args.skip_tokenizer_init {
         true => None,
         false => Some(Arc::new(ready.time("tokenizer", || ModelCodec::load(args))?)),
     };
+    let detected_parsers = codec.as_ref().map(|codec| codec.detected_parsers()).unwrap_or_default();
     Ok(Model {
         context_len: args.context_length.unwrap_or(config.max_position_embeddings),
         vocab_size: u32::try_from(config.vocab_size).context("the vocabulary is too large")?,
-        codec,
+        codec: codec.map(|codec| codec as Arc<dyn TextCodec>),
         facts: ModelFacts {
             model_type: Some(config.model_type.clone()).filter(|t| !t.is_empty()),
             architectures: config.architectures.clone(),
             default_sampling_params: sampling_defaults(&defaults),
+            detected_parsers,
         },
     })
 }

@@ -10,6 +10,7 @@ use super::{reply, sse};
 use crate::app::App;
 use crate::chat::{self, RenderOptions};
 use crate::manager::Generation;
+use crate::openai::answer::AnswerFormat;
 use crate::openai::chat_request::ChatCompletionRequest;
 use crate::openai::chat_response::{self, ChatCompletionResponse};
 use crate::openai::chat_stream::{self, ChatStreamOptions};
@@ -100,7 +101,10 @@ pub(super) async fn prepare(
             ids.into_iter().map(i64::from).collect()
         }
     };
-    Ok(request.to_generate(prompt, &app.model.default_sampling_params, adapter, dp_rank))
+    let mut generate = request.to_generate(prompt, &app.model.default_sampling_params, adapter, dp_rank);
+    let template_defaults = app.args.default_chat_template_kwargs.as_ref();
+    generate.require_reasoning = app.parsers.thinks(request, template_defaults);
+    Ok(generate)
 }
 
 /// The events of a started request's answer, without the end mark.
@@ -111,6 +115,7 @@ pub(super) fn events(
 ) -> impl Stream<Item = Bytes> {
     let default_usage = app.args.stream_response_default_include_usage;
     let options = ChatStreamOptions {
+        format: AnswerFormat::new(&app.parsers, &request, app.args.default_chat_template_kwargs.as_ref()),
         model: request.model,
         n: request.n,
         logprobs: request.logprobs,

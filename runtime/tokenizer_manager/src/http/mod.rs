@@ -11,6 +11,7 @@ pub mod generate;
 pub mod health;
 pub mod info;
 pub mod loads;
+pub mod parsers;
 pub mod reply;
 pub mod routes;
 pub mod server;

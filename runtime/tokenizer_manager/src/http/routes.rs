@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, Route, web};
 
 use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
-use super::{chat, completions, control, generate, health, info, loads, tokenize, unsupported};
+use super::{chat, completions, control, generate, health, info, loads, parsers, tokenize, unsupported};
 use crate::app::App;
 
 /// One path.
@@ -50,6 +50,8 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/v1/chat/completions", POST, Normal, chat::chat_completions),
     row!("/invocations", POST, Normal, chat::invocations),
     row!("/v1/completions", POST, Normal, completions::completions),
+    row!("/parse_function_call", POST, Normal, parsers::parse_function_call),
+    row!("/separate_reasoning", POST, Normal, parsers::separate_reasoning),
     row!("/v1/models", GET, Normal, info::models),
     row!("/v1/models/{model:.+}", GET, Normal, info::model),
     row!("/v1/loads", GET, Normal, loads::loads),
@@ -76,8 +78,6 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/api/tags", GET, Normal, unsupported::not_yet),
     row!("/open_session", GET_POST, Normal, unsupported::not_yet),
     row!("/close_session", GET_POST, Normal, unsupported::not_yet),
-    row!("/parse_function_call", POST, Normal, unsupported::not_yet),
-    row!("/separate_reasoning", POST, Normal, unsupported::not_yet),
     row!("/configure_logging", GET_POST, AdminOptional, unsupported::not_yet),
     row!("/start_profile", GET_POST, AdminOptional, unsupported::not_yet),
     row!("/stop_profile", GET_POST, AdminOptional, unsupported::not_yet),

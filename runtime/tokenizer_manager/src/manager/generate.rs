@@ -122,6 +122,9 @@ impl TokenizerManager {
     ) -> Result<RequestHandle, GenerateError> {
         let handle = self.registry.register(request, created)?;
         let state = handle.state();
+        if let Some(end) = self.think_end.get().filter(|_| state.request.require_reasoning) {
+            state.count_reasoning_up_to(end.clone());
+        }
         // Marked first, so that a restart in between sends it too.
         self.registry.mark_dispatched(state.rid());
         self.scheduler

@@ -5,7 +5,7 @@ mod generate;
 mod receive;
 mod status;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -38,6 +38,7 @@ pub struct TokenizerManager {
     scheduler: PushLink,
     control: Control,
     disable_radix_cache: bool,
+    think_end: OnceLock<Vec<u32>>,
 }
 
 impl TokenizerManager {
@@ -58,7 +59,16 @@ impl TokenizerManager {
             scheduler,
             control: Control::default(),
             disable_radix_cache,
+            think_end: OnceLock::new(),
         })
+    }
+
+    /// From now on the reasoning tokens of requests that start with reasoning are counted: those up to the first
+    /// `think_end`, it included. Only the first call counts, and an empty list does nothing.
+    pub fn count_reasoning_up_to(&self, think_end: Vec<u32>) {
+        if !think_end.is_empty() {
+            self.think_end.get_or_init(|| think_end);
+        }
     }
 
     /// A number that the scheduler told with its hello.

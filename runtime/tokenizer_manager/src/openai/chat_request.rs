@@ -33,6 +33,12 @@ pub struct ChatCompletionRequest {
     pub tools: Vec<Value>,
     /// Use of tools.
     pub tool_choice: ToolChoice,
+    /// Whether more than one call is wanted in an answer.
+    pub parallel_tool_calls: bool,
+    /// Give reasoning apart from the text.
+    pub separate_reasoning: bool,
+    /// Send reasoning as it is made, not when it is over.
+    pub stream_reasoning: bool,
     /// `response_format`, when it is not plain text.
     pub response_format: Option<Value>,
     /// Reasoning effort, for templates that know it.
@@ -126,6 +132,9 @@ impl ChatCompletionRequest {
             stream_options: f.optional("stream_options", fields::stream_options),
             tools: tools.unwrap_or_default(),
             tool_choice,
+            parallel_tool_calls: f.optional("parallel_tool_calls", boolean).unwrap_or(true),
+            separate_reasoning: f.or("separate_reasoning", true, boolean),
+            stream_reasoning: f.or("stream_reasoning", true, boolean),
             response_format: response_format.and_then(|_| body.get("response_format").cloned()),
             reasoning_effort,
             chat_template_kwargs: kwargs,

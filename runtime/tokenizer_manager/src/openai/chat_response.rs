@@ -3,8 +3,9 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::answer::{AnswerFormat, ToolCall};
 use super::chat_request::ChatCompletionRequest;
-use super::choice::{created, finish_word, matched_stop, metadata, sglext};
+use super::choice::{created, metadata, sglext};
 use super::logprobs::ChoiceLogprobs;
 use super::usage::UsageInfo;
 use crate::app::App;
@@ -17,6 +18,8 @@ struct ChatMessage {
     role: &'static str,
     content: String,
     reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<ToolCall>,
 }
 
 #[derive(Serialize)]
@@ -61,20 +64,32 @@ fn meta_info(app: &App, handle: &RequestHandle) -> Option<Value> {
     answer.get_mut("meta_info").map(Value::take)
 }
 
-fn choice(app: &App, request: &ChatCompletionRequest, index: usize, handle: &RequestHandle) -> Choice {
+fn choice(
+    app: &App,
+    request: &ChatCompletionRequest,
+    format: &AnswerFormat,
+    index: usize,
+    handle: &RequestHandle,
+) -> Choice {
     let meta_info = request.return_meta_info.then(|| meta_info(app, handle)).flatten();
     let state = handle.state();
     let output = state.output();
     let codec = app.manager.limits.codec.as_deref().filter(|_| request.logprobs);
     let lists = &output.logprobs;
     let reason = output.finish.as_ref().map(|f| &f.reason);
+    let answer = format.parse(&output.text, reason);
     let prompt_ids = || state.request.input_ids.as_ref().map(|ids| ids.0.clone());
     Choice {
         index,
-        message: ChatMessage { role: "assistant", content: output.text.clone(), reasoning_content: None },
+        message: ChatMessage {
+            role: "assistant",
+            content: answer.content,
+            reasoning_content: answer.reasoning_content,
+            tool_calls: answer.tool_calls,
+        },
         logprobs: codec.map(|codec| ChoiceLogprobs::new(codec, &lists.output_token, &lists.output_top)),
-        finish_reason: reason.map(finish_word),
-        matched_stop: reason.and_then(matched_stop),
+        finish_reason: answer.finish_reason,
+        matched_stop: answer.matched_stop,
         prompt_token_ids: if request.return_prompt_token_ids || request.return_token_ids {
             prompt_ids()
         } else {
@@ -92,13 +107,14 @@ pub fn response(
     handles: &[RequestHandle],
 ) -> ChatCompletionResponse {
     let first = handles.first();
+    let format = AnswerFormat::new(&app.parsers, request, app.args.default_chat_template_kwargs.as_ref());
     let counts = handles.iter().enumerate().map(|(i, h)| (i, h.state().output().counts));
     ChatCompletionResponse {
         id: first.map(|h| h.state().rid().to_owned()).unwrap_or_default(),
         object: "chat.completion",
         created: created(),
         model: request.model.clone(),
-        choices: handles.iter().enumerate().map(|(i, h)| choice(app, request, i, h)).collect(),
+        choices: handles.iter().enumerate().map(|(i, h)| choice(app, request, &format, i, h)).collect(),
         usage: UsageInfo::of_choices(counts, request.n, app.args.enable_cache_report),
         metadata: first.map(|h| metadata(app, &h.state().output())),
         sglext: sglext(

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sglang_proto::messages::FinishReason;
 
+use super::answer::{AnswerFormat, AnswerStream, Piece, ToolCall};
 use super::choice::{created, error_event, finish_word, matched_stop, sglext, to_json};
 use super::fields::StreamOptions;
 use super::logprobs::ChoiceLogprobs;
@@ -27,10 +28,26 @@ struct Delta<'a> {
     content: Option<&'a str>,
 }
 
+/// A delta with a call writes every key, as the reference does.
+#[derive(Serialize)]
+struct CallDelta<'a> {
+    role: (),
+    content: (),
+    reasoning_content: (),
+    tool_calls: [&'a ToolCall; 1],
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum AnyDelta<'a> {
+    Text(Delta<'a>),
+    Call(CallDelta<'a>),
+}
+
 #[derive(Serialize)]
 struct Choice<'a> {
     index: usize,
-    delta: Delta<'a>,
+    delta: AnyDelta<'a>,
     logprobs: Option<ChoiceLogprobs>,
     finish_reason: Option<&'static str>,
     matched_stop: Option<Value>,
@@ -44,7 +61,7 @@ struct Chunk<'a> {
     model: &'a str,
     choices: &'a [Choice<'a>],
     #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<UsageInfo>,
+    usage: Option<Option<UsageInfo>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sglext: Option<Value>,
 }
@@ -55,6 +72,8 @@ pub struct ChatStreamOptions {
     pub model: String,
     /// Choices.
     pub n: usize,
+    /// How the answer is taken apart.
+    pub format: AnswerFormat,
     /// Log-probabilities of the output.
     pub logprobs: bool,
     /// Counts.
@@ -70,6 +89,7 @@ struct ChatStream<S> {
     created: u64,
     updates: Option<S>,
     counts: StreamCounts,
+    answers: BTreeMap<usize, AnswerStream>,
     finishes: BTreeMap<usize, FinishReason>,
     /// Log-probabilities of tokens whose text has not come yet.
     pending: BTreeMap<usize, Logprobs>,
@@ -81,7 +101,7 @@ impl<S: Stream<Item = Update> + Unpin> ChatStream<S> {
         &self,
         out: &mut String,
         choices: &[Choice<'_>],
-        usage: Option<UsageInfo>,
+        usage: Option<Option<UsageInfo>>,
         sglext: Option<Value>,
     ) {
         let chunk = Chunk {
@@ -100,26 +120,52 @@ impl<S: Stream<Item = Update> + Unpin> ChatStream<S> {
         let pending = self.pending.entry(update.index).or_default();
         pending.append(update.logprobs.clone());
         let has_logprobs = !pending.output_token.is_empty();
+        let answer = self.answers.entry(update.index).or_insert_with(|| self.options.format.stream());
+        let mut pieces = answer.push(&update.text);
+        if update.finish.is_some() {
+            pieces.append(&mut answer.finish());
+        }
         // A token without text of its own keeps its log-probability for the next piece; the last one gets a piece.
-        if update.text.is_empty() && !(update.finish.is_some() && self.options.logprobs && has_logprobs) {
-            return;
+        if pieces.is_empty() {
+            if !(update.finish.is_some() && self.options.logprobs && has_logprobs) {
+                return;
+            }
+            pieces.push(Piece::Content(String::new()));
         }
         let lists = std::mem::take(pending);
         let codec =
             self.app.manager.limits.codec.as_deref().filter(|_| self.options.logprobs && has_logprobs);
-        let choice = Choice {
-            index: update.index,
-            delta: Delta { content: Some(&update.text), ..Default::default() },
-            logprobs: codec.map(|codec| ChoiceLogprobs::new(codec, &lists.output_token, &lists.output_top)),
-            finish_reason: None,
-            matched_stop: None,
-        };
+        let mut logprobs =
+            codec.map(|codec| ChoiceLogprobs::new(codec, &lists.output_token, &lists.output_top));
         let usage = self
             .options
             .stream_options
             .continuous_usage_stats
             .then(|| UsageInfo::of_choice(update.counts, self.app.args.enable_cache_report));
-        self.chunk(out, &[choice], usage, None);
+        for piece in &pieces {
+            let (delta, usage) = match piece {
+                Piece::Content(text) => {
+                    (AnyDelta::Text(Delta { content: Some(text), ..Default::default() }), usage.map(Some))
+                }
+                Piece::Reasoning(text) => (
+                    AnyDelta::Text(Delta { reasoning_content: Some(text), ..Default::default() }),
+                    usage.map(Some),
+                ),
+                Piece::Call(call) => {
+                    let delta =
+                        CallDelta { role: (), content: (), reasoning_content: (), tool_calls: [call] };
+                    (AnyDelta::Call(delta), Some(usage))
+                }
+            };
+            let choice = Choice {
+                index: update.index,
+                delta,
+                logprobs: logprobs.take(),
+                finish_reason: None,
+                matched_stop: None,
+            };
+            self.chunk(out, &[choice], usage, None);
+        }
     }
 
     /// Writes what an update brings; false when the stream ends with it.
@@ -136,7 +182,7 @@ impl<S: Stream<Item = Update> + Unpin> ChatStream<S> {
             let delta = Delta { role: Some("assistant"), content: Some(""), ..Default::default() };
             let choice = Choice {
                 index: update.index,
-                delta,
+                delta: AnyDelta::Text(delta),
                 logprobs: None,
                 finish_reason: None,
                 matched_stop: None,
@@ -152,11 +198,12 @@ impl<S: Stream<Item = Update> + Unpin> ChatStream<S> {
 
     fn end(&mut self, out: &mut String) {
         for (index, reason) in &self.finishes {
+            let word = self.answers.get(index).map_or(finish_word(reason), |a| a.finish_word(reason));
             let choice = Choice {
                 index: *index,
-                delta: Delta::default(),
+                delta: AnyDelta::Text(Delta::default()),
                 logprobs: None,
-                finish_reason: Some(finish_word(reason)),
+                finish_reason: Some(word),
                 matched_stop: matched_stop(reason),
             };
             self.chunk(out, &[choice], None, None);
@@ -168,7 +215,7 @@ impl<S: Stream<Item = Update> + Unpin> ChatStream<S> {
         }
         if self.options.stream_options.include_usage {
             let usage = self.counts.usage(self.options.n, self.app.args.enable_cache_report);
-            self.chunk(out, &[], Some(usage), None);
+            self.chunk(out, &[], Some(Some(usage)), None);
         }
     }
 
@@ -211,6 +258,7 @@ pub fn stream(
         created: created(),
         updates: Some(updates(handles)),
         counts: StreamCounts::default(),
+        answers: BTreeMap::new(),
         finishes: BTreeMap::new(),
         pending: BTreeMap::new(),
         cached_tokens_details: None,

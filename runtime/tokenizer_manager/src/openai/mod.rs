@@ -1,5 +1,6 @@
 //! OpenAI's request and answer types.
 
+pub mod answer;
 mod chat_check;
 pub mod chat_fields;
 pub mod chat_request;

@@ -69,6 +69,8 @@ pub struct GenerateReqInput {
     pub routing_key: Option<String>,
     /// Keep this request out of the logs.
     pub no_logs: bool,
+    /// The answer starts with reasoning.
+    pub require_reasoning: bool,
     /// Thinking budget in tokens.
     pub max_thinking_tokens: Option<i64>,
 }
@@ -174,6 +176,7 @@ impl GenerateReqInput {
             },
             routing_key: f.optional("routing_key", string),
             no_logs: f.or("no_logs", false, boolean),
+            require_reasoning: f.or("require_reasoning", false, boolean),
             max_thinking_tokens: f.optional("max_thinking_tokens", int),
         };
         f.finish(Some(request))

@@ -62,6 +62,8 @@ pub struct SingleReqInput {
     pub routing_key: Option<String>,
     /// Keep this request out of the logs.
     pub no_logs: bool,
+    /// The answer starts with reasoning.
+    pub require_reasoning: bool,
 }
 
 /// The single requests of one client request.
@@ -319,6 +321,7 @@ impl GenerateReqInput {
                 routed_dp_rank: self.routed_dp_rank,
                 routing_key: self.routing_key.clone(),
                 no_logs: self.no_logs,
+                require_reasoning: self.require_reasoning,
             })
             .collect();
         Ok(NormalizedRequest { items, parallel_sample_num: samples, is_single: is_single && samples == 1 })

@@ -2,11 +2,13 @@
 
 mod delta;
 mod logprobs;
+mod reasoning;
 mod registry;
 mod req_state;
 
 pub use delta::{Counts, IntoDeltas, OutputDelta};
 pub use logprobs::{Logprobs, TokenLogprob, TopLogprobs};
+pub use reasoning::ReasoningCounter;
 pub use registry::{Registry, RequestHandle};
 pub use req_state::{Applied, Finish, Output, ReqState, unix_seconds};
 

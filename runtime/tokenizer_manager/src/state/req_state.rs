@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::delta::{Counts, OutputDelta};
 use super::logprobs::Logprobs;
+use super::reasoning::ReasoningCounter;
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +42,8 @@ pub struct Output {
     pub dp_rank: Option<i64>,
     /// How it ended; set once.
     pub finish: Option<Finish>,
+    /// Counts reasoning tokens, where the request starts with reasoning.
+    pub reasoning: Option<ReasoningCounter>,
     /// Number of changes, so that a reader sees whether there is news.
     pub revision: u64,
 }
@@ -80,6 +83,11 @@ impl ReqState {
     /// The request's id.
     pub fn rid(&self) -> &str {
         self.request.rid.as_deref().unwrap_or_default()
+    }
+
+    /// Counts the output up to the first `end`, it included, as reasoning.
+    pub fn count_reasoning_up_to(&self, end: Vec<u32>) {
+        self.output.lock().reasoning = Some(ReasoningCounter::new(end));
     }
 
     /// Output so far. Hold it shortly: the receiving task waits for it.
@@ -139,9 +147,12 @@ impl ReqState {
             delta.logprobs.clear_input();
         }
         output.text.push_str(&delta.text);
+        output.counts = delta.counts;
+        if let Some(counter) = &mut output.reasoning {
+            output.counts.reasoning_tokens = counter.push(&delta.output_ids);
+        }
         output.output_ids.append(&mut delta.output_ids);
         output.logprobs.append(delta.logprobs);
-        output.counts = delta.counts;
         output.weight_versions = delta.weight_versions.or(output.weight_versions.take());
         output.cached_tokens_details = delta.cached_tokens_details.or(output.cached_tokens_details.take());
         output.dp_rank = delta.dp_rank.or(output.dp_rank);

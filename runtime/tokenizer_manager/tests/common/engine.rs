@@ -20,6 +20,8 @@ use super::byte_codec::ByteCodec;
 pub enum Behaviour {
     /// Answers with the prompt, over and over, up to `max_new_tokens` or the end-of-sequence token.
     Echo,
+    /// Answers with this text and the end-of-sequence token, up to `max_new_tokens`.
+    Script(String),
     /// Keeps them in its queue for ever.
     Queue,
     /// Sends one token and no more.
@@ -162,6 +164,11 @@ impl Worker {
         let behaviour = self.behaviour.lock().clone();
         match behaviour {
             Behaviour::Echo => self.echo(request, None),
+            Behaviour::Script(text) => {
+                let mut ids = ByteCodec::default().encode(&text, false).unwrap();
+                ids.push(257);
+                self.answer(request, &ids, None);
+            }
             Behaviour::OneToken => {
                 self.waiting.push(rid);
                 self.echo(request, Some(1));
@@ -181,11 +188,15 @@ impl Worker {
 
     /// Sends the prompt back, or only its first tokens and no end.
     fn echo(&self, request: &TokenizedGenerateReqInput, only: Option<usize>) {
-        let prompt = &request.input_ids.as_ref().unwrap().0;
+        self.answer(request, &request.input_ids.as_ref().unwrap().0, only);
+    }
+
+    /// Sends `source` over and over, or only its first tokens and no end.
+    fn answer(&self, request: &TokenizedGenerateReqInput, source: &[u32], only: Option<usize>) {
         let params = &request.sampling_params;
-        let limit = params.max_new_tokens.map_or(64, |n| n as usize);
+        let limit = params.max_new_tokens.map_or(source.len().max(64), |n| n as usize);
         let already = request.resumed_output_ids.as_ref().map_or(0, |ids| ids.len());
-        let mut ids: Vec<u32> = prompt.iter().cycle().take(limit).copied().collect();
+        let mut ids: Vec<u32> = source.iter().cycle().take(limit).copied().collect();
         let mut reason = FinishReason::Length { length: limit as u64 };
         if let Some(end) = ids.iter().position(|id| *id == 257).filter(|_| !params.ignore_eos) {
             ids.truncate(end + 1);

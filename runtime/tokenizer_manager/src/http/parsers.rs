@@ -1,0 +1,83 @@
+//! `/parse_function_call`, `/separate_reasoning`: the parsers by themselves.
+
+use actix_web::{HttpResponse, web};
+use serde_json::{Value, json};
+use sglang_parsers::{ReasoningOptions, ReasoningParser, Tool, ToolParser};
+
+use super::errors::ApiError;
+use super::extract::NativeJson;
+use super::reply;
+use crate::app::App;
+use crate::openai::answer::parser_tool;
+use crate::openai::message;
+use crate::requests::tokenize::INLINE_BYTES;
+use crate::requests::validation::{Fields, boolean, list, string};
+
+/// Refuses a parser name. (The reference ends such requests with a plain 500.)
+fn unknown(field: &str, name: Option<&str>, names: impl Iterator<Item = &'static str>) -> ApiError {
+    let names: Vec<&str> = names.collect();
+    let what = match name {
+        Some(name) => format!("Unsupported {field}: {name}"),
+        None => format!("{field} is missing, and the server was launched without one"),
+    };
+    ApiError::Http { status: 400, detail: format!("{what}. Expected one of: {}.", names.join(", ")) }
+}
+
+/// Parses a long text on a thread of its own.
+async fn parse<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    if bytes <= INLINE_BYTES {
+        return Ok(work());
+    }
+    let failed = |error| ApiError::Http {
+        status: 500,
+        detail: format!("Internal server error: parsing failed: {error}"),
+    };
+    tokio::task::spawn_blocking(work).await.map_err(failed)
+}
+
+/// `POST /parse_function_call`. Without `tool_call_parser` it is the server's own.
+pub async fn parse_function_call(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+    let mut f = Fields::of_body(&body.0);
+    let text = f.required("text", string);
+    let tools: Vec<Value> = f.or("tools", Vec::new(), list(message::tool));
+    let name = f.optional("tool_call_parser", string);
+    let text = f.finish(text)?;
+    let parser = match &name {
+        Some(name) => ToolParser::by_name(name),
+        None => app.parsers.tool_call,
+    };
+    let parser = parser.ok_or_else(|| unknown("tool_call_parser", name.as_deref(), ToolParser::names()))?;
+    let options = app.parsers.tool_options;
+    let parsed = parse(text.len(), move || {
+        let tools: Vec<Tool> = tools.iter().map(parser_tool).collect();
+        parser.parse(&text, &tools, options)
+    });
+    Ok(reply::json(&parsed.await?))
+}
+
+/// `POST /separate_reasoning`.
+pub async fn separate_reasoning(body: NativeJson) -> Result<HttpResponse, ApiError> {
+    let mut f = Fields::of_body(&body.0);
+    let text = f.required("text", string);
+    let name = f.required("reasoning_parser", string);
+    let return_blocks = f.or("return_blocks", false, boolean);
+    let (text, name) = f.finish(text.zip(name))?;
+    let parser = ReasoningParser::by_name(&name)
+        .ok_or_else(|| unknown("reasoning_parser", Some(&name), ReasoningParser::names()))?;
+    let parts = parse(text.len(), move || parser.parse(&text, &ReasoningOptions::default())).await?;
+    let mut answer = json!({"reasoning_text": parts.reasoning, "text": parts.normal});
+    if return_blocks {
+        let reasoning: Vec<&str> =
+            Some(parts.reasoning.as_str()).filter(|t| !t.is_empty()).into_iter().collect();
+        let blocks = reasoning.iter().map(|text| json!({"type": "reasoning", "text": text}));
+        let text = json!({"type": "text", "text": parts.normal});
+        let blocks: Vec<Value> = blocks.chain([text]).collect();
+        answer["reasoning_blocks"] = json!(reasoning);
+        answer["text_blocks"] = json!([parts.normal]);
+        answer["blocks"] = blocks.into();
+    }
+    Ok(reply::json(&answer))
+}

@@ -1,0 +1,281 @@
+//! A chat answer taken apart: reasoning, text, tool calls. The parts of a stream and those of the whole text come from
+//! the same parsers.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sglang_parsers::{
+    Function, ReasoningOptions, ReasoningParser, ReasoningStream, StreamItem, Tool, ToolCallItem, ToolParser,
+    ToolParserOptions, ToolStream,
+};
+use sglang_proto::messages::FinishReason;
+
+use super::chat_fields::ToolChoice;
+use super::chat_request::ChatCompletionRequest;
+use super::choice::{finish_word, matched_stop};
+use crate::parsers::Parsers;
+
+/// The function that a call names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FunctionCall {
+    /// The function; null in the later pieces of a stream.
+    pub name: Option<String>,
+    /// The arguments as JSON text, or the next piece of it.
+    pub arguments: String,
+}
+
+/// One entry of `tool_calls`, or a piece of one in a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ToolCall {
+    /// Its id; null in the later pieces of a stream.
+    pub id: Option<String>,
+    /// Its place in the answer.
+    pub index: usize,
+    /// Always `function`.
+    pub r#type: &'static str,
+    /// What is called.
+    pub function: FunctionCall,
+}
+
+/// A whole answer, taken apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// Text for the reader.
+    pub content: String,
+    /// Reasoning, if there is any.
+    pub reasoning_content: Option<String>,
+    /// Complete calls.
+    pub tool_calls: Vec<ToolCall>,
+    /// `finish_reason`.
+    pub finish_reason: Option<&'static str>,
+    /// `matched_stop`.
+    pub matched_stop: Option<Value>,
+}
+
+/// What a piece of a streamed answer adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Reasoning.
+    Reasoning(String),
+    /// Text for the reader.
+    Content(String),
+    /// A call begins (a name and no arguments), or its arguments go on.
+    Call(ToolCall),
+}
+
+#[derive(Clone, Debug)]
+struct ToolRules {
+    parser: ToolParser,
+    tools: Vec<Tool>,
+    options: ToolParserOptions,
+    /// Whether more than one call is wanted.
+    parallel: bool,
+    /// Calls in the conversation so far.
+    history: usize,
+}
+
+/// How the answers to one request are taken apart.
+#[derive(Clone, Debug, Default)]
+pub struct AnswerFormat {
+    reasoning: Option<(ReasoningParser, ReasoningOptions)>,
+    tools: Option<ToolRules>,
+}
+
+/// A tool definition as the parsers take it.
+pub fn parser_tool(tool: &Value) -> Tool {
+    let function = &tool["function"];
+    Tool {
+        r#type: "function".into(),
+        function: Function {
+            name: function["name"].as_str().unwrap_or_default().into(),
+            description: function["description"].as_str().map(str::to_owned),
+            parameters: function.get("parameters").filter(|p| !p.is_null()).cloned(),
+            strict: function["strict"].as_bool(),
+        },
+    }
+}
+
+/// Tools of the request and of its system messages.
+fn effective_tools(request: &ChatCompletionRequest) -> Vec<Tool> {
+    let system = |message: &&Value| {
+        ["root", "system", "developer"].iter().any(|role| message.get("role").is_some_and(|r| r == role))
+    };
+    let in_messages =
+        request.messages.iter().filter(system).filter_map(|m| m.get("tools").and_then(Value::as_array));
+    request.tools.iter().chain(in_messages.flatten()).map(parser_tool).collect()
+}
+
+/// The assistant text that the answer continues.
+fn continued_text(request: &ChatCompletionRequest) -> Option<&str> {
+    let last = request.messages.last().filter(|_| request.continue_final_message)?;
+    last.get("content").and_then(Value::as_str).filter(|_| last["role"] == "assistant")
+}
+
+impl AnswerFormat {
+    /// How the answers to `request` are to be read. `defaults` are template arguments that the server adds.
+    pub fn new(
+        parsers: &Parsers,
+        request: &ChatCompletionRequest,
+        defaults: Option<&Map<String, Value>>,
+    ) -> Self {
+        let reasoning = parsers.reasoning.filter(|_| request.separate_reasoning).map(|parser| {
+            let nonempty = request.chat_template_kwargs.get("force_nonempty_content");
+            let options = ReasoningOptions {
+                force_reasoning: Some(parsers.thinks(request, defaults)),
+                stream_reasoning: request.stream_reasoning,
+                previous_content: continued_text(request).unwrap_or_default().to_owned(),
+                force_nonempty_content: nonempty == Some(&Value::Bool(true)),
+            };
+            (parser, options)
+        });
+        let rules = |parser| {
+            let calls = |m: &Value| m.get("tool_calls").and_then(Value::as_array).map_or(0, Vec::len);
+            ToolRules {
+                parser,
+                tools: effective_tools(request),
+                options: parsers.tool_options,
+                parallel: request.parallel_tool_calls,
+                history: request.messages.iter().filter(|m| m["role"] == "assistant").map(calls).sum(),
+            }
+        };
+        let active = parsers.tool_call.filter(|_| request.tool_choice != ToolChoice::None);
+        Self { reasoning, tools: active.map(rules).filter(|rules| !rules.tools.is_empty()) }
+    }
+
+    /// Takes a whole answer apart.
+    pub fn parse(&self, text: &str, reason: Option<&FinishReason>) -> Answer {
+        let mut answer = Answer {
+            content: String::new(),
+            reasoning_content: None,
+            tool_calls: Vec::new(),
+            finish_reason: reason.map(finish_word),
+            matched_stop: reason.and_then(matched_stop),
+        };
+        answer.content = match &self.reasoning {
+            None => text.to_owned(),
+            Some((parser, options)) => {
+                let parts = parser.parse(text, options);
+                answer.reasoning_content = Some(parts.reasoning).filter(|r| !r.is_empty());
+                parts.normal
+            }
+        };
+        let Some(rules) = &self.tools else { return answer };
+        let parsed = rules.parser.parse(&answer.content, &rules.tools, rules.options);
+        answer.content = parsed.normal_text;
+        let limit = if rules.parallel { usize::MAX } else { 1 };
+        let calls = parsed.calls.into_iter().take(limit).enumerate();
+        answer.tool_calls = calls.map(|(index, call)| rules.call(index, call)).collect();
+        if !answer.tool_calls.is_empty() && matches!(reason, Some(FinishReason::Stop { .. })) {
+            answer.finish_reason = Some("tool_calls");
+            answer.matched_stop = None;
+        }
+        answer
+    }
+
+    /// Starts to take an answer apart that comes in pieces.
+    pub fn stream(&self) -> AnswerStream {
+        AnswerStream {
+            reasoning: self.reasoning.as_ref().map(|(parser, options)| parser.stream(options)),
+            tools: self.tools.as_ref().map(|rules| {
+                let stream = rules.parser.stream(&rules.tools, rules.options);
+                (rules.clone(), stream)
+            }),
+        }
+    }
+}
+
+impl ToolRules {
+    fn call(&self, index: usize, item: ToolCallItem) -> ToolCall {
+        ToolCall {
+            id: item.name.as_deref().map(|name| self.parser.call_id(name, index, self.history)),
+            index,
+            r#type: "function",
+            function: FunctionCall { name: item.name, arguments: item.parameters },
+        }
+    }
+}
+
+/// One choice of a streamed answer.
+pub struct AnswerStream {
+    reasoning: Option<ReasoningStream>,
+    tools: Option<(ToolRules, ToolStream)>,
+}
+
+impl AnswerStream {
+    /// Takes the next piece of text.
+    pub fn push(&mut self, text: &str) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        let normal = match &mut self.reasoning {
+            None => text.to_owned(),
+            Some(stream) => {
+                let delta = stream.push(text);
+                add(&mut pieces, Piece::Reasoning(delta.reasoning));
+                delta.normal
+            }
+        };
+        self.normal(&mut pieces, normal);
+        pieces
+    }
+
+    /// Ends the answer and gives up what was held back.
+    pub fn finish(&mut self) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        if let Some(stream) = &mut self.reasoning {
+            let delta = stream.finish();
+            add(&mut pieces, Piece::Reasoning(delta.reasoning));
+            self.normal(&mut pieces, delta.normal);
+        }
+        if let Some((rules, stream)) = &mut self.tools {
+            add_items(&mut pieces, rules, stream.finish());
+        }
+        pieces
+    }
+
+    fn normal(&mut self, pieces: &mut Vec<Piece>, text: String) {
+        match &mut self.tools {
+            None => add(pieces, Piece::Content(text)),
+            Some((rules, stream)) => add_items(pieces, rules, stream.push(&text)),
+        }
+    }
+
+    /// `finish_reason` of the finished answer.
+    pub fn finish_word(&self, reason: &FinishReason) -> &'static str {
+        let called = self
+            .tools
+            .as_ref()
+            .is_some_and(|(_, stream)| stream.calls() > 0 && stream.incomplete_calls().is_empty());
+        match reason {
+            FinishReason::Stop { .. } if called => "tool_calls",
+            _ => finish_word(reason),
+        }
+    }
+}
+
+fn add_items(pieces: &mut Vec<Piece>, rules: &ToolRules, items: Vec<StreamItem>) {
+    for item in items {
+        match item {
+            StreamItem::Text(text) => add(pieces, Piece::Content(text)),
+            StreamItem::Call(item) => {
+                let index = usize::try_from(item.tool_index).unwrap_or_default();
+                if rules.parallel || index == 0 {
+                    add(pieces, Piece::Call(rules.call(index, item)));
+                }
+            }
+        }
+    }
+}
+
+/// Adds a piece, to the last one when that is of the same kind.
+fn add(pieces: &mut Vec<Piece>, piece: Piece) {
+    match (pieces.last_mut(), piece) {
+        (_, Piece::Reasoning(text) | Piece::Content(text)) if text.is_empty() => {}
+        (Some(Piece::Reasoning(last)), Piece::Reasoning(text))
+        | (Some(Piece::Content(last)), Piece::Content(text)) => last.push_str(&text),
+        // The piece with the name has no arguments, so that clients see it at once.
+        (Some(Piece::Call(last)), Piece::Call(next))
+            if last.index == next.index && last.id.is_none() && next.id.is_none() =>
+        {
+            last.function.arguments.push_str(&next.function.arguments);
+        }
+        (_, piece) => pieces.push(piece),
+    }
+}
