@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 import openai
+import pydantic
 
 base_url = sys.argv[1] + "/v1"
 client = openai.OpenAI(base_url=base_url, api_key="none", max_retries=0, timeout=120)
@@ -63,6 +64,24 @@ streamed = "".join(
     if c.choices
 )
 assert streamed == completion.choices[0].text
+
+
+class City(pydantic.BaseModel):
+    """What the parse helper makes of an answer."""
+
+    name: str = pydantic.Field(max_length=20)
+    large: bool
+
+
+parsed = client.chat.completions.parse(
+    model="default", messages=question, response_format=City, temperature=0, max_tokens=120
+)
+city = parsed.choices[0].message.parsed
+assert isinstance(city, City) and parsed.choices[0].finish_reason == "stop", parsed
+with client.chat.completions.stream(
+    model="default", messages=question, response_format=City, temperature=0, max_tokens=120
+) as stream:
+    assert stream.get_final_completion().choices[0].message.parsed == city
 
 for bad in ({"temperature": -1}, {"top_p": 0}, {"max_tokens": -5}):
     try:

@@ -171,6 +171,7 @@ async fn open(
         allow_auto_truncate: args.allow_auto_truncate,
         default_priority: args.default_priority_value,
         dp_size: args.dp_size,
+        grammars: args.grammar_backend != "none" && !args.skip_tokenizer_init,
         codec: model.codec,
     };
     let request_log = RequestLog {

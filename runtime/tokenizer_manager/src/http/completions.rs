@@ -21,11 +21,11 @@ pub async fn completions(
     if request.prompt.is_empty() {
         return Err(ApiError::bad_request("Prompt cannot be empty"));
     }
-    if let Some(kind) = request.response_format.as_deref().filter(|kind| *kind != "text") {
-        return Err(ApiError::bad_conversion(format!(
-            "response_format type \"{kind}\" needs structured output, which this version of the server does not \
-             support. Use type 'text' or leave it out."
-        )));
+    if let Some(format) = &request.response_format
+        && format["type"] == "json_schema"
+        && fields::response_schema(format).is_none()
+    {
+        return Err(ApiError::bad_conversion("schema_ is required for json_schema response format request."));
     }
     let dp_rank = fields::dp_rank(dp_header(&req), request.base.routed_dp_rank)?;
     let adapter = fields::adapter_of_model(&request.model, app.args.served_model_name());

@@ -2,6 +2,7 @@
 
 use super::chat_fields::ToolChoice;
 use super::chat_request::ChatCompletionRequest;
+use super::fields;
 use super::message::media_part;
 
 impl ChatCompletionRequest {
@@ -44,8 +45,7 @@ impl ChatCompletionRequest {
         }
         if let Some(format) = &self.response_format
             && format["type"] == "json_schema"
-            && format["json_schema"]["schema"].is_null()
-            && format["schema"].is_null()
+            && fields::response_schema(format).is_none()
         {
             return Err("schema_ is required for json_schema response format request.".into());
         }
@@ -88,13 +88,6 @@ impl ChatCompletionRequest {
                     .into(),
             );
         }
-        if let Some(format) = &self.response_format {
-            return Err(format!(
-                "response_format type {} needs structured output, which this version of the server does not support. \
-                 Use type 'text' or leave it out.",
-                format["type"]
-            ));
-        }
         Ok(())
     }
 }
@@ -123,10 +116,13 @@ mod tests {
             ),
             "Tool 'g' not found in tools list."
         );
+        assert_eq!(
+            validate(json!({"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}})),
+            "schema_ is required for json_schema response format request."
+        );
         assert!(validate(json!({"max_tokens": 101})).starts_with("max_completion_tokens is too large: 101."));
         let convert = |body: Value| read(body).check_conversion().unwrap_err();
         assert!(convert(json!({"tools": [tool], "tool_choice": "required", "response_format": {"type": "json_object"}})).contains("cannot both be honored"));
-        assert!(convert(json!({"response_format": {"type": "json_object"}})).contains("does not support"));
         assert!(
             convert(json!({"stream": true, "return_meta_info": true}))
                 .starts_with("return_meta_info is not supported with streaming.")

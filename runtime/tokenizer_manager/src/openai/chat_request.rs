@@ -172,6 +172,9 @@ impl ChatCompletionRequest {
             // Markers of a call are special tokens in some models.
             sampling.insert("skip_special_tokens".into(), false.into());
         }
+        if let Some(format) = &self.response_format {
+            fields::set_response_format(&mut sampling, format);
+        }
         let mut request = self.base.clone();
         request.input_ids = Some(OneOrMany::One(prompt));
         request.sampling_params = Some(OneOrMany::One(sampling));

@@ -52,8 +52,8 @@ pub struct CompletionRequest {
     pub return_token_ids: bool,
     /// Say where cached tokens came from.
     pub return_cached_tokens_details: bool,
-    /// Type of `response_format`.
-    pub response_format: Option<String>,
+    /// `response_format`, when it is not plain text.
+    pub response_format: Option<Value>,
     /// Sampling parameters by the native names.
     pub sampling_params: SamplingMap,
     /// What it shares with a native request, without prompt and sampling parameters.
@@ -153,6 +153,8 @@ impl CompletionRequest {
             "custom_params": f.optional("custom_params", object),
             "sampling_seed": fields::int_json(&mut f, "seed"),
         });
+        let response_format =
+            f.optional("response_format", fields::response_format).filter(|kind| kind != "text");
         let request = prompt.map(|prompt| Self {
             model: f.or("model", "default".to_owned(), string),
             prompt,
@@ -163,7 +165,7 @@ impl CompletionRequest {
             stream_options: f.optional("stream_options", fields::stream_options),
             return_token_ids: f.or("return_token_ids", false, boolean),
             return_cached_tokens_details: f.or("return_cached_tokens_details", false, boolean),
-            response_format: f.optional("response_format", fields::response_format),
+            response_format: response_format.and_then(|_| body.get("response_format").cloned()),
             sampling_params: match sampling_params {
                 Value::Object(map) => map,
                 _ => Map::new(),
@@ -180,7 +182,11 @@ impl CompletionRequest {
             CompletionPrompt::Text(text) => request.text = Some(text.clone()),
             CompletionPrompt::Ids(ids) => request.input_ids = Some(ids.clone()),
         }
-        request.sampling_params = Some(OneOrMany::One(self.sampling_params.clone()));
+        let mut sampling = self.sampling_params.clone();
+        if let Some(format) = &self.response_format {
+            fields::set_response_format(&mut sampling, format);
+        }
+        request.sampling_params = Some(OneOrMany::One(sampling));
         request.return_logprob = Some(OneOrMany::One(self.logprobs.is_some()));
         request.top_logprobs_num = Some(OneOrMany::One(self.logprobs.unwrap_or_default()));
         let with_prompt = self.echo && self.logprobs.is_some_and(|n| n > 0);

@@ -86,6 +86,24 @@ pub fn response_format(value: &Value) -> Read<String> {
     }
 }
 
+/// Turns a `response_format` into the grammar that it stands for (reference: `to_sampling_params` in
+/// `openai/protocol.py`).
+pub fn set_response_format(sampling: &mut Map<String, Value>, format: &Value) {
+    let (name, grammar) = match format["type"].as_str() {
+        Some("json_object") => ("json_schema", r#"{"type": "object"}"#.to_owned()),
+        Some("json_schema") => ("json_schema", response_schema(format).unwrap_or(&Value::Null).to_string()),
+        Some("structural_tag") => ("structural_tag", format.to_string()),
+        _ => return,
+    };
+    sampling.insert(name.to_owned(), grammar.into());
+}
+
+/// The schema of a `response_format` of type `json_schema`: in its place, or in the short form beside the type.
+pub fn response_schema(format: &Value) -> Option<&Value> {
+    let places = [format.pointer("/json_schema/schema"), format.get("schema")];
+    places.into_iter().flatten().find(|schema| !schema.is_null())
+}
+
 /// The adapter that `model` names after a colon, if it is not part of the served name.
 pub fn adapter_of_model(model: &str, served: &str) -> Option<String> {
     if model == served {
@@ -116,6 +134,7 @@ pub fn dp_rank(header: Option<&str>, body: Option<i64>) -> Result<Option<i64>, A
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_colon_in_the_model_name_selects_an_adapter_unless_it_is_the_served_name() {
@@ -124,6 +143,26 @@ mod tests {
         assert_eq!(adapter_of_model("s3://bucket:a", "s3://bucket").as_deref(), Some("a"));
         assert_eq!(adapter_of_model("m", "x"), None);
         assert_eq!(adapter_of_model("m:", "x"), None);
+    }
+
+    #[test]
+    fn a_response_format_is_a_grammar() {
+        let of = |format: Value| {
+            let mut sampling = Map::new();
+            set_response_format(&mut sampling, &format);
+            Value::Object(sampling)
+        };
+        let schema = json!({"type": "object", "properties": {"b": {}, "a": {}}});
+        let expected = json!({"json_schema": schema.to_string()});
+        assert_eq!(
+            of(json!({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}})),
+            expected
+        );
+        assert_eq!(of(json!({"type": "json_schema", "schema": schema})), expected);
+        assert_eq!(of(json!({"type": "json_object"})), json!({"json_schema": "{\"type\": \"object\"}"}));
+        let tag = json!({"type": "structural_tag", "structures": [], "triggers": ["<"]});
+        assert_eq!(of(tag.clone()), json!({"structural_tag": tag.to_string()}));
+        assert_eq!(of(json!({"type": "text"})), json!({}));
     }
 
     #[test]

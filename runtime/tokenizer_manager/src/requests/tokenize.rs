@@ -29,6 +29,8 @@ pub struct RequestLimits {
     pub default_priority: Option<i64>,
     /// Data-parallel ranks.
     pub dp_size: usize,
+    /// Whether output may follow a grammar: there is a tokenizer, and `--grammar-backend` is not none.
+    pub grammars: bool,
     /// Whether prompts may be given as text.
     pub codec: Option<Arc<dyn TextCodec>>,
 }
@@ -159,7 +161,7 @@ impl RequestLimits {
                 return Err(ValueError(format!("{name} is not supported with --skip-tokenizer-init.")));
             }
         }
-        if sampling::has_grammar(&sampling_params) {
+        if !self.grammars && sampling::has_grammar(&sampling_params) {
             return Err(ValueError(
                 "Grammar-based generation (json_schema, regex, ebnf, structural_tag) is not supported when the server \
                  is launched with --grammar-backend none"
@@ -270,6 +272,7 @@ mod tests {
             allow_auto_truncate: false,
             default_priority: None,
             dp_size: 1,
+            grammars: false,
             codec: None,
         }
     }

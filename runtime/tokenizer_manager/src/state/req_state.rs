@@ -219,6 +219,7 @@ pub(crate) mod tests {
             allow_auto_truncate: false,
             default_priority: None,
             dp_size: 1,
+            grammars: false,
             codec: None,
         }
         .tokenize(item)

@@ -59,6 +59,7 @@ pub async fn start_with(flags: &[&str], env: EnvSettings) -> TestServer {
         allow_auto_truncate: false,
         default_priority: None,
         dp_size: 1,
+        grammars: args.grammar_backend != "none",
         codec: Some(Arc::new(ByteCodec::default())),
     };
     let manager = TokenizerManager::new(limits, Status::new(false, true), push, Default::default(), false);
