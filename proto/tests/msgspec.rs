@@ -83,7 +83,11 @@ fn request() -> TokenizedGenerateReqInput {
         top_logprobs_num: 2,
         token_ids_logprob: Some(vec![7]),
         stream: true,
-        session_params: Some(SessionParams { id: Some("s1".into()), replace: Some(true), ..Default::default() }),
+        session_params: Some(SessionParams {
+            id: Some("s1".into()),
+            replace: Some(true),
+            ..Default::default()
+        }),
         priority: Some(-3),
         cache_salt: Some("s".into()),
         ..Default::default()

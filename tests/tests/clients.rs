@@ -19,3 +19,15 @@ fn the_openai_client_is_served_sync_async_and_streaming() {
     let server = Server::start(&[]).unwrap();
     run("openai_client.py", &server);
 }
+
+#[test]
+fn the_anthropic_client_is_served_sync_async_and_streaming() {
+    let server = Server::start(&[]).unwrap();
+    run("anthropic_client.py", &server);
+}
+
+#[test]
+fn the_ollama_client_is_served_sync_async_and_streaming() {
+    let server = Server::start(&[]).unwrap();
+    run("ollama_client.py", &server);
+}

@@ -10,6 +10,7 @@ use sglang_parsers::{DetectedParsers, ToolParserOptions};
 use sglang_proto::server_args::ServerArgs;
 
 use crate::manager::TokenizerManager;
+use crate::ollama::routes::OllamaRoutes;
 use crate::parsers::Parsers;
 
 /// Facts about the model that its configuration states.
@@ -35,6 +36,8 @@ pub struct EnvSettings {
     pub health_endpoint_generation: bool,
     /// `SGLANG_TIMEOUT_KEEP_ALIVE`, seconds.
     pub keep_alive: Duration,
+    /// Where the Ollama routes stand.
+    pub ollama_routes: OllamaRoutes,
     /// `SGLANG_FORWARD_UNKNOWN_TOOLS`: give calls of functions that a request does not have to the client.
     pub forward_unknown_tools: bool,
 }
@@ -45,6 +48,7 @@ impl Default for EnvSettings {
             health_check_timeout: Duration::from_secs(20),
             health_endpoint_generation: true,
             keep_alive: Duration::from_secs(5),
+            ollama_routes: OllamaRoutes::default(),
             forward_unknown_tools: false,
         }
     }
@@ -70,6 +74,7 @@ impl EnvSettings {
                 .unwrap_or(default.health_endpoint_generation),
             keep_alive: seconds("SGLANG_TIMEOUT_KEEP_ALIVE", default.keep_alive)
                 .unwrap_or(default.keep_alive),
+            ollama_routes: OllamaRoutes::new(|name| std::env::var(name).ok()),
             forward_unknown_tools: switch("SGLANG_FORWARD_UNKNOWN_TOOLS")
                 .unwrap_or(default.forward_unknown_tools),
         }

@@ -5,11 +5,13 @@
 //! routes) → [`requests`] (checks, batches, ids) → [`manager`] (to the scheduler) → [`state`] (what comes back) →
 //! [`response`] or [`openai`] (what the client sees).
 
+pub mod anthropic;
 pub mod app;
 pub mod chat;
 mod codec;
 pub mod http;
 pub mod manager;
+pub mod ollama;
 pub mod openai;
 pub mod parsers;
 pub mod request_log;

@@ -18,7 +18,9 @@ const DIFFERENT_TEXT: [(&str, &str); 2] = [
 
 /// Values that say nothing: ids and times.
 fn volatile(key: &str) -> bool {
-    matches!(key, "id" | "created" | "root") || key.ends_with("_ts") || key.ends_with("latency")
+    matches!(key, "id" | "created" | "modified_at" | "root")
+        || key.ends_with("_ts")
+        || key.ends_with("latency")
 }
 
 fn differences(path: &str, ours: &Value, theirs: &Value, out: &mut Vec<String>) {

@@ -17,8 +17,9 @@ pub const API_VERSION: &str = "0.5.23";
 const STATE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// `GET /`.
-pub async fn root() -> HttpResponse {
-    reply::json(&"SGLang is running")
+pub async fn root(app: web::Data<App>) -> HttpResponse {
+    let name = if app.env.ollama_routes.has_root() { "Ollama" } else { "SGLang" };
+    reply::json(&format!("{name} is running"))
 }
 
 fn preferred_sampling_params(app: &App) -> Value {

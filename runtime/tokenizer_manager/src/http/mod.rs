@@ -1,5 +1,6 @@
 //! The HTTP side: one file per family of routes, and what they share.
 
+pub mod anthropic;
 pub mod auth;
 pub mod chat;
 pub mod completions;
@@ -11,6 +12,7 @@ pub mod generate;
 pub mod health;
 pub mod info;
 pub mod loads;
+pub mod ollama;
 pub mod parsers;
 pub mod reply;
 pub mod routes;

@@ -4,8 +4,12 @@ use actix_web::{HttpResponse, Route, web};
 
 use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
-use super::{chat, completions, control, generate, health, info, loads, parsers, tokenize, unsupported};
+use super::{
+    anthropic, chat, completions, control, generate, health, info, loads, ollama, parsers, tokenize,
+    unsupported,
+};
 use crate::app::App;
+use crate::ollama::routes::OllamaRoutes;
 
 /// One path.
 pub struct RouteSpec {
@@ -50,10 +54,16 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/v1/chat/completions", POST, Normal, chat::chat_completions),
     row!("/invocations", POST, Normal, chat::invocations),
     row!("/v1/completions", POST, Normal, completions::completions),
+    row!("/v1/messages", POST, Normal, anthropic::messages),
+    row!("/v1/messages/count_tokens", POST, Normal, anthropic::count_tokens),
     row!("/parse_function_call", POST, Normal, parsers::parse_function_call),
     row!("/separate_reasoning", POST, Normal, parsers::separate_reasoning),
     row!("/v1/models", GET, Normal, info::models),
     row!("/v1/models/{model:.+}", GET, Normal, info::model),
+    row!("/api/chat", POST, Normal, ollama::chat),
+    row!("/api/generate", POST, Normal, ollama::generate),
+    row!("/api/show", POST, Normal, ollama::show),
+    row!("/api/tags", GET, Normal, ollama::tags),
     row!("/v1/loads", GET, Normal, loads::loads),
     row!("/abort_request", POST, AdminOptional, control::abort_request),
     row!("/flush_cache", GET_POST, AdminOptional, control::flush_cache),
@@ -70,12 +80,6 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/v1/rerank", PUT_POST, Normal, unsupported::openai_embedding),
     row!("/v1/score", POST, Normal, unsupported::not_yet),
     row!("/v1/responses", POST, Normal, unsupported::not_yet),
-    row!("/v1/messages", POST, Normal, unsupported::not_yet),
-    row!("/v1/messages/count_tokens", POST, Normal, unsupported::not_yet),
-    row!("/api/chat", POST, Normal, unsupported::not_yet),
-    row!("/api/generate", POST, Normal, unsupported::not_yet),
-    row!("/api/show", POST, Normal, unsupported::not_yet),
-    row!("/api/tags", GET, Normal, unsupported::not_yet),
     row!("/open_session", GET_POST, Normal, unsupported::not_yet),
     row!("/close_session", GET_POST, Normal, unsupported::not_yet),
     row!("/configure_logging", GET_POST, AdminOptional, unsupported::not_yet),
@@ -108,17 +112,19 @@ pub fn tier(pattern: Option<&str>) -> AuthTier {
 }
 
 /// Registers the table, once more below the root path when there is one.
-pub fn configure(config: &mut web::ServiceConfig, root: &str) {
+pub fn configure(config: &mut web::ServiceConfig, app: &App) {
+    let (root, moved) = (root_path(app), &app.env.ollama_routes);
     if !root.is_empty() {
-        config.service(web::scope(root).configure(table));
+        config.service(web::scope(root).configure(|config| table(config, moved)));
     }
-    table(config);
+    table(config, moved);
     config.default_service(web::to(|| async { Err::<HttpResponse, _>(ApiError::NotFound) }));
 }
 
-fn table(config: &mut web::ServiceConfig) {
+fn table(config: &mut web::ServiceConfig, moved: &OllamaRoutes) {
     for row in ROUTES {
-        let mut resource = web::resource(row.path);
+        // All that can be moved are of the ordinary tier, which a path has that is not in the table.
+        let mut resource = web::resource(moved.path(row.path).as_ref());
         for method in row.methods {
             if let Ok(method) = method.parse::<actix_web::http::Method>() {
                 resource = resource.route((row.handler)().method(method));
@@ -140,6 +146,9 @@ mod tests {
             assert!(ROUTES[..i].iter().all(|other| other.path != row.path), "{}", row.path);
             let is_probe = row.path.starts_with("/health") || row.path == "/ready";
             assert_eq!(row.tier == Open, is_probe, "{}", row.path);
+        }
+        for path in ["/", "/api/chat", "/api/generate", "/api/tags", "/api/show"] {
+            assert_eq!(tier(Some(path)), Normal, "{path} can be moved");
         }
         for path in ["/flush_cache", "/abort_request", "/pause_generation", "/set_internal_state"] {
             assert_eq!(tier(Some(path)), AdminOptional, "{path}");

@@ -31,7 +31,7 @@ pub fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Serv
             // The last one stands outermost: a call without a key is told nothing else.
             .wrap(from_fn(cors::share))
             .wrap(from_fn(auth::authorize))
-            .configure(|config| routes::configure(config, routes::root_path(&app)))
+            .configure(|config| routes::configure(config, &app))
     };
     let server = HttpServer::new(factory)
         .workers(WORKERS)

@@ -1,11 +1,11 @@
-//! Server-sent events: `data: {…}`, an empty line, and `data: [DONE]` at the end.
+//! Server-sent events: `data: {…}`, an empty line, and in most streams `data: [DONE]` at the end.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 
-/// The last event of every stream.
+/// The last event of native and OpenAI streams.
 pub const DONE: &str = "data: [DONE]\n\n";
 
 /// One event.
@@ -22,10 +22,22 @@ pub fn push_event(out: &mut String, json: &str) {
     out.push_str("\n\n");
 }
 
+/// Appends one event with a name.
+pub fn push_named_event(out: &mut String, name: &str, json: &str) {
+    out.push_str("event: ");
+    out.push_str(name);
+    out.push('\n');
+    push_event(out, json);
+}
+
 /// A response that sends `pieces` as they come, and the end mark after them.
 pub fn respond(pieces: impl Stream<Item = Bytes> + 'static) -> HttpResponse {
-    let done = futures::stream::once(async { Bytes::from_static(DONE.as_bytes()) });
+    respond_unmarked(pieces.chain(futures::stream::once(async { Bytes::from_static(DONE.as_bytes()) })))
+}
+
+/// A response that sends `pieces` as they come and nothing after them.
+pub fn respond_unmarked(pieces: impl Stream<Item = Bytes> + 'static) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream; charset=utf-8"))
-        .streaming(pieces.chain(done).map(Ok::<_, std::convert::Infallible>))
+        .streaming(pieces.map(Ok::<_, std::convert::Infallible>))
 }

@@ -1,0 +1,214 @@
+//! Content blocks of messages, and what becomes of them in a chat completion.
+
+use serde_json::{Map, Value, json};
+
+use crate::requests::validation::{Mismatch, Read, list, object, string};
+
+/// One block of a message's content.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ContentBlock {
+    /// Text; also a search result, which is text for the model.
+    Text(String),
+    /// An image, as the content part of a chat message. `None`: without data.
+    Image(Option<Value>),
+    /// A call that the assistant made.
+    ToolUse {
+        /// Id of the call.
+        id: String,
+        /// Tool.
+        name: String,
+        /// Arguments.
+        input: Map<String, Value>,
+    },
+    /// What a tool answered.
+    ToolResult {
+        /// Id of the call.
+        id: String,
+        /// The answer, as contents of messages: runs of references to tools stand alone, since templates look for them
+        /// at the start of a message.
+        contents: Vec<Value>,
+        /// The answer's text alone.
+        text: String,
+    },
+    /// Names a tool that was not shown at first.
+    ToolReference(Option<String>),
+    /// What the assistant thought.
+    Thinking(String),
+    /// The same, encrypted.
+    RedactedThinking,
+}
+
+fn text_of(map: &Map<String, Value>, key: &'static str) -> Read<Option<String>> {
+    match map.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => string(value).map(Some).map_err(|m| m.under(key)),
+    }
+}
+
+fn required(map: &Map<String, Value>, whole: &Value, key: &'static str) -> Read<String> {
+    match map.get(key) {
+        None => Err(Mismatch::missing(key, whole)),
+        Some(value) => string(value).map_err(|m| m.under(key)),
+    }
+}
+
+/// An image's source as a content part.
+fn image_part(source: &Value) -> Option<Value> {
+    let text = |key: &str| source.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let url = match text("type") {
+        Some("base64") => {
+            format!("data:{};base64,{}", text("media_type").unwrap_or("image/png"), text("data")?)
+        }
+        _ => text("url")?.to_owned(),
+    };
+    Some(json!({"type": "image_url", "image_url": {"url": url}}))
+}
+
+fn search_result(map: &Map<String, Value>) -> String {
+    let mut lines = Vec::new();
+    let texts = |value: Option<&Value>| match value {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(parts)) => {
+            let texts: Vec<&str> = parts.iter().filter_map(|part| part["text"].as_str()).collect();
+            texts.join("\n")
+        }
+        _ => String::new(),
+    };
+    let source = match map.get("source") {
+        Some(Value::Object(source)) => ["url", "text"].iter().find_map(|key| source.get(*key)),
+        other => other,
+    };
+    for (name, text) in [
+        ("Title", texts(map.get("title"))),
+        ("Source", texts(source)),
+        ("Content", texts(map.get("content"))),
+    ] {
+        if !text.is_empty() {
+            lines.push(format!("{name}: {text}"));
+        }
+    }
+    lines.join("\n")
+}
+
+/// A tool's answer: contents of messages, and its text.
+fn tool_result(value: Option<&Value>) -> Read<(Vec<Value>, String)> {
+    let blocks = match value {
+        None | Some(Value::Null) => return Ok((vec!["".into()], String::new())),
+        Some(Value::String(text)) => return Ok((vec![text.as_str().into()], text.clone())),
+        Some(value) => list(block)(value)?,
+    };
+    let (mut runs, mut texts) = (Vec::<Vec<Value>>::new(), Vec::new());
+    for block in blocks {
+        let part = match block {
+            ContentBlock::Text(text) if !text.is_empty() => {
+                let part = json!({"type": "text", "text": text});
+                texts.push(text);
+                part
+            }
+            ContentBlock::Image(Some(part)) => part,
+            ContentBlock::ToolReference(Some(name)) => json!({"type": "tool_reference", "name": name}),
+            _ => continue,
+        };
+        let is_reference = part["type"] == "tool_reference";
+        match runs.last_mut().filter(|run| {
+            run.first().is_some_and(|first| (first["type"] == "tool_reference") == is_reference)
+        }) {
+            Some(run) => run.push(part),
+            None => runs.push(vec![part]),
+        }
+    }
+    let contents: Vec<Value> = runs.into_iter().map(parts_as_content).collect();
+    Ok((if contents.is_empty() { vec!["".into()] } else { contents }, texts.join("\n")))
+}
+
+/// Parts as the content of a chat message: a lone text stands for itself.
+pub fn parts_as_content(parts: Vec<Value>) -> Value {
+    match parts.as_slice() {
+        [part] if part["type"] == "text" => part["text"].clone(),
+        _ => Value::Array(parts),
+    }
+}
+
+/// Reads one block.
+pub fn block(value: &Value) -> Read<ContentBlock> {
+    let map = object(value)?;
+    let kind = required(&map, value, "type")?;
+    Ok(match kind.as_str() {
+        "text" => ContentBlock::Text(required(&map, value, "text")?),
+        "image" => ContentBlock::Image(map.get("source").and_then(image_part)),
+        "search_result" => ContentBlock::Text(search_result(&map)),
+        "tool_use" => ContentBlock::ToolUse {
+            id: required(&map, value, "id")?,
+            name: required(&map, value, "name")?,
+            input: match map.get("input") {
+                None => Map::new(),
+                Some(input) => object(input).map_err(|m| m.under("input"))?,
+            },
+        },
+        "tool_result" => {
+            let (contents, text) = tool_result(map.get("content")).map_err(|m| m.under("content"))?;
+            let id = text_of(&map, "tool_use_id")?.or(text_of(&map, "id")?).unwrap_or_default();
+            ContentBlock::ToolResult { id, contents, text }
+        }
+        "tool_reference" => {
+            ContentBlock::ToolReference(text_of(&map, "tool_name")?.or(text_of(&map, "name")?))
+        }
+        "thinking" => ContentBlock::Thinking(required(&map, value, "thinking")?),
+        "redacted_thinking" => ContentBlock::RedactedThinking,
+        _ => {
+            return Err(Mismatch::literal(
+                "'text', 'image', 'tool_use', 'tool_result', 'tool_reference', 'search_result', 'thinking' or \
+                 'redacted_thinking'",
+                map.get("type").unwrap_or(value),
+            )
+            .under("type"));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tools_answer_keeps_its_order_and_sets_references_apart() {
+        let answer = block(&json!({"type": "tool_result", "tool_use_id": "t", "content": [
+            {"type": "text", "text": "a"},
+            {"type": "tool_reference", "tool_name": "f"},
+            {"type": "search_result", "title": "T", "source": "u", "content": [{"type": "text", "text": "c"}]},
+        ]}));
+        let ContentBlock::ToolResult { id, contents, text } = answer.unwrap() else { panic!("a result") };
+        assert_eq!(id, "t");
+        assert_eq!(
+            contents,
+            [
+                json!("a"),
+                json!([{"type": "tool_reference", "name": "f"}]),
+                json!("Title: T\nSource: u\nContent: c")
+            ]
+        );
+        assert_eq!(text, "a\nTitle: T\nSource: u\nContent: c");
+        let empty = block(&json!({"type": "tool_result"})).unwrap();
+        assert_eq!(
+            empty,
+            ContentBlock::ToolResult { id: "".into(), contents: vec!["".into()], text: "".into() }
+        );
+    }
+
+    #[test]
+    fn images_become_urls_and_unknown_blocks_are_refused() {
+        let image = |source: Value| match block(&json!({"type": "image", "source": source})) {
+            Ok(ContentBlock::Image(part)) => part.map(|p| p["image_url"]["url"].clone()),
+            other => panic!("an image, not {other:?}"),
+        };
+        assert_eq!(
+            image(json!({"type": "base64", "data": "QQ=="})),
+            Some("data:image/png;base64,QQ==".into())
+        );
+        assert_eq!(image(json!({"type": "url", "url": "u"})), Some("u".into()));
+        assert_eq!(image(json!({"type": "base64"})), None);
+        for wrong in [json!({"type": "song"}), json!({"text": "x"}), json!({"type": "text"}), json!("x")] {
+            assert!(block(&wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The API of Ollama: its requests become native ones (reference: `entrypoints/ollama`).
+
+pub mod request;
+pub mod response;
+pub mod routes;
+pub mod stream;

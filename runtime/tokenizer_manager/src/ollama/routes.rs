@@ -1,0 +1,68 @@
+//! Where the Ollama routes stand; each can be moved by an environment variable.
+
+use std::borrow::Cow;
+
+/// The paths that the environment gives, by the path that a route has without.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OllamaRoutes(Vec<(&'static str, String)>);
+
+/// The path of the root route.
+pub const ROOT: &str = "/";
+
+const VARIABLES: [(&str, &str); 5] = [
+    ("SGLANG_OLLAMA_ROOT_ROUTE", ROOT),
+    ("SGLANG_OLLAMA_CHAT_ROUTE", "/api/chat"),
+    ("SGLANG_OLLAMA_GENERATE_ROUTE", "/api/generate"),
+    ("SGLANG_OLLAMA_TAGS_ROUTE", "/api/tags"),
+    ("SGLANG_OLLAMA_SHOW_ROUTE", "/api/show"),
+];
+
+impl OllamaRoutes {
+    /// Reads the variables; a value that is no path counts as not set.
+    pub fn new(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let moved = VARIABLES.into_iter().filter_map(|(name, usual)| {
+            let path = variable(name)?;
+            // Braces would make it a pattern.
+            if path.starts_with('/') && !path.contains(['{', '}']) {
+                return Some((usual, path));
+            }
+            tracing::warn!("{name} is not used: a path such as {usual} would be valid, not {path:?}");
+            None
+        });
+        Self(moved.collect())
+    }
+
+    /// Where the route stands whose usual path is `path`.
+    pub fn path(&self, path: &'static str) -> Cow<'static, str> {
+        match self.0.iter().find(|(usual, _)| *usual == path) {
+            Some((_, moved)) => moved.clone().into(),
+            None => path.into(),
+        }
+    }
+
+    /// Whether the root route is Ollama's.
+    pub fn has_root(&self) -> bool {
+        self.0.iter().any(|(usual, _)| *usual == ROOT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_moved_and_what_is_no_path_is_ignored() {
+        let routes = OllamaRoutes::new(|name| match name {
+            "SGLANG_OLLAMA_ROOT_ROUTE" => Some("/ollama".into()),
+            "SGLANG_OLLAMA_CHAT_ROUTE" => Some("chat".into()),
+            "SGLANG_OLLAMA_SHOW_ROUTE" => Some("/{".into()),
+            _ => None,
+        });
+        assert!(routes.has_root() && !OllamaRoutes::default().has_root());
+        assert_eq!((routes.path("/"), routes.path("/api/chat")), ("/ollama".into(), "/api/chat".into()));
+        assert_eq!(
+            (routes.path("/api/show"), routes.path("/generate")),
+            ("/api/show".into(), "/generate".into())
+        );
+    }
+}
