@@ -19,7 +19,7 @@ fn request(i: usize) -> Value {
     let tokens = 12 + kind * 11 % 37;
     // Not by `ignore_eos`: what such requests will need is known, and they are admitted so that none is retracted.
     let mut params = json!({"temperature": 0, "max_new_tokens": tokens, "min_new_tokens": tokens});
-    if kind % 5 == 0 {
+    if kind.is_multiple_of(5) {
         params["temperature"] = json!(1.0);
         params["top_p"] = json!(0.95);
         params["sampling_seed"] = json!(kind);
@@ -53,7 +53,7 @@ fn send(server: &Server, i: usize) -> End {
     if abort {
         let mut stream = Stream::open(server, body);
         // Half of them once they run, half whatever they are doing.
-        if i % 2 == 0 {
+        if i.is_multiple_of(2) {
             stream.next().unwrap();
         }
         command(server, "/abort_request", json!({"rid": rid}));
