@@ -8,7 +8,8 @@ import anthropic
 # The server takes bearer tokens, which the client calls auth_token.
 client = anthropic.Anthropic(base_url=sys.argv[1], auth_token="none", max_retries=0, timeout=120)
 question = [{"role": "user", "content": "What is the capital of France?"}]
-ask = {"model": "my-model", "messages": question, "max_tokens": 32, "temperature": 0}
+# This version of the client has no `temperature` argument any more; the API has.
+ask = {"model": "my-model", "messages": question, "max_tokens": 32, "extra_body": {"temperature": 0}}
 
 message = client.messages.create(**ask)
 assert message.type == "message" and message.role == "assistant" and message.model == "my-model"
@@ -44,11 +45,11 @@ assert same.content[0].text == block.text
 tools = [{"name": "get_weather", "description": "The weather", "input_schema": {"type": "object", "properties": {}}}]
 assert client.messages.create(**ask, tools=tools, tool_choice={"type": "none"}).content
 
-for bad in ({"temperature": -1}, {"max_tokens": 0}):
+for name, bad in (("temperature", {"extra_body": {"temperature": -1}}), ("max_tokens", {"max_tokens": 0})):
     try:
         client.messages.create(**{**ask, **bad})
     except anthropic.BadRequestError as error:
-        assert error.body["type"] == "error" and next(iter(bad)) in error.body["error"]["message"], error
+        assert error.body["type"] == "error" and name in error.body["error"]["message"], error
     else:
         raise AssertionError(f"{bad} was accepted")
 
