@@ -19,6 +19,7 @@ mod identity;
 mod peers;
 mod pull;
 mod push;
+mod socket_file;
 mod stats;
 
 pub use endpoints::Endpoints;

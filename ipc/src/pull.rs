@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use zeromq::{PullSocket, Socket, SocketRecv, ZmqMessage};
 
 use crate::peers::{Peers, Verdict};
+use crate::socket_file::SocketFile;
 use crate::{Endpoints, IpcError, LinkStats, MAX_FRAME_BYTES};
 
 /// Frames that wait for a slow owner before the socket is left alone.
@@ -32,6 +33,7 @@ pub struct PullLink {
     queue: mpsc::Receiver<Received>,
     stats: Arc<LinkStats>,
     task: tokio::task::JoinHandle<()>,
+    _file: Option<SocketFile>,
 }
 
 impl PullLink {
@@ -41,15 +43,19 @@ impl PullLink {
     /// # Errors
     /// [`IpcError::Bind`].
     pub async fn bind(endpoint: &str, run_id: &str) -> Result<Self, IpcError> {
-        if let Some(path) = Endpoints::socket_path(endpoint) {
-            // A missing file is the normal case; any other trouble shows up when binding.
-            let _ = std::fs::remove_file(path);
-        }
+        let failed = |error: String| IpcError::Bind { endpoint: endpoint.into(), error };
         let mut socket = PullSocket::new();
-        socket
-            .bind(endpoint)
-            .await
-            .map_err(|e| IpcError::Bind { endpoint: endpoint.into(), error: e.to_string() })?;
+        let file = match Endpoints::socket_path(endpoint) {
+            Some(path) => {
+                let (file, listener) = SocketFile::bind(&path).map_err(|e| failed(e.to_string()))?;
+                socket.bind_listener(listener).await.map_err(|e| failed(e.to_string()))?;
+                Some(file)
+            }
+            None => {
+                socket.bind(endpoint).await.map_err(|e| failed(e.to_string()))?;
+                None
+            }
+        };
         let stats = Arc::new(LinkStats::default());
         let (sender, queue) = mpsc::channel(QUEUE);
         let receiver = Receiver {
@@ -60,7 +66,7 @@ impl PullLink {
             sender,
         };
         let task = tokio::spawn(receiver.run(socket));
-        Ok(Self { queue, stats, task })
+        Ok(Self { queue, stats, task, _file: file })
     }
 
     /// The next thing that arrives; `None` once the link is closed.

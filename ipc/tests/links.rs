@@ -101,7 +101,8 @@ async fn a_receiver_that_vanishes_unannounced_is_found_again_within_a_few_messag
         .await
         .unwrap();
     drop(pull);
-    first_life.shutdown_background();
+    // A process is gone before its successor starts.
+    tokio::task::spawn_blocking(move || first_life.shutdown_timeout(Duration::from_secs(5))).await.unwrap();
     let mut pull = PullLink::bind(&endpoint, "").await.unwrap();
     for i in 0..20 {
         push.send(abort(&i.to_string())).unwrap();
@@ -109,6 +110,21 @@ async fn a_receiver_that_vanishes_unannounced_is_found_again_within_a_few_messag
     }
     let first: u32 = next_rid(&mut pull).await.parse().unwrap();
     assert!(first < 10, "the first message that arrived was number {first}");
+}
+
+#[tokio::test]
+async fn a_receiver_that_closes_late_leaves_its_successor_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let endpoint = link_in(&dir);
+    let old = PullLink::bind(&endpoint, "").await.unwrap();
+    let mut new = PullLink::bind(&endpoint, "").await.unwrap();
+    drop(old);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let push = PushLink::connect(&endpoint, Arc::new(Identity::new("tokenizer_manager", 0.into())));
+    push.send(abort("x")).unwrap();
+    assert_eq!(next_rid(&mut new).await, "x");
+    drop(new);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the last life leaves no file");
 }
 
 #[tokio::test]
