@@ -174,7 +174,7 @@ server_args! {
         max_total_tokens: Option<usize> = Unset, "max-total-tokens", Supported,
             "Size of the KV pool in tokens.";
         chunked_prefill_size: Option<i64> = Unset, "chunked-prefill-size", Supported,
-            "Most prompt tokens in one prefill step; -1 puts a whole prompt into one step.";
+            "Most prompt tokens in one prefill step (default: 256 on a CPU, else 4096); -1 puts a whole prompt into one step.";
         max_prefill_tokens: usize = Is("16384"), "max-prefill-tokens", Supported,
             "Budget of a prefill batch in tokens.";
         prefill_max_requests: Option<usize> = Unset, "prefill-max-requests", Supported,

@@ -11,6 +11,10 @@ use crate::radix_cache::EvictionPolicy;
 /// it does not know).
 pub const DEFAULT_CHUNKED_PREFILL_SIZE: usize = 4096;
 
+/// The same on a CPU, whose cores are busy with far fewer tokens: beyond this a larger step computes no more tokens a
+/// second (docs/performance.md), it only makes everyone else wait for longer.
+pub const DEFAULT_CHUNKED_PREFILL_SIZE_CPU: usize = 256;
+
 /// Which running request is retracted first when the KV pool is full (`--retraction-policy`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetractionPolicy {
@@ -139,7 +143,10 @@ impl SchedulerConfig {
             eos_token_ids,
             page_size: args.page_size,
             chunked_prefill_size: match args.chunked_prefill_size {
-                None => Some(DEFAULT_CHUNKED_PREFILL_SIZE),
+                None if info.device == "cpu" => {
+                    Some(DEFAULT_CHUNKED_PREFILL_SIZE_CPU.next_multiple_of(args.page_size.max(1)))
+                }
+                None => Some(DEFAULT_CHUNKED_PREFILL_SIZE.next_multiple_of(args.page_size.max(1))),
                 Some(size) => usize::try_from(size).ok().filter(|size| *size > 0),
             },
             max_prefill_tokens: args.max_prefill_tokens,
@@ -233,6 +240,10 @@ mod tests {
     use super::*;
 
     fn from_flags(flags: &[&str]) -> Result<SchedulerConfig, SchedulerError> {
+        from_flags_on("cuda:0", flags)
+    }
+
+    fn from_flags_on(device: &str, flags: &[&str]) -> Result<SchedulerConfig, SchedulerError> {
         let argv = ["sglang-launch", "--model-path", "m"].iter().chain(flags).copied();
         let args = ServerArgs::parse_from(argv).unwrap_or_else(|_| panic!("{flags:?} are flags"));
         let info = ModelWorkerInfo {
@@ -242,7 +253,7 @@ mod tests {
             max_running_requests: 32,
             weight_bytes: 0,
             kv_cache_bytes: 0,
-            device: "cpu".into(),
+            device: device.into(),
         };
         SchedulerConfig::from_server_args(&args, &info, vec![2])
     }
@@ -256,6 +267,14 @@ mod tests {
         assert!(config.enable_overlap && !config.enable_mixed_chunk && !config.enable_priority_scheduling);
         assert_eq!((config.max_req_len(), config.max_req_input_len()), (2047, 2042));
         assert_eq!((config.vocab_size, config.eos_token_ids), (100, vec![2]));
+    }
+
+    #[test]
+    fn a_cpu_prefills_in_smaller_steps_of_whole_pages() {
+        let chunk = |flags: &[&str]| from_flags_on("cpu", flags).unwrap().chunked_prefill_size;
+        assert_eq!(chunk(&[]), Some(256));
+        assert_eq!(chunk(&["--page-size=48"]), Some(288));
+        assert_eq!(chunk(&["--chunked-prefill-size=512"]), Some(512));
     }
 
     #[test]

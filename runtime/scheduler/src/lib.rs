@@ -55,7 +55,9 @@ mod scheduler;
 pub mod simulator;
 mod stats;
 
-pub use config::{DEFAULT_CHUNKED_PREFILL_SIZE, RetractionPolicy, SchedulerConfig};
+pub use config::{
+    DEFAULT_CHUNKED_PREFILL_SIZE, DEFAULT_CHUNKED_PREFILL_SIZE_CPU, RetractionPolicy, SchedulerConfig,
+};
 pub use error::SchedulerError;
 pub use events::{BatchReport, InputLogprobs, OutputEvent, RetractionReport, TailDecoder};
 pub use finish::NAN_MATCHED;
