@@ -1,88 +1,221 @@
-//! A model's shape as its code needs it, checked.
+//! A model's shape as decoders need it, checked.
 
-use std::path::Path;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 
-use sglang_checkpoint::ModelConfig;
+use serde_json::Value;
+use sglang_checkpoint::{ModelConfig, RopeScaling};
 
 use crate::error::{ModelError, Result};
-use crate::layers::{RopeParameters, RotaryEmbedding};
-use crate::ops::HeadLayout;
+use crate::layers::{AttentionShape, MlpShape, RMSNorm, RopeParameters, RotaryEmbedding};
+use crate::loader::WeightLoader;
+use crate::ops::{Activation, HeadLayout};
 
-/// What Llama-like models are made from. Field names are those of `config.json`.
-#[derive(Clone, Debug)]
-pub struct LlamaConfig {
-    /// Token ids.
-    pub vocab_size: usize,
-    /// Columns of the residual stream.
-    pub hidden_size: usize,
-    /// Columns inside the feed-forward blocks.
-    pub intermediate_size: usize,
-    /// Decoder layers.
-    pub num_hidden_layers: usize,
-    /// Attention heads.
-    pub heads: HeadLayout,
-    /// Added to the mean square before the root.
-    pub rms_norm_eps: f64,
-    /// Rotary frequencies.
-    pub rotary: RotaryEmbedding,
-    /// Whether the output matrix is the embedding.
-    pub tie_word_embeddings: bool,
-    /// Whether the query, key and value projections have biases.
-    pub attention_bias: bool,
-    /// Whether the attention's output projection has a bias.
-    pub attention_out_bias: bool,
-    /// Whether the feed-forward projections have biases.
-    pub mlp_bias: bool,
+/// How a checkpoint stores the weights of its norms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NormStorage {
+    /// As they are applied.
+    #[default]
+    Plain,
+    /// Less one (Gemma). GGUF files hold them as they are applied.
+    LessOne,
 }
 
-impl LlamaConfig {
-    /// Takes what Llama needs from a configuration; `path` is the model's, for messages.
+/// A configuration with what decoders derive from it. The keys that all families share are those of
+/// [`ModelConfig`], which this dereferences to.
+#[derive(Clone, Debug)]
+pub struct DecoderConfig<'a> {
+    config: &'a ModelConfig,
+    path: PathBuf,
+    /// Positions the model is served with.
+    pub context_length: usize,
+    /// Stored form of the norms.
+    pub norm_storage: NormStorage,
+}
+
+impl Deref for DecoderConfig<'_> {
+    type Target = ModelConfig;
+
+    fn deref(&self) -> &ModelConfig {
+        self.config
+    }
+}
+
+impl<'a> DecoderConfig<'a> {
+    /// A view of a configuration; `path` is the model's, for messages.
+    pub fn new(config: &'a ModelConfig, context_length: usize, path: &Path) -> Self {
+        Self { config, path: path.to_owned(), context_length, norm_storage: NormStorage::Plain }
+    }
+
+    /// A complaint about a field.
+    pub fn wrong(&self, field: &str, why: impl Into<String>) -> ModelError {
+        ModelError::Config { file: self.path.clone(), field: field.to_owned(), why: why.into() }
+    }
+
+    /// Attention heads.
+    pub fn heads(&self) -> HeadLayout {
+        HeadLayout {
+            num_heads: self.num_attention_heads,
+            num_kv_heads: self.num_key_value_heads,
+            head_dim: self.head_dim,
+        }
+    }
+
+    /// The attention block's shape.
+    pub fn attention(&self, qkv_bias: bool, out_bias: bool) -> AttentionShape {
+        AttentionShape { hidden_size: self.hidden_size, heads: self.heads(), qkv_bias, out_bias }
+    }
+
+    /// The dense feed-forward block's shape, with biases as `mlp_bias` says.
     ///
     /// # Errors
-    /// An activation other than SiLU, or heads of an odd width.
-    pub fn new(config: &ModelConfig, context_length: usize, path: &Path) -> Result<Self> {
-        let fail = |field: &str, why: String| ModelError::Config {
-            file: path.to_owned(),
-            field: field.to_owned(),
-            why,
-        };
-        if config.hidden_act != "silu" {
-            return Err(fail(
+    /// As of [`DecoderConfig::activation`].
+    pub fn mlp(&self) -> Result<MlpShape> {
+        Ok(MlpShape {
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            activation: self.activation()?,
+            bias: self.mlp_bias,
+        })
+    }
+
+    /// The activation that `hidden_act` (or `hidden_activation`) names.
+    ///
+    /// # Errors
+    /// One that no gated block is built with.
+    pub fn activation(&self) -> Result<Activation> {
+        match self.hidden_act.as_str() {
+            "silu" | "swish" => Ok(Activation::Silu),
+            "gelu_pytorch_tanh" | "gelu_new" | "gelu_fast" => Ok(Activation::GeluTanh),
+            other => Err(self.wrong(
                 "hidden_act",
-                format!("{} is not supported by this architecture; expected silu", config.hidden_act),
-            ));
+                format!("{other} is not supported by this architecture; expected silu or gelu_pytorch_tanh"),
+            )),
         }
-        if !config.head_dim.is_multiple_of(2) {
-            return Err(fail("head_dim", format!("expected an even number, found {}", config.head_dim)));
+    }
+
+    /// Loads a norm over the residual stream.
+    ///
+    /// # Errors
+    /// Its weight is missing or of another shape.
+    pub fn norm(&self, weights: &mut WeightLoader<'_>, name: &str) -> Result<RMSNorm> {
+        self.norm_of(weights, name, self.hidden_size)
+    }
+
+    /// Loads a norm over `size` columns.
+    ///
+    /// # Errors
+    /// Its weight is missing or of another shape.
+    pub fn norm_of(&self, weights: &mut WeightLoader<'_>, name: &str, size: usize) -> Result<RMSNorm> {
+        weights.norm(name, size, self.rms_norm_eps, self.norm_storage)
+    }
+
+    /// The rotary embedding of `rope_theta` and `rope_scaling`.
+    ///
+    /// # Errors
+    /// An odd number of rotated columns, or lists of factors of another length.
+    pub fn rotary(&self) -> Result<RotaryEmbedding> {
+        self.rotary_of(self.rope_theta, self.rope_scaling.as_ref())
+    }
+
+    /// A rotary embedding of another base or scaling.
+    ///
+    /// # Errors
+    /// As of [`DecoderConfig::rotary`].
+    pub fn rotary_of(&self, theta: f64, scaling: Option<&RopeScaling>) -> Result<RotaryEmbedding> {
+        // The product of a ratio that was itself divided may be just below a whole number.
+        let rotary_dim = (self.head_dim as f64 * self.partial_rotary_factor + 1e-6) as usize;
+        if rotary_dim == 0 || !rotary_dim.is_multiple_of(2) || rotary_dim > self.head_dim {
+            let field = if self.partial_rotary_factor == 1.0 { "head_dim" } else { "partial_rotary_factor" };
+            let why = format!(
+                "{rotary_dim} of {} columns would be rotated; expected an even number",
+                self.head_dim
+            );
+            return Err(self.wrong(field, why));
         }
         let rotary = RotaryEmbedding::new(&RopeParameters {
-            theta: config.rope_theta,
-            rotary_dim: config.head_dim,
-            scaling: config.rope_scaling.as_ref(),
-            divisors: config.rope_freq_factors.as_deref(),
-            max_position_embeddings: config.max_position_embeddings,
-            context_length,
+            theta,
+            rotary_dim,
+            scaling,
+            divisors: self.rope_freq_factors.as_deref(),
+            max_position_embeddings: self.max_position_embeddings,
+            context_length: self.context_length,
         });
-        if rotary.rotary_dim() != config.head_dim {
-            let why = format!("expected {} entries in each list of factors", config.head_dim / 2);
-            return Err(fail("rope_scaling", why));
+        let divisors = self.rope_freq_factors.as_ref().map_or(rotary_dim / 2, Vec::len);
+        if rotary.rotary_dim() != rotary_dim || divisors != rotary_dim / 2 {
+            let why = format!("expected {} entries in each list of factors", rotary_dim / 2);
+            return Err(self.wrong("rope_scaling", why));
         }
-        Ok(Self {
-            vocab_size: config.vocab_size,
-            hidden_size: config.hidden_size,
-            intermediate_size: config.intermediate_size,
-            num_hidden_layers: config.num_hidden_layers,
-            heads: HeadLayout {
-                num_heads: config.num_attention_heads,
-                num_kv_heads: config.num_key_value_heads,
-                head_dim: config.head_dim,
-            },
-            rms_norm_eps: config.rms_norm_eps,
-            rotary,
-            tie_word_embeddings: config.tie_word_embeddings,
-            attention_bias: config.attention_bias,
-            attention_out_bias: config.attention_bias,
-            mlp_bias: config.mlp_bias,
+        Ok(rotary)
+    }
+
+    /// The window of every layer: `sliding_window` where `layer_types` says so, or where `is_sliding` does when the
+    /// configuration does not list its layers.
+    ///
+    /// # Errors
+    /// `layer_types` is not a list of known names, one per layer; a window of 0.
+    pub fn windows(&self, is_sliding: impl Fn(usize) -> bool) -> Result<Vec<Option<usize>>> {
+        let sliding: Vec<bool> = match self.raw.get("layer_types").filter(|v| !v.is_null()) {
+            Some(types) => self.layer_types(types)?,
+            None => (0..self.num_hidden_layers).map(is_sliding).collect(),
+        };
+        Ok(sliding.into_iter().map(|s| self.sliding_window.filter(|_| s)).collect())
+    }
+
+    fn layer_types(&self, value: &Value) -> Result<Vec<bool>> {
+        let kind = |v: &Value| match v.as_str() {
+            Some("sliding_attention") => Some(true),
+            Some("full_attention") => Some(false),
+            _ => None,
+        };
+        let list = value.as_array().and_then(|list| list.iter().map(kind).collect::<Option<Vec<_>>>());
+        list.filter(|list| list.len() == self.num_hidden_layers).ok_or_else(|| {
+            let layers = self.num_hidden_layers;
+            self.wrong(
+                "layer_types",
+                format!("expected full_attention or sliding_attention for each of {layers} layers"),
+            )
         })
+    }
+
+    /// A number that only some families have.
+    ///
+    /// # Errors
+    /// The value is not a positive number.
+    pub fn positive(&self, key: &str) -> Result<Option<f64>> {
+        match self.raw.get(key).filter(|v| !v.is_null()) {
+            None => Ok(None),
+            Some(v) => match v.as_f64().filter(|x| *x > 0.0 && x.is_finite()) {
+                Some(x) => Ok(Some(x)),
+                None => Err(self.wrong(key, format!("expected a positive number, found {v}"))),
+            },
+        }
+    }
+
+    /// A count that only some families have.
+    ///
+    /// # Errors
+    /// The value is not a non-negative integer.
+    pub fn count(&self, key: &str) -> Result<Option<usize>> {
+        match self.raw.get(key).filter(|v| !v.is_null()) {
+            None => Ok(None),
+            Some(v) => match v.as_u64().and_then(|n| usize::try_from(n).ok()) {
+                Some(n) => Ok(Some(n)),
+                None => Err(self.wrong(key, format!("expected a non-negative integer, found {v}"))),
+            },
+        }
+    }
+
+    /// A switch that only some families have; off when absent.
+    ///
+    /// # Errors
+    /// The value is neither true nor false.
+    pub fn flag(&self, key: &str) -> Result<bool> {
+        match self.raw.get(key).filter(|v| !v.is_null()) {
+            None => Ok(false),
+            Some(v) => {
+                v.as_bool().ok_or_else(|| self.wrong(key, format!("expected true or false, found {v}")))
+            }
+        }
     }
 }

@@ -9,6 +9,10 @@ pub(super) struct Defaults {
     pub(super) head_dim: Option<usize>,
     pub(super) rope_theta: f64,
     pub(super) rope_local_theta: Option<f64>,
+    /// Window of checkpoints that do not mention one.
+    pub(super) sliding_window: Option<usize>,
+    /// Whether the window counts where `use_sliding_window` is absent.
+    pub(super) use_sliding_window: bool,
 }
 
 const LLAMA: Defaults = Defaults {
@@ -18,26 +22,27 @@ const LLAMA: Defaults = Defaults {
     head_dim: None,
     rope_theta: 10_000.0,
     rope_local_theta: None,
+    sliding_window: None,
+    use_sliding_window: true,
 };
+
+const GEMMA: Defaults =
+    Defaults { tie_word_embeddings: true, hidden_act: "gelu_pytorch_tanh", head_dim: Some(256), ..LLAMA };
 
 /// Defaults of a model type; those of Llama where nothing else is known.
 pub(super) fn of(model_type: &str) -> Defaults {
     match model_type {
-        "gemma" | "gemma2" => Defaults {
-            tie_word_embeddings: true,
-            hidden_act: "gelu_pytorch_tanh",
-            head_dim: Some(256),
-            ..LLAMA
-        },
+        "gemma" => GEMMA,
+        "gemma2" => Defaults { sliding_window: Some(4096), ..GEMMA },
         "gemma3" | "gemma3_text" => Defaults {
-            tie_word_embeddings: true,
-            hidden_act: "gelu_pytorch_tanh",
-            head_dim: Some(256),
             rope_theta: 1_000_000.0,
             rope_local_theta: Some(10_000.0),
-            ..LLAMA
+            sliding_window: Some(4096),
+            ..GEMMA
         },
-        "qwen3" | "qwen3_moe" => Defaults { head_dim: Some(128), ..LLAMA },
+        "mistral" => Defaults { sliding_window: Some(4096), ..LLAMA },
+        "qwen2" | "qwen2_moe" => Defaults { use_sliding_window: false, ..LLAMA },
+        "qwen3" | "qwen3_moe" => Defaults { head_dim: Some(128), use_sliding_window: false, ..LLAMA },
         "phi3" | "olmo2" => Defaults { norm_eps: 1e-5, ..LLAMA },
         "mixtral" => Defaults { norm_eps: 1e-5, rope_theta: 1_000_000.0, ..LLAMA },
         "gpt_oss" => Defaults { norm_eps: 1e-5, head_dim: Some(64), rope_theta: 150_000.0, ..LLAMA },

@@ -65,7 +65,12 @@ pub(super) fn parse(path: &Path, value: Value) -> Result<ModelConfig, Checkpoint
         Some(dtype) => Some(dtype),
         None => c.str("torch_dtype")?,
     };
-    let uses_window = c.bool("use_sliding_window")?.unwrap_or(true);
+    let uses_window = c.bool("use_sliding_window")?.unwrap_or(defaults.use_sliding_window);
+    // Without a key the family's window counts; null means none.
+    let sliding_window = match raw.get("sliding_window") {
+        None => defaults.sliding_window,
+        Some(_) => c.usize("sliding_window")?,
+    };
     Ok(ModelConfig {
         vocab_size: required("vocab_size")?,
         hidden_size,
@@ -79,6 +84,7 @@ pub(super) fn parse(path: &Path, value: Value) -> Result<ModelConfig, Checkpoint
         rms_norm_eps: norm_eps.unwrap_or(defaults.norm_eps),
         rope_theta: rope.theta.unwrap_or(defaults.rope_theta),
         rope_local_theta: rope.local_theta.or(defaults.rope_local_theta),
+        partial_rotary_factor: rope.partial_rotary_factor.unwrap_or(1.0),
         rope_scaling: rope.scaling,
         rope_freq_factors: None,
         tie_word_embeddings: c.bool("tie_word_embeddings")?.unwrap_or(defaults.tie_word_embeddings),
@@ -89,7 +95,7 @@ pub(super) fn parse(path: &Path, value: Value) -> Result<ModelConfig, Checkpoint
         bos_token_id: first_id(&c, "bos_token_id")?,
         eos_token_ids: sorted_ids(&c, "eos_token_id")?,
         pad_token_id: padding_id(&c)?,
-        sliding_window: c.usize("sliding_window")?.filter(|n| uses_window && *n > 0),
+        sliding_window: sliding_window.filter(|n| uses_window && *n > 0),
         architectures,
         model_type,
         raw,

@@ -45,6 +45,8 @@ pub struct ModelConfig {
     pub rope_theta: f64,
     /// Base for sliding-window layers where they have their own (Gemma 3).
     pub rope_local_theta: Option<f64>,
+    /// Share of each head's columns that is rotated.
+    pub partial_rotary_factor: f64,
     /// How rotary frequencies are stretched; `None` when the file says nothing.
     pub rope_scaling: Option<RopeScaling>,
     /// Per-frequency divisors that a GGUF file carries as `rope_freqs.weight` (`head_dim / 2` of them): llama.cpp's

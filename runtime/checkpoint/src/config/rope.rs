@@ -79,6 +79,7 @@ pub struct Longrope {
 pub(super) struct RopeKeys {
     pub(super) theta: Option<f64>,
     pub(super) local_theta: Option<f64>,
+    pub(super) partial_rotary_factor: Option<f64>,
     pub(super) scaling: Option<RopeScaling>,
 }
 
@@ -87,6 +88,7 @@ pub(super) fn read(config: &JsonFile<'_>, max_position: usize) -> Result<RopeKey
     let mut keys = RopeKeys {
         theta: config.f64("rope_theta")?,
         local_theta: config.f64("rope_local_base_freq")?,
+        partial_rotary_factor: config.f64("partial_rotary_factor")?,
         scaling: None,
     };
     let parameters = match config.nested("rope_parameters")? {
@@ -101,6 +103,7 @@ pub(super) fn read(config: &JsonFile<'_>, max_position: usize) -> Result<RopeKey
         parameters = full;
     }
     keys.theta = parameters.f64("rope_theta")?.or(keys.theta);
+    keys.partial_rotary_factor = parameters.f64("partial_rotary_factor")?.or(keys.partial_rotary_factor);
     keys.scaling = read_scaling(config, &parameters, max_position)?;
     Ok(keys)
 }

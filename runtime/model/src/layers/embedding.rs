@@ -26,24 +26,46 @@ impl VocabEmbedding {
     }
 }
 
-/// The output matrix.
+/// The output matrix and what is done to its products.
 #[derive(Debug)]
-pub enum LmHead {
-    /// The embedding's, as checkpoints with tied embeddings have it.
-    Tied,
-    /// Its own.
-    Own(LinearWeight),
+pub struct LmHead {
+    /// `None` where it is the embedding's.
+    weight: Option<LinearWeight>,
+    scale: f64,
+    softcap: Option<f64>,
 }
 
 impl LmHead {
+    /// A matrix of its own, or the embedding's (`None`).
+    pub fn new(weight: Option<LinearWeight>) -> Self {
+        Self { weight, scale: 1.0, softcap: None }
+    }
+
+    /// Multiplies the logits.
+    #[must_use]
+    pub fn with_scale(self, scale: f64) -> Self {
+        Self { scale, ..self }
+    }
+
+    /// Puts `cap * tanh(logit / cap)` in place of the scaled logits.
+    #[must_use]
+    pub fn with_softcap(self, softcap: Option<f64>) -> Self {
+        Self { softcap, ..self }
+    }
+
     /// Logits of `[rows, hidden]`, as float32 on the host.
     ///
     /// # Errors
     /// The backend's.
     pub fn forward(&self, ops: &dyn Ops, hidden: &Tensor, embedding: &VocabEmbedding) -> Result<Tensor> {
-        match self {
-            Self::Tied => ops.lm_head(hidden, &embedding.weight),
-            Self::Own(weight) => ops.lm_head(hidden, weight),
+        let mut logits = ops.lm_head(hidden, self.weight.as_ref().unwrap_or(&embedding.weight))?;
+        let before_cap = self.softcap.map_or(self.scale, |cap| self.scale / cap);
+        if before_cap != 1.0 {
+            let _ = logits.f_mul_scalar_(before_cap)?;
         }
+        if let Some(cap) = self.softcap {
+            let _ = logits.f_tanh_()?.f_mul_scalar_(cap)?;
+        }
+        Ok(logits)
     }
 }

@@ -1,29 +1,77 @@
-//! The feed-forward block of Llama-like models.
+//! Feed-forward blocks.
 
 use tch::Tensor;
 
 use crate::error::Result;
-use crate::ops::{LinearWeight, Ops};
+use crate::loader::WeightLoader;
+use crate::ops::{Activation, ForwardContext, LinearWeight, Ops};
 
-/// `down(silu(gate(x)) * up(x))` with gate and up merged (SwiGLU, Shazeer 2020).
-#[derive(Debug)]
-pub struct GatedMLP {
-    gate_up_proj: LinearWeight,
-    down_proj: LinearWeight,
-}
-
-impl GatedMLP {
-    /// A block from its merged and its closing projection.
-    pub fn new(gate_up_proj: LinearWeight, down_proj: LinearWeight) -> Self {
-        Self { gate_up_proj, down_proj }
-    }
-
+/// The second half of a decoder layer: what every token is put through by itself.
+pub trait FeedForward: Send + std::fmt::Debug {
     /// Runs the block on `[tokens, hidden]`.
     ///
     /// # Errors
     /// The backend's.
-    pub fn forward(&self, ops: &dyn Ops, x: &Tensor) -> Result<Tensor> {
+    fn forward(&self, ops: &dyn Ops, x: &Tensor, ctx: &ForwardContext<'_>) -> Result<Tensor>;
+}
+
+/// `down(activation(gate(x)) * up(x))` with gate and up merged (Shazeer, 2020).
+#[derive(Debug)]
+pub struct GatedMLP {
+    gate_up_proj: LinearWeight,
+    down_proj: LinearWeight,
+    activation: Activation,
+}
+
+/// Sizes, activation and biases of a feed-forward block.
+#[derive(Clone, Copy, Debug)]
+pub struct MlpShape {
+    /// Columns of the residual stream.
+    pub hidden_size: usize,
+    /// Columns inside the block.
+    pub intermediate_size: usize,
+    /// What the gate goes through.
+    pub activation: Activation,
+    /// Whether all projections have biases.
+    pub bias: bool,
+}
+
+impl GatedMLP {
+    /// Loads `gate_proj`, `up_proj` and `down_proj` of the module `name`.
+    ///
+    /// # Errors
+    /// A tensor is missing or of another shape.
+    pub fn load(weights: &mut WeightLoader<'_>, name: &str, shape: MlpShape) -> Result<Self> {
+        let parts = ["gate_proj", "up_proj"].map(|part| format!("{name}.{part}"));
+        let parts = parts.each_ref().map(|part| (part.as_str(), shape.intermediate_size));
+        Self::with_projection(weights, name, &parts, shape)
+    }
+
+    /// As [`GatedMLP::load`], from a checkpoint that stores gate and up as one `gate_up_proj`.
+    ///
+    /// # Errors
+    /// As of [`GatedMLP::load`].
+    pub fn load_merged(weights: &mut WeightLoader<'_>, name: &str, shape: MlpShape) -> Result<Self> {
+        let merged = format!("{name}.gate_up_proj");
+        Self::with_projection(weights, name, &[(&merged, 2 * shape.intermediate_size)], shape)
+    }
+
+    fn with_projection(
+        weights: &mut WeightLoader<'_>,
+        name: &str,
+        parts: &[(&str, usize)],
+        shape: MlpShape,
+    ) -> Result<Self> {
+        let gate_up_proj = weights.linear(parts, shape.hidden_size, shape.bias)?;
+        let down = format!("{name}.down_proj");
+        let down_proj = weights.linear(&[(&down, shape.hidden_size)], shape.intermediate_size, shape.bias)?;
+        Ok(Self { gate_up_proj, down_proj, activation: shape.activation })
+    }
+}
+
+impl FeedForward for GatedMLP {
+    fn forward(&self, ops: &dyn Ops, x: &Tensor, _ctx: &ForwardContext<'_>) -> Result<Tensor> {
         let gate_up = ops.linear(x, &self.gate_up_proj)?;
-        ops.linear(&ops.silu_and_mul(&gate_up)?, &self.down_proj)
+        ops.linear(&ops.act_and_mul(&gate_up, self.activation)?, &self.down_proj)
     }
 }

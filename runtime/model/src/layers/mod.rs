@@ -5,10 +5,12 @@ mod attention;
 mod embedding;
 mod mlp;
 mod norm;
+mod residual;
 mod rotary;
 
-pub use attention::Attention;
+pub use attention::{Attention, AttentionShape, LayerStep};
 pub use embedding::{LmHead, VocabEmbedding};
-pub use mlp::GatedMLP;
+pub use mlp::{FeedForward, GatedMLP, MlpShape};
 pub use norm::RMSNorm;
+pub use residual::ResidualStream;
 pub use rotary::{RopeParameters, RotaryEmbedding};

@@ -1,5 +1,7 @@
 //! Root mean square normalisation.
 
+use std::ops::Range;
+
 use tch::Tensor;
 
 use crate::error::Result;
@@ -32,5 +34,13 @@ impl RMSNorm {
     /// The backend's.
     pub fn forward_add(&self, ops: &dyn Ops, x: &Tensor, residual: &mut Tensor) -> Result<Tensor> {
         ops.fused_add_rms_norm(x, residual, &self.weight, self.eps)
+    }
+
+    /// Normalises some columns in place, in runs as wide as the weight.
+    ///
+    /// # Errors
+    /// The backend's; the weight's width does not divide the columns.
+    pub fn forward_columns(&self, ops: &dyn Ops, x: &mut Tensor, columns: Range<usize>) -> Result<()> {
+        ops.rms_norm_columns(x, columns, &self.weight, self.eps)
     }
 }

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use sglang_checkpoint::GgmlType;
 use tch::{Device, Kind, Tensor};
 
+use crate::config::NormStorage;
 use crate::error::{ModelError, Result};
 use crate::layers::RMSNorm;
 use crate::ops::{LinearWeight, Matrix, native_matrix};
@@ -80,8 +81,11 @@ impl<'a> WeightLoader<'a> {
     ///
     /// # Errors
     /// Its weight is missing or of another shape.
-    pub fn norm(&mut self, name: &str, size: usize, eps: f64) -> Result<RMSNorm> {
-        let weight = self.vector(&format!("{name}.weight"), size)?;
+    pub fn norm(&mut self, name: &str, size: usize, eps: f64, storage: NormStorage) -> Result<RMSNorm> {
+        let mut weight = self.vector(&format!("{name}.weight"), size)?;
+        if storage == NormStorage::LessOne && matches!(self.source, WeightSource::Safetensors(_)) {
+            weight.iter_mut().for_each(|w| *w += 1.0);
+        }
         Ok(RMSNorm::new(self.upload(weight)?, eps))
     }
 

@@ -1,5 +1,6 @@
 //! The architectures, one file each, and the registry that finds them by name.
 
+mod decoder;
 mod llama;
 mod registry;
 
@@ -9,7 +10,7 @@ use crate::error::Result;
 use crate::memory::MHATokenToKVPool;
 use crate::ops::{ForwardContext, HeadLayout, Ops};
 
-pub use llama::LlamaForCausalLM;
+pub use decoder::{Decoder, DecoderForCausalLM, DecoderLayer, LayerName, PreNormLayer};
 pub use registry::{check_architecture, load_model, supported_architectures};
 
 /// A model that gives a distribution over the next token.

@@ -4,18 +4,16 @@ use std::path::Path;
 
 use sglang_checkpoint::ModelConfig;
 
-use crate::config::LlamaConfig;
+use crate::config::DecoderConfig;
 use crate::error::{ModelError, Result};
 use crate::loader::WeightLoader;
 
-use super::{CausalLM, LlamaForCausalLM};
+use super::{CausalLM, DecoderForCausalLM, llama};
 
-type Load = fn(&ModelConfig, usize, &Path, &mut WeightLoader<'_>) -> Result<Box<dyn CausalLM>>;
+type Load = fn(&DecoderConfig<'_>, &mut WeightLoader<'_>) -> Result<DecoderForCausalLM>;
 
 /// Every architecture: the name in `architectures`, and what builds it.
-const REGISTRY: [(&str, Load); 1] = [("LlamaForCausalLM", |config, context_length, path, weights| {
-    Ok(Box::new(LlamaForCausalLM::load(&LlamaConfig::new(config, context_length, path)?, weights)?))
-})];
+const REGISTRY: [(&str, Load); 1] = [("LlamaForCausalLM", llama::causal_lm)];
 
 /// Names that [`load_model`] knows.
 pub fn supported_architectures() -> Vec<&'static str> {
@@ -41,7 +39,8 @@ pub fn load_model(
     path: &Path,
     weights: &mut WeightLoader<'_>,
 ) -> Result<Box<dyn CausalLM>> {
-    find(config, path)?(config, context_length, path, weights)
+    let load = find(config, path)?;
+    Ok(Box::new(load(&DecoderConfig::new(config, context_length, path), weights)?))
 }
 
 fn find(config: &ModelConfig, path: &Path) -> Result<Load> {

@@ -3,6 +3,7 @@
 //!
 //! Activations are row-major tensors `[tokens, features]` of [`Ops::kind`] on [`Ops::device`].
 
+mod attention_options;
 mod context;
 mod native;
 mod raw;
@@ -10,10 +11,13 @@ mod torch;
 mod torch_attention;
 mod weight;
 
+use std::ops::Range;
+
 use tch::{Device, Kind, Tensor};
 
 use crate::error::Result;
 
+pub use attention_options::AttentionOptions;
 pub use context::ForwardContext;
 pub use native::NativeOps;
 pub(crate) use native::native_matrix;
@@ -66,6 +70,15 @@ pub struct LayerKv<'a> {
     pub v: &'a Tensor,
 }
 
+/// The function of a gated feed-forward block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// `x * sigmoid(x)`.
+    Silu,
+    /// GELU in its tanh approximation (Hendrycks and Gimpel, 2016).
+    GeluTanh,
+}
+
 /// Hardware operations. An error leaves the operands in an unspecified but valid state.
 pub trait Ops: Send + std::fmt::Debug {
     /// Where tensors live.
@@ -95,23 +108,45 @@ pub trait Ops: Send + std::fmt::Debug {
         eps: f64,
     ) -> Result<Tensor>;
 
+    /// Normalises, in place and each for itself, the runs of `weight.len()` columns that make up `columns`: query or key
+    /// heads of merged rows, or all of them at once.
+    fn rms_norm_columns(
+        &self,
+        x: &mut Tensor,
+        columns: Range<usize>,
+        weight: &Tensor,
+        eps: f64,
+    ) -> Result<()>;
+
     /// Rotates the query and key heads of merged rows in place (RoPE, Su et al., 2021): column `i` of a head is paired
     /// with column `i + rotary_dim / 2`.
     fn rotary(&self, qkv: &mut Tensor, heads: HeadLayout, rope: &RopeTable) -> Result<()>;
 
     /// Writes the step's keys and values to their slots, then attends every query to its request's positions up to its
-    /// own. Gives `[tokens, num_heads * head_dim]`. `scale` multiplies the products of queries and keys.
+    /// own. Gives `[tokens, num_heads * head_dim]`.
     fn paged_attention(
         &self,
         qkv: &Tensor,
         heads: HeadLayout,
-        scale: f64,
+        options: &AttentionOptions,
         kv: LayerKv<'_>,
         ctx: &ForwardContext<'_>,
     ) -> Result<Tensor>;
 
-    /// `silu(gate) * up` of rows that hold `gate` and `up` side by side.
-    fn silu_and_mul(&self, gate_up: &Tensor) -> Result<Tensor>;
+    /// `activation(gate) * up` of rows that hold `gate` and `up` side by side.
+    fn act_and_mul(&self, gate_up: &Tensor, activation: Activation) -> Result<Tensor>;
+
+    /// `sum += x`.
+    fn add(&self, sum: &mut Tensor, x: &Tensor) -> Result<()> {
+        let _ = sum.f_add_(x)?;
+        Ok(())
+    }
+
+    /// `x *= factor`.
+    fn scale(&self, x: &mut Tensor, factor: f64) -> Result<()> {
+        let _ = x.f_mul_scalar_(factor)?;
+        Ok(())
+    }
 
     /// The given rows of `x`, in order.
     fn select_rows(&self, x: &Tensor, rows: &[usize]) -> Result<Tensor>;

@@ -4,13 +4,14 @@
 #![allow(unsafe_code)]
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use half::{bf16, f16};
 use sglang_checkpoint::GgmlType;
 use sglang_kernels::{
-    AttentionOptions, AttentionRequest, KernelError, KvLayout, PagedKv, QuantType, RotaryTable, Rows,
-    RowsMut, ThreadPool, WeightMatrix,
+    AttentionRequest, KernelError, KvLayout, PagedKv, QuantType, RotaryTable, Rows, RowsMut, ThreadPool,
+    WeightMatrix,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -19,7 +20,7 @@ use crate::error::{ModelError, Result};
 use super::context::ForwardContext;
 use super::raw::{empty, floats, floats_mut, pool_slice, pool_slice_mut};
 use super::weight::{LinearWeight, Matrix};
-use super::{HeadLayout, LayerKv, Ops, RopeTable};
+use super::{Activation, AttentionOptions, HeadLayout, LayerKv, Ops, RopeTable};
 
 impl From<KernelError> for ModelError {
     fn from(e: KernelError) -> Self {
@@ -121,6 +122,19 @@ impl Ops for NativeOps {
         Ok(out)
     }
 
+    fn rms_norm_columns(
+        &self,
+        x: &mut Tensor,
+        columns: Range<usize>,
+        weight: &Tensor,
+        eps: f64,
+    ) -> Result<()> {
+        let (rows, stride) = x.size2()?;
+        let data = floats_mut(x)?.get_mut(columns.start..).unwrap_or_default();
+        let rows = RowsMut::strided(data, rows as usize, columns.len(), stride as usize)?;
+        Ok(sglang_kernels::rms_norm_heads(&self.pool, rows, floats(weight)?, eps as f32)?)
+    }
+
     fn rotary(&self, qkv: &mut Tensor, heads: HeadLayout, rope: &RopeTable) -> Result<()> {
         let (rows, half) = rope.cos.size2()?;
         let table = RotaryTable::new(floats(&rope.cos)?, floats(&rope.sin)?, half as usize)?;
@@ -133,7 +147,7 @@ impl Ops for NativeOps {
         &self,
         qkv: &Tensor,
         heads: HeadLayout,
-        scale: f64,
+        options: &AttentionOptions,
         kv: LayerKv<'_>,
         ctx: &ForwardContext<'_>,
     ) -> Result<Tensor> {
@@ -155,17 +169,27 @@ impl Ops for NativeOps {
             })
             .collect();
         let mut out = empty(tokens, heads.q_size())?;
-        let options = AttentionOptions::causal(scale as f32);
+        let options = sglang_kernels::AttentionOptions {
+            scale: options.scale as f32,
+            causal: true,
+            sliding_window: options.sliding_window,
+            logit_cap: options.logit_cap.map(|cap| cap as f32),
+            sinks: options.sinks.as_ref().map(floats).transpose()?,
+        };
         let y = floats_mut(&mut out)?;
         sglang_kernels::paged_attention(&self.pool, q, heads.num_heads, &pool, &requests, &options, y)?;
         Ok(out)
     }
 
-    fn silu_and_mul(&self, gate_up: &Tensor) -> Result<Tensor> {
+    fn act_and_mul(&self, gate_up: &Tensor, activation: Activation) -> Result<Tensor> {
         let (rows, columns) = gate_up.size2()?;
         let width = columns as usize / 2;
         let mut out = empty(rows as usize, width)?;
-        sglang_kernels::silu_and_mul(&self.pool, floats(gate_up)?, width, floats_mut(&mut out)?)?;
+        let kernel = match activation {
+            Activation::Silu => sglang_kernels::silu_and_mul,
+            Activation::GeluTanh => sglang_kernels::gelu_tanh_and_mul,
+        };
+        kernel(&self.pool, floats(gate_up)?, width, floats_mut(&mut out)?)?;
         Ok(out)
     }
 

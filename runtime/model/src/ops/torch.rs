@@ -1,12 +1,14 @@
 //! The models' operations in libtorch: the path that a GPU uses, and a CPU in 16-bit formats or when asked to.
 
+use std::ops::Range;
+
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{ModelError, Result};
 
 use super::context::ForwardContext;
 use super::weight::{LinearWeight, Matrix};
-use super::{HeadLayout, LayerKv, Ops, RopeTable};
+use super::{Activation, AttentionOptions, HeadLayout, LayerKv, Ops, RopeTable};
 
 /// libtorch on one device.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +82,21 @@ impl Ops for TorchOps {
         self.rms_norm(residual, weight, eps)
     }
 
+    fn rms_norm_columns(
+        &self,
+        x: &mut Tensor,
+        columns: Range<usize>,
+        weight: &Tensor,
+        eps: f64,
+    ) -> Result<()> {
+        let (rows, run) = (x.size2()?.0, weight.numel().max(1));
+        let runs = (columns.len() / run) as i64;
+        let mut part = x.f_narrow(1, columns.start as i64, columns.len() as i64)?;
+        let normalised =
+            part.f_reshape([rows, runs, run as i64])?.f_rms_norm(weight.size(), Some(weight), eps)?;
+        Ok(part.f_copy_(&normalised.f_reshape([rows, columns.len() as i64])?)?)
+    }
+
     fn rotary(&self, qkv: &mut Tensor, heads: HeadLayout, rope: &RopeTable) -> Result<()> {
         let (tokens, half) = rope.cos.size2()?;
         let rotated_heads = (heads.num_heads + heads.num_kv_heads) as i64;
@@ -103,7 +120,7 @@ impl Ops for TorchOps {
         &self,
         qkv: &Tensor,
         heads: HeadLayout,
-        scale: f64,
+        options: &AttentionOptions,
         kv: LayerKv<'_>,
         ctx: &ForwardContext<'_>,
     ) -> Result<Tensor> {
@@ -120,12 +137,17 @@ impl Ops for TorchOps {
         };
         store(kv.k, heads.num_heads)?;
         store(kv.v, heads.num_heads + heads.num_kv_heads)?;
-        inputs.attention.run(&columns(0, heads.num_heads)?, heads, scale, kv)
+        inputs.attention.run(&columns(0, heads.num_heads)?, heads, options, kv)
     }
 
-    fn silu_and_mul(&self, gate_up: &Tensor) -> Result<Tensor> {
+    fn act_and_mul(&self, gate_up: &Tensor, activation: Activation) -> Result<Tensor> {
         let half = gate_up.size2()?.1 / 2;
-        Ok(gate_up.f_narrow(1, 0, half)?.f_silu()?.f_mul(&gate_up.f_narrow(1, half, half)?)?)
+        let gate = gate_up.f_narrow(1, 0, half)?;
+        let activated = match activation {
+            Activation::Silu => gate.f_silu()?,
+            Activation::GeluTanh => gate.f_gelu("tanh")?,
+        };
+        Ok(activated.f_mul(&gate_up.f_narrow(1, half, half)?)?)
     }
 
     fn select_rows(&self, x: &Tensor, rows: &[usize]) -> Result<Tensor> {

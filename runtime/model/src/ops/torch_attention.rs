@@ -1,102 +1,197 @@
 //! Attention over the paged pool with libtorch's operators. libtorch has no kernel that reads pages, so keys and
 //! values are gathered: per request when prefilling, for all requests at once (padded to the longest) when decoding.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use tch::{Device, Kind, Tensor};
 
 use crate::error::Result;
 
 use super::context::{ForwardContext, index_tensor};
-use super::{HeadLayout, LayerKv};
+use super::{AttentionOptions, HeadLayout, LayerKv};
 
-/// Gather indices and masks of one step; the same for every layer.
+/// Gather indices and masks of one step, for all layers.
 #[derive(Debug)]
-pub(super) enum AttentionPlan {
-    /// One query per request: `slots` is `[requests * longest]`, `mask` is `[requests, 1, 1, longest]`, true where a
-    /// position exists.
-    Decode { slots: Tensor, mask: Tensor, requests: i64, longest: i64 },
-    /// Requests one by one.
-    Extend(Vec<ExtendSeq>),
+pub(super) struct AttentionPlan {
+    /// One group when decoding, one per request when prefilling.
+    groups: Vec<Group>,
+    /// The groups' masks by window, made for the first layer that has it.
+    masks: RefCell<Vec<(Option<i64>, Masks)>>,
+    device: Device,
 }
 
-/// One request of a prefill step.
+type Masks = Rc<Vec<Mask>>;
+
+/// Requests that are attended together.
 #[derive(Debug)]
-pub(super) struct ExtendSeq {
+struct Group {
     first_token: i64,
-    extend_len: i64,
+    requests: i64,
+    /// New tokens of each request.
+    queries: i64,
+    /// Positions of the longest request.
+    longest: i64,
+    /// `[requests * longest]`.
     slots: Tensor,
-    /// `[extend_len, seq_len]`, true where a query may look; absent where all may or the plain causal mask is meant.
-    mask: Option<Tensor>,
-    causal: bool,
+    /// Positions of each request.
+    lengths: Tensor,
+    /// Whether some requests are shorter than the longest.
+    padded: bool,
+}
+
+/// Where queries may look.
+#[derive(Debug)]
+enum Mask {
+    /// Everywhere.
+    All,
+    /// From position zero to their own, all positions being new.
+    Causal,
+    /// True where a query may look: `[requests, 1, queries, longest]`.
+    Given(Tensor),
+}
+
+impl Group {
+    fn new(seqs: &[(usize, usize, &[u32])], ctx: &ForwardContext<'_>, device: Device) -> Result<Self> {
+        let longest = seqs.iter().map(|(_, _, slots)| slots.len()).max().unwrap_or(0);
+        let padded = seqs.iter().flat_map(|(_, _, slots)| {
+            slots.iter().copied().chain(std::iter::repeat_n(ctx.padding_slot, longest - slots.len()))
+        });
+        let (first_token, queries) = seqs.first().map_or((0, 0), |(first, queries, _)| (*first, *queries));
+        Ok(Self {
+            first_token: first_token as i64,
+            requests: seqs.len() as i64,
+            queries: queries as i64,
+            longest: longest as i64,
+            slots: index_tensor(padded, device)?,
+            lengths: index_tensor(seqs.iter().map(|(_, _, slots)| slots.len() as u32), device)?,
+            padded: seqs.iter().any(|(_, _, slots)| slots.len() < longest),
+        })
+    }
+
+    /// The mask under a window.
+    fn mask(&self, window: Option<i64>, device: Device) -> Result<Mask> {
+        let window = window.filter(|w| *w < self.longest);
+        if window.is_none() && self.queries == 1 && !self.padded {
+            return Ok(Mask::All);
+        }
+        if window.is_none() && self.queries == self.longest {
+            return Ok(Mask::Causal);
+        }
+        let ends = self.lengths.f_view([self.requests, 1, 1, 1])?;
+        let back = Tensor::f_arange_start(1 - self.queries, 1, (Kind::Int64, device))?;
+        // One more than the position of every query.
+        let ends = ends.f_add(&back.f_view([1, 1, self.queries, 1])?)?;
+        let keys = Tensor::f_arange(self.longest, (Kind::Int64, device))?.f_view([1, 1, 1, self.longest])?;
+        let seen = keys.f_lt_tensor(&ends)?;
+        Ok(Mask::Given(match window {
+            Some(window) => seen.f_logical_and(&keys.f_ge_tensor(&ends.f_sub_scalar(window)?)?)?,
+            None => seen,
+        }))
+    }
 }
 
 impl AttentionPlan {
     pub(super) fn new(ctx: &ForwardContext<'_>, device: Device) -> Result<Self> {
-        let seqs = ctx.plan.seqs.iter().zip(&ctx.slot_tables);
-        if ctx.plan.is_decode() {
-            let longest = ctx.slot_tables.iter().map(|s| s.len()).max().unwrap_or(0);
-            let padded = ctx.slot_tables.iter().flat_map(|s| {
-                s.iter().copied().chain(std::iter::repeat_n(ctx.padding_slot, longest - s.len()))
-            });
-            let slots = index_tensor(padded, device)?;
-            let lengths = index_tensor(ctx.slot_tables.iter().map(|s| s.len() as u32), device)?;
-            let requests = ctx.plan.seqs.len() as i64;
-            let longest = longest as i64;
-            let mask = Tensor::f_arange(longest, (Kind::Int64, device))?
-                .f_unsqueeze(0)?
-                .f_lt_tensor(&lengths.f_unsqueeze(1)?)?
-                .f_view([requests, 1, 1, longest])?;
-            return Ok(Self::Decode { slots, mask, requests, longest });
+        let seqs: Vec<(usize, usize, &[u32])> = (ctx.plan.seqs.iter().zip(&ctx.slot_tables))
+            .map(|(seq, slots)| (seq.first_token, seq.extend_len, *slots))
+            .collect();
+        let together = if ctx.plan.is_decode() { seqs.len().max(1) } else { 1 };
+        let groups = seqs.chunks(together).map(|c| Group::new(c, ctx, device)).collect::<Result<_>>()?;
+        Ok(Self { groups, masks: RefCell::default(), device })
+    }
+
+    fn masks(&self, window: Option<usize>) -> Result<Masks> {
+        let window = window.and_then(|w| i64::try_from(w).ok());
+        if let Some((_, masks)) = self.masks.borrow().iter().find(|(w, _)| *w == window) {
+            return Ok(Rc::clone(masks));
         }
-        let extend = |(seq, slots): (&crate::plan::PlannedSeq, &&[u32])| -> Result<ExtendSeq> {
-            let (extend_len, total) = (seq.extend_len as i64, seq.seq_len() as i64);
-            let causal = seq.prefix_len == 0;
-            let mask = if causal || extend_len == 1 {
-                None
-            } else {
-                let all = Tensor::f_ones([extend_len, total], (Kind::Bool, device))?;
-                Some(all.f_tril(seq.prefix_len as i64)?)
-            };
-            Ok(ExtendSeq {
-                first_token: seq.first_token as i64,
-                extend_len,
-                slots: index_tensor(slots.iter().copied(), device)?,
-                mask,
-                causal,
-            })
-        };
-        Ok(Self::Extend(seqs.map(extend).collect::<Result<_>>()?))
+        let masks = self.groups.iter().map(|g| g.mask(window, self.device)).collect::<Result<Vec<_>>>()?;
+        let masks = Rc::new(masks);
+        self.masks.borrow_mut().push((window, Rc::clone(&masks)));
+        Ok(masks)
     }
 
     /// Attends `q` (`[tokens, heads, head_dim]`) to the pool; gives `[tokens, heads * head_dim]`.
-    pub(super) fn run(&self, q: &Tensor, heads: HeadLayout, scale: f64, kv: LayerKv<'_>) -> Result<Tensor> {
+    pub(super) fn run(
+        &self,
+        q: &Tensor,
+        heads: HeadLayout,
+        options: &AttentionOptions,
+        kv: LayerKv<'_>,
+    ) -> Result<Tensor> {
         let (h, hkv, d) = (heads.num_heads as i64, heads.num_kv_heads as i64, heads.head_dim as i64);
-        let attend = |q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>, causal: bool| {
-            Tensor::f_scaled_dot_product_attention(q, k, v, mask, 0.0, causal, scale, h != hkv)
-        };
-        match self {
-            Self::Decode { slots, mask, requests, longest } => {
-                let gather = |pool: &Tensor| -> Result<Tensor> {
-                    let rows = pool.f_index_select(0, slots)?.f_view([*requests, *longest, hkv, d])?;
-                    Ok(rows.f_transpose(1, 2)?)
+        let masks = self.masks(options.sliding_window)?;
+        let mut outputs = Vec::with_capacity(self.groups.len());
+        for (group, mask) in self.groups.iter().zip(masks.iter()) {
+            let (n, queries) = (group.requests, group.queries);
+            let gather = |pool: &Tensor| -> Result<Tensor> {
+                let rows = pool.f_index_select(0, &group.slots)?.f_view([n, group.longest, hkv, d])?;
+                Ok(rows.f_transpose(1, 2)?)
+            };
+            let q = q.f_narrow(0, group.first_token, n * queries)?.f_reshape([n, queries, h, d])?;
+            let q = q.f_transpose(1, 2)?;
+            let (k, v) = (gather(kv.k)?, gather(kv.v)?);
+            let out = if options.logit_cap.is_some() || options.sinks.is_some() {
+                attend_step_by_step(&q, &k, &v, mask, options)?
+            } else {
+                let (given, causal) = match mask {
+                    Mask::All => (None, false),
+                    Mask::Causal => (None, true),
+                    Mask::Given(mask) => (Some(mask), false),
                 };
-                let q = q.f_reshape([*requests, h, 1, d])?;
-                let out = attend(&q, &gather(kv.k)?, &gather(kv.v)?, Some(mask), false)?;
-                Ok(out.f_reshape([*requests, h * d])?)
-            }
-            Self::Extend(seqs) => {
-                let mut outputs = Vec::with_capacity(seqs.len());
-                for seq in seqs {
-                    let gather = |pool: &Tensor| -> Result<Tensor> {
-                        Ok(pool.f_index_select(0, &seq.slots)?.f_transpose(0, 1)?.f_unsqueeze(0)?)
-                    };
-                    let q =
-                        q.f_narrow(0, seq.first_token, seq.extend_len)?.f_transpose(0, 1)?.f_unsqueeze(0)?;
-                    let out = attend(&q, &gather(kv.k)?, &gather(kv.v)?, seq.mask.as_ref(), seq.causal)?;
-                    outputs
-                        .push(out.f_squeeze_dim(0)?.f_transpose(0, 1)?.f_reshape([seq.extend_len, h * d])?);
-                }
-                Ok(Tensor::f_cat(&outputs, 0)?)
-            }
+                let grouped = h != hkv;
+                Tensor::f_scaled_dot_product_attention(
+                    &q,
+                    &k,
+                    &v,
+                    given,
+                    0.0,
+                    causal,
+                    options.scale,
+                    grouped,
+                )?
+            };
+            outputs.push(out.f_transpose(1, 2)?.f_reshape([n * queries, h * d])?);
         }
+        Ok(Tensor::f_cat(&outputs, 0)?)
     }
+}
+
+/// Attention in single operators, for what libtorch's fused one has no argument for. Shapes are
+/// `[requests, heads, queries or positions, head_dim]`.
+fn attend_step_by_step(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    mask: &Mask,
+    options: &AttentionOptions,
+) -> Result<Tensor> {
+    let (n, h, queries, d) = q.size4()?;
+    let (_, hkv, keys, _) = k.size4()?;
+    let group = h / hkv.max(1);
+    // Query heads that share a key head are rows of one product.
+    let q = q.f_reshape([n, hkv, group * queries, d])?;
+    let scores = q.f_matmul(&k.f_transpose(2, 3)?)?.f_to_kind(Kind::Float)?.f_mul_scalar(options.scale)?;
+    let mut scores = scores.f_view([n, h, queries, keys])?;
+    if let Some(cap) = options.logit_cap {
+        scores = scores.f_div_scalar(cap)?.f_tanh()?.f_mul_scalar(cap)?;
+    }
+    let hidden = match mask {
+        Mask::All => None,
+        Mask::Causal => {
+            Some(Tensor::f_ones([queries, keys], (Kind::Bool, q.device()))?.f_tril(0)?.f_logical_not()?)
+        }
+        Mask::Given(seen) => Some(seen.f_logical_not()?),
+    };
+    if let Some(hidden) = hidden {
+        scores = scores.f_masked_fill(&hidden, f64::NEG_INFINITY)?;
+    }
+    if let Some(sinks) = &options.sinks {
+        let sinks = sinks.f_view([1, h, 1, 1])?.f_expand([n, h, queries, 1], false)?;
+        scores = Tensor::f_cat(&[scores, sinks], 3)?;
+    }
+    let weights = scores.f_softmax(-1, Kind::Float)?.f_narrow(3, 0, keys)?.f_to_kind(v.f_kind()?)?;
+    let out = weights.f_reshape([n, hkv, group * queries, keys])?.f_matmul(v)?;
+    Ok(out.f_view([n, h, queries, d])?)
 }

@@ -1,0 +1,213 @@
+//! What decoder-only models share: embedding, a stack of layers, a final norm, and the output matrix.
+//!
+//! An architecture's file says how its layers are built and in what order their blocks run ([`DecoderLayer`]).
+
+use tch::Tensor;
+
+use crate::config::DecoderConfig;
+use crate::error::Result;
+use crate::layers::{
+    Attention, FeedForward, LayerStep, LmHead, RMSNorm, ResidualStream, RotaryEmbedding, VocabEmbedding,
+};
+use crate::loader::WeightLoader;
+use crate::memory::MHATokenToKVPool;
+use crate::ops::{ForwardContext, HeadLayout, LayerKv, Ops};
+
+use super::CausalLM;
+
+/// One layer of a decoder.
+pub trait DecoderLayer: Send + std::fmt::Debug {
+    /// Runs the layer, adding to the residual stream.
+    ///
+    /// # Errors
+    /// The backend's.
+    fn forward(&self, ops: &dyn Ops, stream: &mut ResidualStream, step: &LayerStep<'_>) -> Result<()>;
+}
+
+/// Where a layer is, while it is loaded.
+#[derive(Clone, Debug)]
+pub struct LayerName {
+    /// Number of the layer, from 0.
+    pub index: usize,
+    prefix: String,
+}
+
+impl LayerName {
+    /// Full name of a module of the layer, such as `self_attn`.
+    pub fn of(&self, module: &str) -> String {
+        format!("{}.{module}", self.prefix)
+    }
+}
+
+/// A decoder without an output matrix (the reference's `LlamaModel` and its like).
+#[derive(Debug)]
+pub struct Decoder {
+    embed_tokens: VocabEmbedding,
+    embedding_scale: f64,
+    layers: Vec<Box<dyn DecoderLayer>>,
+    norm: RMSNorm,
+    rotary: Vec<RotaryEmbedding>,
+    heads: HeadLayout,
+}
+
+/// Beginnings of the tensors' names: of plain models, of the text part of multimodal ones in transformers 5 and 4, and
+/// of checkpoints that were saved without a head.
+const PREFIXES: [&str; 4] = ["model.", "model.language_model.", "language_model.model.", ""];
+
+impl Decoder {
+    /// Loads embedding and final norm, and each layer by `layer`. `rotary` are the rotations that layers refer to by
+    /// index.
+    ///
+    /// # Errors
+    /// A tensor is missing or of another shape.
+    pub fn load<L: DecoderLayer + 'static>(
+        config: &DecoderConfig<'_>,
+        weights: &mut WeightLoader<'_>,
+        rotary: Vec<RotaryEmbedding>,
+        mut layer: impl FnMut(&mut WeightLoader<'_>, &LayerName) -> Result<L>,
+    ) -> Result<Self> {
+        let there = |prefix: &&str| weights.has(&format!("{prefix}embed_tokens.weight"));
+        let prefix = PREFIXES.into_iter().find(there).unwrap_or("model.");
+        let embedding = [(&*format!("{prefix}embed_tokens"), config.vocab_size)];
+        let embed_tokens = VocabEmbedding::new(weights.linear(&embedding, config.hidden_size, false)?);
+        let mut layers: Vec<Box<dyn DecoderLayer>> = Vec::with_capacity(config.num_hidden_layers);
+        for index in 0..config.num_hidden_layers {
+            let name = LayerName { index, prefix: format!("{prefix}layers.{index}") };
+            layers.push(Box::new(layer(weights, &name)?));
+        }
+        let norm = config.norm(weights, &format!("{prefix}norm"))?;
+        Ok(Self { embed_tokens, embedding_scale: 1.0, layers, norm, rotary, heads: config.heads() })
+    }
+
+    /// Multiplies the embeddings.
+    #[must_use]
+    pub fn with_embedding_scale(self, embedding_scale: f64) -> Self {
+        Self { embedding_scale, ..self }
+    }
+
+    /// Runs all layers over a step's tokens, writing their keys and values to the pool. Gives `[tokens, hidden]`,
+    /// normalised.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn forward(&self, ops: &dyn Ops, ctx: &ForwardContext<'_>, kv: &MHATokenToKVPool) -> Result<Tensor> {
+        let ropes = self
+            .rotary
+            .iter()
+            .map(|rotary| rotary.table(&ctx.plan.positions, ops))
+            .collect::<Result<Vec<_>>>()?;
+        let mut embeddings = self.embed_tokens.forward(ops, ctx)?;
+        if self.embedding_scale != 1.0 {
+            ops.scale(&mut embeddings, self.embedding_scale)?;
+        }
+        let mut stream = ResidualStream::new(embeddings);
+        for (i, layer) in self.layers.iter().enumerate() {
+            let (k, v) = kv.layer(i)?;
+            let step = LayerStep { ctx, ropes: &ropes, kv: LayerKv { k, v } };
+            layer.forward(ops, &mut stream, &step)?;
+        }
+        stream.normalized(ops, &self.norm)
+    }
+
+    /// The embedding matrix.
+    pub fn embedding(&self) -> &VocabEmbedding {
+        &self.embed_tokens
+    }
+
+    /// Layers.
+    pub fn num_layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Heads of all layers.
+    pub fn heads(&self) -> HeadLayout {
+        self.heads
+    }
+}
+
+/// A decoder with an output matrix.
+#[derive(Debug)]
+pub struct DecoderForCausalLM {
+    model: Decoder,
+    lm_head: LmHead,
+}
+
+impl DecoderForCausalLM {
+    /// Loads `lm_head`, unless it is the embedding, and puts it on a decoder.
+    ///
+    /// # Errors
+    /// The tensor is missing or of another shape.
+    pub fn load(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>, model: Decoder) -> Result<Self> {
+        let lm_head = if config.tie_word_embeddings {
+            None
+        } else {
+            let there = |name: &&str| weights.has(&format!("{name}.weight"));
+            let name = ["lm_head", "language_model.lm_head"].into_iter().find(there).unwrap_or("lm_head");
+            Some(weights.linear(&[(name, config.vocab_size)], config.hidden_size, false)?)
+        };
+        Ok(Self { model, lm_head: LmHead::new(lm_head) })
+    }
+
+    /// Changes what is done to the logits.
+    #[must_use]
+    pub fn map_head(self, change: impl FnOnce(LmHead) -> LmHead) -> Self {
+        Self { lm_head: change(self.lm_head), ..self }
+    }
+}
+
+impl CausalLM for DecoderForCausalLM {
+    fn forward(&self, ops: &dyn Ops, ctx: &ForwardContext<'_>, kv: &MHATokenToKVPool) -> Result<Tensor> {
+        self.model.forward(ops, ctx, kv)
+    }
+
+    fn logits(&self, ops: &dyn Ops, hidden: &Tensor) -> Result<Tensor> {
+        self.lm_head.forward(ops, hidden, self.model.embedding())
+    }
+
+    fn num_layers(&self) -> usize {
+        self.model.num_layers()
+    }
+
+    fn heads(&self) -> HeadLayout {
+        self.model.heads()
+    }
+}
+
+/// The layer of Llama and most others: each block gets the normalised stream and adds to it.
+#[derive(Debug)]
+pub struct PreNormLayer<M> {
+    input_layernorm: RMSNorm,
+    self_attn: Attention,
+    post_attention_layernorm: RMSNorm,
+    mlp: M,
+}
+
+impl<M: FeedForward> PreNormLayer<M> {
+    /// Loads the two norms around blocks that are loaded.
+    ///
+    /// # Errors
+    /// A norm is missing or of another shape.
+    pub fn load(
+        config: &DecoderConfig<'_>,
+        weights: &mut WeightLoader<'_>,
+        name: &LayerName,
+        self_attn: Attention,
+        mlp: M,
+    ) -> Result<Self> {
+        Ok(Self {
+            input_layernorm: config.norm(weights, &name.of("input_layernorm"))?,
+            self_attn,
+            post_attention_layernorm: config.norm(weights, &name.of("post_attention_layernorm"))?,
+            mlp,
+        })
+    }
+}
+
+impl<M: FeedForward> DecoderLayer for PreNormLayer<M> {
+    fn forward(&self, ops: &dyn Ops, stream: &mut ResidualStream, step: &LayerStep<'_>) -> Result<()> {
+        let x = stream.normalized(ops, &self.input_layernorm)?;
+        stream.add(ops, self.self_attn.forward(ops, &x, step)?)?;
+        let x = stream.normalized(ops, &self.post_attention_layernorm)?;
+        stream.add(ops, self.mlp.forward(ops, &x, step.ctx)?)
+    }
+}
