@@ -31,3 +31,9 @@ fn the_ollama_client_is_served_sync_async_and_streaming() {
     let server = Server::start(&[]).unwrap();
     run("ollama_client.py", &server);
 }
+
+#[test]
+fn the_front_end_language_is_served_with_choices_forks_and_constraints() {
+    let server = Server::start(&[]).unwrap();
+    run("sglang_frontend.py", &server);
+}
