@@ -190,6 +190,27 @@ fn sliding_windows_count_only_when_they_are_used() {
         None
     );
     assert_eq!(parse(json!({"sliding_window": null})).unwrap().sliding_window, None);
+    // Families differ in what a key that is absent means.
+    let window = |changes: Value| parse(changes).unwrap().sliding_window;
+    assert_eq!(window(json!({"model_type": "mistral"})), Some(4096));
+    assert_eq!(window(json!({"model_type": "mistral", "sliding_window": null})), None);
+    assert_eq!(window(json!({"model_type": "qwen2", "sliding_window": 8})), None);
+    assert_eq!(
+        window(json!({"model_type": "qwen2", "sliding_window": 8, "use_sliding_window": true})),
+        Some(8)
+    );
+}
+
+#[test]
+fn a_partial_rotation_is_read_where_either_spelling_has_it() {
+    let factor = |changes: Value| parse(changes).unwrap().partial_rotary_factor;
+    assert_eq!(factor(json!({})), 1.0);
+    assert_eq!(factor(json!({"partial_rotary_factor": 0.75})), 0.75);
+    assert_eq!(factor(json!({"rope_parameters": {"partial_rotary_factor": 0.5}})), 0.5);
+    let writer = gguf("phi3").meta("phi3.rope.dimension_count", Meta::U32(12));
+    assert_eq!(from_gguf(&writer).unwrap().partial_rotary_factor, 0.75);
+    let whole = gguf("phi3").meta("phi3.rope.dimension_count", Meta::U32(16));
+    assert_eq!(from_gguf(&whole).unwrap().partial_rotary_factor, 1.0);
 }
 
 #[test]

@@ -29,8 +29,18 @@ pub struct DecoderConfig<'a> {
     path: PathBuf,
     /// Positions the model is served with.
     pub context_length: usize,
-    /// Stored form of the norms.
-    pub norm_storage: NormStorage,
+    norm_storage: NormStorage,
+}
+
+/// Which layers see a limited number of positions, and how many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerWindows(Vec<Option<usize>>);
+
+impl LayerWindows {
+    /// The window of a layer; none where it sees all.
+    pub fn of(&self, layer: usize) -> Option<usize> {
+        self.0.get(layer).copied().flatten()
+    }
 }
 
 impl Deref for DecoderConfig<'_> {
@@ -45,6 +55,12 @@ impl<'a> DecoderConfig<'a> {
     /// A view of a configuration; `path` is the model's, for messages.
     pub fn new(config: &'a ModelConfig, context_length: usize, path: &Path) -> Self {
         Self { config, path: path.to_owned(), context_length, norm_storage: NormStorage::Plain }
+    }
+
+    /// The same view with another stored form of the norms.
+    #[must_use]
+    pub fn with_norm_storage(&self, norm_storage: NormStorage) -> Self {
+        Self { norm_storage, ..self.clone() }
     }
 
     /// A complaint about a field.
@@ -153,13 +169,13 @@ impl<'a> DecoderConfig<'a> {
     /// configuration does not list its layers.
     ///
     /// # Errors
-    /// `layer_types` is not a list of known names, one per layer; a window of 0.
-    pub fn windows(&self, is_sliding: impl Fn(usize) -> bool) -> Result<Vec<Option<usize>>> {
+    /// `layer_types` is not a list of known names, one per layer.
+    pub fn windows(&self, is_sliding: impl Fn(usize) -> bool) -> Result<LayerWindows> {
         let sliding: Vec<bool> = match self.raw.get("layer_types").filter(|v| !v.is_null()) {
             Some(types) => self.layer_types(types)?,
             None => (0..self.num_hidden_layers).map(is_sliding).collect(),
         };
-        Ok(sliding.into_iter().map(|s| self.sliding_window.filter(|_| s)).collect())
+        Ok(LayerWindows(sliding.into_iter().map(|s| self.sliding_window.filter(|_| s)).collect()))
     }
 
     fn layer_types(&self, value: &Value) -> Result<Vec<bool>> {
@@ -178,13 +194,14 @@ impl<'a> DecoderConfig<'a> {
         })
     }
 
-    /// A number that only some families have.
+    /// A number that only some families have; `default` where the key is absent, none where it is null.
     ///
     /// # Errors
     /// The value is not a positive number.
-    pub fn positive(&self, key: &str) -> Result<Option<f64>> {
-        match self.raw.get(key).filter(|v| !v.is_null()) {
-            None => Ok(None),
+    pub fn number(&self, key: &str, default: Option<f64>) -> Result<Option<f64>> {
+        match self.raw.get(key) {
+            None => Ok(default),
+            Some(Value::Null) => Ok(None),
             Some(v) => match v.as_f64().filter(|x| *x > 0.0 && x.is_finite()) {
                 Some(x) => Ok(Some(x)),
                 None => Err(self.wrong(key, format!("expected a positive number, found {v}"))),

@@ -4,7 +4,8 @@
 mod common;
 
 use common::{
-    Part, Worker, as_ids, enter, fixture, fixtures, greedy_sampling, options, relative_error, smollm2,
+    Part, Worker, as_ids, chunked, decode_logits, enter, fixture, fixtures, greedy_sampling, options,
+    relative_error, smollm2,
 };
 use sglang_model::Backend;
 use sglang_proto::forward::{ForwardMode, InputLogprobSpec, NewRow};
@@ -18,27 +19,6 @@ fn tiny(backend: Backend) -> Worker {
 
 fn prompts() -> Vec<Vec<u32>> {
     fixture(MODEL).cases.into_iter().map(|c| c.input_ids).collect()
-}
-
-/// Decodes `rows` of `prompts` together for `steps` steps after one common prefill; gives each row's logits per step.
-fn decode_logits(worker: &mut Worker, prompts: &[Vec<u32>], steps: usize) -> Vec<Vec<Vec<f32>>> {
-    let mut logits = vec![Vec::new(); prompts.len()];
-    let parts: Vec<Part> = prompts.iter().enumerate().map(|(i, p)| enter(i as u32, p)).collect();
-    worker.logits(&parts);
-    for step in 0..steps {
-        let part = |(i, p): (usize, &Vec<u32>)| Part {
-            row: i as u32,
-            prefix_len: p.len() + step,
-            ids: vec![(7 * step + 3) as i64],
-            sample: true,
-            ..Part::default()
-        };
-        let parts: Vec<Part> = prompts.iter().enumerate().map(part).collect();
-        for (i, row) in worker.logits(&parts).into_iter().enumerate() {
-            logits[i].push(row);
-        }
-    }
-    logits
 }
 
 fn batch_equals_alone(mut worker: Worker, prompts: &[Vec<u32>]) {
@@ -59,17 +39,6 @@ fn a_request_in_a_batch_gets_the_bits_it_gets_alone() {
 fn a_quantised_request_in_a_batch_gets_the_bits_it_gets_alone() {
     let prompts: Vec<Vec<u32>> = fixture("smollm2").cases.into_iter().take(4).map(|c| c.input_ids).collect();
     batch_equals_alone(Worker::new(options(smollm2(), Backend::Native)), &prompts);
-}
-
-/// The last row of logits of a prompt that is prefilled in chunks.
-fn chunked(worker: &mut Worker, prompt: &[u32], chunk: usize) -> Vec<f32> {
-    let mut last = Vec::new();
-    for (i, ids) in prompt.chunks(chunk).enumerate() {
-        let enters = (i == 0).then(Vec::new);
-        let part = Part { row: 2, enters, prefix_len: i * chunk, ids: as_ids(ids), sample: false };
-        last = worker.logits(&[part]).pop().unwrap();
-    }
-    last
 }
 
 #[test]

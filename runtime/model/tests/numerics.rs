@@ -3,39 +3,10 @@
 
 mod common;
 
-use common::{Fixture, Worker, enter, fixture, fixtures, options, relative_error, smollm2};
+use common::{
+    Worker, check_greedy, check_logits, enter, fixture, fixtures, options, relative_error, smollm2,
+};
 use sglang_model::{Backend, ModelOptions};
-
-/// Largest relative error of a row of logits.
-const TOLERANCE: f64 = 1e-4;
-
-fn check_logits(worker: &mut Worker, fixture: &Fixture) {
-    for case in &fixture.cases {
-        worker.clear();
-        let rows = worker.logits(&[enter(0, &case.input_ids)]);
-        assert_eq!(rows.len(), case.input_ids.len());
-        for (p, row) in rows.iter().enumerate() {
-            assert_eq!(row.len(), fixture.vocab_size);
-            let strided: Vec<f32> = row.iter().copied().step_by(fixture.stride).collect();
-            let error = relative_error(&strided, &case.strided[p]);
-            assert!(error < TOLERANCE, "prompt of {} tokens, position {p}: {error:.2e}", rows.len());
-            let best = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let expected = case.argmax[p] as usize;
-            assert!(row[expected] >= best - 1e-3, "position {p}: {expected} is not the most likely token");
-            let sum: f64 = row.iter().map(|&x| f64::from(x - best).exp()).sum();
-            assert!((f64::from(best) + sum.ln() - f64::from(case.logsumexp[p])).abs() < 2e-3);
-        }
-        let error = relative_error(rows.last().unwrap(), &case.last);
-        assert!(error < TOLERANCE, "last position: {error:.2e}");
-    }
-}
-
-fn check_greedy(worker: &mut Worker, fixture: &Fixture) {
-    for case in &fixture.cases {
-        worker.clear();
-        assert_eq!(worker.greedy(&case.input_ids, case.greedy.len()), case.greedy, "{:?}", case.input_ids);
-    }
-}
 
 fn check_folder(name: &str, backend: Backend) {
     let fixture = fixture(name);

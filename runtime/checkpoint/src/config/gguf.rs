@@ -107,7 +107,9 @@ pub(super) fn to_hf(file: &GgufFile) -> Result<Map<String, Value>, CheckpointErr
     put("eos_token_id", json!(end_tokens(file)?));
     put("sliding_window", json!(keys.opt_u64("attention.sliding_window")?));
     put("rope_theta", json!(keys.opt_f64("rope.freq_base")?));
+    put("rope_local_base_freq", json!(keys.opt_f64("rope.freq_base_swa")?));
     put("rope_scaling", rope_scaling(&keys)?);
+    put("partial_rotary_factor", json!(partial_rotary_factor(&keys, hidden, heads)?));
     for (key, gguf_key) in [
         ("attn_logit_softcapping", "attn_logit_softcapping"),
         ("final_logit_softcapping", "final_logit_softcapping"),
@@ -128,6 +130,13 @@ pub(super) fn to_hf(file: &GgufFile) -> Result<Map<String, Value>, CheckpointErr
     }
     out.retain(|_, value| !value.is_null());
     Ok(out)
+}
+
+/// Share of a head's columns that is rotated, where it is not all of them.
+fn partial_rotary_factor(keys: &Keys<'_>, hidden: u64, heads: u64) -> Result<Option<f64>, CheckpointError> {
+    let head_dim = keys.opt_u64("attention.key_length")?.or_else(|| hidden.checked_div(heads));
+    let rotated = keys.opt_u64("rope.dimension_count")?;
+    Ok(rotated.zip(head_dim).filter(|(r, d)| *r > 0 && r < d).map(|(r, d)| r as f64 / d as f64))
 }
 
 /// Gemma's 27B models scale queries by the width per head of the residual stream, the others by the head width.

@@ -58,7 +58,9 @@ impl WeightSource {
     /// Whether a tensor exists.
     pub(super) fn has(&self, name: &str) -> bool {
         match self {
-            Self::Gguf(file, _) => gguf_name(name).is_some_and(|n| file.has_tensor(&n)),
+            Self::Gguf(file, architecture) => {
+                gguf_name(architecture, name).is_some_and(|n| file.has_tensor(&n))
+            }
             Self::Safetensors(index) => index.has_tensor(name),
             Self::Dummy(_) => false,
         }
@@ -67,7 +69,7 @@ impl WeightSource {
     /// A tensor that must have this shape. Rows of heads of `head_dim` come in Hugging Face order.
     pub(super) fn tensor(&self, name: &str, shape: &[usize], head_dim: usize) -> Result<SourceTensor<'_>> {
         let stored_name = match self {
-            Self::Gguf(..) => gguf_name(name).unwrap_or_else(|| name.to_owned()),
+            Self::Gguf(_, architecture) => gguf_name(architecture, name).unwrap_or_else(|| name.to_owned()),
             _ => name.to_owned(),
         };
         let wrong = |expected: String, found: String| ModelError::Tensor {

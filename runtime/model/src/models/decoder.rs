@@ -133,25 +133,23 @@ pub struct DecoderForCausalLM {
 }
 
 impl DecoderForCausalLM {
-    /// Loads `lm_head`, unless it is the embedding, and puts it on a decoder.
+    /// Puts an output matrix on a decoder.
+    pub fn new(model: Decoder, lm_head: LmHead) -> Self {
+        Self { model, lm_head }
+    }
+
+    /// Loads the output matrix `lm_head`, unless it is the embedding.
     ///
     /// # Errors
     /// The tensor is missing or of another shape.
-    pub fn load(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>, model: Decoder) -> Result<Self> {
-        let lm_head = if config.tie_word_embeddings {
-            None
-        } else {
-            let there = |name: &&str| weights.has(&format!("{name}.weight"));
-            let name = ["lm_head", "language_model.lm_head"].into_iter().find(there).unwrap_or("lm_head");
-            Some(weights.linear(&[(name, config.vocab_size)], config.hidden_size, false)?)
-        };
-        Ok(Self { model, lm_head: LmHead::new(lm_head) })
-    }
-
-    /// Changes what is done to the logits.
-    #[must_use]
-    pub fn map_head(self, change: impl FnOnce(LmHead) -> LmHead) -> Self {
-        Self { lm_head: change(self.lm_head), ..self }
+    pub fn load_head(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) -> Result<LmHead> {
+        if config.tie_word_embeddings {
+            return Ok(LmHead::new(None));
+        }
+        let there = |name: &&str| weights.has(&format!("{name}.weight"));
+        let name = ["lm_head", "language_model.lm_head"].into_iter().find(there).unwrap_or("lm_head");
+        let weight = weights.linear(&[(name, config.vocab_size)], config.hidden_size, false)?;
+        Ok(LmHead::new(Some(weight)))
     }
 }
 

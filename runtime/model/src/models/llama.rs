@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::layers::{Attention, GatedMLP};
 use crate::loader::WeightLoader;
 
-use super::decoder::{Decoder, DecoderForCausalLM, PreNormLayer};
+use super::decoder::{Decoder, PreNormLayer};
 
 /// `LlamaModel`: biases of all attention projections as `attention_bias` says.
 pub(super) fn model(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) -> Result<Decoder> {
@@ -15,13 +15,4 @@ pub(super) fn model(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) 
         let mlp = GatedMLP::load(weights, &layer.of("mlp"), config.mlp()?)?;
         PreNormLayer::load(config, weights, layer, attention, mlp)
     })
-}
-
-/// `LlamaForCausalLM`.
-pub(super) fn causal_lm(
-    config: &DecoderConfig<'_>,
-    weights: &mut WeightLoader<'_>,
-) -> Result<DecoderForCausalLM> {
-    let model = model(config, weights)?;
-    DecoderForCausalLM::load(config, weights, model)
 }

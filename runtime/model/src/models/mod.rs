@@ -1,7 +1,14 @@
 //! The architectures, one file each, and the registry that finds them by name.
 
 mod decoder;
+mod gemma2;
+mod gemma3;
 mod llama;
+mod mistral;
+mod olmo2;
+mod phi3;
+mod qwen2;
+mod qwen3;
 mod registry;
 
 use tch::Tensor;

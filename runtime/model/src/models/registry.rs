@@ -6,18 +6,48 @@ use sglang_checkpoint::ModelConfig;
 
 use crate::config::DecoderConfig;
 use crate::error::{ModelError, Result};
+use crate::layers::LmHead;
 use crate::loader::WeightLoader;
 
-use super::{CausalLM, DecoderForCausalLM, llama};
+use super::{
+    CausalLM, Decoder, DecoderForCausalLM, gemma2, gemma3, llama, mistral, olmo2, phi3, qwen2, qwen3,
+};
 
-type Load = fn(&DecoderConfig<'_>, &mut WeightLoader<'_>) -> Result<DecoderForCausalLM>;
+/// How the models of one name are built.
+#[derive(Clone, Copy)]
+pub(super) struct Architecture {
+    /// Name in `architectures`.
+    name: &'static str,
+    /// Builds everything below the output matrix.
+    pub(super) model: fn(&DecoderConfig<'_>, &mut WeightLoader<'_>) -> Result<Decoder>,
+    /// Says what is done to the logits.
+    head: fn(&DecoderConfig<'_>, LmHead) -> Result<LmHead>,
+}
 
-/// Every architecture: the name in `architectures`, and what builds it.
-const REGISTRY: [(&str, Load); 1] = [("LlamaForCausalLM", llama::causal_lm)];
+/// An architecture whose logits are the products themselves.
+const fn row(
+    name: &'static str,
+    model: fn(&DecoderConfig<'_>, &mut WeightLoader<'_>) -> Result<Decoder>,
+) -> Architecture {
+    Architecture { name, model, head: |_, head| Ok(head) }
+}
+
+/// Every architecture that generates.
+const REGISTRY: [Architecture; 9] = [
+    row("LlamaForCausalLM", llama::model),
+    row("MistralForCausalLM", mistral::model),
+    row("Qwen2ForCausalLM", qwen2::model),
+    row("Qwen3ForCausalLM", qwen3::model),
+    Architecture { head: gemma2::head, ..row("Gemma2ForCausalLM", gemma2::model) },
+    Architecture { head: gemma3::head, ..row("Gemma3ForCausalLM", gemma3::model) },
+    Architecture { head: gemma3::head, ..row("Gemma3ForConditionalGeneration", gemma3::model) },
+    row("Phi3ForCausalLM", phi3::model),
+    row("Olmo2ForCausalLM", olmo2::model),
+];
 
 /// Names that [`load_model`] knows.
 pub fn supported_architectures() -> Vec<&'static str> {
-    REGISTRY.iter().map(|(name, _)| *name).collect()
+    REGISTRY.iter().map(|a| a.name).collect()
 }
 
 /// Refuses a configuration without a known architecture, before anything is loaded.
@@ -39,13 +69,17 @@ pub fn load_model(
     path: &Path,
     weights: &mut WeightLoader<'_>,
 ) -> Result<Box<dyn CausalLM>> {
-    let load = find(config, path)?;
-    Ok(Box::new(load(&DecoderConfig::new(config, context_length, path), weights)?))
+    let architecture = find(config, path)?;
+    let config = DecoderConfig::new(config, context_length, path);
+    let model = (architecture.model)(&config, weights)?;
+    let head = (architecture.head)(&config, DecoderForCausalLM::load_head(&config, weights)?)?;
+    Ok(Box::new(DecoderForCausalLM::new(model, head)))
 }
 
-fn find(config: &ModelConfig, path: &Path) -> Result<Load> {
-    let known = config.architectures.iter().find_map(|a| REGISTRY.iter().find(|(name, _)| name == a));
-    known.map(|(_, load)| *load).ok_or_else(|| ModelError::Architecture {
+/// The first architecture of the configuration that is known.
+pub(super) fn find(config: &ModelConfig, path: &Path) -> Result<Architecture> {
+    let known = config.architectures.iter().find_map(|a| REGISTRY.iter().find(|row| row.name == a));
+    known.copied().ok_or_else(|| ModelError::Architecture {
         file: path.to_owned(),
         found: config.architectures.join(", "),
         supported: supported_architectures().join(", "),

@@ -216,3 +216,68 @@ pub fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
     assert!(norm.is_finite() && max.is_finite());
     norm.max(max)
 }
+
+/// Largest relative error of a row of logits.
+const TOLERANCE: f64 = 1e-4;
+
+/// Compares the logits of every position of every prompt.
+pub fn check_logits(worker: &mut Worker, fixture: &Fixture) {
+    for case in &fixture.cases {
+        worker.clear();
+        let rows = worker.logits(&[enter(0, &case.input_ids)]);
+        assert_eq!(rows.len(), case.input_ids.len());
+        for (p, row) in rows.iter().enumerate() {
+            assert_eq!(row.len(), fixture.vocab_size);
+            let strided: Vec<f32> = row.iter().copied().step_by(fixture.stride).collect();
+            let error = relative_error(&strided, &case.strided[p]);
+            assert!(error < TOLERANCE, "prompt of {} tokens, position {p}: {error:.2e}", rows.len());
+            let best = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let expected = case.argmax[p] as usize;
+            assert!(row[expected] >= best - 1e-3, "position {p}: {expected} is not the most likely token");
+            let sum: f64 = row.iter().map(|&x| f64::from(x - best).exp()).sum();
+            assert!((f64::from(best) + sum.ln() - f64::from(case.logsumexp[p])).abs() < 2e-3);
+        }
+        let error = relative_error(rows.last().unwrap(), &case.last);
+        assert!(error < TOLERANCE, "last position: {error:.2e}");
+    }
+}
+
+/// Compares the greedy continuation of every prompt.
+pub fn check_greedy(worker: &mut Worker, fixture: &Fixture) {
+    for case in &fixture.cases {
+        worker.clear();
+        assert_eq!(worker.greedy(&case.input_ids, case.greedy.len()), case.greedy, "{:?}", case.input_ids);
+    }
+}
+
+/// Decodes `rows` of `prompts` together for `steps` steps after one common prefill; gives each row's logits per step.
+pub fn decode_logits(worker: &mut Worker, prompts: &[Vec<u32>], steps: usize) -> Vec<Vec<Vec<f32>>> {
+    let mut logits = vec![Vec::new(); prompts.len()];
+    let parts: Vec<Part> = prompts.iter().enumerate().map(|(i, p)| enter(i as u32, p)).collect();
+    worker.logits(&parts);
+    for step in 0..steps {
+        let part = |(i, p): (usize, &Vec<u32>)| Part {
+            row: i as u32,
+            prefix_len: p.len() + step,
+            ids: vec![(7 * step + 3) as i64],
+            sample: true,
+            ..Part::default()
+        };
+        let parts: Vec<Part> = prompts.iter().enumerate().map(part).collect();
+        for (i, row) in worker.logits(&parts).into_iter().enumerate() {
+            logits[i].push(row);
+        }
+    }
+    logits
+}
+
+/// The last row of logits of a prompt that is prefilled in chunks.
+pub fn chunked(worker: &mut Worker, prompt: &[u32], chunk: usize) -> Vec<f32> {
+    let mut last = Vec::new();
+    for (i, ids) in prompt.chunks(chunk).enumerate() {
+        let enters = (i == 0).then(Vec::new);
+        let part = Part { row: 2, enters, prefix_len: i * chunk, ids: as_ids(ids), sample: false };
+        last = worker.logits(&[part]).pop().unwrap();
+    }
+    last
+}
