@@ -314,6 +314,18 @@ fn gguf_experts_and_rope_scaling_are_read() {
 }
 
 #[test]
+fn gguf_says_in_three_ways_which_layers_have_a_window() {
+    let key = "gemma3.attention.sliding_window_pattern";
+    let raw = |writer: &GgufWriter| from_gguf(writer).unwrap().raw;
+    assert_eq!(raw(&gguf("gemma3"))["sliding_window_pattern"], 6);
+    assert_eq!(raw(&gguf("gemma2"))["sliding_window_pattern"], 2);
+    assert_eq!(raw(&gguf("gemma3").meta(key, Meta::U32(4)))["sliding_window_pattern"], 4);
+    let listed = raw(&gguf("gemma3").meta(key, Meta::I32s(vec![1, 0])));
+    assert_eq!(listed["layer_types"], json!(["sliding_attention", "full_attention"]));
+    assert_eq!(from_gguf(&gguf("gemma3").meta(key, Meta::Bool(true))).unwrap_err().lines().count(), 1);
+}
+
+#[test]
 fn gguf_keys_that_are_missing_or_do_not_fit_are_named() {
     let without = |key: &str| {
         let mut writer = gguf("llama");
