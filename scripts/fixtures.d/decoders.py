@@ -51,6 +51,8 @@ MODELS = [
         FULL: dict(rope_type="linear", factor=8.0, rope_theta=1e6), SLIDING: dict(rope_type="default", rope_theta=1e4)}), [], ["layer_types"]),
     ("phi3", "Phi3", SHAPE | dict(hidden_size=64, num_attention_heads=4, num_key_value_heads=2, head_dim=16, sliding_window=40,
         original_max_position_embeddings=64, rope_parameters=LONGROPE), [], []),
+    ("granite", "Granite", SHAPE | dict(hidden_size=56, head_dim=8, embedding_multiplier=1.7, attention_multiplier=0.21, residual_multiplier=0.6, logits_scaling=3.0),
+        ["head_dim"], []),
     ("olmo2", "Olmo2", SHAPE | dict(num_attention_heads=6, num_key_value_heads=3), [], []),
 ]
 # Prompts' lengths and the length that the model is served with, where one choice of rotation must hold for all.
@@ -119,13 +121,18 @@ def write_gguf(file, config, tensors):
     if arch == "gemma2":
         writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
         writer.add_final_logit_softcapping(config.final_logit_softcapping)
+    if arch == "granite":
+        writer.add_attention_scale(config.attention_multiplier)
+        writer.add_embedding_scale(config.embedding_multiplier)
+        writer.add_residual_scale(config.residual_multiplier)
+        writer.add_logit_scale(config.logits_scaling)
     for name, tensor in tensors.items():
         module, suffix = name.rsplit(".", 1)
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
         if "gemma" in arch and name.endswith("norm.weight"):
             tensor = tensor + 1
-        if arch == "llama" and (".q_proj." in name or ".k_proj." in name):
+        if arch in ("llama", "granite") and (".q_proj." in name or ".k_proj." in name):
             # From halves of a head to pairs of neighbours.
             heads = tensor.shape[0] // head_dim
             tensor = tensor.reshape(heads, 2, head_dim // 2, -1).transpose(1, 2).reshape(tensor.shape)

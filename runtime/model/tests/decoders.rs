@@ -11,8 +11,8 @@ use common::{
 use sglang_model::{Backend, ModelOptions, load_runner, models::supported_architectures};
 
 /// Cases of the script; each names the checkpoint that it belongs to.
-const CASES: [&str; 9] =
-    ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "phi3-long", "olmo2"];
+const CASES: [&str; 10] =
+    ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "phi3-long", "granite", "olmo2"];
 const BACKENDS: [Backend; 2] = [Backend::Native, Backend::Torch];
 
 /// What a case is run with; the path is that of the checkpoint without ending.

@@ -21,7 +21,7 @@ const fn family(gguf: &'static str, architecture: &'static str, model_type: &'st
     Family { gguf, architecture, model_type, experts: None, hidden_act: "silu" }
 }
 
-const FAMILIES: [Family; 9] = [
+const FAMILIES: [Family; 10] = [
     Family {
         experts: Some(("MixtralForCausalLM", "mixtral")),
         ..family("llama", "LlamaForCausalLM", "llama")
@@ -33,6 +33,7 @@ const FAMILIES: [Family; 9] = [
     Family { hidden_act: "gelu_pytorch_tanh", ..family("gemma2", "Gemma2ForCausalLM", "gemma2") },
     Family { hidden_act: "gelu_pytorch_tanh", ..family("gemma3", "Gemma3ForCausalLM", "gemma3_text") },
     family("phi3", "Phi3ForCausalLM", "phi3"),
+    family("granite", "GraniteForCausalLM", "granite"),
     family("olmo2", "Olmo2ForCausalLM", "olmo2"),
 ];
 
@@ -113,6 +114,10 @@ pub(super) fn to_hf(file: &GgufFile) -> Result<Map<String, Value>, CheckpointErr
     for (key, gguf_key) in [
         ("attn_logit_softcapping", "attn_logit_softcapping"),
         ("final_logit_softcapping", "final_logit_softcapping"),
+        ("embedding_multiplier", "embedding_scale"),
+        ("residual_multiplier", "residual_scale"),
+        ("attention_multiplier", "attention.scale"),
+        ("logits_scaling", "logit_scale"),
     ] {
         put(key, json!(keys.opt_f64(gguf_key)?));
     }
