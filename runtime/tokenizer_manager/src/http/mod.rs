@@ -22,3 +22,4 @@ pub mod sessions;
 pub mod sse;
 mod tokenize;
 pub mod unsupported;
+pub mod vertex;

@@ -6,7 +6,7 @@ use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{
     anthropic, chat, completions, control, generate, health, info, loads, ollama, operations, parsers,
-    sessions, tokenize, unsupported,
+    sessions, tokenize, unsupported, vertex,
 };
 use crate::app::App;
 use crate::metrics::http as metrics;
@@ -40,6 +40,7 @@ macro_rules! row {
 pub const ROUTES: &[RouteSpec] = &[
     row!("/", GET_HEAD, Normal, info::root),
     row!("/generate", PUT_POST, Normal, generate::generate),
+    row!("/vertex_generate", POST, Normal, vertex::vertex_generate),
     row!("/health", GET, Open, health::health),
     row!("/health_generate", GET, Open, health::health_generate),
     row!("/ready", GET, Open, health::ready),
