@@ -159,6 +159,8 @@ server_args! {
             "Native streams carry only what is new in each chunk.";
         stream_response_default_include_usage: bool = Unset, "stream-response-default-include-usage", Supported,
             "Send usage at the end of every OpenAI stream, asked for or not.";
+        enable_streaming_session: bool = Unset, "enable-streaming-session", Supported,
+            "Let /open_session open sessions that only grow, one request at a time.";
         enable_custom_logit_processor: bool = Unset, "enable-custom-logit-processor", NotYet,
             "Accept custom logit processors in requests.";
         enable_return_hidden_states: bool = Unset, "enable-return-hidden-states", NotYet,
@@ -279,7 +281,7 @@ server_args! {
             "Form of the request log.", one_of &["text", "json"];
         log_requests_target: Option<Vec<String>> = Unset, "log-requests-target", NotYet,
             "stdout, or folders for request log files.";
-        enable_metrics: bool = Unset, "enable-metrics", NotYet,
+        enable_metrics: bool = Unset, "enable-metrics", Supported,
             "Serve Prometheus metrics at /metrics.";
         decode_log_interval: usize = Is("40"), "decode-log-interval", Supported,
             "Decode steps between two log lines.";
