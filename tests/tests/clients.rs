@@ -37,3 +37,28 @@ fn the_front_end_language_is_served_with_choices_forks_and_constraints() {
     let server = Server::start(&[]).unwrap();
     run("sglang_frontend.py", &server);
 }
+
+/// A small model can write line breaks for ever where white space is allowed.
+const COMPACT: &str = "--constrained-json-disable-any-whitespace";
+
+#[test]
+fn forced_calls_are_valid_in_every_format_for_the_clients_of_openai_and_anthropic() {
+    // A tag around JSON, a special token in front of it, tags around every argument, and an array.
+    for parser in ["qwen25", "llama3", "qwen3_coder", "pythonic"] {
+        let server = Server::start(&["--tool-call-parser", parser, COMPACT]).unwrap();
+        run("tools_client.py", &server);
+    }
+}
+
+#[test]
+fn the_openai_client_gets_keeps_and_chains_responses() {
+    let server =
+        Server::start(&["--tool-call-parser", "qwen25", COMPACT, "--enable-response-store"]).unwrap();
+    run("responses_client.py", &server);
+}
+
+#[test]
+fn langchain_is_served() {
+    let server = Server::start(&["--tool-call-parser", "hermes", COMPACT]).unwrap();
+    run("langchain_client.py", &server);
+}

@@ -16,6 +16,7 @@ pub mod ollama;
 pub mod operations;
 pub mod parsers;
 pub mod reply;
+pub mod responses;
 pub mod routes;
 pub mod server;
 pub mod sessions;

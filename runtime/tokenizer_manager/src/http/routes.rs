@@ -6,7 +6,7 @@ use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{
     anthropic, chat, completions, control, generate, health, info, loads, ollama, operations, parsers,
-    sessions, tokenize, unsupported, vertex,
+    responses, sessions, tokenize, unsupported, vertex,
 };
 use crate::app::App;
 use crate::metrics::http as metrics;
@@ -60,6 +60,9 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/v1/completions", POST, Normal, completions::completions),
     row!("/v1/messages", POST, Normal, anthropic::messages),
     row!("/v1/messages/count_tokens", POST, Normal, anthropic::count_tokens),
+    row!("/v1/responses", POST, Normal, responses::create),
+    row!("/v1/responses/{response_id}", GET, Normal, responses::retrieve),
+    row!("/v1/responses/{response_id}/cancel", POST, Normal, responses::cancel),
     row!("/parse_function_call", POST, Normal, parsers::parse_function_call),
     row!("/separate_reasoning", POST, Normal, parsers::separate_reasoning),
     row!("/v1/models", GET, Normal, info::models),
@@ -88,7 +91,6 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/v1/classify", POST, Normal, unsupported::openai_embedding),
     row!("/v1/rerank", PUT_POST, Normal, unsupported::openai_embedding),
     row!("/v1/score", POST, Normal, unsupported::not_yet),
-    row!("/v1/responses", POST, Normal, unsupported::not_yet),
     row!("/update_weights_from_disk", POST, AdminOptional, unsupported::not_yet),
     row!("/get_weights_by_name", GET_POST, AdminOptional, unsupported::not_yet),
     row!("/load_lora_adapter", POST, AdminOptional, unsupported::lora),
