@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, Route, web};
 use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{
-    anthropic, chat, completions, control, generate, health, info, loads, ollama, operations, parsers,
-    responses, sessions, tokenize, unsupported, vertex,
+    anthropic, chat, completions, control, embedding, embeddings, generate, health, info, loads, ollama,
+    operations, parsers, responses, sessions, tokenize, unsupported, vertex,
 };
 use crate::app::App;
 use crate::metrics::http as metrics;
@@ -71,6 +71,12 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/api/generate", POST, Normal, ollama::generate),
     row!("/api/show", POST, Normal, ollama::show),
     row!("/api/tags", GET, Normal, ollama::tags),
+    row!("/encode", PUT_POST, Normal, embedding::encode),
+    row!("/classify", PUT_POST, Normal, embedding::encode),
+    row!("/v1/embeddings", POST, Normal, embeddings::embeddings),
+    row!("/v1/classify", POST, Normal, embeddings::classify),
+    row!("/v1/rerank", PUT_POST, Normal, embeddings::rerank),
+    row!("/v1/score", POST, Normal, embeddings::score),
     row!("/v1/loads", GET, Normal, loads::loads),
     row!("/open_session", GET_POST, Normal, sessions::open_session),
     row!("/close_session", GET_POST, Normal, sessions::close_session),
@@ -85,12 +91,6 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/stop_profile", GET_POST, AdminOptional, operations::stop_profile),
     row!("/freeze_gc", GET_POST, AdminOptional, control::freeze_gc),
     // Known routes of the reference whose parts are not there yet.
-    row!("/encode", PUT_POST, Normal, unsupported::embedding),
-    row!("/classify", PUT_POST, Normal, unsupported::embedding),
-    row!("/v1/embeddings", POST, Normal, unsupported::openai_embedding),
-    row!("/v1/classify", POST, Normal, unsupported::openai_embedding),
-    row!("/v1/rerank", PUT_POST, Normal, unsupported::openai_embedding),
-    row!("/v1/score", POST, Normal, unsupported::not_yet),
     row!("/update_weights_from_disk", POST, AdminOptional, unsupported::not_yet),
     row!("/get_weights_by_name", GET_POST, AdminOptional, unsupported::not_yet),
     row!("/load_lora_adapter", POST, AdminOptional, unsupported::lora),
