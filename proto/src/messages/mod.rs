@@ -80,6 +80,7 @@ any_message! {
     BatchTokenIDOutput, BatchStrOutput, BatchEmbeddingOutput,
     AbortReq, FlushCacheReqInput, FlushCacheReqOutput, PauseGenerationReqInput, ContinueGenerationReqInput,
     GetInternalStateReq, GetInternalStateReqOutput, SetInternalStateReq, SetInternalStateReqOutput,
+    ExpertDistributionReq, ExpertDistributionReqOutput,
     ShutdownReq, ConfigureLoggingReq, OpenSessionReqInput, OpenSessionReqOutput, CloseSessionReqInput,
     HealthCheckOutput, Hello,
 }

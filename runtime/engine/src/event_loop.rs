@@ -36,7 +36,7 @@ pub struct EventLoop<'a> {
     pub(crate) hold_back: HoldBack,
     pub(crate) flushes: Vec<PendingFlush>,
     pub(crate) grammars: GrammarManager,
-    worker: WorkerThread,
+    pub(crate) worker: WorkerThread,
     tail: TokenizerTail<'a>,
     progress: Arc<Progress>,
     log: BatchLog,

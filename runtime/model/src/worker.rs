@@ -9,6 +9,7 @@ use sglang_proto::worker::{ModelWorker, ModelWorkerInfo};
 use tch::{Device, Kind};
 
 use crate::device::{device_name, resolve_device, resolve_dtype, set_threads};
+use crate::eplb::{ExpertDistributionRecorder, RecorderSettings};
 use crate::error::{ModelError, Result};
 use crate::loader::{WeightLoader, WeightSource, WeightTarget};
 use crate::memory::{KvBudget, MHATokenToKVPool, free_bytes};
@@ -50,6 +51,8 @@ pub struct ModelOptions {
     /// `--json-model-override-args`.
     pub overrides: serde_json::Map<String, serde_json::Value>,
     pub backend: Backend,
+    /// `--expert-distribution-recorder-mode` and what belongs to it.
+    pub expert_recorder: Option<RecorderSettings>,
 }
 
 impl ModelOptions {
@@ -69,6 +72,7 @@ impl ModelOptions {
             deterministic: false,
             overrides: serde_json::Map::new(),
             backend: Backend::Auto,
+            expert_recorder: None,
         }
     }
 }
@@ -88,6 +92,7 @@ impl From<&ServerArgs> for ModelOptions {
             threads: args.scheduler_threads,
             deterministic: args.enable_deterministic_inference,
             overrides: args.json_model_override_args.clone(),
+            expert_recorder: RecorderSettings::from_server_args(args),
             ..Self::new(PathBuf::from(&args.model_path))
         }
     }
@@ -121,6 +126,8 @@ pub fn load_runner(options: &ModelOptions, report_phase: &mut dyn FnMut(&str, f6
     let overrides = serde_json::Value::Object(options.overrides.clone());
     let config = ModelConfig::from_checkpoint(&checkpoint, Some(&overrides))?;
     check_architecture(&config, &path)?;
+    let recorder = options.expert_recorder.clone().map(|s| ExpertDistributionRecorder::of_model(s, &config));
+    let recorder = recorder.transpose()?;
     let source = weight_source(checkpoint, options)?;
     let context_length = context_length(&config, options)?;
     phase("read checkpoint");
@@ -150,7 +157,7 @@ pub fn load_runner(options: &ModelOptions, report_phase: &mut dyn FnMut(&str, f6
         device: device_name(device),
     };
     tracing::info!("KV cache: {} tokens, {:.1} MB", kv_pool.slots(), kv_pool.bytes() as f64 / 1e6);
-    let runner = ModelRunner::new(ops, model, kv_pool, info);
+    let runner = ModelRunner::new(ops, model, kv_pool, info).with_recorder(recorder);
     phase("allocate KV cache");
     Ok(runner)
 }

@@ -4,13 +4,17 @@
 mod attention;
 mod embedding;
 mod mlp;
+mod moe;
 mod norm;
 mod residual;
 mod rotary;
+mod topk;
 
 pub use attention::{Attention, AttentionShape, LayerStep};
 pub use embedding::{LmHead, VocabEmbedding};
 pub use mlp::{FeedForward, GatedMLP, MlpShape};
+pub use moe::{SharedExpert, SparseMoeBlock};
 pub use norm::RMSNorm;
 pub use residual::ResidualStream;
 pub use rotary::{RopeParameters, RotaryEmbedding};
+pub use topk::{ExpertGroups, ScoringFunc, TopK};

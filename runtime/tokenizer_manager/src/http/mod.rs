@@ -7,6 +7,7 @@ pub mod completions;
 pub mod control;
 pub mod cors;
 pub mod errors;
+pub mod expert_distribution;
 pub mod extract;
 pub mod generate;
 pub mod health;

@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, Route, web};
 use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{
-    anthropic, chat, completions, control, generate, health, info, loads, ollama, parsers, tokenize,
-    unsupported,
+    anthropic, chat, completions, control, expert_distribution, generate, health, info, loads, ollama,
+    parsers, tokenize, unsupported,
 };
 use crate::app::App;
 use crate::ollama::routes::OllamaRoutes;
@@ -89,9 +89,9 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/get_weights_by_name", GET_POST, AdminOptional, unsupported::not_yet),
     row!("/load_lora_adapter", POST, AdminOptional, unsupported::lora),
     row!("/unload_lora_adapter", POST, AdminOptional, unsupported::lora),
-    row!("/start_expert_distribution_record", GET_POST, AdminOptional, unsupported::expert_distribution),
-    row!("/stop_expert_distribution_record", GET_POST, AdminOptional, unsupported::expert_distribution),
-    row!("/dump_expert_distribution_record", GET_POST, AdminOptional, unsupported::expert_distribution),
+    row!("/start_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::start),
+    row!("/stop_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::stop),
+    row!("/dump_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::dump),
     row!("/release_memory_occupation", GET_POST, AdminOptional, unsupported::not_yet),
     row!("/resume_memory_occupation", GET_POST, AdminOptional, unsupported::not_yet),
 ];

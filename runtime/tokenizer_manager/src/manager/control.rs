@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use sglang_proto::messages::{
-    AnyMessage, FlushCacheReqInput, FlushCacheReqOutput, GetInternalStateReq, SetInternalStateReq,
+    AnyMessage, ExpertDistributionReq, ExpertDistributionReqOutput, ExpertDistributionReqType,
+    FlushCacheReqInput, FlushCacheReqOutput, GetInternalStateReq, SetInternalStateReq,
 };
 use tokio::sync::oneshot;
 
@@ -100,6 +101,23 @@ impl TokenizerManager {
         let request = SetInternalStateReq { rid: Some(rid.clone()), http_worker_ipc: None, server_args };
         match self.call(rid, request, "SetInternalStateReqOutput", timeout).await? {
             AnyMessage::SetInternalStateReqOutput(reply) => Ok(reply.updated),
+            _ => Err(ControlError::Timeout(timeout)),
+        }
+    }
+
+    /// Starts, stops or writes the record of chosen experts.
+    ///
+    /// # Errors
+    /// No answer in time.
+    pub async fn expert_distribution(
+        &self,
+        action: ExpertDistributionReqType,
+        timeout: Duration,
+    ) -> Result<ExpertDistributionReqOutput, ControlError> {
+        let rid = new_rid();
+        let request = ExpertDistributionReq { rid: Some(rid.clone()), http_worker_ipc: None, action };
+        match self.call(rid, request, "ExpertDistributionReqOutput", timeout).await? {
+            AnyMessage::ExpertDistributionReqOutput(reply) => Ok(*reply),
             _ => Err(ControlError::Timeout(timeout)),
         }
     }

@@ -55,6 +55,10 @@ impl TokenizerManager {
                 let rid = reply.rid.clone();
                 self.control.reply(rid.as_deref(), message);
             }
+            AnyMessage::ExpertDistributionReqOutput(ref reply) => {
+                let rid = reply.rid.clone();
+                self.control.reply(rid.as_deref(), message);
+            }
             // That it came is all it says.
             AnyMessage::HealthCheckOutput(_) => {}
             other => tracing::warn!("Ignored a {}, which is not for the tokenizer manager", other.class()),
