@@ -2,6 +2,7 @@
 //! the engine's echo and faulty workers implement it without any model, for tests.
 
 use crate::forward::{ForwardBatch, ForwardResult};
+use crate::messages::ExpertDistributionReqType;
 
 /// How much of a prompt must go through the model at once, so that what it gives is right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,4 +73,12 @@ pub trait ModelWorker: Send {
     /// # Errors
     /// See [`WorkerError`].
     fn forward(&mut self, batch: &ForwardBatch) -> Result<ForwardResult, WorkerError>;
+
+    /// Starts, stops or writes the record of chosen experts.
+    ///
+    /// # Errors
+    /// Nothing can be recorded, or a file cannot be written; the text is for the client.
+    fn expert_distribution(&mut self, _action: ExpertDistributionReqType) -> Result<(), String> {
+        Err("this worker does not record experts".to_owned())
+    }
 }

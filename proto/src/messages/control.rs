@@ -50,6 +50,14 @@ control! {
     /// Answer to [`SetInternalStateReq`].
     SetInternalStateReqOutput { /// Whether every setting was known and changed.
         updated: bool; }
+    /// Starts, stops or writes the record of chosen experts.
+    ExpertDistributionReq { /// What to do.
+        action: ExpertDistributionReqType; }
+    /// Answer to [`ExpertDistributionReq`].
+    ExpertDistributionReqOutput {; /// Whether it was done (not in the reference, whose scheduler ends when it cannot).
+        success: bool = true,
+        /// Why not.
+        message: String = String::new() }
     /// Ends the scheduler's loop.
     ShutdownReq {; }
     /// Changes logging at run time.
@@ -89,6 +97,38 @@ control! {
         session_id: String; }
     /// Sign of life of a scheduler that is too busy for a health probe.
     HealthCheckOutput {; }
+}
+
+/// What an [`ExpertDistributionReq`] asks for; the number is the one on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum ExpertDistributionReqType {
+    /// Forget what was recorded, and record.
+    #[default]
+    StartRecord = 1,
+    /// Stop recording.
+    StopRecord = 2,
+    /// Write what was recorded to files, and forget it.
+    DumpRecord = 3,
+}
+
+impl From<ExpertDistributionReqType> for u8 {
+    fn from(action: ExpertDistributionReqType) -> Self {
+        action as Self
+    }
+}
+
+impl TryFrom<u8> for ExpertDistributionReqType {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<Self, String> {
+        match number {
+            1 => Ok(Self::StartRecord),
+            2 => Ok(Self::StopRecord),
+            3 => Ok(Self::DumpRecord),
+            other => Err(format!("expected 1, 2 or 3 as ExpertDistributionReqType, found {other}")),
+        }
+    }
 }
 
 message! {

@@ -82,6 +82,7 @@ any_message! {
     BatchTokenizedEmbeddingReqInput, BatchTokenIDOutput, BatchStrOutput, BatchEmbeddingOutput,
     AbortReq, FlushCacheReqInput, FlushCacheReqOutput, PauseGenerationReqInput, ContinueGenerationReqInput,
     GetInternalStateReq, GetInternalStateReqOutput, SetInternalStateReq, SetInternalStateReqOutput,
+    ExpertDistributionReq, ExpertDistributionReqOutput,
     ShutdownReq, ConfigureLoggingReq, OpenSessionReqInput, OpenSessionReqOutput, CloseSessionReqInput,
     HealthCheckOutput, Hello,
     ProfileReq, ProfileReqOutput,

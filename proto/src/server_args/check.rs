@@ -47,6 +47,14 @@ impl ServerArgs {
             let why = format!("expected a multiple of --page-size {}", self.page_size);
             return Err(Exit::bad_value("chunked-prefill-size", &size.to_string(), &why));
         }
+        if let Some(size) = self.expert_distribution_recorder_buffer_size
+            && size != -1
+            && size < 1
+        {
+            let why = "expected 1 or more, or -1 to keep all steps";
+            let flag = "expert-distribution-recorder-buffer-size";
+            return Err(Exit::bad_value(flag, &size.to_string(), why));
+        }
         for (flag, value) in [
             ("schedule-conservativeness", self.schedule_conservativeness),
             ("watchdog-timeout", self.watchdog_timeout),

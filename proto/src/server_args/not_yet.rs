@@ -122,9 +122,6 @@ known_flags! {
         enable_eplb, "enable-eplb", Switch, Unset, "Balance experts.";
         ep_num_redundant_experts, "ep-num-redundant-experts", Int, Is("0"), "Copies of experts.";
         init_expert_location, "init-expert-location", Text, Is("trivial"), "First placement of experts.";
-        expert_distribution_recorder_mode, "expert-distribution-recorder-mode", Text, Unset, "Record expert use.";
-        expert_distribution_recorder_buffer_size, "expert-distribution-recorder-buffer-size", Int, Unset,
-            "Steps of expert use that are kept.";
     }
     ConstrainedDecoding {
         constrained_json_max_whitespace_cnt, "constrained-json-max-whitespace-cnt", Int, Unset,

@@ -247,6 +247,12 @@ server_args! {
             "Replicas of the model behind one address.";
         ep_size: usize = Is("1"), "ep-size" | "expert-parallel-size" | "ep", NotYet,
             "Expert parallel ranks.";
+        expert_distribution_recorder_mode: Option<String> = Unset, "expert-distribution-recorder-mode", Supported,
+            "Let /start_expert_distribution_record and its like record which experts tokens go to: counts of the last \
+             steps (stat, stat_approx), of every step (per_pass), or with every token (per_token).",
+            one_of &["stat", "stat_approx", "per_pass", "per_token"];
+        expert_distribution_recorder_buffer_size: Option<i64> = Unset, "expert-distribution-recorder-buffer-size",
+            Supported, "Steps that stat keeps; -1 keeps all. Default: 1000.";
         nnodes: usize = Is("1"), "nnodes", NotYet,
             "Machines.";
         node_rank: usize = Is("0"), "node-rank", NotYet,

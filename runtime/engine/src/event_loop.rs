@@ -47,7 +47,7 @@ pub struct EventLoop<'a> {
     pub(crate) next_step: u64,
     /// Steps whose results are not back.
     submitted: VecDeque<StepInfo>,
-    worker: WorkerThread,
+    pub(crate) worker: WorkerThread,
     tail: TokenizerTail<'a>,
     progress: Arc<Progress>,
     log: BatchLog,

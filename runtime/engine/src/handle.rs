@@ -6,9 +6,11 @@ use std::time::Instant;
 use sglang_constrained::GrammarSpec;
 use sglang_proto::grammar::GrammarHandle;
 use sglang_proto::messages::{
-    AbortReq, AnyMessage, ConfigureLoggingReq, FinishReason, OpenSessionReqOutput, SetInternalStateReqOutput,
-    TokenizedEmbeddingReqInput, TokenizedGenerateReqInput,
+    AbortReq, AnyMessage, ConfigureLoggingReq, ExpertDistributionReq, ExpertDistributionReqOutput,
+    FinishReason, OpenSessionReqOutput, SetInternalStateReqOutput, TokenizedEmbeddingReqInput,
+    TokenizedGenerateReqInput,
 };
+use sglang_proto::worker::ModelWorker;
 use sglang_sched::{AbortCause, NewRequest, PauseMode, SchedulerError};
 
 use crate::event_loop::EventLoop;
@@ -56,6 +58,7 @@ impl EventLoop<'_> {
             AnyMessage::FlushCacheReqInput(request) => self.flush(*request),
             AnyMessage::PauseGenerationReqInput(pause) => self.pause(&pause.mode),
             AnyMessage::ContinueGenerationReqInput(_) => self.scheduler.resume(),
+            AnyMessage::ExpertDistributionReq(request) => self.expert_distribution(&request),
             // The settings that the reference lets be changed belong to parts this scheduler does not have.
             AnyMessage::SetInternalStateReq(request) => {
                 self.reply(SetInternalStateReqOutput {
@@ -201,6 +204,24 @@ impl EventLoop<'_> {
         } else if let Some(rid) = &abort.rid {
             self.scheduler.abort(rid, &AbortCause::Client);
         }
+    }
+
+    /// Passes the wish on to the model, after the steps that were submitted before it.
+    fn expert_distribution(&self, request: &ExpertDistributionReq) {
+        let action = request.action;
+        let call = move |worker: &mut dyn ModelWorker| worker.expert_distribution(action);
+        let done = self.worker.call(self.settings.watchdog_timeout, call);
+        let message = match done {
+            Ok(Ok(())) => String::new(),
+            Ok(Err(message)) => message,
+            Err(error) => error.to_string(),
+        };
+        self.reply(ExpertDistributionReqOutput {
+            rid: request.rid.clone(),
+            http_worker_ipc: None,
+            success: message.is_empty(),
+            message,
+        });
     }
 
     fn pause(&mut self, mode: &str) {

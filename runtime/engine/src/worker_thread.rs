@@ -1,5 +1,6 @@
 //! The thread that owns the model: it takes batches in order and gives results back.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,10 +24,18 @@ pub struct StepOutcome {
     pub ended: Instant,
 }
 
+/// Something else than a batch that the worker is to do.
+type Call = Box<dyn FnOnce(&mut dyn ModelWorker) + Send>;
+
+/// What the thread does next.
+enum Job {
+    Batch(ForwardBatch),
+    Call(Call),
+}
+
 /// Handle on the model's thread.
-#[derive(Debug)]
 pub struct WorkerThread {
-    batches: Option<Sender<ForwardBatch>>,
+    jobs: Option<Sender<Job>>,
     outcomes: Receiver<StepOutcome>,
     thread: Option<JoinHandle<()>>,
 }
@@ -37,15 +46,22 @@ impl WorkerThread {
     /// # Errors
     /// When the system has no thread to give.
     pub fn spawn(mut worker: Box<dyn ModelWorker>) -> std::io::Result<Self> {
-        let (batches, inbox) = bounded::<ForwardBatch>(AHEAD);
+        let (jobs, inbox) = bounded::<Job>(AHEAD);
         let (outbox, outcomes) = bounded::<StepOutcome>(AHEAD + 1);
         let thread = std::thread::Builder::new().name("model".into()).spawn(move || {
-            for batch in inbox {
+            for job in inbox {
+                let batch = match job {
+                    Job::Batch(batch) => batch,
+                    Job::Call(call) => {
+                        call(worker.as_mut());
+                        continue;
+                    }
+                };
                 let started = Instant::now();
                 let forward_id = batch.forward_id;
-                let run = std::panic::AssertUnwindSafe(|| worker.forward(&batch));
+                let run = AssertUnwindSafe(|| worker.forward(&batch));
                 // A panic in a model must end in answers, not in a silent thread.
-                let result = std::panic::catch_unwind(run)
+                let result = catch_unwind(run)
                     .unwrap_or_else(|cause| Err(WorkerError::Fatal(panic_text(cause.as_ref()))));
                 let outcome = StepOutcome { forward_id, result, started, ended: Instant::now() };
                 if outbox.send(outcome).is_err() {
@@ -53,7 +69,7 @@ impl WorkerThread {
                 }
             }
         })?;
-        Ok(Self { batches: Some(batches), outcomes, thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), outcomes, thread: Some(thread) })
     }
 
     /// Hands a batch over. At most two may be under way.
@@ -61,8 +77,29 @@ impl WorkerThread {
     /// # Errors
     /// When the thread has ended.
     pub fn submit(&self, batch: ForwardBatch) -> Result<(), WorkerError> {
-        let gone = || WorkerError::Fatal("the model thread has ended".into());
-        self.batches.as_ref().ok_or_else(gone)?.send(batch).map_err(|_| gone())
+        self.send(Job::Batch(batch))
+    }
+
+    /// Runs `call` on the worker after the batches that were submitted, and waits for what it gives.
+    ///
+    /// # Errors
+    /// When the thread has ended, the call panics, or it does not come back within `limit`.
+    pub fn call<R: Send + 'static>(
+        &self,
+        limit: Duration,
+        call: impl FnOnce(&mut dyn ModelWorker) -> R + Send + 'static,
+    ) -> Result<R, WorkerError> {
+        let (reply, answer) = bounded(1);
+        self.send(Job::Call(Box::new(move |worker| {
+            let result = catch_unwind(AssertUnwindSafe(|| call(worker)));
+            // The caller may have given up.
+            let _ = reply.send(result.map_err(|cause| WorkerError::Fatal(panic_text(cause.as_ref()))));
+        })))?;
+        answer.recv_timeout(limit).map_err(|error| gone_or_late(error, limit))?
+    }
+
+    fn send(&self, job: Job) -> Result<(), WorkerError> {
+        self.jobs.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())
     }
 
     /// Waits for the next result, in the order of submission, for at most `limit`.
@@ -70,24 +107,32 @@ impl WorkerThread {
     /// # Errors
     /// When the thread has ended or does not come back in time.
     pub fn wait(&self, limit: Duration) -> Result<StepOutcome, WorkerError> {
-        self.outcomes.recv_timeout(limit).map_err(|error| match error {
-            RecvTimeoutError::Timeout => WorkerError::Fatal(format!(
-                "a step has not come back within {} s (--watchdog-timeout)",
-                limit.as_secs_f64()
-            )),
-            RecvTimeoutError::Disconnected => WorkerError::Fatal("the model thread has ended".into()),
-        })
+        self.outcomes.recv_timeout(limit).map_err(|error| gone_or_late(error, limit))
     }
 }
 
 impl Drop for WorkerThread {
     fn drop(&mut self) {
-        self.batches = None;
+        self.jobs = None;
         // A thread that is stuck in a step would hold up the end of the process.
         if let Some(thread) = self.thread.take().filter(JoinHandle::is_finished) {
             // The thread catches panics itself; there is nothing to learn from its end.
             let _ = thread.join();
         }
+    }
+}
+
+fn gone() -> WorkerError {
+    WorkerError::Fatal("the model thread has ended".into())
+}
+
+fn gone_or_late(error: RecvTimeoutError, limit: Duration) -> WorkerError {
+    match error {
+        RecvTimeoutError::Disconnected => gone(),
+        RecvTimeoutError::Timeout => WorkerError::Fatal(format!(
+            "a step has not come back within {} s (--watchdog-timeout)",
+            limit.as_secs_f64()
+        )),
     }
 }
 

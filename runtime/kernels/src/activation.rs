@@ -21,10 +21,27 @@ pub fn gelu_tanh_and_mul(pool: &ThreadPool, x: &[f32], d: usize, out: &mut [f32]
     gated(pool, x, d, out, Gate::GeluTanh)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// The activation of gpt-oss's experts: with `g = min(x[.., ..d], limit)` and `u` the rest clamped to `-limit..limit`,
+/// `g * sigmoid(alpha * g) * (u + 1)`.
+///
+/// # Errors
+/// As for [`silu_and_mul`].
+pub fn clamped_swiglu_and_mul(
+    pool: &ThreadPool,
+    x: &[f32],
+    d: usize,
+    alpha: f32,
+    limit: f32,
+    out: &mut [f32],
+) -> Result<()> {
+    gated(pool, x, d, out, Gate::ClampedSwiglu { alpha, limit })
+}
+
+#[derive(Clone, Copy, PartialEq)]
 enum Gate {
     Silu,
     GeluTanh,
+    ClampedSwiglu { alpha: f32, limit: f32 },
 }
 
 fn gated(pool: &ThreadPool, x: &[f32], d: usize, out: &mut [f32], gate: Gate) -> Result<()> {
@@ -64,16 +81,23 @@ impl Kernel for Gated<'_> {
     fn run<S: Simd>(self, s: S) {
         let mut i = 0;
         while i < self.out.len() {
-            let g = load_part(s, self.g, i);
-            // Both are `g * sigmoid(…)`: `(1 + tanh u) / 2` is the sigmoid of `2 u`.
+            let (mut g, mut up) = (load_part(s, self.g, i), load_part(s, self.up, i));
+            // All are `g * sigmoid(…)`: `(1 + tanh u) / 2` is the sigmoid of `2 u`.
             let inner = match self.gate {
                 Gate::Silu => g,
                 Gate::GeluTanh => {
                     let cubic = s.fma(s.mul(g, g), s.splat(0.044_715), s.splat(1.0));
                     s.mul(s.mul(g, cubic), s.splat(TWICE_ROOT))
                 }
+                Gate::ClampedSwiglu { alpha, limit } => {
+                    let (low, high) = (s.splat(-limit), s.splat(limit));
+                    // The operand that is kept when it is NaN comes second.
+                    g = s.min(high, g);
+                    up = s.add(s.max(low, s.min(high, up)), s.splat(1.0));
+                    s.mul(g, s.splat(alpha))
+                }
             };
-            let v = s.mul(s.mul(g, s.sigmoid(inner)), load_part(s, self.up, i));
+            let v = s.mul(s.mul(g, s.sigmoid(inner)), up);
             store_part(s, self.out, i, v);
             i += S::LANES;
         }

@@ -12,6 +12,7 @@ mod argmax;
 mod attention;
 mod embedding;
 mod error;
+mod experts;
 mod linear;
 mod norm;
 mod pool;
@@ -24,14 +25,15 @@ mod split;
 mod tests;
 mod weight;
 
-pub use activation::{gelu_tanh_and_mul, silu_and_mul};
+pub use activation::{clamped_swiglu_and_mul, gelu_tanh_and_mul, silu_and_mul};
 pub use argmax::{Argmax, argmax};
 pub use attention::{
     AttentionOptions, AttentionRequest, KvLayout, KvSlice, KvSliceMut, PagedKv, paged_attention, store_kv,
 };
 pub use embedding::embedding;
 pub use error::{KernelError, Result};
-pub use linear::{linear, linear_parts};
+pub use experts::{add_gated, combine_rows, gather_rows};
+pub use linear::{Product, linear, linear_parts, linear_products};
 pub use norm::{fused_add_rms_norm, rms_norm, rms_norm_heads};
 pub use pool::ThreadPool;
 pub use quant::QuantType;

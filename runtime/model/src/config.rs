@@ -223,6 +223,31 @@ impl<'a> DecoderConfig<'a> {
         }
     }
 
+    /// A count that the family cannot do without.
+    ///
+    /// # Errors
+    /// It is missing, or not a positive integer.
+    pub fn required(&self, key: &str) -> Result<usize> {
+        match self.count(key)? {
+            Some(n) if n > 0 => Ok(n),
+            Some(_) => Err(self.wrong(key, "expected a positive integer, found 0")),
+            None => Err(self.wrong(key, "expected a positive integer, found nothing")),
+        }
+    }
+
+    /// A list of layers that only some families have; empty when absent.
+    ///
+    /// # Errors
+    /// The value is not a list of layers that are there.
+    pub fn layers(&self, key: &str) -> Result<Vec<usize>> {
+        let Some(value) = self.raw.get(key).filter(|v| !v.is_null()) else { return Ok(Vec::new()) };
+        let layer = |v: &Value| usize::try_from(v.as_u64()?).ok().filter(|i| *i < self.num_hidden_layers);
+        let list = value.as_array().and_then(|list| list.iter().map(layer).collect());
+        let why =
+            || format!("expected a list of layers from 0 to {}", self.num_hidden_layers.saturating_sub(1));
+        list.ok_or_else(|| self.wrong(key, why()))
+    }
+
     /// A switch that only some families have; off when absent.
     ///
     /// # Errors
@@ -235,4 +260,11 @@ impl<'a> DecoderConfig<'a> {
             }
         }
     }
+}
+
+/// Routed experts per layer, by the names that families give them; `None` for a model without.
+pub fn num_experts(config: &ModelConfig) -> Option<usize> {
+    let names = ["num_experts", "num_local_experts", "n_routed_experts"];
+    let number = names.iter().find_map(|name| config.raw.get(name)?.as_u64());
+    number.and_then(|n| usize::try_from(n).ok())
 }

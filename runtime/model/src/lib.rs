@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod device;
+pub mod eplb;
 mod error;
 pub mod layers;
 pub mod loader;

@@ -9,6 +9,7 @@ use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, PromptReach};
 use tch::{Device, Kind};
 
 use crate::device::{device_name, resolve_device, resolve_dtype, set_threads};
+use crate::eplb::{ExpertDistributionRecorder, RecorderSettings};
 use crate::error::{ModelError, Result};
 use crate::loader::{WeightLoader, WeightSource, WeightTarget};
 use crate::memory::{KvBudget, MHATokenToKVPool, free_bytes};
@@ -51,6 +52,8 @@ pub struct ModelOptions {
     pub overrides: serde_json::Map<String, serde_json::Value>,
     pub backend: Backend,
     pub is_embedding: bool,
+    /// `--expert-distribution-recorder-mode` and what belongs to it.
+    pub expert_recorder: Option<RecorderSettings>,
 }
 
 impl ModelOptions {
@@ -71,6 +74,7 @@ impl ModelOptions {
             overrides: serde_json::Map::new(),
             backend: Backend::Auto,
             is_embedding: false,
+            expert_recorder: None,
         }
     }
 }
@@ -91,6 +95,7 @@ impl From<&ServerArgs> for ModelOptions {
             deterministic: args.enable_deterministic_inference,
             overrides: args.json_model_override_args.clone(),
             is_embedding: args.is_embedding,
+            expert_recorder: RecorderSettings::from_server_args(args),
             ..Self::new(PathBuf::from(&args.model_path))
         }
     }
@@ -125,6 +130,8 @@ pub fn load_runner(options: &ModelOptions, report_phase: &mut dyn FnMut(&str, f6
     let mut config = ModelConfig::from_checkpoint(&checkpoint, Some(&overrides))?;
     config.read_pooling(&checkpoint, options.is_embedding)?;
     check_architecture(&config, &path)?;
+    let recorder = options.expert_recorder.clone().map(|s| ExpertDistributionRecorder::of_model(s, &config));
+    let recorder = recorder.transpose()?;
     let source = weight_source(checkpoint, options)?;
     let context_length = context_length(&config, options)?;
     phase("read checkpoint");
@@ -156,7 +163,7 @@ pub fn load_runner(options: &ModelOptions, report_phase: &mut dyn FnMut(&str, f6
         device: device_name(device),
     };
     tracing::info!("KV cache: {} tokens, {:.1} MB", kv_pool.slots(), kv_pool.bytes() as f64 / 1e6);
-    let runner = ModelRunner::new(ops, model, kv_pool, info);
+    let runner = ModelRunner::new(ops, model, kv_pool, info).with_recorder(recorder);
     phase("allocate KV cache");
     Ok(runner)
 }

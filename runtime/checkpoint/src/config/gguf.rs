@@ -125,8 +125,15 @@ pub(super) fn to_hf(file: &GgufFile) -> Result<Map<String, Value>, CheckpointErr
         put("num_experts", json!(experts));
         put("num_local_experts", json!(experts));
         put("num_experts_per_tok", json!(keys.u64("expert_used_count")?));
-        put("moe_intermediate_size", json!(keys.opt_u64("expert_feed_forward_length")?));
-        put("shared_expert_intermediate_size", json!(keys.opt_u64("expert_shared_feed_forward_length")?));
+        // Older files have no key for the widths, which are the columns of the closing matrices.
+        let columns = |name: &str| file.tensor(name).ok().and_then(|t| t.shape.last().map(|n| *n as u64));
+        let width = keys.opt_u64("expert_feed_forward_length")?;
+        put("moe_intermediate_size", json!(width.or_else(|| columns("blk.0.ffn_down_exps.weight"))));
+        let width = keys.opt_u64("expert_shared_feed_forward_length")?;
+        put(
+            "shared_expert_intermediate_size",
+            json!(width.or_else(|| columns("blk.0.ffn_down_shexp.weight"))),
+        );
         put("norm_topk_prob", json!(arch == "qwen3moe"));
     }
     if arch.starts_with("gemma") {

@@ -18,6 +18,7 @@ const INPUT_ROWS: usize = 48;
 const PANEL_STRIDE: usize = CHUNK + 16;
 
 /// The operands. `k` columns; rows of `x` are readable up to the next multiple of a vector, with zeros there.
+#[derive(Clone, Copy)]
 pub(super) struct Block {
     pub x: *const f32,
     pub ldx: usize,

@@ -44,14 +44,27 @@ pub fn linear_parts(
     linear_with(Isa::best(), pool, x, parts, bias, out)
 }
 
-/// Memory that the tasks of a product share, each writing columns of its own.
-struct Shared {
-    x: *const f32,
-    out: *mut f32,
+/// One of several products that are computed together: `out = x · weightᵀ + bias` as by [`linear_parts`].
+#[derive(Debug)]
+pub struct Product<'a> {
+    /// `[m, cols]`.
+    pub x: &'a [f32],
+    /// The matrix's parts, stacked over their rows.
+    pub parts: Vec<&'a WeightMatrix>,
+    /// `[rows]`.
+    pub bias: Option<&'a [f32]>,
+    /// `[m, rows]`.
+    pub out: &'a mut [f32],
 }
 
-// SAFETY: `x` is only read, and no two tasks write the same element of `out`.
-unsafe impl Sync for Shared {}
+/// Computes independent products, of any sizes, as one job of the pool: the experts of a layer, each with the rows that
+/// were sent to it.
+///
+/// # Errors
+/// As for [`linear_parts`], of any of them.
+pub fn linear_products(pool: &ThreadPool, products: &mut [Product<'_>]) -> Result<()> {
+    products_with(Isa::best(), pool, products)
+}
 
 pub(crate) fn linear_with(
     isa: Isa,
@@ -61,31 +74,96 @@ pub(crate) fn linear_with(
     bias: Option<&[f32]>,
     out: &mut [f32],
 ) -> Result<()> {
-    let k = parts.first().map_or(0, |w| w.cols());
-    if let Some(w) = parts.iter().find(|w| w.cols() != k || k == 0) {
-        return Err(KernelError::Value {
-            name: "columns of a part of a weight",
-            got: w.cols(),
-            want: format!("{k} as in the first part"),
-        });
+    products_with(isa, pool, &mut [Product { x, parts: parts.to_vec(), bias, out }])
+}
+
+/// The tasks of a job. Each reads its product's operands and writes output columns of its own.
+#[derive(Default)]
+struct Tasks {
+    blocks: Vec<Block>,
+    /// Copies of inputs whose rows are not whole vectors.
+    padded: Vec<Scratch>,
+}
+
+// SAFETY: what the blocks point to is only read, but for `out`, of which no two blocks write the same element.
+unsafe impl Sync for Tasks {}
+
+impl Tasks {
+    fn get(&self, i: usize) -> Option<Block> {
+        self.blocks.get(i).copied()
     }
-    let n: usize = parts.iter().map(|w| w.rows()).sum();
-    let m = x.len().checked_div(k).unwrap_or(0);
-    check_len("the input of linear", x.len(), m * k, "whole rows of the weight's columns")?;
-    check_len("the output of linear", out.len(), m.saturating_mul(n), "input rows times weight rows")?;
-    if let Some(bias) = bias {
-        check_len("the bias of linear", bias.len(), n, "the weight's rows")?;
+
+    /// Checks a product and divides it into tasks of `rows_per_task` rows of its weight.
+    fn add(
+        &mut self,
+        isa: Isa,
+        product: &mut Product<'_>,
+        rows_per_task: impl Fn(usize) -> usize,
+    ) -> Result<()> {
+        let Product { x, parts, bias, out } = product;
+        let k = parts.first().map_or(0, |w| w.cols());
+        if let Some(w) = parts.iter().find(|w| w.cols() != k || k == 0) {
+            return Err(KernelError::Value {
+                name: "columns of a part of a weight",
+                got: w.cols(),
+                want: format!("{k} as in the first part"),
+            });
+        }
+        let n: usize = parts.iter().map(|w| w.rows()).sum();
+        let m = x.len().checked_div(k).unwrap_or(0);
+        check_len("the input of linear", x.len(), m * k, "whole rows of the weight's columns")?;
+        check_len("the output of linear", out.len(), m.saturating_mul(n), "input rows times weight rows")?;
+        if let Some(bias) = bias {
+            check_len("the bias of linear", bias.len(), n, "the weight's rows")?;
+        }
+        if m == 0 || n == 0 {
+            return Ok(());
+        }
+        let (source, ldx) = self.whole_vectors(isa, x, m, k);
+        let rows_per_task = rows_per_task(m);
+        let out = out.as_mut_ptr();
+        let mut first_col = 0;
+        for weight in parts.iter() {
+            let bytes = weight.checked_bytes()?;
+            for start in (0..weight.rows()).step_by(rows_per_task) {
+                let col = first_col + start;
+                // SAFETY: `start` is a row of the weight, whose bytes were checked; `col` is a column of `out` and an
+                // index of the bias, which were checked too.
+                let (weight_at, out_at, bias_at) = unsafe {
+                    (
+                        bytes.as_ptr().add(start * weight.row_bytes()),
+                        out.add(col),
+                        bias.map_or(std::ptr::null(), |b| b.as_ptr().add(col)),
+                    )
+                };
+                self.blocks.push(Block {
+                    x: source,
+                    ldx,
+                    m,
+                    k,
+                    quant: weight.quant(),
+                    weight: weight_at,
+                    row_bytes: weight.row_bytes(),
+                    rows: rows_per_task.min(weight.rows() - start),
+                    bias: bias_at,
+                    out: out_at,
+                    ldo: n,
+                });
+            }
+            first_col += weight.rows();
+        }
+        Ok(())
     }
-    if m == 0 || n == 0 {
-        return Ok(());
-    }
-    // Whole vectors are read: rows of `x` that are not are copied, with zeros after them.
-    let lanes = isa.lanes();
-    let ldx = k.next_multiple_of(lanes);
-    let mut padded = Scratch::take(if ldx == k { 0 } else { m * ldx });
-    let mut source = x.as_ptr();
-    if ldx != k {
-        let base = padded.as_mut_ptr();
+
+    /// Whole vectors are read: rows of `x` that are not are copied, with zeros after them. Gives the first row and the
+    /// distance between rows.
+    fn whole_vectors(&mut self, isa: Isa, x: &[f32], m: usize, k: usize) -> (*const f32, usize) {
+        let ldx = k.next_multiple_of(isa.lanes());
+        if ldx == k {
+            return (x.as_ptr(), k);
+        }
+        let mut copy = Scratch::take(m * ldx);
+        let base = copy.as_mut_ptr();
         for (i, row) in x.chunks_exact(k).enumerate() {
             // SAFETY: row `i` of the copy is inside the scratch of `m * ldx` floats.
             unsafe {
@@ -93,44 +171,24 @@ pub(crate) fn linear_with(
                 std::ptr::write_bytes(base.add(i * ldx + k), 0, ldx - k);
             }
         }
-        source = base;
+        self.padded.push(copy);
+        (base, ldx)
     }
+}
 
-    let rows_per_task = rows_per_task(pool.threads(), n, m);
-    let mut blocks = Vec::new();
-    let mut first_col = 0;
-    for weight in parts {
-        let bytes = weight.checked_bytes()?;
-        for start in (0..weight.rows()).step_by(rows_per_task) {
-            let rows = start..weight.rows().min(start + rows_per_task);
-            blocks.push((*weight, bytes, rows, first_col + start));
-        }
-        first_col += weight.rows();
+fn products_with(isa: Isa, pool: &ThreadPool, products: &mut [Product<'_>]) -> Result<()> {
+    let all_rows: usize = products.iter().flat_map(|p| &p.parts).map(|w| w.rows()).sum();
+    let mut tasks = Tasks::default();
+    for product in products.iter_mut() {
+        tasks.add(isa, product, |m| rows_per_task(pool.threads(), all_rows, m))?;
     }
-    let shared = Shared { x: source, out: out.as_mut_ptr() };
-    let shared = &shared;
-    pool.run(blocks.len(), &|i| {
-        let Some((weight, bytes, rows, col)) = blocks.get(i) else { return };
+    let tasks = &tasks;
+    pool.run(tasks.blocks.len(), &|i| {
+        let Some(block) = tasks.get(i) else { return };
         // SAFETY: `x` is `m` rows of `ldx` floats; the rows' bytes are inside the checked bytes of the weight; the task
-        // alone writes columns `col..col + rows` of the `m` rows of `out`, which has `n` columns, and the bias too.
-        unsafe {
-            block::run(
-                isa,
-                Block {
-                    x: shared.x,
-                    ldx,
-                    m,
-                    k,
-                    quant: weight.quant(),
-                    weight: bytes.as_ptr().add(rows.start * weight.row_bytes()),
-                    row_bytes: weight.row_bytes(),
-                    rows: rows.len(),
-                    bias: bias.map_or(std::ptr::null(), |b| b.as_ptr().add(*col)),
-                    out: shared.out.add(*col),
-                    ldo: n,
-                },
-            );
-        }
+        // alone writes its columns of the `m` rows of `out`, which has `ldo` columns. All of it is borrowed by
+        // `products` or owned by `tasks`, which outlive the job.
+        unsafe { block::run(isa, block) };
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod attention;
 mod attention_exact;
+mod experts;
 mod linear;
 mod math;
 mod pool;

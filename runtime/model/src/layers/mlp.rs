@@ -15,6 +15,12 @@ pub trait FeedForward: Send + std::fmt::Debug {
     fn forward(&self, ops: &dyn Ops, x: &Tensor, ctx: &ForwardContext<'_>) -> Result<Tensor>;
 }
 
+impl FeedForward for Box<dyn FeedForward> {
+    fn forward(&self, ops: &dyn Ops, x: &Tensor, ctx: &ForwardContext<'_>) -> Result<Tensor> {
+        self.as_ref().forward(ops, x, ctx)
+    }
+}
+
 /// `down(activation(gate(x)) * up(x))` with gate and up merged (Shazeer, 2020).
 #[derive(Debug)]
 pub struct GatedMLP {

@@ -5,7 +5,7 @@
 pub(super) fn random_values(name: &str, shape: &[usize]) -> Vec<u8> {
     let count: usize = shape.iter().product();
     let mut out = Vec::with_capacity(count * 4);
-    let [_, columns] = shape else {
+    let [_, .., columns] = shape else {
         let value: f32 = if name.ends_with("bias") { 0.0 } else { 1.0 };
         out.extend(std::iter::repeat_n(value.to_le_bytes(), count).flatten());
         return out;

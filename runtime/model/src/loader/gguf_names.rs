@@ -6,7 +6,7 @@ const GLOBAL: [(&str, &str); 3] =
     [("model.embed_tokens", "token_embd"), ("model.norm", "output_norm"), ("lm_head", "output")];
 
 /// Names inside a layer, after `model.layers.N.` and `blk.N.`.
-const LAYER: [(&str, &str); 13] = [
+const LAYER: [(&str, &str); 19] = [
     ("input_layernorm", "attn_norm"),
     ("self_attn.qkv_proj", "attn_qkv"),
     ("self_attn.q_norm", "attn_q_norm"),
@@ -20,6 +20,12 @@ const LAYER: [(&str, &str); 13] = [
     ("mlp.up_proj", "ffn_up"),
     ("mlp.down_proj", "ffn_down"),
     ("post_feedforward_layernorm", "post_ffw_norm"),
+    ("mlp.gate", "ffn_gate_inp"),
+    ("block_sparse_moe.gate", "ffn_gate_inp"),
+    ("mlp.shared_expert.gate_proj", "ffn_gate_shexp"),
+    ("mlp.shared_expert.up_proj", "ffn_up_shexp"),
+    ("mlp.shared_expert.down_proj", "ffn_down_shexp"),
+    ("mlp.shared_expert_gate", "ffn_gate_inp_shexp"),
 ];
 
 /// Names inside a layer that mean something else in some architectures; they win over [`LAYER`].
@@ -29,6 +35,26 @@ const LAYER_OF: [(&[&str], &str, &str); 3] = [
     (&["gemma2", "gemma3"], "pre_feedforward_layernorm", "ffn_norm"),
     (&["phi3"], "mlp.gate_up_proj", "ffn_up"),
 ];
+
+/// Matrices of a layer's experts, after `experts.E.`; the file stacks them.
+const EXPERT: [(&str, &str); 6] = [
+    ("gate_proj", "ffn_gate_exps"),
+    ("up_proj", "ffn_up_exps"),
+    ("down_proj", "ffn_down_exps"),
+    ("w1", "ffn_gate_exps"),
+    ("w3", "ffn_up_exps"),
+    ("w2", "ffn_down_exps"),
+];
+
+/// For a matrix of one expert: the tensor that holds those of all of them, and the expert's number.
+pub(super) fn gguf_expert(name: &str) -> Option<(String, usize)> {
+    let (module, suffix) = name.rsplit_once('.')?;
+    let (layer, part) = module.strip_prefix("model.layers.")?.split_once('.')?;
+    let (expert, matrix) = part.split_once(".experts.")?.1.split_once('.')?;
+    let (_, gguf) = EXPERT.iter().find(|(hf, _)| *hf == matrix)?;
+    layer.parse::<u32>().ok()?;
+    Some((format!("blk.{layer}.{gguf}.{suffix}"), expert.parse().ok()?))
+}
 
 /// The GGUF name of a tensor in a file of some `general.architecture`; `None` when the tables have none.
 pub(super) fn gguf_name(architecture: &str, name: &str) -> Option<String> {
@@ -91,6 +117,16 @@ mod tests {
         );
         assert_eq!(name("phi3", "mlp.gate_up_proj").as_deref(), Some("blk.3.ffn_up.weight"));
         assert_eq!(name("llama", "mlp.gate_up_proj"), None);
+    }
+
+    #[test]
+    fn experts_are_found_in_their_stack() {
+        let qwen = gguf_expert("model.layers.3.mlp.experts.12.up_proj.weight");
+        assert_eq!(qwen, Some(("blk.3.ffn_up_exps.weight".to_owned(), 12)));
+        let mixtral = gguf_expert("model.layers.0.block_sparse_moe.experts.7.w2.weight");
+        assert_eq!(mixtral, Some(("blk.0.ffn_down_exps.weight".to_owned(), 7)));
+        assert_eq!(gguf_expert("model.layers.0.mlp.experts.x.w2.weight"), None);
+        assert_eq!(gguf_expert("model.layers.0.mlp.up_proj.weight"), None);
     }
 
     #[test]

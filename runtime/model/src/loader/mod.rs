@@ -1,7 +1,9 @@
 //! From a checkpoint's tensors to weights in the form that the backend wants.
 
 mod dummy;
+mod experts;
 mod gguf_names;
+mod gpt_oss;
 mod progress;
 mod source;
 
@@ -15,6 +17,7 @@ use crate::error::{ModelError, Result};
 use crate::layers::{LayerNorm, RMSNorm};
 use crate::ops::{LinearWeight, Matrix, native_matrix};
 
+pub use experts::ExpertNames;
 pub use progress::LoadProgress;
 pub use source::WeightSource;
 
@@ -123,6 +126,18 @@ impl<'a> WeightLoader<'a> {
         let values = self.values(name, shape)?;
         let shape: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
         Ok(self.upload(values)?.f_view(shape.as_slice())?)
+    }
+
+    /// A vector as float32 on the device, whatever the backend computes in.
+    ///
+    /// # Errors
+    /// It is missing or of another shape.
+    pub fn float_vector(&mut self, name: &str, size: usize) -> Result<Tensor> {
+        let tensor = Tensor::f_from_slice(&self.vector(name, size)?)?;
+        match self.target {
+            WeightTarget::Native(_) => Ok(tensor),
+            WeightTarget::Torch(device, _) => Ok(tensor.f_to(device)?),
+        }
     }
 
     fn bias(&mut self, parts: &[(&str, usize)]) -> Result<Tensor> {

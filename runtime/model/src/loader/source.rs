@@ -10,7 +10,7 @@ use sglang_checkpoint::{GgmlType, GgufFile, SafetensorsIndex};
 use crate::error::{ModelError, Result};
 
 use super::dummy::random_values;
-use super::gguf_names::{gguf_name, is_permuted, unpermuted_rows};
+use super::gguf_names::{gguf_expert, gguf_name, is_permuted, unpermuted_rows};
 
 /// The weights of a checkpoint.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl WeightSource {
     }
 
     /// File that holds, or should hold, a tensor.
-    fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         match self {
             Self::Gguf(file, _) => file.path().to_owned(),
             Self::Safetensors(index) => index.file_of(name).unwrap_or(index.dir()).to_owned(),
@@ -66,10 +66,31 @@ impl WeightSource {
         }
     }
 
+    /// A tensor of bytes that must have this shape: numbers that are packed in a way of their own.
+    pub(super) fn bytes(&self, name: &str, shape: &[usize]) -> Result<&[u8]> {
+        let wrong = |found: String| ModelError::Tensor {
+            file: self.file(name),
+            tensor: name.to_owned(),
+            expected: format!("bytes (U8) of shape {shape:?}"),
+            found,
+        };
+        let Self::Safetensors(index) = self else {
+            return Err(wrong("a checkpoint without such tensors".to_owned()));
+        };
+        let t = index.tensor(name).map_err(|_| wrong("nothing of that name".to_owned()))?;
+        match (t.dtype, t.shape == shape) {
+            (Dtype::U8, true) => Ok(t.data),
+            (other, _) => Err(wrong(format!("{other:?} of shape {:?}", t.shape))),
+        }
+    }
+
     /// A tensor that must have this shape. Rows of heads of `head_dim` come in Hugging Face order.
     pub(super) fn tensor(&self, name: &str, shape: &[usize], head_dim: usize) -> Result<SourceTensor<'_>> {
         let stored_name = match self {
-            Self::Gguf(_, architecture) => gguf_name(architecture, name).unwrap_or_else(|| name.to_owned()),
+            Self::Gguf(_, architecture) => gguf_expert(name)
+                .map(|(stack, _)| stack)
+                .or_else(|| gguf_name(architecture, name))
+                .unwrap_or_else(|| name.to_owned()),
             _ => name.to_owned(),
         };
         let wrong = |expected: String, found: String| ModelError::Tensor {
@@ -82,7 +103,15 @@ impl WeightSource {
         let (found, storage, data) = match self {
             Self::Gguf(file, _) => {
                 let t = file.tensor(&stored_name).map_err(|_| missing())?;
-                (t.shape, t.ggml_type, t.data)
+                match gguf_expert(name) {
+                    Some((_, expert)) => {
+                        let too_few =
+                            || wrong(format!("{} experts or more", expert + 1), format!("{:?}", t.shape));
+                        let (shape, data) = part_of_stack(t.shape, t.data, expert).ok_or_else(too_few)?;
+                        (shape, t.ggml_type, data)
+                    }
+                    None => (t.shape, t.ggml_type, t.data),
+                }
             }
             Self::Safetensors(index) => {
                 let t = index.tensor(name).map_err(|_| missing())?;
@@ -99,7 +128,11 @@ impl WeightSource {
                 return Ok(SourceTensor { storage: GgmlType::F32, data });
             }
         };
-        if found != shape {
+        // A GGUF file may leave out dimensions of one row.
+        let rows_of_one =
+            |shape: &[usize]| shape.iter().skip_while(|n| **n == 1).copied().collect::<Vec<_>>();
+        let is_gguf = matches!(self, Self::Gguf(..));
+        if found != shape && !(is_gguf && rows_of_one(found) == rows_of_one(shape)) {
             return Err(wrong(format!("{shape:?}"), format!("{found:?}")));
         }
         let rows = shape.first().copied().unwrap_or(0);
@@ -111,6 +144,13 @@ impl WeightSource {
         };
         Ok(SourceTensor { storage, data })
     }
+}
+
+/// One of the equally large parts that a tensor has along its first dimension.
+fn part_of_stack<'a>(shape: &'a [usize], data: &'a [u8], index: usize) -> Option<(&'a [usize], &'a [u8])> {
+    let (count, rest) = shape.split_first().filter(|(count, _)| index < **count)?;
+    let size = data.len() / count;
+    Some((rest, data.get(index * size..(index + 1) * size)?))
 }
 
 /// Rows `order[0], order[1], …` of a matrix of equally long rows.

@@ -5,13 +5,18 @@ mod decoder;
 pub mod embedding;
 mod gemma2;
 mod gemma3;
+mod gpt_oss;
 mod granite;
 mod llama;
 mod mistral;
+mod mixtral;
+mod moe;
 mod olmo2;
 mod phi3;
 mod qwen2;
+mod qwen2_moe;
 mod qwen3;
+mod qwen3_moe;
 mod registry;
 
 use tch::Tensor;

@@ -10,8 +10,8 @@ use crate::layers::LmHead;
 use crate::loader::WeightLoader;
 
 use super::{
-    CausalLM, Decoder, DecoderForCausalLM, embedding, gemma2, gemma3, granite, llama, mistral, olmo2, phi3,
-    qwen2, qwen3,
+    CausalLM, Decoder, DecoderForCausalLM, embedding, gemma2, gemma3, gpt_oss, granite, llama, mistral,
+    mixtral, olmo2, phi3, qwen2, qwen2_moe, qwen3, qwen3_moe,
 };
 
 /// How the models of one name are built.
@@ -34,7 +34,7 @@ const fn row(
 }
 
 /// Every architecture that generates.
-const REGISTRY: [Architecture; 10] = [
+const REGISTRY: [Architecture; 14] = [
     row("LlamaForCausalLM", llama::model),
     row("MistralForCausalLM", mistral::model),
     row("Qwen2ForCausalLM", qwen2::model),
@@ -45,6 +45,10 @@ const REGISTRY: [Architecture; 10] = [
     Architecture { head: granite::head, ..row("GraniteForCausalLM", granite::model) },
     row("Phi3ForCausalLM", phi3::model),
     row("Olmo2ForCausalLM", olmo2::model),
+    row("MixtralForCausalLM", mixtral::model),
+    row("Qwen2MoeForCausalLM", qwen2_moe::model),
+    row("Qwen3MoeForCausalLM", qwen3_moe::model),
+    row("GptOssForCausalLM", gpt_oss::model),
 ];
 
 /// Names that [`load_model`] knows.

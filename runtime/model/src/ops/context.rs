@@ -4,10 +4,12 @@ use std::cell::OnceCell;
 
 use tch::{Device, Tensor};
 
+use crate::eplb::ExpertDistributionRecorder;
 use crate::error::Result;
 use crate::memory::ReqToTokenPool;
 use crate::plan::ForwardPlan;
 
+use super::TopKOutput;
 use super::torch_attention::AttentionPlan;
 
 /// One step: the plan, the slots of its requests, and what the backends derive from them once per step.
@@ -19,6 +21,7 @@ pub struct ForwardContext<'a> {
     pub slot_tables: Vec<&'a [u32]>,
     /// Slot of padding rows: the pool's last one, which no request owns.
     pub padding_slot: u32,
+    recorder: Option<&'a ExpertDistributionRecorder>,
     device: Device,
     torch: OnceCell<TorchInputs>,
 }
@@ -34,7 +37,26 @@ pub(super) struct TorchInputs {
 impl<'a> ForwardContext<'a> {
     /// Prepares a step whose new slots are in `table`.
     pub fn new(plan: &'a ForwardPlan, table: &'a ReqToTokenPool, padding_slot: u32, device: Device) -> Self {
-        Self { plan, slot_tables: plan.slot_tables(table), padding_slot, device, torch: OnceCell::new() }
+        Self {
+            plan,
+            slot_tables: plan.slot_tables(table),
+            padding_slot,
+            recorder: None,
+            device,
+            torch: OnceCell::new(),
+        }
+    }
+
+    /// Tells `recorder` which experts are chosen.
+    pub fn with_recorder(self, recorder: Option<&'a ExpertDistributionRecorder>) -> Self {
+        Self { recorder, ..self }
+    }
+
+    /// Notes the experts that a layer chose for the step's tokens.
+    pub fn on_select_experts(&self, layer_idx: usize, topk: &TopKOutput) {
+        if let Some(recorder) = self.recorder {
+            recorder.on_select_experts(layer_idx, topk);
+        }
     }
 
     /// The tensors, made on first use: the native backend does without them.

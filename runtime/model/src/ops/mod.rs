@@ -5,7 +5,9 @@
 
 mod attention_options;
 mod context;
+mod experts;
 mod native;
+mod native_experts;
 mod raw;
 mod torch;
 mod torch_attention;
@@ -19,6 +21,7 @@ use crate::error::Result;
 
 pub use attention_options::AttentionOptions;
 pub use context::ForwardContext;
+pub use experts::{Expert, ExpertWeights, TopKOutput};
 pub use native::NativeOps;
 pub(crate) use native::native_matrix;
 pub use torch::TorchOps;
@@ -71,12 +74,20 @@ pub struct LayerKv<'a> {
 }
 
 /// The function of a gated feed-forward block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation {
     /// `x * sigmoid(x)`.
     Silu,
     /// GELU in its tanh approximation (Hendrycks and Gimpel, 2016).
     GeluTanh,
+    /// gpt-oss's: the gate bounded by `limit` from above and the rest from both sides, then
+    /// `gate * sigmoid(alpha * gate) * (up + 1)`.
+    ClampedSwiglu {
+        /// Steepness of the sigmoid.
+        alpha: f64,
+        /// Bound.
+        limit: f64,
+    },
 }
 
 /// Hardware operations. An error leaves the operands in an unspecified but valid state.
@@ -147,6 +158,13 @@ pub trait Ops: Send + std::fmt::Debug {
         let _ = x.f_mul_scalar_(factor)?;
         Ok(())
     }
+
+    /// Sends every token through the experts chosen for it and adds up what they give, weighted (Shazeer et al., 2017;
+    /// reference: `layers/moe`). Experts that no token chose cost nothing.
+    fn fused_experts(&self, x: &Tensor, weights: &ExpertWeights, topk: &TopKOutput) -> Result<Tensor>;
+
+    /// `y += sigmoid(gate) * x`, `gate` being `[tokens, 1]`.
+    fn add_gated(&self, y: &mut Tensor, gate: &Tensor, x: &Tensor) -> Result<()>;
 
     /// The given rows of `x`, in order.
     fn select_rows(&self, x: &Tensor, rows: &[usize]) -> Result<Tensor>;

@@ -20,7 +20,10 @@ use crate::error::{ModelError, Result};
 use super::context::ForwardContext;
 use super::raw::{empty, floats, floats_mut, pool_slice, pool_slice_mut};
 use super::weight::{LinearWeight, Matrix};
-use super::{Activation, AttentionOptions, HeadLayout, LayerKv, Ops, RopeTable};
+use super::{
+    Activation, AttentionOptions, ExpertWeights, HeadLayout, LayerKv, Ops, RopeTable, TopKOutput,
+    native_experts,
+};
 
 impl From<KernelError> for ModelError {
     fn from(e: KernelError) -> Self {
@@ -63,13 +66,31 @@ impl NativeOps {
 }
 
 /// A native matrix, as this backend's loader has made it.
-fn native(matrix: &Matrix) -> Result<&WeightMatrix> {
+pub(super) fn native(matrix: &Matrix) -> Result<&WeightMatrix> {
     match matrix {
         Matrix::Native(w) => Ok(w),
         Matrix::Torch(_) => {
             Err(ModelError::Kernel("a libtorch matrix reached the native kernels".to_owned()))
         }
     }
+}
+
+/// `activation(gate) * up` of rows of `2 * width`.
+pub(super) fn activate(
+    pool: &ThreadPool,
+    gate_up: &[f32],
+    width: usize,
+    activation: Activation,
+    out: &mut [f32],
+) -> Result<()> {
+    match activation {
+        Activation::Silu => sglang_kernels::silu_and_mul(pool, gate_up, width, out)?,
+        Activation::GeluTanh => sglang_kernels::gelu_tanh_and_mul(pool, gate_up, width, out)?,
+        Activation::ClampedSwiglu { alpha, limit } => {
+            sglang_kernels::clamped_swiglu_and_mul(pool, gate_up, width, alpha as f32, limit as f32, out)?;
+        }
+    }
+    Ok(())
 }
 
 impl Ops for NativeOps {
@@ -185,12 +206,16 @@ impl Ops for NativeOps {
         let (rows, columns) = gate_up.size2()?;
         let width = columns as usize / 2;
         let mut out = empty(rows as usize, width)?;
-        let kernel = match activation {
-            Activation::Silu => sglang_kernels::silu_and_mul,
-            Activation::GeluTanh => sglang_kernels::gelu_tanh_and_mul,
-        };
-        kernel(&self.pool, floats(gate_up)?, width, floats_mut(&mut out)?)?;
+        activate(&self.pool, floats(gate_up)?, width, activation, floats_mut(&mut out)?)?;
         Ok(out)
+    }
+
+    fn fused_experts(&self, x: &Tensor, weights: &ExpertWeights, topk: &TopKOutput) -> Result<Tensor> {
+        native_experts::fused_experts(&self.pool, x, weights, topk)
+    }
+
+    fn add_gated(&self, y: &mut Tensor, gate: &Tensor, x: &Tensor) -> Result<()> {
+        Ok(sglang_kernels::add_gated(&self.pool, floats(x)?, floats(gate)?, floats_mut(y)?)?)
     }
 
     fn select_rows(&self, x: &Tensor, rows: &[usize]) -> Result<Tensor> {

@@ -6,9 +6,10 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::{ModelError, Result};
 
-use super::context::ForwardContext;
+use super::context::{ForwardContext, index_tensor};
+use super::experts::Dispatch;
 use super::weight::{LinearWeight, Matrix};
-use super::{Activation, AttentionOptions, HeadLayout, LayerKv, Ops, RopeTable};
+use super::{Activation, AttentionOptions, ExpertWeights, HeadLayout, LayerKv, Ops, RopeTable, TopKOutput};
 
 /// libtorch on one device.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +33,15 @@ fn tensor(matrix: &Matrix) -> Result<&Tensor> {
             Err(ModelError::Kernel("a matrix in the native form reached libtorch".to_owned()))
         }
     }
+}
+
+/// See [`Activation::ClampedSwiglu`].
+fn clamped_swiglu(gate_up: &Tensor, alpha: f64, limit: f64) -> Result<Tensor> {
+    let half = gate_up.size2()?.1 / 2;
+    let gate = gate_up.f_narrow(1, 0, half)?.f_clamp_max(limit)?;
+    let up = gate_up.f_narrow(1, half, half)?.f_clamp(-limit, limit)?;
+    let swish = gate.f_mul(&gate.f_mul_scalar(alpha)?.f_sigmoid()?)?;
+    Ok(swish.f_mul(&up.f_add_scalar(1.0)?)?)
 }
 
 impl Ops for TorchOps {
@@ -146,8 +156,35 @@ impl Ops for TorchOps {
         let activated = match activation {
             Activation::Silu => gate.f_silu()?,
             Activation::GeluTanh => gate.f_gelu("tanh")?,
+            Activation::ClampedSwiglu { alpha, limit } => return clamped_swiglu(gate_up, alpha, limit),
         };
         Ok(activated.f_mul(&gate_up.f_narrow(1, half, half)?)?)
+    }
+
+    fn fused_experts(&self, x: &Tensor, weights: &ExpertWeights, topk: &TopKOutput) -> Result<Tensor> {
+        let tokens = x.size2()?.0;
+        let dispatch = Dispatch::new(topk, weights.experts().len())?;
+        let index = |rows: &[u32]| index_tensor(rows.iter().copied(), self.device);
+        let x = x.f_index_select(0, &index(&dispatch.tokens)?)?;
+        let mut outputs = Vec::with_capacity(dispatch.groups.len());
+        for (id, rows) in &dispatch.groups {
+            let Some(expert) = weights.experts().get(*id) else { continue };
+            let x = x.f_narrow(0, rows.start as i64, rows.len() as i64)?;
+            let gate_up = self.linear(&x, &expert.gate_up_proj)?;
+            let inner = self.act_and_mul(&gate_up, weights.activation())?;
+            outputs.push(self.linear(&inner, &expert.down_proj)?);
+        }
+        // Added up in the order of the choices, so that a step gives the same numbers every time.
+        let scale = Tensor::f_from_slice(&topk.topk_weights)?.f_to(self.device)?;
+        let shape = [tokens, topk.top_k as i64, weights.hidden_size() as i64];
+        let chosen = Tensor::f_cat(&outputs, 0)?.f_index_select(0, &index(&dispatch.rows)?)?.f_view(shape)?;
+        let weighted = chosen.f_mul(&scale.f_view([tokens, topk.top_k as i64, 1])?)?;
+        Ok(weighted.f_sum_dim_intlist(1_i64, false, Kind::Float)?.f_to_kind(self.kind)?)
+    }
+
+    fn add_gated(&self, y: &mut Tensor, gate: &Tensor, x: &Tensor) -> Result<()> {
+        let _ = y.f_add_(&x.f_mul(&gate.f_sigmoid()?)?)?;
+        Ok(())
     }
 
     fn select_rows(&self, x: &Tensor, rows: &[usize]) -> Result<Tensor> {

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sglang_proto::forward::{EmbeddingSpec, ForwardBatch, ForwardResult, InputLogprobs, PositionLogprobs};
+use sglang_proto::messages::ExpertDistributionReqType;
 use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, WorkerError};
 use sglang_sampling::{RowGrammar, RowState, Sampler};
 use tch::Tensor;
 
+use crate::eplb::ExpertDistributionRecorder;
 use crate::error::{ModelError, Result};
 use crate::memory::{MHATokenToKVPool, ReqToTokenPool};
 use crate::models::CausalLM;
@@ -35,6 +37,7 @@ pub struct ModelRunner {
     req_to_token: ReqToTokenPool,
     rows: Vec<Row>,
     sampler: Sampler,
+    recorder: Option<ExpertDistributionRecorder>,
     info: ModelWorkerInfo,
 }
 
@@ -65,8 +68,15 @@ impl ModelRunner {
             req_to_token: ReqToTokenPool::new(size),
             rows,
             sampler: Sampler::new(),
+            recorder: None,
             info,
         }
+    }
+
+    /// Records the experts that the model chooses, whenever it is told to.
+    #[must_use]
+    pub fn with_recorder(self, recorder: Option<ExpertDistributionRecorder>) -> Self {
+        Self { recorder, ..self }
     }
 
     /// Logits of every new token of a batch, `[tokens, vocab]`, without sampling. The batch is checked and its keys and
@@ -140,7 +150,8 @@ impl ModelRunner {
     /// Runs all layers: `[tokens, hidden]`.
     fn hidden_states(&self, plan: &ForwardPlan) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
-        let ctx = ForwardContext::new(plan, &self.req_to_token, self.kv_pool.slots(), self.ops.device());
+        let ctx = ForwardContext::new(plan, &self.req_to_token, self.kv_pool.slots(), self.ops.device())
+            .with_recorder(self.recorder.as_ref());
         self.model.forward(self.ops.as_ref(), &ctx, &self.kv_pool)
     }
 
@@ -240,7 +251,13 @@ impl ModelWorker for ModelRunner {
             output_logprobs: vec![None; requests],
             ..ForwardResult::default()
         };
+        if let Some(recorder) = &self.recorder {
+            recorder.on_forward_pass_start(batch, &plan);
+        }
         let hidden = self.hidden_states(&plan).map_err(failed)?;
+        if let Some(recorder) = &self.recorder {
+            recorder.on_forward_pass_end(batch.forward_id);
+        }
         let computed = Instant::now();
         if self.model.embedding_head().is_some() {
             self.embed(batch, &plan, &hidden, &mut out).map_err(failed)?;
@@ -252,5 +269,17 @@ impl ModelWorker for ModelRunner {
         out.prepare_seconds = (prepared - started).as_secs_f64();
         out.sample_seconds = computed.elapsed().as_secs_f64();
         Ok(out)
+    }
+
+    fn expert_distribution(&mut self, action: ExpertDistributionReqType) -> std::result::Result<(), String> {
+        let recorder = self.recorder.as_ref().ok_or("the expert distribution recorder is off")?;
+        match action {
+            ExpertDistributionReqType::StartRecord => recorder.start_record(),
+            ExpertDistributionReqType::StopRecord => recorder.stop_record(),
+            ExpertDistributionReqType::DumpRecord => {
+                recorder.dump_record().map_err(|e| e.to_string())?;
+            }
+        }
+        Ok(())
     }
 }

@@ -9,6 +9,7 @@ pub mod cors;
 pub mod embedding;
 pub mod embeddings;
 pub mod errors;
+pub mod expert_distribution;
 pub mod extract;
 pub mod generate;
 pub mod health;

@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, Route, web};
 use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{
-    anthropic, chat, completions, control, embedding, embeddings, generate, health, info, loads, ollama,
-    operations, parsers, responses, sessions, tokenize, unsupported, vertex,
+    anthropic, chat, completions, control, embedding, embeddings, expert_distribution, generate, health, info,
+    loads, ollama, operations, parsers, responses, sessions, tokenize, unsupported, vertex,
 };
 use crate::app::App;
 use crate::metrics::http as metrics;
@@ -95,9 +95,9 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/get_weights_by_name", GET_POST, AdminOptional, unsupported::not_yet),
     row!("/load_lora_adapter", POST, AdminOptional, unsupported::lora),
     row!("/unload_lora_adapter", POST, AdminOptional, unsupported::lora),
-    row!("/start_expert_distribution_record", GET_POST, AdminOptional, unsupported::expert_distribution),
-    row!("/stop_expert_distribution_record", GET_POST, AdminOptional, unsupported::expert_distribution),
-    row!("/dump_expert_distribution_record", GET_POST, AdminOptional, unsupported::expert_distribution),
+    row!("/start_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::start),
+    row!("/stop_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::stop),
+    row!("/dump_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::dump),
     row!("/release_memory_occupation", GET_POST, AdminOptional, unsupported::not_yet),
     row!("/resume_memory_occupation", GET_POST, AdminOptional, unsupported::not_yet),
 ];

@@ -26,13 +26,3 @@ pub async fn lora(_body: NativeJson) -> HttpResponse {
         }),
     )
 }
-
-/// The expert recorder, which is off. (The reference ends its server here.)
-pub async fn expert_distribution() -> Result<HttpResponse, ApiError> {
-    Err(ApiError::Native {
-        status: 400,
-        message: "The expert distribution recorder is off. Launch the server with \
-                  --expert-distribution-recorder-mode to use it."
-            .into(),
-    })
-}

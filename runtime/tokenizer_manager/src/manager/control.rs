@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use sglang_proto::messages::{
-    AnyMessage, CloseSessionReqInput, ConfigureLoggingReq, FlushCacheReqInput, FlushCacheReqOutput,
-    GetInternalStateReq, OpenSessionReqInput, OpenSessionReqOutput, ProfileReq, ProfileReqOutput,
-    SetInternalStateReq,
+    AnyMessage, CloseSessionReqInput, ConfigureLoggingReq, ExpertDistributionReq, ExpertDistributionReqOutput,
+    ExpertDistributionReqType, FlushCacheReqInput, FlushCacheReqOutput, GetInternalStateReq,
+    OpenSessionReqInput, OpenSessionReqOutput, ProfileReq, ProfileReqOutput, SetInternalStateReq,
 };
 use tokio::sync::oneshot;
 
@@ -119,6 +119,23 @@ impl TokenizerManager {
         request.rid = Some(rid.clone());
         match self.call(rid, request, "OpenSessionReqOutput", timeout).await? {
             AnyMessage::OpenSessionReqOutput(reply) => Ok(*reply),
+            _ => Err(ControlError::Timeout(timeout)),
+        }
+    }
+
+    /// Starts, stops or writes the record of chosen experts.
+    ///
+    /// # Errors
+    /// No answer in time.
+    pub async fn expert_distribution(
+        &self,
+        action: ExpertDistributionReqType,
+        timeout: Duration,
+    ) -> Result<ExpertDistributionReqOutput, ControlError> {
+        let rid = new_rid();
+        let request = ExpertDistributionReq { rid: Some(rid.clone()), http_worker_ipc: None, action };
+        match self.call(rid, request, "ExpertDistributionReqOutput", timeout).await? {
+            AnyMessage::ExpertDistributionReqOutput(reply) => Ok(*reply),
             _ => Err(ControlError::Timeout(timeout)),
         }
     }

@@ -60,6 +60,10 @@ impl TokenizerManager {
                 let rid = reply.rid.clone();
                 self.control.reply(rid.as_deref(), message);
             }
+            AnyMessage::ExpertDistributionReqOutput(ref reply) => {
+                let rid = reply.rid.clone();
+                self.control.reply(rid.as_deref(), message);
+            }
             AnyMessage::OpenSessionReqOutput(ref reply) => {
                 let rid = reply.rid.clone();
                 self.control.reply(rid.as_deref(), message);

@@ -1,0 +1,8 @@
+//! Which experts a model's tokens go to (reference: `srt/eplb`).
+
+mod dump;
+mod expert_distribution;
+mod step_buffer;
+mod torch_save;
+
+pub use expert_distribution::{ExpertDistributionRecorder, RecorderMode, RecorderSettings};

@@ -1,0 +1,207 @@
+//! gpt-oss's experts: all of a layer in one tensor, gate and up in alternating columns, 16-bit and transposed or in
+//! MXFP4 (OCP Microscaling Formats, 2023).
+
+use std::borrow::Cow;
+
+use half::f16;
+use sglang_checkpoint::GgmlType;
+use tch::Tensor;
+
+use crate::error::{ModelError, Result};
+use crate::ops::{Activation, Expert, ExpertWeights, LinearWeight};
+
+use super::WeightLoader;
+
+/// Numbers that share a scale.
+const BLOCK: usize = 32;
+/// Twice the values of the four bits without their sign.
+const TWICE: [i8; 8] = [0, 1, 2, 3, 4, 6, 8, 12];
+/// Half precision holds powers of two from here to the last one below.
+const SMALLEST_EXPONENT: i32 = -24;
+const LARGEST_EXPONENT: i32 = 15;
+
+/// One projection of all experts, `[experts, rows, columns]` once it is read.
+struct Stack<'a> {
+    form: Form<'a>,
+    rows: usize,
+    columns: usize,
+}
+
+enum Form<'a> {
+    /// `[experts, columns, rows]`.
+    Transposed { storage: GgmlType, data: Cow<'a, [u8]> },
+    /// Two four-bit numbers per byte, and the biased exponent of every block.
+    Mxfp4 { blocks: &'a [u8], scales: &'a [u8] },
+}
+
+impl Stack<'_> {
+    /// The matrix of one expert, whose row `r` is the stored row `row(r)`. MXFP4 becomes Q8_0, which holds the same
+    /// numbers: eight bits for twice a four-bit value, and half the scale.
+    fn expert(&self, expert: usize, row: impl Fn(usize) -> usize) -> Option<(GgmlType, Vec<u8>)> {
+        let (rows, columns) = (self.rows, self.columns);
+        match &self.form {
+            Form::Transposed { storage, data } => {
+                let size = storage.block_bytes();
+                let data = data.get(expert * rows * columns * size..(expert + 1) * rows * columns * size)?;
+                let mut out = Vec::with_capacity(data.len());
+                for r in (0..rows).map(row) {
+                    for c in 0..columns {
+                        let at = (c * rows + r) * size;
+                        out.extend_from_slice(data.get(at..at + size)?);
+                    }
+                }
+                Some((*storage, out))
+            }
+            Form::Mxfp4 { blocks, scales } => {
+                let per_row = columns / BLOCK;
+                let mut out = Vec::with_capacity(rows * per_row * GgmlType::Q8_0.block_bytes());
+                for r in (0..rows).map(row) {
+                    let first = (expert * rows + r) * per_row;
+                    for i in first..first + per_row {
+                        let packed = blocks.get(i * BLOCK / 2..(i + 1) * BLOCK / 2)?;
+                        q8_0(packed, *scales.get(i)?, &mut out)?;
+                    }
+                }
+                Some((GgmlType::Q8_0, out))
+            }
+        }
+    }
+}
+
+/// Appends a block; `None` when its scale is out of half precision's range.
+fn q8_0(packed: &[u8], scale: u8, out: &mut Vec<u8>) -> Option<()> {
+    let exponent = i32::from(scale) - 128;
+    let zeros = packed.iter().all(|b| b & 0x77 == 0);
+    let scale = match exponent {
+        SMALLEST_EXPONENT..=LARGEST_EXPONENT => f16::from_f32(2_f32.powi(exponent)),
+        _ if zeros => f16::ZERO,
+        _ => return None,
+    };
+    out.extend(scale.to_le_bytes());
+    let value = |bits: u8| {
+        let size = TWICE.get(usize::from(bits & 7)).copied().unwrap_or_default();
+        (if bits & 8 == 0 { size } else { -size }) as u8
+    };
+    out.extend(packed.iter().flat_map(|b| [value(b & 15), value(b >> 4)]));
+    Some(())
+}
+
+impl<'a> WeightLoader<'a> {
+    /// The experts of the module `name`, in one of gpt-oss's two forms.
+    ///
+    /// # Errors
+    /// A tensor is missing or of another shape, or a block's scale is one that real weights do not have.
+    pub fn interleaved_experts(
+        &mut self,
+        name: &str,
+        num_experts: usize,
+        hidden_size: usize,
+        intermediate_size: usize,
+        activation: Activation,
+    ) -> Result<ExpertWeights> {
+        let (hidden, inner) = (hidden_size, intermediate_size);
+        let (gate_up_name, down_name) = (format!("{name}.gate_up_proj"), format!("{name}.down_proj"));
+        let gate_up = self.stack(&gate_up_name, num_experts, 2 * inner, hidden)?;
+        let down = self.stack(&down_name, num_experts, hidden, inner)?;
+        let gate_up_bias = self.matrix_values(&format!("{gate_up_name}_bias"), num_experts, 2 * inner)?;
+        let down_bias = self.matrix_values(&format!("{down_name}_bias"), num_experts, hidden)?;
+        let halves = |r: usize| if r < inner { 2 * r } else { 2 * (r - inner) + 1 };
+        let mut experts = Vec::with_capacity(num_experts);
+        for i in 0..num_experts {
+            let bias = |values: &[f32], width: usize, row: &dyn Fn(usize) -> usize| {
+                (0..width).filter_map(|r| values.get(i * width + row(r)).copied()).collect::<Vec<_>>()
+            };
+            let gate_up_bias = self.upload(bias(&gate_up_bias, 2 * inner, &halves))?;
+            let down_bias = self.upload(bias(&down_bias, hidden, &|r| r))?;
+            experts.push(Expert {
+                gate_up_proj: self.of_stack(&gate_up, &gate_up_name, i, halves, gate_up_bias)?,
+                down_proj: self.of_stack(&down, &down_name, i, |r| r, down_bias)?,
+            });
+        }
+        ExpertWeights::new(experts, activation)
+    }
+
+    fn stack(&self, name: &str, experts: usize, rows: usize, columns: usize) -> Result<Stack<'a>> {
+        let blocks = format!("{name}_blocks");
+        let form = if self.source.has(&blocks) {
+            let groups = columns / BLOCK;
+            Form::Mxfp4 {
+                blocks: self.source.bytes(&blocks, &[experts, rows, groups, BLOCK / 2])?,
+                scales: self.source.bytes(&format!("{name}_scales"), &[experts, rows, groups])?,
+            }
+        } else {
+            let tensor = self.source.tensor(name, &[experts, columns, rows], self.head_dim)?;
+            Form::Transposed { storage: tensor.storage, data: tensor.data }
+        };
+        Ok(Stack { form, rows, columns })
+    }
+
+    fn of_stack(
+        &mut self,
+        stack: &Stack<'_>,
+        name: &str,
+        expert: usize,
+        row: impl Fn(usize) -> usize,
+        bias: Tensor,
+    ) -> Result<LinearWeight> {
+        let (storage, data) = stack.expert(expert, row).ok_or_else(|| ModelError::Tensor {
+            file: self.source.file(name),
+            tensor: format!("{name}_scales"),
+            expected: format!("powers of two from {} to {}", SMALLEST_EXPONENT + 128, LARGEST_EXPONENT + 128),
+            found: format!("another scale in expert {expert}"),
+        })?;
+        let matrix = self.build(storage, Cow::Owned(data), stack.rows, stack.columns)?;
+        LinearWeight::new(vec![matrix], Some(bias))
+    }
+
+    fn matrix_values(&mut self, name: &str, rows: usize, columns: usize) -> Result<Vec<f32>> {
+        let tensor = self.source.tensor(name, &[rows, columns], self.head_dim)?;
+        self.progress.add(tensor.data.len() as u64);
+        super::dequantized(tensor.storage, &tensor.data, rows * columns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_of_four_bit_numbers_keeps_its_values() {
+        let packed: Vec<u8> = (0..16).map(|i| i | (15 - i) << 4).collect();
+        let mut block = Vec::new();
+        q8_0(&packed, 125, &mut block).unwrap();
+        let mut values = [0.0; BLOCK];
+        sglang_checkpoint::dequantize(GgmlType::Q8_0, &block, &mut values).unwrap();
+        let fp4 = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0];
+        for (i, value) in values.iter().enumerate() {
+            let bits = if i % 2 == 0 { i / 2 } else { 15 - i / 2 };
+            let sign = if bits < 8 { 1.0 } else { -1.0 };
+            assert_eq!(*value, sign * fp4[bits % 8] * 0.25, "{i}");
+        }
+    }
+
+    #[test]
+    fn scales_beyond_half_precision_are_refused_unless_they_scale_nothing() {
+        assert!(q8_0(&[1; 16], 103, &mut Vec::new()).is_none());
+        assert!(q8_0(&[1; 16], 104, &mut Vec::new()).is_some());
+        assert!(q8_0(&[1; 16], 143, &mut Vec::new()).is_some());
+        assert!(q8_0(&[1; 16], 144, &mut Vec::new()).is_none());
+        let mut block = Vec::new();
+        q8_0(&[0x80; 16], 0, &mut block).unwrap();
+        assert_eq!(block, [0; 34]);
+    }
+
+    #[test]
+    fn a_transposed_stack_is_turned_and_its_rows_are_put_in_order() {
+        // Two experts of three columns and four rows; the value says where it is.
+        let values: Vec<f32> = (0..24).map(|i| i as f32).collect();
+        let data: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let form = Form::Transposed { storage: GgmlType::F32, data: Cow::Owned(data) };
+        let stack = Stack { form, rows: 4, columns: 3 };
+        let (_, bytes) = stack.expert(1, |r| if r < 2 { 2 * r } else { 2 * (r - 2) + 1 }).unwrap();
+        let found: Vec<f32> =
+            bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+        assert_eq!(found, [12., 16., 20., 14., 18., 22., 13., 17., 21., 15., 19., 23.]);
+        assert!(stack.expert(2, |r| r).is_none());
+    }
+}

@@ -1,0 +1,230 @@
+//! Mixtures of experts against Hugging Face transformers in float32 (scripts/fixtures.d/moe.py), and against themselves
+//! in other batches.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use common::{Fixture, Part, Worker, as_ids, enter, fixture, fixtures, options, relative_error};
+use sglang_model::eplb::{RecorderMode, RecorderSettings};
+use sglang_model::{Backend, ModelOptions, load_runner};
+use sglang_proto::messages::ExpertDistributionReqType::{DumpRecord, StartRecord, StopRecord};
+use sglang_proto::worker::ModelWorker;
+
+const FOLDERS: [&str; 5] =
+    ["tiny-qwen2-moe", "tiny-qwen3-moe", "tiny-mixtral", "tiny-gpt-oss", "tiny-gpt-oss-mxfp4"];
+/// Largest relative error of a row of logits.
+const TOLERANCE: f64 = 1e-4;
+
+fn model_options(name: &str, backend: Backend) -> ModelOptions {
+    let file = if name.ends_with("gguf") { format!("moe/{name}.gguf") } else { format!("moe/{name}") };
+    ModelOptions { dtype: "float32".into(), ..options(fixtures().join(file), backend) }
+}
+
+fn worker(name: &str, backend: Backend) -> Worker {
+    Worker::new(model_options(name, backend))
+}
+
+fn expected(name: &str) -> Fixture {
+    fixture(&format!("moe/{name}"))
+}
+
+fn check(name: &str) {
+    let fixture = expected(name);
+    for backend in [Backend::Native, Backend::Torch] {
+        let mut worker = worker(name, backend);
+        for case in &fixture.cases {
+            worker.clear();
+            let rows = worker.logits(&[enter(0, &case.input_ids)]);
+            for (p, row) in rows.iter().enumerate() {
+                let strided: Vec<f32> = row.iter().copied().step_by(fixture.stride).collect();
+                let error = relative_error(&strided, &case.strided[p]);
+                assert!(error < TOLERANCE, "{backend:?}, {} tokens, position {p}: {error:.2e}", rows.len());
+            }
+            let error = relative_error(rows.last().unwrap(), &case.last);
+            assert!(error < TOLERANCE, "{backend:?}, {} tokens: {error:.2e}", rows.len());
+            worker.clear();
+            let greedy = worker.greedy(&case.input_ids, case.greedy.len());
+            assert_eq!(greedy, case.greedy, "{backend:?}, {} tokens", rows.len());
+        }
+    }
+}
+
+#[test]
+fn qwen2_moe_with_a_dense_layer_and_a_shared_expert_equals_transformers() {
+    check("tiny-qwen2-moe");
+}
+
+#[test]
+fn qwen3_moe_with_every_other_layer_dense_equals_transformers() {
+    check("tiny-qwen3-moe");
+}
+
+#[test]
+fn mixtral_within_a_window_equals_transformers() {
+    check("tiny-mixtral");
+}
+
+#[test]
+fn gpt_oss_with_sinks_windows_yarn_and_biases_equals_transformers() {
+    check("tiny-gpt-oss");
+}
+
+#[test]
+fn gpt_oss_with_experts_of_four_bits_equals_transformers() {
+    check("tiny-gpt-oss-mxfp4");
+}
+
+#[test]
+fn stacked_quantised_experts_of_a_gguf_file_equal_transformers() {
+    check("tiny-qwen2-moe-gguf");
+}
+
+/// Logits of a decode step after one common prefill.
+fn step(worker: &mut Worker, prompts: &[Vec<u32>]) -> Vec<Vec<f32>> {
+    worker.clear();
+    let parts: Vec<Part> = prompts.iter().enumerate().map(|(i, p)| enter(i as u32, p)).collect();
+    worker.logits(&parts);
+    let part = |(i, p): (usize, &Vec<u32>)| Part {
+        row: i as u32,
+        prefix_len: p.len(),
+        ids: vec![9],
+        sample: true,
+        ..Part::default()
+    };
+    worker.logits(&prompts.iter().enumerate().map(part).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_request_in_a_batch_gets_the_bits_it_gets_alone() {
+    for name in FOLDERS {
+        let prompts: Vec<Vec<u32>> = expected(name).cases.into_iter().map(|c| c.input_ids).collect();
+        let mut worker = worker(name, Backend::Native);
+        let together = step(&mut worker, &prompts);
+        for (i, prompt) in prompts.iter().enumerate() {
+            let alone = step(&mut worker, std::slice::from_ref(prompt));
+            assert!(together[i] == alone[0], "{name}: prompt {i} differs from itself alone");
+        }
+    }
+}
+
+#[test]
+fn a_cached_prefix_and_a_prompt_in_chunks_give_the_bits_of_a_fresh_prompt() {
+    for name in FOLDERS {
+        let prompt = expected(name).cases.pop().unwrap().input_ids;
+        let mut worker = worker(name, Backend::Native);
+        let fresh_batch = worker.batch(&[enter(0, &prompt)]);
+        let fresh = worker.runner.all_logits(&fresh_batch).unwrap().pop().unwrap();
+        let prefix = fresh_batch.out_cache_loc[..33].to_vec();
+        let ids = as_ids(&prompt[33..]);
+        let part = Part { row: 5, enters: Some(prefix), prefix_len: 33, ids, sample: false };
+        assert!(worker.logits(&[part]).pop().unwrap() == fresh, "{name}: cached prefix");
+        worker.clear();
+        let mut last = Vec::new();
+        for (i, ids) in prompt.chunks(7).enumerate() {
+            let enters = (i == 0).then(Vec::new);
+            let part = Part { row: 2, enters, prefix_len: 7 * i, ids: as_ids(ids), sample: false };
+            last = worker.logits(&[part]).pop().unwrap();
+        }
+        assert!(last == fresh, "{name}: chunks");
+    }
+}
+
+/// Rows of a CSV file of counts.
+fn counts_of(path: &std::path::Path) -> Vec<(usize, usize, u64)> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("layer_id,expert_id,count"));
+    let numbers = |line: &str| line.split(',').map(|x| x.parse::<u64>().unwrap()).collect::<Vec<_>>();
+    lines.map(numbers).map(|n| (n[0] as usize, n[1] as usize, n[2])).collect()
+}
+
+#[test]
+fn recorded_counts_are_those_of_the_routers_of_transformers() {
+    for name in ["tiny-qwen2-moe", "tiny-qwen3-moe", "tiny-mixtral", "tiny-gpt-oss", "tiny-qwen2-moe-gguf"] {
+        let json = std::fs::read(fixtures().join(format!("moe/{name}.json"))).unwrap();
+        let counts = serde_json::from_slice::<serde_json::Value>(&json).unwrap()["counts"].take();
+        let cases = expected(name).cases;
+        for (backend, mode) in [
+            (Backend::Native, RecorderMode::Stat),
+            (Backend::Native, RecorderMode::PerToken),
+            (Backend::Torch, RecorderMode::PerPass),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let settings = RecorderSettings { mode, buffer_size: Some(50), dir: dir.path().to_owned() };
+            let options = ModelOptions { expert_recorder: Some(settings), ..model_options(name, backend) };
+            let mut worker = Worker::new(options);
+            for (case, expected) in cases.iter().zip(counts.as_array().unwrap()) {
+                worker.clear();
+                worker.runner.expert_distribution(StartRecord).unwrap();
+                worker.run(&[enter(0, &case.input_ids)]).unwrap();
+                worker.runner.expert_distribution(StopRecord).unwrap();
+                worker.runner.expert_distribution(DumpRecord).unwrap();
+                let files: Vec<_> =
+                    std::fs::read_dir(dir.path()).unwrap().map(|f| f.unwrap().path()).collect();
+                let csv = files.iter().find(|f| f.extension().is_some_and(|e| e == "csv")).unwrap();
+                let mut found =
+                    vec![vec![0; expected[0].as_array().unwrap().len()]; expected.as_array().unwrap().len()];
+                for (layer, expert, count) in counts_of(csv) {
+                    found[layer][expert] = count;
+                }
+                assert_eq!(serde_json::json!(found), *expected, "{name}, {backend:?}, {mode:?}");
+                assert_eq!(files.len(), 2, "{files:?}");
+                files.iter().for_each(|f| std::fs::remove_file(f).unwrap());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_model_without_experts_cannot_be_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings =
+        RecorderSettings { mode: RecorderMode::Stat, buffer_size: None, dir: dir.path().to_owned() };
+    let dense = options(fixtures().join("tiny-untied-yarn"), Backend::Native);
+    let dense = ModelOptions { expert_recorder: Some(settings), ..dense };
+    let error = load_runner(&dense, &mut |_, _| {}).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "--expert-distribution-recorder-mode: LlamaForCausalLM has no experts; leave the flag out"
+    );
+}
+
+#[test]
+fn recording_without_a_recorder_is_an_error_and_not_the_end() {
+    let mut worker = worker("tiny-mixtral", Backend::Native);
+    for action in [StartRecord, StopRecord, DumpRecord] {
+        assert!(worker.runner.expert_distribution(action).unwrap_err().contains("is off"));
+    }
+    assert!(worker.run(&[enter(0, &[1, 2, 3])]).is_ok());
+}
+
+/// Loads a model with some keys of its configuration replaced.
+fn refusal(name: &str, overrides: serde_json::Value) -> String {
+    let overrides = overrides.as_object().unwrap().clone();
+    let options = ModelOptions { overrides, ..model_options(name, Backend::Native) };
+    load_runner(&options, &mut |_, _| {}).unwrap_err().to_string()
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    use serde_json::json;
+    let error = refusal("tiny-qwen2-moe", json!({"num_experts": 8}));
+    assert!(
+        error.contains("tensor model.layers.0.mlp.gate.weight: expected [8, 96], found [6, 96]"),
+        "{error}"
+    );
+    let error = refusal("tiny-qwen2-moe", json!({"num_experts_per_tok": 7}));
+    assert!(error.contains("num_experts_per_tok: 7 experts of 6 cannot be chosen"), "{error}");
+    let error = refusal("tiny-qwen2-moe", json!({"moe_intermediate_size": null}));
+    assert!(error.contains("moe_intermediate_size: expected a positive integer, found nothing"), "{error}");
+    let error = refusal("tiny-qwen2-moe", json!({"decoder_sparse_step": 0}));
+    assert!(error.contains("decoder_sparse_step: expected 1 or more"), "{error}");
+    let error = refusal("tiny-qwen2-moe", json!({"mlp_only_layers": [3]}));
+    assert!(error.contains("mlp_only_layers: expected a list of layers from 0 to 2"), "{error}");
+    let error = refusal("tiny-gpt-oss-mxfp4", json!({"intermediate_size": 32}));
+    assert!(error.contains("gate_up_proj_blocks: expected bytes (U8) of shape [5, 64, 3, 16]"), "{error}");
+    let error = refusal("tiny-gpt-oss", json!({"num_local_experts": 6}));
+    assert!(error.contains("expected [6, 96], found [5, 96]"), "{error}");
+    let error = refusal("tiny-qwen2-moe-gguf", json!({"num_experts": 6, "num_local_experts": 6}));
+    assert!(error.contains("blk.0.ffn_gate_inp.weight: expected [6, 96], found [5, 96]"), "{error}");
+}
