@@ -185,6 +185,18 @@ fn configurations_that_cannot_be_honoured_are_refused_by_field() {
 }
 
 #[test]
+fn every_architecture_runs_on_random_weights() {
+    for name in CASES {
+        let (_, options) = case(name, Backend::Native);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(options.model_path.join("config.json"), folder.path().join("config.json")).unwrap();
+        let dummy = ModelOptions { load_format: "dummy".into(), model_path: folder.path().into(), ..options };
+        let row = Worker::new(dummy).logits(&[enter(0, &[1, 2, 3])]).pop().unwrap();
+        assert!(row.iter().all(|x| x.is_finite()) && row.iter().any(|x| *x != row[0]), "{name}");
+    }
+}
+
+#[test]
 fn names_of_multimodal_and_of_headless_checkpoints_are_found() {
     let prefixes = [
         ("model.language_model.", "lm_head."),

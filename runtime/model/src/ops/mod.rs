@@ -9,6 +9,8 @@ mod experts;
 mod native;
 mod native_experts;
 mod raw;
+#[cfg(test)]
+mod tests;
 mod torch;
 mod torch_attention;
 mod weight;
@@ -148,16 +150,10 @@ pub trait Ops: Send + std::fmt::Debug {
     fn act_and_mul(&self, gate_up: &Tensor, activation: Activation) -> Result<Tensor>;
 
     /// `sum += x`.
-    fn add(&self, sum: &mut Tensor, x: &Tensor) -> Result<()> {
-        let _ = sum.f_add_(x)?;
-        Ok(())
-    }
+    fn add(&self, sum: &mut Tensor, x: &Tensor) -> Result<()>;
 
     /// `x *= factor`.
-    fn scale(&self, x: &mut Tensor, factor: f64) -> Result<()> {
-        let _ = x.f_mul_scalar_(factor)?;
-        Ok(())
-    }
+    fn scale(&self, x: &mut Tensor, factor: f64) -> Result<()>;
 
     /// Sends every token through the experts chosen for it and adds up what they give, weighted (Shazeer et al., 2017;
     /// reference: `layers/moe`). Experts that no token chose cost nothing.

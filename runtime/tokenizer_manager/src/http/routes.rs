@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, Route, web};
 use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{
-    anthropic, chat, completions, control, embedding, embeddings, expert_distribution, generate, health, info,
-    loads, ollama, operations, parsers, responses, sessions, tokenize, unsupported, vertex,
+    anthropic, chat, completions, control, embedding, embeddings, expert_distribution, generate, health,
+    info, loads, ollama, operations, parsers, responses, sessions, tokenize, unsupported, vertex,
 };
 use crate::app::App;
 use crate::metrics::http as metrics;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use sglang_proto::messages::{
-    AnyMessage, CloseSessionReqInput, ConfigureLoggingReq, ExpertDistributionReq, ExpertDistributionReqOutput,
-    ExpertDistributionReqType, FlushCacheReqInput, FlushCacheReqOutput, GetInternalStateReq,
-    OpenSessionReqInput, OpenSessionReqOutput, ProfileReq, ProfileReqOutput, SetInternalStateReq,
+    AnyMessage, CloseSessionReqInput, ConfigureLoggingReq, ExpertDistributionReq,
+    ExpertDistributionReqOutput, ExpertDistributionReqType, FlushCacheReqInput, FlushCacheReqOutput,
+    GetInternalStateReq, OpenSessionReqInput, OpenSessionReqOutput, ProfileReq, ProfileReqOutput,
+    SetInternalStateReq,
 };
 use tokio::sync::oneshot;
 

@@ -33,7 +33,7 @@ impl TokenizerManager {
         let (items, is_single) = request.normalize()?;
         let states = self.tokenize_embeddings(items, created).await?;
         for state in &states {
-            self.request_log.received(&state.request);
+            self.request_log.read().received(&state.request);
         }
         self.status.while_paused().await;
         let handles = states.into_iter().map(|state| self.send(state)).collect::<Result<_, _>>()?;

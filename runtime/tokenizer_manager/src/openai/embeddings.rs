@@ -29,12 +29,15 @@ pub enum EmbeddingInput {
     Objects(Vec<Map<String, Value>>),
 }
 
+/// A form of the input: the name that errors give it, and what reads it.
+type Arm<'a> = (&'static str, &'a dyn Fn(&Value) -> Read<EmbeddingInput>);
+
 impl EmbeddingInput {
     /// Reads `input`: in the order of the reference's union, the first form that fits.
     pub fn read(f: &mut Fields<'_>, with_objects: bool) -> Option<Self> {
         f.required("input", |_| Ok(()))?;
         let objects = |v: &Value| list(object)(v).map(Self::Objects);
-        let mut arms: Vec<(&'static str, &dyn Fn(&Value) -> Read<Self>)> = vec![
+        let mut arms: Vec<Arm<'_>> = vec![
             ("str", &|v| string(v).map(Self::Text)),
             ("list[str]", &|v| list(string)(v).map(Self::Texts)),
             ("list[int]", &|v| list(int)(v).map(Self::Ids)),

@@ -75,7 +75,7 @@ pub fn bind(
     };
     let bound =
         |name: &&str| sampling.get(*name).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
-    if GRAMMARS.iter().any(|name| bound(name)) {
+    if GRAMMARS.iter().any(bound) {
         // A forced call has been refused beside it; one that the model may make has to stand back.
         tracing::warn!("the output is bound to another grammar, so that strict tools are not enforced");
         return Ok(());
