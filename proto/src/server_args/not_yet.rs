@@ -75,7 +75,6 @@ known_flags! {
         hf_chat_template_name, "hf-chat-template-name", Text, Unset, "Which of several chat templates.";
         completion_template, "completion-template", Text, Unset, "Template of /v1/completions.";
         tool_server, "tool-server", Text, Unset, "Tool servers for /v1/responses.";
-        enable_response_store, "enable-response-store", Switch, Unset, "Keep responses for later retrieval.";
         batch_notify_size, "batch-notify-size", Int, Is("16"), "Wake-ups per batch in the front end.";
         return_hidden_states_mode, "return-hidden-states-mode", Text, Unset, "Which hidden states may be asked for.";
         enable_return_routed_experts, "enable-return-routed-experts", Switch, Unset, "Return the experts used.";

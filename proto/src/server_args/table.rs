@@ -159,6 +159,8 @@ server_args! {
             "Native streams carry only what is new in each chunk.";
         stream_response_default_include_usage: bool = Unset, "stream-response-default-include-usage", Supported,
             "Send usage at the end of every OpenAI stream, asked for or not.";
+        enable_response_store: bool = Unset, "enable-response-store", Supported,
+            "Keep responses of /v1/responses, for retrieval, background work and previous_response_id.";
         enable_custom_logit_processor: bool = Unset, "enable-custom-logit-processor", NotYet,
             "Accept custom logit processors in requests.";
         enable_return_hidden_states: bool = Unset, "enable-return-hidden-states", NotYet,

@@ -30,6 +30,8 @@ const NONE: &str = "Grammar-based generation (json_schema, regex, ebnf, structur
 pub struct GrammarBackend {
     compiler: GrammarCompiler,
     masks: Arc<MaskPool>,
+    /// What ends the thinking of a request that starts with it; empty: such requests are bound from the first token.
+    think_end_ids: Arc<[u32]>,
 }
 
 /// Makes the backend; called at most once.
@@ -45,16 +47,25 @@ impl GrammarBackend {
         Ok(Self {
             compiler: GrammarCompiler::new(env, config).map_err(|e| e.to_string())?,
             masks: Arc::new(MaskPool::new(MASK_THREADS).map_err(|e| e.to_string())?),
+            think_end_ids: Arc::default(),
         })
     }
 
+    /// Lets the grammars of requests that think begin behind these ids.
+    #[must_use]
+    pub fn after_thinking(mut self, think_end_ids: &[u32]) -> Self {
+        self.think_end_ids = think_end_ids.into();
+        self
+    }
+
     /// What makes the backend of a server; `None` with `--grammar-backend none`. Masks are over `vocab_size` ids, as
-    /// wide as the model's logits.
+    /// wide as the model's logits. `think_end_ids` end the thinking of the requests that start with it.
     pub fn of_server(
         args: &ServerArgs,
         tokenizer: Option<&Arc<Tokenizer>>,
         vocab_size: u32,
         eos: &[u32],
+        think_end_ids: Vec<u32>,
     ) -> Option<StartBackend> {
         let tokenizer = Arc::clone(tokenizer.filter(|_| args.grammar_backend != "none")?);
         let json = JsonOptions {
@@ -63,7 +74,10 @@ impl GrammarBackend {
             ..Default::default()
         };
         let eos: Vec<u32> = eos.iter().copied().filter(|id| *id < vocab_size).collect();
-        Some(Box::new(move || Self::new(environment(&tokenizer, vocab_size, &eos)?, json)))
+        Some(Box::new(move || {
+            let env = environment(&tokenizer, vocab_size, &eos)?;
+            Ok(Self::new(env, json)?.after_thinking(&think_end_ids))
+        }))
     }
 }
 
@@ -206,7 +220,11 @@ impl GrammarManager {
         };
         match result {
             Ok(grammar) => {
-                let factory = Factory { grammar, masks: Arc::clone(&backend.masks) };
+                let think_end_ids = match request.require_reasoning {
+                    true => Arc::clone(&backend.think_end_ids),
+                    false => Arc::default(),
+                };
+                let factory = Factory { grammar, masks: Arc::clone(&backend.masks), think_end_ids };
                 Outcome::Ready(Box::new(request), GrammarHandle::new(Arc::new(factory)))
             }
             Err(error) => {
@@ -239,20 +257,27 @@ impl GrammarManager {
     }
 }
 
-/// A compiled grammar and the threads for its masks.
+/// A compiled grammar, the threads for its masks, and what comes before it.
 #[derive(Debug)]
 struct Factory {
     grammar: Arc<CompiledGrammar>,
     masks: Arc<MaskPool>,
+    think_end_ids: Arc<[u32]>,
 }
 
 impl GrammarFactory for Factory {
     fn start(&self, output_ids: &[u32]) -> Result<Box<dyn GrammarState>, String> {
         let mut matcher = self.grammar.matcher();
-        // Replayed before the first mask is asked for, which then is the one that is needed.
-        matcher.replay(output_ids.iter().copied()).map_err(|e| e.to_string())?;
+        if self.think_end_ids.is_empty() {
+            // Replayed before the first mask is asked for, which then is the one that is needed.
+            matcher.replay(output_ids.iter().copied()).map_err(|e| e.to_string())?;
+            let matcher = AsyncMatcher::new(matcher, Arc::clone(&self.masks));
+            return Ok(Box::new(State(ReasonerGrammar::immediate(matcher))));
+        }
         let matcher = AsyncMatcher::new(matcher, Arc::clone(&self.masks));
-        Ok(Box::new(State(ReasonerGrammar::immediate(matcher))))
+        let mut grammar = ReasonerGrammar::after_thinking(matcher, &self.think_end_ids);
+        grammar.replay(output_ids).map_err(|e| e.to_string())?;
+        Ok(Box::new(State(grammar)))
     }
 }
 
@@ -343,6 +368,40 @@ mod tests {
         resumed.accept(EOS).unwrap();
         assert!(resumed.is_terminated() && !state.is_terminated());
         assert!(grammar.start(&[u32::from(b'c')]).unwrap_err().contains("99"));
+    }
+
+    #[test]
+    fn the_grammar_of_a_request_that_thinks_begins_behind_its_thinking() {
+        let (sender, news) = unbounded();
+        let start = || backend().map(|backend| backend.after_thinking(&[7, 9]));
+        let mut manager = GrammarManager::new(Some(Box::new(start)), sender);
+        let start = |manager: &mut GrammarManager, thinks: bool| {
+            let (mut request, spec) = request("a", "ab");
+            request.require_reasoning = thinks;
+            assert!(manager.add(request, spec).is_none());
+            loop {
+                match next(manager, &news).pop() {
+                    Some(Outcome::Ready(_, grammar)) => return grammar,
+                    Some(other) => panic!("{other:?}"),
+                    None => {}
+                }
+            }
+        };
+        let thinking = start(&mut manager, true);
+        let mut state = thinking.start(&[]).unwrap();
+        for token in [EOS, 1, 7] {
+            assert_eq!(state.allowed().unwrap(), None);
+            state.accept(token).unwrap();
+            assert!(!state.is_terminated());
+        }
+        state.accept(9).unwrap();
+        assert_eq!(allowed(state.as_mut()), [u32::from(b'a')]);
+        let mut resumed = thinking.start(&[1, 7]).unwrap();
+        assert_eq!(resumed.allowed().unwrap(), None);
+        resumed = thinking.start(&[1, 7, 9, u32::from(b'a')]).unwrap();
+        assert_eq!(allowed(resumed.as_mut()), [u32::from(b'b')]);
+        let immediate = start(&mut manager, false);
+        assert_eq!(allowed(immediate.start(&[]).unwrap().as_mut()), [u32::from(b'a')]);
     }
 
     #[test]

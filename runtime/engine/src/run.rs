@@ -6,13 +6,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use sglang_checkpoint::{Checkpoint, GenerationConfig, ModelConfig};
 use sglang_ipc::Identity;
+use sglang_parsers::{ReasoningParser, detect_parsers};
 use sglang_process::control::{self, ControlEvent};
 use sglang_process::ready::ReadyHandle;
 use sglang_process::signals::TerminationSignals;
 use sglang_proto::server_args::ServerArgs;
 use sglang_proto::worker::{ModelWorker, ModelWorkerInfo};
 use sglang_sched::{Scheduler, SchedulerConfig};
-use sglang_tokenizer::Tokenizer;
+use sglang_tokenizer::{Tokenizer, chat_template};
 
 use crate::event_loop::{EventLoop, LoopEnd};
 use crate::grammar::{GrammarBackend, StartBackend};
@@ -89,7 +90,9 @@ fn prepare(args: &ServerArgs, load: &LoadWorker, ready: &mut ReadyHandle) -> Res
     let config = SchedulerConfig::from_server_args(args, worker.info(), eos)?;
     let info = ready_info(&config, worker.info());
     let vocab_size = worker.info().vocab_size;
-    let grammars = GrammarBackend::of_server(args, tokenizer.as_ref(), vocab_size, &config.eos_token_ids);
+    let think_end = think_end_ids(args, &checkpoint, tokenizer.as_deref())?;
+    let eos = &config.eos_token_ids;
+    let grammars = GrammarBackend::of_server(args, tokenizer.as_ref(), vocab_size, eos, think_end);
     let scheduler = Scheduler::new(config)?;
     let progress = Arc::new(Progress::default());
     let identity = Identity::new("scheduler", info.clone());
@@ -106,7 +109,7 @@ fn load_tokenizer(args: &ServerArgs, model: &Checkpoint) -> Result<Option<Tokeni
         Some(path) => Tokenizer::from_checkpoint(&Checkpoint::open(path)?),
         None => Tokenizer::from_checkpoint(model),
     };
-    tokenizer.map(Some).map_err(|e| EngineError::Model(e.to_string()))
+    tokenizer.map(Some).map_err(tokenizer_error)
 }
 
 /// Ids that end every request: the configuration's, the generation configuration's and the tokenizer's.
@@ -125,6 +128,34 @@ fn eos_token_ids(
     ids.sort_unstable();
     ids.dedup();
     Ok(ids)
+}
+
+/// The ids that end the thinking of the model, by `--reasoning-parser`; none without one.
+fn think_end_ids(
+    args: &ServerArgs,
+    model: &Checkpoint,
+    tokenizer: Option<&Tokenizer>,
+) -> Result<Vec<u32>, EngineError> {
+    let (Some(name), Some(tokenizer)) = (args.reasoning_parser.as_deref(), tokenizer) else {
+        return Ok(Vec::new());
+    };
+    let parser = if name == "auto" {
+        let own = args.tokenizer_path.as_ref().map(Checkpoint::open).transpose()?;
+        let file = args.chat_template.as_deref().map(Path::new);
+        let source =
+            chat_template::load_source(file, own.as_ref().unwrap_or(model)).map_err(tokenizer_error)?;
+        let text = source.as_ref().map(|s| s.choose(true)).transpose().map_err(tokenizer_error)?;
+        let known = |token: &str| tokenizer.token_to_id(token).is_some();
+        detect_parsers(text.unwrap_or_default(), &known).reasoning_parser
+    } else {
+        Some(name)
+    };
+    let Some(parser) = parser.and_then(ReasoningParser::by_name) else { return Ok(Vec::new()) };
+    tokenizer.encode(parser.think_end(), false).map_err(tokenizer_error)
+}
+
+fn tokenizer_error(error: impl std::fmt::Display) -> EngineError {
+    EngineError::Model(error.to_string())
 }
 
 /// What launcher and peers are told about this scheduler.

@@ -12,6 +12,7 @@ use sglang_proto::server_args::ServerArgs;
 use crate::manager::TokenizerManager;
 use crate::ollama::routes::OllamaRoutes;
 use crate::parsers::Parsers;
+use crate::responses::store::ResponseStore;
 
 /// Facts about the model that its configuration states.
 #[derive(Clone, Debug, Default)]
@@ -95,6 +96,8 @@ pub struct App {
     pub manager: Arc<TokenizerManager>,
     /// Seconds since 1970 at start.
     pub started_at: f64,
+    /// Kept responses of `/v1/responses`.
+    pub responses: ResponseStore,
     weight_version: RwLock<String>,
 }
 
@@ -116,7 +119,16 @@ impl App {
             let end = codec.encode(parser.think_end(), false);
             manager.count_reasoning_up_to(end.unwrap_or_default());
         }
-        Self { args, env, model, parsers, manager, started_at: crate::state::unix_seconds(), weight_version }
+        Self {
+            args,
+            env,
+            model,
+            parsers,
+            manager,
+            started_at: crate::state::unix_seconds(),
+            responses: ResponseStore::default(),
+            weight_version,
+        }
     }
 
     /// Label of the weights.

@@ -30,10 +30,7 @@ impl ModelCodec {
     pub fn load(args: &ServerArgs) -> anyhow::Result<Self> {
         let checkpoint = Checkpoint::open(args.tokenizer_path())?;
         let tokenizer = Tokenizer::from_checkpoint(&checkpoint)?;
-        let source = match &args.chat_template {
-            Some(file) => Some(chat_template::read_file(Path::new(file))?),
-            None => chat_template::find_source(&checkpoint)?,
-        };
+        let source = chat_template::load_source(args.chat_template.as_deref().map(Path::new), &checkpoint)?;
         Self::new(tokenizer, source.as_ref())
     }
 

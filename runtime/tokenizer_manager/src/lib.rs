@@ -17,6 +17,7 @@ pub mod parsers;
 pub mod request_log;
 pub mod requests;
 pub mod response;
+pub mod responses;
 mod run;
 pub mod state;
 pub mod text;

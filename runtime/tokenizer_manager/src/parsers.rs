@@ -60,6 +60,23 @@ impl Parsers {
         }
     }
 
+    /// Whether a parser reads gpt-oss's messages, whose marks are special tokens: the text must keep them.
+    pub fn reads_harmony(&self) -> bool {
+        self.reasoning.is_some_and(|p| p.name() == "gpt-oss")
+            || self.tool_call.is_some_and(|p| p.name() == "gpt-oss")
+    }
+
+    /// Whether the parsers' models can do what `request` wants.
+    ///
+    /// # Errors
+    /// They cannot; the text is the answer's.
+    pub fn check(&self, request: &ChatCompletionRequest) -> Result<(), String> {
+        if self.reads_harmony() && request.reasoning_effort.as_ref().is_some_and(|effort| effort == "none") {
+            return Err("Harmony does not support reasoning effort none".into());
+        }
+        Ok(())
+    }
+
     /// Whether the answer to `request` starts with reasoning. `defaults` are template arguments that the server adds.
     pub fn thinks(&self, request: &ChatCompletionRequest, defaults: Option<&Map<String, Value>>) -> bool {
         let Some(parser) = &self.reasoning else { return false };
@@ -79,6 +96,21 @@ impl Parsers {
             Some(ReasoningToggle::Param { name, default_enabled: true }) => switch(name) != Some(false),
             Some(ReasoningToggle::Param { name, default_enabled: false }) => switch(name) == Some(true),
         }
+    }
+}
+
+impl Parsers {
+    /// The same, where the answer may continue a text that has ended its reasoning already. Grammars begin behind the
+    /// reasoning, and its tokens are counted.
+    pub fn opens_with_reasoning(
+        &self,
+        request: &ChatCompletionRequest,
+        defaults: Option<&Map<String, Value>>,
+    ) -> bool {
+        let ended = |parser: ReasoningParser| {
+            request.continued_text().is_some_and(|text| text.contains(parser.think_end()))
+        };
+        self.thinks(request, defaults) && !self.reasoning.is_some_and(ended)
     }
 }
 

@@ -117,7 +117,7 @@ async fn ids_and_meta_information_come_on_request() {
 }
 
 #[actix_web::test]
-async fn structured_output_and_forced_tools_are_refused_clearly() {
+async fn without_grammars_structured_output_and_forced_tools_are_refused_clearly() {
     let server = common::start(&["--grammar-backend", "none"]).await;
     let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
     for more in [

@@ -15,13 +15,14 @@ mod qwen3_coder;
 mod sink;
 mod stream;
 mod structural_tag;
+mod tag_format;
 mod tagged_json;
 mod types;
 mod values;
 
 pub use parser::{ToolParser, ToolParserOptions};
 pub use stream::ToolStream;
-pub use structural_tag::{Constraint, StructuralTag, Structure, StructureContent};
+pub use structural_tag::{Constraint, StructuralTag, Structure, StructureContent, conflicting_definition};
 pub use types::{Function, Parsed, StreamItem, Tool, ToolCallItem, ToolChoice};
 
 #[cfg(test)]

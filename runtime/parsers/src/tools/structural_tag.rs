@@ -1,5 +1,7 @@
 //! What a grammar must enforce so that an answer calls the tools it has to, in the model's own format.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
 use super::parser::{ToolFormat, ToolParser};
@@ -36,6 +38,8 @@ pub struct StructuralTag {
     pub at_least_one: bool,
     /// The answer ends behind the first structure.
     pub stop_after_first: bool,
+    /// What a model may write in front of a first structure that it must write: how it goes on behind its thinking.
+    pub lead: Option<&'static str>,
 }
 
 /// The constraint of an answer that has to call tools.
@@ -51,8 +55,9 @@ impl ToolParser {
     /// The constraint for a request with these tools, or `None` where the model writes freely: `Auto` without a tool
     /// that is `strict`, or no tool to call.
     ///
-    /// As in the reference the arguments of a tool follow its schema only if it is `strict`; unlike there, a named
-    /// tool is the only one that can be called, and one call is enforced without `parallel_tool_calls`.
+    /// As in the reference the arguments of a tool follow its schema in the model's own format only if it is `strict`;
+    /// unlike there, they are an object in any case, a named tool is the only one that can be called, and that once,
+    /// and one call is enforced without `parallel_tool_calls`.
     pub fn structural_tag(
         &self,
         tools: &[Tool],
@@ -70,12 +75,13 @@ impl ToolParser {
         if allowed.is_empty() {
             return None;
         }
+        let single = !parallel_tool_calls || matches!(tool_choice, ToolChoice::Named(_));
         let mut structures = Vec::new();
         let mut triggers: Vec<String> = Vec::new();
         for tool in &allowed {
             let Some((structure, trigger)) = self.structure(tool) else {
                 let required = *tool_choice != ToolChoice::Auto;
-                return required.then(|| Constraint::JsonSchema(array_schema(&allowed, parallel_tool_calls)));
+                return required.then(|| Constraint::JsonSchema(array_schema(&allowed, single)));
             };
             structures.push(structure);
             if !triggers.iter().any(|t| t == trigger) {
@@ -86,7 +92,8 @@ impl ToolParser {
             structures,
             triggers,
             at_least_one: *tool_choice != ToolChoice::Auto,
-            stop_after_first: !parallel_tool_calls,
+            stop_after_first: single,
+            lead: (self.format() == ToolFormat::GptOss).then_some("<|start|>assistant"),
         }))
     }
 
@@ -140,29 +147,50 @@ impl ToolParser {
             ),
             ToolFormat::Pythonic | ToolFormat::Glm45 | ToolFormat::JsonArray => return None,
         };
+        let schema = schema.unwrap_or_else(|| json!({"type": "object"}));
         let content = match self.format() {
-            // These two parsers take nothing but an object.
-            ToolFormat::Qwen3Coder => StructureContent::QwenXml(schema.unwrap_or_else(any_object)),
-            ToolFormat::KimiK2 => StructureContent::Json(schema.unwrap_or_else(any_object)),
-            _ => StructureContent::Json(schema.unwrap_or_else(|| json!({}))),
+            ToolFormat::Qwen3Coder => StructureContent::QwenXml(schema),
+            _ => StructureContent::Json(schema),
         };
         Some((Structure { begin, content, end: end.to_owned() }, trigger))
     }
 }
 
-fn any_object() -> Value {
-    json!({"type": "object"})
+/// The keywords under which a schema keeps what its references point to.
+const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
+
+/// A definition that two tools give different meanings; in an array of calls, which has one place for both, it cannot
+/// be honoured.
+pub fn conflicting_definition(tools: &[Tool]) -> Option<&str> {
+    let mut seen: HashMap<(&str, &str), &Value> = HashMap::new();
+    for tool in tools {
+        for keyword in DEFINITIONS {
+            let own =
+                tool.function.parameters.as_ref().and_then(|p| p.get(keyword)).and_then(Value::as_object);
+            for (name, schema) in own.into_iter().flatten() {
+                if *seen.entry((keyword, name)).or_insert(schema) != schema {
+                    return Some(name);
+                }
+            }
+        }
+    }
+    None
 }
 
 /// A non-empty array of calls.
-fn array_schema(tools: &[&Tool], parallel_tool_calls: bool) -> Value {
-    let mut definitions = Map::new();
+fn array_schema(tools: &[&Tool], single: bool) -> Value {
+    let mut definitions: Map<String, Value> = Map::new();
     let calls: Vec<Value> = tools
         .iter()
         .map(|tool| {
-            let parameters = tool.function.parameters.clone().filter(|p| !p.is_null());
-            if let Some(Value::Object(own)) = parameters.as_ref().and_then(|p| p.get("$defs")) {
-                definitions.extend(own.clone());
+            let parameters = tool.function.parameters.clone().filter(|p| !p.is_null() && *p != json!({}));
+            for keyword in DEFINITIONS {
+                if let Some(Value::Object(own)) = parameters.as_ref().and_then(|p| p.get(keyword)) {
+                    let all = definitions.entry(keyword).or_insert_with(|| json!({}));
+                    if let Value::Object(all) = all {
+                        all.extend(own.clone());
+                    }
+                }
             }
             json!({
                 "properties": {
@@ -175,12 +203,10 @@ fn array_schema(tools: &[&Tool], parallel_tool_calls: bool) -> Value {
         .collect();
     let mut schema = json!({"type": "array", "minItems": 1, "items": {"type": "object", "anyOf": calls}});
     if let Value::Object(fields) = &mut schema {
-        if !parallel_tool_calls {
+        if single {
             fields.insert("maxItems".to_owned(), json!(1));
         }
-        if !definitions.is_empty() {
-            fields.insert("$defs".to_owned(), Value::Object(definitions));
-        }
+        fields.extend(definitions);
     }
     schema
 }

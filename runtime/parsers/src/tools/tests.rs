@@ -186,7 +186,7 @@ fn a_constraint_names_the_allowed_tools_in_the_format_of_the_parser() {
         panic!()
     };
     assert!(!auto.at_least_one && auto.structures.len() == 2);
-    assert_eq!(auto.structures[0].content, StructureContent::Json(json!({})));
+    assert_eq!(auto.structures[0].content, StructureContent::Json(json!({"type": "object"})));
     assert_eq!(parser.structural_tag(&tools()[..1], &ToolChoice::Auto, true), None);
     assert_eq!(parser.structural_tag(&tools(), &ToolChoice::Named("nope".into()), true), None);
 }

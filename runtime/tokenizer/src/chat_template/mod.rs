@@ -15,7 +15,7 @@ use minijinja::{Environment, ErrorKind};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-pub use source::{TemplateSource, find as find_source, read_file};
+pub use source::{TemplateSource, find as find_source, load as load_source, read_file};
 
 use crate::tokenizer::Tokenizer;
 

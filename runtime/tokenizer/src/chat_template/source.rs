@@ -77,6 +77,17 @@ pub fn find(checkpoint: &Checkpoint) -> Result<Option<TemplateSource>, TemplateE
     }
 }
 
+/// The templates of a server: those of `file` (`--chat-template`) if there is one, else the checkpoint's.
+///
+/// # Errors
+/// As [`read_file`] and [`find`].
+pub fn load(file: Option<&Path>, checkpoint: &Checkpoint) -> Result<Option<TemplateSource>, TemplateError> {
+    match file {
+        Some(file) => read_file(file).map(Some),
+        None => find(checkpoint),
+    }
+}
+
 /// Reads the file that `--chat-template` names: a `.jinja` file as the reference reads it (outer line breaks are
 /// dropped and `\n` written as two characters becomes a line break), or a `.json` file with a key `chat_template`.
 ///

@@ -87,7 +87,8 @@ pub fn prompt_ids(
     for (name, value) in defaults.into_iter().flatten() {
         kwargs.entry(name).or_insert_with(|| value.clone());
     }
-    let tools = request.uses_tools().then_some(request.tools.as_slice());
+    let tools = request.prompt_tools();
+    let tools = tools.as_deref();
     let open = options.add_generation_prompt != Some(false);
     let rendered = codec.render_chat(&messages, tools, open, &kwargs).or_else(|error| {
         // Some templates want the functions without OpenAI's wrapping.

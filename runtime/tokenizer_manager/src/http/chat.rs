@@ -14,9 +14,9 @@ use crate::openai::answer::AnswerFormat;
 use crate::openai::chat_request::ChatCompletionRequest;
 use crate::openai::chat_response::{self, ChatCompletionResponse};
 use crate::openai::chat_stream::{self, ChatStreamOptions};
-use crate::openai::{fields, updates};
-use crate::requests::GenerateReqInput;
+use crate::openai::{fields, tool_constraint, updates};
 use crate::requests::tokenize::INLINE_BYTES;
+use crate::requests::{GenerateReqInput, OneOrMany};
 
 /// `POST /v1/chat/completions`.
 pub async fn chat_completions(
@@ -92,6 +92,7 @@ pub(super) async fn prepare(
 ) -> Result<GenerateReqInput, ApiError> {
     request.validate(app.args.context_length, app.args.allow_auto_truncate).map_err(ApiError::bad_request)?;
     request.check_conversion().map_err(ApiError::bad_conversion)?;
+    app.parsers.check(request).map_err(ApiError::bad_conversion)?;
     let dp_rank = fields::dp_rank(dp_header(req), request.base.routed_dp_rank)?;
     let adapter = fields::adapter_of_model(&request.model, app.args.served_model_name());
     let prompt = match &request.input_ids {
@@ -102,8 +103,14 @@ pub(super) async fn prepare(
         }
     };
     let mut generate = request.to_generate(prompt, &app.model.default_sampling_params, adapter, dp_rank);
+    if let Some(OneOrMany::One(sampling)) = &mut generate.sampling_params {
+        tool_constraint::bind(app.parsers.tool_call, request, sampling).map_err(ApiError::bad_conversion)?;
+        if app.parsers.reads_harmony() {
+            sampling.insert("skip_special_tokens".into(), false.into());
+        }
+    }
     let template_defaults = app.args.default_chat_template_kwargs.as_ref();
-    generate.require_reasoning = app.parsers.thinks(request, template_defaults);
+    generate.require_reasoning = app.parsers.opens_with_reasoning(request, template_defaults);
     Ok(generate)
 }
 

@@ -15,6 +15,7 @@ pub mod loads;
 pub mod ollama;
 pub mod parsers;
 pub mod reply;
+pub mod responses;
 pub mod routes;
 pub mod server;
 pub mod sse;

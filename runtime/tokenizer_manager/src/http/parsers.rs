@@ -8,8 +8,8 @@ use super::errors::ApiError;
 use super::extract::NativeJson;
 use super::reply;
 use crate::app::App;
-use crate::openai::answer::parser_tool;
 use crate::openai::message;
+use crate::openai::tool_constraint::parser_tool;
 use crate::requests::tokenize::INLINE_BYTES;
 use crate::requests::validation::{Fields, boolean, list, string};
 

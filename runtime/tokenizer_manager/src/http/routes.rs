@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, Route, web};
 use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{
-    anthropic, chat, completions, control, generate, health, info, loads, ollama, parsers, tokenize,
-    unsupported,
+    anthropic, chat, completions, control, generate, health, info, loads, ollama, parsers, responses,
+    tokenize, unsupported,
 };
 use crate::app::App;
 use crate::ollama::routes::OllamaRoutes;
@@ -56,6 +56,9 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/v1/completions", POST, Normal, completions::completions),
     row!("/v1/messages", POST, Normal, anthropic::messages),
     row!("/v1/messages/count_tokens", POST, Normal, anthropic::count_tokens),
+    row!("/v1/responses", POST, Normal, responses::create),
+    row!("/v1/responses/{response_id}", GET, Normal, responses::retrieve),
+    row!("/v1/responses/{response_id}/cancel", POST, Normal, responses::cancel),
     row!("/parse_function_call", POST, Normal, parsers::parse_function_call),
     row!("/separate_reasoning", POST, Normal, parsers::separate_reasoning),
     row!("/v1/models", GET, Normal, info::models),
@@ -79,7 +82,6 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/v1/classify", POST, Normal, unsupported::openai_embedding),
     row!("/v1/rerank", PUT_POST, Normal, unsupported::openai_embedding),
     row!("/v1/score", POST, Normal, unsupported::not_yet),
-    row!("/v1/responses", POST, Normal, unsupported::not_yet),
     row!("/open_session", GET_POST, Normal, unsupported::not_yet),
     row!("/close_session", GET_POST, Normal, unsupported::not_yet),
     row!("/configure_logging", GET_POST, AdminOptional, unsupported::not_yet),

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sglang_parsers::{
-    Function, ReasoningOptions, ReasoningParser, ReasoningStream, StreamItem, Tool, ToolCallItem, ToolParser,
+    ReasoningOptions, ReasoningParser, ReasoningStream, StreamItem, Tool, ToolCallItem, ToolParser,
     ToolParserOptions, ToolStream,
 };
 use sglang_proto::messages::FinishReason;
@@ -12,6 +12,7 @@ use sglang_proto::messages::FinishReason;
 use super::chat_fields::ToolChoice;
 use super::chat_request::ChatCompletionRequest;
 use super::choice::{finish_word, matched_stop};
+use super::tool_constraint;
 use crate::parsers::Parsers;
 
 /// The function that a call names.
@@ -64,7 +65,10 @@ pub enum Piece {
 
 #[derive(Clone, Debug)]
 struct ToolRules {
+    /// Reads the calls.
     parser: ToolParser,
+    /// That of the server, which names them.
+    server_parser: ToolParser,
     tools: Vec<Tool>,
     options: ToolParserOptions,
     /// Whether more than one call is wanted.
@@ -80,36 +84,6 @@ pub struct AnswerFormat {
     tools: Option<ToolRules>,
 }
 
-/// A tool definition as the parsers take it.
-pub fn parser_tool(tool: &Value) -> Tool {
-    let function = &tool["function"];
-    Tool {
-        r#type: "function".into(),
-        function: Function {
-            name: function["name"].as_str().unwrap_or_default().into(),
-            description: function["description"].as_str().map(str::to_owned),
-            parameters: function.get("parameters").filter(|p| !p.is_null()).cloned(),
-            strict: function["strict"].as_bool(),
-        },
-    }
-}
-
-/// Tools of the request and of its system messages.
-fn effective_tools(request: &ChatCompletionRequest) -> Vec<Tool> {
-    let system = |message: &&Value| {
-        ["root", "system", "developer"].iter().any(|role| message.get("role").is_some_and(|r| r == role))
-    };
-    let in_messages =
-        request.messages.iter().filter(system).filter_map(|m| m.get("tools").and_then(Value::as_array));
-    request.tools.iter().chain(in_messages.flatten()).map(parser_tool).collect()
-}
-
-/// The assistant text that the answer continues.
-fn continued_text(request: &ChatCompletionRequest) -> Option<&str> {
-    let last = request.messages.last().filter(|_| request.continue_final_message)?;
-    last.get("content").and_then(Value::as_str).filter(|_| last["role"] == "assistant")
-}
-
 impl AnswerFormat {
     /// How the answers to `request` are to be read. `defaults` are template arguments that the server adds.
     pub fn new(
@@ -122,16 +96,18 @@ impl AnswerFormat {
             let options = ReasoningOptions {
                 force_reasoning: Some(parsers.thinks(request, defaults)),
                 stream_reasoning: request.stream_reasoning,
-                previous_content: continued_text(request).unwrap_or_default().to_owned(),
+                previous_content: request.continued_text().unwrap_or_default().to_owned(),
                 force_nonempty_content: nonempty == Some(&Value::Bool(true)),
             };
             (parser, options)
         });
         let rules = |parser| {
             let calls = |m: &Value| m.get("tool_calls").and_then(Value::as_array).map_or(0, Vec::len);
+            let tools = tool_constraint::effective_tools(request);
             ToolRules {
-                parser,
-                tools: effective_tools(request),
+                parser: tool_constraint::answer_parser(parser, &tools, request),
+                server_parser: parser,
+                tools,
                 options: parsers.tool_options,
                 parallel: request.parallel_tool_calls,
                 history: request.messages.iter().filter(|m| m["role"] == "assistant").map(calls).sum(),
@@ -186,7 +162,7 @@ impl AnswerFormat {
 impl ToolRules {
     fn call(&self, index: usize, item: ToolCallItem) -> ToolCall {
         ToolCall {
-            id: item.name.as_deref().map(|name| self.parser.call_id(name, index, self.history)),
+            id: item.name.as_deref().map(|name| self.server_parser.call_id(name, index, self.history)),
             index,
             r#type: "function",
             function: FunctionCall { name: item.name, arguments: item.parameters },
@@ -235,6 +211,12 @@ impl AnswerStream {
             None => add(pieces, Piece::Content(text)),
             Some((rules, stream)) => add_items(pieces, rules, stream.push(&text)),
         }
+    }
+
+    /// Whether a call will not be completed: known for the last one when the answer is over.
+    pub fn is_cut(&self, index: usize) -> bool {
+        let cut = |call: &i32| usize::try_from(*call) == Ok(index);
+        self.tools.as_ref().is_some_and(|(_, stream)| stream.incomplete_calls().iter().any(cut))
     }
 
     /// `finish_reason` of the finished answer.

@@ -1,9 +1,12 @@
 //! Which chat requests make sense, and which this version can serve.
 
+use serde_json::Value;
+
 use super::chat_fields::ToolChoice;
 use super::chat_request::ChatCompletionRequest;
 use super::fields;
 use super::message::media_part;
+use super::{tool_constraint, tool_schema};
 
 impl ChatCompletionRequest {
     /// Whether the request makes sense; the text is the answer's.
@@ -24,17 +27,30 @@ impl ChatCompletionRequest {
                 "Model only supports text input; received unsupported content type '{kind}'."
             ));
         }
+        let tools: Vec<&Value> = tool_constraint::definitions(self).collect();
+        let names: Vec<&Value> = tools.iter().map(|tool| &tool["function"]["name"]).collect();
         match &self.tool_choice {
-            ToolChoice::Required if self.tools.is_empty() => {
+            ToolChoice::Required if tools.is_empty() => {
                 return Err("Tools cannot be empty if tool choice is set to required.".into());
             }
-            ToolChoice::Named(_) if self.tools.is_empty() => {
+            ToolChoice::Named(_) if tools.is_empty() => {
                 return Err("Tools cannot be empty if tool choice is set to a specific tool.".into());
             }
-            ToolChoice::Named(name) if !self.tools.iter().any(|t| t["function"]["name"] == name.as_str()) => {
+            ToolChoice::Named(name) if !names.iter().any(|n| *n == name) => {
                 return Err(format!("Tool '{name}' not found in tools list."));
             }
             _ => {}
+        }
+        // Tools of messages must not shadow others; a request's own may repeat a name.
+        let repeated = || names.iter().enumerate().any(|(i, name)| names.iter().take(i).any(|n| n == name));
+        if tools.len() > self.tools.len() && repeated() {
+            return Err("Tool names must be unique across request and message tools.".into());
+        }
+        for (i, tool) in tools.iter().enumerate() {
+            if let Some(schema) = tool["function"].get("parameters").filter(|p| !p.is_null()) {
+                tool_schema::check(schema)
+                    .map_err(|e| format!("Tool {i} function has invalid 'parameters' schema: {e}"))?;
+            }
         }
         if let (Some(wanted), Some(limit), false) = (self.max_tokens, context_length, allow_auto_truncate)
             && usize::try_from(wanted).is_ok_and(|wanted| wanted > limit)
@@ -81,13 +97,6 @@ impl ChatCompletionRequest {
                     .into(),
             );
         }
-        if forced {
-            return Err(
-                "tool_choice 'required' or a named tool needs structured output, which this version of the \
-                        server does not support. Use tool_choice 'auto' or 'none'."
-                    .into(),
-            );
-        }
         Ok(())
     }
 }
@@ -95,7 +104,7 @@ impl ChatCompletionRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn read(mut body: Value) -> ChatCompletionRequest {
         body["messages"] = json!([{"role": "user", "content": "hi"}]);
@@ -128,5 +137,26 @@ mod tests {
                 .starts_with("return_meta_info is not supported with streaming.")
         );
         read(json!({"tools": [tool]})).check_conversion().unwrap();
+        read(json!({"tools": [tool], "tool_choice": "required"})).check_conversion().unwrap();
+        let schema = json!({"type": "function", "function": {"name": "g", "parameters": {"type": "objekt"}}});
+        let bad = validate(json!({"tools": [tool, schema]}));
+        assert!(
+            bad.starts_with("Tool 1 function has invalid 'parameters' schema: at /type: \"objekt\""),
+            "{bad}"
+        );
+    }
+
+    #[test]
+    fn tools_of_system_messages_count() {
+        let tool = json!({"type": "function", "function": {"name": "f"}});
+        let read = |tools: Value, choice: Value| {
+            let body = json!({"tools": tools, "tool_choice": choice, "messages": [
+                {"role": "system", "content": "x", "tools": [tool]}, {"role": "user", "content": "hi"}]});
+            ChatCompletionRequest::from_json(body.as_object().unwrap()).unwrap().validate(None, false)
+        };
+        let named = json!({"type": "function", "function": {"name": "f"}});
+        read(json!([]), named).unwrap();
+        read(json!([]), json!("required")).unwrap();
+        assert!(read(json!([tool]), json!("auto")).unwrap_err().starts_with("Tool names must be unique"));
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::chat_fields::{ToolChoice, reasoning, tool_choice};
 use super::completion_request::{base, sample_count};
 use super::fields::{self, StreamOptions};
-use super::message;
+use super::{message, tool_constraint};
 use crate::requests::sampling::SamplingMap;
 use crate::requests::validation::{FieldError, Fields, boolean, float, int, list, object, string};
 use crate::requests::{GenerateReqInput, OneOrMany};
@@ -168,7 +168,7 @@ impl ChatCompletionRequest {
                 sampling.insert(name.into(), model_defaults.get(name).cloned().unwrap_or(fallback));
             }
         }
-        if self.uses_tools() {
+        if self.tool_choice != ToolChoice::None && tool_constraint::definitions(self).next().is_some() {
             // Markers of a call are special tokens in some models.
             sampling.insert("skip_special_tokens".into(), false.into());
         }
@@ -190,9 +190,21 @@ impl ChatCompletionRequest {
         request
     }
 
-    /// Whether tools go into the prompt.
-    pub fn uses_tools(&self) -> bool {
-        !self.tools.is_empty() && self.tool_choice != ToolChoice::None
+    /// The assistant text that the answer continues.
+    pub fn continued_text(&self) -> Option<&str> {
+        let last = self.messages.last().filter(|_| self.continue_final_message)?;
+        last.get("content").and_then(Value::as_str).filter(|_| last["role"] == "assistant")
+    }
+
+    /// The tools that the prompt shows: those that may be called. `None` when there are none.
+    pub fn prompt_tools(&self) -> Option<Vec<Value>> {
+        let callable = |tool: &&Value| match &self.tool_choice {
+            ToolChoice::None => false,
+            ToolChoice::Auto | ToolChoice::Required => true,
+            ToolChoice::Named(name) => tool["function"]["name"] == name.as_str(),
+        };
+        Some(self.tools.iter().filter(callable).cloned().collect())
+            .filter(|tools: &Vec<Value>| !tools.is_empty())
     }
 }
 

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::tool_schema;
 use crate::requests::validation::{Loc, Mismatch, Read, list, object, string};
 
 const ROLES: [&str; 7] = ["system", "assistant", "tool", "function", "developer", "latest_reminder", "root"];
@@ -136,16 +137,28 @@ pub fn message(value: &Value) -> Read<Value> {
     Ok(Value::Object(message))
 }
 
-/// Reads one tool definition. Keys of the function keep the client's order, since templates print them.
+/// Reads one tool definition. Keys of the function keep the client's order, since templates print them; types of
+/// other languages in its schema become those of JSON Schema.
 pub fn tool(value: &Value) -> Read<Value> {
     let map = object(value)?;
     let given = map.get("function").ok_or_else(|| Mismatch::missing("function", value))?;
     let function = object(given).map_err(|m| m.under("function"))?;
-    text_field(&function, given, "name").map_err(|m| m.under("function"))?;
+    let name = text_field(&function, given, "name").map_err(|m| m.under("function"))?;
+    if name.trim().is_empty() {
+        let empty = Mismatch::rule("a function needs a name that is not empty", given);
+        return Err(empty.under("name").under("function"));
+    }
+    if let Some(schema) = function.get("parameters").filter(|p| !p.is_null() && !p.is_object()) {
+        let mismatch = Mismatch::new("dict_type", "Input should be a valid dictionary", schema);
+        return Err(mismatch.under("parameters").under("function"));
+    }
     let mut tool = Map::new();
     tool.insert("type".into(), map.get("type").cloned().unwrap_or_else(|| "function".into()));
     let mut kept = Map::new();
-    for (key, value) in function {
+    for (key, mut value) in function {
+        if key == "parameters" {
+            tool_schema::normalize_types(&mut value);
+        }
         let known = ["description", "name", "parameters", "strict", "defer_loading"].contains(&key.as_str());
         let absent = value.is_null() && ["strict", "defer_loading"].contains(&key.as_str());
         if known && !absent {
@@ -216,7 +229,13 @@ mod tests {
             read.unwrap().to_string(),
             r#"{"type":"function","function":{"parameters":{"b":1,"a":2},"name":"f","description":null}}"#
         );
-        assert!(tool(&json!({"type": "function", "function": {}})).is_err());
+        let refused = |function: Value| tool(&json!({"type": "function", "function": function})).unwrap_err();
+        refused(json!({}));
+        refused(json!({"name": " "}));
+        refused(json!({"name": "f", "parameters": [1]}));
+        let read =
+            tool(&json!({"function": {"name": "f", "parameters": {"properties": {"a": {"type": "int"}}}}}));
+        assert_eq!(read.unwrap()["function"]["parameters"]["properties"]["a"]["type"], "integer");
     }
 
     #[test]

@@ -13,5 +13,7 @@ pub mod completion_stream;
 pub mod fields;
 pub mod logprobs;
 pub mod message;
+pub mod tool_constraint;
+mod tool_schema;
 pub mod updates;
 pub mod usage;

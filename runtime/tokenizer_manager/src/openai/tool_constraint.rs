@@ -1,0 +1,151 @@
+//! What the tools of a request demand: a grammar for the answer, and the parser that reads the calls back (reference:
+//! `OpenAIServingChat._process_messages`, `FunctionCallParser.get_structure_constraint`).
+
+use serde_json::Value;
+use sglang_parsers::{Constraint, Function, Tool, ToolChoice as Choice, ToolParser, conflicting_definition};
+
+use super::chat_fields::ToolChoice;
+use super::chat_request::ChatCompletionRequest;
+use crate::requests::sampling::SamplingMap;
+
+/// Sampling parameters that bind the output to a grammar.
+const GRAMMARS: [&str; 4] = ["regex", "ebnf", "structural_tag", "json_schema"];
+
+/// A tool definition as the parsers take it.
+pub fn parser_tool(tool: &Value) -> Tool {
+    let function = &tool["function"];
+    Tool {
+        r#type: "function".into(),
+        function: Function {
+            name: function["name"].as_str().unwrap_or_default().into(),
+            description: function["description"].as_str().map(str::to_owned),
+            parameters: function.get("parameters").filter(|p| !p.is_null()).cloned(),
+            strict: function["strict"].as_bool(),
+        },
+    }
+}
+
+/// Tool definitions of a request and of its system messages, as they were sent.
+pub fn definitions(request: &ChatCompletionRequest) -> impl Iterator<Item = &Value> {
+    let system = |message: &&Value| {
+        ["root", "system", "developer"].iter().any(|role| message.get("role").is_some_and(|r| r == role))
+    };
+    let in_messages =
+        request.messages.iter().filter(system).filter_map(|m| m.get("tools").and_then(Value::as_array));
+    request.tools.iter().chain(in_messages.flatten())
+}
+
+/// The same for the parsers.
+pub fn effective_tools(request: &ChatCompletionRequest) -> Vec<Tool> {
+    definitions(request).map(parser_tool).collect()
+}
+
+fn constraint(parser: ToolParser, tools: &[Tool], request: &ChatCompletionRequest) -> Option<Constraint> {
+    let choice = match &request.tool_choice {
+        ToolChoice::None => return None,
+        ToolChoice::Auto => Choice::Auto,
+        ToolChoice::Required => Choice::Required,
+        ToolChoice::Named(name) => Choice::Named(name.clone()),
+    };
+    parser.structural_tag(tools, &choice, request.parallel_tool_calls)
+}
+
+/// The parser that reads the calls of an answer: that of the server, or where its format has no grammar and a call is
+/// forced, that of the JSON array.
+pub fn answer_parser(parser: ToolParser, tools: &[Tool], request: &ChatCompletionRequest) -> ToolParser {
+    match constraint(parser, tools, request) {
+        Some(Constraint::JsonSchema(_)) => ToolParser::json_array(),
+        _ => parser,
+    }
+}
+
+/// Binds the answer to calls as far as the request wants it: forced ones in the format of the server's `parser`, or as
+/// a JSON array without one; and where the model decides, calls of `strict` tools.
+///
+/// # Errors
+/// Tools that no one grammar can describe.
+pub fn bind(
+    parser: Option<ToolParser>,
+    request: &ChatCompletionRequest,
+    sampling: &mut SamplingMap,
+) -> Result<(), String> {
+    let tools = effective_tools(request);
+    let Some(constraint) = constraint(parser.unwrap_or_else(ToolParser::json_array), &tools, request) else {
+        return Ok(());
+    };
+    let is_set =
+        |name: &&str| sampling.get(*name).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    if GRAMMARS.iter().any(is_set) {
+        // A forced call has been refused beside it; one that the model may make has to stand back.
+        tracing::warn!("the output is bound to another grammar, so that strict tools are not enforced");
+        return Ok(());
+    }
+    if let (Constraint::JsonSchema(_), Some(name)) = (&constraint, conflicting_definition(&tools)) {
+        return Err(format!("Tool definition '{name}' has multiple schemas, which is not supported."));
+    }
+    let (name, grammar) = constraint.sampling_param();
+    sampling.insert(name.to_owned(), grammar.into());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Map, json};
+
+    fn bound(parser: &str, more: Value) -> Result<SamplingMap, String> {
+        let mut body = json!({"messages": [{"role": "user", "content": "x"}], "tools": [
+            {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}},
+            {"type": "function", "function": {"name": "g", "strict": true, "parameters": {"type": "object"}}}]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let request = ChatCompletionRequest::from_json(body.as_object().unwrap()).unwrap();
+        let mut sampling = Map::new();
+        bind(ToolParser::by_name(parser), &request, &mut sampling).map(|()| sampling)
+    }
+
+    fn names(tag: &SamplingMap) -> Vec<bool> {
+        let text = tag["structural_tag"].as_str().unwrap();
+        ["f", "g"].iter().map(|name| text.contains(&format!("\\\"name\\\":\\\"{name}\\\""))).collect()
+    }
+
+    #[test]
+    fn forced_calls_are_bound_in_the_parsers_format_and_without_one_as_an_array() {
+        let named = json!({"tool_choice": {"type": "function", "function": {"name": "g"}}});
+        assert_eq!(names(&bound("qwen", json!({"tool_choice": "required"})).unwrap()), [true, true]);
+        assert_eq!(names(&bound("qwen", named.clone()).unwrap()), [false, true]);
+        for parser in ["", "pythonic"] {
+            let array = bound(parser, named.clone()).unwrap()["json_schema"].as_str().unwrap().to_owned();
+            let array: Value = serde_json::from_str(&array).unwrap();
+            assert_eq!((&array["type"], &array["maxItems"]), (&json!("array"), &json!(1)));
+            assert_eq!(array["items"]["anyOf"][0]["properties"]["name"]["enum"], json!(["g"]));
+            assert_eq!(array["items"]["anyOf"].as_array().unwrap().len(), 1);
+        }
+    }
+
+    #[test]
+    fn where_the_model_decides_only_strict_tools_of_a_known_format_bind_it() {
+        assert!(bound("qwen", json!({})).unwrap().contains_key("structural_tag"));
+        assert!(bound("", json!({})).unwrap().is_empty());
+        assert!(bound("pythonic", json!({})).unwrap().is_empty());
+        assert!(bound("qwen", json!({"tool_choice": "none"})).unwrap().is_empty());
+        let lax = json!({"tools": [{"type": "function", "function": {"name": "f"}}]});
+        assert!(bound("qwen", lax).unwrap().is_empty());
+    }
+
+    #[test]
+    fn definitions_that_clash_are_refused_where_they_share_a_place() {
+        let tool = |name: &str, kind: &str| {
+            json!({"type": "function", "function": {"name": name, "parameters":
+            {"$defs": {"D": {"type": kind}}, "properties": {"d": {"$ref": "#/$defs/D"}}}}})
+        };
+        let clash = json!({"tool_choice": "required", "tools": [tool("f", "string"), tool("g", "integer")]});
+        assert_eq!(
+            bound("", clash.clone()).unwrap_err(),
+            "Tool definition 'D' has multiple schemas, which is not supported."
+        );
+        assert!(bound("qwen", clash).is_ok());
+        let alike = json!({"tool_choice": "required", "tools": [tool("f", "string"), tool("g", "string")]});
+        let array = bound("", alike).unwrap()["json_schema"].as_str().unwrap().to_owned();
+        assert_eq!(serde_json::from_str::<Value>(&array).unwrap()["$defs"]["D"]["type"], "string");
+    }
+}

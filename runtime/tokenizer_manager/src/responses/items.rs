@@ -1,0 +1,421 @@
+//! Output items as an answer grows, and the events that tell of them.
+
+use std::io::Read;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
+use flate2::Compression;
+use flate2::read::{ZlibDecoder, ZlibEncoder};
+use serde_json::{Value, json};
+
+use super::request::ResponsesRequest;
+use super::tools::{decode_input, decode_input_prefix};
+use crate::openai::answer::Piece;
+use crate::requests::normalize::new_rid;
+
+const REASONING_STATE: &str = "sglang-reasoning-v1.";
+/// Longest reasoning that is read back, in bytes.
+const MAX_REASONING: u64 = 16 << 20;
+
+/// Reasoning as the opaque text of `encrypted_content`. It is packed, not secret.
+fn encode_reasoning(text: &str) -> Option<String> {
+    let mut packed = Vec::new();
+    ZlibEncoder::new(text.as_bytes(), Compression::default()).read_to_end(&mut packed).ok()?;
+    Some(format!("{REASONING_STATE}{}", URL_SAFE.encode(packed)))
+}
+
+/// The reasoning in an `encrypted_content` of this server or the reference.
+pub(super) fn decode_reasoning(state: &str) -> Option<String> {
+    let packed = URL_SAFE.decode(state.strip_prefix(REASONING_STATE)?).ok()?;
+    let mut text = String::new();
+    ZlibDecoder::new(packed.as_slice()).take(MAX_REASONING).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// What of a request decides how items look.
+#[derive(Clone, Debug, Default)]
+pub struct ItemOptions {
+    summary: bool,
+    encrypted: bool,
+    custom_names: Vec<String>,
+}
+
+impl ItemOptions {
+    /// Those of `request`.
+    pub fn new(request: &ResponsesRequest) -> Self {
+        Self {
+            summary: request.summary,
+            encrypted: request.include_encrypted_reasoning,
+            custom_names: request.custom_names(),
+        }
+    }
+}
+
+/// The item that grows.
+#[derive(Clone, Debug, PartialEq)]
+enum Open {
+    Reasoning { id: String, text: String },
+    Message { id: String, text: String },
+    Call { index: usize, id: String, call_id: String, name: String, arguments: String },
+    Custom { index: usize, id: String, call_id: String, name: String, arguments: String, input: String },
+}
+
+/// Puts the items of one answer together.
+#[derive(Clone, Debug, Default)]
+pub struct Items {
+    options: ItemOptions,
+    closed: Vec<Value>,
+    open: Option<Open>,
+    events: Vec<Value>,
+}
+
+fn short_id(prefix: &str) -> String {
+    let id = new_rid();
+    format!("{prefix}_{}", id.get(..8).unwrap_or(&id))
+}
+
+fn output_text(text: &str, logprobs: Option<&Value>) -> Value {
+    json!({"annotations": [], "text": text, "type": "output_text", "logprobs": logprobs})
+}
+
+fn message(id: &str, content: Vec<Value>, status: &str, phase: &str) -> Value {
+    json!({"id": id, "content": content, "role": "assistant", "status": status, "type": "message", "phase": phase})
+}
+
+impl Items {
+    /// No items yet.
+    pub fn new(options: ItemOptions) -> Self {
+        Self { options, ..Self::default() }
+    }
+
+    /// The place of the open item among the outputs.
+    fn place(&self) -> usize {
+        self.closed.len()
+    }
+
+    fn event(&mut self, event: Value) {
+        self.events.push(event);
+    }
+
+    /// The events since the last call, without their numbers.
+    pub fn take_events(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Takes the next piece of the answer. `is_cut` says whether a call stays incomplete.
+    pub fn push(&mut self, piece: Piece, is_cut: &dyn Fn(usize) -> bool) {
+        match piece {
+            Piece::Reasoning(text) => self.reasoning(&text, is_cut),
+            Piece::Content(text) => self.content(&text, is_cut),
+            Piece::Call(call) => match call.function.name {
+                Some(name) => {
+                    self.close(is_cut, true);
+                    self.open_call(call.index, call.id.unwrap_or_default(), name);
+                    self.arguments(&call.function.arguments);
+                }
+                None => self.arguments(&call.function.arguments),
+            },
+        }
+    }
+
+    fn reasoning(&mut self, text: &str, is_cut: &dyn Fn(usize) -> bool) {
+        if !matches!(self.open, Some(Open::Reasoning { .. })) {
+            self.close(is_cut, false);
+            let (id, place) = (format!("rs_{}", new_rid()), self.place());
+            self.event(json!({"item": {"id": id, "summary": [], "type": "reasoning", "content": [],
+                "encrypted_content": null, "status": "in_progress"},
+                "output_index": place, "type": "response.output_item.added"}));
+            self.event(match self.options.summary {
+                true => {
+                    json!({"item_id": id, "output_index": place, "part": {"text": "", "type": "summary_text"},
+                    "summary_index": 0, "type": "response.reasoning_summary_part.added"})
+                }
+                false => json!({"content_index": 0, "item_id": id, "output_index": place,
+                    "part": {"text": "", "type": "reasoning_text"}, "type": "response.content_part.added"}),
+            });
+            self.open = Some(Open::Reasoning { id, text: String::new() });
+        }
+        let place = self.place();
+        let Some(Open::Reasoning { id, text: whole }) = &mut self.open else { return };
+        whole.push_str(text);
+        let event = match self.options.summary {
+            true => json!({"delta": text, "item_id": id, "output_index": place, "summary_index": 0,
+                "type": "response.reasoning_summary_text.delta"}),
+            false => json!({"content_index": 0, "delta": text, "item_id": id, "output_index": place,
+                "type": "response.reasoning_text.delta"}),
+        };
+        self.event(event);
+    }
+
+    fn content(&mut self, text: &str, is_cut: &dyn Fn(usize) -> bool) {
+        // White space between two calls is no message.
+        let behind_call = matches!(self.open, Some(Open::Call { .. } | Open::Custom { .. }));
+        if text.is_empty() || (behind_call && text.trim().is_empty()) {
+            return;
+        }
+        if !matches!(self.open, Some(Open::Message { .. })) {
+            self.close(is_cut, false);
+            let (id, place) = (format!("msg_{}", new_rid()), self.place());
+            let item = message(&id, Vec::new(), "in_progress", "final_answer");
+            self.event(json!({"item": item, "output_index": place, "type": "response.output_item.added"}));
+            self.event(json!({"content_index": 0, "item_id": id, "output_index": place, "part": output_text("", None),
+                "type": "response.content_part.added"}));
+            self.open = Some(Open::Message { id, text: String::new() });
+        }
+        let place = self.place();
+        let Some(Open::Message { id, text: whole }) = &mut self.open else { return };
+        whole.push_str(text);
+        let event = json!({"content_index": 0, "delta": text, "item_id": id, "logprobs": [], "output_index": place,
+            "type": "response.output_text.delta"});
+        self.event(event);
+    }
+
+    fn open_call(&mut self, index: usize, call_id: String, name: String) {
+        let custom = self.options.custom_names.contains(&name);
+        let (item, open) = if custom {
+            let id = short_id("ctc");
+            let item =
+                json!({"call_id": call_id, "input": "", "name": name, "type": "custom_tool_call", "id": id});
+            (item, Open::Custom { index, id, call_id, name, arguments: String::new(), input: String::new() })
+        } else {
+            let id = short_id("fc");
+            let item = json!({"arguments": "", "call_id": call_id, "name": name, "type": "function_call", "id": id,
+                "status": "in_progress"});
+            (item, Open::Call { index, id, call_id, name, arguments: String::new() })
+        };
+        // A text in front of a call was no answer yet.
+        for item in self.closed.iter_mut().filter(|item| item["type"] == "message") {
+            item["phase"] = "commentary".into();
+        }
+        let place = self.place();
+        self.event(json!({"item": item, "output_index": place, "type": "response.output_item.added"}));
+        self.open = Some(open);
+    }
+
+    fn arguments(&mut self, more: &str) {
+        if more.is_empty() {
+            return;
+        }
+        let place = self.place();
+        let event = match &mut self.open {
+            Some(Open::Call { id, arguments, .. }) => {
+                arguments.push_str(more);
+                json!({"delta": more, "item_id": id, "output_index": place,
+                    "type": "response.function_call_arguments.delta"})
+            }
+            Some(Open::Custom { id, arguments, input, .. }) => {
+                arguments.push_str(more);
+                let so_far = decode_input_prefix(arguments);
+                let Some(delta) = so_far.strip_prefix(input.as_str()).filter(|delta| !delta.is_empty())
+                else {
+                    return;
+                };
+                let event = json!({"delta": delta, "item_id": id, "output_index": place,
+                    "type": "response.custom_tool_call_input.delta"});
+                *input = so_far;
+                event
+            }
+            _ => return,
+        };
+        self.event(event);
+    }
+
+    /// Closes the open item; `for_call` when a call follows.
+    fn close(&mut self, is_cut: &dyn Fn(usize) -> bool, for_call: bool) {
+        let place = self.place();
+        let Some(open) = self.open.take() else { return };
+        let item = match open {
+            Open::Reasoning { id, text } => self.close_reasoning(place, &id, &text),
+            Open::Message { id, text } => {
+                let part = output_text(&text, None);
+                self.event(json!({"content_index": 0, "item_id": id, "logprobs": [], "output_index": place, "text": text,
+                    "type": "response.output_text.done"}));
+                self.event(json!({"content_index": 0, "item_id": id, "output_index": place, "part": part,
+                    "type": "response.content_part.done"}));
+                message(&id, vec![part], "completed", if for_call { "commentary" } else { "final_answer" })
+            }
+            Open::Call { index, id, call_id, name, arguments } => {
+                self.event(
+                    json!({"arguments": arguments, "item_id": id, "name": name, "output_index": place,
+                    "type": "response.function_call_arguments.done"}),
+                );
+                let status = if is_cut(index) { "incomplete" } else { "completed" };
+                json!({"arguments": arguments, "call_id": call_id, "name": name, "type": "function_call", "id": id,
+                    "status": status})
+            }
+            Open::Custom { id, call_id, name, arguments, input: sent, .. } => {
+                // What has been sent cannot be taken back.
+                let whole = decode_input(&arguments);
+                let whole = if whole.starts_with(&sent) { whole } else { sent.clone() };
+                if let Some(rest) = whole.strip_prefix(sent.as_str()).filter(|rest| !rest.is_empty()) {
+                    self.event(json!({"delta": rest, "item_id": id, "output_index": place,
+                        "type": "response.custom_tool_call_input.delta"}));
+                }
+                self.event(json!({"input": whole, "item_id": id, "output_index": place,
+                    "type": "response.custom_tool_call_input.done"}));
+                json!({"call_id": call_id, "input": whole, "name": name, "type": "custom_tool_call", "id": id})
+            }
+        };
+        self.event(json!({"item": item, "output_index": place, "type": "response.output_item.done"}));
+        self.closed.push(item);
+    }
+
+    fn close_reasoning(&mut self, place: usize, id: &str, text: &str) -> Value {
+        if self.options.summary {
+            self.event(json!({"item_id": id, "output_index": place, "summary_index": 0, "text": text,
+                "type": "response.reasoning_summary_text.done"}));
+            self.event(
+                json!({"item_id": id, "output_index": place, "part": {"text": text, "type": "summary_text"},
+                "summary_index": 0, "type": "response.reasoning_summary_part.done"}),
+            );
+        } else {
+            self.event(json!({"content_index": 0, "item_id": id, "output_index": place, "text": text,
+                "type": "response.reasoning_text.done"}));
+            self.event(json!({"content_index": 0, "item_id": id, "output_index": place,
+                "part": {"text": text, "type": "reasoning_text"}, "type": "response.content_part.done"}));
+        }
+        let summary =
+            if self.options.summary { json!([{"text": text, "type": "summary_text"}]) } else { json!([]) };
+        let encrypted = if self.options.encrypted { encode_reasoning(text) } else { None };
+        json!({"id": id, "summary": summary, "type": "reasoning", "content": [{"text": text, "type": "reasoning_text"}],
+            "encrypted_content": encrypted, "status": "completed"})
+    }
+
+    /// Ends the answer and gives its items. `logprobs` are those of the whole output, for its last text.
+    pub fn finish(&mut self, is_cut: &dyn Fn(usize) -> bool, logprobs: Option<&Value>) -> Vec<Value> {
+        self.close(is_cut, false);
+        if let (Some(logprobs), Some(message)) =
+            (logprobs, self.closed.iter_mut().rfind(|item| item["type"] == "message"))
+        {
+            message["content"][0]["logprobs"] = logprobs.clone();
+        }
+        self.closed.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::openai::answer::{FunctionCall, ToolCall};
+
+    fn call(index: usize, name: Option<&str>, arguments: &str) -> Piece {
+        let function = FunctionCall { name: name.map(str::to_owned), arguments: arguments.to_owned() };
+        Piece::Call(ToolCall {
+            id: name.map(|_| format!("call_{index}")),
+            index,
+            r#type: "function",
+            function,
+        })
+    }
+
+    fn names(items: &mut Items) -> Vec<String> {
+        let name = |e: &Value| {
+            format!("{} {}", e["output_index"], &e["type"].as_str().unwrap()["response.".len()..])
+        };
+        items.take_events().iter().map(name).collect()
+    }
+
+    #[test]
+    fn every_item_is_added_grown_and_done_in_order() {
+        let mut items = Items::new(ItemOptions::default());
+        let uncut = |_: usize| false;
+        for piece in [
+            Piece::Reasoning("h".into()),
+            Piece::Reasoning("m".into()),
+            Piece::Content("Let me see.".into()),
+            call(0, Some("f"), ""),
+            call(0, None, "{\"a\""),
+            call(0, None, ": 1}"),
+            Piece::Content("\n".into()),
+            call(1, Some("g"), ""),
+            call(1, None, "{"),
+        ] {
+            items.push(piece, &uncut);
+        }
+        let output = items.finish(&|index| index == 1, None);
+        assert_eq!(
+            names(&mut items),
+            [
+                "0 output_item.added",
+                "0 content_part.added",
+                "0 reasoning_text.delta",
+                "0 reasoning_text.delta",
+                "0 reasoning_text.done",
+                "0 content_part.done",
+                "0 output_item.done",
+                "1 output_item.added",
+                "1 content_part.added",
+                "1 output_text.delta",
+                "1 output_text.done",
+                "1 content_part.done",
+                "1 output_item.done",
+                "2 output_item.added",
+                "2 function_call_arguments.delta",
+                "2 function_call_arguments.delta",
+                "2 function_call_arguments.done",
+                "2 output_item.done",
+                "3 output_item.added",
+                "3 function_call_arguments.delta",
+                "3 function_call_arguments.done",
+                "3 output_item.done",
+            ]
+        );
+        assert_eq!(output[0]["content"][0]["text"], "hm");
+        assert_eq!(
+            (&output[1]["phase"], &output[1]["content"][0]["text"]),
+            (&json!("commentary"), &json!("Let me see."))
+        );
+        assert_eq!(
+            (&output[2]["arguments"], &output[2]["status"]),
+            (&json!("{\"a\": 1}"), &json!("completed"))
+        );
+        assert_eq!((&output[3]["call_id"], &output[3]["status"]), (&json!("call_1"), &json!("incomplete")));
+    }
+
+    #[test]
+    fn a_summary_mirrors_the_reasoning_and_its_state_can_be_sent_back() {
+        let options = ItemOptions { summary: true, encrypted: true, custom_names: Vec::new() };
+        let mut items = Items::new(options);
+        items.push(Piece::Reasoning("thus é".into()), &|_| false);
+        let output = items.finish(&|_| false, None);
+        let seen = names(&mut items);
+        assert!(seen.contains(&"0 reasoning_summary_text.delta".to_owned()), "{seen:?}");
+        assert!(
+            !seen.iter().any(|name| name.contains("reasoning_text") || name.contains("content_part")),
+            "{seen:?}"
+        );
+        assert_eq!(output[0]["summary"][0]["text"], "thus é");
+        let state = output[0]["encrypted_content"].as_str().unwrap();
+        assert_eq!(decode_reasoning(state).as_deref(), Some("thus é"));
+        // Written by Python's zlib, as the reference does it.
+        let theirs = "sglang-reasoning-v1.eJwrySgtVji8EgAMRwNR";
+        assert_eq!(decode_reasoning(theirs).as_deref(), Some("thus é"));
+        assert_eq!(decode_reasoning("sglang-reasoning-v1.eJwrySgtVji8EgAMRwNS"), None, "a broken check sum");
+        assert_eq!(decode_reasoning("x"), None);
+    }
+
+    #[test]
+    fn free_text_of_a_tool_comes_as_text() {
+        let options = ItemOptions { custom_names: vec!["c".into()], ..ItemOptions::default() };
+        let mut items = Items::new(options);
+        items.push(call(0, Some("c"), ""), &|_| false);
+        for part in ["{\"inp", "ut\": \"a", "\\", "nb\"", "}"] {
+            items.push(call(0, None, part), &|_| false);
+        }
+        let output = items.finish(&|_| false, None);
+        assert_eq!((&output[0]["type"], &output[0]["input"]), (&json!("custom_tool_call"), &json!("a\nb")));
+        let events = items.take_events();
+        let deltas: String = events.iter().filter_map(|e| e["delta"].as_str()).collect();
+        assert_eq!(deltas, "a\nb");
+        assert_eq!(events[events.len() - 2]["input"], "a\nb");
+    }
+
+    #[test]
+    fn log_probabilities_go_with_the_last_text() {
+        let mut items = Items::new(ItemOptions::default());
+        items.push(Piece::Content("x".into()), &|_| false);
+        let output = items.finish(&|_| false, Some(&json!([{"token": "x"}])));
+        assert_eq!(output[0]["content"][0]["logprobs"][0]["token"], "x");
+        assert!(Items::new(ItemOptions::default()).finish(&|_| false, Some(&json!([]))).is_empty());
+    }
+}

@@ -1,0 +1,11 @@
+//! OpenAI's Responses API (reference: `srt/entrypoints/openai/serving_responses.py`), served as chat completions.
+
+pub mod convert;
+pub mod error;
+mod input;
+pub mod items;
+pub mod request;
+pub mod response;
+pub mod store;
+pub mod stream;
+mod tools;
