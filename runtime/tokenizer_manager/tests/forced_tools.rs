@@ -35,7 +35,7 @@ async fn server(flags: &[&str], script: &str) -> TestServer {
 fn streamed_calls(chunks: &[Value]) -> (Vec<(String, String)>, Vec<String>) {
     let (mut calls, mut finishes): (Vec<(String, String)>, Vec<String>) = Default::default();
     for choice in chunks.iter().filter_map(|c| c["choices"].get(0)) {
-        assert!(!choice["delta"]["content"].as_str().is_some_and(|c| !c.is_empty()), "{choice}");
+        assert!(choice["delta"]["content"].as_str().is_none_or(str::is_empty), "{choice}");
         for call in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
             if let Some(name) = call["function"]["name"].as_str() {
                 calls.push((name.to_owned(), String::new()));

@@ -73,9 +73,9 @@ pub fn bind(
     let Some(constraint) = constraint(parser.unwrap_or_else(ToolParser::json_array), &tools, request) else {
         return Ok(());
     };
-    let bound =
+    let is_set =
         |name: &&str| sampling.get(*name).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
-    if GRAMMARS.iter().any(bound) {
+    if GRAMMARS.iter().any(is_set) {
         // A forced call has been refused beside it; one that the model may make has to stand back.
         tracing::warn!("the output is bound to another grammar, so that strict tools are not enforced");
         return Ok(());

@@ -134,7 +134,7 @@ mod tests {
             put(id, 10);
         }
         assert!(store.get("a").is_none() && store.get("b").is_some(), "three fit");
-        put("e", 960);
+        put("e", 980);
         assert!(store.get("c").is_none() && store.get("d").is_some() && store.get("e").is_some());
         put("e", 990);
         assert!(store.get("d").is_none() && store.get("e").is_some(), "what is kept anew counts once");
