@@ -68,6 +68,22 @@ fn keys_left_out_have_their_familys_defaults() {
 }
 
 #[test]
+fn the_text_part_of_gemma_3_4b_is_read_with_the_sizes_it_leaves_out() {
+    let c = parse(json!({
+        "architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3", "vocab_size": null,
+        "hidden_size": null, "intermediate_size": null, "num_hidden_layers": null, "num_attention_heads": null,
+        "num_key_value_heads": null, "max_position_embeddings": null, "rope_theta": null,
+        "text_config": {"hidden_size": 2560, "intermediate_size": 10240, "model_type": "gemma3_text",
+            "num_hidden_layers": 34, "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024}
+    }))
+    .unwrap();
+    assert_eq!((c.num_attention_heads, c.num_key_value_heads, c.head_dim), (8, 4, 256));
+    assert_eq!((c.vocab_size, c.max_position_embeddings), (262_208, 131_072));
+    assert_eq!((c.sliding_window, c.rope_theta, c.rope_local_theta), (Some(1024), 1e6, Some(1e4)));
+    assert_eq!(c.rope_scaling, Some(RopeScaling::Linear { factor: 8.0 }));
+}
+
+#[test]
 fn rope_is_read_in_both_spellings() {
     let llama3 = json!({"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
         "original_max_position_embeddings": 256});
@@ -311,6 +327,18 @@ fn gguf_experts_and_rope_scaling_are_read() {
     assert_eq!((c.architecture(), &c.raw["num_experts_per_tok"]), ("MixtralForCausalLM", &json!(2)));
     let Some(RopeScaling::Yarn(yarn)) = c.rope_scaling else { panic!("{:?}", c.rope_scaling) };
     assert_eq!((yarn.factor, yarn.original_max_position_embeddings), (4.0, 128));
+}
+
+#[test]
+fn gguf_says_in_three_ways_which_layers_have_a_window() {
+    let key = "gemma3.attention.sliding_window_pattern";
+    let raw = |writer: &GgufWriter| from_gguf(writer).unwrap().raw;
+    assert_eq!(raw(&gguf("gemma3"))["sliding_window_pattern"], 6);
+    assert_eq!(raw(&gguf("gemma2"))["sliding_window_pattern"], 2);
+    assert_eq!(raw(&gguf("gemma3").meta(key, Meta::U32(4)))["sliding_window_pattern"], 4);
+    let listed = raw(&gguf("gemma3").meta(key, Meta::I32s(vec![1, 0])));
+    assert_eq!(listed["layer_types"], json!(["sliding_attention", "full_attention"]));
+    assert_eq!(from_gguf(&gguf("gemma3").meta(key, Meta::Bool(true))).unwrap_err().lines().count(), 1);
 }
 
 #[test]

@@ -236,3 +236,53 @@ impl<'a> DecoderConfig<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A configuration of four layers with some keys changed.
+    fn config(changes: Value) -> ModelConfig {
+        let mut config = serde_json::json!({
+            "architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text", "vocab_size": 10, "hidden_size": 64,
+            "intermediate_size": 8, "num_hidden_layers": 4, "num_attention_heads": 4, "sliding_window": 9,
+        });
+        for (key, value) in changes.as_object().unwrap() {
+            config[key] = value.clone();
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        let checkpoint = sglang_checkpoint::Checkpoint::open(folder.path()).unwrap();
+        ModelConfig::from_checkpoint(&checkpoint, None).unwrap()
+    }
+
+    fn decoder(config: &ModelConfig) -> DecoderConfig<'_> {
+        DecoderConfig::new(config, 256, Path::new("model"))
+    }
+
+    #[test]
+    fn listed_layer_types_win_over_the_familys_rule() {
+        let windows = |changes: Value| -> Vec<Option<usize>> {
+            let config = config(changes);
+            let windows = decoder(&config).windows(|layer| layer % 3 != 2).unwrap();
+            (0..4).map(|layer| windows.of(layer)).collect()
+        };
+        assert_eq!(windows(serde_json::json!({})), [Some(9), Some(9), None, Some(9)]);
+        let types = ["full_attention", "full_attention", "sliding_attention", "full_attention"];
+        assert_eq!(windows(serde_json::json!({"layer_types": types})), [None, None, Some(9), None]);
+        assert_eq!(windows(serde_json::json!({"layer_types": types, "sliding_window": null})), [None; 4]);
+    }
+
+    #[test]
+    fn an_absent_number_is_the_default_and_a_null_is_none() {
+        let number = |changes: Value| {
+            let config = config(changes);
+            decoder(&config).number("cap", Some(30.0)).map_err(|e| e.to_string())
+        };
+        assert_eq!(number(serde_json::json!({})), Ok(Some(30.0)));
+        assert_eq!(number(serde_json::json!({"cap": null})), Ok(None));
+        assert_eq!(number(serde_json::json!({"cap": 2})), Ok(Some(2.0)));
+        let expected = Err("model: cap: expected a positive number, found \"x\"".to_owned());
+        assert_eq!(number(serde_json::json!({"cap": "x"})), expected);
+    }
+}

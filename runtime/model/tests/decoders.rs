@@ -11,8 +11,8 @@ use common::{
 use sglang_model::{Backend, ModelOptions, load_runner, models::supported_architectures};
 
 /// Cases of the script; each names the checkpoint that it belongs to.
-const CASES: [&str; 9] =
-    ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "phi3-long", "olmo2"];
+const CASES: [&str; 10] =
+    ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "phi3-long", "granite", "olmo2"];
 const BACKENDS: [Backend; 2] = [Backend::Native, Backend::Torch];
 
 /// What a case is run with; the path is that of the checkpoint without ending.
@@ -181,6 +181,18 @@ fn configurations_that_cannot_be_honoured_are_refused_by_field() {
     for (name, field, value, expected) in cases {
         let text = changed(name, serde_json::json!({ field: value }));
         assert!(text.contains(expected), "{text:?} should say {expected:?}");
+    }
+}
+
+#[test]
+fn every_architecture_runs_on_random_weights() {
+    for name in CASES {
+        let (_, options) = case(name, Backend::Native);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(options.model_path.join("config.json"), folder.path().join("config.json")).unwrap();
+        let dummy = ModelOptions { load_format: "dummy".into(), model_path: folder.path().into(), ..options };
+        let row = Worker::new(dummy).logits(&[enter(0, &[1, 2, 3])]).pop().unwrap();
+        assert!(row.iter().all(|x| x.is_finite()) && row.iter().any(|x| *x != row[0]), "{name}");
     }
 }
 

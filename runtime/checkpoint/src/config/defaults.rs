@@ -13,6 +13,16 @@ pub(super) struct Defaults {
     pub(super) sliding_window: Option<usize>,
     /// Whether the window counts where `use_sliding_window` is absent.
     pub(super) use_sliding_window: bool,
+    /// Sizes that the text part of multimodal checkpoints leaves out.
+    pub(super) sizes: Option<Sizes>,
+}
+
+/// Sizes of a configuration class that are some released checkpoint's.
+pub(super) struct Sizes {
+    pub(super) vocab_size: usize,
+    pub(super) num_attention_heads: usize,
+    pub(super) num_key_value_heads: usize,
+    pub(super) max_position_embeddings: usize,
 }
 
 const LLAMA: Defaults = Defaults {
@@ -24,6 +34,7 @@ const LLAMA: Defaults = Defaults {
     rope_local_theta: None,
     sliding_window: None,
     use_sliding_window: true,
+    sizes: None,
 };
 
 const GEMMA: Defaults =
@@ -38,6 +49,13 @@ pub(super) fn of(model_type: &str) -> Defaults {
             rope_theta: 1_000_000.0,
             rope_local_theta: Some(10_000.0),
             sliding_window: Some(4096),
+            // Gemma 3 4B says nothing about these.
+            sizes: Some(Sizes {
+                vocab_size: 262_208,
+                num_attention_heads: 8,
+                num_key_value_heads: 4,
+                max_position_embeddings: 131_072,
+            }),
             ..GEMMA
         },
         "mistral" => Defaults { sliding_window: Some(4096), ..LLAMA },

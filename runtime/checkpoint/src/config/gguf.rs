@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::error::CheckpointError;
-use crate::gguf::{GgmlType, GgufFile};
+use crate::gguf::{GgmlType, GgufFile, MetadataValue};
 
 /// One family that GGUF files name in `general.architecture`.
 struct Family {
@@ -21,7 +21,7 @@ const fn family(gguf: &'static str, architecture: &'static str, model_type: &'st
     Family { gguf, architecture, model_type, experts: None, hidden_act: "silu" }
 }
 
-const FAMILIES: [Family; 9] = [
+const FAMILIES: [Family; 10] = [
     Family {
         experts: Some(("MixtralForCausalLM", "mixtral")),
         ..family("llama", "LlamaForCausalLM", "llama")
@@ -33,6 +33,7 @@ const FAMILIES: [Family; 9] = [
     Family { hidden_act: "gelu_pytorch_tanh", ..family("gemma2", "Gemma2ForCausalLM", "gemma2") },
     Family { hidden_act: "gelu_pytorch_tanh", ..family("gemma3", "Gemma3ForCausalLM", "gemma3_text") },
     family("phi3", "Phi3ForCausalLM", "phi3"),
+    family("granite", "GraniteForCausalLM", "granite"),
     family("olmo2", "Olmo2ForCausalLM", "olmo2"),
 ];
 
@@ -113,6 +114,10 @@ pub(super) fn to_hf(file: &GgufFile) -> Result<Map<String, Value>, CheckpointErr
     for (key, gguf_key) in [
         ("attn_logit_softcapping", "attn_logit_softcapping"),
         ("final_logit_softcapping", "final_logit_softcapping"),
+        ("embedding_multiplier", "embedding_scale"),
+        ("residual_multiplier", "residual_scale"),
+        ("attention_multiplier", "attention.scale"),
+        ("logits_scaling", "logit_scale"),
     ] {
         put(key, json!(keys.opt_f64(gguf_key)?));
     }
@@ -126,7 +131,8 @@ pub(super) fn to_hf(file: &GgufFile) -> Result<Map<String, Value>, CheckpointErr
     }
     if arch.starts_with("gemma") {
         put("query_pre_attn_scalar", json!(gemma_query_scale(&keys, hidden, heads)?));
-        put("sliding_window_pattern", json!(if arch == "gemma3" { 6 } else { 2 }));
+        let (key, pattern) = window_pattern(&keys)?;
+        put(key, pattern);
     }
     out.retain(|_, value| !value.is_null());
     Ok(out)
@@ -137,6 +143,19 @@ fn partial_rotary_factor(keys: &Keys<'_>, hidden: u64, heads: u64) -> Result<Opt
     let head_dim = keys.opt_u64("attention.key_length")?.or_else(|| hidden.checked_div(heads));
     let rotated = keys.opt_u64("rope.dimension_count")?;
     Ok(rotated.zip(head_dim).filter(|(r, d)| *r > 0 && r < d).map(|(r, d)| r as f64 / d as f64))
+}
+
+/// Which of Gemma's layers have a window, and the key that says so: every layer but each `n`th, or one by one.
+fn window_pattern(keys: &Keys<'_>) -> Result<(&'static str, Value), CheckpointError> {
+    let name = keys.name("attention.sliding_window_pattern");
+    let metadata = keys.file.metadata();
+    if let Some(MetadataValue::Array(_)) = metadata.get(&name) {
+        let kind = |slides: &i64| if *slides != 0 { "sliding_attention" } else { "full_attention" };
+        let layers = metadata.opt_integers(&name)?.unwrap_or_default();
+        return Ok(("layer_types", layers.iter().map(kind).collect()));
+    }
+    let default = if keys.arch == "gemma3" { 6 } else { 2 };
+    Ok(("sliding_window_pattern", json!(metadata.opt_u64(&name)?.unwrap_or(default))))
 }
 
 /// Gemma's 27B models scale queries by the width per head of the residual stream, the others by the head width.

@@ -34,10 +34,15 @@ pub(super) fn parse(path: &Path, value: Value) -> Result<ModelConfig, Checkpoint
         return Err(c.missing("architectures", "a list such as [\"LlamaForCausalLM\"]"));
     }
     let positive = |key: &str| at_least_one(&c, key);
-    let required = |key: &str| positive(key)?.ok_or_else(|| c.missing(key, "a positive integer"));
-    let hidden_size = required("hidden_size")?;
-    let num_attention_heads = required("num_attention_heads")?;
-    let num_key_value_heads = positive("num_key_value_heads")?.unwrap_or(num_attention_heads);
+    let sizes = defaults.sizes.as_ref();
+    let size = |key: &str, default: Option<usize>| match (positive(key)?, default) {
+        (Some(n), _) | (None, Some(n)) => Ok(n),
+        (None, None) => Err(c.missing(key, "a positive integer")),
+    };
+    let hidden_size = size("hidden_size", None)?;
+    let num_attention_heads = size("num_attention_heads", sizes.map(|s| s.num_attention_heads))?;
+    let num_key_value_heads = positive("num_key_value_heads")?
+        .unwrap_or_else(|| sizes.map_or(num_attention_heads, |s| s.num_key_value_heads));
     if !num_attention_heads.is_multiple_of(num_key_value_heads) {
         let expected = format!("a divisor of num_attention_heads ({num_attention_heads})");
         return Err(c.wrong("num_key_value_heads", &expected, &num_key_value_heads.into()));
@@ -51,7 +56,8 @@ pub(super) fn parse(path: &Path, value: Value) -> Result<ModelConfig, Checkpoint
             return Err(c.wrong("hidden_size", &expected, &hidden_size.into()));
         }
     };
-    let max_position_embeddings = positive("max_position_embeddings")?.unwrap_or(2048);
+    let max_position_embeddings = positive("max_position_embeddings")?
+        .unwrap_or_else(|| sizes.map_or(2048, |s| s.max_position_embeddings));
     let rope = rope::read(&c, max_position_embeddings)?;
     let norm_eps = match c.f64("rms_norm_eps")? {
         Some(eps) => Some(eps),
@@ -72,11 +78,11 @@ pub(super) fn parse(path: &Path, value: Value) -> Result<ModelConfig, Checkpoint
         Some(_) => c.usize("sliding_window")?,
     };
     Ok(ModelConfig {
-        vocab_size: required("vocab_size")?,
+        vocab_size: size("vocab_size", sizes.map(|s| s.vocab_size))?,
         hidden_size,
         // Models with nothing but experts have no dense width.
         intermediate_size: c.usize("intermediate_size")?.unwrap_or(0),
-        num_hidden_layers: required("num_hidden_layers")?,
+        num_hidden_layers: size("num_hidden_layers", None)?,
         num_attention_heads,
         num_key_value_heads,
         head_dim,

@@ -46,9 +46,9 @@ pub(super) fn gguf_name(architecture: &str, name: &str) -> Option<String> {
 }
 
 /// Whether the rows of a tensor are in llama.cpp's order for interleaved rotation: it reorders the query and key
-/// projections of the `llama` architecture.
+/// projections of Llama and of what its converter derives from it.
 pub(super) fn is_permuted(architecture: &str, name: &str) -> bool {
-    architecture == "llama" && (name.contains(".q_proj.") || name.contains(".k_proj."))
+    ["llama", "granite"].contains(&architecture) && (name.contains(".q_proj.") || name.contains(".k_proj."))
 }
 
 /// For each row in Hugging Face order, the row of the GGUF file: of every head, llama.cpp's rows `2i` and `2i + 1` are

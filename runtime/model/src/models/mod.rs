@@ -3,6 +3,7 @@
 mod decoder;
 mod gemma2;
 mod gemma3;
+mod granite;
 mod llama;
 mod mistral;
 mod olmo2;

@@ -10,7 +10,7 @@ use crate::layers::LmHead;
 use crate::loader::WeightLoader;
 
 use super::{
-    CausalLM, Decoder, DecoderForCausalLM, gemma2, gemma3, llama, mistral, olmo2, phi3, qwen2, qwen3,
+    CausalLM, Decoder, DecoderForCausalLM, gemma2, gemma3, granite, llama, mistral, olmo2, phi3, qwen2, qwen3,
 };
 
 /// How the models of one name are built.
@@ -33,7 +33,7 @@ const fn row(
 }
 
 /// Every architecture that generates.
-const REGISTRY: [Architecture; 9] = [
+const REGISTRY: [Architecture; 10] = [
     row("LlamaForCausalLM", llama::model),
     row("MistralForCausalLM", mistral::model),
     row("Qwen2ForCausalLM", qwen2::model),
@@ -41,6 +41,7 @@ const REGISTRY: [Architecture; 9] = [
     Architecture { head: gemma2::head, ..row("Gemma2ForCausalLM", gemma2::model) },
     Architecture { head: gemma3::head, ..row("Gemma3ForCausalLM", gemma3::model) },
     Architecture { head: gemma3::head, ..row("Gemma3ForConditionalGeneration", gemma3::model) },
+    Architecture { head: granite::head, ..row("GraniteForCausalLM", granite::model) },
     row("Phi3ForCausalLM", phi3::model),
     row("Olmo2ForCausalLM", olmo2::model),
 ];

@@ -7,6 +7,8 @@ mod attention_options;
 mod context;
 mod native;
 mod raw;
+#[cfg(test)]
+mod tests;
 mod torch;
 mod torch_attention;
 mod weight;
@@ -137,16 +139,10 @@ pub trait Ops: Send + std::fmt::Debug {
     fn act_and_mul(&self, gate_up: &Tensor, activation: Activation) -> Result<Tensor>;
 
     /// `sum += x`.
-    fn add(&self, sum: &mut Tensor, x: &Tensor) -> Result<()> {
-        let _ = sum.f_add_(x)?;
-        Ok(())
-    }
+    fn add(&self, sum: &mut Tensor, x: &Tensor) -> Result<()>;
 
     /// `x *= factor`.
-    fn scale(&self, x: &mut Tensor, factor: f64) -> Result<()> {
-        let _ = x.f_mul_scalar_(factor)?;
-        Ok(())
-    }
+    fn scale(&self, x: &mut Tensor, factor: f64) -> Result<()>;
 
     /// The given rows of `x`, in order.
     fn select_rows(&self, x: &Tensor, rows: &[usize]) -> Result<Tensor>;

@@ -193,6 +193,20 @@ impl Ops for NativeOps {
         Ok(out)
     }
 
+    fn add(&self, sum: &mut Tensor, x: &Tensor) -> Result<()> {
+        let (sum, x) = (floats_mut(sum)?, floats(x)?);
+        if sum.len() != x.len() {
+            return Err(ModelError::Kernel(format!("{} numbers added to {}", x.len(), sum.len())));
+        }
+        sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += x);
+        Ok(())
+    }
+
+    fn scale(&self, x: &mut Tensor, factor: f64) -> Result<()> {
+        floats_mut(x)?.iter_mut().for_each(|x| *x *= factor as f32);
+        Ok(())
+    }
+
     fn select_rows(&self, x: &Tensor, rows: &[usize]) -> Result<Tensor> {
         let columns = x.size2()?.1 as usize;
         let mut out = empty(rows.len(), columns)?;

@@ -150,6 +150,16 @@ impl Ops for TorchOps {
         Ok(activated.f_mul(&gate_up.f_narrow(1, half, half)?)?)
     }
 
+    fn add(&self, sum: &mut Tensor, x: &Tensor) -> Result<()> {
+        let _ = sum.f_add_(x)?;
+        Ok(())
+    }
+
+    fn scale(&self, x: &mut Tensor, factor: f64) -> Result<()> {
+        let _ = x.f_mul_scalar_(factor)?;
+        Ok(())
+    }
+
     fn select_rows(&self, x: &Tensor, rows: &[usize]) -> Result<Tensor> {
         let rows: Vec<i64> = rows.iter().map(|&r| r as i64).collect();
         Ok(x.f_index_select(0, &Tensor::f_from_slice(&rows)?.f_to(self.device)?)?)

@@ -1,0 +1,127 @@
+//! The two backends against each other, operation by operation.
+
+use tch::{Device, Kind, Tensor};
+
+use super::*;
+use crate::memory::{MHATokenToKVPool, ReqToTokenPool};
+use crate::plan::{ForwardPlan, PlannedSeq};
+
+const HEADS: HeadLayout = HeadLayout { num_heads: 6, num_kv_heads: 2, head_dim: 10 };
+
+fn random(rows: usize, columns: usize) -> Tensor {
+    Tensor::f_randn([rows as i64, columns as i64], (Kind::Float, Device::Cpu)).unwrap()
+}
+
+fn assert_near(a: &Tensor, b: &Tensor, what: &str) {
+    assert_eq!(a.size(), b.size(), "{what}");
+    let off = a.f_sub(b).unwrap().f_abs().unwrap().f_max().unwrap().f_double_value(&[]).unwrap();
+    assert!(off < 1e-5, "{what}: off by {off:.2e}");
+}
+
+/// (cached, new) positions of each request per step: prefill, a chunk beside a decode, decodes of unequal lengths.
+const STEPS: [[(usize, usize); 3]; 3] =
+    [[(0, 5), (0, 1), (0, 40)], [(5, 30), (1, 1), (40, 7)], [(35, 1), (2, 1), (47, 1)]];
+
+fn plan(step: &[(usize, usize)], next_slot: &mut u32) -> ForwardPlan {
+    let mut plan = ForwardPlan::default();
+    for (row, &(prefix_len, extend_len)) in step.iter().enumerate() {
+        let first_token = plan.positions.len();
+        plan.seqs.push(PlannedSeq { row: row as u32, prefix_len, extend_len, first_token });
+        plan.positions.extend((prefix_len..prefix_len + extend_len).map(|p| p as u32));
+    }
+    plan.input_ids = vec![0; plan.positions.len()];
+    plan.out_cache_loc =
+        plan.positions.iter().map(|_| std::mem::replace(next_slot, *next_slot + 1)).collect();
+    plan
+}
+
+/// What a backend gives for the queries, keys and values of every step.
+fn attend(ops: &dyn Ops, options: &AttentionOptions, inputs: &[Tensor]) -> Vec<Tensor> {
+    let (kv_heads, dim) = (HEADS.num_kv_heads, HEADS.head_dim);
+    let pool = MHATokenToKVPool::new(1, 100, kv_heads, dim, Kind::Float, Device::Cpu).unwrap();
+    let (k, v) = pool.layer(0).unwrap();
+    let (mut table, mut next_slot) = (ReqToTokenPool::new(3), 0);
+    let mut outputs = Vec::new();
+    for (step, qkv) in STEPS.iter().zip(inputs) {
+        let plan = plan(step, &mut next_slot);
+        for seq in &plan.seqs {
+            let new = &plan.out_cache_loc[seq.first_token..seq.first_token + seq.extend_len];
+            table.extend(seq.row, seq.prefix_len, new);
+        }
+        let ctx = ForwardContext::new(&plan, &table, 100, Device::Cpu);
+        outputs.push(ops.paged_attention(qkv, HEADS, options, LayerKv { k, v }, &ctx).unwrap());
+    }
+    outputs
+}
+
+#[test]
+fn attention_is_the_same_on_both_backends_with_windows_caps_and_sinks() {
+    let native = NativeOps::new(2, Kind::Float).unwrap();
+    let torch = TorchOps::new(Device::Cpu, Kind::Float);
+    let inputs = STEPS.map(|step| random(step.iter().map(|s| s.1).sum(), HEADS.qkv_size()));
+    let sinks = Tensor::f_from_slice(&[0.5_f32, -1.0, 3.0, 0.0, 8.0, -40.0]).unwrap();
+    for window in [None, Some(1), Some(8), Some(40), Some(1000)] {
+        for logit_cap in [None, Some(0.7)] {
+            for sinks in [None, Some(sinks.shallow_clone())] {
+                let what = format!("window {window:?}, cap {logit_cap:?}, sinks {}", sinks.is_some());
+                let options = AttentionOptions { scale: 0.4, sliding_window: window, logit_cap, sinks };
+                let (a, b) = (attend(&native, &options, &inputs), attend(&torch, &options, &inputs));
+                for (step, (a, b)) in a.iter().zip(&b).enumerate() {
+                    assert_near(a, b, &format!("{what}, step {step}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_window_changes_what_is_attended_to() {
+    let torch = TorchOps::new(Device::Cpu, Kind::Float);
+    let inputs = STEPS.map(|step| random(step.iter().map(|s| s.1).sum(), HEADS.qkv_size()));
+    let run = |window| {
+        attend(&torch, &AttentionOptions { sliding_window: window, ..AttentionOptions::new(0.4) }, &inputs)
+    };
+    let (narrow, all) = (run(Some(1)), run(None));
+    // A window of one position gives that position's value: the first head's is the first key head's.
+    let value = inputs[2].f_narrow(1, 80, 10).unwrap();
+    assert_near(&narrow[2].f_narrow(1, 0, 10).unwrap(), &value, "a window of one");
+    assert!(!narrow[2].f_allclose(&all[2], 1e-3, 1e-3, false).unwrap());
+}
+
+#[test]
+fn norms_activations_and_element_wise_work_are_the_same_on_both_backends() {
+    let native = NativeOps::new(2, Kind::Float).unwrap();
+    let torch = TorchOps::new(Device::Cpu, Kind::Float);
+    let both = |x: &Tensor, run: &dyn Fn(&dyn Ops, &mut Tensor), what: &str| {
+        let (mut a, mut b) = (x.copy(), x.copy());
+        run(&native, &mut a);
+        run(&torch, &mut b);
+        assert_near(&a, &b, what);
+        a
+    };
+    let x = random(7, 100);
+    for (run, columns) in [(10, 0..60), (20, 60..80), (60, 0..60)] {
+        let weight = random(1, run).f_view([run as i64]).unwrap();
+        let normalise = |ops: &dyn Ops, x: &mut Tensor| {
+            ops.rms_norm_columns(x, columns.clone(), &weight, 1e-6).unwrap();
+        };
+        let out = both(&x, &normalise, &format!("runs of {run}"));
+        let rest = 100 - columns.end;
+        assert_near(
+            &out.f_narrow(1, columns.end as i64, rest as i64).unwrap(),
+            &x.f_narrow(1, columns.end as i64, rest as i64).unwrap(),
+            "the columns beside",
+        );
+    }
+    let y = random(7, 100);
+    let sum = both(&x, &|ops, x| ops.add(x, &y).unwrap(), "sum");
+    assert_near(&sum, &x.f_add(&y).unwrap(), "sum");
+    let scaled = both(&x, &|ops, x| ops.scale(x, -2.5).unwrap(), "multiple");
+    assert_near(&scaled, &x.f_mul_scalar(-2.5).unwrap(), "multiple");
+    for activation in [Activation::Silu, Activation::GeluTanh] {
+        let out =
+            both(&x, &|ops, x| *x = ops.act_and_mul(x, activation).unwrap(), &format!("{activation:?}"));
+        assert_eq!(out.size(), [7, 50]);
+    }
+    assert!(native.add(&mut random(2, 3), &random(2, 4)).is_err());
+}
