@@ -54,6 +54,8 @@ MODELS = [
     ("granite", "Granite", SHAPE | dict(hidden_size=56, head_dim=8, embedding_multiplier=1.7, attention_multiplier=0.21, residual_multiplier=0.6, logits_scaling=3.0),
         ["head_dim"], []),
     ("olmo2", "Olmo2", SHAPE | dict(num_attention_heads=6, num_key_value_heads=3), [], []),
+    ("olmo3", "Olmo3", SHAPE | dict(num_attention_heads=3, head_dim=14, num_hidden_layers=4, sliding_window=WINDOW, rope_parameters={
+        FULL: YARN, SLIDING: dict(rope_type="default", rope_theta=10000.0)}), ["layer_types"], []),
 ]
 # Prompts' lengths and the length that the model is served with, where one choice of rotation must hold for all.
 CASES = {"phi3": [("phi3", (1, 5, 17, 39), 64), ("phi3-long", (65, 97), 256)]}
@@ -82,6 +84,7 @@ def smallest_gap(model, prompts, count):
 def write_gguf(file, config, tensors):
     """The model as llama.cpp's converter (convert_hf_to_gguf.py) writes it, without a tokenizer."""
     arch, layers = config.model_type.removesuffix("_text"), config.num_hidden_layers
+    arch = {"olmo3": "olmo2"}.get(arch, arch)
     names = gguf.get_tensor_name_map(getattr(gguf.MODEL_ARCH, arch.upper()), layers)
     writer = gguf.GGUFWriter(file, arch)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_BF16)
@@ -118,6 +121,9 @@ def write_gguf(file, config, tensors):
             f32["rope_factors_short.weight"] = torch.tensor(rope["short_factor"])
     if arch in ("gemma2", "gemma3", "phi3"):
         writer.add_sliding_window(config.sliding_window)
+    if config.model_type == "olmo3":
+        writer.add_sliding_window(config.sliding_window)
+        writer.add_sliding_window_pattern([kind == SLIDING for kind in config.layer_types])
     if arch == "gemma2":
         writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
         writer.add_final_logit_softcapping(config.final_logit_softcapping)

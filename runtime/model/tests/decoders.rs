@@ -11,8 +11,19 @@ use common::{
 use sglang_model::{Backend, ModelOptions, load_runner, models::supported_architectures};
 
 /// Cases of the script; each names the checkpoint that it belongs to.
-const CASES: [&str; 10] =
-    ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "phi3-long", "granite", "olmo2"];
+const CASES: [&str; 11] = [
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "gemma2",
+    "gemma3",
+    "phi3",
+    "phi3-long",
+    "granite",
+    "olmo2",
+    "olmo3",
+];
 const BACKENDS: [Backend; 2] = [Backend::Native, Backend::Torch];
 
 /// What a case is run with; the path is that of the checkpoint without ending.
@@ -246,8 +257,9 @@ fn every_architecture_of_the_registry_has_a_case() {
             config["architectures"][0].as_str().unwrap().to_owned()
         })
         .collect();
-    // The text part of the multimodal class is the same model under other names of tensors.
+    // The text parts of multimodal classes are the same models under other names of tensors.
     covered.push("Gemma3ForConditionalGeneration".to_owned());
+    covered.push("Mistral3ForConditionalGeneration".to_owned());
     for name in supported_architectures() {
         assert!(covered.iter().any(|c| c == name), "{name} has no fixture");
     }

@@ -62,6 +62,7 @@ pub(super) fn of(model_type: &str) -> Defaults {
         "qwen2" | "qwen2_moe" => Defaults { use_sliding_window: false, ..LLAMA },
         "qwen3" | "qwen3_moe" => Defaults { head_dim: Some(128), use_sliding_window: false, ..LLAMA },
         "phi3" | "olmo2" => Defaults { norm_eps: 1e-5, ..LLAMA },
+        "olmo3" => Defaults { norm_eps: 1e-5, rope_theta: 500_000.0, sliding_window: Some(4096), ..LLAMA },
         "mixtral" => Defaults { norm_eps: 1e-5, rope_theta: 1_000_000.0, ..LLAMA },
         "gpt_oss" => Defaults { norm_eps: 1e-5, head_dim: Some(64), rope_theta: 150_000.0, ..LLAMA },
         "bert" | "roberta" | "xlm-roberta" => {

@@ -131,9 +131,9 @@ pub(super) fn to_hf(file: &GgufFile) -> Result<Map<String, Value>, CheckpointErr
     }
     if arch.starts_with("gemma") {
         put("query_pre_attn_scalar", json!(gemma_query_scale(&keys, hidden, heads)?));
-        let (key, pattern) = window_pattern(&keys)?;
-        put(key, pattern);
     }
+    let (key, pattern) = window_pattern(&keys)?;
+    put(key, pattern);
     out.retain(|_, value| !value.is_null());
     Ok(out)
 }
@@ -145,7 +145,7 @@ fn partial_rotary_factor(keys: &Keys<'_>, hidden: u64, heads: u64) -> Result<Opt
     Ok(rotated.zip(head_dim).filter(|(r, d)| *r > 0 && r < d).map(|(r, d)| r as f64 / d as f64))
 }
 
-/// Which of Gemma's layers have a window, and the key that says so: every layer but each `n`th, or one by one.
+/// Which layers have a window, and the key that says so: every layer but each `n`th, or one by one.
 fn window_pattern(keys: &Keys<'_>) -> Result<(&'static str, Value), CheckpointError> {
     let name = keys.name("attention.sliding_window_pattern");
     let metadata = keys.file.metadata();
@@ -154,8 +154,12 @@ fn window_pattern(keys: &Keys<'_>) -> Result<(&'static str, Value), CheckpointEr
         let layers = metadata.opt_integers(&name)?.unwrap_or_default();
         return Ok(("layer_types", layers.iter().map(kind).collect()));
     }
-    let default = if keys.arch == "gemma3" { 6 } else { 2 };
-    Ok(("sliding_window_pattern", json!(metadata.opt_u64(&name)?.unwrap_or(default))))
+    let default = match keys.arch {
+        "gemma2" => Some(2),
+        "gemma3" => Some(6),
+        _ => None,
+    };
+    Ok(("sliding_window_pattern", json!(metadata.opt_u64(&name)?.or(default))))
 }
 
 /// Gemma's 27B models scale queries by the width per head of the residual stream, the others by the head width.

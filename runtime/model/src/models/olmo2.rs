@@ -1,5 +1,5 @@
 //! OLMo 2 (Walsh et al., 2024): blocks are normalised after they have run, and queries and keys over all their heads.
-//! Reference: `srt/models/olmo2.py`.
+//! OLMo 3 has windows in three of four layers, which rotate without scaling. Reference: `srt/models/olmo2.py`.
 
 use crate::config::DecoderConfig;
 use crate::error::Result;
@@ -9,15 +9,26 @@ use crate::ops::Ops;
 
 use super::decoder::{Decoder, DecoderLayer};
 
-/// `Olmo2Model`.
+/// Indices of the rotations of layers without and with a window.
+const GLOBAL: usize = 0;
+const LOCAL: usize = 1;
+
+/// `Olmo2Model` and `Olmo3Model`.
 pub(super) fn model(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) -> Result<Decoder> {
     let (heads, bias) = (config.heads(), config.attention_bias);
-    Decoder::load(config, weights, vec![config.rotary()?], |weights, layer| {
+    // OLMo 2 has no `sliding_window`, so that no layer has one.
+    let windows = config.windows(|layer| !(layer + 1).is_multiple_of(4))?;
+    let local = config.rotary_of(config.rope_local_theta.unwrap_or(config.rope_theta), None)?;
+    Decoder::load(config, weights, vec![config.rotary()?, local], |weights, layer| {
+        let window = windows.of(layer.index);
         let q_norm = config.norm_of(weights, &layer.of("self_attn.q_norm"), heads.q_size())?;
         let k_norm = config.norm_of(weights, &layer.of("self_attn.k_norm"), heads.kv_size())?;
         let attention = Attention::load(weights, &layer.of("self_attn"), config.attention(bias, bias))?;
         Ok(Olmo2DecoderLayer {
-            self_attn: attention.with_qk_norm(q_norm, k_norm),
+            self_attn: attention
+                .with_qk_norm(q_norm, k_norm)
+                .with_rope(Some(if window.is_some() { LOCAL } else { GLOBAL }))
+                .with_sliding_window(window),
             post_attention_layernorm: config.norm(weights, &layer.of("post_attention_layernorm"))?,
             mlp: GatedMLP::load(weights, &layer.of("mlp"), config.mlp()?)?,
             post_feedforward_layernorm: config.norm(weights, &layer.of("post_feedforward_layernorm"))?,

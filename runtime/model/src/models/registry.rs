@@ -33,9 +33,10 @@ const fn row(
 }
 
 /// Every architecture that generates.
-const REGISTRY: [Architecture; 10] = [
+const REGISTRY: [Architecture; 12] = [
     row("LlamaForCausalLM", llama::model),
     row("MistralForCausalLM", mistral::model),
+    row("Mistral3ForConditionalGeneration", mistral::model),
     row("Qwen2ForCausalLM", qwen2::model),
     row("Qwen3ForCausalLM", qwen3::model),
     Architecture { head: gemma2::head, ..row("Gemma2ForCausalLM", gemma2::model) },
@@ -44,6 +45,7 @@ const REGISTRY: [Architecture; 10] = [
     Architecture { head: granite::head, ..row("GraniteForCausalLM", granite::model) },
     row("Phi3ForCausalLM", phi3::model),
     row("Olmo2ForCausalLM", olmo2::model),
+    row("Olmo3ForCausalLM", olmo2::model),
 ];
 
 /// Names that [`load_model`] knows.
