@@ -67,6 +67,29 @@ pub struct NewRow {
     pub prefix_slots: Vec<u32>,
     /// Everything the sampler needs to know about the request for as long as it holds the row.
     pub sampling: Arc<ReqSampling>,
+    /// What is wanted of a request that gets a vector and no tokens.
+    #[serde(default)]
+    pub embedding: Option<Arc<EmbeddingSpec>>,
+}
+
+/// What an embedding, classification or reranking request wants (reference: `TokenizedEmbeddingReqInput`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmbeddingSpec {
+    /// Segment of each prompt token, for encoders that tell the two texts of a pair apart; empty when all are 0.
+    pub token_type_ids: Vec<u32>,
+    /// Columns of the vector that are kept (matryoshka embeddings, Kusupati et al., 2022); all without it.
+    pub dimensions: Option<u32>,
+    /// Whether the pooled hidden state in front of the model's head is wanted too.
+    pub return_pooled_hidden_states: bool,
+}
+
+/// The vector of one request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Embedding {
+    /// The embedding, or the classes' scores where the model has a head.
+    pub values: Vec<f32>,
+    /// The pooled hidden state in front of the head, when it was asked for and there is a head.
+    pub pooled_hidden_state: Option<Vec<f32>>,
 }
 
 /// Per-request sampling state at the time it enters the worker.
@@ -150,6 +173,9 @@ pub struct ForwardResult {
     pub output_logprobs: Vec<Option<PositionLogprobs>>,
     /// Answers to the batch's `input_logprobs`, in the same order.
     pub input_logprobs: Vec<InputLogprobs>,
+    /// Vector of each request of an embedding model whose prompt has come to its end; empty on models that generate.
+    #[serde(default)]
+    pub embeddings: Vec<Option<Embedding>>,
     /// Requests whose grammar ends them with this token; empty when there is none, as from workers without grammars.
     #[serde(default)]
     pub grammar_ends: Vec<Option<GrammarEnd>>,

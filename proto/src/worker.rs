@@ -3,6 +3,18 @@
 
 use crate::forward::{ForwardBatch, ForwardResult};
 
+/// How much of a prompt must go through the model at once, so that what it gives is right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PromptReach {
+    /// A position sees only those before it: prefixes may come from the cache, and prompts may be cut into chunks.
+    #[default]
+    Causal,
+    /// The answer is made from every position's output: no prefix from the cache, chunks are possible.
+    EveryPosition,
+    /// Every position sees all others: the prompt goes through in one step.
+    Bidirectional,
+}
+
 /// Facts about a loaded model that the scheduler needs for its planning.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelWorkerInfo {
@@ -14,6 +26,10 @@ pub struct ModelWorkerInfo {
     pub max_total_num_tokens: u32,
     /// Rows of the `ReqToTokenPool` the worker has room for.
     pub max_running_requests: u32,
+    /// Whether the model generates; otherwise it gives one vector per prompt.
+    pub is_generation: bool,
+    /// How prompts may be divided.
+    pub prompt_reach: PromptReach,
     /// Bytes of weights and of the KV pool, for reports.
     pub weight_bytes: u64,
     /// Bytes of the KV pool.

@@ -173,7 +173,7 @@ message! {
         pub priority: Option<i64> = None,
         /// Wanted embedding size (matryoshka).
         pub dimensions: Option<i64> = None,
-        /// Unused.
+        /// Whether the hidden state in front of the head is wanted too.
         pub return_pooled_hidden_states: bool = false,
         /// Unused.
         pub multi_item_delimiter_indices: Option<Vec<i64>> = None,
@@ -185,5 +185,19 @@ message! {
         pub time_stats: Unused = Unused,
         /// Adapter name.
         pub lora_name: Option<String> = None,
+    }
+}
+
+message! {
+    /// Several tokenized embedding requests in one frame.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct BatchTokenizedEmbeddingReqInput {
+        /// Unused.
+        pub rids: Option<Vec<String>>,
+        /// Unused.
+        pub http_worker_ipcs: Option<Vec<Option<String>>>,
+        /// The requests.
+        pub batch: Vec<TokenizedEmbeddingReqInput>,
+        ;
     }
 }

@@ -77,7 +77,7 @@ macro_rules! any_message {
 
 any_message! {
     TokenizedGenerateReqInput, BatchTokenizedGenerateReqInput, TokenizedEmbeddingReqInput,
-    BatchTokenIDOutput, BatchStrOutput, BatchEmbeddingOutput,
+    BatchTokenizedEmbeddingReqInput, BatchTokenIDOutput, BatchStrOutput, BatchEmbeddingOutput,
     AbortReq, FlushCacheReqInput, FlushCacheReqOutput, PauseGenerationReqInput, ContinueGenerationReqInput,
     GetInternalStateReq, GetInternalStateReqOutput, SetInternalStateReq, SetInternalStateReqOutput,
     ShutdownReq, ConfigureLoggingReq, OpenSessionReqInput, OpenSessionReqOutput, CloseSessionReqInput,

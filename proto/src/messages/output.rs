@@ -276,7 +276,7 @@ message! {
         pub cached_tokens_details: Option<Vec<Option<BTreeMap<String, serde_json::Value>>>> = None,
         /// Unused: pickled Python object.
         pub time_stats: Unused = Unused,
-        /// Unused.
-        pub pooled_hidden_states: Unused = Unused,
+        /// Pooled hidden states of the requests that want them.
+        pub pooled_hidden_states: Option<Vec<Option<Vec<f32>>>> = None,
     }
 }

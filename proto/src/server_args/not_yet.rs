@@ -133,7 +133,6 @@ known_flags! {
             "Most white space in a row.";
     }
     Kernels {
-        attention_backend, "attention-backend", Text, Unset, "Kernels for attention.";
         prefill_attention_backend, "prefill-attention-backend", Text, Unset, "Kernels for prefill attention.";
         decode_attention_backend, "decode-attention-backend", Text, Unset, "Kernels for decode attention.";
         sampling_backend, "sampling-backend", Text, Unset, "Kernels for sampling.";

@@ -76,8 +76,8 @@ server_args! {
             "Accepted so that existing command lines work; code from a checkpoint is never run.";
         context_length: Option<usize> = Unset, "context-length", Supported,
             "Longest prompt plus output in tokens. Default: what the model's configuration says.";
-        is_embedding: bool = Unset, "is-embedding", NotYet,
-            "Serve a generating model as an embedding or reward model.";
+        is_embedding: bool = Unset, "is-embedding", Supported,
+            "Serve a generating model as an embedding model: one vector per prompt.";
         revision: Option<String> = Unset, "revision", NotYet,
             "Branch, tag or commit of a model on the hub.";
         json_model_override_args: JsonObject = Is("{}"), "json-model-override-args", Supported,
@@ -260,6 +260,10 @@ server_args! {
             "Write constrained JSON without white space.";
     }
     Kernels {
+        attention_backend: Option<String> = Unset, "attention-backend", Supported,
+            "Accepted so that existing command lines work; there is one set of attention kernels per device.",
+            one_of &["triton", "torch_native", "flex_attention", "fa3", "fa4", "flashinfer", "flashmla",
+                "trtllm_mla", "cutedsl_mla", "trtllm_mha", "aiter", "wave", "intel_amx", "ascend", "intel_xpu"];
         disable_cuda_graph: bool = Unset, "disable-cuda-graph", Supported,
             "Use no CUDA graphs, which is always so in this version.";
     }

@@ -10,6 +10,7 @@ pub mod generation_config;
 pub mod gguf;
 mod json;
 mod mapped_file;
+pub mod pooling;
 pub mod safetensors;
 
 pub use checkpoint::{Checkpoint, HfFolder};
@@ -18,4 +19,5 @@ pub use error::CheckpointError;
 pub use generation_config::GenerationConfig;
 pub use gguf::dequant::dequantize;
 pub use gguf::{GgmlType, GgufFile, GgufTensor};
+pub use pooling::{PoolingConfig, PoolingType};
 pub use safetensors::{SafetensorsIndex, TensorView};

@@ -187,6 +187,11 @@ impl<'a> EventLoop<'a> {
                 tracing::error!("Cannot send outputs: {error}");
             }
         }
+        if let Some(embeddings) = outbox.embeddings
+            && let Err(error) = self.links.tokenizer.send(embeddings)
+        {
+            tracing::error!("Cannot send embeddings: {error}");
+        }
         for abort in outbox.aborts {
             if let Err(error) = self.links.tokenizer.send(abort) {
                 tracing::error!("Cannot send an abort: {error}");

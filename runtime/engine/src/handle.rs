@@ -41,7 +41,12 @@ impl EventLoop<'_> {
                     self.add(request);
                 }
             }
-            AnyMessage::TokenizedEmbeddingReqInput(request) => self.refuse_embedding(&request),
+            AnyMessage::TokenizedEmbeddingReqInput(request) => self.add_embedding(*request),
+            AnyMessage::BatchTokenizedEmbeddingReqInput(batch) => {
+                for request in batch.batch {
+                    self.add_embedding(request);
+                }
+            }
             AnyMessage::AbortReq(abort) => self.abort(&abort),
             AnyMessage::FlushCacheReqInput(request) => self.flush(*request),
             AnyMessage::PauseGenerationReqInput(pause) => self.pause(&pause.mode),
@@ -107,10 +112,18 @@ impl EventLoop<'_> {
             self.hold_back.watch(&rid, &request.sampling_params, resumed);
         }
         let seed = self.seed_of(&rid);
+        let request = NewRequest::from_message(request, seed).map(|r| NewRequest { grammar, ..r });
+        self.enter(rid, request);
+    }
+
+    fn add_embedding(&mut self, request: TokenizedEmbeddingReqInput) {
+        let rid = request.rid.clone().unwrap_or_default();
+        self.enter(rid, NewRequest::from_embedding_message(request));
+    }
+
+    fn enter(&mut self, rid: String, request: Result<NewRequest, SchedulerError>) {
         let now = self.now();
-        let added = NewRequest::from_message(request, seed)
-            .and_then(|request| self.scheduler.add_request(NewRequest { grammar, ..request }, now));
-        match added {
+        match request.and_then(|request| self.scheduler.add_request(request, now)) {
             Ok(()) => {}
             // The request with this id goes on, and its answer is the answer.
             Err(error @ SchedulerError::DuplicateRid(_)) => tracing::warn!("{error}"),
@@ -129,12 +142,6 @@ impl EventLoop<'_> {
     fn refuse(&mut self, rid: String, message: &str) {
         let reason = FinishReason::refused(message, 400, "BadRequestError");
         self.reply(AbortReq { rid: Some(rid), finished_reason: Some(reason), ..Default::default() });
-    }
-
-    fn refuse_embedding(&mut self, request: &TokenizedEmbeddingReqInput) {
-        let text = "This model does not appear to be an embedding model by default. Please add `--is-embedding` when \
-                    launching the server or try another model.";
-        self.refuse(request.rid.clone().unwrap_or_default(), text);
     }
 
     fn abort(&mut self, abort: &AbortReq) {

@@ -3,8 +3,8 @@
 
 use sglang_proto::forward::PositionLogprobs;
 use sglang_proto::messages::{
-    AbortReq, BatchTokenIDOutput, TokenLogprobIndices, TokenLogprobValues, TopLogprobIndices,
-    TopLogprobValues, WeightVersionSpan,
+    AbortReq, BatchEmbeddingOutput, BatchTokenIDOutput, TokenLogprobIndices, TokenLogprobValues,
+    TopLogprobIndices, TopLogprobValues, WeightVersionSpan,
 };
 use sglang_proto::wire::TokenIds;
 use sglang_sched::{InputLogprobs, OutputEvent};
@@ -14,6 +14,8 @@ use sglang_sched::{InputLogprobs, OutputEvent};
 pub struct Outbox {
     /// For the detokenizer; `None` when no request has anything new.
     pub tokens: Option<BatchTokenIDOutput>,
+    /// Vectors, for the tokenizer manager: there is nothing to decode in them.
+    pub embeddings: Option<BatchEmbeddingOutput>,
     /// For the tokenizer manager.
     pub aborts: Vec<AbortReq>,
 }
@@ -21,6 +23,7 @@ pub struct Outbox {
 /// Sorts events into messages. `weight_version` labels the finished ones.
 pub fn assemble(events: Vec<OutputEvent>, weight_version: &str) -> Outbox {
     let mut aborts = Vec::new();
+    let mut embedded = Vec::new();
     let mut ran = Vec::with_capacity(events.len());
     for event in events {
         // What was held back still has to go out as text, so such an end goes with it.
@@ -30,12 +33,36 @@ pub fn assemble(events: Vec<OutputEvent>, weight_version: &str) -> Outbox {
                 finished_reason: event.finish_reason,
                 ..Default::default()
             });
+        } else if event.request.is_embedding {
+            embedded.push(event);
         } else {
             ran.push(event);
         }
     }
     let tokens = (!ran.is_empty()).then(|| batch_output(ran, weight_version));
-    Outbox { tokens, aborts }
+    let embeddings = (!embedded.is_empty()).then(|| embedding_output(embedded));
+    Outbox { tokens, embeddings, aborts }
+}
+
+fn embedding_output(events: Vec<OutputEvent>) -> BatchEmbeddingOutput {
+    let mut out = BatchEmbeddingOutput::default();
+    let mut rids = Vec::with_capacity(events.len());
+    let mut retractions = Vec::with_capacity(events.len());
+    let mut hidden = Vec::with_capacity(events.len());
+    for event in events {
+        let embedding = event.embedding.unwrap_or_default();
+        rids.push(event.request.rid.to_string());
+        out.finished_reasons.push(event.finish_reason);
+        out.embeddings.push(embedding.values);
+        hidden.push(embedding.pooled_hidden_state);
+        out.prompt_tokens.push(event.request.prompt_tokens as u64);
+        out.cached_tokens.push(event.cached_tokens as u64);
+        retractions.push(event.retraction_count);
+    }
+    out.rids = Some(rids);
+    out.retraction_counts = Some(retractions);
+    out.pooled_hidden_states = hidden.iter().any(Option::is_some).then_some(hidden);
+    out
 }
 
 fn batch_output(events: Vec<OutputEvent>, weight_version: &str) -> BatchTokenIDOutput {

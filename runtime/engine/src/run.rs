@@ -135,6 +135,7 @@ fn ready_info(config: &SchedulerConfig, worker: &ModelWorkerInfo) -> Value {
         "max_running_requests": config.max_running_requests,
         "context_length": config.context_length,
         "vocab_size": config.vocab_size,
+        "is_generation": config.is_generation,
         "page_size": config.page_size,
         "chunked_prefill_size": config.chunked_prefill_size,
         "eos_token_ids": config.eos_token_ids,

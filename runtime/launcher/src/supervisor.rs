@@ -25,6 +25,8 @@ pub(crate) struct Supervisor {
     events: Events,
     settings: Settings,
     timeline: Timeline,
+    /// What the scheduler has reported of its model.
+    is_generation: bool,
 }
 
 /// Either a stage is over, or the run is.
@@ -40,7 +42,8 @@ impl Supervisor {
         started: Instant,
     ) -> Result<Self, LaunchError> {
         let timeline = Timeline::new(started, Instant::now());
-        let mut supervisor = Supervisor { children: Vec::new(), events, settings, timeline };
+        let mut supervisor =
+            Supervisor { children: Vec::new(), events, settings, timeline, is_generation: true };
         for role in Role::ALL {
             supervisor.children.push(spawn::spawn(role, argv, listener)?);
         }
@@ -107,6 +110,9 @@ impl Supervisor {
             Report::Failed(error) => return Err(Outcome::StartFailed(role, error)),
             Report::Ready(info) => {
                 tracing::debug!("the {} is ready: {info}", role.name());
+                if let Some(is_generation) = info.get("is_generation").and_then(serde_json::Value::as_bool) {
+                    self.is_generation = is_generation;
+                }
                 self.timeline.ready(role, Instant::now());
             }
         }
@@ -115,7 +121,7 @@ impl Supervisor {
 
     /// Until one request has been answered.
     fn warm_up(&mut self, args: &ServerArgs, address: SocketAddr) -> Stage {
-        let mut warmup = match WarmUp::send(args, address) {
+        let mut warmup = match WarmUp::send(args, self.is_generation, address) {
             Ok(warmup) => warmup,
             Err(e) => return Ok(Err(Outcome::WarmupFailed(e.to_string()))),
         };

@@ -19,12 +19,13 @@ pub(crate) struct WarmUp {
 }
 
 impl WarmUp {
-    /// Sends the request that the reference sends: eight tokens after "The capital city of France is".
-    pub(crate) fn send(args: &ServerArgs, listening: SocketAddr) -> io::Result<Self> {
+    /// Sends the request that the reference sends: eight tokens after "The capital city of France is", or its vector
+    /// when the model does not generate.
+    pub(crate) fn send(args: &ServerArgs, is_generation: bool, listening: SocketAddr) -> io::Result<Self> {
         let address = reachable(listening);
         let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
         stream.set_write_timeout(Some(Duration::from_secs(5)))?;
-        stream.write_all(request(args, address).as_bytes())?;
+        stream.write_all(request(args, is_generation, address).as_bytes())?;
         stream.set_nonblocking(true)?;
         Ok(WarmUp { stream, answer: Vec::new() })
     }
@@ -63,15 +64,13 @@ fn reachable(listening: SocketAddr) -> SocketAddr {
 }
 
 /// The whole request as text.
-fn request(args: &ServerArgs, address: SocketAddr) -> String {
+fn request(args: &ServerArgs, is_generation: bool, address: SocketAddr) -> String {
     let mut body = match args.skip_tokenizer_init {
         true => json!({"input_ids": [10, 11, 12]}),
         false => json!({"text": "The capital city of France is"}),
     };
-    let route = if args.is_embedding { "/encode" } else { "/generate" };
-    if !args.is_embedding
-        && let Some(body) = body.as_object_mut()
-    {
+    let route = if is_generation { "/generate" } else { "/encode" };
+    if is_generation && let Some(body) = body.as_object_mut() {
         body.insert("sampling_params".to_owned(), json!({"temperature": 0, "max_new_tokens": 8}));
     }
     let body = body.to_string();
@@ -119,9 +118,19 @@ fn judge(answer: &[u8]) -> Result<(), String> {
 mod tests {
     use super::*;
 
+    fn args(extra: &[&str]) -> ServerArgs {
+        ServerArgs::parse_from(["x", "--model-path", "m"].iter().chain(extra)).expect("valid")
+    }
+
     fn text(extra: &[&str]) -> String {
-        let args = ServerArgs::parse_from(["x", "--model-path", "m"].iter().chain(extra)).expect("valid");
-        request(&args, "127.0.0.1:1".parse().expect("address"))
+        request(&args(extra), true, "127.0.0.1:1".parse().expect("address"))
+    }
+
+    #[test]
+    fn a_model_that_does_not_generate_is_asked_for_a_vector() {
+        let text = request(&args(&[]), false, "127.0.0.1:1".parse().expect("address"));
+        assert!(text.starts_with("POST /encode HTTP/1.1\r\n"), "{text}");
+        assert!(text.ends_with(r#"{"text":"The capital city of France is"}"#), "{text}");
     }
 
     #[test]

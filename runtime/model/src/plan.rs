@@ -32,6 +32,8 @@ pub struct ForwardPlan {
     pub positions: Vec<u32>,
     /// KV slot that each token is written to.
     pub out_cache_loc: Vec<u32>,
+    /// Segment of each token, for encoders; empty when all are 0.
+    pub token_type_ids: Vec<u32>,
     /// The requests, in order of their tokens.
     pub seqs: Vec<PlannedSeq>,
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use sglang_checkpoint::{Checkpoint, ModelConfig};
 use sglang_proto::server_args::ServerArgs;
-use sglang_proto::worker::{ModelWorker, ModelWorkerInfo};
+use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, PromptReach};
 use tch::{Device, Kind};
 
 use crate::device::{device_name, resolve_device, resolve_dtype, set_threads};
@@ -50,6 +50,7 @@ pub struct ModelOptions {
     /// `--json-model-override-args`.
     pub overrides: serde_json::Map<String, serde_json::Value>,
     pub backend: Backend,
+    pub is_embedding: bool,
 }
 
 impl ModelOptions {
@@ -69,6 +70,7 @@ impl ModelOptions {
             deterministic: false,
             overrides: serde_json::Map::new(),
             backend: Backend::Auto,
+            is_embedding: false,
         }
     }
 }
@@ -88,6 +90,7 @@ impl From<&ServerArgs> for ModelOptions {
             threads: args.scheduler_threads,
             deterministic: args.enable_deterministic_inference,
             overrides: args.json_model_override_args.clone(),
+            is_embedding: args.is_embedding,
             ..Self::new(PathBuf::from(&args.model_path))
         }
     }
@@ -119,7 +122,8 @@ pub fn load_runner(options: &ModelOptions, report_phase: &mut dyn FnMut(&str, f6
     let checkpoint = Checkpoint::open(&options.model_path)?;
     let path = checkpoint.path().to_owned();
     let overrides = serde_json::Value::Object(options.overrides.clone());
-    let config = ModelConfig::from_checkpoint(&checkpoint, Some(&overrides))?;
+    let mut config = ModelConfig::from_checkpoint(&checkpoint, Some(&overrides))?;
+    config.read_pooling(&checkpoint, options.is_embedding)?;
     check_architecture(&config, &path)?;
     let source = weight_source(checkpoint, options)?;
     let context_length = context_length(&config, options)?;
@@ -145,6 +149,8 @@ pub fn load_runner(options: &ModelOptions, report_phase: &mut dyn FnMut(&str, f6
         context_length,
         max_total_num_tokens: kv_pool.slots(),
         max_running_requests: max_running_requests(options),
+        is_generation: model.embedding_head().is_none(),
+        prompt_reach: model.embedding_head().map_or(PromptReach::Causal, |head| head.reach),
         weight_bytes,
         kv_cache_bytes: kv_pool.bytes(),
         device: device_name(device),
@@ -184,7 +190,7 @@ fn weight_source(checkpoint: Checkpoint, options: &ModelOptions) -> Result<Weigh
 
 /// Positions the model is served with.
 fn context_length(config: &ModelConfig, options: &ModelOptions) -> Result<u32> {
-    let made_for = u32::try_from(config.max_position_embeddings).unwrap_or(u32::MAX);
+    let made_for = u32::try_from(config.usable_positions()).unwrap_or(u32::MAX);
     match options.context_length {
         Some(asked) if asked > made_for => Err(ModelError::Option {
             flag: "context-length",

@@ -161,6 +161,6 @@ fn a_row_that_is_entered_again_forgets_its_last_request() {
     let mut batch = worker.batch(&[enter(0, &resumed)]);
     let mut sampling = (*greedy_sampling(prompts[3].len())).clone();
     sampling.output_ids = cases[3].greedy[..3].to_vec();
-    batch.new_rows = vec![NewRow { req_pool_idx: 0, prefix_slots: Vec::new(), sampling: sampling.into() }];
+    batch.new_rows = vec![NewRow { req_pool_idx: 0, prefix_slots: Vec::new(), sampling: sampling.into(), embedding: None }];
     assert_eq!(worker.runner.forward(&batch).unwrap().next_token_ids, [Some(cases[3].greedy[3])]);
 }

@@ -1,7 +1,7 @@
 //! Settings of the scheduler.
 
 use sglang_proto::server_args::ServerArgs;
-use sglang_proto::worker::ModelWorkerInfo;
+use sglang_proto::worker::{ModelWorkerInfo, PromptReach};
 
 use crate::SchedulerError;
 use crate::policy::PolicyKind;
@@ -35,6 +35,8 @@ pub struct SchedulerConfig {
     pub context_length: usize,
     /// Entries of the output distribution; ids at or above it are treated as NaN.
     pub vocab_size: u32,
+    /// Whether requests get tokens; otherwise they get one vector each.
+    pub is_generation: bool,
     /// Ids that end the output of every request: the model's end-of-sequence ids, the tokenizer's, and its additional
     /// stop ids.
     pub eos_token_ids: Vec<u32>,
@@ -93,6 +95,7 @@ impl Default for SchedulerConfig {
             max_running_requests: 256,
             context_length: 8_192,
             vocab_size: 32_000,
+            is_generation: true,
             eos_token_ids: Vec::new(),
             page_size: 1,
             chunked_prefill_size: Some(DEFAULT_CHUNKED_PREFILL_SIZE),
@@ -140,9 +143,11 @@ impl SchedulerConfig {
             max_running_requests: info.max_running_requests as usize,
             context_length: info.context_length as usize,
             vocab_size: info.vocab_size,
+            is_generation: info.is_generation,
             eos_token_ids,
             page_size: args.page_size,
             chunked_prefill_size: match args.chunked_prefill_size {
+                _ if info.prompt_reach == PromptReach::Bidirectional => None,
                 None if info.device == "cpu" => {
                     Some(DEFAULT_CHUNKED_PREFILL_SIZE_CPU.next_multiple_of(args.page_size.max(1)))
                 }
@@ -155,7 +160,7 @@ impl SchedulerConfig {
             schedule_policy: args.schedule_policy.parse()?,
             schedule_conservativeness: args.schedule_conservativeness,
             radix_eviction_policy: args.radix_eviction_policy.parse()?,
-            disable_radix_cache: args.disable_radix_cache,
+            disable_radix_cache: args.disable_radix_cache || info.prompt_reach != PromptReach::Causal,
             enable_overlap: !args.disable_overlap_schedule,
             enable_mixed_chunk: args.enable_mixed_chunk,
             enable_priority_scheduling: args.enable_priority_scheduling || args.schedule_policy == "priority",
@@ -251,6 +256,8 @@ mod tests {
             context_length: 2048,
             max_total_num_tokens: 4096,
             max_running_requests: 32,
+            is_generation: true,
+            prompt_reach: PromptReach::Causal,
             weight_bytes: 0,
             kv_cache_bytes: 0,
             device: device.into(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sglang_proto::forward::PositionLogprobs;
+use sglang_proto::forward::{Embedding, PositionLogprobs};
 use sglang_proto::messages::FinishReason;
 
 use crate::RequestInfo;
@@ -21,6 +21,8 @@ pub struct OutputEvent {
     pub output_logprobs: Vec<PositionLogprobs>,
     /// Log-probabilities of the prompt; sent once, with the first event after the prefill.
     pub input_logprobs: Option<InputLogprobs>,
+    /// The vector of an embedding request, with its end.
+    pub embedding: Option<Embedding>,
     /// How the request ended; `None` while it goes on.
     pub finish_reason: Option<FinishReason>,
     /// Whether this is the first event of the request (the detokenizer then needs the prompt's tail).

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sglang_proto::SamplingParams;
-use sglang_proto::forward::{PositionLogprobs, ReqSampling};
+use sglang_proto::forward::{Embedding, EmbeddingSpec, PositionLogprobs, ReqSampling};
 use sglang_proto::grammar::GrammarHandle;
 
 use crate::RequestInfo;
@@ -54,6 +54,10 @@ pub struct Req {
     pub seed: u64,
     /// The grammar that the output follows.
     pub grammar: Option<GrammarHandle>,
+    /// Set when a vector is wanted instead of tokens.
+    pub embedding: Option<Arc<EmbeddingSpec>>,
+    /// That vector, until it goes out.
+    pub unsent_embedding: Option<Embedding>,
     pub namespace: Arc<Namespace>,
     pub priority: i64,
     /// Order of arrival.

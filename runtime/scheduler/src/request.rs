@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use sglang_proto::SamplingParams;
+use sglang_proto::forward::EmbeddingSpec;
 use sglang_proto::grammar::GrammarHandle;
-use sglang_proto::messages::TokenizedGenerateReqInput;
+use sglang_proto::messages::{TokenizedEmbeddingReqInput, TokenizedGenerateReqInput};
 
 use crate::SchedulerError;
 
@@ -12,7 +13,7 @@ use crate::SchedulerError;
 /// `INIT_INCREMENTAL_DETOKENIZATION_OFFSET`).
 pub const PROMPT_TAIL_LEN: usize = 5;
 
-/// A generation request for [`crate::Scheduler::add_request`].
+/// A generation or embedding request for [`crate::Scheduler::add_request`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewRequest {
     /// Request id, unique among live requests.
@@ -45,6 +46,8 @@ pub struct NewRequest {
     pub resumed_output_ids: Vec<u32>,
     /// The grammar that the output follows, compiled.
     pub grammar: Option<GrammarHandle>,
+    /// Set when a vector is wanted, and no tokens.
+    pub embedding: Option<Arc<EmbeddingSpec>>,
 }
 
 impl NewRequest {
@@ -66,7 +69,28 @@ impl NewRequest {
             lora_id: None,
             resumed_output_ids: Vec::new(),
             grammar: None,
+            embedding: None,
         }
+    }
+
+    /// An embedding request from its message.
+    ///
+    /// # Errors
+    /// [`SchedulerError::MissingRid`].
+    pub fn from_embedding_message(message: TokenizedEmbeddingReqInput) -> Result<Self, SchedulerError> {
+        let small = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
+        let input_ids = message.input_ids.map(|ids| ids.0).unwrap_or_default();
+        let spec = EmbeddingSpec {
+            token_type_ids: message.token_type_ids.into_iter().flatten().map(small).collect(),
+            dimensions: message.dimensions.map(small),
+            return_pooled_hidden_states: message.return_pooled_hidden_states,
+        };
+        Ok(Self {
+            priority: message.priority,
+            lora_id: message.lora_id,
+            embedding: Some(Arc::new(spec)),
+            ..Self::new(message.rid.ok_or(SchedulerError::MissingRid)?, input_ids)
+        })
     }
 
     /// From the message; `seed` is used when the request brings none. A grammar is the caller's to compile and add.
@@ -90,6 +114,7 @@ impl NewRequest {
             lora_id: message.lora_id,
             resumed_output_ids: message.resumed_output_ids.map(|ids| ids.0).unwrap_or_default(),
             grammar: None,
+            embedding: None,
         })
     }
 }
@@ -119,4 +144,6 @@ pub struct RequestInfo {
     pub spaces_between_special_tokens: bool,
     /// Keep the matched stop in the text.
     pub no_stop_trim: bool,
+    /// Whether a vector is wanted instead of tokens.
+    pub is_embedding: bool,
 }

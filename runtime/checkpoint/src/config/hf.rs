@@ -104,6 +104,7 @@ pub(super) fn parse(path: &Path, value: Value) -> Result<ModelConfig, Checkpoint
         sliding_window: sliding_window.filter(|n| uses_window && *n > 0),
         architectures,
         model_type,
+        pooling: None,
         raw,
     })
 }

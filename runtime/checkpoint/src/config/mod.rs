@@ -3,6 +3,7 @@
 //! GGUF metadata is first put into the same form ([`gguf`]), so that overrides and defaults work alike for both.
 
 mod defaults;
+mod embedding;
 mod gguf;
 mod hf;
 mod rope;
@@ -15,6 +16,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::CheckpointError;
 use crate::generation_config::GenerationConfig;
 use crate::json;
+use crate::pooling::PoolingConfig;
 
 /// A model's configuration (reference: `configs/model_config.py`, and the config classes of transformers).
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +72,9 @@ pub struct ModelConfig {
     pub pad_token_id: Option<u32>,
     /// Tokens a sliding-window layer looks back; `None` without such layers.
     pub sliding_window: Option<usize>,
+    /// How vectors are made, when the model is to embed; `None` when it generates. See
+    /// [`ModelConfig::read_pooling`].
+    pub pooling: Option<PoolingConfig>,
     /// The whole configuration after overrides, with a nested `text_config` lifted to the top, for keys that only
     /// some architectures have.
     pub raw: Value,

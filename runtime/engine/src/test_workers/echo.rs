@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sglang_proto::forward::{ForwardBatch, ForwardResult, NewRow};
-use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, WorkerError};
+use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, PromptReach, WorkerError};
 
 /// Keeps token ids where a model keeps keys and values, and reads the prompt back through the slots of its row: a slot
 /// that is shared or freed too early shows as a wrong answer. The k-th output token is the k-th prompt token; after the
@@ -36,6 +36,8 @@ impl EchoWorker {
     ) -> Self {
         Self {
             info: ModelWorkerInfo {
+                is_generation: true,
+                prompt_reach: PromptReach::Causal,
                 vocab_size,
                 context_length,
                 max_total_num_tokens,

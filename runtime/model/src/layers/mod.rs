@@ -3,6 +3,8 @@
 
 mod attention;
 mod embedding;
+mod encoder_attention;
+mod layer_norm;
 mod mlp;
 mod norm;
 mod residual;
@@ -10,6 +12,8 @@ mod rotary;
 
 pub use attention::{Attention, AttentionShape, LayerStep};
 pub use embedding::{LmHead, VocabEmbedding};
+pub use encoder_attention::EncoderAttention;
+pub use layer_norm::LayerNorm;
 pub use mlp::{FeedForward, GatedMLP, MlpShape};
 pub use norm::RMSNorm;
 pub use residual::ResidualStream;

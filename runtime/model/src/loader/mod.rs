@@ -12,7 +12,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::config::NormStorage;
 use crate::error::{ModelError, Result};
-use crate::layers::RMSNorm;
+use crate::layers::{LayerNorm, RMSNorm};
 use crate::ops::{LinearWeight, Matrix, native_matrix};
 
 pub use progress::LoadProgress;
@@ -35,13 +35,14 @@ pub struct WeightLoader<'a> {
     head_dim: usize,
     progress: LoadProgress,
     bytes: u64,
+    left_out: &'static str,
 }
 
 impl<'a> WeightLoader<'a> {
     /// A loader for a model whose attention heads have `head_dim` columns.
     pub fn new(source: &'a WeightSource, target: WeightTarget, head_dim: usize) -> Self {
         let progress = LoadProgress::new(source.total_bytes());
-        Self { source, target, head_dim, progress, bytes: 0 }
+        Self { source, target, head_dim, progress, bytes: 0, left_out: "" }
     }
 
     /// Ends the progress bar; gives the bytes that the weights take and the seconds since the start.
@@ -57,7 +58,8 @@ impl<'a> WeightLoader<'a> {
     pub fn linear(&mut self, parts: &[(&str, usize)], columns: usize, bias: bool) -> Result<LinearWeight> {
         let mut tensors = Vec::with_capacity(parts.len());
         for (name, rows) in parts {
-            let tensor = self.source.tensor(&format!("{name}.weight"), &[*rows, columns], self.head_dim)?;
+            let weight = format!("{name}.weight");
+            let tensor = self.source.tensor(self.stored(&weight), &[*rows, columns], self.head_dim)?;
             tensors.push((tensor, *rows));
         }
         // Neighbours of one storage type become one matrix: fewer, larger products.
@@ -91,7 +93,36 @@ impl<'a> WeightLoader<'a> {
 
     /// Whether the checkpoint has a tensor.
     pub fn has(&self, name: &str) -> bool {
-        self.source.has(name)
+        self.source.has(self.stored(name))
+    }
+
+    /// From now on tensors are looked up without `prefix`, where their name has it.
+    pub fn leave_out_prefix(&mut self, prefix: &'static str) {
+        self.left_out = prefix;
+    }
+
+    fn stored<'n>(&self, name: &'n str) -> &'n str {
+        name.strip_prefix(self.left_out).unwrap_or(name)
+    }
+
+    /// The norm `name` with its bias over `size` columns.
+    ///
+    /// # Errors
+    /// Its weight or bias is missing or of another shape.
+    pub fn layer_norm(&mut self, name: &str, size: usize, eps: f64) -> Result<LayerNorm> {
+        let weight = self.tensor(&format!("{name}.weight"), &[size])?;
+        let bias = self.tensor(&format!("{name}.bias"), &[size])?;
+        Ok(LayerNorm::new(weight, bias, eps))
+    }
+
+    /// A small tensor in the backend's number format, never quantised.
+    ///
+    /// # Errors
+    /// It is missing or of another shape.
+    pub fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let values = self.values(name, shape)?;
+        let shape: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
+        Ok(self.upload(values)?.f_view(shape.as_slice())?)
     }
 
     fn bias(&mut self, parts: &[(&str, usize)]) -> Result<Tensor> {
@@ -103,9 +134,13 @@ impl<'a> WeightLoader<'a> {
     }
 
     fn vector(&mut self, name: &str, size: usize) -> Result<Vec<f32>> {
-        let tensor = self.source.tensor(name, &[size], self.head_dim)?;
+        self.values(name, &[size])
+    }
+
+    fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let tensor = self.source.tensor(self.stored(name), shape, self.head_dim)?;
         self.progress.add(tensor.data.len() as u64);
-        dequantized(tensor.storage, &tensor.data, size)
+        dequantized(tensor.storage, &tensor.data, shape.iter().product())
     }
 
     /// A small vector in the backend's number format.

@@ -1,6 +1,8 @@
 //! The architectures, one file each, and the registry that finds them by name.
 
+mod bert;
 mod decoder;
+pub mod embedding;
 mod gemma2;
 mod gemma3;
 mod granite;
@@ -18,10 +20,12 @@ use crate::error::Result;
 use crate::memory::MHATokenToKVPool;
 use crate::ops::{ForwardContext, HeadLayout, Ops};
 
+pub use bert::{BertModel, PositionNumbers};
 pub use decoder::{Decoder, DecoderForCausalLM, DecoderLayer, LayerName, PreNormLayer};
+pub use embedding::{EmbeddingHead, EmbeddingModel};
 pub use registry::{check_architecture, load_model, supported_architectures};
 
-/// A model that gives a distribution over the next token.
+/// A model that gives a distribution over the next token, or with an [`EmbeddingHead`] an answer per prompt.
 pub trait CausalLM: Send + std::fmt::Debug {
     /// Runs all layers over a step's tokens, writing their keys and values to the pool. Gives `[tokens, hidden]`,
     /// normalised for the output matrix.
@@ -41,4 +45,9 @@ pub trait CausalLM: Send + std::fmt::Debug {
 
     /// Heads of those layers.
     fn heads(&self) -> HeadLayout;
+
+    /// What makes an answer of the outputs, on models that embed, score or classify prompts and generate nothing.
+    fn embedding_head(&self) -> Option<&EmbeddingHead> {
+        None
+    }
 }

@@ -10,7 +10,7 @@ use crate::layers::LmHead;
 use crate::loader::WeightLoader;
 
 use super::{
-    CausalLM, Decoder, DecoderForCausalLM, gemma2, gemma3, granite, llama, mistral, olmo2, phi3, qwen2, qwen3,
+    CausalLM, Decoder, DecoderForCausalLM, embedding, gemma2, gemma3, granite, llama, mistral, olmo2, phi3, qwen2, qwen3,
 };
 
 /// How the models of one name are built.
@@ -48,7 +48,7 @@ const REGISTRY: [Architecture; 10] = [
 
 /// Names that [`load_model`] knows.
 pub fn supported_architectures() -> Vec<&'static str> {
-    REGISTRY.iter().map(|a| a.name).collect()
+    REGISTRY.iter().map(|a| a.name).chain(embedding::architectures()).collect()
 }
 
 /// Refuses a configuration without a known architecture, before anything is loaded.
@@ -56,10 +56,14 @@ pub fn supported_architectures() -> Vec<&'static str> {
 /// # Errors
 /// [`ModelError::Architecture`], listing what is known.
 pub fn check_architecture(config: &ModelConfig, path: &Path) -> Result<()> {
-    find(config, path).map(|_| ())
+    match config.pooling {
+        Some(_) => embedding::check(config, path),
+        None => find(config, path).map(|_| ()),
+    }
 }
 
-/// Builds the first architecture of the configuration that is known. `context_length` is the length it is served with,
+/// Builds the first architecture of the configuration that is known, in its embedding form when
+/// [`ModelConfig::pooling`] is set. `context_length` is the length it is served with,
 /// `path` the model's, for messages.
 ///
 /// # Errors
@@ -70,6 +74,10 @@ pub fn load_model(
     path: &Path,
     weights: &mut WeightLoader<'_>,
 ) -> Result<Box<dyn CausalLM>> {
+    if let Some(pooling) = config.pooling {
+        let model = embedding::load(config, pooling, context_length, path, weights)?;
+        return Ok(Box::new(model));
+    }
     let architecture = find(config, path)?;
     let config = DecoderConfig::new(config, context_length, path);
     let model = (architecture.model)(&config, weights)?;

@@ -1,11 +1,13 @@
 //! Runs batches: [`ModelRunner`] is the model worker of a scheduler process.
 
+mod embed;
 mod logits;
 mod plan;
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use sglang_proto::forward::{ForwardBatch, ForwardResult, InputLogprobs, PositionLogprobs};
+use sglang_proto::forward::{EmbeddingSpec, ForwardBatch, ForwardResult, InputLogprobs, PositionLogprobs};
 use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, WorkerError};
 use sglang_sampling::{RowGrammar, RowState, Sampler};
 use tch::Tensor;
@@ -13,6 +15,7 @@ use tch::Tensor;
 use crate::error::{ModelError, Result};
 use crate::memory::{MHATokenToKVPool, ReqToTokenPool};
 use crate::models::CausalLM;
+use crate::models::embedding::Pooled;
 use crate::ops::{ForwardContext, Ops};
 use crate::plan::ForwardPlan;
 
@@ -41,6 +44,8 @@ struct Row {
     state: Option<RowState>,
     grammar: Option<RowGrammar>,
     last_token: Option<u32>,
+    embedding: Option<Arc<EmbeddingSpec>>,
+    pooled: Pooled,
 }
 
 impl ModelRunner {
@@ -93,7 +98,7 @@ impl ModelRunner {
             slots: self.kv_pool.slots(),
             max_positions: self.info.context_length as usize + EXTRA_POSITIONS,
         };
-        let plan = plan_batch(batch, &limits, &self.req_to_token, |row| {
+        let mut plan = plan_batch(batch, &limits, &self.req_to_token, |row| {
             self.rows.get(row).and_then(|r| r.last_token)
         })?;
         let mut entering = Vec::with_capacity(batch.new_rows.len());
@@ -115,8 +120,12 @@ impl ModelRunner {
         for (new, state) in entering {
             self.req_to_token.assign(new.req_pool_idx, &new.prefix_slots);
             if let Some(row) = self.rows.get_mut(new.req_pool_idx as usize) {
-                *row =
-                    Row { state: Some(state), grammar: RowGrammar::enter(&new.sampling), last_token: None };
+                *row = Row {
+                    state: Some(state),
+                    grammar: RowGrammar::enter(&new.sampling),
+                    embedding: new.embedding.clone(),
+                    ..Row::default()
+                };
             }
         }
         for seq in &plan.seqs {
@@ -124,6 +133,7 @@ impl ModelRunner {
                 plan.out_cache_loc.get(seq.first_token..seq.first_token + seq.extend_len).unwrap_or_default();
             self.req_to_token.extend(seq.row, seq.prefix_len, slots);
         }
+        plan.token_type_ids = self.token_type_ids(&plan);
         Ok(plan)
     }
 
@@ -159,7 +169,7 @@ impl ModelRunner {
             let mut logits = self.logits(hidden, &last_rows)?;
             for (r, &i) in chunk.iter().enumerate() {
                 let row = plan.seqs.get(i).and_then(|s| self.rows.get_mut(s.row as usize));
-                let Some(Row { state: Some(state), grammar, last_token }) = row else { continue };
+                let Some(Row { state: Some(state), grammar, last_token, .. }) = row else { continue };
                 let allowed = grammar.as_mut().and_then(RowGrammar::allowed);
                 let sampled = self.sampler.sample_row(logits.row(r), state, state.position(), allowed);
                 state.observe(sampled.token);
@@ -230,8 +240,12 @@ impl ModelWorker for ModelRunner {
             ..ForwardResult::default()
         };
         let hidden = self.hidden_states(&plan).map_err(failed)?;
-        out.input_logprobs = self.input_logprobs(batch, &plan, &hidden).map_err(failed)?;
-        self.sample(batch, &plan, &hidden, &mut out).map_err(failed)?;
+        if self.model.embedding_head().is_some() {
+            self.embed(batch, &plan, &hidden, &mut out).map_err(failed)?;
+        } else {
+            out.input_logprobs = self.input_logprobs(batch, &plan, &hidden).map_err(failed)?;
+            self.sample(batch, &plan, &hidden, &mut out).map_err(failed)?;
+        }
         out.model_seconds = started.elapsed().as_secs_f64();
         Ok(out)
     }

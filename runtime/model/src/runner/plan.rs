@@ -53,6 +53,7 @@ pub(super) fn plan_batch(
         positions: Vec::with_capacity(tokens),
         out_cache_loc: batch.out_cache_loc.clone(),
         seqs: Vec::with_capacity(requests),
+        token_type_ids: Vec::new(),
     };
     if let Some(new) = batch.new_rows.iter().find(|n| n.req_pool_idx as usize >= table.size()) {
         return invalid(format!("new row {} is not below {}", new.req_pool_idx, table.size()));

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use sglang_model::runner::ModelRunner;
 use sglang_model::{Backend, ModelOptions, load_runner};
 use sglang_proto::SamplingParams;
-use sglang_proto::forward::{ForwardBatch, ForwardMode, ForwardResult, NewRow, ReqSampling};
+use sglang_proto::forward::{
+    EmbeddingSpec, ForwardBatch, ForwardMode, ForwardResult, NewRow, ReqSampling,
+};
 use sglang_proto::worker::{ModelWorker, WorkerError};
 
 /// What transformers computed for one model.
@@ -108,6 +110,8 @@ pub struct Part {
     pub prefix_len: usize,
     pub ids: Vec<i64>,
     pub sample: bool,
+    /// What an entering embedding request wants.
+    pub embedding: Option<Arc<EmbeddingSpec>>,
 }
 
 /// Greedy sampling state of a request.
@@ -161,6 +165,7 @@ impl Worker {
                         req_pool_idx: p.row,
                         prefix_slots: p.enters.clone()?,
                         sampling: greedy_sampling(p.prefix_len + p.ids.len()),
+                        embedding: p.embedding.clone(),
                     })
                 })
                 .collect(),
@@ -198,7 +203,7 @@ impl Worker {
 
 /// A request that enters with its whole prompt.
 pub fn enter(row: u32, prompt: &[u32]) -> Part {
-    Part { row, enters: Some(Vec::new()), prefix_len: 0, ids: as_ids(prompt), sample: true }
+    Part { row, enters: Some(Vec::new()), ids: as_ids(prompt), sample: true, ..Part::default() }
 }
 
 pub fn as_ids(ids: &[u32]) -> Vec<i64> {

@@ -10,6 +10,11 @@ use crate::req::{InputLogprobState, Req, ReqState};
 use crate::request::PROMPT_TAIL_LEN;
 use crate::{NewRequest, RequestInfo, SchedulerError};
 
+/// The reference's words.
+const NOT_AN_EMBEDDING_MODEL: &str = "This model does not appear to be an embedding model by default. Please add \
+                                      `--is-embedding` when launching the server or try another model.";
+const NOT_A_GENERATION_MODEL: &str = "This server gives embeddings and does not generate text.";
+
 /// A request that cannot be served.
 struct Refusal {
     reason: FinishReason,
@@ -57,15 +62,23 @@ impl Scheduler {
     /// The request with all limits applied, and why it is refused, if it is.
     fn make_req(&self, mut request: NewRequest) -> (Req, Option<Refusal>) {
         let config = &self.config;
-        let mut refusal = self.check_ids(&request);
+        let mut refusal = self.check_kind(&request).or_else(|| self.check_ids(&request));
         let mut params = std::mem::take(&mut request.sampling_params);
+        if request.embedding.is_some() {
+            params.max_new_tokens = Some(0);
+        }
         let max_new_tokens = self.clip_max_new_tokens(request.input_ids.len(), params.max_new_tokens);
         params.max_new_tokens = Some(max_new_tokens as i64);
         // Otherwise the end of sequence would be suppressed for good.
         params.min_new_tokens = params.min_new_tokens.min(max_new_tokens as i64);
 
-        let (len, max_len) = (request.input_ids.len(), config.max_req_input_len());
-        if len >= max_len && refusal.is_none() {
+        // Without output, the prompt may fill the context.
+        let (len, limit) = (request.input_ids.len(), config.max_req_input_len());
+        let (max_len, too_long) = match request.embedding {
+            Some(_) => (config.context_length, len > config.context_length),
+            None => (limit, len >= limit),
+        };
+        if too_long && refusal.is_none() {
             if config.allow_auto_truncate && max_len > 0 {
                 request.input_ids.truncate(max_len);
             } else {
@@ -113,6 +126,7 @@ impl Scheduler {
             skip_special_tokens: params.skip_special_tokens,
             spaces_between_special_tokens: params.spaces_between_special_tokens,
             no_stop_trim: params.no_stop_trim,
+            is_embedding: request.embedding.is_some(),
         };
         let sent = request.resumed_output_ids.len();
         let mut tokens = request.input_ids;
@@ -125,6 +139,8 @@ impl Scheduler {
             seed: params.sampling_seed.map_or(request.seed, |seed| seed as u64),
             params,
             grammar: request.grammar,
+            embedding: request.embedding,
+            unsent_embedding: None,
             namespace: Arc::new(Namespace {
                 extra_key: request.extra_key.filter(|key| !key.is_empty()),
                 cache_salt: request.cache_salt.filter(|salt| !salt.is_empty()),
@@ -150,6 +166,15 @@ impl Scheduler {
             sent_any: false,
         };
         (req, refusal)
+    }
+
+    /// Models that generate and models that embed serve their own kind of request only.
+    fn check_kind(&self, request: &NewRequest) -> Option<Refusal> {
+        match (self.config.is_generation, &request.embedding) {
+            (true, Some(_)) => Some(bad_request(NOT_AN_EMBEDDING_MODEL.to_owned())),
+            (false, None) => Some(bad_request(NOT_A_GENERATION_MODEL.to_owned())),
+            _ => None,
+        }
     }
 
     /// A prompt must not be empty, and ids outside the vocabulary would read outside the embedding.

@@ -69,7 +69,13 @@ impl Scheduler {
         }
         if is_new {
             let sampling = Arc::new(req.sampling(&self.config.eos_token_ids));
-            batch.new_rows.push(NewRow { req_pool_idx: row, prefix_slots: slots[..from].to_vec(), sampling });
+            let embedding = req.embedding.clone();
+            batch.new_rows.push(NewRow {
+                req_pool_idx: row,
+                prefix_slots: slots[..from].to_vec(),
+                sampling,
+                embedding,
+            });
         }
         let mut logprob_rows = 0;
         if let Some((first, targets)) = req.logprob_rows(from, to) {

@@ -1,6 +1,6 @@
 //! A step's result comes back.
 
-use sglang_proto::forward::{ForwardResult, InputLogprobs, PositionLogprobs};
+use sglang_proto::forward::{Embedding, ForwardResult, InputLogprobs, PositionLogprobs};
 use sglang_proto::grammar::GrammarEnd;
 use sglang_proto::messages::FinishReason;
 
@@ -10,12 +10,16 @@ use crate::finish::{NAN_MATCHED, check_finish, grammar_finish};
 use crate::req::ReqState;
 use crate::{PauseMode, SchedulerError};
 
+/// What a request hears whose vector is not to be used.
+const NO_VECTOR: &str = "The model gave no embedding, or one with numbers that are not finite.";
+
 /// What a step gave one request.
 struct Landed {
     token: Option<u32>,
     nan: bool,
     logprobs: Option<PositionLogprobs>,
     grammar_end: Option<GrammarEnd>,
+    embedding: Option<Embedding>,
 }
 
 impl Scheduler {
@@ -37,10 +41,12 @@ impl Scheduler {
             let mut rows = result.input_logprobs.into_iter();
             let steps = result.next_token_ids.into_iter().zip(result.nan).zip(result.output_logprobs);
             let mut grammar_ends = result.grammar_ends.into_iter();
+            let mut embeddings = result.embeddings.into_iter();
             for (entry, ((token, nan), logprobs)) in batch.entries.iter().zip(steps) {
                 let input = if entry.logprob_rows > 0 { rows.next() } else { None };
                 let grammar_end = grammar_ends.next().flatten();
-                self.land(*entry, Landed { token, nan, logprobs, grammar_end }, input, tail);
+                let embedding = embeddings.next().flatten();
+                self.land(*entry, Landed { token, nan, logprobs, grammar_end, embedding }, input, tail);
             }
         }
         self.settle();
@@ -96,6 +102,16 @@ impl Scheduler {
                 self.share_prefix(id);
             }
             return;
+        }
+        if req.embedding.is_some() {
+            let reason = match landed.embedding.filter(|_| !landed.nan) {
+                Some(embedding) => {
+                    req.unsent_embedding = Some(embedding);
+                    FinishReason::Length { length: 0 }
+                }
+                None => FinishReason::refused(NO_VECTOR, 500, "InternalServerError"),
+            };
+            return self.finish(id, reason, false);
         }
         if let Some(state) = req.input_logprob.as_mut() {
             state.complete = true;
@@ -175,10 +191,17 @@ fn check_shape(batch: &InFlight, result: &ForwardResult) -> Result<(), String> {
     if ends != 0 && ends != n {
         return Err(format!("grammar_ends has {ends} entries for {n} requests"));
     }
-    let missing = |(entry, token): (&Entry, &Option<u32>)| entry.sample && token.is_none();
+    let vectors = result.embeddings.len();
+    if vectors != 0 && vectors != n {
+        return Err(format!("embeddings has {vectors} entries for {n} requests"));
+    }
+    let given = |i: usize| {
+        result.next_token_ids.get(i).is_some_and(Option::is_some)
+            || result.embeddings.get(i).is_some_and(Option::is_some)
+    };
     let nan = result.nan.iter().any(|nan| *nan);
-    if !nan && batch.entries.iter().zip(&result.next_token_ids).any(missing) {
-        return Err("a request that samples has no token".to_owned());
+    if !nan && batch.entries.iter().enumerate().any(|(i, entry)| entry.sample && !given(i)) {
+        return Err("a request that samples has neither a token nor a vector".to_owned());
     }
     let wanted: Vec<(usize, usize)> =
         batch.entries.iter().map(|e| e.logprob_rows).enumerate().filter(|(_, n)| *n > 0).collect();

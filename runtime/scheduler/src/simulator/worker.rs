@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use sglang_proto::forward::{
-    ForwardBatch, ForwardResult, InputLogprobs, PositionLogprobs, ReqSampling, TokenLogprob,
+    Embedding, ForwardBatch, ForwardResult, InputLogprobs, NewRow, PositionLogprobs, ReqSampling,
+    TokenLogprob,
 };
-use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, WorkerError};
+use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, PromptReach, WorkerError};
 
 use crate::SchedulerConfig;
 use crate::rng::mix;
@@ -40,6 +41,16 @@ pub fn alone(prompt: &[u32], seed: u64, max_new_tokens: usize, stops: &[u32], vo
     output
 }
 
+/// The vector of a prompt with digest `context`.
+fn embedding(context: u64) -> Vec<f32> {
+    (0..4).map(|i| (mix(context ^ i) % 1000) as f32).collect()
+}
+
+/// The vector of a prompt when nothing else runs.
+pub fn embedding_alone(prompt: &[u32]) -> Vec<f32> {
+    embedding(prompt.iter().fold(0, |context, token| digest(context, *token)))
+}
+
 #[derive(Clone, Debug, Default)]
 struct Row {
     slots: Vec<u32>,
@@ -49,6 +60,7 @@ struct Row {
     /// Tokens sampled since the request got the row.
     sampled: usize,
     sampling: Option<Arc<ReqSampling>>,
+    embeds: bool,
 }
 
 /// Runs batches on digests instead of tensors. Each KV slot holds a digest of the token and its whole context, and the
@@ -66,6 +78,8 @@ impl SimWorker {
     pub fn new(config: &SchedulerConfig) -> Self {
         Self {
             info: ModelWorkerInfo {
+                is_generation: config.is_generation,
+                prompt_reach: PromptReach::Causal,
                 vocab_size: config.vocab_size,
                 context_length: config.context_length as u32,
                 max_total_num_tokens: config.max_total_num_tokens as u32,
@@ -86,7 +100,7 @@ impl SimWorker {
     /// relies on is not there or was overwritten.
     pub fn run(&mut self, batch: &ForwardBatch) -> Result<ForwardResult, WorkerError> {
         for new in &batch.new_rows {
-            self.enter(new.req_pool_idx, &new.prefix_slots, &new.sampling)?;
+            self.enter(new)?;
         }
         let n = batch.num_reqs();
         let mut result = ForwardResult {
@@ -106,7 +120,14 @@ impl SimWorker {
             let row = batch.req_pool_indices[i] as usize;
             contexts.push(self.extend(row, batch.prefix_lens[i] as usize, ids, slots)?);
             let token = if batch.sample[i] { Some(self.sample(row, i, &mut result)?) } else { None };
-            result.next_token_ids.push(token);
+            if token.is_some() && self.rows[row].embeds {
+                result.embeddings.resize(n, None);
+                result.embeddings[i] =
+                    Some(Embedding { values: embedding(self.rows[row].context), ..Default::default() });
+                result.next_token_ids.push(None);
+            } else {
+                result.next_token_ids.push(token);
+            }
         }
         if at != batch.input_ids.len() || at != batch.out_cache_loc.len() {
             return Err(invalid("extend_lens do not add up to the number of tokens"));
@@ -128,7 +149,8 @@ impl SimWorker {
         Ok(result)
     }
 
-    fn enter(&mut self, row: u32, prefix: &[u32], sampling: &Arc<ReqSampling>) -> Result<(), WorkerError> {
+    fn enter(&mut self, new: &NewRow) -> Result<(), WorkerError> {
+        let (row, prefix, sampling) = (new.req_pool_idx, &new.prefix_slots, &new.sampling);
         let context = match prefix.last() {
             None => 0,
             Some(slot) => self.kv.get(*slot as usize).copied().flatten().ok_or_else(|| missing(*slot))?,
@@ -140,6 +162,7 @@ impl SimWorker {
             last_token: sampling.output_ids.last().copied(),
             sampled: 0,
             sampling: Some(Arc::clone(sampling)),
+            embeds: new.embedding.is_some(),
         };
         Ok(())
     }

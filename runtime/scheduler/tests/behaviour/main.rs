@@ -7,6 +7,7 @@ mod common;
 
 mod chunking;
 mod control;
+mod embedding;
 mod ending;
 mod intake;
 mod order;

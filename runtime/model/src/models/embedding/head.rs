@@ -1,0 +1,56 @@
+//! From a pooled row to the scores of classes.
+
+use tch::Tensor;
+
+use crate::error::Result;
+use crate::ops::{LinearWeight, Ops};
+
+/// What is done to the columns of a layer's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadActivation {
+    /// Nothing.
+    Identity,
+    /// Negative numbers become zero.
+    Relu,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// Logistic function.
+    Sigmoid,
+}
+
+impl HeadActivation {
+    fn apply(self, x: Tensor) -> Result<Tensor> {
+        Ok(match self {
+            Self::Identity => x,
+            Self::Relu => x.f_relu()?,
+            Self::Tanh => x.f_tanh()?,
+            Self::Sigmoid => x.f_sigmoid()?,
+        })
+    }
+}
+
+/// One or two linear layers: the classifier of a sequence classification model, the two layers of a reward model, or a
+/// BERT pooler and classifier.
+#[derive(Debug)]
+pub struct ScoreHead {
+    layers: Vec<(LinearWeight, HeadActivation)>,
+}
+
+impl ScoreHead {
+    /// A head of layers, each followed by its activation.
+    pub fn new(layers: Vec<(LinearWeight, HeadActivation)>) -> Self {
+        Self { layers }
+    }
+
+    /// Scores of `[rows, hidden]`.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn forward(&self, ops: &dyn Ops, x: &Tensor) -> Result<Tensor> {
+        let mut x = x.shallow_clone();
+        for (layer, activation) in &self.layers {
+            x = activation.apply(ops.linear(&x, layer)?)?;
+        }
+        Ok(x)
+    }
+}

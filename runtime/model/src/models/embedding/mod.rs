@@ -1,0 +1,110 @@
+//! Models that give a vector or scores per prompt: any body, a way of pooling its outputs, and possibly a head.
+
+mod head;
+mod pooler;
+mod registry;
+
+use sglang_proto::forward::{Embedding, EmbeddingSpec};
+use sglang_proto::worker::PromptReach;
+use tch::{Device, Kind, Tensor};
+
+use crate::error::{ModelError, Result};
+use crate::memory::MHATokenToKVPool;
+use crate::ops::{ForwardContext, HeadLayout, Ops};
+
+use super::CausalLM;
+
+pub use head::{HeadActivation, ScoreHead};
+pub use pooler::{Pooled, Pooler};
+pub(super) use registry::{architectures, check, load};
+
+/// What makes answers out of a body's outputs (reference: `Pooler`, `CrossEncodingPooler` and `score_and_pool` in
+/// `layers/pooler.py`).
+#[derive(Debug)]
+pub struct EmbeddingHead {
+    /// From the outputs of all positions to one row.
+    pub pooler: Pooler,
+    /// From that row to the scores of classes; without it the row is the answer.
+    pub score: Option<ScoreHead>,
+    /// How prompts may be divided between steps.
+    pub reach: PromptReach,
+}
+
+impl EmbeddingHead {
+    /// The answers for pooled rows, in the order of `wanted`.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn answers(
+        &self,
+        ops: &dyn Ops,
+        pooled: Vec<Vec<f32>>,
+        wanted: &[&EmbeddingSpec],
+    ) -> Result<Vec<Embedding>> {
+        let Some(score) = &self.score else {
+            let answer = |(row, spec): (Vec<f32>, &&EmbeddingSpec)| Embedding {
+                values: self.pooler.finish(row, spec.dimensions),
+                pooled_hidden_state: None,
+            };
+            return Ok(pooled.into_iter().zip(wanted).map(answer).collect());
+        };
+        let (rows, columns) = (pooled.len(), pooled.first().map_or(0, Vec::len));
+        let x = Tensor::f_from_slice(&pooled.concat())?
+            .f_view([rows as i64, columns as i64])?
+            .f_to_kind(ops.kind())?
+            .f_to(ops.device())?;
+        let scores = host_rows(&score.forward(ops, &x)?)?;
+        let answer = |((values, hidden), spec): ((Vec<f32>, Vec<f32>), &&EmbeddingSpec)| Embedding {
+            values,
+            pooled_hidden_state: spec.return_pooled_hidden_states.then_some(hidden),
+        };
+        Ok(scores.into_iter().zip(pooled).zip(wanted).map(answer).collect())
+    }
+}
+
+/// The rows of a matrix, as float32 on the host.
+///
+/// # Errors
+/// libtorch's.
+pub fn host_rows(t: &Tensor) -> Result<Vec<Vec<f32>>> {
+    let (rows, columns) = t.size2()?;
+    let host = t.f_to(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
+    let values = Vec::<f32>::try_from(&host.f_view([rows * columns])?)?;
+    Ok(values.chunks(columns.max(1) as usize).map(<[f32]>::to_vec).collect())
+}
+
+/// A body with its [`EmbeddingHead`].
+#[derive(Debug)]
+pub struct EmbeddingModel {
+    body: Box<dyn CausalLM>,
+    head: EmbeddingHead,
+}
+
+impl EmbeddingModel {
+    /// Puts the two together.
+    pub fn new(body: Box<dyn CausalLM>, head: EmbeddingHead) -> Self {
+        Self { body, head }
+    }
+}
+
+impl CausalLM for EmbeddingModel {
+    fn forward(&self, ops: &dyn Ops, ctx: &ForwardContext<'_>, kv: &MHATokenToKVPool) -> Result<Tensor> {
+        self.body.forward(ops, ctx, kv)
+    }
+
+    fn logits(&self, _ops: &dyn Ops, _hidden: &Tensor) -> Result<Tensor> {
+        Err(ModelError::Kernel("a model that embeds has no output matrix".to_owned()))
+    }
+
+    fn num_layers(&self) -> usize {
+        self.body.num_layers()
+    }
+
+    fn heads(&self) -> HeadLayout {
+        self.body.heads()
+    }
+
+    fn embedding_head(&self) -> Option<&EmbeddingHead> {
+        Some(&self.head)
+    }
+}
