@@ -96,8 +96,12 @@ impl Session {
         self.next_slot = 0;
         let sampling = self.sampling()?;
         let rows = 0..prompts.len() as u32;
-        let enter =
-            |row| NewRow { req_pool_idx: row, prefix_slots: Vec::new(), sampling: Arc::clone(&sampling), embedding: None };
+        let enter = |row| NewRow {
+            req_pool_idx: row,
+            prefix_slots: Vec::new(),
+            sampling: Arc::clone(&sampling),
+            embedding: None,
+        };
         let ids = prompts.iter().flatten().map(|&id| i64::from(id)).collect();
         let lens = prompts.iter().map(|p| p.len() as u32).collect();
         self.step(ForwardMode::Extend, ids, lens, rows.map(enter).collect())

@@ -74,7 +74,7 @@ fn a_cached_prefix_gives_the_bits_of_a_fresh_prompt() {
     let fresh = worker.runner.all_logits(&fresh_batch).unwrap().pop().unwrap();
     let prefix = fresh_batch.out_cache_loc[..50].to_vec();
     let part =
-        Part { row: 5, enters: Some(prefix), prefix_len: 50, ids: as_ids(&prompt[50..]), sample: false };
+        Part { row: 5, enters: Some(prefix), prefix_len: 50, ids: as_ids(&prompt[50..]), ..Part::default() };
     assert!(worker.logits(&[part]).pop().unwrap() == fresh);
 }
 
@@ -161,6 +161,11 @@ fn a_row_that_is_entered_again_forgets_its_last_request() {
     let mut batch = worker.batch(&[enter(0, &resumed)]);
     let mut sampling = (*greedy_sampling(prompts[3].len())).clone();
     sampling.output_ids = cases[3].greedy[..3].to_vec();
-    batch.new_rows = vec![NewRow { req_pool_idx: 0, prefix_slots: Vec::new(), sampling: sampling.into(), embedding: None }];
+    batch.new_rows = vec![NewRow {
+        req_pool_idx: 0,
+        prefix_slots: Vec::new(),
+        sampling: sampling.into(),
+        embedding: None,
+    }];
     assert_eq!(worker.runner.forward(&batch).unwrap().next_token_ids, [Some(cases[3].greedy[3])]);
 }

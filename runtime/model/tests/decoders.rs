@@ -101,7 +101,7 @@ fn a_cached_prefix_equals_a_fresh_prompt_on_every_architecture() {
             enters: Some(batch.out_cache_loc[..prefix_len].to_vec()),
             prefix_len,
             ids: as_ids(&prompt[prefix_len..]),
-            sample: false,
+            ..Part::default()
         };
         assert_same(&worker.logits(&[part]).pop().unwrap(), &fresh, backend);
     });

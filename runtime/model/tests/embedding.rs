@@ -136,6 +136,33 @@ fn llama_scores_classes_at_the_last_token() {
 }
 
 #[test]
+fn qwen2s_last_token_gives_the_vector_that_its_pooling_file_asks_for() {
+    check("qwen2-last", PromptReach::Causal);
+}
+
+#[test]
+fn qwen3s_first_token_gives_a_vector_of_any_length() {
+    check("qwen3-cls", PromptReach::EveryPosition);
+}
+
+#[test]
+fn mistrals_sliding_window_is_kept_when_it_embeds() {
+    check("mistral-last", PromptReach::Causal);
+}
+
+#[test]
+fn qwen2_and_qwen3_score_classes() {
+    check("qwen2-classes", PromptReach::Causal);
+    check("qwen3-classes", PromptReach::Causal);
+}
+
+#[test]
+fn qwen2_and_qwen3_reward_models_have_two_layers() {
+    check("qwen2-reward", PromptReach::Causal);
+    check("qwen3-reward", PromptReach::Causal);
+}
+
+#[test]
 fn berts_mean_over_a_pair_with_segments_equals_transformers() {
     check("bert-mean", PromptReach::Bidirectional);
 }
@@ -168,7 +195,8 @@ fn a_generating_checkpoint_embeds_when_it_is_told_to() {
     options.is_embedding = true;
     let mut worker = Worker::new(options);
     assert!(!worker.runner.info().is_generation);
-    let vector = embed(&mut worker, &[part(0, &[1, 2, 3], &EmbeddingSpec::default())]).pop().unwrap().unwrap();
+    let vector =
+        embed(&mut worker, &[part(0, &[1, 2, 3], &EmbeddingSpec::default())]).pop().unwrap().unwrap();
     let length: f32 = vector.values.iter().map(|x| x * x).sum();
     assert!(vector.values.len() == 144 && (length - 1.0).abs() < 1e-5);
 }

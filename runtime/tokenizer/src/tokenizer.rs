@@ -100,6 +100,19 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// Ids of two texts read as one, with what the model puts around and between them, and the segment of each id (0 or
+    /// 1, where the model tells them apart).
+    ///
+    /// # Errors
+    /// As of [`Tokenizer::encode`].
+    pub fn encode_pair(&self, first: &str, second: &str) -> Result<(Vec<u32>, Vec<u32>), TokenizerError> {
+        let encoding = self
+            .inner
+            .encode_fast((first, second), true)
+            .map_err(|e| TokenizerError::Encode(e.to_string()))?;
+        Ok((encoding.get_ids().to_vec(), encoding.get_type_ids().to_vec()))
+    }
+
     /// Text of ids. Ids that are not in the vocabulary have no text; bytes that are not UTF-8 become U+FFFD.
     ///
     /// `_spaces_between_special_tokens` is part of the reference's interface; fast tokenizers ignore it, there and

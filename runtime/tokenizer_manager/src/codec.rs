@@ -19,6 +19,7 @@ pub struct ModelCodec {
     /// A template of its own for requests with tools, where the model has one.
     tool_template: Option<ChatTemplate>,
     detected_parsers: DetectedParsers,
+    template_source: Option<String>,
 }
 
 impl ModelCodec {
@@ -48,7 +49,8 @@ impl ModelCodec {
         // The tool template shows the format of calls, where there is one.
         let text = source.map(|s| s.choose(true)).transpose()?.unwrap_or_default();
         let detected_parsers = detect_parsers(text, &|token| tokenizer.token_to_id(token).is_some());
-        Ok(Self { tokenizer, template, tool_template, detected_parsers })
+        let template_source = source.map(|s| s.choose(false)).transpose()?.map(str::to_owned);
+        Ok(Self { tokenizer, template, tool_template, detected_parsers, template_source })
     }
 
     /// The parsers that the chat template points to.
@@ -60,6 +62,18 @@ impl ModelCodec {
 impl TextCodec for ModelCodec {
     fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, TextError> {
         self.tokenizer.encode(text, add_special_tokens).map_err(|e| TextError(e.to_string()))
+    }
+
+    fn encode_pair(&self, first: &str, second: &str) -> Result<(Vec<u32>, Vec<u32>), TextError> {
+        self.tokenizer.encode_pair(first, second).map_err(|e| TextError(e.to_string()))
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.tokenizer.vocab_size()
+    }
+
+    fn chat_template(&self) -> Option<&str> {
+        self.template_source.as_deref()
     }
 
     fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, TextError> {

@@ -22,6 +22,7 @@ use crate::codec::ModelCodec;
 use crate::http::server;
 use crate::manager::{Status, TokenizerManager};
 use crate::request_log::RequestLog;
+use crate::requests::embedding::EmbeddingFacts;
 use crate::requests::tokenize::RequestLimits;
 use crate::text::TextCodec;
 
@@ -73,6 +74,7 @@ struct Model {
     facts: ModelFacts,
     context_len: usize,
     vocab_size: u32,
+    embedding: Option<EmbeddingFacts>,
     codec: Option<Arc<dyn TextCodec>>,
 }
 
@@ -80,6 +82,16 @@ fn prepare(args: &ServerArgs, ready: &mut ReadyHandle) -> anyhow::Result<Model> 
     let checkpoint = Checkpoint::open(&args.model_path)?;
     let overrides = Some(Value::Object(args.json_model_override_args.clone())).filter(|v| *v != json!({}));
     let config = ModelConfig::from_checkpoint(&checkpoint, overrides.as_ref())?;
+    let classifies = config
+        .architectures
+        .iter()
+        .any(|a| a.contains("ForSequenceClassification") || a.contains("ForRewardModel"));
+    let embedding = (!config.is_generation(args.is_embedding)).then(|| EmbeddingFacts {
+        model_path: args.model_path.clone(),
+        hidden_size: config.hidden_size as u64,
+        matryoshka_dimensions: config.matryoshka_dimensions(),
+        labels: classifies.then(|| config.labels()),
+    });
     let defaults = match args.sampling_defaults.as_str() {
         "model" => GenerationConfig::from_checkpoint(&checkpoint)?.unwrap_or_default(),
         _ => GenerationConfig::default(),
@@ -90,7 +102,8 @@ fn prepare(args: &ServerArgs, ready: &mut ReadyHandle) -> anyhow::Result<Model> 
     };
     let detected_parsers = codec.as_ref().map(|codec| codec.detected_parsers()).unwrap_or_default();
     Ok(Model {
-        context_len: args.context_length.unwrap_or(config.max_position_embeddings),
+        embedding,
+        context_len: args.context_length.unwrap_or(config.usable_positions()),
         vocab_size: u32::try_from(config.vocab_size).context("the vocabulary is too large")?,
         codec: codec.map(|codec| codec as Arc<dyn TextCodec>),
         facts: ModelFacts {
@@ -172,6 +185,7 @@ async fn open(
         default_priority: args.default_priority_value,
         dp_size: args.dp_size,
         grammars: args.grammar_backend != "none" && !args.skip_tokenizer_init,
+        embedding: model.embedding,
         codec: model.codec,
     };
     let request_log = RequestLog {

@@ -24,6 +24,18 @@ pub trait TextCodec: Send + Sync {
     /// When the tokenizer refuses the text.
     fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, TextError>;
 
+    /// Ids of two texts that a model reads as one, with what it puts around them, and the segment of each id.
+    ///
+    /// # Errors
+    /// When the tokenizer refuses a text.
+    fn encode_pair(&self, first: &str, second: &str) -> Result<(Vec<u32>, Vec<u32>), TextError>;
+
+    /// Tokens of the vocabulary proper, without those added beyond it.
+    fn vocab_size(&self) -> usize;
+
+    /// Source of the chat template, if the model has one.
+    fn chat_template(&self) -> Option<&str>;
+
     /// Text of ids.
     ///
     /// # Errors

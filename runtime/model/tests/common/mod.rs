@@ -7,9 +7,7 @@ use std::sync::Arc;
 use sglang_model::runner::ModelRunner;
 use sglang_model::{Backend, ModelOptions, load_runner};
 use sglang_proto::SamplingParams;
-use sglang_proto::forward::{
-    EmbeddingSpec, ForwardBatch, ForwardMode, ForwardResult, NewRow, ReqSampling,
-};
+use sglang_proto::forward::{EmbeddingSpec, ForwardBatch, ForwardMode, ForwardResult, NewRow, ReqSampling};
 use sglang_proto::worker::{ModelWorker, WorkerError};
 
 /// What transformers computed for one model.

@@ -30,7 +30,7 @@ fn preferred_sampling_params(app: &App) -> Value {
 pub async fn get_model_info(app: web::Data<App>) -> HttpResponse {
     reply::json(&json!({
         "model_path": app.args.model_path,
-        "is_generation": true,
+        "is_generation": app.manager.limits.embedding.is_none(),
         "tokenizer_path": app.args.tokenizer_path(),
         "preferred_sampling_params": preferred_sampling_params(&app),
         "weight_version": app.weight_version(),
@@ -47,7 +47,7 @@ pub async fn model_info(app: web::Data<App>) -> HttpResponse {
         "model_path": app.args.model_path,
         "served_model_name": app.args.served_model_name(),
         "tokenizer_path": app.args.tokenizer_path(),
-        "is_generation": true,
+        "is_generation": app.manager.limits.embedding.is_none(),
         "preferred_sampling_params": preferred_sampling_params(&app),
         "weight_version": app.weight_version(),
         "load_format": app.args.load_format,

@@ -6,6 +6,8 @@ pub mod chat;
 pub mod completions;
 pub mod control;
 pub mod cors;
+pub mod embedding;
+pub mod embeddings;
 pub mod errors;
 pub mod extract;
 pub mod generate;

@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, Route, web};
 use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{
-    anthropic, chat, completions, control, generate, health, info, loads, ollama, parsers, tokenize,
-    unsupported,
+    anthropic, chat, completions, control, embedding, embeddings, generate, health, info, loads, ollama,
+    parsers, tokenize, unsupported,
 };
 use crate::app::App;
 use crate::ollama::routes::OllamaRoutes;
@@ -64,6 +64,12 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/api/generate", POST, Normal, ollama::generate),
     row!("/api/show", POST, Normal, ollama::show),
     row!("/api/tags", GET, Normal, ollama::tags),
+    row!("/encode", PUT_POST, Normal, embedding::encode),
+    row!("/classify", PUT_POST, Normal, embedding::encode),
+    row!("/v1/embeddings", POST, Normal, embeddings::embeddings),
+    row!("/v1/classify", POST, Normal, embeddings::classify),
+    row!("/v1/rerank", PUT_POST, Normal, embeddings::rerank),
+    row!("/v1/score", POST, Normal, embeddings::score),
     row!("/v1/loads", GET, Normal, loads::loads),
     row!("/abort_request", POST, AdminOptional, control::abort_request),
     row!("/flush_cache", GET_POST, AdminOptional, control::flush_cache),
@@ -73,12 +79,6 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/set_internal_state", PUT_POST, AdminOptional, control::set_internal_state),
     row!("/freeze_gc", GET_POST, AdminOptional, control::freeze_gc),
     // Known routes of the reference whose parts are not there yet.
-    row!("/encode", PUT_POST, Normal, unsupported::embedding),
-    row!("/classify", PUT_POST, Normal, unsupported::embedding),
-    row!("/v1/embeddings", POST, Normal, unsupported::openai_embedding),
-    row!("/v1/classify", POST, Normal, unsupported::openai_embedding),
-    row!("/v1/rerank", PUT_POST, Normal, unsupported::openai_embedding),
-    row!("/v1/score", POST, Normal, unsupported::not_yet),
     row!("/v1/responses", POST, Normal, unsupported::not_yet),
     row!("/open_session", GET_POST, Normal, unsupported::not_yet),
     row!("/close_session", GET_POST, Normal, unsupported::not_yet),

@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use sglang_proto::messages::{FinishReason, TokenizedGenerateReqInput};
 
-use super::TokenizerManager;
+use super::{NOT_A_GENERATION_MODEL, TokenizerManager};
 use crate::requests::normalize::new_rid;
 use crate::requests::tokenize::{self, INLINE_BYTES};
 use crate::requests::{GenerateReqInput, SingleReqInput, ValueError};
-use crate::state::RequestHandle;
+use crate::state::{ReqState, RequestHandle};
 
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +73,9 @@ impl TokenizerManager {
         request: GenerateReqInput,
     ) -> Result<Generation, GenerateError> {
         let created = Instant::now();
+        if self.limits.embedding.is_some() {
+            return Err(ValueError(NOT_A_GENERATION_MODEL.into()).into());
+        }
         tokenize::check_features(&request, self.limits.dp_size)?;
         let show = ShowOptions {
             return_text_in_logprobs: request.return_text_in_logprobs && self.limits.codec.is_some(),
@@ -120,7 +123,12 @@ impl TokenizerManager {
         request: TokenizedGenerateReqInput,
         created: Instant,
     ) -> Result<RequestHandle, GenerateError> {
-        let handle = self.registry.register(request, created)?;
+        self.send(ReqState::new(request, created))
+    }
+
+    /// Enters a request and sends it to the scheduler.
+    pub(super) fn send(&self, state: ReqState) -> Result<RequestHandle, GenerateError> {
+        let handle = self.registry.enter(state)?;
         let state = handle.state();
         if let Some(end) = self.think_end.get().filter(|_| state.request.require_reasoning) {
             state.count_reasoning_up_to(end.clone());
@@ -128,7 +136,7 @@ impl TokenizerManager {
         // Marked first, so that a restart in between sends it too.
         self.registry.mark_dispatched(state.rid());
         self.scheduler
-            .send(state.request.clone())
+            .send(state.message())
             .map_err(|e| GenerateError::Refused { status: 503, message: e.to_string() })?;
         Ok(handle)
     }

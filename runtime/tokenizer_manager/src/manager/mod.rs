@@ -1,8 +1,10 @@
 //! The tokenizer manager: between the HTTP routes and the links to the other processes.
 
 mod control;
+mod embed;
 mod generate;
 mod receive;
+mod score;
 mod status;
 
 use std::sync::{Arc, OnceLock};
@@ -13,7 +15,9 @@ use sglang_ipc::PushLink;
 use sglang_proto::messages::{ContinueGenerationReqInput, PauseGenerationReqInput};
 
 pub use control::{Control, ControlError};
+pub use embed::NOT_A_GENERATION_MODEL;
 pub use generate::{GenerateError, Generation, ShowOptions, check_finish};
+pub use score::ScoreResult;
 pub use status::Status;
 
 use crate::request_log::RequestLog;

@@ -42,6 +42,7 @@ impl TokenizerManager {
         match message {
             AnyMessage::BatchStrOutput(batch) => self.handle_batch_output(batch.into_deltas()),
             AnyMessage::BatchTokenIDOutput(batch) => self.handle_batch_output(batch.into_deltas()),
+            AnyMessage::BatchEmbeddingOutput(batch) => self.handle_batch_output(batch.into_deltas()),
             AnyMessage::AbortReq(abort) => self.log_end(self.registry.apply_abort(*abort)),
             AnyMessage::FlushCacheReqOutput(ref reply) => {
                 let rid = reply.rid.clone();

@@ -76,7 +76,7 @@ pub struct GenerateReqInput {
 }
 
 /// `input_ids`: a list of ids, or of such lists; the errors are the reference's.
-fn input_ids(value: &Value) -> Read<OneOrMany<Vec<i64>>> {
+pub(super) fn input_ids(value: &Value) -> Read<OneOrMany<Vec<i64>>> {
     let refuse = |why: String| Mismatch::rule(why, value);
     let row = |row: &Value| -> Result<Vec<i64>, String> {
         let items = row.as_array().ok_or_else(|| format!("must be list; got {}", type_name(row)))?;
@@ -100,11 +100,11 @@ fn input_ids(value: &Value) -> Read<OneOrMany<Vec<i64>>> {
     }
 }
 
-fn one<T>(read: impl Fn(&Value) -> Read<T>) -> impl Fn(&Value) -> Read<OneOrMany<T>> {
+pub(crate) fn one<T>(read: impl Fn(&Value) -> Read<T>) -> impl Fn(&Value) -> Read<OneOrMany<T>> {
     move |v| read(v).map(OneOrMany::One)
 }
 
-fn many<T>(read: impl Fn(&Value) -> Read<T>) -> impl Fn(&Value) -> Read<OneOrMany<T>> {
+pub(crate) fn many<T>(read: impl Fn(&Value) -> Read<T>) -> impl Fn(&Value) -> Read<OneOrMany<T>> {
     let read = list(read);
     move |v| read(v).map(OneOrMany::Many)
 }

@@ -2,11 +2,13 @@
 //! [`validation`], [`contract`]), splitting into single requests ([`normalize`]), tokenizing and limits ([`tokenize`]).
 
 pub mod contract;
+pub mod embedding;
 pub mod generate;
 pub mod normalize;
 pub mod python;
 pub mod sampling;
 pub mod tokenize;
+mod tokenize_embedding;
 pub mod validation;
 
 pub use generate::{GenerateReqInput, OneOrMany};

@@ -208,7 +208,7 @@ fn sample_count(params: &Option<OneOrMany<SamplingMap>>) -> Result<usize, ValueE
         .ok_or_else(|| ValueError(format!("n must be at least 1, got {count}.")))
 }
 
-fn rids(
+pub(super) fn rids(
     rid: Option<OneOrMany<String>>,
     size: usize,
     is_single: bool,

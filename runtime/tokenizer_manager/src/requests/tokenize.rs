@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sglang_proto::messages::TokenizedGenerateReqInput;
 use sglang_proto::wire::TokenIds;
 
+use super::embedding::EmbeddingFacts;
 use super::normalize::{Prompt, SingleReqInput};
 use super::sampling::{self, SamplingMap};
 use super::{GenerateReqInput, OneOrMany, ValueError};
@@ -31,6 +32,8 @@ pub struct RequestLimits {
     pub dp_size: usize,
     /// Whether output may follow a grammar: there is a tokenizer, and `--grammar-backend` is not none.
     pub grammars: bool,
+    /// Set on a model that embeds and generates nothing.
+    pub embedding: Option<EmbeddingFacts>,
     /// Whether prompts may be given as text.
     pub codec: Option<Arc<dyn TextCodec>>,
 }
@@ -74,7 +77,8 @@ pub fn check_features(request: &GenerateReqInput, dp_size: usize) -> Result<(), 
     Ok(())
 }
 
-fn adapter_name(lora_path: &Option<OneOrMany<Option<String>>>) -> Option<&str> {
+/// The first adapter that a request names.
+pub fn adapter_name(lora_path: &Option<OneOrMany<Option<String>>>) -> Option<&str> {
     let name = match lora_path {
         Some(OneOrMany::One(Some(name))) => Some(name),
         Some(OneOrMany::Many(names)) => names.iter().flatten().next(),
@@ -273,6 +277,7 @@ mod tests {
             default_priority: None,
             dp_size: 1,
             grammars: false,
+            embedding: None,
             codec: None,
         }
     }

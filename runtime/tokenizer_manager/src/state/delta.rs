@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sglang_proto::messages::{BatchStrOutput, BatchTokenIDOutput, FinishReason, WeightVersionSpan};
+use sglang_proto::messages::{
+    BatchEmbeddingOutput, BatchStrOutput, BatchTokenIDOutput, FinishReason, WeightVersionSpan,
+};
 
 use super::logprobs::{Logprobs, take_tokens, take_tops};
 
@@ -27,6 +29,10 @@ pub struct OutputDelta {
     pub dp_rank: Option<i64>,
     /// New log-probabilities.
     pub logprobs: Logprobs,
+    /// The vector of an embedding request.
+    pub embedding: Vec<f32>,
+    /// The hidden state in front of the model's head.
+    pub pooled_hidden_state: Option<Vec<f32>>,
 }
 
 /// Token counts of a request.
@@ -63,6 +69,8 @@ macro_rules! deltas {
                 let text: fn(&mut $message, usize) -> String = $text;
                 let delta = |(i, rid): (usize, String)| {
                     let delta = OutputDelta {
+                        embedding: Vec::new(),
+                        pooled_hidden_state: None,
                         finished: m.finished_reasons.get_mut(i).and_then(Option::take),
                         text: text(m, i),
                         output_ids: m
@@ -134,6 +142,32 @@ macro_rules! deltas {
 deltas!(BatchStrOutput, |m, i| m.output_strs.get_mut(i).map(std::mem::take).unwrap_or_default());
 deltas!(BatchTokenIDOutput, |_, _| String::new());
 
+impl IntoDeltas for BatchEmbeddingOutput {
+    fn into_deltas(mut self) -> Vec<(String, OutputDelta)> {
+        let rids = self.rids.take().unwrap_or_default();
+        let delta = |(i, rid): (usize, String)| {
+            let delta = OutputDelta {
+                finished: self.finished_reasons.get_mut(i).and_then(Option::take),
+                counts: Counts {
+                    prompt_tokens: at(&self.prompt_tokens, i),
+                    cached_tokens: at(&self.cached_tokens, i),
+                    num_retractions: self.retraction_counts.as_ref().map_or(0, |all| at(all, i)),
+                    ..Counts::default()
+                },
+                embedding: self.embeddings.get_mut(i).map(std::mem::take).unwrap_or_default(),
+                pooled_hidden_state: self
+                    .pooled_hidden_states
+                    .as_mut()
+                    .and_then(|all| all.get_mut(i))
+                    .and_then(Option::take),
+                ..OutputDelta::default()
+            };
+            (rid, delta)
+        };
+        rids.into_iter().enumerate().map(delta).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +189,23 @@ mod tests {
         assert_eq!(deltas[1].1.output_ids, [2, 3]);
         assert_eq!(deltas[1].1.finished, Some(FinishReason::Length { length: 2 }));
         assert_eq!(deltas[1].1.counts.completion_tokens, 2);
+    }
+
+    #[test]
+    fn vectors_are_split_by_request() {
+        let message = BatchEmbeddingOutput {
+            rids: Some(vec!["a".into(), "b".into()]),
+            finished_reasons: vec![Some(FinishReason::Length { length: 0 }); 2],
+            embeddings: vec![vec![1.0], vec![2.0, 3.0]],
+            prompt_tokens: vec![4, 5],
+            pooled_hidden_states: Some(vec![None, Some(vec![6.0])]),
+            ..Default::default()
+        };
+        let deltas = message.into_deltas();
+        assert_eq!((deltas[1].0.as_str(), deltas[1].1.embedding.as_slice()), ("b", [2.0, 3.0].as_slice()));
+        assert_eq!(deltas[1].1.counts.prompt_tokens, 5);
+        assert_eq!(deltas[1].1.pooled_hidden_state, Some(vec![6.0]));
+        assert_eq!(deltas[0].1.pooled_hidden_state, None);
     }
 
     #[test]

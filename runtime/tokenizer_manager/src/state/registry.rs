@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ahash::AHashMap;
 use parking_lot::Mutex;
 use sglang_ipc::PushLink;
-use sglang_proto::messages::{AbortReq, FinishReason, TokenizedGenerateReqInput};
+use sglang_proto::messages::{AbortReq, AnyMessage, FinishReason, TokenizedGenerateReqInput};
 
 use super::delta::OutputDelta;
 use super::req_state::{Applied, ReqState};
@@ -57,7 +57,15 @@ impl Registry {
         request: TokenizedGenerateReqInput,
         created: Instant,
     ) -> Result<RequestHandle, ValueError> {
-        let state = Arc::new(ReqState::new(request, created));
+        self.enter(ReqState::new(request, created))
+    }
+
+    /// Enters a request of any kind.
+    ///
+    /// # Errors
+    /// Its id is in flight.
+    pub fn enter(self: &Arc<Self>, state: ReqState) -> Result<RequestHandle, ValueError> {
+        let state = Arc::new(state);
         let mut entries = self.entries.lock();
         let expired =
             |e: &Entry| e.abandoned && e.abort_sent.is_some_and(|at| at.elapsed() > ABORT_CONFIRMATION);
@@ -137,7 +145,7 @@ impl Registry {
 
     /// The unfinished requests as a restarted scheduler is to get them. Entries without a client are dropped: the new
     /// scheduler has never heard of them.
-    pub fn resume(&self) -> Vec<TokenizedGenerateReqInput> {
+    pub fn resume(&self) -> Vec<AnyMessage> {
         let mut entries = self.entries.lock();
         entries.retain(|_, entry| !entry.abandoned);
         entries.values().filter(|entry| entry.dispatched).map(|entry| entry.state.resumed()).collect()
@@ -204,7 +212,6 @@ mod tests {
     use super::super::req_state::tests::{delta, request};
     use super::*;
     use sglang_ipc::{Endpoints, Identity, PullLink, Received};
-    use sglang_proto::messages::AnyMessage;
 
     async fn fixture() -> (tempfile::TempDir, PullLink, Arc<Registry>) {
         let dir = tempfile::tempdir().unwrap();
@@ -279,8 +286,9 @@ mod tests {
         drop(gone);
         let resumed = registry.resume();
         assert_eq!(resumed.len(), 1);
-        assert_eq!(resumed[0].rid.as_deref(), Some("kept"));
-        assert_eq!(resumed[0].resumed_output_ids.as_ref().unwrap().0, [4]);
+        let AnyMessage::TokenizedGenerateReqInput(first) = &resumed[0] else { panic!("a generation") };
+        assert_eq!(first.rid.as_deref(), Some("kept"));
+        assert_eq!(first.resumed_output_ids.as_ref().unwrap().0, [4]);
         registry.fail_all(&FinishReason::refused("gone", 503, "ServiceUnavailable"));
         assert!(kept.state().output().finish.is_some() && waiting.state().output().finish.is_some());
     }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
 use parking_lot::{Mutex, MutexGuard};
-use sglang_proto::messages::{AbortReq, FinishReason, TokenizedGenerateReqInput, WeightVersionSpan};
+use sglang_proto::messages::{
+    AbortReq, AnyMessage, FinishReason, TokenizedEmbeddingReqInput, TokenizedGenerateReqInput,
+    WeightVersionSpan,
+};
 use sglang_proto::wire::TokenIds;
 use tokio::sync::Notify;
 
@@ -40,6 +43,10 @@ pub struct Output {
     pub weight_versions: Option<Vec<WeightVersionSpan>>,
     /// Rank that ran the request.
     pub dp_rank: Option<i64>,
+    /// The vector, or the scores of classes, of an embedding request.
+    pub embedding: Vec<f32>,
+    /// The hidden state in front of the model's head, when it was asked for.
+    pub pooled_hidden_state: Option<Vec<f32>>,
     /// How it ended; set once.
     pub finish: Option<Finish>,
     /// Counts reasoning tokens, where the request starts with reasoning.
@@ -59,11 +66,24 @@ pub enum Applied {
     Ignored,
 }
 
+/// What an embedding request has besides what all requests have.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EmbeddingParams {
+    /// Segment of each token; `None` when all are 0.
+    pub token_type_ids: Option<Vec<i64>>,
+    /// Wanted size of the vector.
+    pub dimensions: Option<i64>,
+    /// Whether the hidden state in front of the head is wanted.
+    pub return_pooled_hidden_states: bool,
+}
+
 /// One request in flight.
 #[derive(Debug)]
 pub struct ReqState {
     /// What was sent to the scheduler, to be sent again when it restarts.
     pub request: TokenizedGenerateReqInput,
+    /// Set when a vector is wanted; then only the fields of `request` count that embedding requests have, too.
+    pub embedding: Option<EmbeddingParams>,
     created: Instant,
     output: Mutex<Output>,
     notify: Notify,
@@ -77,7 +97,35 @@ pub fn unix_seconds() -> f64 {
 impl ReqState {
     /// A request that starts now.
     pub fn new(request: TokenizedGenerateReqInput, created: Instant) -> Self {
-        Self { request, created, output: Mutex::default(), notify: Notify::new() }
+        Self { request, embedding: None, created, output: Mutex::default(), notify: Notify::new() }
+    }
+
+    /// The same for a vector.
+    pub fn with_embedding(self, params: EmbeddingParams) -> Self {
+        Self { embedding: Some(params), ..self }
+    }
+
+    /// The request as the scheduler is to get it.
+    pub fn message(&self) -> AnyMessage {
+        match &self.embedding {
+            None => self.request.clone().into(),
+            Some(params) => self.embedding_message(params).into(),
+        }
+    }
+
+    fn embedding_message(&self, params: &EmbeddingParams) -> TokenizedEmbeddingReqInput {
+        let request = &self.request;
+        TokenizedEmbeddingReqInput {
+            rid: request.rid.clone(),
+            input_text: request.input_text.clone(),
+            input_ids: request.input_ids.clone(),
+            token_type_ids: params.token_type_ids.clone(),
+            sampling_params: request.sampling_params.clone(),
+            priority: request.priority,
+            dimensions: params.dimensions,
+            return_pooled_hidden_states: params.return_pooled_hidden_states,
+            ..Default::default()
+        }
     }
 
     /// The request's id.
@@ -101,9 +149,13 @@ impl ReqState {
     }
 
     /// The request as a restarted scheduler is to get it: with the output so far.
-    pub fn resumed(&self) -> TokenizedGenerateReqInput {
+    pub fn resumed(&self) -> AnyMessage {
+        if self.embedding.is_some() {
+            return self.message();
+        }
         let output_ids = self.output.lock().output_ids.clone();
-        TokenizedGenerateReqInput { resumed_output_ids: Some(TokenIds(output_ids)), ..self.request.clone() }
+        let request = self.request.clone();
+        TokenizedGenerateReqInput { resumed_output_ids: Some(TokenIds(output_ids)), ..request }.into()
     }
 
     /// Adds new output. A part that is known already is left out; a part that is missing ends the request with an
@@ -156,6 +208,8 @@ impl ReqState {
         output.weight_versions = delta.weight_versions.or(output.weight_versions.take());
         output.cached_tokens_details = delta.cached_tokens_details.or(output.cached_tokens_details.take());
         output.dp_rank = delta.dp_rank.or(output.dp_rank);
+        output.embedding = delta.embedding;
+        output.pooled_hidden_state = delta.pooled_hidden_state;
         let applied = match delta.finished {
             Some(reason) => {
                 self.end(&mut output, reason, false);
@@ -220,6 +274,7 @@ pub(crate) mod tests {
             default_priority: None,
             dp_size: 1,
             grammars: false,
+            embedding: None,
             codec: None,
         }
         .tokenize(item)
@@ -285,7 +340,18 @@ pub(crate) mod tests {
     fn a_resumed_request_carries_its_output() {
         let state = ReqState::new(request("a"), Instant::now());
         state.apply(delta(&[7, 8], "x", 0));
-        assert_eq!(state.resumed().resumed_output_ids.unwrap().0, [7, 8]);
-        assert_eq!(state.resumed().rid.as_deref(), Some("a"));
+        let AnyMessage::TokenizedGenerateReqInput(resumed) = state.resumed() else { panic!("a generation") };
+        assert_eq!(resumed.resumed_output_ids.unwrap().0, [7, 8]);
+        assert_eq!(resumed.rid.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn an_embedding_request_is_sent_again_as_it_was() {
+        let params = EmbeddingParams { dimensions: Some(3), ..Default::default() };
+        let state = ReqState::new(request("e"), Instant::now()).with_embedding(params);
+        let AnyMessage::TokenizedEmbeddingReqInput(sent) = state.message() else { panic!("an embedding") };
+        assert_eq!((sent.rid.as_deref(), sent.dimensions), (Some("e"), Some(3)));
+        assert_eq!(sent.input_ids.as_ref().unwrap().0, [1, 2]);
+        assert_eq!(state.resumed(), (*sent).into());
     }
 }

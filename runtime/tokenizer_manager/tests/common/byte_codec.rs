@@ -41,6 +41,21 @@ impl TextCodec for ByteCodec {
         Ok(ids)
     }
 
+    fn encode_pair(&self, first: &str, second: &str) -> Result<(Vec<u32>, Vec<u32>), TextError> {
+        let (mut ids, second) = (self.encode(&format!("<s>{first}</s>"), true)?, self.encode(second, true)?);
+        let types = [vec![0; ids.len()], vec![1; second.len()]].concat();
+        ids.extend(second);
+        Ok((ids, types))
+    }
+
+    fn vocab_size(&self) -> usize {
+        256
+    }
+
+    fn chat_template(&self) -> Option<&str> {
+        self.template.then_some("{{ messages }}")
+    }
+
     fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, TextError> {
         let mut bytes = Vec::new();
         for id in ids {

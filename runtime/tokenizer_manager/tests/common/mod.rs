@@ -60,6 +60,7 @@ pub async fn start_with(flags: &[&str], env: EnvSettings) -> TestServer {
         default_priority: None,
         dp_size: 1,
         grammars: args.grammar_backend != "none",
+        embedding: None,
         codec: Some(Arc::new(ByteCodec::default())),
     };
     let manager = TokenizerManager::new(limits, Status::new(false, true), push, Default::default(), false);

@@ -1,0 +1,76 @@
+//! Runs embedding, classification and reranking requests: as [`super::generate`], with one vector per prompt.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{GenerateError, Generation, ShowOptions, TokenizerManager};
+use crate::requests::ValueError;
+use crate::requests::embedding::{EmbeddingPrompt, EmbeddingReqInput, SingleEmbeddingReqInput};
+use crate::requests::tokenize::{INLINE_BYTES, adapter_name, lora_off};
+use crate::state::ReqState;
+
+/// What a server that embeds says to requests that want text.
+pub const NOT_A_GENERATION_MODEL: &str = "This server gives embeddings and does not generate text. Use /encode, /v1/embeddings, /classify, /v1/classify, \
+     /v1/rerank or /v1/score, or launch a generating model without `--is-embedding`.";
+
+impl TokenizerManager {
+    /// Starts an embedding request.
+    ///
+    /// # Errors
+    /// The request cannot be served as it is, or the scheduler cannot be reached.
+    pub async fn embedding_request(
+        self: &Arc<Self>,
+        request: EmbeddingReqInput,
+    ) -> Result<Generation, GenerateError> {
+        let created = Instant::now();
+        if let Some(name) = adapter_name(&request.lora_path) {
+            return Err(ValueError(lora_off(name)).into());
+        }
+        let show = ShowOptions {
+            return_prompt_token_ids: request.return_prompt_token_ids,
+            ..ShowOptions::default()
+        };
+        let (items, is_single) = request.normalize()?;
+        let states = self.tokenize_embeddings(items, created).await?;
+        for state in &states {
+            self.request_log.received(&state.request);
+        }
+        self.status.while_paused().await;
+        let handles = states.into_iter().map(|state| self.send(state)).collect::<Result<_, _>>()?;
+        Ok(Generation { handles, is_single, show })
+    }
+
+    async fn tokenize_embeddings(
+        self: &Arc<Self>,
+        items: Vec<SingleEmbeddingReqInput>,
+        created: Instant,
+    ) -> Result<Vec<ReqState>, GenerateError> {
+        let manager = self.clone();
+        let small = items.iter().map(|item| bytes(&item.prompt)).sum::<usize>() <= INLINE_BYTES;
+        let run = move || -> Result<Vec<ReqState>, ValueError> {
+            let tokenize = |item| {
+                let (request, params) = manager.limits.tokenize_embedding(item)?;
+                Ok(ReqState::new(request, created).with_embedding(params))
+            };
+            items.into_iter().map(tokenize).collect()
+        };
+        if small {
+            return Ok(run()?);
+        }
+        match tokio::task::spawn_blocking(run).await {
+            Ok(states) => Ok(states?),
+            Err(error) => Err(GenerateError::Refused {
+                status: 500,
+                message: format!("Internal server error: tokenizing failed: {error}"),
+            }),
+        }
+    }
+}
+
+fn bytes(prompt: &EmbeddingPrompt) -> usize {
+    match prompt {
+        EmbeddingPrompt::Text(text) => text.len(),
+        EmbeddingPrompt::Pair(first, second) => first.len() + second.len(),
+        EmbeddingPrompt::Ids(ids) => ids.len() / 8,
+    }
+}

@@ -1,0 +1,171 @@
+//! `/v1/rerank`: request and answer (reference: `serving_rerank.py`).
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::app::App;
+use crate::http::errors::ApiError;
+use crate::requests::validation::{
+    FieldError, Fields, Loc, Mismatch, Read, boolean, int, list, object, string,
+};
+use crate::response::embedding::EmbeddingMetaInfo;
+use crate::state::RequestHandle;
+
+/// The body of `/v1/rerank`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct V1RerankReqInput {
+    /// What is looked for.
+    pub query: String,
+    /// What is to be ranked.
+    pub documents: Vec<String>,
+    /// A task description, for templates that take one.
+    pub instruct: Option<String>,
+    /// How many of the best are given; all by default.
+    pub top_n: Option<usize>,
+    /// Give the documents back.
+    pub return_documents: bool,
+}
+
+/// A text, or the texts of a list of parts; other parts are refused.
+fn content(value: &Value) -> Read<String> {
+    let Value::Array(parts) = value else { return string(value) };
+    let text = |(i, part): (usize, &Value)| {
+        let map = object(part).map_err(|m| m.under(Loc::Index(i)))?;
+        match (map.get("type").and_then(Value::as_str), map.get("text")) {
+            (Some("text"), Some(text)) => string(text),
+            _ => Err(Mismatch::rule("only text parts are supported", part).under(Loc::Index(i))),
+        }
+    };
+    Ok(parts.iter().enumerate().map(text).collect::<Read<Vec<_>>>()?.join(" "))
+}
+
+impl V1RerankReqInput {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// Every field that does not fit.
+    pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
+        let mut f = Fields::of_body(body);
+        let query = f.required("query", content);
+        let documents = f.required("documents", list(content));
+        let top_n = f.optional("top_n", |v| match usize::try_from(int(v)?) {
+            Ok(n) if n > 0 => Ok(n),
+            _ => Err(Mismatch::rule("Value error, parameter top_n should be larger than 0.", v)),
+        });
+        let instruct = f.optional("instruct", string);
+        let return_documents = f.or("return_documents", true, boolean);
+        let request = query.zip(documents).map(|(query, documents)| Self {
+            query,
+            documents,
+            instruct,
+            top_n,
+            return_documents,
+        });
+        f.finish(request)
+    }
+
+    /// Refuses what is empty, in the reference's words.
+    ///
+    /// # Errors
+    /// The first such text.
+    pub fn check(&self) -> Result<(), ApiError> {
+        let problem = if self.query.is_empty() {
+            "Query cannot be empty"
+        } else if self.query.trim().is_empty() {
+            "Query cannot be empty or whitespace only"
+        } else if self.documents.is_empty() {
+            "Documents cannot be empty"
+        } else if let Some(document) = self.documents.iter().find(|d| d.trim().is_empty()) {
+            match document.is_empty() {
+                true => "Each document must be a non-empty string",
+                false => "Each document cannot be empty or whitespace only",
+            }
+        } else {
+            return Ok(());
+        };
+        Err(ApiError::bad_request(problem))
+    }
+
+    /// The ranking, best first; equal scores keep the documents' order. `handles` give `meta_info` where there are any.
+    pub fn response(&self, scores: &[f64], handles: &[RequestHandle], app: &App) -> Vec<RerankResponse> {
+        let mut order: Vec<usize> = (0..self.documents.len().min(scores.len())).collect();
+        let score = |i: usize| scores.get(i).copied().unwrap_or_default();
+        order.sort_by(|a, b| score(*b).total_cmp(&score(*a)));
+        order.truncate(self.top_n.unwrap_or(usize::MAX));
+        let response = |index: usize| RerankResponse {
+            score: score(index),
+            document: self.documents.get(index).filter(|_| self.return_documents).cloned(),
+            index,
+            meta_info: handles.get(index).map_or(Value::Null, |handle| {
+                let state = handle.state();
+                json!(EmbeddingMetaInfo { state, output: &state.output(), app })
+            }),
+        };
+        order.into_iter().map(response).collect()
+    }
+}
+
+/// One document in its place.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct RerankResponse {
+    score: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<String>,
+    index: usize,
+    meta_info: Value,
+}
+
+/// Whether a chat template asks for "yes" or "no", as those of rerankers that are decoders do.
+pub fn is_yes_no_template(template: &str) -> bool {
+    let text = template.to_lowercase();
+    text.contains("answer can only be") && text.contains("\"yes\"") && text.contains("\"no\"")
+}
+
+/// The share of "yes" in both (reference: `_qwen3_rerank_score`).
+pub fn yes_share(yes: f64, no: f64) -> f64 {
+    let both = yes + no;
+    if both > 0.0 { yes / both } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: Value) -> Result<V1RerankReqInput, String> {
+        V1RerankReqInput::from_json(body.as_object().unwrap())
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    }
+
+    fn problem(query: &str, documents: &[&str]) -> String {
+        let request = read(json!({"query": query, "documents": documents})).unwrap();
+        request.check().unwrap_err().body()["message"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn empty_texts_are_named_in_the_references_words() {
+        assert_eq!(problem("", &["a"]), "Query cannot be empty");
+        assert_eq!(problem(" ", &["a"]), "Query cannot be empty or whitespace only");
+        assert_eq!(problem("q", &[]), "Documents cannot be empty");
+        assert_eq!(problem("q", &["a", ""]), "Each document must be a non-empty string");
+        assert_eq!(problem("q", &["\t"]), "Each document cannot be empty or whitespace only");
+        let error = read(json!({"query": "q", "documents": ["a"], "top_n": 0})).unwrap_err();
+        assert!(error.contains("parameter top_n should be larger than 0."), "{error}");
+        assert!(read(json!({"query": "q"})).unwrap_err().contains("'documents'"));
+    }
+
+    #[test]
+    fn parts_are_joined_and_pictures_refused() {
+        let parts = json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
+        assert_eq!(read(json!({"query": parts, "documents": ["d"]})).unwrap().query, "a b");
+        let picture = json!([{"type": "image_url", "image_url": {"url": "x"}}]);
+        assert!(read(json!({"query": picture, "documents": ["d"]})).unwrap_err().contains("only text parts"));
+    }
+
+    #[test]
+    fn a_yes_no_template_is_recognised() {
+        assert!(is_yes_no_template("Note that the answer can only be \"yes\" or \"no\"."));
+        assert!(!is_yes_no_template("Say yes or no."));
+        assert!((yes_share(0.3, 0.1) - 0.75).abs() < 1e-12);
+        assert_eq!(yes_share(0.0, 0.0), 0.0);
+    }
+}

@@ -1,0 +1,273 @@
+//! The body of `/encode` and `/classify`, read, checked and split (reference: `EmbeddingReqInput` in
+//! `managers/io_struct.py`). The OpenAI routes build the same struct.
+
+use serde_json::{Map, Value};
+
+use super::generate::{OneOrMany, input_ids, many, one};
+use super::normalize::rids;
+use super::validation::{FieldError, Fields, Mismatch, Read, boolean, int, nullable, string};
+use super::{ValueError, python};
+
+/// What one vector is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EmbeddingPrompt {
+    /// A text.
+    Text(String),
+    /// Two texts that an encoder reads as one, told apart by their segments.
+    Pair(String, String),
+    /// Ids as the client gave them.
+    Ids(Vec<i64>),
+}
+
+/// An embedding request as a client states it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EmbeddingReqInput {
+    /// Request ids.
+    pub rid: Option<OneOrMany<String>>,
+    /// What is to be embedded; `None` when the client said nothing.
+    pub prompts: Option<OneOrMany<EmbeddingPrompt>>,
+    /// Whether both text and ids were given.
+    pub has_both: bool,
+    /// Whether images, videos or audio were given.
+    pub has_media: bool,
+    /// Wanted size of the vectors.
+    pub dimensions: Option<i64>,
+    /// Whether the hidden state in front of the head is wanted.
+    pub return_pooled_hidden_states: bool,
+    /// Give the prompt's ids back.
+    pub return_prompt_token_ids: bool,
+    /// Adapter names.
+    pub lora_path: Option<OneOrMany<Option<String>>>,
+    /// Priority.
+    pub priority: Option<i64>,
+}
+
+/// One vector to be made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SingleEmbeddingReqInput {
+    /// Request id.
+    pub rid: String,
+    /// What it is made of.
+    pub prompt: EmbeddingPrompt,
+    /// Wanted size.
+    pub dimensions: Option<i64>,
+    /// Whether the hidden state in front of the head is wanted.
+    pub return_pooled_hidden_states: bool,
+    /// Priority.
+    pub priority: Option<i64>,
+}
+
+/// `text`: one text, a list of them, or a list of pairs.
+fn texts(value: &Value) -> Read<OneOrMany<EmbeddingPrompt>> {
+    let pair = |v: &Value| match v.as_array().map(Vec::as_slice) {
+        Some([Value::String(a), Value::String(b)]) => Ok(EmbeddingPrompt::Pair(a.clone(), b.clone())),
+        Some(_) => Err(Mismatch::rule("a pair must be two strings", v)),
+        None => string(v).map(EmbeddingPrompt::Text),
+    };
+    match value {
+        Value::Array(items) => items.iter().map(pair).collect::<Read<_>>().map(OneOrMany::Many),
+        other => string(other).map(EmbeddingPrompt::Text).map(OneOrMany::One),
+    }
+}
+
+impl EmbeddingReqInput {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// Every field that does not fit.
+    pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
+        let mut f = Fields::of_body(body);
+        let given = |name: &str| match body.get(name) {
+            None | Some(Value::Null | Value::Bool(false)) => false,
+            Some(Value::Array(items)) => items.iter().any(|v| !v.is_null()),
+            Some(_) => true,
+        };
+        let text = f.optional("text", texts);
+        let ids = f.optional("input_ids", input_ids);
+        let request = Self {
+            rid: f.union("rid", &[("list[str]", &many(string)), ("str", &one(string))]),
+            has_both: text.is_some() && ids.is_some(),
+            prompts: text.or(ids.map(|ids| match ids {
+                OneOrMany::One(ids) => OneOrMany::One(EmbeddingPrompt::Ids(ids)),
+                OneOrMany::Many(lists) => {
+                    OneOrMany::Many(lists.into_iter().map(EmbeddingPrompt::Ids).collect())
+                }
+            })),
+            has_media: ["image_data", "video_data", "audio_data"].into_iter().any(given),
+            dimensions: f.optional("dimensions", int),
+            return_pooled_hidden_states: f.or("return_pooled_hidden_states", false, boolean),
+            return_prompt_token_ids: f.or("return_prompt_token_ids", false, boolean),
+            lora_path: f.union(
+                "lora_path",
+                &[("list[str]", &many(nullable(string))), ("str", &one(nullable(string)))],
+            ),
+            priority: f.optional("priority", int),
+        };
+        f.finish(Some(request))
+    }
+
+    /// A request for these prompts and nothing else.
+    pub fn of(prompts: OneOrMany<EmbeddingPrompt>) -> Self {
+        Self { prompts: Some(prompts), ..Self::default() }
+    }
+
+    /// Splits the request; the flag says whether the answer is one object and not an array.
+    ///
+    /// # Errors
+    /// No prompt, two kinds of it, an empty one, request ids that repeat or are too few.
+    pub fn normalize(self) -> Result<(Vec<SingleEmbeddingReqInput>, bool), ValueError> {
+        let fail = |text: &str| Err(ValueError(text.to_owned()));
+        let prompts = match self.prompts {
+            None if self.has_media => {
+                return fail("Model only supports text input; received image, video or audio data.");
+            }
+            None => {
+                return fail("At least one of text, input_ids, image, video, or audio should be provided");
+            }
+            Some(_) if self.has_both => {
+                return fail("text and input_ids cannot be provided at the same time");
+            }
+            Some(prompts) => prompts,
+        };
+        if self.has_media {
+            return fail("Model only supports text input; received image, video or audio data.");
+        }
+        let (prompts, is_single) = match prompts {
+            OneOrMany::One(prompt) => (vec![prompt], true),
+            OneOrMany::Many(prompts) => (prompts, false),
+        };
+        if prompts.len() > super::normalize::MAX_BATCH {
+            return Err(ValueError(format!(
+                "{} prompts are more than {} in one request.",
+                prompts.len(),
+                super::normalize::MAX_BATCH
+            )));
+        }
+        let rids = rids(self.rid, prompts.len(), is_single, 1)?;
+        let item = |(prompt, rid)| SingleEmbeddingReqInput {
+            rid,
+            prompt,
+            dimensions: self.dimensions,
+            return_pooled_hidden_states: self.return_pooled_hidden_states,
+            priority: self.priority,
+        };
+        Ok((prompts.into_iter().zip(rids).map(item).collect(), is_single))
+    }
+}
+
+/// What a model that embeds can do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EmbeddingFacts {
+    /// Its path, as errors name it.
+    pub model_path: String,
+    /// Columns of a vector.
+    pub hidden_size: u64,
+    /// Sizes to which vectors may be cut: `None` when they may not be, an empty list for any.
+    pub matryoshka_dimensions: Option<Vec<u64>>,
+    /// Names of the classes, when the model scores prompts instead of giving vectors.
+    pub labels: Option<Vec<String>>,
+}
+
+impl EmbeddingFacts {
+    /// Checks a wanted size (reference: `_validate_for_matryoshka_dim`).
+    ///
+    /// # Errors
+    /// The model's vectors may not be cut, or not to this size.
+    pub fn check_dimensions(&self, dimensions: Option<i64>) -> Result<(), ValueError> {
+        let Some(wanted) = dimensions else { return Ok(()) };
+        let Some(sizes) = &self.matryoshka_dimensions else {
+            return Err(ValueError(format!(
+                "Model '{}' does not support matryoshka representation, changing output dimensions will lead to poor \
+                 results.",
+                self.model_path
+            )));
+        };
+        let Some(wanted) = u64::try_from(wanted).ok().filter(|n| *n > 0) else {
+            return Err(ValueError("Requested dimensions must be greater than 0".into()));
+        };
+        if !sizes.is_empty() && !sizes.contains(&wanted) {
+            let list = python::repr(&Value::from(sizes.clone()));
+            return Err(ValueError(format!(
+                "Model '{}' only supports {list} matryoshka dimensions, using other output dimensions will lead to \
+                 poor results.",
+                self.model_path
+            )));
+        }
+        if wanted > self.hidden_size {
+            return Err(ValueError(format!(
+                "Provided dimensions are greater than max embedding dimension: {}",
+                self.hidden_size
+            )));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(body: Value) -> Result<(Vec<SingleEmbeddingReqInput>, bool), String> {
+        let request = EmbeddingReqInput::from_json(body.as_object().unwrap())
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<String>())?;
+        request.normalize().map_err(|e| e.0)
+    }
+
+    #[test]
+    fn all_forms_of_a_prompt_are_read() {
+        let prompts = |body: Value| {
+            let (items, is_single) = read(body).unwrap();
+            (items.into_iter().map(|item| item.prompt).collect::<Vec<_>>(), is_single)
+        };
+        let text = |t: &str| EmbeddingPrompt::Text(t.into());
+        assert_eq!(prompts(json!({"text": "a"})), (vec![text("a")], true));
+        assert_eq!(prompts(json!({"text": ["a"]})), (vec![text("a")], false));
+        let pair = EmbeddingPrompt::Pair("q".into(), "d".into());
+        assert_eq!(prompts(json!({"text": [["q", "d"]]})), (vec![pair], false));
+        assert_eq!(prompts(json!({"input_ids": [1, 2]})), (vec![EmbeddingPrompt::Ids(vec![1, 2])], true));
+        let lists = vec![EmbeddingPrompt::Ids(vec![1]), EmbeddingPrompt::Ids(vec![2, 3])];
+        assert_eq!(prompts(json!({"input_ids": [[1], [2, 3]]})), (lists, false));
+    }
+
+    #[test]
+    fn what_is_missing_doubled_or_of_another_kind_is_named() {
+        assert_eq!(
+            read(json!({"model": "m"})).unwrap_err(),
+            "At least one of text, input_ids, image, video, or audio should be provided"
+        );
+        assert_eq!(
+            read(json!({"text": "x", "input_ids": [1]})).unwrap_err(),
+            "text and input_ids cannot be provided at the same time"
+        );
+        assert!(read(json!({"image_data": "x.png"})).unwrap_err().contains("only supports text"));
+        assert!(read(json!({"text": [["a"]]})).unwrap_err().contains("a pair must be two strings"));
+        assert!(read(json!({"text": 5})).unwrap_err().contains("valid string"));
+        assert!(read(json!({"text": ["a", "b"], "rid": ["r", "r"]})).unwrap_err().contains("Duplicate"));
+    }
+
+    #[test]
+    fn a_string_rid_numbers_a_batch() {
+        let (items, _) = read(json!({"text": ["x", "y"], "rid": "r"})).unwrap();
+        assert_eq!(items.iter().map(|i| i.rid.as_str()).collect::<Vec<_>>(), ["r_0", "r_1"]);
+    }
+
+    #[test]
+    fn sizes_are_checked_in_the_references_order() {
+        let facts = |sizes: Option<Vec<u64>>| EmbeddingFacts {
+            model_path: "M".into(),
+            hidden_size: 64,
+            matryoshka_dimensions: sizes,
+            labels: None,
+        };
+        let error = |sizes, wanted| facts(sizes).check_dimensions(Some(wanted)).map_err(|e| e.0);
+        assert!(error(None, -1).unwrap_err().contains("'M' does not support matryoshka"));
+        assert_eq!(error(Some(vec![]), 0).unwrap_err(), "Requested dimensions must be greater than 0");
+        assert!(
+            error(Some(vec![8, 16]), 9).unwrap_err().contains("only supports [8, 16] matryoshka dimensions")
+        );
+        assert!(error(Some(vec![]), 65).unwrap_err().ends_with("max embedding dimension: 64"));
+        assert_eq!(error(Some(vec![]), 64), Ok(()));
+        facts(None).check_dimensions(None).unwrap();
+    }
+}

@@ -1,0 +1,87 @@
+//! Tokenizes what vectors are made of and checks its length (reference: `TokenizerManager._tokenize_one_request`).
+
+use sglang_proto::SamplingParams;
+use sglang_proto::messages::TokenizedGenerateReqInput;
+use sglang_proto::wire::TokenIds;
+
+use super::ValueError;
+use super::embedding::{EmbeddingPrompt, SingleEmbeddingReqInput};
+use super::tokenize::RequestLimits;
+use crate::state::EmbeddingParams;
+
+/// The reference's words.
+const NOT_AN_EMBEDDING_MODEL: &str = "This model does not appear to be an embedding model by default. Please add \
+                                      `--is-embedding` when launching the server or try another model.";
+
+impl RequestLimits {
+    /// Tokenizes an embedding request and checks it: what all requests have, and what only this kind has.
+    ///
+    /// # Errors
+    /// The model generates; the prompt is empty, too long or outside the vocabulary; its vector may not be cut so.
+    pub fn tokenize_embedding(
+        &self,
+        item: SingleEmbeddingReqInput,
+    ) -> Result<(TokenizedGenerateReqInput, EmbeddingParams), ValueError> {
+        let (mut input_ids, mut token_type_ids, input_text) = self.embedding_ids(item.prompt)?;
+        if input_ids.is_empty() {
+            return Err(ValueError("input_ids cannot be empty.".into()));
+        }
+        let (len, context) = (input_ids.len(), self.context_len);
+        if len > context {
+            if !self.allow_auto_truncate {
+                return Err(ValueError(format!(
+                    "The input ({len} tokens) is longer than the model's context length ({context} tokens)."
+                )));
+            }
+            tracing::warn!(
+                "The input ({len} tokens) is cut to the model's context length ({context} tokens)"
+            );
+            input_ids.truncate(context);
+            token_type_ids.truncate(context);
+        }
+        let Some(facts) = &self.embedding else { return Err(ValueError(NOT_AN_EMBEDDING_MODEL.into())) };
+        facts.check_dimensions(item.dimensions)?;
+        let params = EmbeddingParams {
+            // The wire's default stands for zeros.
+            token_type_ids: token_type_ids.iter().any(|t| *t != 0).then_some(token_type_ids),
+            dimensions: item.dimensions,
+            return_pooled_hidden_states: item.return_pooled_hidden_states,
+        };
+        let request = TokenizedGenerateReqInput {
+            rid: Some(item.rid),
+            input_text,
+            input_ids: Some(TokenIds(input_ids)),
+            sampling_params: SamplingParams { max_new_tokens: Some(0), ..SamplingParams::default() },
+            priority: item.priority.or(self.default_priority),
+            ..Default::default()
+        };
+        Ok((request, params))
+    }
+
+    #[allow(clippy::type_complexity)] // ids, segments and text go to three places at once
+    fn embedding_ids(
+        &self,
+        prompt: EmbeddingPrompt,
+    ) -> Result<(Vec<u32>, Vec<i64>, Option<String>), ValueError> {
+        let codec = || {
+            self.codec.as_deref().ok_or_else(|| {
+                ValueError(
+                    "The engine initialized with skip_tokenizer_init=True cannot accept text prompts. Please provide \
+                     input_ids or re-initialize the engine with skip_tokenizer_init=False."
+                        .into(),
+                )
+            })
+        };
+        match prompt {
+            EmbeddingPrompt::Ids(ids) => Ok((self.valid_ids(&ids, "input_ids")?, Vec::new(), None)),
+            EmbeddingPrompt::Text(text) => {
+                let ids = codec()?.encode(&text, true).map_err(|e| ValueError(e.0))?;
+                Ok((ids, Vec::new(), Some(text)))
+            }
+            EmbeddingPrompt::Pair(first, second) => {
+                let (ids, types) = codec()?.encode_pair(&first, &second).map_err(|e| ValueError(e.0))?;
+                Ok((ids, types.into_iter().map(i64::from).collect(), Some(first + " " + &second)))
+            }
+        }
+    }
+}
