@@ -7,6 +7,7 @@ usage: embedding.py OUT_DIR      (OUT_DIR: runtime/model/tests/fixtures)
 Weights are rounded to float16 and stored so, which halves the files; the arithmetic is float32. expected.json holds for
 each model its prompts with the vectors or scores. Pooling is done here as sentence-transformers does it.
 """
+import copy
 import json
 import pathlib
 import sys
@@ -52,8 +53,8 @@ def randomise(model):
 def save(out, name, model, architecture=None, extra=None):
     """A folder in Hugging Face's layout."""
     folder = out / name
-    model.half().save_pretrained(folder)
-    model.float()
+    # A copy, because the rotary frequencies would be rounded with the weights.
+    copy.deepcopy(model).half().save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
     path = folder / "config.json"
     config = json.loads(path.read_text())

@@ -73,10 +73,10 @@ fn check(model: &str, reach: PromptReach) {
             cases.iter().enumerate().map(|(i, c)| part(i as u32, &c.input_ids, &c.spec)).collect();
         for (i, (together, alone)) in embed(&mut worker, &parts).into_iter().zip(&alone).enumerate() {
             let together = together.unwrap().values;
-            if backend == Backend::Native {
+            if backend == Backend::Native && reach != PromptReach::Bidirectional {
                 assert_eq!(&together, alone, "{model}: prompt {i} beside others");
             } else {
-                assert!(relative_error(&together, alone) < TOLERANCE, "{model}: prompt {i} beside others");
+                assert!(relative_error(&together, alone) < 1e-5, "{model}: prompt {i} beside others");
             }
         }
         if reach != PromptReach::Bidirectional {
