@@ -48,7 +48,11 @@ fn mistakes_are_named_in_the_references_words() {
         ("/encode", json!({"text": "x", "dimensions": 8}), "does not support matryoshka"),
         ("/v1/embeddings", json!({"input": "x", "dimensions": -1}), "does not support matryoshka"),
         ("/v1/embeddings", json!({"input": ""}), "Input cannot be empty"),
-        ("/v1/embeddings", json!({"input": ["a", " "]}), "Input at index 1 cannot be empty or whitespace only"),
+        (
+            "/v1/embeddings",
+            json!({"input": ["a", " "]}),
+            "Input at index 1 cannot be empty or whitespace only",
+        ),
         ("/v1/embeddings", json!({"input": [1, -1]}), "Token ID at index 1 must be non-negative"),
         ("/v1/embeddings", json!({"input": "x", "encoding_format": "hex"}), "got 'hex'"),
         ("/v1/embeddings", json!({"model": "m"}), "Field required"),

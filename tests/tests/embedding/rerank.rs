@@ -7,12 +7,19 @@ use crate::harness::{error, expected, floats, serve_path, texts};
 
 fn check(folder: &str, scores: &Value) {
     // The flags of the API document.
-    let args =
-        ["--disable-radix-cache", "--chunked-prefill-size", "-1", "--attention-backend", "triton", "--is-embedding"];
+    let args = [
+        "--disable-radix-cache",
+        "--chunked-prefill-size",
+        "-1",
+        "--attention-backend",
+        "triton",
+        "--is-embedding",
+    ];
     let server = serve_path(crate::harness::fixtures().join(folder), &args);
     let all = expected();
     let documents = texts(&all["documents"]);
-    let published: Vec<f64> = scores.as_array().unwrap().iter().map(|s| s["score"].as_f64().unwrap()).collect();
+    let published: Vec<f64> =
+        scores.as_array().unwrap().iter().map(|s| s["score"].as_f64().unwrap()).collect();
     let mut order: Vec<usize> = (0..documents.len()).collect();
     order.sort_by(|a, b| published[*b].total_cmp(&published[*a]));
     let body = json!({"model": "m", "query": all["query"], "documents": documents});
@@ -62,7 +69,8 @@ fn a_decoder_ranks_by_the_share_of_yes() {
     };
     let labels = [id("yes"), id("no")];
     for instruct in [None, Some("Be strict.")] {
-        let body = json!({"query": "What is the capital of France?", "documents": documents, "instruct": instruct});
+        let body =
+            json!({"query": "What is the capital of France?", "documents": documents, "instruct": instruct});
         let answer = server.post_json("/v1/rerank", &body).unwrap();
         let prompts = documents.map(|document| {
             TEMPLATE

@@ -13,7 +13,9 @@ fn labels_get_the_probabilities_that_the_reference_has_recorded() {
         "return_token_logprobs": true});
     let answer = server.post_json("/v1/score", &plain).unwrap();
     assert!(error(&floats(&answer["token_logprobs"][0]), &[-18.9764461517334, -12.455835342407227]) < 1e-3);
-    for (found, recorded) in floats(&answer["scores"][0]).iter().zip([5.736330299377962e-9, 3.894928084296658e-6]) {
+    for (found, recorded) in
+        floats(&answer["scores"][0]).iter().zip([5.736330299377962e-9, 3.894928084296658e-6])
+    {
         assert!((found / recorded - 1.0).abs() < 2e-2, "{found} instead of {recorded}");
     }
     assert_eq!((&answer["model"], &answer["object"]), (&json!("my-model"), &json!("scoring")));
@@ -63,13 +65,22 @@ fn orders_ids_and_label_sets(server: &Server, query: &str) {
 
 fn mistakes(server: &Server) {
     for (body, text) in [
-        (json!({"query": "q", "items": ["a"]}), "label_token_ids is required for generation (CausalLM) models."),
+        (
+            json!({"query": "q", "items": ["a"]}),
+            "label_token_ids is required for generation (CausalLM) models.",
+        ),
         (json!({"query": "q", "label_token_ids": [1]}), "items must be provided"),
         (json!({"query": "q", "items": ["a"], "label_token_ids": []}), "must be a nonempty list"),
         (json!({"query": "q", "items": ["a"], "label_token_ids": [[1], [2]]}), "must have one list per item"),
-        (json!({"query": "q", "items": ["a"], "label_token_ids": [[]]}), "must have a nonempty candidate list"),
+        (
+            json!({"query": "q", "items": ["a"], "label_token_ids": [[]]}),
+            "must have a nonempty candidate list",
+        ),
         (json!({"query": "q", "items": ["a"], "label_token_ids": [-1]}), "must contain nonnegative integers"),
-        (json!({"query": "q", "items": ["a"], "label_token_ids": [1, 1]}), "must not contain duplicate tokens"),
+        (
+            json!({"query": "q", "items": ["a"], "label_token_ids": [1, 1]}),
+            "must not contain duplicate tokens",
+        ),
         (
             json!({"query": "q", "items": ["a"], "label_token_ids": [99_999_999]}),
             "Token ID 99999999 is out of vocabulary (vocab size: 49152)",
@@ -86,7 +97,10 @@ fn mistakes(server: &Server) {
             json!({"query": "q", "items": ["a"], "label_token_ids": [1], "return_pooled_hidden_states": true}),
             "return_pooled_hidden_states is not supported for CausalLM models.",
         ),
-        (json!({"query": "q", "items": ["a"], "score_extraction_token": "x"}), "score_extraction_token is not"),
+        (
+            json!({"query": "q", "items": ["a"], "score_extraction_token": "x"}),
+            "score_extraction_token is not",
+        ),
     ] {
         let (status, answer) = call(server, "/v1/score", &body);
         assert_eq!((status, answer["type"].as_str()), (400, Some("BadRequestError")), "{body}: {answer}");

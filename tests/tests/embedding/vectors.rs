@@ -91,10 +91,8 @@ fn openai_client(server: &Server) {
 
 #[test]
 fn matryoshka_vectors_are_cut_and_scaled_where_the_configuration_allows_it() {
-    let server = serve_path(
-        minilm(),
-        &["--json-model-override-args", r#"{"matryoshka_dimensions": [64, 128]}"#],
-    );
+    let server =
+        serve_path(minilm(), &["--json-model-override-args", r#"{"matryoshka_dimensions": [64, 128]}"#]);
     let whole = vector(&server, &json!({"text": "A small dog"}));
     let cut = server.post_json("/v1/embeddings", &json!({"input": "A small dog", "dimensions": 64})).unwrap();
     let cut = floats(&cut["data"][0]["embedding"]);

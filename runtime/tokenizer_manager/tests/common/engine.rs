@@ -8,8 +8,9 @@ use parking_lot::Mutex;
 use serde_json::json;
 use sglang_ipc::{Endpoints, Identity, PullLink, PushLink, Received};
 use sglang_proto::messages::{
-    AbortReq, AnyMessage, BatchStrOutput, FinishReason, FlushCacheReqOutput, GetInternalStateReqOutput,
-    SetInternalStateReqOutput, TokenizedGenerateReqInput,
+    AbortReq, AnyMessage, BatchEmbeddingOutput, BatchStrOutput, FinishReason, FlushCacheReqOutput,
+    GetInternalStateReqOutput, SetInternalStateReqOutput, TokenizedEmbeddingReqInput,
+    TokenizedGenerateReqInput,
 };
 use sglang_tokenizer_manager::text::TextCodec;
 
@@ -120,6 +121,7 @@ impl Worker {
             self.seen.lock().push(message.clone());
             match message {
                 AnyMessage::TokenizedGenerateReqInput(request) => self.serve(&request),
+                AnyMessage::TokenizedEmbeddingReqInput(request) => self.embed(&request),
                 AnyMessage::AbortReq(abort) => self.abort(&abort),
                 _ if !*self.responsive.lock() => {}
                 AnyMessage::GetInternalStateReq(req) => self.reply(GetInternalStateReqOutput {
@@ -184,6 +186,27 @@ impl Worker {
                 ..Default::default()
             }),
         }
+    }
+
+    /// Answers with a vector of the prompt's ids and their segments, cut to the wanted size.
+    fn embed(&mut self, request: &TokenizedEmbeddingReqInput) {
+        let rid = request.rid.clone().unwrap();
+        if matches!(*self.behaviour.lock(), Behaviour::Queue) {
+            return self.waiting.push(rid);
+        }
+        let ids = &request.input_ids.as_ref().unwrap().0;
+        let mut vector: Vec<f32> = ids.iter().map(|id| *id as f32).collect();
+        vector.extend(request.token_type_ids.iter().flatten().map(|t| *t as f32 / 2.0));
+        vector.truncate(request.dimensions.map_or(usize::MAX, |n| n as usize));
+        self.reply(BatchEmbeddingOutput {
+            rids: Some(vec![rid]),
+            finished_reasons: vec![Some(FinishReason::Length { length: 0 })],
+            pooled_hidden_states: request.return_pooled_hidden_states.then(|| vec![Some(vec![0.5])]),
+            embeddings: vec![vector],
+            prompt_tokens: vec![ids.len() as u64],
+            cached_tokens: vec![0],
+            ..Default::default()
+        });
     }
 
     /// Sends the prompt back, or only its first tokens and no end.

@@ -18,6 +18,7 @@ use sglang_proto::server_args::ServerArgs;
 use sglang_tokenizer_manager::app::{App, EnvSettings, ModelFacts};
 use sglang_tokenizer_manager::http::server;
 use sglang_tokenizer_manager::manager::{Status, TokenizerManager};
+use sglang_tokenizer_manager::requests::embedding::EmbeddingFacts;
 use sglang_tokenizer_manager::requests::tokenize::RequestLimits;
 
 /// A running server.
@@ -44,6 +45,15 @@ pub async fn start(flags: &[&str]) -> TestServer {
 }
 
 pub async fn start_with(flags: &[&str], env: EnvSettings) -> TestServer {
+    start_kind(flags, env, None).await
+}
+
+/// A server of a model that embeds.
+pub async fn start_embedding(facts: EmbeddingFacts) -> TestServer {
+    start_kind(&["--is-embedding"], EnvSettings::default(), Some(facts)).await
+}
+
+async fn start_kind(flags: &[&str], env: EnvSettings, embedding: Option<EmbeddingFacts>) -> TestServer {
     let mut argv = vec!["sglang-launch", "--model-path", "MODELS/tiny", "--context-length", "4096"];
     argv.extend(flags);
     let args = ServerArgs::parse_from(argv).unwrap_or_else(|_| panic!("flags"));
@@ -60,7 +70,7 @@ pub async fn start_with(flags: &[&str], env: EnvSettings) -> TestServer {
         default_priority: None,
         dp_size: 1,
         grammars: args.grammar_backend != "none",
-        embedding: None,
+        embedding,
         codec: Some(Arc::new(ByteCodec::default())),
     };
     let manager = TokenizerManager::new(limits, Status::new(false, true), push, Default::default(), false);
