@@ -279,7 +279,7 @@ pub fn chunked(worker: &mut Worker, prompt: &[u32], chunk: usize) -> Vec<f32> {
     let mut last = Vec::new();
     for (i, ids) in prompt.chunks(chunk).enumerate() {
         let enters = (i == 0).then(Vec::new);
-        let part = Part { row: 2, enters, prefix_len: i * chunk, ids: as_ids(ids), sample: false };
+        let part = Part { row: 2, enters, prefix_len: i * chunk, ids: as_ids(ids), ..Part::default() };
         last = worker.logits(&[part]).pop().unwrap();
     }
     last
