@@ -35,14 +35,13 @@ pub struct WeightLoader<'a> {
     head_dim: usize,
     progress: LoadProgress,
     bytes: u64,
-    left_out: &'static str,
 }
 
 impl<'a> WeightLoader<'a> {
     /// A loader for a model whose attention heads have `head_dim` columns.
     pub fn new(source: &'a WeightSource, target: WeightTarget, head_dim: usize) -> Self {
         let progress = LoadProgress::new(source.total_bytes());
-        Self { source, target, head_dim, progress, bytes: 0, left_out: "" }
+        Self { source, target, head_dim, progress, bytes: 0 }
     }
 
     /// Ends the progress bar; gives the bytes that the weights take and the seconds since the start.
@@ -58,8 +57,7 @@ impl<'a> WeightLoader<'a> {
     pub fn linear(&mut self, parts: &[(&str, usize)], columns: usize, bias: bool) -> Result<LinearWeight> {
         let mut tensors = Vec::with_capacity(parts.len());
         for (name, rows) in parts {
-            let weight = format!("{name}.weight");
-            let tensor = self.source.tensor(self.stored(&weight), &[*rows, columns], self.head_dim)?;
+            let tensor = self.source.tensor(&format!("{name}.weight"), &[*rows, columns], self.head_dim)?;
             tensors.push((tensor, *rows));
         }
         // Neighbours of one storage type become one matrix: fewer, larger products.
@@ -93,16 +91,7 @@ impl<'a> WeightLoader<'a> {
 
     /// Whether the checkpoint has a tensor.
     pub fn has(&self, name: &str) -> bool {
-        self.source.has(self.stored(name))
-    }
-
-    /// From now on tensors are looked up without `prefix`, where their name has it.
-    pub fn leave_out_prefix(&mut self, prefix: &'static str) {
-        self.left_out = prefix;
-    }
-
-    fn stored<'n>(&self, name: &'n str) -> &'n str {
-        name.strip_prefix(self.left_out).unwrap_or(name)
+        self.source.has(name)
     }
 
     /// The norm `name` with its bias over `size` columns.
@@ -138,7 +127,7 @@ impl<'a> WeightLoader<'a> {
     }
 
     fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let tensor = self.source.tensor(self.stored(name), shape, self.head_dim)?;
+        let tensor = self.source.tensor(name, shape, self.head_dim)?;
         self.progress.add(tensor.data.len() as u64);
         dequantized(tensor.storage, &tensor.data, shape.iter().product())
     }

@@ -10,8 +10,8 @@ use crate::layers::LmHead;
 use crate::loader::WeightLoader;
 
 use super::{
-    CausalLM, Decoder, DecoderForCausalLM, embedding, gemma2, gemma3, granite, llama, mistral, olmo2, phi3, qwen2,
-    qwen3,
+    CausalLM, Decoder, DecoderForCausalLM, embedding, gemma2, gemma3, granite, llama, mistral, olmo2, phi3,
+    qwen2, qwen3,
 };
 
 /// How the models of one name are built.

@@ -92,10 +92,6 @@ pub(in super::super) fn load(
 ) -> Result<EmbeddingModel> {
     let build = Build { config, pooling, path };
     let mut decoder = |base: Option<&str>, head: DecoderHead| -> Result<EmbeddingModel> {
-        // Checkpoints of bodies alone name their tensors without this prefix.
-        if !weights.has("model.embed_tokens.weight") && weights.has("embed_tokens.weight") {
-            weights.leave_out_prefix("model.");
-        }
         let body = load_model(&body_config(config, base), context_length, path, weights)?;
         let head = build.decoder_head(head, weights)?;
         Ok(EmbeddingModel::new(body, head))
