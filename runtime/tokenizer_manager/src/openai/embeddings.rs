@@ -9,7 +9,7 @@ use crate::http::errors::ApiError;
 use crate::requests::OneOrMany;
 use crate::requests::embedding::{EmbeddingPrompt, EmbeddingReqInput};
 use crate::requests::generate::{many, one};
-use crate::requests::validation::{FieldError, Fields, Mismatch, Read, int, list, nullable, object, string};
+use crate::requests::validation::{Arm, FieldError, Fields, Mismatch, int, list, nullable, object, string};
 use crate::state::RequestHandle;
 
 use super::usage::UsageInfo;
@@ -34,7 +34,7 @@ impl EmbeddingInput {
     pub fn read(f: &mut Fields<'_>, with_objects: bool) -> Option<Self> {
         f.required("input", |_| Ok(()))?;
         let objects = |v: &Value| list(object)(v).map(Self::Objects);
-        let mut arms: Vec<(&'static str, &dyn Fn(&Value) -> Read<Self>)> = vec![
+        let mut arms: Vec<Arm<'_, Self>> = vec![
             ("str", &|v| string(v).map(Self::Text)),
             ("list[str]", &|v| list(string)(v).map(Self::Texts)),
             ("list[int]", &|v| list(int)(v).map(Self::Ids)),
