@@ -155,4 +155,10 @@ pub struct ForwardResult {
     pub grammar_ends: Vec<Option<GrammarEnd>>,
     /// Seconds the model itself ran.
     pub model_seconds: f64,
+    /// Of these, seconds before the first layer: checking the batch, entering its rows.
+    #[serde(default)]
+    pub prepare_seconds: f64,
+    /// Of these, seconds after the last layer: logits, log-probabilities and sampling.
+    #[serde(default)]
+    pub sample_seconds: f64,
 }

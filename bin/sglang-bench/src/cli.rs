@@ -27,6 +27,14 @@ pub enum Command {
     DecodeScaling(ScalingArgs),
     /// Hold conversations of many users below one system prompt: TTFT of first and later turns, and throughput
     SharedPrefix(SharedPrefixArgs),
+    /// Say how long the model waited between its steps, from a trace recorded with /start_profile
+    TraceIdle(TraceIdleArgs),
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct TraceIdleArgs {
+    /// The trace, such as /tmp/1700000000.0-TP-0.trace.json.gz
+    pub file: PathBuf,
 }
 
 /// Where the server is and how to talk to it.

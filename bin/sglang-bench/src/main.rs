@@ -1,5 +1,6 @@
 //! Measures a running server: load (`serving`), conversations below one system prompt (`shared-prefix`), start-up and
-//! idle cost (`startup`), and how decoding scales with concurrency (`decode-scaling`). Works against this project's server and any OpenAI-compatible one.
+//! idle cost (`startup`), and how decoding scales with concurrency (`decode-scaling`). Works against this project's
+//! server and any OpenAI-compatible one. `trace-idle` reads a trace of this project's scheduler.
 
 mod backend;
 mod cli;
@@ -14,6 +15,7 @@ mod sse;
 mod startup;
 mod stats;
 mod target;
+mod trace_idle;
 mod workload;
 
 use std::process::ExitCode;
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
             Command::Startup(args) => startup::run(args).await,
             Command::SharedPrefix(args) => shared_prefix::run(args).await,
             Command::DecodeScaling(args) => scaling::run(args).await,
+            Command::TraceIdle(args) => trace_idle::run(&args),
         }
     });
     match outcome {

@@ -23,6 +23,8 @@ macro_rules! control {
     )* };
 }
 
+pub(super) use control;
+
 control! {
     /// Asks for the radix cache to be emptied.
     FlushCacheReqInput {; /// How long to wait for the server to become idle.

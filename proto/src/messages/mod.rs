@@ -6,12 +6,14 @@ mod finish_reason;
 mod generate;
 mod link;
 mod output;
+mod profile;
 
 pub use control::*;
 pub use finish_reason::FinishReason;
 pub use generate::*;
 pub use link::*;
 pub use output::*;
+pub use profile::*;
 
 use crate::wire::{self, FrameError, Message, Trailer};
 
@@ -82,6 +84,7 @@ any_message! {
     GetInternalStateReq, GetInternalStateReqOutput, SetInternalStateReq, SetInternalStateReqOutput,
     ShutdownReq, ConfigureLoggingReq, OpenSessionReqInput, OpenSessionReqOutput, CloseSessionReqInput,
     HealthCheckOutput, Hello,
+    ProfileReq, ProfileReqOutput,
 }
 
 #[cfg(test)]

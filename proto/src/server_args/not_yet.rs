@@ -79,7 +79,6 @@ known_flags! {
         return_hidden_states_mode, "return-hidden-states-mode", Text, Unset, "Which hidden states may be asked for.";
         enable_return_routed_experts, "enable-return-routed-experts", Switch, Unset, "Return the experts used.";
         enable_strict_thinking, "enable-strict-thinking", Switch, Unset, "Filter tokens while thinking.";
-        enable_streaming_session, "enable-streaming-session", Switch, Unset, "Streaming sessions.";
         enable_session_radix_cache, "enable-session-radix-cache", Switch, Unset, "Prefix cache per session.";
         enable_mis, "enable-mis", Switch, Unset, "Score several items in one pass.";
         return_input_ids, "return-input-ids", Switch, Unset, "Return the prompt's ids.";

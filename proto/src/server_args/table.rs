@@ -161,6 +161,8 @@ server_args! {
             "Send usage at the end of every OpenAI stream, asked for or not.";
         enable_response_store: bool = Unset, "enable-response-store", Supported,
             "Keep responses of /v1/responses, for retrieval, background work and previous_response_id.";
+        enable_streaming_session: bool = Unset, "enable-streaming-session", Supported,
+            "Let /open_session open sessions that only grow, one request at a time.";
         enable_custom_logit_processor: bool = Unset, "enable-custom-logit-processor", NotYet,
             "Accept custom logit processors in requests.";
         enable_return_hidden_states: bool = Unset, "enable-return-hidden-states", NotYet,
@@ -281,7 +283,7 @@ server_args! {
             "Form of the request log.", one_of &["text", "json"];
         log_requests_target: Option<Vec<String>> = Unset, "log-requests-target", NotYet,
             "stdout, or folders for request log files.";
-        enable_metrics: bool = Unset, "enable-metrics", NotYet,
+        enable_metrics: bool = Unset, "enable-metrics", Supported,
             "Serve Prometheus metrics at /metrics.";
         decode_log_interval: usize = Is("40"), "decode-log-interval", Supported,
             "Decode steps between two log lines.";

@@ -9,7 +9,7 @@ use sglang_ipc::{Endpoints, Identity, IpcError, PullLink, PushLink, Received};
 use sglang_process::control::{self, ControlEvent};
 use sglang_process::ready::ReadyHandle;
 use sglang_process::signals::TerminationSignals;
-use sglang_proto::messages::AnyMessage;
+use sglang_proto::messages::{AnyMessage, ConfigureLoggingReq};
 use sglang_proto::server_args::ServerArgs;
 use sglang_tokenizer::Tokenizer;
 use tokio::sync::mpsc;
@@ -118,6 +118,7 @@ async fn serve(
                     detokenizer.iter_mut().for_each(Detokenizer::reset);
                 }
             }
+            Some(Received::Message(AnyMessage::ConfigureLoggingReq(request))) => configure_logging(&request),
             Some(Received::Message(message)) => {
                 let answer = match (message, &mut detokenizer) {
                     (AnyMessage::BatchTokenIDOutput(batch), Some(detokenizer)) => {
@@ -131,5 +132,13 @@ async fn serve(
                 }
             }
         }
+    }
+}
+
+/// Sets the level of this process's log.
+fn configure_logging(request: &ConfigureLoggingReq) {
+    let Some(level) = &request.log_level else { return };
+    if let Err(error) = sglang_process::logging::set_level(level) {
+        tracing::warn!("{error}");
     }
 }

@@ -2,6 +2,7 @@
 //! is planned (reference: `event_loop_normal` and `event_loop_overlap` of `managers/scheduler.py`, which differ here
 //! only in how many batches may be under way).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,11 @@ use crate::grammar::{GrammarManager, StartBackend};
 use crate::hold_back::HoldBack;
 use crate::links::Links;
 use crate::outputs::assemble;
+use crate::profiler::trace::StepInfo;
+use crate::profiler::{Profiler, step_info};
 use crate::progress::{LoopPhase, Progress};
-use crate::snapshot;
+use crate::sessions::SessionController;
+use crate::snapshot::{self, LoopFigures};
 use crate::tail::TokenizerTail;
 use crate::worker_thread::{StepOutcome, WorkerThread};
 use crate::{EngineError, EngineSettings};
@@ -36,6 +40,13 @@ pub struct EventLoop<'a> {
     pub(crate) hold_back: HoldBack,
     pub(crate) flushes: Vec<PendingFlush>,
     pub(crate) grammars: GrammarManager,
+    pub(crate) sessions: SessionController,
+    pub(crate) bos_token_id: Option<u32>,
+    pub(crate) profiler: Profiler,
+    /// Number of the step that is planned next.
+    pub(crate) next_step: u64,
+    /// Steps whose results are not back.
+    submitted: VecDeque<StepInfo>,
     worker: WorkerThread,
     tail: TokenizerTail<'a>,
     progress: Arc<Progress>,
@@ -44,6 +55,8 @@ pub struct EventLoop<'a> {
     /// Seconds the model was busy, for the idle share in the state.
     model_busy: Duration,
     published: Instant,
+    /// Output tokens of the published figures.
+    published_tokens: u64,
 }
 
 /// How old the published state may be while the loop is busy; taking it costs a walk over the queue.
@@ -66,6 +79,11 @@ impl<'a> EventLoop<'a> {
             links,
             hold_back: HoldBack::default(),
             flushes: Vec::new(),
+            sessions: SessionController::default(),
+            bos_token_id: tokenizer.and_then(Tokenizer::bos_token_id),
+            profiler: Profiler::default(),
+            next_step: 0,
+            submitted: VecDeque::new(),
             worker,
             tail: TokenizerTail::new(tokenizer),
             progress,
@@ -74,6 +92,7 @@ impl<'a> EventLoop<'a> {
             clock: Instant::now(),
             model_busy: Duration::ZERO,
             published: Instant::now(),
+            published_tokens: 0,
         }
     }
 
@@ -96,9 +115,11 @@ impl<'a> EventLoop<'a> {
         self.publish();
         loop {
             while let Ok(incoming) = self.links.incoming.try_recv() {
+                let began = self.profiler.now();
                 if self.handle(incoming) {
                     return Ok(LoopEnd::Shutdown);
                 }
+                self.profiler.span("receive", began, None);
             }
             if !self.step()? && self.wait_for_work() {
                 return Ok(LoopEnd::Shutdown);
@@ -108,6 +129,7 @@ impl<'a> EventLoop<'a> {
 
     /// Plans and submits a batch, and takes the oldest result when one is due. `false` when there was nothing to do.
     fn step(&mut self) -> Result<bool, EngineError> {
+        let began = self.profiler.now();
         let plan = self.scheduler.plan(self.now());
         if let Some(retraction) = &plan.retraction {
             tracing::warn!(
@@ -122,8 +144,14 @@ impl<'a> EventLoop<'a> {
         }
         let planned = plan.batch.is_some();
         if let Some(batch) = plan.batch {
+            let info = step_info(&batch);
+            self.profiler.span("schedule", began, Some(info));
+            let began = self.profiler.now();
             self.log.planned(batch.mode, plan.report.unwrap_or_default());
+            self.next_step = info.forward_id + 1;
+            self.submitted.push_back(info);
             self.worker.submit(batch)?;
+            self.profiler.span("submit", began, Some(info));
         }
         // A refusal or an abort has an event without a batch; it must not wait for the model.
         self.send_events();
@@ -139,14 +167,27 @@ impl<'a> EventLoop<'a> {
 
     fn take_result(&mut self) -> Result<(), EngineError> {
         self.progress.enter(LoopPhase::Forward);
+        let began = self.profiler.now();
         let outcome = self.worker.wait(self.settings.watchdog_timeout)?;
         self.progress.enter(LoopPhase::Scheduling);
         let busy = outcome.ended.duration_since(outcome.started);
         self.model_busy += busy;
+        let info = self.submitted.pop_front();
+        self.profiler.span("wait", began, info);
+        if let Some(info) = info {
+            self.profiler.step(info, outcome.started, outcome.ended, outcome.result.as_ref().ok());
+        }
+        let began = self.profiler.now();
         self.apply(outcome)?;
+        self.profiler.span("process_result", began, info);
         self.log.done(busy, || self.scheduler.stats().num_pending_tokens);
         self.progress.step_done();
+        let began = self.profiler.now();
         self.send_events();
+        self.profiler.span("outputs", began, info);
+        if let Some(finished) = self.profiler.take_finished() {
+            self.write_trace(finished, None);
+        }
         self.finish_flushes();
         if self.published.elapsed() > PUBLISH_EVERY {
             self.publish();
@@ -175,6 +216,7 @@ impl<'a> EventLoop<'a> {
         if events.is_empty() {
             return;
         }
+        self.sessions.observe(&events, Instant::now());
         let events = self.hold_back.filter(events, &mut self.tail);
         let outbox = assemble(events, &self.settings.weight_version);
         if let Some(tokens) = outbox.tokens {
@@ -199,16 +241,20 @@ impl<'a> EventLoop<'a> {
         self.finish_flushes();
         self.publish();
         self.progress.enter(LoopPhase::Idle);
-        let incoming = match self.flushes.iter().map(|f| f.deadline).min() {
+        let began = self.profiler.now();
+        let deadlines = self.flushes.iter().map(|f| f.deadline).chain(self.sessions.next_deadline());
+        let incoming = match deadlines.min() {
             None => self.links.incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(deadline) => self.links.incoming.recv_deadline(deadline),
         };
         self.progress.enter(LoopPhase::Scheduling);
+        self.profiler.span("idle", began, None);
         self.log.idle();
         match incoming {
             Ok(incoming) => self.handle(incoming),
             Err(RecvTimeoutError::Timeout) => {
                 self.finish_flushes();
+                self.sessions.reap(Instant::now());
                 false
             }
             Err(RecvTimeoutError::Disconnected) => true,
@@ -216,11 +262,18 @@ impl<'a> EventLoop<'a> {
     }
 
     fn publish(&mut self) {
+        let stats = self.scheduler.stats();
+        let made = stats.total_output_tokens.saturating_sub(self.published_tokens);
+        let seconds = self.published.elapsed().as_secs_f64();
+        let figures = LoopFigures {
+            model_busy: self.model_busy,
+            elapsed: self.clock.elapsed(),
+            gen_throughput: made as f64 / seconds.max(1e-3),
+            num_grammar_queue_reqs: self.grammars.len(),
+            num_sessions: self.sessions.len(),
+        };
         self.published = Instant::now();
-        self.progress.publish(snapshot::to_json(
-            &self.scheduler.stats(),
-            self.model_busy,
-            self.clock.elapsed(),
-        ));
+        self.published_tokens = stats.total_output_tokens;
+        self.progress.publish(snapshot::to_json(&stats, &figures));
     }
 }

@@ -142,6 +142,11 @@ impl GrammarManager {
         self.queue.values().any(|request| request.rid.as_deref() == Some(rid))
     }
 
+    /// Number of requests that wait.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Whether no request waits.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()

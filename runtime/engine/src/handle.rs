@@ -1,11 +1,12 @@
 //! What the loop does with each message.
 
 use std::hash::{BuildHasher, Hasher};
+use std::time::Instant;
 
 use sglang_constrained::GrammarSpec;
 use sglang_proto::grammar::GrammarHandle;
 use sglang_proto::messages::{
-    AbortReq, AnyMessage, FinishReason, OpenSessionReqOutput, SetInternalStateReqOutput,
+    AbortReq, AnyMessage, ConfigureLoggingReq, FinishReason, OpenSessionReqOutput, SetInternalStateReqOutput,
     TokenizedEmbeddingReqInput, TokenizedGenerateReqInput,
 };
 use sglang_sched::{AbortCause, NewRequest, PauseMode, SchedulerError};
@@ -13,6 +14,7 @@ use sglang_sched::{AbortCause, NewRequest, PauseMode, SchedulerError};
 use crate::event_loop::EventLoop;
 use crate::grammar::{GrammarNews, Outcome};
 use crate::links::Incoming;
+use crate::sessions::{RequestEnd, SessionError};
 
 impl EventLoop<'_> {
     /// Handles one thing that arrived. `true` when the loop must end.
@@ -21,10 +23,13 @@ impl EventLoop<'_> {
             Incoming::Message(message) => return self.handle_message(message),
             Incoming::TokenizerManager { restarted: true } => {
                 tracing::warn!("The tokenizer manager was restarted: its requests are dropped");
-                self.grammars.abort_all();
+                for rid in self.grammars.abort_all() {
+                    self.sessions.ended(&rid, RequestEnd::Aborted, Instant::now());
+                }
                 self.scheduler.abort_all(&AbortCause::Client);
-                // Nobody waits for these ends.
-                drop(self.scheduler.take_events());
+                // Nobody but the sessions waits for these ends.
+                let events = self.scheduler.take_events();
+                self.sessions.observe(&events, Instant::now());
             }
             Incoming::TokenizerManager { restarted: false } => {}
             Incoming::Grammar(news) => self.on_grammar_news(news),
@@ -55,21 +60,34 @@ impl EventLoop<'_> {
                 });
             }
             AnyMessage::OpenSessionReqInput(request) => {
+                self.sessions.reap(Instant::now());
+                let success = self.sessions.open(&request, Instant::now());
                 self.reply(OpenSessionReqOutput {
                     rid: request.rid,
                     http_worker_ipc: None,
                     session_id: request.session_id,
-                    success: false,
+                    success,
                 });
             }
             AnyMessage::ShutdownReq(_) => return true,
-            AnyMessage::CloseSessionReqInput(_) | AnyMessage::ConfigureLoggingReq(_) => {}
+            AnyMessage::CloseSessionReqInput(request) => self.sessions.close(&request.session_id),
+            AnyMessage::ConfigureLoggingReq(request) => {
+                configure_logging(&request);
+                // The tokenizer manager has no link to the detokenizer of its own.
+                if let Err(error) = self.links.detokenizer.send(*request) {
+                    tracing::error!("Cannot tell the detokenizer: {error}");
+                }
+            }
+            AnyMessage::ProfileReq(request) => self.profile(&request),
             other => tracing::warn!("The scheduler does not take a {}", other.class()),
         }
         false
     }
 
-    fn add(&mut self, request: TokenizedGenerateReqInput) {
+    fn add(&mut self, mut request: TokenizedGenerateReqInput) {
+        if let Err(error) = self.enter_session(&mut request) {
+            return self.refuse(request.rid.unwrap_or_default(), &error.to_string());
+        }
         let Some(spec) = GrammarSpec::from_sampling_params(&request.sampling_params) else {
             return self.schedule(request, None);
         };
@@ -82,6 +100,27 @@ impl EventLoop<'_> {
         }
     }
 
+    /// Puts the history of its session in front of a request that continues one.
+    fn enter_session(&mut self, request: &mut TokenizedGenerateReqInput) -> Result<(), SessionError> {
+        let Some(params) = request.session_params.as_ref().filter(|params| params.id.is_some()) else {
+            return Ok(());
+        };
+        let now = Instant::now();
+        self.sessions.reap(now);
+        let rid = request.rid.as_deref().unwrap_or_default();
+        // An id that is in use goes on to be refused as such; its session must not take it for a new turn.
+        if self.sessions.is_running(rid) {
+            return Ok(());
+        }
+        let new = request.input_ids.as_ref().map_or(&[][..], |ids| ids.as_slice());
+        let entered = self.sessions.enter(rid, params, new, self.bos_token_id, now)?;
+        request.input_ids = Some(entered.input_ids.into());
+        for rid in entered.replaced {
+            self.abort(&AbortReq { rid: Some(rid), ..Default::default() });
+        }
+        Ok(())
+    }
+
     fn on_grammar_news(&mut self, news: GrammarNews) {
         for outcome in self.grammars.on_news(news) {
             self.leave_grammar_queue(outcome);
@@ -92,6 +131,7 @@ impl EventLoop<'_> {
         match outcome {
             Outcome::Ready(request, grammar) => self.schedule(*request, Some(grammar)),
             Outcome::Refused(rid, 503, why) => {
+                self.sessions.ended(&rid, RequestEnd::Refused, Instant::now());
                 let reason = FinishReason::refused(why, 503, "ServiceUnavailable");
                 self.reply(AbortReq { rid: Some(rid), finished_reason: Some(reason), ..Default::default() });
             }
@@ -127,6 +167,7 @@ impl EventLoop<'_> {
     }
 
     fn refuse(&mut self, rid: String, message: &str) {
+        self.sessions.ended(&rid, RequestEnd::Refused, Instant::now());
         let reason = FinishReason::refused(message, 400, "BadRequestError");
         self.reply(AbortReq { rid: Some(rid), finished_reason: Some(reason), ..Default::default() });
     }
@@ -144,6 +185,7 @@ impl EventLoop<'_> {
             _ => Vec::new(),
         };
         for rid in waiting {
+            self.sessions.ended(&rid, RequestEnd::Aborted, Instant::now());
             let reason = FinishReason::aborted("Abort in waiting queue");
             self.reply(AbortReq { rid: Some(rid), finished_reason: Some(reason), ..Default::default() });
         }
@@ -166,5 +208,13 @@ impl EventLoop<'_> {
         if let Err(error) = self.links.tokenizer.send(message) {
             tracing::error!("Cannot answer the tokenizer manager: {error}");
         }
+    }
+}
+
+/// Sets the level of this process's log.
+fn configure_logging(request: &ConfigureLoggingReq) {
+    let Some(level) = &request.log_level else { return };
+    if let Err(error) = sglang_process::logging::set_level(level) {
+        tracing::warn!("{error}");
     }
 }

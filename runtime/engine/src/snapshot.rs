@@ -5,8 +5,23 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sglang_sched::SchedulerStats;
 
-/// Every field of the statistics, and the share of the time in which the model was busy.
-pub fn to_json(stats: &SchedulerStats, model_busy: Duration, elapsed: Duration) -> Value {
+/// Figures of the loop itself.
+#[derive(Clone, Copy, Debug)]
+pub struct LoopFigures {
+    /// Time in which the model ran.
+    pub model_busy: Duration,
+    /// Time since the loop was made.
+    pub elapsed: Duration,
+    /// Output tokens per second since the last figures.
+    pub gen_throughput: f64,
+    /// Requests whose grammar is being compiled.
+    pub num_grammar_queue_reqs: usize,
+    /// Open sessions.
+    pub num_sessions: usize,
+}
+
+/// Every field of the statistics and of the loop's own figures.
+pub fn to_json(stats: &SchedulerStats, figures: &LoopFigures) -> Value {
     json!({
         "num_running_reqs": stats.num_running_reqs,
         "num_waiting_reqs": stats.num_waiting_reqs,
@@ -32,7 +47,10 @@ pub fn to_json(stats: &SchedulerStats, model_busy: Duration, elapsed: Duration) 
         "total_retractions": stats.total_retractions,
         "num_in_flight": stats.num_in_flight,
         "paused": stats.paused,
-        "model_busy_s": model_busy.as_secs_f64(),
-        "uptime_s": elapsed.as_secs_f64(),
+        "num_grammar_queue_reqs": figures.num_grammar_queue_reqs,
+        "num_sessions": figures.num_sessions,
+        "gen_throughput": figures.gen_throughput,
+        "model_busy_s": figures.model_busy.as_secs_f64(),
+        "uptime_s": figures.elapsed.as_secs_f64(),
     })
 }

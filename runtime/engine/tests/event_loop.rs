@@ -300,3 +300,42 @@ async fn a_resumed_request_goes_on_after_its_output() {
     }
     engine.stop().unwrap();
 }
+
+#[tokio::test]
+async fn a_session_puts_earlier_turns_before_a_new_one() {
+    let mut engine = Engine::start(Options::default()).await;
+    let open = |id: &str| OpenSessionReqInput {
+        rid: Some("o".into()),
+        capacity_of_str_len: 100,
+        session_id: Some(id.into()),
+        ..Default::default()
+    };
+    for success in [true, false] {
+        engine.to_scheduler.send(open("s")).unwrap();
+        let AnyMessage::OpenSessionReqOutput(reply) = engine.reply().await else { panic!("wrong reply") };
+        assert_eq!((reply.success, reply.session_id.as_deref()), (success, Some("s")));
+    }
+    let turn = |rid: &str, from: Option<&str>, ids: &[u32]| TokenizedGenerateReqInput {
+        session_params: Some(SessionParams {
+            id: Some("s".into()),
+            rid: from.map(str::to_owned),
+            ..Default::default()
+        }),
+        ..request(rid, ids.to_vec(), 8)
+    };
+    engine.to_scheduler.send(turn("a", None, &[10, 11])).unwrap();
+    assert_eq!(engine.output_of("a").await.0, [10, 11, EOS]);
+    engine.to_scheduler.send(turn("b", Some("a"), &[20])).unwrap();
+    assert_eq!(engine.output_of("b").await.0, [10, 11, EOS], "the echo stops at the end in its prompt");
+    engine.to_scheduler.send(turn("c", Some("nobody"), &[20])).unwrap();
+    let AnyMessage::AbortReq(refusal) = engine.reply().await else { panic!("wrong reply") };
+    let expected = FinishReason::refused("Invalid request session id", 400, "BadRequestError");
+    assert_eq!((refusal.rid.as_deref(), refusal.finished_reason), (Some("c"), Some(expected)));
+    let close = CloseSessionReqInput { session_id: "s".into(), ..Default::default() };
+    engine.to_scheduler.send(close).unwrap();
+    engine.to_scheduler.send(turn("d", Some("a"), &[20])).unwrap();
+    let AnyMessage::AbortReq(refusal) = engine.reply().await else { panic!("wrong reply") };
+    let Some(FinishReason::Abort { message, .. }) = refusal.finished_reason else { panic!("no reason") };
+    assert_eq!(message, "Invalid request: session id s does not exist");
+    engine.stop().unwrap();
+}

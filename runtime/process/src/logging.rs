@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
@@ -12,9 +13,54 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::reload;
 
 /// Target of the HTTP server's own lines (access log), which `--log-level-http` governs.
 pub const HTTP_TARGET: &str = "http";
+
+/// Level names that [`set_level`] takes.
+const LEVELS: [&str; 7] = ["trace", "debug", "info", "warning", "warn", "error", "critical"];
+
+/// Changes the filter of the running process.
+type Reload = Box<dyn Fn(Targets) -> Result<(), reload::Error> + Send + Sync>;
+static RELOAD: OnceLock<Reload> = OnceLock::new();
+
+/// Why the level stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SetLevelError {
+    /// No such level.
+    #[error("Unknown level: {0:?}; expected debug, info, warning, error or critical")]
+    Unknown(String),
+    /// The process does not log, or its log has ended.
+    #[error("the log level cannot be changed: {0}")]
+    NotLogging(String),
+}
+
+/// Whether a level has this name, in any case.
+pub fn is_level(name: &str) -> bool {
+    LEVELS.contains(&name.to_ascii_lowercase().as_str())
+}
+
+/// Logs from `name` on, such as `debug`, in any case. Replaces what `SGLANG_LOG` or the flags said.
+///
+/// # Errors
+/// There is no such level, or [`init`] was not called.
+pub fn set_level(name: &str) -> Result<(), SetLevelError> {
+    if !is_level(name) {
+        return Err(SetLevelError::Unknown(name.to_owned()));
+    }
+    let reload = RELOAD.get().ok_or_else(|| SetLevelError::NotLogging("logging was not started".into()))?;
+    let name = name.to_ascii_lowercase();
+    reload(targets(&name, &name)).map_err(|error| SetLevelError::NotLogging(error.to_string()))
+}
+
+fn targets(level: &str, level_http: &str) -> Targets {
+    Targets::new()
+        .with_default(level_filter(level))
+        .with_target(HTTP_TARGET, level_filter(level_http))
+        // Its start and stop lines say nothing that ours do not.
+        .with_target("actix_server", LevelFilter::WARN)
+}
 
 /// Starts logging. `suffix` stands after the time, as `TP0` does in a scheduler's lines. `level` and `level_http` are
 /// the values of `--log-level` and `--log-level-http`. The environment variable `SGLANG_LOG` may say more, in the
@@ -23,14 +69,11 @@ pub const HTTP_TARGET: &str = "http";
 /// Call it before any thread starts: the offset to local time cannot be read safely afterwards, and times would be in
 /// UTC. Later calls have no effect.
 pub fn init(suffix: Option<&str>, level: &str, level_http: Option<&str>) {
-    let filter =
-        std::env::var("SGLANG_LOG").ok().and_then(|text| text.parse::<Targets>().ok()).unwrap_or_else(|| {
-            Targets::new()
-                .with_default(level_filter(level))
-                .with_target(HTTP_TARGET, level_filter(level_http.unwrap_or(level)))
-                // Its start and stop lines say nothing that ours do not.
-                .with_target("actix_server", LevelFilter::WARN)
-        });
+    let filter = std::env::var("SGLANG_LOG")
+        .ok()
+        .and_then(|text| text.parse::<Targets>().ok())
+        .unwrap_or_else(|| targets(level, level_http.unwrap_or(level)));
+    let (filter, handle) = reload::Layer::new(filter);
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let layer = tracing_subscriber::fmt::layer()
         .with_ansi(colour)
@@ -38,7 +81,9 @@ pub fn init(suffix: Option<&str>, level: &str, level_http: Option<&str>) {
         .event_format(Prefix::new(suffix, UtcOffset::current_local_offset().unwrap_or(UtcOffset::UTC)));
     let subscriber = tracing_subscriber::registry().with(filter).with(layer);
     // The second of two calls fails, and the first goes on.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    if tracing::subscriber::set_global_default(subscriber).is_ok() {
+        let _ = RELOAD.set(Box::new(move |targets| handle.reload(targets)));
+    }
 }
 
 /// Python's level names, as the flags take them.
@@ -158,6 +203,17 @@ mod tests {
     fn colour_is_used_only_when_asked_for() {
         assert!(lines(None, true, || tracing::error!("x"))[0].contains("\x1b[31m"));
         assert!(!lines(None, false, || tracing::error!("x"))[0].contains('\x1b'));
+    }
+
+    #[test]
+    fn a_level_can_be_changed_only_to_one_that_exists_and_only_of_a_running_log() {
+        assert!(is_level("WARNING") && is_level("debug") && !is_level("loud"));
+        assert_eq!(set_level("loud"), Err(SetLevelError::Unknown("loud".into())));
+        assert!(matches!(set_level("debug"), Err(SetLevelError::NotLogging(_))));
+        init(None, "warning", None);
+        assert!(!tracing::enabled!(Level::DEBUG));
+        set_level("DEBUG").expect("a running log");
+        assert!(tracing::enabled!(Level::DEBUG));
     }
 
     #[test]

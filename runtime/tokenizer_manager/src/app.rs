@@ -10,6 +10,7 @@ use sglang_parsers::{DetectedParsers, ToolParserOptions};
 use sglang_proto::server_args::ServerArgs;
 
 use crate::manager::TokenizerManager;
+use crate::metrics::Metrics;
 use crate::ollama::routes::OllamaRoutes;
 use crate::parsers::Parsers;
 use crate::responses::store::ResponseStore;
@@ -114,6 +115,12 @@ impl App {
         let parsers = Parsers::new(&args, &model.detected_parsers, tool_options);
         args.tool_call_parser = parsers.tool_call.map(|p| p.reported_name().to_owned());
         args.reasoning_parser = parsers.reasoning.map(|p| p.name().to_owned());
+        if args.enable_metrics {
+            match Metrics::new(args.served_model_name()) {
+                Ok(metrics) => drop(manager.metrics.set(metrics)),
+                Err(error) => tracing::error!("There will be no metrics: {error}"),
+            }
+        }
         let codec = manager.limits.codec.as_deref();
         if let (Some(parser), Some(codec)) = (&parsers.reasoning, codec) {
             let end = codec.encode(parser.think_end(), false);

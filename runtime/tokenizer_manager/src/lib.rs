@@ -11,6 +11,7 @@ pub mod chat;
 mod codec;
 pub mod http;
 pub mod manager;
+pub mod metrics;
 pub mod ollama;
 pub mod openai;
 pub mod parsers;

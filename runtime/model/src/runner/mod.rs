@@ -221,6 +221,7 @@ impl ModelWorker for ModelRunner {
     fn forward(&mut self, batch: &ForwardBatch) -> std::result::Result<ForwardResult, WorkerError> {
         let started = Instant::now();
         let plan = self.admit(batch)?;
+        let prepared = Instant::now();
         let requests = plan.seqs.len();
         let mut out = ForwardResult {
             forward_id: batch.forward_id,
@@ -230,9 +231,12 @@ impl ModelWorker for ModelRunner {
             ..ForwardResult::default()
         };
         let hidden = self.hidden_states(&plan).map_err(failed)?;
+        let computed = Instant::now();
         out.input_logprobs = self.input_logprobs(batch, &plan, &hidden).map_err(failed)?;
         self.sample(batch, &plan, &hidden, &mut out).map_err(failed)?;
         out.model_seconds = started.elapsed().as_secs_f64();
+        out.prepare_seconds = (prepared - started).as_secs_f64();
+        out.sample_seconds = computed.elapsed().as_secs_f64();
         Ok(out)
     }
 }

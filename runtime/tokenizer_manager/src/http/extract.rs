@@ -41,6 +41,25 @@ impl<const STRICT: bool> FromRequest for Json<STRICT> {
     }
 }
 
+/// A JSON object as body; without a body an empty one.
+pub struct OptionalJson(pub Map<String, Value>);
+
+impl FromRequest for OptionalJson {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(_: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let payload = payload.take();
+        Box::pin(async move {
+            let body = read(payload).await?;
+            match body.trim_ascii() {
+                b"" | b"null" => Ok(Self(Map::new())),
+                body => parse_object(body).map(Self),
+            }
+        })
+    }
+}
+
 fn is_json(req: &HttpRequest) -> bool {
     let header = req.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     header.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))

@@ -97,7 +97,7 @@ fn load(state: &Value, include: &[&str], max_total_num_tokens: Option<u64>) -> M
             "queues",
             json!({
                 "waiting": int("num_waiting_reqs"),
-                "grammar": 0,
+                "grammar": int("num_grammar_queue_reqs"),
                 "paused": 0,
                 "retracted": int("num_waiting_retracted_reqs"),
             }),

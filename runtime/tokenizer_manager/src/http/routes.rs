@@ -5,10 +5,10 @@ use actix_web::{HttpResponse, Route, web};
 use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{
-    anthropic, chat, completions, control, generate, health, info, loads, ollama, parsers, responses,
-    tokenize, unsupported,
+    anthropic, chat, completions, control, generate, health, info, loads, ollama, operations, parsers, responses, sessions, tokenize, unsupported,
 };
 use crate::app::App;
+use crate::metrics::http as metrics;
 use crate::ollama::routes::OllamaRoutes;
 
 /// One path.
@@ -42,6 +42,8 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/health", GET, Open, health::health),
     row!("/health_generate", GET, Open, health::health_generate),
     row!("/ready", GET, Open, health::ready),
+    row!("/metrics", GET, Open, metrics::metrics),
+    row!("/metrics/{rest:.*}", GET, Open, metrics::metrics),
     row!("/ping", GET, Normal, health::ping),
     row!("/get_model_info", GET, Normal, info::get_model_info),
     row!("/model_info", GET, Normal, info::model_info),
@@ -68,12 +70,17 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/api/show", POST, Normal, ollama::show),
     row!("/api/tags", GET, Normal, ollama::tags),
     row!("/v1/loads", GET, Normal, loads::loads),
+    row!("/open_session", GET_POST, Normal, sessions::open_session),
+    row!("/close_session", GET_POST, Normal, sessions::close_session),
     row!("/abort_request", POST, AdminOptional, control::abort_request),
     row!("/flush_cache", GET_POST, AdminOptional, control::flush_cache),
     row!("/pause_generation", POST, AdminOptional, control::pause_generation),
     row!("/continue_generation", POST, AdminOptional, control::continue_generation),
     row!("/update_weight_version", POST, AdminOptional, control::update_weight_version),
     row!("/set_internal_state", PUT_POST, AdminOptional, control::set_internal_state),
+    row!("/configure_logging", GET_POST, AdminOptional, operations::configure_logging),
+    row!("/start_profile", GET_POST, AdminOptional, operations::start_profile),
+    row!("/stop_profile", GET_POST, AdminOptional, operations::stop_profile),
     row!("/freeze_gc", GET_POST, AdminOptional, control::freeze_gc),
     // Known routes of the reference whose parts are not there yet.
     row!("/encode", PUT_POST, Normal, unsupported::embedding),
@@ -82,11 +89,6 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/v1/classify", POST, Normal, unsupported::openai_embedding),
     row!("/v1/rerank", PUT_POST, Normal, unsupported::openai_embedding),
     row!("/v1/score", POST, Normal, unsupported::not_yet),
-    row!("/open_session", GET_POST, Normal, unsupported::not_yet),
-    row!("/close_session", GET_POST, Normal, unsupported::not_yet),
-    row!("/configure_logging", GET_POST, AdminOptional, unsupported::not_yet),
-    row!("/start_profile", GET_POST, AdminOptional, unsupported::not_yet),
-    row!("/stop_profile", GET_POST, AdminOptional, unsupported::not_yet),
     row!("/update_weights_from_disk", POST, AdminOptional, unsupported::not_yet),
     row!("/get_weights_by_name", GET_POST, AdminOptional, unsupported::not_yet),
     row!("/load_lora_adapter", POST, AdminOptional, unsupported::lora),
@@ -146,7 +148,7 @@ mod tests {
     fn no_path_stands_twice_and_control_routes_are_not_open() {
         for (i, row) in ROUTES.iter().enumerate() {
             assert!(ROUTES[..i].iter().all(|other| other.path != row.path), "{}", row.path);
-            let is_probe = row.path.starts_with("/health") || row.path == "/ready";
+            let is_probe = ["/health", "/ready", "/metrics"].iter().any(|probe| row.path.starts_with(probe));
             assert_eq!(row.tier == Open, is_probe, "{}", row.path);
         }
         for path in ["/", "/api/chat", "/api/generate", "/api/tags", "/api/show"] {

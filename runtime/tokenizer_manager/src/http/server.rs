@@ -9,6 +9,7 @@ use actix_web::{App as ActixApp, HttpServer, web};
 
 use super::{auth, cors, routes};
 use crate::app::App;
+use crate::metrics::http as metrics;
 
 /// Threads that serve connections.
 const WORKERS: usize = 2;
@@ -29,6 +30,7 @@ pub fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Serv
         ActixApp::new()
             .app_data(app.clone())
             // The last one stands outermost: a call without a key is told nothing else.
+            .wrap(from_fn(metrics::count))
             .wrap(from_fn(cors::share))
             .wrap(from_fn(auth::authorize))
             .configure(|config| routes::configure(config, &app))

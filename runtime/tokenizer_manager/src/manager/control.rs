@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use sglang_proto::messages::{
-    AnyMessage, FlushCacheReqInput, FlushCacheReqOutput, GetInternalStateReq, SetInternalStateReq,
+    AnyMessage, CloseSessionReqInput, ConfigureLoggingReq, FlushCacheReqInput, FlushCacheReqOutput,
+    GetInternalStateReq, OpenSessionReqInput, OpenSessionReqOutput, ProfileReq, ProfileReqOutput,
+    SetInternalStateReq,
 };
 use tokio::sync::oneshot;
 
@@ -102,6 +104,66 @@ impl TokenizerManager {
             AnyMessage::SetInternalStateReqOutput(reply) => Ok(reply.updated),
             _ => Err(ControlError::Timeout(timeout)),
         }
+    }
+
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// No answer in time.
+    pub async fn open_session(
+        &self,
+        mut request: OpenSessionReqInput,
+        timeout: Duration,
+    ) -> Result<OpenSessionReqOutput, ControlError> {
+        let rid = new_rid();
+        request.rid = Some(rid.clone());
+        match self.call(rid, request, "OpenSessionReqOutput", timeout).await? {
+            AnyMessage::OpenSessionReqOutput(reply) => Ok(*reply),
+            _ => Err(ControlError::Timeout(timeout)),
+        }
+    }
+
+    /// Closes a session; there is no answer.
+    ///
+    /// # Errors
+    /// The scheduler cannot be reached.
+    pub fn close_session(&self, session_id: String) -> Result<(), ControlError> {
+        self.tell(CloseSessionReqInput { rid: None, http_worker_ipc: None, session_id })
+    }
+
+    /// Starts or stops a trace of the scheduler. A stop is answered when the file is written.
+    ///
+    /// # Errors
+    /// No answer in time.
+    pub async fn profile(
+        &self,
+        mut request: ProfileReq,
+        timeout: Duration,
+    ) -> Result<ProfileReqOutput, ControlError> {
+        let rid = new_rid();
+        request.rid = Some(rid.clone());
+        match self.call(rid, request, "ProfileReqOutput", timeout).await? {
+            AnyMessage::ProfileReqOutput(reply) => Ok(*reply),
+            _ => Err(ControlError::Timeout(timeout)),
+        }
+    }
+
+    /// Changes what this process logs, and with a `log_level` also what the others do.
+    ///
+    /// # Errors
+    /// The scheduler cannot be reached.
+    pub fn configure_logging(&self, request: ConfigureLoggingReq) -> Result<(), ControlError> {
+        {
+            let mut log = self.request_log.write();
+            log.enabled = request.log_requests.unwrap_or(log.enabled);
+            log.level = request.log_requests_level.and_then(|n| u8::try_from(n).ok()).unwrap_or(log.level);
+            log.json = request.log_requests_format.as_ref().map_or(log.json, |format| format == "json");
+        }
+        let Some(level) = &request.log_level else { return Ok(()) };
+        if let Err(error) = sglang_process::logging::set_level(level) {
+            tracing::warn!("{error}");
+        }
+        self.tell(request)
     }
 
     /// Empties the radix cache. With `timeout_s` the scheduler waits that long for being idle.

@@ -82,7 +82,7 @@ impl TokenizerManager {
         let samples = normalized.parallel_sample_num;
         let tokenized = self.tokenize_all(normalized.items).await?;
         for request in &tokenized {
-            self.request_log.received(request);
+            self.request_log.read().received(request);
         }
         self.status.while_paused().await;
         let handles = match samples {

@@ -16,6 +16,7 @@ pub use control::{Control, ControlError};
 pub use generate::{GenerateError, Generation, ShowOptions, check_finish};
 pub use status::Status;
 
+use crate::metrics::Metrics;
 use crate::request_log::RequestLog;
 use crate::requests::tokenize::RequestLimits;
 use crate::state::Registry;
@@ -33,8 +34,10 @@ pub struct TokenizerManager {
     pub registry: Arc<Registry>,
     /// What the scheduler said of itself (KV pool size, …).
     pub scheduler_info: RwLock<serde_json::Value>,
-    /// `--log-requests`.
-    pub request_log: RequestLog,
+    /// `--log-requests`, as `/configure_logging` has left it.
+    pub request_log: RwLock<RequestLog>,
+    /// With `--enable-metrics`: what is counted.
+    pub metrics: OnceLock<Metrics>,
     scheduler: PushLink,
     control: Control,
     disable_radix_cache: bool,
@@ -55,7 +58,8 @@ impl TokenizerManager {
             status,
             registry: Registry::new(scheduler.clone()),
             scheduler_info: RwLock::new(serde_json::Value::Null),
-            request_log,
+            request_log: RwLock::new(request_log),
+            metrics: OnceLock::new(),
             scheduler,
             control: Control::default(),
             disable_radix_cache,

@@ -55,6 +55,14 @@ impl TokenizerManager {
                 let rid = reply.rid.clone();
                 self.control.reply(rid.as_deref(), message);
             }
+            AnyMessage::ProfileReqOutput(ref reply) => {
+                let rid = reply.rid.clone();
+                self.control.reply(rid.as_deref(), message);
+            }
+            AnyMessage::OpenSessionReqOutput(ref reply) => {
+                let rid = reply.rid.clone();
+                self.control.reply(rid.as_deref(), message);
+            }
             // That it came is all it says.
             AnyMessage::HealthCheckOutput(_) => {}
             other => tracing::warn!("Ignored a {}, which is not for the tokenizer manager", other.class()),
@@ -63,13 +71,21 @@ impl TokenizerManager {
 
     fn handle_batch_output(&self, deltas: Vec<(String, OutputDelta)>) {
         for (rid, delta) in deltas {
+            if let Some(metrics) = self.metrics.get()
+                && let Some(state) = self.registry.state(&rid)
+            {
+                metrics.observe_tokens(&state, delta.output_ids.len());
+            }
             self.log_end(self.registry.apply(&rid, delta));
         }
     }
 
     fn log_end(&self, ended: Option<Arc<ReqState>>) {
         if let Some(state) = ended {
-            self.request_log.finished(&state);
+            if let Some(metrics) = self.metrics.get() {
+                metrics.observe_finished(&state);
+            }
+            self.request_log.read().finished(&state);
         }
     }
 }

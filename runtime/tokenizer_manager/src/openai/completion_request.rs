@@ -100,7 +100,7 @@ pub(super) fn base(f: &mut Fields<'_>) -> GenerateReqInput {
         extra_key: fields::texts(f, "extra_key"),
         cache_salt: fields::texts(f, "cache_salt"),
         session_id: f.optional("session_id", string),
-        session_params: f.optional("session_params", object).as_ref().map(session_params),
+        session_params: f.optional("session_params", session_params),
         priority: f.optional("priority", int),
         routed_dp_rank: {
             let old = f.optional("data_parallel_rank", int);

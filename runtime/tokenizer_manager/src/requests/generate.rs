@@ -9,6 +9,9 @@ use super::python::type_name;
 use super::sampling::SamplingMap;
 use super::validation::{FieldError, Fields, Mismatch, Read, boolean, int, list, nullable, object, string};
 
+/// Fields of `session_params`.
+const SESSION_KEYS: [&str; 5] = ["id", "rid", "offset", "replace", "drop_previous_output"];
+
 /// One value for all, or a list with one per prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OneOrMany<T> {
@@ -118,16 +121,23 @@ fn any_true(value: Option<&Value>) -> bool {
     }
 }
 
-/// The text fields of `session_params`; other values are left out, as they name nothing.
-pub(crate) fn session_params(map: &Map<String, Value>) -> SessionParams {
-    let text = |key: &str| map.get(key).and_then(Value::as_str).map(str::to_owned);
-    SessionParams {
-        id: text("id"),
-        rid: text("rid"),
-        offset: map.get("offset").and_then(Value::as_i64),
-        replace: map.get("replace").and_then(Value::as_bool),
-        drop_previous_output: map.get("drop_previous_output").and_then(Value::as_bool),
+/// `session_params`: an object with the fields of [`SessionParams`] and no others.
+pub(crate) fn session_params(value: &Value) -> Read<SessionParams> {
+    let map = object(value)?;
+    if let Some((key, value)) = map.iter().find(|(key, _)| !SESSION_KEYS.contains(&key.as_str())) {
+        let rule = format!("session_params has no {key:?}; it may have {}", SESSION_KEYS.join(", "));
+        return Err(Mismatch::rule(rule, value));
     }
+    fn field<T>(map: &Map<String, Value>, key: &'static str, read: fn(&Value) -> Read<T>) -> Read<Option<T>> {
+        map.get(key).map_or(Ok(None), nullable(read)).map_err(|m| m.under(key))
+    }
+    Ok(SessionParams {
+        id: field(&map, "id", string)?,
+        rid: field(&map, "rid", string)?,
+        offset: field(&map, "offset", int)?,
+        replace: field(&map, "replace", boolean)?,
+        drop_previous_output: field(&map, "drop_previous_output", boolean)?,
+    })
 }
 
 impl GenerateReqInput {
@@ -166,7 +176,7 @@ impl GenerateReqInput {
             ),
             has_custom_logit_processor: present("custom_logit_processor"),
             session_id: f.optional("session_id", string),
-            session_params: f.optional("session_params", object).as_ref().map(session_params),
+            session_params: f.optional("session_params", session_params),
             priority: f.optional("priority", int),
             extra_key: f.union("extra_key", &[("list[str]", &many(string)), ("str", &one(string))]),
             cache_salt: f.union("cache_salt", &[("list[str]", &many(string)), ("str", &one(string))]),
@@ -205,6 +215,24 @@ mod tests {
         );
         assert!(read(json!({"input_ids": 3})).unwrap_err().contains("must be list or null; got int"));
         assert_eq!(read(json!({"input_ids": []})).unwrap().input_ids, Some(OneOrMany::One(vec![])));
+    }
+
+    #[test]
+    fn session_params_of_the_wrong_type_are_refused_by_name() {
+        let params = json!({"id": "s", "rid": null, "offset": -3, "replace": true});
+        let request = read(json!({"text": "a", "session_params": params})).unwrap();
+        let expected = SessionParams {
+            id: Some("s".into()),
+            offset: Some(-3),
+            replace: Some(true),
+            ..Default::default()
+        };
+        assert_eq!(request.session_params, Some(expected));
+        let error = |params: Value| read(json!({"text": "a", "session_params": params})).unwrap_err();
+        assert!(error(json!({"id": 5})).contains("('body', 'session_params', 'id')"));
+        assert!(error(json!({"offset": "x"})).contains("('body', 'session_params', 'offset')"));
+        assert!(error(json!({"ofset": 1})).contains("session_params has no"));
+        assert!(error(json!([1])).contains("('body', 'session_params')"));
     }
 
     #[test]

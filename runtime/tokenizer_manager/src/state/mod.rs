@@ -10,7 +10,7 @@ pub use delta::{Counts, IntoDeltas, OutputDelta};
 pub use logprobs::{Logprobs, TokenLogprob, TopLogprobs};
 pub use reasoning::ReasoningCounter;
 pub use registry::{Registry, RequestHandle};
-pub use req_state::{Applied, Finish, Output, ReqState, unix_seconds};
+pub use req_state::{Applied, Finish, Output, ReqState, TokenTiming, unix_seconds};
 
 #[cfg(test)]
 pub(crate) use req_state::tests::request as test_request;

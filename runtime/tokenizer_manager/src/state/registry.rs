@@ -43,6 +43,11 @@ impl Registry {
         self.entries.lock().contains_key(rid)
     }
 
+    /// The request with this id.
+    pub fn state(&self, rid: &str) -> Option<Arc<ReqState>> {
+        self.entries.lock().get(rid).map(|entry| entry.state.clone())
+    }
+
     /// Requests whose clients still wait.
     pub fn live(&self) -> usize {
         self.entries.lock().values().filter(|e| !e.abandoned).count()

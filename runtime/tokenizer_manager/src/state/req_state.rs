@@ -59,12 +59,25 @@ pub enum Applied {
     Ignored,
 }
 
+/// When tokens came, measured from what came before them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TokenTiming {
+    /// There were none.
+    None,
+    /// The first ones, so many seconds after the request.
+    First(f64),
+    /// Further ones, so many seconds after those before.
+    Next(f64),
+}
+
 /// One request in flight.
 #[derive(Debug)]
 pub struct ReqState {
     /// What was sent to the scheduler, to be sent again when it restarts.
     pub request: TokenizedGenerateReqInput,
     created: Instant,
+    /// When the first and the last tokens came.
+    tokens_at: Mutex<Option<(Instant, Instant)>>,
     output: Mutex<Output>,
     notify: Notify,
 }
@@ -77,7 +90,13 @@ pub fn unix_seconds() -> f64 {
 impl ReqState {
     /// A request that starts now.
     pub fn new(request: TokenizedGenerateReqInput, created: Instant) -> Self {
-        Self { request, created, output: Mutex::default(), notify: Notify::new() }
+        Self {
+            request,
+            created,
+            tokens_at: Mutex::default(),
+            output: Mutex::default(),
+            notify: Notify::new(),
+        }
     }
 
     /// The request's id.
@@ -93,6 +112,26 @@ impl ReqState {
     /// Output so far. Hold it shortly: the receiving task waits for it.
     pub fn output(&self) -> MutexGuard<'_, Output> {
         self.output.lock()
+    }
+
+    /// Notes that `new_tokens` have come now.
+    pub fn note_tokens(&self, new_tokens: usize) -> TokenTiming {
+        if new_tokens == 0 {
+            return TokenTiming::None;
+        }
+        let now = Instant::now();
+        let mut tokens_at = self.tokens_at.lock();
+        let before = *tokens_at;
+        *tokens_at = Some((before.map_or(now, |(first, _)| first), now));
+        match before {
+            None => TokenTiming::First(now.duration_since(self.created).as_secs_f64()),
+            Some((_, last)) => TokenTiming::Next(now.duration_since(last).as_secs_f64()),
+        }
+    }
+
+    /// Seconds from the first noted token to the last.
+    pub fn decoding_seconds(&self) -> Option<f64> {
+        (*self.tokens_at.lock()).map(|(first, last)| last.duration_since(first).as_secs_f64())
     }
 
     /// Waits until something changes. A change between a look at the output and this call is not missed.

@@ -9,7 +9,7 @@ use serde_json::json;
 use sglang_ipc::{Endpoints, Identity, PullLink, PushLink, Received};
 use sglang_proto::messages::{
     AbortReq, AnyMessage, BatchStrOutput, FinishReason, FlushCacheReqOutput, GetInternalStateReqOutput,
-    SetInternalStateReqOutput, TokenizedGenerateReqInput,
+    OpenSessionReqOutput, SetInternalStateReqOutput, TokenizedGenerateReqInput,
 };
 use sglang_tokenizer_manager::text::TextCodec;
 
@@ -133,6 +133,12 @@ impl Worker {
                     http_worker_ipc: None,
                     success: self.waiting.is_empty(),
                     message: String::new(),
+                }),
+                AnyMessage::OpenSessionReqInput(req) => self.reply(OpenSessionReqOutput {
+                    rid: req.rid,
+                    http_worker_ipc: None,
+                    success: req.session_id.as_deref() != Some("taken"),
+                    session_id: req.session_id,
                 }),
                 AnyMessage::SetInternalStateReq(req) => self.reply(SetInternalStateReqOutput {
                     rid: req.rid,

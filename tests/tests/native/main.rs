@@ -1,0 +1,4 @@
+//! The native routes besides `/generate`, on the real model.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod sessions;
