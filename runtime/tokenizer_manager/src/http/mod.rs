@@ -23,3 +23,4 @@ pub mod sessions;
 pub mod sse;
 mod tokenize;
 pub mod unsupported;
+pub mod vertex;

@@ -5,7 +5,8 @@ use actix_web::{HttpResponse, Route, web};
 use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{
-    anthropic, chat, completions, control, generate, health, info, loads, ollama, operations, parsers, responses, sessions, tokenize, unsupported,
+    anthropic, chat, completions, control, generate, health, info, loads, ollama, operations, parsers,
+    responses, sessions, tokenize, unsupported, vertex,
 };
 use crate::app::App;
 use crate::metrics::http as metrics;
@@ -39,6 +40,7 @@ macro_rules! row {
 pub const ROUTES: &[RouteSpec] = &[
     row!("/", GET_HEAD, Normal, info::root),
     row!("/generate", PUT_POST, Normal, generate::generate),
+    row!("/vertex_generate", POST, Normal, vertex::vertex_generate),
     row!("/health", GET, Open, health::health),
     row!("/health_generate", GET, Open, health::health_generate),
     row!("/ready", GET, Open, health::ready),

@@ -9,7 +9,7 @@ use serde_json::json;
 use sglang_ipc::{Endpoints, Identity, PullLink, PushLink, Received};
 use sglang_proto::messages::{
     AbortReq, AnyMessage, BatchStrOutput, FinishReason, FlushCacheReqOutput, GetInternalStateReqOutput,
-    OpenSessionReqOutput, SetInternalStateReqOutput, TokenizedGenerateReqInput,
+    OpenSessionReqOutput, ProfileReqOutput, SetInternalStateReqOutput, TokenizedGenerateReqInput,
 };
 use sglang_tokenizer_manager::text::TextCodec;
 
@@ -133,6 +133,12 @@ impl Worker {
                     http_worker_ipc: None,
                     success: self.waiting.is_empty(),
                     message: String::new(),
+                }),
+                AnyMessage::ProfileReq(req) => self.reply(ProfileReqOutput {
+                    rid: req.rid,
+                    http_worker_ipc: None,
+                    success: req.num_steps != Some(-1),
+                    message: "as the scheduler says".into(),
                 }),
                 AnyMessage::OpenSessionReqInput(req) => self.reply(OpenSessionReqOutput {
                     rid: req.rid,
