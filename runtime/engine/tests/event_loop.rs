@@ -326,7 +326,7 @@ async fn a_session_puts_earlier_turns_before_a_new_one() {
     engine.to_scheduler.send(turn("a", None, &[10, 11])).unwrap();
     assert_eq!(engine.output_of("a").await.0, [10, 11, EOS]);
     engine.to_scheduler.send(turn("b", Some("a"), &[20])).unwrap();
-    assert_eq!(engine.output_of("b").await.0, [10, 11, EOS], "the echo stops at the end in its prompt");
+    assert_eq!(engine.output_of("b").await.0, [10, 11, 10, 11, EOS], "prompt and output of the first turn");
     engine.to_scheduler.send(turn("c", Some("nobody"), &[20])).unwrap();
     let AnyMessage::AbortReq(refusal) = engine.reply().await else { panic!("wrong reply") };
     let expected = FinishReason::refused("Invalid request session id", 400, "BadRequestError");
