@@ -7,7 +7,7 @@ use sglang_e2e::{Server, sse_events};
 const LOGPROB_TOLERANCE: f64 = 0.02;
 
 /// Values that say nothing: ids, times, and what ran before.
-const VOLATILE: [&str; 10] = [
+const VOLATILE: [&str; 12] = [
     "id",
     "created",
     "timestamp",
@@ -18,6 +18,8 @@ const VOLATILE: [&str; 10] = [
     "model_path",
     "tokenizer_path",
     "gen_throughput",
+    "cache_hit_rate",
+    "root",
 ];
 
 /// Keys that the reference adds with `--enable-metrics` and that are not here, as docs/api.md says.
@@ -36,7 +38,7 @@ const WITH_METRICS: [&str; 11] = [
 ];
 
 /// Keys of `/v1/loads` that are not here, as docs/api.md says.
-const OF_LOADS: [&str; 10] = [
+const OF_LOADS: [&str; 18] = [
     "num_active_tokens",
     "num_prealloc_ready_tokens",
     "total_prefill_uncached_tokens",
@@ -47,14 +49,24 @@ const OF_LOADS: [&str; 10] = [
     "graph_gb",
     "speculative",
     "lora",
+    "prefill_bootstrap_queue_reqs",
+    "prefill_inflight_queue_reqs",
+    "decode_prealloc_queue_reqs",
+    "decode_transfer_queue_reqs",
+    "decode_retracted_queue_reqs",
+    "kv_transfer_speed_gb_s",
+    "kv_transfer_latency_ms",
+    "prealloc_ready",
 ];
 
 /// Answers that differ on purpose, and what must stand in ours instead; docs/api.md has the reasons.
-const DIFFERENT_TEXT: [(&str, &str); 5] = [
+const DIFFERENT_TEXT: [(&str, &str); 6] = [
     ("error-generate-bad-regex", "Failed to compile regex grammar: "),
     ("error-generate-bad-ebnf", "Failed to compile ebnf grammar: "),
     ("error-generate-bad-schema", "Failed to compile json grammar: "),
     ("error-generate-bad-json", "'type': 'json_invalid', 'loc': ('body', 1), 'msg': 'JSON decode error'"),
+    // The documented nine keys instead of the longer set, which is /model_info here.
+    ("info-get_model_info", "\"architectures\":[\"LlamaForCausalLM\"]"),
     // The names of the model's files.
     ("info-v1_models", "\"object\":\"list\""),
 ];
@@ -161,6 +173,8 @@ fn native_routes_answer_as_the_reference_did() {
 #[test]
 fn keys_and_incremental_streams_answer_as_the_reference_did() {
     let flags = [
+        "--context-length",
+        "4096",
         "--incremental-streaming-output",
         "--enable-cache-report",
         "--api-key",

@@ -129,9 +129,10 @@ impl ReqState {
         }
     }
 
-    /// Seconds from the first noted token to the last.
+    /// Seconds from the first noted tokens to the last; `None` when they all came at once.
     pub fn decoding_seconds(&self) -> Option<f64> {
-        (*self.tokens_at.lock()).map(|(first, last)| last.duration_since(first).as_secs_f64())
+        let (first, last) = (*self.tokens_at.lock())?;
+        (last > first).then(|| last.duration_since(first).as_secs_f64())
     }
 
     /// Waits until something changes. A change between a look at the output and this call is not missed.
