@@ -1,6 +1,9 @@
 //! The seam between the scheduler process and a model: [`ModelWorker`]. `runtime/model` implements it with libtorch;
 //! the engine's echo and faulty workers implement it without any model, for tests.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use crate::forward::{ForwardBatch, ForwardResult};
 use crate::messages::ExpertDistributionReqType;
 
@@ -62,6 +65,40 @@ impl std::fmt::Display for WorkerError {
 
 impl std::error::Error for WorkerError {}
 
+/// Weights that have been read and checked, and wait beside those that are served. Only the worker whose
+/// [`WeightStager`] made them knows what is inside.
+pub struct StagedWeights(pub Box<dyn Any + Send>);
+
+impl std::fmt::Debug for StagedWeights {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StagedWeights")
+    }
+}
+
+/// Why weights cannot be staged. The texts are the reference's (`weight_updater.py`).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StageError {
+    /// The worker cannot take weights of this format.
+    #[error("Failed to get model loader: {0}.")]
+    Loader(String),
+    /// There are no weights to read.
+    #[error("Failed to get weights iterator: {0}.")]
+    Iterator(String),
+    /// The weights are not those of the served model's shape, or cannot be read to the end.
+    #[error("Failed to update weights: {0}.\nRolling back to original weights.")]
+    Load(String),
+}
+
+/// Reads weights while the worker runs batches, on another thread.
+pub trait WeightStager: Send + Sync {
+    /// Reads the weights at `model_path` in the form of `load_format` and checks names and shapes against the served
+    /// model. The served weights are not touched.
+    ///
+    /// # Errors
+    /// [`StageError`]; its text is the answer to the client.
+    fn stage(&self, model_path: &str, load_format: &str) -> Result<StagedWeights, StageError>;
+}
+
 /// Runs batches, one at a time, in order. Owned by one thread.
 pub trait ModelWorker: Send {
     /// Facts for planning; constant after construction.
@@ -80,5 +117,23 @@ pub trait ModelWorker: Send {
     /// Nothing can be recorded, or a file cannot be written; the text is for the client.
     fn expert_distribution(&mut self, _action: ExpertDistributionReqType) -> Result<(), String> {
         Err("this worker does not record experts".to_owned())
+    }
+
+    /// What reads new weights for this worker; `None` when it has no weights to exchange.
+    fn stager(&self) -> Option<Arc<dyn WeightStager>> {
+        None
+    }
+
+    /// Serves staged weights from the next batch on. The old ones go on serving when this fails.
+    ///
+    /// # Errors
+    /// The weights were staged for another worker.
+    fn swap_weights(&mut self, _weights: StagedWeights) -> Result<(), WorkerError> {
+        Err(WorkerError::Forward("this worker has no weights".to_owned()))
+    }
+
+    /// The first rows of a matrix, or the first numbers of a vector, as nested lists; `None` without such a weight.
+    fn get_weights_by_name(&self, _name: &str, _truncate_size: usize) -> Option<serde_json::Value> {
+        None
     }
 }

@@ -7,6 +7,7 @@ mod generate;
 mod link;
 mod output;
 mod profile;
+mod weights;
 
 pub use control::*;
 pub use finish_reason::FinishReason;
@@ -14,6 +15,7 @@ pub use generate::*;
 pub use link::*;
 pub use output::*;
 pub use profile::*;
+pub use weights::*;
 
 use crate::wire::{self, FrameError, Message, Trailer};
 
@@ -86,6 +88,7 @@ any_message! {
     ShutdownReq, ConfigureLoggingReq, OpenSessionReqInput, OpenSessionReqOutput, CloseSessionReqInput,
     HealthCheckOutput, Hello,
     ProfileReq, ProfileReqOutput,
+    UpdateWeightFromDiskReqInput, UpdateWeightFromDiskReqOutput, GetWeightsByNameReqInput, GetWeightsByNameReqOutput,
 }
 
 #[cfg(test)]

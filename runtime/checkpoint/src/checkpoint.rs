@@ -58,7 +58,8 @@ impl Checkpoint {
         }
         let hf = || Self::HfFolder(HfFolder { dir: path.to_owned() });
         let described = path.join("config.json").is_file() || path.join("tokenizer.json").is_file();
-        if described && SafetensorsIndex::exists_in(path) {
+        // Weights may come alone, for a model that is known already.
+        if SafetensorsIndex::exists_in(path) {
             return Ok(hf());
         }
         let found = gguf_files(path)?;

@@ -22,6 +22,8 @@ use crate::progress::{LoopPhase, Progress};
 use crate::sessions::SessionController;
 use crate::snapshot::{self, LoopFigures};
 use crate::tail::TokenizerTail;
+use crate::weight_versions::WeightVersions;
+use crate::weights::WeightUpdate;
 use crate::worker_thread::{StepOutcome, WorkerThread};
 use crate::{EngineError, EngineSettings};
 
@@ -48,6 +50,8 @@ pub struct EventLoop<'a> {
     /// Steps whose results are not back.
     submitted: VecDeque<StepInfo>,
     pub(crate) worker: WorkerThread,
+    pub(crate) weight_update: Option<WeightUpdate>,
+    pub(crate) versions: WeightVersions,
     tail: TokenizerTail<'a>,
     progress: Arc<Progress>,
     log: BatchLog,
@@ -85,6 +89,8 @@ impl<'a> EventLoop<'a> {
             next_step: 0,
             submitted: VecDeque::new(),
             worker,
+            weight_update: None,
+            versions: WeightVersions::new(settings.weight_version.clone()),
             tail: TokenizerTail::new(tokenizer),
             progress,
             log: BatchLog::new(settings.decode_log_interval),
@@ -121,6 +127,7 @@ impl<'a> EventLoop<'a> {
                 }
                 self.profiler.span("receive", began, None);
             }
+            self.finish_weight_update()?;
             if !self.step()? && self.wait_for_work() {
                 return Ok(LoopEnd::Shutdown);
             }
@@ -218,7 +225,7 @@ impl<'a> EventLoop<'a> {
         }
         self.sessions.observe(&events, Instant::now());
         let events = self.hold_back.filter(events, &mut self.tail);
-        let outbox = assemble(events, &self.settings.weight_version);
+        let outbox = assemble(events, &mut self.versions);
         if let Some(tokens) = outbox.tokens {
             let link = if self.settings.skip_tokenizer_init {
                 &self.links.tokenizer

@@ -35,6 +35,7 @@ impl EventLoop<'_> {
             }
             Incoming::TokenizerManager { restarted: false } => {}
             Incoming::Grammar(news) => self.on_grammar_news(news),
+            Incoming::Weights(result) => self.on_weights(result),
             Incoming::Shutdown => return true,
         }
         false
@@ -59,6 +60,8 @@ impl EventLoop<'_> {
             AnyMessage::PauseGenerationReqInput(pause) => self.pause(&pause.mode),
             AnyMessage::ContinueGenerationReqInput(_) => self.scheduler.resume(),
             AnyMessage::ExpertDistributionReq(request) => self.expert_distribution(&request),
+            AnyMessage::UpdateWeightFromDiskReqInput(request) => self.update_weights_from_disk(*request),
+            AnyMessage::GetWeightsByNameReqInput(request) => self.get_weights_by_name(*request),
             // The settings that the reference lets be changed belong to parts this scheduler does not have.
             AnyMessage::SetInternalStateReq(request) => {
                 self.reply(SetInternalStateReqOutput {

@@ -26,6 +26,8 @@ mod snapshot;
 mod tail;
 #[cfg(feature = "test-workers")]
 pub mod test_workers;
+mod weight_versions;
+mod weights;
 pub mod worker_thread;
 
 pub use error::EngineError;

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use sglang_ipc::{Endpoints, Identity, IpcError, PullLink, PushLink, Received};
 use sglang_proto::messages::{AnyMessage, GetInternalStateReqOutput, HealthCheckOutput};
+use sglang_proto::worker::{StageError, StagedWeights};
 
 use crate::EngineError;
 use crate::grammar::GrammarNews;
@@ -25,6 +26,8 @@ pub enum Incoming {
     },
     /// From the threads that compile grammars.
     Grammar(GrammarNews),
+    /// From the thread that reads new weights.
+    Weights(Result<StagedWeights, StageError>),
     /// The process is to end.
     Shutdown,
 }

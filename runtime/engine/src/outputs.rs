@@ -4,10 +4,12 @@
 use sglang_proto::forward::PositionLogprobs;
 use sglang_proto::messages::{
     AbortReq, BatchEmbeddingOutput, BatchTokenIDOutput, TokenLogprobIndices, TokenLogprobValues,
-    TopLogprobIndices, TopLogprobValues, WeightVersionSpan,
+    TopLogprobIndices, TopLogprobValues,
 };
 use sglang_proto::wire::TokenIds;
 use sglang_sched::{InputLogprobs, OutputEvent};
+
+use crate::weight_versions::WeightVersions;
 
 /// What goes out after a step.
 #[derive(Debug, Default)]
@@ -20,17 +22,21 @@ pub struct Outbox {
     pub aborts: Vec<AbortReq>,
 }
 
-/// Sorts events into messages. `weight_version` labels the finished ones.
-pub fn assemble(events: Vec<OutputEvent>, weight_version: &str) -> Outbox {
+/// Sorts events into messages. `versions` labels the finished ones and forgets them.
+pub fn assemble(events: Vec<OutputEvent>, versions: &mut WeightVersions) -> Outbox {
     let mut aborts = Vec::new();
     let mut embedded = Vec::new();
     let mut ran = Vec::with_capacity(events.len());
     for event in events {
         // What was held back still has to go out as text, so such an end goes with it.
         if event.via_abort_req && event.output_ids.is_empty() {
+            let made = event.completion_tokens as u64;
+            let weight_versions = (made > 0).then(|| versions.spans(event.rid(), made));
+            versions.ended(event.rid());
             aborts.push(AbortReq {
                 rid: Some(event.rid().to_owned()),
                 finished_reason: event.finish_reason,
+                weight_versions,
                 ..Default::default()
             });
         } else if event.request.is_embedding {
@@ -39,7 +45,7 @@ pub fn assemble(events: Vec<OutputEvent>, weight_version: &str) -> Outbox {
             ran.push(event);
         }
     }
-    let tokens = (!ran.is_empty()).then(|| batch_output(ran, weight_version));
+    let tokens = (!ran.is_empty()).then(|| batch_output(ran, versions));
     let embeddings = (!embedded.is_empty()).then(|| embedding_output(embedded));
     Outbox { tokens, embeddings, aborts }
 }
@@ -65,7 +71,7 @@ fn embedding_output(events: Vec<OutputEvent>) -> BatchEmbeddingOutput {
     out
 }
 
-fn batch_output(events: Vec<OutputEvent>, weight_version: &str) -> BatchTokenIDOutput {
+fn batch_output(events: Vec<OutputEvent>, weight_versions: &mut WeightVersions) -> BatchTokenIDOutput {
     let mut out = BatchTokenIDOutput::default();
     let mut rids = Vec::with_capacity(events.len());
     let mut output_ids = Vec::with_capacity(events.len());
@@ -96,8 +102,9 @@ fn batch_output(events: Vec<OutputEvent>, weight_version: &str) -> BatchTokenIDO
         retractions.push(event.retraction_count);
         offsets.push(event.output_offset as u64);
         versions.push(event.finish_reason.is_some().then(|| {
-            let end = event.completion_tokens as u64;
-            vec![WeightVersionSpan { version: weight_version.to_owned(), start: 0, end }]
+            let spans = weight_versions.spans(event.rid(), event.completion_tokens as u64);
+            weight_versions.ended(event.rid());
+            spans
         }));
         logprobs.push(&event);
         out.finished_reasons.push(event.finish_reason);

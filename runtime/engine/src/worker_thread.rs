@@ -1,12 +1,13 @@
 //! The thread that owns the model: it takes batches in order and gives results back.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use sglang_proto::forward::{ForwardBatch, ForwardResult};
-use sglang_proto::worker::{ModelWorker, WorkerError};
+use sglang_proto::worker::{ModelWorker, WeightStager, WorkerError};
 
 /// Batches that may wait while one runs: the one planned ahead.
 const AHEAD: usize = 2;
@@ -24,7 +25,7 @@ pub struct StepOutcome {
     pub ended: Instant,
 }
 
-/// Something else than a batch that the worker is to do.
+/// Something that the thread does with the worker between two batches.
 type Call = Box<dyn FnOnce(&mut dyn ModelWorker) + Send>;
 
 /// What the thread does next.
@@ -36,6 +37,7 @@ enum Job {
 /// Handle on the model's thread.
 pub struct WorkerThread {
     jobs: Option<Sender<Job>>,
+    stager: Option<Arc<dyn WeightStager>>,
     outcomes: Receiver<StepOutcome>,
     thread: Option<JoinHandle<()>>,
 }
@@ -46,6 +48,7 @@ impl WorkerThread {
     /// # Errors
     /// When the system has no thread to give.
     pub fn spawn(mut worker: Box<dyn ModelWorker>) -> std::io::Result<Self> {
+        let stager = worker.stager();
         let (jobs, inbox) = bounded::<Job>(AHEAD);
         let (outbox, outcomes) = bounded::<StepOutcome>(AHEAD + 1);
         let thread = std::thread::Builder::new().name("model".into()).spawn(move || {
@@ -69,7 +72,7 @@ impl WorkerThread {
                 }
             }
         })?;
-        Ok(Self { jobs: Some(jobs), outcomes, thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), stager, outcomes, thread: Some(thread) })
     }
 
     /// Hands a batch over. At most two may be under way.
@@ -96,6 +99,11 @@ impl WorkerThread {
             let _ = reply.send(result.map_err(|cause| WorkerError::Fatal(panic_text(cause.as_ref()))));
         })))?;
         answer.recv_timeout(limit).map_err(|error| gone_or_late(error, limit))?
+    }
+
+    /// What reads new weights for the worker.
+    pub fn stager(&self) -> Option<Arc<dyn WeightStager>> {
+        self.stager.clone()
     }
 
     fn send(&self, job: Job) -> Result<(), WorkerError> {
@@ -136,7 +144,8 @@ fn gone_or_late(error: RecvTimeoutError, limit: Duration) -> WorkerError {
     }
 }
 
-fn panic_text(cause: &(dyn std::any::Any + Send)) -> String {
+/// The text of a panic.
+pub(crate) fn panic_text(cause: &(dyn std::any::Any + Send)) -> String {
     let text = cause
         .downcast_ref::<&str>()
         .map(|s| (*s).to_owned())

@@ -15,6 +15,7 @@ pub mod ops;
 mod plan;
 pub mod runner;
 mod torch_cuda;
+mod update;
 mod worker;
 
 pub use error::{ModelError, Result};

@@ -1,6 +1,7 @@
 //! Setting up a model worker from options or server arguments.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use sglang_checkpoint::{Checkpoint, ModelConfig};
@@ -11,11 +12,12 @@ use tch::{Device, Kind};
 use crate::device::{device_name, resolve_device, resolve_dtype, set_threads};
 use crate::eplb::{ExpertDistributionRecorder, RecorderSettings};
 use crate::error::{ModelError, Result};
-use crate::loader::{WeightLoader, WeightSource, WeightTarget};
+use crate::loader::{WeightSource, WeightTarget};
 use crate::memory::{KvBudget, MHATokenToKVPool, free_bytes};
-use crate::models::{CausalLM, check_architecture, load_model};
+use crate::models::{CausalLM, check_architecture};
 use crate::ops::{NativeOps, Ops, TorchOps};
 use crate::runner::ModelRunner;
+use crate::update::{CheckpointStager, LoadedModel};
 
 /// Requests at once when `--max-running-requests` is not given.
 const DEFAULT_MAX_RUNNING_REQUESTS: u32 = 256;
@@ -132,7 +134,7 @@ pub fn load_runner(options: &ModelOptions, report_phase: &mut dyn FnMut(&str, f6
     check_architecture(&config, &path)?;
     let recorder = options.expert_recorder.clone().map(|s| ExpertDistributionRecorder::of_model(s, &config));
     let recorder = recorder.transpose()?;
-    let source = weight_source(checkpoint, options)?;
+    let source = WeightSource::new(checkpoint, &options.load_format)?;
     let context_length = context_length(&config, options)?;
     phase("read checkpoint");
     let device = resolve_device(&options.device)?;
@@ -140,59 +142,38 @@ pub fn load_runner(options: &ModelOptions, report_phase: &mut dyn FnMut(&str, f6
     let threads = set_threads(options.threads);
     let (ops, target) = backend(options, device, kind, threads)?;
     phase("prepare device");
-    let mut weights = WeightLoader::new(&source, target, config.head_dim);
-    let model = load_model(&config, context_length as usize, &path, &mut weights)?;
-    let (weight_bytes, seconds) = weights.finish();
+    let loaded = LoadedModel::load(&config, context_length as usize, &path, &source, target)?;
+    let weight_bytes = loaded.bytes;
     tracing::info!(
-        "Loaded {} weights, {:.1} MB in {seconds:.2} s, on {}",
+        "Loaded {} weights, {:.1} MB in {:.2} s, on {}",
         config.architecture(),
         weight_bytes as f64 / 1e6,
+        loaded.seconds,
         device_name(device)
     );
     phase("load weights");
-    let kv_pool = kv_pool(options, model.as_ref(), context_length, weight_bytes, ops.as_ref())?;
+    let kv_pool = kv_pool(options, loaded.model.as_ref(), context_length, weight_bytes, ops.as_ref())?;
     let info = ModelWorkerInfo {
         vocab_size: config.vocab_size as u32,
         context_length,
         max_total_num_tokens: kv_pool.slots(),
         max_running_requests: max_running_requests(options),
-        is_generation: model.embedding_head().is_none(),
-        prompt_reach: model.embedding_head().map_or(PromptReach::Causal, |head| head.reach),
+        is_generation: loaded.model.embedding_head().is_none(),
+        prompt_reach: loaded.model.embedding_head().map_or(PromptReach::Causal, |head| head.reach),
         weight_bytes,
         kv_cache_bytes: kv_pool.bytes(),
         device: device_name(device),
     };
     tracing::info!("KV cache: {} tokens, {:.1} MB", kv_pool.slots(), kv_pool.bytes() as f64 / 1e6);
-    let runner = ModelRunner::new(ops, model, kv_pool, info).with_recorder(recorder);
+    let stager =
+        CheckpointStager { config, overrides, context_length: context_length as usize, target, weight_bytes };
+    let runner = ModelRunner::new(ops, loaded, kv_pool, info, Arc::new(stager)).with_recorder(recorder);
     phase("allocate KV cache");
     Ok(runner)
 }
 
 fn max_running_requests(options: &ModelOptions) -> u32 {
     options.max_running_requests.unwrap_or(DEFAULT_MAX_RUNNING_REQUESTS)
-}
-
-fn weight_source(checkpoint: Checkpoint, options: &ModelOptions) -> Result<WeightSource> {
-    let fail = |why: &str| {
-        Err(ModelError::Option {
-            flag: "load-format",
-            value: options.load_format.clone(),
-            why: why.to_owned(),
-        })
-    };
-    match (options.load_format.as_str(), checkpoint) {
-        ("dummy", checkpoint) => Ok(WeightSource::Dummy(checkpoint.path().to_owned())),
-        ("auto" | "gguf", Checkpoint::Gguf(file)) => {
-            let architecture = file.metadata().str("general.architecture")?.to_owned();
-            Ok(WeightSource::Gguf(file, architecture))
-        }
-        ("auto" | "safetensors", Checkpoint::HfFolder(folder)) => {
-            Ok(WeightSource::Safetensors(folder.safetensors()?))
-        }
-        ("gguf", Checkpoint::HfFolder(_)) => fail("the model is a folder with safetensors weights"),
-        ("safetensors", Checkpoint::Gguf(_)) => fail("the model is a GGUF file"),
-        _ => fail("expected auto, safetensors, gguf or dummy"),
-    }
 }
 
 /// Positions the model is served with.

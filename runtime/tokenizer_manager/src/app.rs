@@ -14,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::ollama::routes::OllamaRoutes;
 use crate::parsers::Parsers;
 use crate::responses::store::ResponseStore;
+use crate::served::Served;
 
 /// Facts about the model that its configuration states.
 #[derive(Clone, Debug, Default)]
@@ -99,7 +100,7 @@ pub struct App {
     pub started_at: f64,
     /// Kept responses of `/v1/responses`.
     pub responses: ResponseStore,
-    weight_version: RwLock<String>,
+    served: Arc<RwLock<Served>>,
 }
 
 impl App {
@@ -110,7 +111,6 @@ impl App {
         model: ModelFacts,
         manager: Arc<TokenizerManager>,
     ) -> Self {
-        let weight_version = RwLock::new(args.weight_version.clone());
         let tool_options = ToolParserOptions { forward_unknown_tools: env.forward_unknown_tools };
         let parsers = Parsers::new(&args, &model.detected_parsers, tool_options);
         args.tool_call_parser = parsers.tool_call.map(|p| p.reported_name().to_owned());
@@ -126,6 +126,10 @@ impl App {
             let end = codec.encode(parser.think_end(), false);
             manager.count_reasoning_up_to(end.unwrap_or_default());
         }
+        let at_start = Served::at_start(&args);
+        let served = Arc::new(RwLock::new(at_start.clone()));
+        let restarted = served.clone();
+        manager.on_scheduler_restart(move || *restarted.write() = at_start.clone());
         Self {
             args,
             env,
@@ -134,18 +138,35 @@ impl App {
             manager,
             started_at: crate::state::unix_seconds(),
             responses: ResponseStore::default(),
-            weight_version,
+            served,
         }
     }
 
     /// Label of the weights.
     pub fn weight_version(&self) -> String {
-        self.weight_version.read().clone()
+        self.served.read().weight_version.clone()
     }
 
     /// Changes the label.
     pub fn set_weight_version(&self, version: String) {
-        *self.weight_version.write() = version;
+        self.served.write().weight_version = version;
+    }
+
+    /// What is served at the moment.
+    pub fn served(&self) -> Served {
+        self.served.read().clone()
+    }
+
+    /// Name of the model in answers.
+    pub fn served_model_name(&self) -> String {
+        self.served.read().model_name.clone()
+    }
+
+    /// The weights come from another checkpoint now, which is the model's name from now on (as in the reference).
+    pub fn set_served_model(&self, model_path: String, load_format: String) {
+        let mut served = self.served.write();
+        served.model_name.clone_from(&model_path);
+        (served.model_path, served.load_format) = (model_path, load_format);
     }
 
     /// Context length in tokens.

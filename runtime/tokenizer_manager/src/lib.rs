@@ -20,6 +20,7 @@ pub mod requests;
 pub mod response;
 pub mod responses;
 mod run;
+pub mod served;
 pub mod state;
 pub mod text;
 

@@ -2,6 +2,7 @@
 //!
 //! GGUF metadata is first put into the same form ([`gguf`]), so that overrides and defaults work alike for both.
 
+mod compare;
 mod defaults;
 mod embedding;
 mod gguf;
@@ -10,6 +11,7 @@ mod rope;
 
 use serde_json::{Map, Value};
 
+pub use compare::Difference;
 pub use rope::{Longrope, RopeScaling, Yarn};
 
 use crate::checkpoint::Checkpoint;

@@ -1,18 +1,25 @@
 //! A worker that answers every prompt with the prompt itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sglang_proto::forward::{ForwardBatch, ForwardResult, NewRow};
-use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, PromptReach, WorkerError};
+use sglang_proto::worker::{
+    ModelWorker, ModelWorkerInfo, PromptReach, StageError, StagedWeights, WeightStager, WorkerError,
+};
 
 /// Keeps token ids where a model keeps keys and values, and reads the prompt back through the slots of its row: a slot
 /// that is shared or freed too early shows as a wrong answer. The k-th output token is the k-th prompt token; after the
 /// whole prompt comes the end-of-sequence id, then the prompt again.
+///
+/// Its weight is a number that is added to every prompt token of an answer. A model path `shift:N` has the weight `N`,
+/// `broken:WHY` cannot be loaded, and any other is not found.
 #[derive(Debug)]
 pub struct EchoWorker {
     info: ModelWorkerInfo,
     eos: u32,
     step_time: Duration,
+    shift: u32,
     slot_ids: Vec<u32>,
     rows: Vec<Row>,
 }
@@ -48,6 +55,7 @@ impl EchoWorker {
             },
             eos,
             step_time,
+            shift: 0,
             slot_ids: vec![u32::MAX; max_total_num_tokens as usize + 1],
             rows: vec![Row::default(); max_running_requests as usize + 1],
         }
@@ -78,7 +86,26 @@ impl EchoWorker {
         let output_len = row.slots.len().saturating_sub(row.prompt_len);
         match output_len % (row.prompt_len + 1) {
             at if at == row.prompt_len => Ok(self.eos),
-            at => self.id_at(row, at),
+            at => Ok(self.id_at(row, at)? + self.shift),
+        }
+    }
+}
+
+/// Reads the weights of an [`EchoWorker`].
+struct ShiftStager {
+    time: Duration,
+}
+
+impl WeightStager for ShiftStager {
+    fn stage(&self, model_path: &str, _load_format: &str) -> Result<StagedWeights, StageError> {
+        std::thread::sleep(self.time);
+        match model_path.split_once(':') {
+            Some(("shift", shift)) => match shift.parse::<u32>() {
+                Ok(shift) => Ok(StagedWeights(Box::new(shift))),
+                Err(error) => Err(StageError::Load(error.to_string())),
+            },
+            Some(("broken", why)) => Err(StageError::Load(why.to_owned())),
+            _ => Err(StageError::Iterator(format!("{model_path} (repository not found)"))),
         }
     }
 }
@@ -124,5 +151,20 @@ impl ModelWorker for EchoWorker {
         }
         result.model_seconds = self.step_time.as_secs_f64();
         Ok(result)
+    }
+
+    fn stager(&self) -> Option<Arc<dyn WeightStager>> {
+        Some(Arc::new(ShiftStager { time: 3 * self.step_time }))
+    }
+
+    fn swap_weights(&mut self, weights: StagedWeights) -> Result<(), WorkerError> {
+        let shift = weights.0.downcast::<u32>();
+        self.shift =
+            *shift.map_err(|_| WorkerError::Forward("these are not this worker's weights".into()))?;
+        Ok(())
+    }
+
+    fn get_weights_by_name(&self, name: &str, _truncate_size: usize) -> Option<serde_json::Value> {
+        (name == "shift").then(|| vec![f64::from(self.shift)].into())
     }
 }

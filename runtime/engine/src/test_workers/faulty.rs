@@ -1,10 +1,11 @@
 //! A worker that misbehaves on purpose.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sglang_proto::forward::{ForwardBatch, ForwardResult};
-use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, WorkerError};
+use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, StagedWeights, WeightStager, WorkerError};
 
 /// What goes wrong, and at which step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,14 @@ impl ModelWorker for FaultyWorker {
             _ => {}
         }
         self.inner.forward(batch)
+    }
+
+    fn stager(&self) -> Option<Arc<dyn WeightStager>> {
+        self.inner.stager()
+    }
+
+    fn swap_weights(&mut self, weights: StagedWeights) -> Result<(), WorkerError> {
+        self.inner.swap_weights(weights)
     }
 }
 

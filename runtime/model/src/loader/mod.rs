@@ -6,6 +6,7 @@ mod gguf_names;
 mod gpt_oss;
 mod progress;
 mod source;
+mod table;
 
 use std::borrow::Cow;
 
@@ -20,6 +21,7 @@ use crate::ops::{LinearWeight, Matrix, native_matrix};
 pub use experts::ExpertNames;
 pub use progress::LoadProgress;
 pub use source::WeightSource;
+pub use table::WeightTable;
 
 /// The form of the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,7 @@ pub struct WeightLoader<'a> {
     target: WeightTarget,
     head_dim: usize,
     progress: LoadProgress,
+    table: WeightTable,
     bytes: u64,
 }
 
@@ -44,12 +47,17 @@ impl<'a> WeightLoader<'a> {
     /// A loader for a model whose attention heads have `head_dim` columns.
     pub fn new(source: &'a WeightSource, target: WeightTarget, head_dim: usize) -> Self {
         let progress = LoadProgress::new(source.total_bytes());
-        Self { source, target, head_dim, progress, bytes: 0 }
+        Self { source, target, head_dim, progress, table: WeightTable::default(), bytes: 0 }
     }
 
     /// Ends the progress bar; gives the bytes that the weights take and the seconds since the start.
     pub fn finish(self) -> (u64, f64) {
         (self.bytes, self.progress.finish())
+    }
+
+    /// The weights handed out so far, by name.
+    pub fn take_table(&mut self) -> WeightTable {
+        std::mem::take(&mut self.table)
     }
 
     /// A linear layer whose rows are those of several modules (`name`, rows), each with `name.weight` and, when `bias`,
@@ -65,6 +73,7 @@ impl<'a> WeightLoader<'a> {
         }
         // Neighbours of one storage type become one matrix: fewer, larger products.
         let mut matrices = Vec::with_capacity(tensors.len());
+        let mut names = parts.iter().map(|(name, _)| format!("{name}.weight"));
         for run in tensors.chunk_by(|(a, _), (b, _)| a.storage == b.storage) {
             let rows = run.iter().map(|(_, rows)| rows).sum();
             let data = match run {
@@ -74,7 +83,13 @@ impl<'a> WeightLoader<'a> {
                 }
             };
             let storage = run.first().map_or(GgmlType::F32, |(t, _)| t.storage);
-            matrices.push(self.build(storage, data, rows, columns)?);
+            let matrix = self.build(storage, data, rows, columns)?;
+            let mut start = 0;
+            for ((_, rows), name) in run.iter().zip(&mut names) {
+                self.table.add_rows(name, &matrix, start..start + rows)?;
+                start += rows;
+            }
+            matrices.push(matrix);
         }
         let bias = if bias { Some(self.bias(parts)?) } else { None };
         LinearWeight::new(matrices, bias)
@@ -85,11 +100,16 @@ impl<'a> WeightLoader<'a> {
     /// # Errors
     /// Its weight is missing or of another shape.
     pub fn norm(&mut self, name: &str, size: usize, eps: f64, storage: NormStorage) -> Result<RMSNorm> {
-        let mut weight = self.vector(&format!("{name}.weight"), size)?;
+        let name = format!("{name}.weight");
+        let stored = self.vector(&name, size)?;
+        let mut used = stored.clone();
         if storage == NormStorage::LessOne && matches!(self.source, WeightSource::Safetensors(_)) {
-            weight.iter_mut().for_each(|w| *w += 1.0);
+            used.iter_mut().for_each(|w| *w += 1.0);
         }
-        Ok(RMSNorm::new(self.upload(weight)?, eps))
+        let weight = self.upload(used)?;
+        // By its name a weight is what the checkpoint holds.
+        self.table.add_vector(name, &Tensor::f_from_slice(&stored)?);
+        Ok(RMSNorm::new(weight, eps))
     }
 
     /// Whether the checkpoint has a tensor.
@@ -134,7 +154,14 @@ impl<'a> WeightLoader<'a> {
         for (name, rows) in parts {
             values.extend(self.vector(&format!("{name}.bias"), *rows)?);
         }
-        self.upload(values)
+        let bias = self.upload(values)?;
+        let mut start = 0;
+        for (name, rows) in parts {
+            let part = bias.f_narrow(0, start, *rows as i64)?;
+            self.table.add_vector(format!("{name}.bias"), &part);
+            start += *rows as i64;
+        }
+        Ok(bias)
     }
 
     fn vector(&mut self, name: &str, size: usize) -> Result<Vec<f32>> {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use sglang_checkpoint::safetensors::Dtype;
-use sglang_checkpoint::{GgmlType, GgufFile, SafetensorsIndex};
+use sglang_checkpoint::{Checkpoint, GgmlType, GgufFile, SafetensorsIndex};
 
 use crate::error::{ModelError, Result};
 
@@ -32,6 +32,46 @@ pub(super) struct SourceTensor<'a> {
 }
 
 impl WeightSource {
+    /// The weights of a checkpoint as `--load-format` says.
+    ///
+    /// # Errors
+    /// The checkpoint is of another format or its files are broken.
+    pub fn new(checkpoint: Checkpoint, load_format: &str) -> Result<Self> {
+        let fail = |why: &str| {
+            Err(ModelError::Option {
+                flag: "load-format",
+                value: load_format.to_owned(),
+                why: why.to_owned(),
+            })
+        };
+        match (load_format, checkpoint) {
+            ("dummy", checkpoint) => Ok(Self::Dummy(checkpoint.path().to_owned())),
+            ("auto" | "gguf", Checkpoint::Gguf(file)) => {
+                let architecture = file.metadata().str("general.architecture")?.to_owned();
+                Ok(Self::Gguf(file, architecture))
+            }
+            ("auto" | "safetensors", Checkpoint::HfFolder(folder)) => {
+                Ok(Self::Safetensors(folder.safetensors()?))
+            }
+            ("gguf", Checkpoint::HfFolder(_)) => fail("the model is a folder with safetensors weights"),
+            ("safetensors", Checkpoint::Gguf(_)) => fail("the model is a GGUF file"),
+            _ => fail("expected auto, safetensors, gguf or dummy"),
+        }
+    }
+
+    /// A tensor of a decoder layer that a model of so many layers does not have. Only asked of folders without a
+    /// configuration, which say in no other way how many layers they have.
+    pub(crate) fn layer_beyond(&self, layers: usize) -> Option<&str> {
+        let Self::Safetensors(index) = self else { return None };
+        if index.dir().join("config.json").is_file() {
+            return None;
+        }
+        index.names().find(|name| {
+            let number = name.strip_prefix("model.layers.").and_then(|rest| rest.split('.').next());
+            number.and_then(|n| n.parse::<usize>().ok()).is_some_and(|n| n >= layers)
+        })
+    }
+
     /// Bytes of all tensors in the files; 0 for random weights.
     pub fn total_bytes(&self) -> u64 {
         let bytes = |n: usize| n as u64;

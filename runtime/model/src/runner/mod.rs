@@ -9,17 +9,19 @@ use std::time::Instant;
 
 use sglang_proto::forward::{EmbeddingSpec, ForwardBatch, ForwardResult, InputLogprobs, PositionLogprobs};
 use sglang_proto::messages::ExpertDistributionReqType;
-use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, WorkerError};
+use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, StagedWeights, WeightStager, WorkerError};
 use sglang_sampling::{RowGrammar, RowState, Sampler};
 use tch::Tensor;
 
 use crate::eplb::ExpertDistributionRecorder;
 use crate::error::{ModelError, Result};
+use crate::loader::WeightTable;
 use crate::memory::{MHATokenToKVPool, ReqToTokenPool};
 use crate::models::CausalLM;
 use crate::models::embedding::Pooled;
 use crate::ops::{ForwardContext, Ops};
 use crate::plan::ForwardPlan;
+use crate::update::{CheckpointStager, LoadedModel};
 
 use logits::Logits;
 use plan::{Limits, plan_batch};
@@ -33,6 +35,8 @@ const EXTRA_POSITIONS: usize = 4;
 pub struct ModelRunner {
     ops: Box<dyn Ops>,
     model: Box<dyn CausalLM>,
+    table: WeightTable,
+    stager: Arc<CheckpointStager>,
     kv_pool: MHATokenToKVPool,
     req_to_token: ReqToTokenPool,
     rows: Vec<Row>,
@@ -52,18 +56,22 @@ struct Row {
 }
 
 impl ModelRunner {
-    /// A runner over a loaded model. `info` describes it; its sizes are those of the pool.
-    pub fn new(
+    /// A runner over a loaded model. `info` describes it; its sizes are those of the pool. `stager` reads other weights
+    /// for it.
+    pub(crate) fn new(
         ops: Box<dyn Ops>,
-        model: Box<dyn CausalLM>,
+        loaded: LoadedModel,
         kv_pool: MHATokenToKVPool,
         info: ModelWorkerInfo,
+        stager: Arc<CheckpointStager>,
     ) -> Self {
         let size = info.max_running_requests as usize;
         let rows = (0..size).map(|_| Row::default()).collect();
         Self {
             ops,
-            model,
+            model: loaded.model,
+            table: loaded.table,
+            stager,
             kv_pool,
             req_to_token: ReqToTokenPool::new(size),
             rows,
@@ -281,5 +289,27 @@ impl ModelWorker for ModelRunner {
             }
         }
         Ok(())
+    }
+
+    fn stager(&self) -> Option<Arc<dyn WeightStager>> {
+        Some(self.stager.clone())
+    }
+
+    fn swap_weights(&mut self, weights: StagedWeights) -> std::result::Result<(), WorkerError> {
+        let loaded = weights
+            .0
+            .downcast::<LoadedModel>()
+            .map_err(|_| WorkerError::Forward("the weights were staged for another worker".to_owned()))?;
+        self.model = loaded.model;
+        self.table = loaded.table;
+        self.info.weight_bytes = loaded.bytes;
+        Ok(())
+    }
+
+    fn get_weights_by_name(&self, name: &str, truncate_size: usize) -> Option<serde_json::Value> {
+        self.table.get(name, truncate_size).unwrap_or_else(|error| {
+            tracing::error!("Error when getting parameter {name}: {error}");
+            None
+        })
     }
 }

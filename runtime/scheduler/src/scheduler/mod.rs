@@ -5,6 +5,7 @@ mod add;
 mod batch;
 mod decode;
 mod emit;
+mod hold;
 mod pause;
 mod plan;
 mod preempt;
@@ -85,6 +86,8 @@ pub struct Scheduler {
     /// A chunk ran while others were waiting to decode: they are next.
     decode_owed: bool,
     pause: Option<PauseMode>,
+    /// No waiting request starts.
+    admission_held: bool,
     events: Vec<OutputEvent>,
     faults: Vec<String>,
     totals: Totals,
@@ -122,6 +125,7 @@ impl Scheduler {
             batch_is_full: false,
             decode_owed: false,
             pause: None,
+            admission_held: false,
             events: Vec::new(),
             faults: Vec::new(),
             totals: Totals::default(),

@@ -72,10 +72,10 @@ impl Scheduler {
     }
 
     /// Empties the cache and the hit counters. Refused (`false`) while anything runs; requests may wait only during a
-    /// pause.
+    /// pause or while admission is held.
     pub fn flush_cache(&mut self) -> bool {
-        let runs = !self.running.is_empty() || self.chunked.is_some() || !self.in_flight.is_empty();
-        if runs || self.tree.num_locks() > 0 || (!self.waiting.is_empty() && !self.is_paused()) {
+        let may_wait = self.is_paused() || self.admission_held;
+        if !self.is_drained() || self.tree.num_locks() > 0 || (!self.waiting.is_empty() && !may_wait) {
             return false;
         }
         self.tree.reset();

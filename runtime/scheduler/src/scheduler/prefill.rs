@@ -17,7 +17,7 @@ impl Scheduler {
         if self.running.is_empty() || self.preempts() {
             self.batch_is_full = false;
         }
-        let may_admit = !self.batch_is_full && !self.waiting.is_empty();
+        let may_admit = !self.admission_held && !self.batch_is_full && !self.waiting.is_empty();
         if !may_admit && self.chunked.is_none() {
             return Planned::Nothing;
         }

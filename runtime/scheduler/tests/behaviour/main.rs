@@ -9,6 +9,7 @@ mod chunking;
 mod control;
 mod embedding;
 mod ending;
+mod hold;
 mod intake;
 mod order;
 mod output;

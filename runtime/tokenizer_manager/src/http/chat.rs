@@ -94,7 +94,7 @@ pub(super) async fn prepare(
     request.check_conversion().map_err(ApiError::bad_conversion)?;
     app.parsers.check(request).map_err(ApiError::bad_conversion)?;
     let dp_rank = fields::dp_rank(dp_header(req), request.base.routed_dp_rank)?;
-    let adapter = fields::adapter_of_model(&request.model, app.args.served_model_name());
+    let adapter = fields::adapter_of_model(&request.model, &app.served_model_name());
     let prompt = match &request.input_ids {
         Some(ids) => ids.clone(),
         None => {

@@ -28,7 +28,7 @@ pub async fn completions(
         return Err(ApiError::bad_conversion("schema_ is required for json_schema response format request."));
     }
     let dp_rank = fields::dp_rank(dp_header(&req), request.base.routed_dp_rank)?;
-    let adapter = fields::adapter_of_model(&request.model, app.args.served_model_name());
+    let adapter = fields::adapter_of_model(&request.model, &app.served_model_name());
     let generate = request.to_generate(adapter, dp_rank);
     let mut generation = app.manager.generate_request(generate).await.map_err(ApiError::openai)?;
     if request.stream {

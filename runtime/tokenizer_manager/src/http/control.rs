@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::requests::validation::{FieldError, Fields, Mismatch, Read, boolean, float, object, string};
 
 /// Longest wait for the scheduler's answer to a control call; a step of the model may come before it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `POST /abort_request`: ends one request, or all. Always 200, also for an unknown id.
 pub async fn abort_request(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {

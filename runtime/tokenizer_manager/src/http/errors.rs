@@ -123,7 +123,7 @@ impl From<ControlError> for ApiError {
     fn from(error: ControlError) -> Self {
         let status = match error {
             ControlError::Timeout(_) => 504,
-            ControlError::Unreachable(_) => 503,
+            ControlError::Unreachable(_) | ControlError::Restarted => 503,
         };
         Self::Http { status, detail: error.to_string() }
     }

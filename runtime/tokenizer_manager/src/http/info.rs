@@ -29,7 +29,7 @@ fn preferred_sampling_params(app: &App) -> Value {
 /// `GET /get_model_info`: exactly the nine documented keys.
 pub async fn get_model_info(app: web::Data<App>) -> HttpResponse {
     reply::json(&json!({
-        "model_path": app.args.model_path,
+        "model_path": app.served().model_path,
         "is_generation": app.manager.limits.embedding.is_none(),
         "tokenizer_path": app.args.tokenizer_path(),
         "preferred_sampling_params": preferred_sampling_params(&app),
@@ -44,13 +44,13 @@ pub async fn get_model_info(app: web::Data<App>) -> HttpResponse {
 /// `GET /model_info`: the longer set.
 pub async fn model_info(app: web::Data<App>) -> HttpResponse {
     reply::json(&json!({
-        "model_path": app.args.model_path,
-        "served_model_name": app.args.served_model_name(),
+        "model_path": app.served().model_path,
+        "served_model_name": app.served_model_name(),
         "tokenizer_path": app.args.tokenizer_path(),
         "is_generation": app.manager.limits.embedding.is_none(),
         "preferred_sampling_params": preferred_sampling_params(&app),
         "weight_version": app.weight_version(),
-        "load_format": app.args.load_format,
+        "load_format": app.served().load_format,
         "reasoning_parser": app.args.reasoning_parser,
         "tool_call_parser": app.args.tool_call_parser,
         "disaggregation_mode": "null",
@@ -72,6 +72,15 @@ pub async fn server_info(app: web::Data<App>) -> HttpResponse {
         }
     };
     let mut info: Map<String, Value> = app.args.to_json();
+    let served = app.served();
+    for (key, value) in [
+        ("model_path", served.model_path),
+        ("served_model_name", served.model_name),
+        ("load_format", served.load_format),
+        ("weight_version", served.weight_version),
+    ] {
+        info.insert(key.into(), value.into());
+    }
     let launch_command: Vec<String> = std::env::args().collect();
     info.insert("launch_command".into(), launch_command.join(" ").into());
     info.insert("status".into(), if app.manager.status.is_up() { "ready" } else { "starting" }.into());
@@ -104,11 +113,11 @@ fn redact(mut states: Vec<Value>) -> Vec<Value> {
 
 fn card(app: &App) -> Value {
     json!({
-        "id": app.args.served_model_name(),
+        "id": app.served_model_name(),
         "object": "model",
         "created": unix_seconds() as u64,
         "owned_by": "sglang",
-        "root": app.args.served_model_name(),
+        "root": app.served_model_name(),
         "parent": null,
         "max_model_len": app.context_len(),
     })
@@ -123,7 +132,7 @@ pub async fn models(app: web::Data<App>) -> HttpResponse {
 pub async fn model(app: web::Data<App>, req: HttpRequest) -> Result<HttpResponse, ApiError> {
     // The framework leaves %2F and %25 as they came, since they would change the path.
     let name = percent_decode_str(req.match_info().query("model")).decode_utf8_lossy();
-    match name == app.args.served_model_name() {
+    match name == app.served_model_name() {
         true => Ok(reply::json(&card(&app))),
         false => Err(ApiError::ModelNotFound(name.into_owned())),
     }

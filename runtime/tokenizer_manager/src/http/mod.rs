@@ -27,3 +27,4 @@ pub mod sse;
 mod tokenize;
 pub mod unsupported;
 pub mod vertex;
+pub mod weights;

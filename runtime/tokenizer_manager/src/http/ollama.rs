@@ -52,9 +52,9 @@ async fn serve(
     let started = Instant::now();
     let streams = request.stream;
     let mut generation = app.manager.generate_request(request).await.map_err(refused)?;
-    let model = app.args.served_model_name();
+    let model = app.served_model_name();
     if streams {
-        return Ok(ndjson(stream::stream(route, model.to_owned(), generation.handles)));
+        return Ok(ndjson(stream::stream(route, model, generation.handles)));
     }
     updates::finished(&mut generation.handles).await.map_err(refused)?;
     let nanoseconds = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -66,7 +66,7 @@ async fn serve(
             (output.text.clone(), output.counts)
         })
         .unwrap_or_default();
-    Ok(reply::json(&Answer::new(route, model, text, Some((nanoseconds, counts)))))
+    Ok(reply::json(&Answer::new(route, &model, text, Some((nanoseconds, counts)))))
 }
 
 /// `POST /api/chat`.
@@ -87,7 +87,8 @@ pub async fn generate(app: web::Data<App>, body: NativeJson) -> Result<HttpRespo
     let request = OllamaGenerateRequest::from_json(&body.0)?;
     drop(body);
     if request.is_blank() {
-        let answer = Answer::new(Route::Generate, app.args.served_model_name(), String::new(), None);
+        let model = app.served_model_name();
+        let answer = Answer::new(Route::Generate, &model, String::new(), None);
         return Ok(match request.stream {
             true => ndjson(futures::stream::iter([stream::line(&answer)])),
             false => reply::json(&answer),
@@ -98,7 +99,7 @@ pub async fn generate(app: web::Data<App>, body: NativeJson) -> Result<HttpRespo
 
 /// `GET /api/tags`.
 pub async fn tags(app: web::Data<App>) -> HttpResponse {
-    reply::json(&response::tags(app.args.served_model_name()))
+    reply::json(&response::tags(&app.served_model_name()))
 }
 
 /// `POST /api/show`.

@@ -6,7 +6,7 @@ use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{
     anthropic, chat, completions, control, embedding, embeddings, expert_distribution, generate, health,
-    info, loads, ollama, operations, parsers, responses, sessions, tokenize, unsupported, vertex,
+    info, loads, ollama, operations, parsers, responses, sessions, tokenize, unsupported, vertex, weights,
 };
 use crate::app::App;
 use crate::metrics::http as metrics;
@@ -90,9 +90,16 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/start_profile", GET_POST, AdminOptional, operations::start_profile),
     row!("/stop_profile", GET_POST, AdminOptional, operations::stop_profile),
     row!("/freeze_gc", GET_POST, AdminOptional, control::freeze_gc),
+    row!("/update_weights_from_disk", POST, AdminOptional, weights::update_weights_from_disk),
+    row!("/get_weights_by_name", GET_POST, AdminOptional, weights::get_weights_by_name),
+    row!("/update_weights_from_tensor", POST, AdminOptional, weights::from_other_processes),
+    row!("/update_weights_from_distributed", POST, AdminOptional, weights::from_other_processes),
+    row!("/update_weights_from_ipc", POST, AdminOptional, weights::from_other_processes),
+    row!("/init_weights_update_group", POST, AdminOptional, weights::from_other_processes),
+    row!("/destroy_weights_update_group", POST, AdminOptional, weights::from_other_processes),
+    row!("/begin_weight_update", POST, AdminOptional, weights::from_other_processes),
+    row!("/end_weight_update", POST, AdminOptional, weights::from_other_processes),
     // Known routes of the reference whose parts are not there yet.
-    row!("/update_weights_from_disk", POST, AdminOptional, unsupported::not_yet),
-    row!("/get_weights_by_name", GET_POST, AdminOptional, unsupported::not_yet),
     row!("/load_lora_adapter", POST, AdminOptional, unsupported::lora),
     row!("/unload_lora_adapter", POST, AdminOptional, unsupported::lora),
     row!("/start_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::start),
@@ -156,7 +163,13 @@ mod tests {
         for path in ["/", "/api/chat", "/api/generate", "/api/tags", "/api/show"] {
             assert_eq!(tier(Some(path)), Normal, "{path} can be moved");
         }
-        for path in ["/flush_cache", "/abort_request", "/pause_generation", "/set_internal_state"] {
+        for path in [
+            "/flush_cache",
+            "/abort_request",
+            "/pause_generation",
+            "/set_internal_state",
+            "/update_weights_from_disk",
+        ] {
             assert_eq!(tier(Some(path)), AdminOptional, "{path}");
         }
         assert_eq!(tier(None), Normal);

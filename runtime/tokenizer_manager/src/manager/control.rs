@@ -23,6 +23,9 @@ pub enum ControlError {
     /// The link does not take messages.
     #[error("the scheduler cannot be reached: {0}")]
     Unreachable(String),
+    /// A new scheduler process has taken the place of the one that was asked.
+    #[error("the scheduler was restarted before it answered")]
+    Restarted,
 }
 
 struct Waiter {
@@ -52,6 +55,11 @@ impl Control {
         let _ = waiters.remove(at).reply.send(message);
     }
 
+    /// Nobody will answer the calls that wait.
+    pub fn forget_all(&self) {
+        self.waiters.lock().clear();
+    }
+
     fn wait(&self, rid: &str, reply_class: &'static str) -> oneshot::Receiver<AnyMessage> {
         let (reply, receiver) = oneshot::channel();
         let mut waiters = self.waiters.lock();
@@ -62,7 +70,7 @@ impl Control {
 }
 
 impl TokenizerManager {
-    async fn call(
+    pub(super) async fn call(
         &self,
         rid: String,
         message: impl Into<AnyMessage>,
@@ -73,7 +81,8 @@ impl TokenizerManager {
         self.scheduler.send(message).map_err(|e| ControlError::Unreachable(e.to_string()))?;
         match tokio::time::timeout(timeout, reply).await {
             Ok(Ok(message)) => Ok(message),
-            Ok(Err(_)) | Err(_) => Err(ControlError::Timeout(timeout)),
+            Ok(Err(_)) => Err(ControlError::Restarted),
+            Err(_) => Err(ControlError::Timeout(timeout)),
         }
     }
 

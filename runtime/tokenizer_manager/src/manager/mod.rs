@@ -6,6 +6,7 @@ mod generate;
 mod receive;
 mod score;
 mod status;
+mod weights;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub struct TokenizerManager {
     control: Control,
     disable_radix_cache: bool,
     think_end: OnceLock<Vec<u32>>,
+    weight_updates: tokio::sync::Mutex<()>,
+    on_restart: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl TokenizerManager {
@@ -68,6 +71,8 @@ impl TokenizerManager {
             control: Control::default(),
             disable_radix_cache,
             think_end: OnceLock::new(),
+            weight_updates: tokio::sync::Mutex::new(()),
+            on_restart: OnceLock::new(),
         })
     }
 
@@ -77,6 +82,11 @@ impl TokenizerManager {
         if !think_end.is_empty() {
             self.think_end.get_or_init(|| think_end);
         }
+    }
+
+    /// Calls `act` whenever a new scheduler process has taken the place of an old one. Only the first call counts.
+    pub fn on_scheduler_restart(&self, act: impl Fn() + Send + Sync + 'static) {
+        self.on_restart.get_or_init(|| Box::new(act));
     }
 
     /// A number that the scheduler told with its hello.

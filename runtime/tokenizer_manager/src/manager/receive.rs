@@ -26,6 +26,10 @@ impl TokenizerManager {
             if restarted {
                 // The old connection would swallow the next message.
                 self.scheduler.reset();
+                self.control.forget_all();
+                if let Some(act) = self.on_restart.get() {
+                    act();
+                }
                 let requests = self.registry.resume();
                 tracing::warn!("The scheduler was restarted; sending {} requests again", requests.len());
                 for request in requests {
@@ -61,6 +65,14 @@ impl TokenizerManager {
                 self.control.reply(rid.as_deref(), message);
             }
             AnyMessage::ExpertDistributionReqOutput(ref reply) => {
+                let rid = reply.rid.clone();
+                self.control.reply(rid.as_deref(), message);
+            }
+            AnyMessage::UpdateWeightFromDiskReqOutput(ref reply) => {
+                let rid = reply.rid.clone();
+                self.control.reply(rid.as_deref(), message);
+            }
+            AnyMessage::GetWeightsByNameReqOutput(ref reply) => {
                 let rid = reply.rid.clone();
                 self.control.reply(rid.as_deref(), message);
             }

@@ -10,7 +10,7 @@ use sglang_ipc::{Endpoints, Identity, PullLink, PushLink, Received};
 use sglang_proto::messages::{
     AbortReq, AnyMessage, BatchEmbeddingOutput, BatchStrOutput, FinishReason, FlushCacheReqOutput,
     GetInternalStateReqOutput, OpenSessionReqOutput, ProfileReqOutput, SetInternalStateReqOutput,
-    TokenizedEmbeddingReqInput, TokenizedGenerateReqInput,
+    TokenizedEmbeddingReqInput, TokenizedGenerateReqInput, UpdateWeightFromDiskReqInput,
 };
 use sglang_tokenizer_manager::text::TextCodec;
 
@@ -31,6 +31,9 @@ pub enum Behaviour {
     Refuse(String, u16),
 }
 
+/// Answers a call, if it wants to.
+type Answer = Box<dyn Fn(&AnyMessage) -> Option<AnyMessage> + Send>;
+
 /// What the engine has seen and is to do.
 #[derive(Clone)]
 pub struct Engine {
@@ -38,6 +41,8 @@ pub struct Engine {
     pub seen: Arc<Mutex<Vec<AnyMessage>>>,
     /// Whether control calls are answered.
     pub responsive: Arc<Mutex<bool>>,
+    /// What answers the calls that the engine does not know.
+    calls: Arc<Mutex<Answer>>,
     task: Arc<tokio::task::JoinHandle<()>>,
 }
 
@@ -52,6 +57,7 @@ impl Engine {
         let behaviour = Arc::new(Mutex::new(Behaviour::Echo));
         let seen = Arc::new(Mutex::new(Vec::new()));
         let responsive = Arc::new(Mutex::new(true));
+        let calls: Arc<Mutex<Answer>> = Arc::new(Mutex::new(Box::new(|_| None)));
         let worker = Worker {
             pull,
             scheduler: PushLink::connect(&endpoints.tokenizer, scheduler),
@@ -59,13 +65,19 @@ impl Engine {
             behaviour: behaviour.clone(),
             seen: seen.clone(),
             responsive: responsive.clone(),
+            calls: calls.clone(),
             waiting: Vec::new(),
         };
-        Self { behaviour, seen, responsive, task: Arc::new(tokio::spawn(worker.run())) }
+        Self { behaviour, seen, responsive, calls, task: Arc::new(tokio::spawn(worker.run())) }
     }
 
     pub fn set(&self, behaviour: Behaviour) {
         *self.behaviour.lock() = behaviour;
+    }
+
+    /// Has `answer` answer the calls that the engine does not know.
+    pub fn answer_calls(&self, answer: impl Fn(&AnyMessage) -> Option<AnyMessage> + Send + 'static) {
+        *self.calls.lock() = Box::new(answer);
     }
 
     /// Ends the engine without a word, as a crash does.
@@ -95,6 +107,14 @@ impl Engine {
         .await
     }
 
+    pub async fn saw_update(&self) -> UpdateWeightFromDiskReqInput {
+        self.saw(|m| match m {
+            AnyMessage::UpdateWeightFromDiskReqInput(r) => Some((**r).clone()),
+            _ => None,
+        })
+        .await
+    }
+
     pub async fn saw_abort(&self) -> AbortReq {
         self.saw(|m| match m {
             AnyMessage::AbortReq(a) => Some((**a).clone()),
@@ -111,6 +131,7 @@ struct Worker {
     behaviour: Arc<Mutex<Behaviour>>,
     seen: Arc<Mutex<Vec<AnyMessage>>>,
     responsive: Arc<Mutex<bool>>,
+    calls: Arc<Mutex<Answer>>,
     waiting: Vec<String>,
 }
 
@@ -153,7 +174,12 @@ impl Worker {
                     http_worker_ipc: None,
                     updated: false,
                 }),
-                _ => {}
+                other => {
+                    let answer = (self.calls.lock())(&other);
+                    if let Some(answer) = answer {
+                        self.reply(answer);
+                    }
+                }
             }
         }
     }

@@ -1,0 +1,124 @@
+//! Reading the weights of another checkpoint beside those that are served.
+
+use std::path::Path;
+
+use serde_json::Value;
+use sglang_checkpoint::{Checkpoint, ModelConfig};
+use sglang_proto::worker::{StageError, StagedWeights, WeightStager};
+use tch::Device;
+
+use crate::error::{ModelError, Result};
+use crate::loader::{WeightLoader, WeightSource, WeightTable, WeightTarget};
+use crate::memory::free_bytes;
+use crate::models::{CausalLM, load_model};
+
+/// A model with its weights.
+#[derive(Debug)]
+pub(crate) struct LoadedModel {
+    pub(crate) model: Box<dyn CausalLM>,
+    pub(crate) table: WeightTable,
+    /// Bytes of the weights.
+    pub(crate) bytes: u64,
+    /// Seconds that reading took.
+    pub(crate) seconds: f64,
+}
+
+impl LoadedModel {
+    /// Builds the model of a configuration from a checkpoint's weights; `path` is for messages.
+    pub(crate) fn load(
+        config: &ModelConfig,
+        context_length: usize,
+        path: &Path,
+        source: &WeightSource,
+        target: WeightTarget,
+    ) -> Result<Self> {
+        let mut weights = WeightLoader::new(source, target, config.head_dim);
+        let model = load_model(config, context_length, path, &mut weights)?;
+        let table = weights.take_table();
+        let (bytes, seconds) = weights.finish();
+        Ok(Self { model, table, bytes, seconds })
+    }
+}
+
+/// Reads weights for a model of one shape.
+#[derive(Debug)]
+pub(crate) struct CheckpointStager {
+    /// The served model's configuration.
+    pub(crate) config: ModelConfig,
+    /// `--json-model-override-args`.
+    pub(crate) overrides: Value,
+    pub(crate) context_length: usize,
+    pub(crate) target: WeightTarget,
+    /// Bytes of the served weights: the new ones take as much.
+    pub(crate) weight_bytes: u64,
+}
+
+impl WeightStager for CheckpointStager {
+    fn stage(&self, model_path: &str, load_format: &str) -> std::result::Result<StagedWeights, StageError> {
+        if load_format == "dummy" {
+            let why = "load format dummy reads nothing; expected auto, safetensors or gguf";
+            return Err(StageError::Loader(why.to_owned()));
+        }
+        let path = Path::new(model_path);
+        if !path.exists() {
+            return Err(StageError::Iterator(format!("{model_path} (repository not found)")));
+        }
+        let no_iterator = |e: ModelError| StageError::Iterator(e.to_string());
+        let checkpoint = Checkpoint::open(path).map_err(|e| no_iterator(e.into()))?;
+        self.check_config(&checkpoint).map_err(|e| StageError::Load(e.to_string()))?;
+        let source = WeightSource::new(checkpoint, load_format).map_err(no_iterator)?;
+        let loaded = self.load(path, &source).map_err(|e| StageError::Load(e.to_string()))?;
+        Ok(StagedWeights(Box::new(loaded)))
+    }
+}
+
+impl CheckpointStager {
+    /// Refuses a checkpoint whose configuration describes another model. A folder may have weights alone.
+    fn check_config(&self, checkpoint: &Checkpoint) -> Result<()> {
+        if let Checkpoint::HfFolder(folder) = checkpoint
+            && !folder.file("config.json").is_file()
+        {
+            return Ok(());
+        }
+        let config = ModelConfig::from_checkpoint(checkpoint, Some(&self.overrides))?;
+        self.config.difference(&config).map_or(Ok(()), |difference| {
+            Err(ModelError::Config {
+                file: checkpoint.path().to_owned(),
+                field: difference.key.to_owned(),
+                why: format!(
+                    "expected {} as in the served model, found {}",
+                    difference.expected, difference.found
+                ),
+            })
+        })
+    }
+
+    fn load(&self, path: &Path, source: &WeightSource) -> Result<LoadedModel> {
+        if let Some(name) = source.layer_beyond(self.config.num_hidden_layers) {
+            return Err(ModelError::Tensor {
+                file: path.to_owned(),
+                tensor: name.to_owned(),
+                expected: format!("{} layers as in the served model", self.config.num_hidden_layers),
+                found: "more".to_owned(),
+            });
+        }
+        let device = match self.target {
+            WeightTarget::Native(_) => Device::Cpu,
+            WeightTarget::Torch(device, _) => device,
+        };
+        let free = free_bytes(device);
+        if free < self.weight_bytes {
+            return Err(ModelError::Config {
+                file: path.to_owned(),
+                field: "memory".to_owned(),
+                why: format!(
+                    "the new weights wait beside the old ones and need {} MB, {} MB are free on {}",
+                    self.weight_bytes / 1_000_000,
+                    free / 1_000_000,
+                    crate::device::device_name(device)
+                ),
+            });
+        }
+        LoadedModel::load(&self.config, self.context_length, path, source, self.target)
+    }
+}

@@ -1,0 +1,29 @@
+//! Letting what runs come to its end while nothing new starts, for an exchange of the weights.
+
+use std::sync::Arc;
+
+use super::Scheduler;
+use crate::req::ReqState;
+
+impl Scheduler {
+    /// While held, no waiting request is admitted; those that run go on to their end, and new ones queue.
+    pub fn hold_admission(&mut self, held: bool) {
+        self.admission_held = held;
+    }
+
+    /// Whether no request holds keys and values that a step still needs, and no batch is in flight.
+    pub fn is_drained(&self) -> bool {
+        self.running.is_empty() && self.chunked.is_none() && self.in_flight.is_empty()
+    }
+
+    /// Requests that have not ended.
+    pub fn num_live(&self) -> usize {
+        self.reqs.iter().filter(|(_, req)| req.state != ReqState::Finished).count()
+    }
+
+    /// Id and number of output tokens of every request that has not ended.
+    pub fn live_outputs(&self) -> Vec<(Arc<str>, usize)> {
+        let live = self.reqs.iter().filter(|(_, req)| req.state != ReqState::Finished);
+        live.map(|(_, req)| (Arc::clone(&req.info.rid), req.output_len())).collect()
+    }
+}

@@ -1,0 +1,49 @@
+use sglang_sched::SchedulerConfig;
+use sglang_sched::simulator::{NoText, alone};
+
+use crate::common::{Driver, prompt, request, small};
+
+#[test]
+fn while_admission_is_held_what_runs_ends_and_what_waits_waits() {
+    for enable_overlap in [false, true] {
+        let config = SchedulerConfig { enable_overlap, chunked_prefill_size: Some(32), ..small(1024) };
+        let mut driver = Driver::new(config);
+        driver.add(request("running", prompt(1, 20), 40));
+        driver.step(&mut NoText);
+        driver.add(request("chunked", prompt(2, 100), 5));
+        driver.step(&mut NoText);
+        driver.scheduler.hold_admission(true);
+        driver.add(request("late", prompt(1, 20), 8));
+        assert!(!driver.scheduler.is_drained());
+        assert_eq!(driver.scheduler.num_live(), 3);
+        while driver.step(&mut NoText) {}
+        assert!(driver.scheduler.is_drained());
+        assert_eq!(driver.ends, ["chunked", "running"]);
+        assert_eq!(driver.answer("running").output, alone(&prompt(1, 20), 7, 40, &[], 1000));
+        assert_eq!(driver.scheduler.live_outputs().len(), 1);
+        assert!(driver.scheduler.flush_cache(), "requests may wait while admission is held");
+        driver.scheduler.hold_admission(false);
+        driver.run();
+        assert_eq!(driver.answer("late").output, alone(&prompt(1, 20), 7, 8, &[], 1000));
+        assert_eq!(driver.answer("late").cached_tokens, 0, "the cache was emptied");
+        driver.assert_clean();
+    }
+}
+
+#[test]
+fn a_request_retracted_while_admission_is_held_goes_on_afterwards() {
+    // Two requests that together outgrow the pool.
+    let mut driver = Driver::new(SchedulerConfig { enable_overlap: false, ..small(128) });
+    driver.add(request("a", prompt(1, 30), 60));
+    driver.add(request("b", prompt(2, 30), 60));
+    driver.step(&mut NoText);
+    driver.scheduler.hold_admission(true);
+    while driver.step(&mut NoText) {}
+    assert!(driver.scheduler.is_drained());
+    driver.scheduler.hold_admission(false);
+    driver.run();
+    for (rid, seed) in [("a", 1), ("b", 2)] {
+        assert_eq!(driver.answer(rid).output, alone(&prompt(seed, 30), 7, 60, &[], 1000), "{rid}");
+    }
+    driver.assert_clean();
+}

@@ -1,0 +1,103 @@
+//! Routes about the weights of a running server.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+use sglang_proto::messages::UpdateWeightFromDiskReqInput;
+
+use super::control::PATIENCE;
+use super::errors::ApiError;
+use super::extract::NativeJson;
+use super::reply;
+use crate::app::App;
+use crate::requests::validation::{Fields, Mismatch, Read, boolean, int, object, string};
+
+/// A dictionary that is only passed on.
+fn manifest(value: &Value) -> Read<Value> {
+    object(value).map(Value::Object)
+}
+
+fn update_request(body: &NativeJson) -> Result<UpdateWeightFromDiskReqInput, ApiError> {
+    let mut f = Fields::of_body(&body.0);
+    let model_path = f.required("model_path", string);
+    let request = UpdateWeightFromDiskReqInput {
+        rid: None,
+        http_worker_ipc: None,
+        model_path: String::new(),
+        load_format: f.optional("load_format", string),
+        abort_all_requests: f.or("abort_all_requests", false, boolean),
+        weight_version: f.optional("weight_version", string),
+        is_async: f.or("is_async", false, boolean),
+        torch_empty_cache: f.or("torch_empty_cache", false, boolean),
+        keep_pause: f.or("keep_pause", false, boolean),
+        recapture_cuda_graph: f.or("recapture_cuda_graph", false, boolean),
+        token_step: f.or("token_step", 0, int),
+        flush_cache: f.or("flush_cache", true, boolean),
+        manifest: f.optional("manifest", manifest),
+    };
+    let model_path = f.finish(model_path)?;
+    Ok(UpdateWeightFromDiskReqInput { model_path, ..request })
+}
+
+/// `POST /update_weights_from_disk`: 200 when the new weights are served, else 400; both say why.
+pub async fn update_weights_from_disk(
+    app: web::Data<App>,
+    body: NativeJson,
+) -> Result<HttpResponse, ApiError> {
+    let mut request = update_request(&body)?;
+    // The update goes on, and is entered here, when the client leaves meanwhile.
+    let update = tokio::spawn(async move {
+        let load_format = request.load_format.get_or_insert_with(|| app.served().load_format).clone();
+        let (model_path, version) = (request.model_path.clone(), request.weight_version.clone());
+        let mut answer = app.manager.update_weights_from_disk(request).await?;
+        if answer.success {
+            app.set_served_model(model_path, load_format);
+            if let Some(version) = version {
+                answer.message.push_str(&format!(" Weight version updated to {version}."));
+                app.set_weight_version(version);
+            }
+        }
+        Ok::<_, ApiError>(answer)
+    });
+    let answer =
+        update.await.map_err(|error| ApiError::Http { status: 500, detail: error.to_string() })??;
+    let status = if answer.success { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+    Ok(reply::json_status(
+        status,
+        &json!({
+            "success": answer.success,
+            "message": answer.message,
+            "num_paused_requests": answer.num_paused_requests,
+        }),
+    ))
+}
+
+fn truncate_size(value: &Value) -> Read<i64> {
+    match int(value)? {
+        size if size >= 0 => Ok(size),
+        _ => Err(Mismatch::new("greater_than_equal", "Input should be greater than or equal to 0", value)),
+    }
+}
+
+/// `GET /get_weights_by_name`, `POST /get_weights_by_name`.
+pub async fn get_weights_by_name(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+    let mut f = Fields::of_body(&body.0);
+    let size = f.or("truncate_size", 100, truncate_size);
+    let name = f.required("name", string);
+    let name = f.finish(name)?;
+    match app.manager.get_weights_by_name(name, size, PATIENCE).await? {
+        Value::Null => Err(ApiError::Native { status: 400, message: "Get parameter by name failed".into() }),
+        rows => Ok(reply::json(&rows)),
+    }
+}
+
+/// Weights that come as pickled handles of Python's shared memory, or over a communication group that only torch's
+/// processes can join.
+pub async fn from_other_processes(req: HttpRequest, _body: NativeJson) -> HttpResponse {
+    let message = format!(
+        "{} is not supported: this server takes new weights from disk. Write them to a folder and use \
+         /update_weights_from_disk.",
+        req.path()
+    );
+    reply::json_status(StatusCode::NOT_IMPLEMENTED, &json!({"success": false, "message": message}))
+}

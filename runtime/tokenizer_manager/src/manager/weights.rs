@@ -1,0 +1,61 @@
+//! Calls about the weights (reference: `TokenizerManager.update_weights_from_disk`).
+
+use std::time::Duration;
+
+use serde_json::Value;
+use sglang_proto::messages::{
+    AnyMessage, GetWeightsByNameReqInput, UpdateWeightFromDiskReqInput, UpdateWeightFromDiskReqOutput,
+};
+
+use super::{ControlError, TokenizerManager};
+use crate::requests::normalize::new_rid;
+
+/// Longest wait for new weights: large ones come over networks, and requests that run may run for long.
+const UPDATE_PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+impl TokenizerManager {
+    /// Has the scheduler serve the weights of another checkpoint. One call after the other.
+    ///
+    /// # Errors
+    /// No answer. That the weights cannot be taken is an answer.
+    pub async fn update_weights_from_disk(
+        &self,
+        request: UpdateWeightFromDiskReqInput,
+    ) -> Result<UpdateWeightFromDiskReqOutput, ControlError> {
+        if request.abort_all_requests {
+            self.registry.abort_all();
+        }
+        let _one_at_a_time = self.weight_updates.lock().await;
+        let rid = new_rid();
+        let keep_pause = request.keep_pause;
+        let request = UpdateWeightFromDiskReqInput { rid: Some(rid.clone()), ..request };
+        match self.call(rid, request, "UpdateWeightFromDiskReqOutput", UPDATE_PATIENCE).await? {
+            AnyMessage::UpdateWeightFromDiskReqOutput(reply) => {
+                if reply.success && keep_pause {
+                    self.status.set_paused(true);
+                }
+                Ok(*reply)
+            }
+            _ => Err(ControlError::Timeout(UPDATE_PATIENCE)),
+        }
+    }
+
+    /// Rows or numbers of a weight; null when the model has none of that name.
+    ///
+    /// # Errors
+    /// No answer in time.
+    pub async fn get_weights_by_name(
+        &self,
+        name: String,
+        truncate_size: i64,
+        patience: Duration,
+    ) -> Result<Value, ControlError> {
+        let rid = new_rid();
+        let request =
+            GetWeightsByNameReqInput { rid: Some(rid.clone()), http_worker_ipc: None, name, truncate_size };
+        match self.call(rid, request, "GetWeightsByNameReqOutput", patience).await? {
+            AnyMessage::GetWeightsByNameReqOutput(reply) => Ok(reply.parameter),
+            _ => Err(ControlError::Timeout(patience)),
+        }
+    }
+}
