@@ -95,11 +95,11 @@ server_args! {
              become float16.",
             one_of &["auto", "half", "float16", "bfloat16", "float", "float32"];
         quantization: Option<String> = Unset, "quantization", Supported,
-            "How the weights are quantised, when the checkpoint does not say it.",
-            one_of &["gguf"],
-            not_yet &["awq", "fp8", "mxfp8", "gptq", "gptq_marlin", "awq_marlin", "bitsandbytes", "modelopt",
+            "How the checkpoint's weights are quantised; it says so itself, so this only makes sure.",
+            one_of &["gguf", "fp8", "awq", "gptq", "compressed-tensors"],
+            not_yet &["mxfp8", "gptq_marlin", "awq_marlin", "bitsandbytes", "modelopt",
                 "modelopt_fp8", "modelopt_fp4", "w8a8_int8", "w8a8_fp8", "moe_wna16", "w4afp8", "mxfp4",
-                "auto-round", "compressed-tensors", "quark"];
+                "auto-round", "quark"];
         kv_cache_dtype: String = Is("auto"), "kv-cache-dtype", Supported,
             "Number format of the KV cache. auto: the model's.",
             one_of &["auto"], not_yet &["fp8_e5m2", "fp8_e4m3", "bf16", "bfloat16", "fp4_e2m1", "nvfp4"];

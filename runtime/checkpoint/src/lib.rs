@@ -11,6 +11,7 @@ pub mod gguf;
 mod json;
 mod mapped_file;
 pub mod pooling;
+pub mod quantization;
 pub mod safetensors;
 
 pub use checkpoint::{Checkpoint, HfFolder};
@@ -20,4 +21,5 @@ pub use generation_config::GenerationConfig;
 pub use gguf::dequant::dequantize;
 pub use gguf::{GgmlType, GgufFile, GgufTensor};
 pub use pooling::{PoolingConfig, PoolingType};
+pub use quantization::Quantization;
 pub use safetensors::{SafetensorsIndex, TensorView};

@@ -40,6 +40,8 @@ pub struct ModelOptions {
     pub model_path: PathBuf,
     pub load_format: String,
     pub dtype: String,
+    /// `--quantization`; `None`: as the checkpoint is.
+    pub quantization: Option<String>,
     pub device: String,
     pub context_length: Option<u32>,
     pub max_total_tokens: Option<u32>,
@@ -65,6 +67,7 @@ impl ModelOptions {
             model_path,
             load_format: "auto".to_owned(),
             dtype: "auto".to_owned(),
+            quantization: None,
             device: "auto".to_owned(),
             context_length: None,
             max_total_tokens: None,
@@ -87,6 +90,7 @@ impl From<&ServerArgs> for ModelOptions {
         Self {
             load_format: args.load_format.clone(),
             dtype: args.dtype.clone(),
+            quantization: args.quantization.clone(),
             device: args.device.clone(),
             context_length: args.context_length.map(small),
             max_total_tokens: args.max_total_tokens.map(small),
@@ -135,6 +139,7 @@ pub fn load_runner(options: &ModelOptions, report_phase: &mut dyn FnMut(&str, f6
     let recorder = options.expert_recorder.clone().map(|s| ExpertDistributionRecorder::of_model(s, &config));
     let recorder = recorder.transpose()?;
     let source = WeightSource::new(checkpoint, &options.load_format)?;
+    check_quantization(&source, options)?;
     let context_length = context_length(&config, options)?;
     phase("read checkpoint");
     let device = resolve_device(&options.device)?;
@@ -174,6 +179,25 @@ pub fn load_runner(options: &ModelOptions, report_phase: &mut dyn FnMut(&str, f6
 
 fn max_running_requests(options: &ModelOptions) -> u32 {
     options.max_running_requests.unwrap_or(DEFAULT_MAX_RUNNING_REQUESTS)
+}
+
+/// Weights are quantised as they are in the checkpoint; `--quantization` can only say so.
+fn check_quantization(source: &WeightSource, options: &ModelOptions) -> Result<()> {
+    let found = source.quantization();
+    match &options.quantization {
+        Some(asked) if Some(asked.as_str()) != found && options.load_format != "dummy" => {
+            Err(ModelError::Option {
+                flag: "quantization",
+                value: asked.clone(),
+                why: match found {
+                    Some(found) => format!("the checkpoint is quantised by {found}"),
+                    None => "the checkpoint is not quantised, and weights are served as they are stored"
+                        .to_owned(),
+                },
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Positions the model is served with.

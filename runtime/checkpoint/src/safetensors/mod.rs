@@ -9,6 +9,7 @@ pub use ::safetensors::Dtype;
 
 use crate::error::CheckpointError;
 use crate::json::{self, JsonFile};
+use crate::quantization::Quantization;
 use shard::Shard;
 
 /// The single-file name.
@@ -34,6 +35,7 @@ pub struct SafetensorsIndex {
     shards: Vec<Shard>,
     /// Tensor name to shard number, in name order.
     tensors: BTreeMap<String, usize>,
+    quantization: Option<Quantization>,
 }
 
 impl SafetensorsIndex {
@@ -50,10 +52,11 @@ impl SafetensorsIndex {
         let dir = dir.as_ref();
         let single = dir.join(SINGLE_FILE);
         let index = dir.join(INDEX_FILE);
+        let quantization = Quantization::from_config(&dir.join("config.json"))?;
         if single.is_file() {
             let shard = Shard::open(&single)?;
             let tensors = shard.names().map(|n| (n, 0)).collect();
-            return Ok(Self { dir: dir.to_owned(), shards: vec![shard], tensors });
+            return Ok(Self { dir: dir.to_owned(), shards: vec![shard], tensors, quantization });
         }
         if !index.is_file() {
             return Err(CheckpointError::NotACheckpoint {
@@ -61,7 +64,7 @@ impl SafetensorsIndex {
                 looked_for: format!("neither {SINGLE_FILE} nor {INDEX_FILE} is there"),
             });
         }
-        Self::open_sharded(dir, &index)
+        Ok(Self { quantization, ..Self::open_sharded(dir, &index)? })
     }
 
     fn open_sharded(dir: &Path, index: &Path) -> Result<Self, CheckpointError> {
@@ -101,7 +104,7 @@ impl SafetensorsIndex {
             }
             tensors.insert(tensor.clone(), number);
         }
-        Ok(Self { dir: dir.to_owned(), shards, tensors })
+        Ok(Self { dir: dir.to_owned(), shards, tensors, quantization: None })
     }
 
     /// The folder.
@@ -114,9 +117,19 @@ impl SafetensorsIndex {
         self.tensors.keys().map(String::as_str)
     }
 
+    /// How the matrices are stored, when they are quantised.
+    pub fn quantization(&self) -> Option<&Quantization> {
+        self.quantization.as_ref()
+    }
+
     /// Whether a tensor of this name exists.
     pub fn has_tensor(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
+    }
+
+    /// Whether the matrix `module.weight` exists, as it is or packed.
+    pub fn has_matrix(&self, module: &str) -> bool {
+        ["weight", "qweight", "weight_packed"].iter().any(|part| self.has_tensor(&format!("{module}.{part}")))
     }
 
     /// A tensor by name.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use sglang_checkpoint::safetensors::Dtype;
-use sglang_checkpoint::{Checkpoint, GgmlType, GgufFile, SafetensorsIndex};
+use sglang_checkpoint::{Checkpoint, GgmlType, GgufFile, Quantization, SafetensorsIndex};
 
 use crate::error::{ModelError, Result};
 
@@ -101,7 +101,10 @@ impl WeightSource {
             Self::Gguf(file, architecture) => {
                 gguf_name(architecture, name).is_some_and(|n| file.has_tensor(&n))
             }
-            Self::Safetensors(index) => index.has_tensor(name),
+            Self::Safetensors(index) => match name.strip_suffix(".weight") {
+                Some(module) => index.has_matrix(module),
+                None => index.has_tensor(name),
+            },
             Self::Dummy(_) => false,
         }
     }
@@ -133,6 +136,10 @@ impl WeightSource {
                 .unwrap_or_else(|| name.to_owned()),
             _ => name.to_owned(),
         };
+        if let Some(values) = self.dequantized(name, shape)? {
+            let data = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+            return Ok(SourceTensor { storage: GgmlType::F32, data: Cow::Owned(data) });
+        }
         let wrong = |expected: String, found: String| ModelError::Tensor {
             file: self.file(name),
             tensor: stored_name.clone(),
@@ -191,6 +198,29 @@ fn part_of_stack<'a>(shape: &'a [usize], data: &'a [u8], index: usize) -> Option
     let (count, rest) = shape.split_first().filter(|(count, _)| index < **count)?;
     let size = data.len() / count;
     Some((rest, data.get(index * size..(index + 1) * size)?))
+}
+
+/// Matrices that only safetensors files quantise.
+impl WeightSource {
+    /// How the matrices are stored, by the names of `--quantization`; `None` for plain numbers.
+    pub fn quantization(&self) -> Option<&'static str> {
+        match self {
+            Self::Gguf(..) => Some("gguf"),
+            Self::Safetensors(index) => index.quantization().map(Quantization::method),
+            Self::Dummy(_) => None,
+        }
+    }
+
+    /// The numbers of a quantised matrix; `None` for what is not one.
+    fn dequantized(&self, name: &str, shape: &[usize]) -> Result<Option<Vec<f32>>> {
+        let (Self::Safetensors(index), Some(module), [rows, columns]) =
+            (self, name.strip_suffix(".weight"), shape)
+        else {
+            return Ok(None);
+        };
+        let Some(quantization) = index.quantization() else { return Ok(None) };
+        Ok(quantization.matrix(index, module, *rows, *columns)?)
+    }
 }
 
 /// Rows `order[0], order[1], …` of a matrix of equally long rows.

@@ -1,0 +1,167 @@
+//! Quantised safetensors checkpoints: fp8, AWQ, GPTQ and compressed-tensors. Their matrices are turned into float32 when
+//! they are read.
+//!
+//! References: `layers/quantization/` of SGLang, and the packing of AutoAWQ, AutoGPTQ and compressed-tensors.
+
+mod awq;
+mod compressed;
+mod float8;
+mod gptq;
+mod parts;
+
+use std::path::Path;
+
+use ::safetensors::Dtype;
+
+use crate::error::CheckpointError;
+use crate::json::{self, JsonFile};
+use crate::safetensors::SafetensorsIndex;
+
+use parts::Parts;
+
+/// How the matrices of a checkpoint are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Quantization {
+    /// 8-bit floats with a scale for all, for every row, or for blocks of `[rows, columns]`.
+    Fp8 {
+        /// `weight_block_size`.
+        block: Option<[usize; 2]>,
+    },
+    /// 4-bit numbers, eight to a word along the outputs.
+    Awq {
+        /// Inputs that share a scale.
+        group_size: usize,
+    },
+    /// Numbers of `bits`, in words along the inputs.
+    Gptq {
+        /// 2, 4 or 8.
+        bits: usize,
+        /// Inputs that share a scale, where `g_idx` does not say otherwise; `None`: all.
+        group_size: Option<usize>,
+        /// Added to a stored zero point: 1 in the format's first version.
+        zero_offset: i32,
+    },
+    /// The formats `float-quantized`, `int-quantized` and `pack-quantized`.
+    CompressedTensors {
+        /// Bits of a packed number.
+        bits: usize,
+    },
+}
+
+/// What the scheme of [`Quantization`] is called in `quant_method` and by `--quantization`.
+const METHODS: [&str; 4] = ["fp8", "awq", "gptq", "compressed-tensors"];
+
+impl Quantization {
+    /// What the `config.json` at this path says; `None` for a file that is not there or says nothing.
+    ///
+    /// # Errors
+    /// A scheme that is not known here, or settings that it does not have.
+    pub fn from_config(path: &Path) -> Result<Option<Self>, CheckpointError> {
+        let Some(value) = json::read_optional(path)? else { return Ok(None) };
+        let root = JsonFile::new(path, &value);
+        let keys = ["quantization_config", "compression_config"];
+        let nested = root.nested_if_object("text_config");
+        let found = keys.iter().find_map(|key| {
+            root.nested_if_object(key).or_else(|| nested.as_ref().and_then(|t| t.nested_if_object(key)))
+        });
+        let Some(config) = found else { return Ok(None) };
+        let method = config.str("quant_method")?.unwrap_or("compressed-tensors");
+        match method {
+            "fp8" => Self::fp8(&config).map(Some),
+            "awq" => Self::awq(&config).map(Some),
+            "gptq" => Self::gptq(&config).map(Some),
+            "compressed-tensors" => compressed::read(&config).map(Some),
+            other => Err(config.wrong("quant_method", &METHODS.join(", "), &other.into())),
+        }
+    }
+
+    /// Its name.
+    pub fn method(&self) -> &'static str {
+        match self {
+            Self::Fp8 { .. } => METHODS[0],
+            Self::Awq { .. } => METHODS[1],
+            Self::Gptq { .. } => METHODS[2],
+            Self::CompressedTensors { .. } => METHODS[3],
+        }
+    }
+
+    fn fp8(c: &JsonFile<'_>) -> Result<Self, CheckpointError> {
+        let Some(sizes) = c.floats("weight_block_size")? else { return Ok(Self::Fp8 { block: None }) };
+        match sizes.as_slice() {
+            [rows, columns] if *rows >= 1.0 && *columns >= 1.0 => {
+                Ok(Self::Fp8 { block: Some([*rows as usize, *columns as usize]) })
+            }
+            _ => Err(c.wrong("weight_block_size", "two positive integers", &sizes.into())),
+        }
+    }
+
+    fn awq(c: &JsonFile<'_>) -> Result<Self, CheckpointError> {
+        let bits = c.usize("bits")?.or(c.usize("w_bit")?).unwrap_or(4);
+        if bits != 4 {
+            return Err(c.wrong("bits", "4", &bits.into()));
+        }
+        let version = c.str("version")?.unwrap_or("gemm");
+        if !version.eq_ignore_ascii_case("gemm") {
+            return Err(c.wrong("version", "gemm", &version.into()));
+        }
+        let group_size = c.usize("group_size")?.or(c.usize("q_group_size")?).unwrap_or(128);
+        if group_size == 0 {
+            return Err(c.wrong("group_size", "a positive integer", &group_size.into()));
+        }
+        Ok(Self::Awq { group_size })
+    }
+
+    fn gptq(c: &JsonFile<'_>) -> Result<Self, CheckpointError> {
+        let bits = c.usize("bits")?.unwrap_or(4);
+        if ![2, 4, 8].contains(&bits) {
+            return Err(c.wrong("bits", "2, 4 or 8", &bits.into()));
+        }
+        let group_size = match c.i64("group_size")?.unwrap_or(128) {
+            -1 => None,
+            n if n > 0 => usize::try_from(n).ok(),
+            n => return Err(c.wrong("group_size", "a positive integer or -1", &n.into())),
+        };
+        let zero_offset = match c.str("checkpoint_format")?.unwrap_or("gptq") {
+            "gptq" => 1,
+            "gptq_v2" => 0,
+            other => return Err(c.wrong("checkpoint_format", "gptq or gptq_v2", &other.into())),
+        };
+        Ok(Self::Gptq { bits, group_size, zero_offset })
+    }
+
+    /// The matrix `module.weight` of this shape, row by row; `None` when this matrix is not quantised.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Malformed`] naming the tensor that does not fit the shape or the scheme.
+    pub fn matrix(
+        &self,
+        index: &SafetensorsIndex,
+        module: &str,
+        rows: usize,
+        columns: usize,
+    ) -> Result<Option<Vec<f32>>, CheckpointError> {
+        let parts = Parts::new(index, module, rows, columns);
+        match self {
+            Self::Awq { group_size } if parts.has("qweight") => awq::matrix(&parts, *group_size).map(Some),
+            Self::Gptq { bits, group_size, zero_offset } if parts.has("qweight") => {
+                gptq::matrix(&parts, *bits, *group_size, *zero_offset).map(Some)
+            }
+            Self::CompressedTensors { bits } if parts.has("weight_packed") => {
+                compressed::packed(&parts, *bits).map(Some)
+            }
+            Self::Fp8 { .. } | Self::CompressedTensors { .. } => match parts.dtype("weight") {
+                Some(Dtype::F8_E4M3) => float8::matrix(&parts, self.block()).map(Some),
+                Some(Dtype::I8) => compressed::int8(&parts).map(Some),
+                _ => Ok(None),
+            },
+            _ => Ok(None),
+        }
+    }
+
+    fn block(&self) -> Option<[usize; 2]> {
+        match self {
+            Self::Fp8 { block } => *block,
+            _ => None,
+        }
+    }
+}
