@@ -96,11 +96,11 @@ pub async fn create(
     let body = body?;
     let request = ResponsesRequest::from_json(&body.0).map_err(ApiError::from)?;
     drop(body);
-    let served = app.args.served_model_name();
-    convert::check(&request, traits(&app, &[]), &[served])?;
+    let served = app.served_model_name();
+    convert::check(&request, traits(&app, &[]), &[&served])?;
     let items = history(&app, &request)?;
     let defaults = &app.model.default_sampling_params;
-    let chat = convert::chat_request(&request, &items, traits(&app, &items), defaults, served)?;
+    let chat = convert::chat_request(&request, &items, traits(&app, &items), defaults, &served)?;
     let mut generate = chat::prepare(&app, &req, &chat).await?;
     if let (Some(OneOrMany::One(sampling)), Some(limit)) =
         (&mut generate.sampling_params, convert::max_new_tokens(&request))

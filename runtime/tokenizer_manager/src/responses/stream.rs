@@ -54,7 +54,7 @@ impl Draft {
     /// A response without output so far. It is kept in the end if `keep` says where.
     pub fn new(app: &App, request: &ResponsesRequest, format: &AnswerFormat, keep: Option<Keep>) -> Self {
         Self {
-            frame: ResponseFrame::new(request, app.args.served_model_name(), created()),
+            frame: ResponseFrame::new(request, &app.served_model_name(), created()),
             items: Items::new(ItemOptions::new(request)),
             answer: format.stream(),
             keep,
