@@ -71,6 +71,8 @@ impl Quantization {
             "awq" => Self::awq(&config).map(Some),
             "gptq" => Self::gptq(&config).map(Some),
             "compressed-tensors" => compressed::read(&config).map(Some),
+            // The models that have it read it themselves.
+            "mxfp4" => Ok(None),
             other => Err(config.wrong("quant_method", &METHODS.join(", "), &other.into())),
         }
     }
