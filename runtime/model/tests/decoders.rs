@@ -248,15 +248,16 @@ fn names_of_multimodal_and_of_headless_checkpoints_are_found() {
 
 #[test]
 fn every_architecture_of_the_registry_has_a_case() {
-    let mut covered: Vec<String> = CASES
-        .iter()
-        .map(|name| {
-            let (_, options) = case(name, Backend::Native);
-            let config = std::fs::read(options.model_path.join("config.json")).unwrap();
-            let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
-            config["architectures"][0].as_str().unwrap().to_owned()
-        })
-        .collect();
+    let architecture = |folder: &std::path::Path| {
+        let config = std::fs::read(folder.join("config.json")).unwrap();
+        let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+        config["architectures"][0].as_str().unwrap().to_owned()
+    };
+    let cases = CASES.iter().map(|name| case(name, Backend::Native).1.model_path);
+    // Mixtures of experts have a test of their own.
+    let experts = std::fs::read_dir(fixtures().join("moe")).unwrap().map(|entry| entry.unwrap().path());
+    let mut covered: Vec<String> =
+        cases.chain(experts.filter(|path| path.is_dir())).map(|path| architecture(&path)).collect();
     // The text parts of multimodal classes are the same models under other names of tensors.
     covered.push("Gemma3ForConditionalGeneration".to_owned());
     covered.push("Mistral3ForConditionalGeneration".to_owned());

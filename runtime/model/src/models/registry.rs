@@ -53,9 +53,9 @@ const REGISTRY: [Architecture; 16] = [
     row("GptOssForCausalLM", gpt_oss::model),
 ];
 
-/// Names that [`load_model`] knows.
+/// Names of the architectures that generate.
 pub fn supported_architectures() -> Vec<&'static str> {
-    REGISTRY.iter().map(|a| a.name).chain(embedding::architectures()).collect()
+    REGISTRY.iter().map(|a| a.name).collect()
 }
 
 /// Refuses a configuration without a known architecture, before anything is loaded.
@@ -98,6 +98,11 @@ pub(super) fn find(config: &ModelConfig, path: &Path) -> Result<Architecture> {
     known.copied().ok_or_else(|| ModelError::Architecture {
         file: path.to_owned(),
         found: config.architectures.join(", "),
-        supported: supported_architectures().join(", "),
+        supported: REGISTRY
+            .iter()
+            .map(|a| a.name)
+            .chain(embedding::architectures())
+            .collect::<Vec<_>>()
+            .join(", "),
     })
 }
