@@ -106,6 +106,17 @@ mod tests {
     }
 
     #[test]
+    fn the_action_of_an_expert_request_is_its_number() {
+        let action = ExpertDistributionReqType::DumpRecord;
+        let message: AnyMessage = ExpertDistributionReq { action, ..Default::default() }.into();
+        let frame = rmp_serde::to_vec(&("ExpertDistributionReq", (), (), 3)).unwrap();
+        assert_eq!(message.encode(None).unwrap(), frame);
+        assert_eq!(AnyMessage::decode(&frame).unwrap(), (message, None));
+        let wrong = rmp_serde::to_vec(&("ExpertDistributionReq", (), (), 4)).unwrap();
+        assert!(AnyMessage::decode(&wrong).is_err());
+    }
+
+    #[test]
     fn missing_trailing_fields_take_their_default() {
         let frame = rmp_serde::to_vec(&("AbortReq", "x")).unwrap();
         let (message, _) = AnyMessage::decode(&frame).unwrap();

@@ -125,3 +125,45 @@ fn norms_activations_and_element_wise_work_are_the_same_on_both_backends() {
     }
     assert!(native.add(&mut random(2, 3), &random(2, 4)).is_err());
 }
+
+/// Experts whose matrices are `values` in each backend's form.
+fn experts(values: &[(Tensor, Tensor)], native: bool, activation: Activation) -> ExpertWeights {
+    let matrix = |t: &Tensor| {
+        let (rows, columns) = t.size2().unwrap();
+        let numbers = Vec::<f32>::try_from(&t.f_flatten(0, -1).unwrap()).unwrap();
+        let weight =
+            sglang_kernels::WeightMatrix::from_f32(rows as usize, columns as usize, &numbers).unwrap();
+        let matrix = if native { Matrix::Native(weight) } else { Matrix::Torch(t.shallow_clone()) };
+        LinearWeight::new(vec![matrix], None).unwrap()
+    };
+    let expert = |(gate_up, down): &(Tensor, Tensor)| Expert {
+        gate_up_proj: matrix(gate_up),
+        down_proj: matrix(down),
+    };
+    ExpertWeights::new(values.iter().map(expert).collect(), activation).unwrap()
+}
+
+#[test]
+fn experts_give_the_same_on_both_backends_however_many_tokens_there_are() {
+    let native = NativeOps::new(2, Kind::Float).unwrap();
+    let torch = TorchOps::new(Device::Cpu, Kind::Float);
+    let (hidden, inner, count, top_k) = (20, 12, 7, 3);
+    let values: Vec<_> = (0..count).map(|_| (random(2 * inner, hidden), random(hidden, inner))).collect();
+    // More tokens than the native backend takes at once, too; the last expert is never chosen.
+    for tokens in [1, 5, 1030] {
+        let x = random(tokens, hidden).f_mul_scalar(0.1).unwrap();
+        let topk_ids = (0..tokens * top_k).map(|i| ((i * 5 + i / 7) % (count - 1)) as u32).collect();
+        let topk_weights = (0..tokens * top_k).map(|i| (i % 5) as f32 * 0.1).collect();
+        let topk = TopKOutput { top_k, topk_ids, topk_weights };
+        for activation in [Activation::Silu, Activation::ClampedSwiglu { alpha: 1.7, limit: 0.5 }] {
+            let a = native.fused_experts(&x, &experts(&values, true, activation), &topk).unwrap();
+            let b = torch.fused_experts(&x, &experts(&values, false, activation), &topk).unwrap();
+            assert_near(&a, &b, &format!("{tokens} tokens, {activation:?}"));
+        }
+        let (gate, mut y) = (random(tokens, 1), random(tokens, hidden));
+        let mut z = y.copy();
+        native.add_gated(&mut y, &gate, &x).unwrap();
+        torch.add_gated(&mut z, &gate, &x).unwrap();
+        assert_near(&y, &z, "a gated sum");
+    }
+}
