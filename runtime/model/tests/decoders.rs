@@ -268,7 +268,8 @@ fn every_architecture_that_generates_has_a_fixture() {
     // The text parts of multimodal classes are the same models under other names of tensors.
     covered.push("Gemma3ForConditionalGeneration".to_owned());
     covered.push("Mistral3ForConditionalGeneration".to_owned());
-    let generates = |name: &&str| ["ForCausalLM", "ForConditionalGeneration"].iter().any(|end| name.ends_with(end));
+    let generates =
+        |name: &&str| ["ForCausalLM", "ForConditionalGeneration"].iter().any(|end| name.ends_with(end));
     let missing: Vec<&str> = supported_architectures()
         .into_iter()
         .filter(generates)
