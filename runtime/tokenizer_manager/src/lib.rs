@@ -14,6 +14,7 @@ pub mod manager;
 pub mod metrics;
 pub mod ollama;
 pub mod openai;
+pub mod openapi;
 pub mod parsers;
 pub mod request_log;
 pub mod requests;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::errors::ApiError;
 use super::extract::NativeJson;
@@ -16,12 +16,20 @@ use crate::requests::validation::{FieldError, Fields, Mismatch, Read, boolean, f
 /// Longest wait for the scheduler's answer to a control call; a step of the model may come before it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `POST /abort_request`: ends one request, or all. Always 200, also for an unknown id.
-pub async fn abort_request(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
-    let mut f = Fields::of_body(&body.0);
+/// Reads the body of `/abort_request`: an id, and whether all requests are meant.
+///
+/// # Errors
+/// Every field that does not fit; so for the other readers here.
+pub fn read_abort(body: &Map<String, Value>) -> Result<(String, bool), Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
     let rid = f.optional("rid", string).unwrap_or_default();
     let abort_all = f.or("abort_all", false, boolean);
-    f.finish(Some(()))?;
+    f.finish(Some((rid, abort_all)))
+}
+
+/// `POST /abort_request`: ends one request, or all. Always 200, also for an unknown id.
+pub async fn abort_request(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+    let (rid, abort_all) = read_abort(&body.0)?;
     match (abort_all, rid.is_empty()) {
         (true, _) => app.manager.registry.abort_all(),
         (false, false) => app.manager.registry.abort(&rid),
@@ -89,30 +97,45 @@ fn pause_mode(value: &Value) -> Read<String> {
     }
 }
 
+/// Reads the body of `/pause_generation`.
+pub fn read_pause(body: &Map<String, Value>) -> Result<String, Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
+    let mode = f.or("mode", "abort".to_owned(), pause_mode);
+    f.finish(Some(mode))
+}
+
 /// `POST /pause_generation`.
 pub async fn pause_generation(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
-    let mut f = Fields::of_body(&body.0);
-    let mode = f.or("mode", "abort".to_owned(), pause_mode);
-    f.finish(Some(()))?;
+    let mode = read_pause(&body.0)?;
     app.manager.pause_generation(&mode).await?;
     Ok(reply::json(&json!({"message": "Generation paused successfully.", "status": "ok"})))
 }
 
+/// Reads the body of `/continue_generation`.
+pub fn read_continue(body: &Map<String, Value>) -> Result<bool, Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
+    let torch_empty_cache = f.or("torch_empty_cache", true, boolean);
+    f.finish(Some(torch_empty_cache))
+}
+
 /// `POST /continue_generation`.
 pub async fn continue_generation(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
-    let mut f = Fields::of_body(&body.0);
-    let torch_empty_cache = f.or("torch_empty_cache", true, boolean);
-    f.finish(Some(()))?;
+    let torch_empty_cache = read_continue(&body.0)?;
     app.manager.continue_generation(torch_empty_cache)?;
     Ok(reply::json(&json!({"message": "Generation continued successfully.", "status": "ok"})))
 }
 
-/// `POST /update_weight_version`: a new label for the weights that are loaded.
-pub async fn update_weight_version(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
-    let mut f = Fields::of_body(&body.0);
+/// Reads the body of `/update_weight_version`: the label, and whether requests end first.
+pub fn read_weight_version(body: &Map<String, Value>) -> Result<(String, bool), Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
     let version = f.required("new_version", string);
     let abort_all = f.or("abort_all_requests", true, boolean);
-    let version = f.finish(version)?;
+    f.finish(version.map(|version| (version, abort_all)))
+}
+
+/// `POST /update_weight_version`: a new label for the weights that are loaded.
+pub async fn update_weight_version(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+    let (version, abort_all) = read_weight_version(&body.0)?;
     if abort_all {
         app.manager.registry.abort_all();
     }
@@ -128,11 +151,16 @@ fn settings(value: &Value) -> Read<BTreeMap<String, f64>> {
     object(value)?.iter().map(|(key, value)| Ok((key.clone(), float(value)?))).collect()
 }
 
+/// Reads the body of `/set_internal_state`.
+pub fn read_internal_state(body: &Map<String, Value>) -> Result<BTreeMap<String, f64>, Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
+    let server_args = f.required("server_args", settings);
+    f.finish(server_args)
+}
+
 /// `POST /set_internal_state`, `PUT /set_internal_state`: one truth value per data-parallel rank.
 pub async fn set_internal_state(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
-    let mut f = Fields::of_body(&body.0);
-    let server_args = f.required("server_args", settings);
-    let server_args = f.finish(server_args)?;
+    let server_args = read_internal_state(&body.0)?;
     let updated = app.manager.set_internal_state(server_args, PATIENCE).await?;
     Ok(reply::json(&[updated]))
 }

@@ -24,7 +24,7 @@ pub mod routes;
 pub mod server;
 pub mod sessions;
 pub mod sse;
-mod tokenize;
+pub mod tokenize;
 pub mod unsupported;
 pub mod vertex;
 pub mod weights;

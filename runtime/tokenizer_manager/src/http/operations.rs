@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sglang_process::logging;
 use sglang_proto::messages::{ConfigureLoggingReq, ProfileReq, STOP_PROFILE};
 
@@ -12,7 +12,7 @@ use super::errors::ApiError;
 use super::extract::{NativeJson, OptionalJson};
 use super::reply;
 use crate::app::App;
-use crate::requests::validation::{Fields, Mismatch, Read, boolean, int, list, string};
+use crate::requests::validation::{FieldError, Fields, Mismatch, Read, boolean, int, list, string};
 
 /// Longest wait for the scheduler to write a trace.
 const TRACE_PATIENCE: Duration = Duration::from_secs(600);
@@ -39,9 +39,12 @@ fn log_format(value: &Value) -> Read<String> {
     }
 }
 
-/// `POST /configure_logging`: what stays out of the body stays as it is.
-pub async fn configure_logging(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
-    let mut f = Fields::of_body(&body.0);
+/// Reads the body of `/configure_logging`.
+///
+/// # Errors
+/// Every field that does not fit; so for the other reader here.
+pub fn read_logging(body: &Map<String, Value>) -> Result<ConfigureLoggingReq, Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
     let request = ConfigureLoggingReq {
         rid: None,
         http_worker_ipc: None,
@@ -54,7 +57,12 @@ pub async fn configure_logging(app: web::Data<App>, body: NativeJson) -> Result<
         crash_dump_folder: f.optional("crash_dump_folder", string),
         dump_requests_exclude_meta_keys: f.optional("dump_requests_exclude_meta_keys", list(string)),
     };
-    let request = f.finish(Some(request))?;
+    f.finish(Some(request))
+}
+
+/// `POST /configure_logging`: what stays out of the body stays as it is.
+pub async fn configure_logging(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+    let request = read_logging(&body.0)?;
     if request.dump_requests_folder.is_some() || request.crash_dump_folder.is_some() {
         tracing::warn!(
             "Requests are not dumped by this server: dump_requests_folder and crash_dump_folder do nothing"
@@ -64,9 +72,9 @@ pub async fn configure_logging(app: web::Data<App>, body: NativeJson) -> Result<
     Ok(reply::empty(200))
 }
 
-/// `/start_profile`. The body may be left out.
-pub async fn start_profile(app: web::Data<App>, body: OptionalJson) -> Result<HttpResponse, ApiError> {
-    let mut f = Fields::of_body(&body.0);
+/// Reads the body of `/start_profile`.
+pub fn read_profile(body: &Map<String, Value>) -> Result<ProfileReq, Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
     let request = ProfileReq {
         output_dir: f.optional("output_dir", string),
         start_step: f.optional("start_step", int),
@@ -82,7 +90,12 @@ pub async fn start_profile(app: web::Data<App>, body: OptionalJson) -> Result<Ht
         detailed_annotations: f.or("detailed_annotations", false, boolean),
         ..Default::default()
     };
-    let request = f.finish(Some(request))?;
+    f.finish(Some(request))
+}
+
+/// `/start_profile`. The body may be left out.
+pub async fn start_profile(app: web::Data<App>, body: OptionalJson) -> Result<HttpResponse, ApiError> {
+    let request = read_profile(&body.0)?;
     profile(&app, request, "Start profiling.\n").await
 }
 

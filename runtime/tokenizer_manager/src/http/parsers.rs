@@ -1,7 +1,7 @@
 //! `/parse_function_call`, `/separate_reasoning`: the parsers by themselves.
 
 use actix_web::{HttpResponse, web};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sglang_parsers::{ReasoningOptions, ReasoningParser, Tool, ToolParser};
 
 use super::errors::ApiError;
@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::openai::message;
 use crate::openai::tool_constraint::parser_tool;
 use crate::requests::tokenize::INLINE_BYTES;
-use crate::requests::validation::{Fields, boolean, list, string};
+use crate::requests::validation::{FieldError, Fields, boolean, list, string};
 
 /// Refuses a parser name. (The reference ends such requests with a plain 500.)
 fn unknown(field: &str, name: Option<&str>, names: impl Iterator<Item = &'static str>) -> ApiError {
@@ -38,13 +38,33 @@ async fn parse<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(failed)
 }
 
-/// `POST /parse_function_call`. Without `tool_call_parser` it is the server's own.
-pub async fn parse_function_call(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
-    let mut f = Fields::of_body(&body.0);
+/// Text, tools and parser of `/parse_function_call`.
+type FunctionCallBody = (String, Vec<Value>, Option<String>);
+
+/// Reads the body of `/parse_function_call`.
+///
+/// # Errors
+/// Every field that does not fit; so for the other reader here.
+pub fn read_function_call(body: &Map<String, Value>) -> Result<FunctionCallBody, Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
     let text = f.required("text", string);
     let tools: Vec<Value> = f.or("tools", Vec::new(), list(message::tool));
     let name = f.optional("tool_call_parser", string);
-    let text = f.finish(text)?;
+    f.finish(text.map(|text| (text, tools, name)))
+}
+
+/// Reads the body of `/separate_reasoning`: text, parser, and whether blocks are wanted.
+pub fn read_reasoning(body: &Map<String, Value>) -> Result<(String, String, bool), Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
+    let text = f.required("text", string);
+    let name = f.required("reasoning_parser", string);
+    let return_blocks = f.or("return_blocks", false, boolean);
+    f.finish(text.zip(name).map(|(text, name)| (text, name, return_blocks)))
+}
+
+/// `POST /parse_function_call`. Without `tool_call_parser` it is the server's own.
+pub async fn parse_function_call(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+    let (text, tools, name) = read_function_call(&body.0)?;
     let parser = match &name {
         Some(name) => ToolParser::by_name(name),
         None => app.parsers.tool_call,
@@ -60,11 +80,7 @@ pub async fn parse_function_call(app: web::Data<App>, body: NativeJson) -> Resul
 
 /// `POST /separate_reasoning`.
 pub async fn separate_reasoning(body: NativeJson) -> Result<HttpResponse, ApiError> {
-    let mut f = Fields::of_body(&body.0);
-    let text = f.required("text", string);
-    let name = f.required("reasoning_parser", string);
-    let return_blocks = f.or("return_blocks", false, boolean);
-    let (text, name) = f.finish(text.zip(name))?;
+    let (text, name, return_blocks) = read_reasoning(&body.0)?;
     let parser = ReasoningParser::by_name(&name)
         .ok_or_else(|| unknown("reasoning_parser", Some(&name), ReasoningParser::names()))?;
     let parts = parse(text.len(), move || parser.parse(&text, &ReasoningOptions::default())).await?;

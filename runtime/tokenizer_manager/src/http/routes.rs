@@ -11,6 +11,7 @@ use super::{
 use crate::app::App;
 use crate::metrics::http as metrics;
 use crate::ollama::routes::OllamaRoutes;
+use crate::openapi;
 
 /// One path.
 pub struct RouteSpec {
@@ -44,6 +45,8 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/health", GET, Open, health::health),
     row!("/health_generate", GET, Open, health::health_generate),
     row!("/ready", GET, Open, health::ready),
+    row!("/openapi.json", GET, Normal, openapi::openapi_json),
+    row!("/docs", GET, Normal, openapi::docs),
     row!("/metrics", GET, Open, metrics::metrics),
     row!("/metrics/{rest:.*}", GET, Open, metrics::metrics),
     row!("/ping", GET, Normal, health::ping),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sglang_proto::messages::OpenSessionReqInput;
 
 use super::errors::ApiError;
@@ -11,7 +11,7 @@ use super::extract::NativeJson;
 use super::reply;
 use crate::app::App;
 use crate::requests::normalize::new_rid;
-use crate::requests::validation::{Fields, Mismatch, Read, boolean, float, int, string};
+use crate::requests::validation::{FieldError, Fields, Mismatch, Read, boolean, float, int, string};
 
 /// Longest wait for the scheduler's answer; a step of the model may come before it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,26 +32,41 @@ fn native(message: &str) -> ApiError {
     ApiError::Native { status: 400, message: message.to_owned() }
 }
 
-/// `POST /open_session`: the id of the new session, as a JSON string.
-pub async fn open_session(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
-    let mut f = Fields::of_body(&body.0);
+/// Reads the body of `/open_session`.
+///
+/// # Errors
+/// Every field that does not fit.
+pub fn read_open(body: &Map<String, Value>) -> Result<OpenSessionReqInput, Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
     let capacity = f.required("capacity_of_str_len", int);
-    let session_id = f.optional("session_id", string);
-    let streaming = f.optional("streaming", boolean);
-    let timeout = f.optional("timeout", seconds);
-    let capacity_of_str_len = f.finish(capacity)?;
-    if streaming == Some(true) && !app.args.enable_streaming_session {
-        return Err(native(NO_STREAMING));
-    }
-    let session_id = Some(session_id.unwrap_or_else(new_rid));
     let request = OpenSessionReqInput {
         rid: None,
         http_worker_ipc: None,
-        capacity_of_str_len,
-        session_id,
-        streaming,
-        timeout,
+        capacity_of_str_len: capacity.unwrap_or_default(),
+        session_id: f.optional("session_id", string),
+        streaming: f.optional("streaming", boolean),
+        timeout: f.optional("timeout", seconds),
     };
+    f.finish(capacity.map(|_| request))
+}
+
+/// Reads the body of `/close_session`.
+///
+/// # Errors
+/// The id is missing or no text.
+pub fn read_close(body: &Map<String, Value>) -> Result<String, Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
+    let session_id = f.required("session_id", string);
+    f.finish(session_id)
+}
+
+/// `POST /open_session`: the id of the new session, as a JSON string.
+pub async fn open_session(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+    let mut request = read_open(&body.0)?;
+    if request.streaming == Some(true) && !app.args.enable_streaming_session {
+        return Err(native(NO_STREAMING));
+    }
+    request.session_id.get_or_insert_with(new_rid);
     let opened = app.manager.open_session(request, PATIENCE).await?;
     match opened.session_id.filter(|_| opened.success) {
         Some(id) => Ok(reply::json(&id)),
@@ -61,9 +76,7 @@ pub async fn open_session(app: web::Data<App>, body: NativeJson) -> Result<HttpR
 
 /// `POST /close_session`. Closing a session that is not there is no error.
 pub async fn close_session(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
-    let mut f = Fields::of_body(&body.0);
-    let session_id = f.required("session_id", string);
-    let session_id = f.finish(session_id)?;
+    let session_id = read_close(&body.0)?;
     app.manager.close_session(session_id)?;
     Ok(reply::empty(200))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::chat::{prompt_ids, text_bytes};
 use super::errors::ApiError;
@@ -15,7 +15,7 @@ use crate::openai::chat_request::ChatCompletionRequest;
 use crate::openai::fields;
 use crate::requests::OneOrMany;
 use crate::requests::tokenize::INLINE_BYTES;
-use crate::requests::validation::{Fields, boolean, int, list};
+use crate::requests::validation::{FieldError, Fields, boolean, int, list};
 use crate::text::{TextCodec, TextError};
 
 fn codec(app: &App) -> Result<Arc<dyn TextCodec>, ApiError> {
@@ -46,16 +46,43 @@ fn max_model_len(app: &App, codec: &dyn TextCodec) -> u64 {
     codec.model_max_length().map_or(context, |limit| limit.min(context))
 }
 
-/// `POST /tokenize`: a prompt, several, or messages.
-pub async fn tokenize(app: web::Data<App>, body: OpenAiJson) -> Result<HttpResponse, ApiError> {
-    let mut f = Fields::of_body(&body.0);
+/// Prompt, `add_special_tokens` and `add_generation_prompt` of `/tokenize`.
+type TokenizeBody = (Option<OneOrMany<String>>, bool, Option<bool>);
+
+/// Reads the body of `/tokenize`, the messages left out.
+///
+/// # Errors
+/// Every field that does not fit; so for the other reader here.
+pub fn read_tokenize(body: &Map<String, Value>) -> Result<TokenizeBody, Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
     let prompt = fields::texts(&mut f, "prompt");
     let add_special_tokens = f.or("add_special_tokens", true, boolean);
     let add_generation_prompt = f.optional("add_generation_prompt", boolean);
     if f.has("prompt") == f.has("messages") {
         f.push_rule("Exactly one of 'prompt' or 'messages' must be provided.");
     }
-    f.finish(Some(()))?;
+    f.finish(Some((prompt, add_special_tokens, add_generation_prompt)))
+}
+
+/// Reads the body of `/detokenize`: ids, and whether special tokens are left out.
+pub fn read_detokenize(body: &Map<String, Value>) -> Result<(OneOrMany<Vec<i64>>, bool), Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
+    f.required("tokens", |_| Ok(()));
+    let (one, many) = (list(int), list(list(int)));
+    let tokens = f.union(
+        "tokens",
+        &[
+            ("list[int]", &|v: &Value| one(v).map(OneOrMany::One)),
+            ("list[list[int]]", &|v: &Value| many(v).map(OneOrMany::Many)),
+        ],
+    );
+    let skip_special_tokens = f.or("skip_special_tokens", true, boolean);
+    f.finish(tokens.map(|tokens| (tokens, skip_special_tokens)))
+}
+
+/// `POST /tokenize`: a prompt, several, or messages.
+pub async fn tokenize(app: web::Data<App>, body: OpenAiJson) -> Result<HttpResponse, ApiError> {
+    let (prompt, add_special_tokens, add_generation_prompt) = read_tokenize(&body.0)?;
     let codec = codec(&app)?;
     let max_model_len = max_model_len(&app, codec.as_ref());
     let (tokens, count) = match prompt {
@@ -81,7 +108,7 @@ pub async fn tokenize(app: web::Data<App>, body: OpenAiJson) -> Result<HttpRespo
 
 async fn tokenize_messages(
     app: &web::Data<App>,
-    body: &serde_json::Map<String, Value>,
+    body: &Map<String, Value>,
     add_generation_prompt: Option<bool>,
     add_special_tokens: bool,
 ) -> Result<Vec<u32>, ApiError> {
@@ -100,18 +127,7 @@ async fn tokenize_messages(
 
 /// `POST /detokenize`: one list of ids, or several.
 pub async fn detokenize(app: web::Data<App>, body: OpenAiJson) -> Result<HttpResponse, ApiError> {
-    let mut f = Fields::of_body(&body.0);
-    f.required("tokens", |_| Ok(()));
-    let (one, many) = (list(int), list(list(int)));
-    let tokens = f.union(
-        "tokens",
-        &[
-            ("list[int]", &|v: &Value| one(v).map(OneOrMany::One)),
-            ("list[list[int]]", &|v: &Value| many(v).map(OneOrMany::Many)),
-        ],
-    );
-    let skip_special_tokens = f.or("skip_special_tokens", true, boolean);
-    let tokens = f.finish(tokens)?;
+    let (tokens, skip_special_tokens) = read_detokenize(&body.0)?;
     let codec = codec(&app)?;
     let limits = app.manager.limits.clone();
     let bytes = match &tokens {

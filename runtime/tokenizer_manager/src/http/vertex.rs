@@ -9,7 +9,7 @@ use super::extract::NativeJson;
 use super::{generate, reply};
 use crate::app::App;
 use crate::requests::GenerateReqInput;
-use crate::requests::validation::{Fields, list, object};
+use crate::requests::validation::{FieldError, Fields, list, object};
 
 /// Keys of an instance that can be its prompt; the first instance decides which it is for all.
 const PROMPTS: [&str; 3] = ["text", "input_ids", "input_embeds"];
@@ -43,12 +43,23 @@ fn body_of(instances: &[Map<String, Value>], parameters: Map<String, Value>) -> 
     body
 }
 
-/// `POST /vertex_generate`.
-pub async fn vertex_generate(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
-    let mut f = Fields::of_body(&body.0);
+/// Instances and parameters.
+type VertexBody = (Vec<Map<String, Value>>, Map<String, Value>);
+
+/// Reads the body.
+///
+/// # Errors
+/// One of them does not fit.
+pub fn read(body: &Map<String, Value>) -> Result<VertexBody, Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
     let instances = f.required("instances", list(object));
     let parameters = f.optional("parameters", object).unwrap_or_default();
-    let instances = f.finish(instances)?;
+    f.finish(instances.map(|instances| (instances, parameters)))
+}
+
+/// `POST /vertex_generate`.
+pub async fn vertex_generate(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+    let (instances, parameters) = read(&body.0)?;
     if instances.is_empty() {
         return Ok(reply::json(&json!([])));
     }

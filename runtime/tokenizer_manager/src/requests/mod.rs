@@ -5,6 +5,7 @@ pub mod contract;
 pub mod embedding;
 pub mod generate;
 pub mod normalize;
+pub mod probe;
 pub mod python;
 pub mod sampling;
 pub mod tokenize;

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::python;
+use super::{probe, python};
 
 /// One step on the way to a wrong value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +117,13 @@ impl Mismatch {
         let mut mismatch = Self::new("literal_error", format!("Input should be {expected}"), input);
         mismatch.0.ctx.push(("expected", python::str_repr(expected)));
         mismatch
+    }
+
+    /// The texts of the set, of a mismatch made by [`Mismatch::literal`].
+    pub(super) fn literals(&self) -> Option<Vec<String>> {
+        let reason = &self.0;
+        (reason.kind == "literal_error")
+            .then(|| reason.msg.split('\'').skip(1).step_by(2).map(str::to_owned).collect())
     }
 
     /// A key that must be there.
@@ -279,6 +286,7 @@ impl<'a> Fields<'a> {
 
     /// A field that must be there.
     pub fn required<T>(&mut self, name: &'static str, read: impl Fn(&Value) -> Read<T>) -> Option<T> {
+        probe::note(name, true, false, &|v| read(v).map(drop));
         match self.map.get(name) {
             Some(value) => self.keep(name, read(value)),
             None => {
@@ -294,6 +302,7 @@ impl<'a> Fields<'a> {
 
     /// A field that may be left out or null.
     pub fn optional<T>(&mut self, name: &'static str, read: impl Fn(&Value) -> Read<T>) -> Option<T> {
+        probe::note(name, false, true, &|v| read(v).map(drop));
         match self.map.get(name) {
             None | Some(Value::Null) => None,
             Some(value) => self.keep(name, read(value)),
@@ -302,6 +311,7 @@ impl<'a> Fields<'a> {
 
     /// A field that may be left out, but not null.
     pub fn or<T>(&mut self, name: &'static str, default: T, read: impl Fn(&Value) -> Read<T>) -> T {
+        probe::note(name, false, false, &|v| read(v).map(drop));
         match self.map.get(name) {
             None => default,
             Some(value) => self.keep(name, read(value)).unwrap_or(default),
@@ -310,6 +320,13 @@ impl<'a> Fields<'a> {
 
     /// A field of several possible shapes: the first that fits is taken; when none does, each says why.
     pub fn union<T>(&mut self, name: &'static str, arms: &[Arm<'_, T>]) -> Option<T> {
+        probe::note(name, false, true, &|v| {
+            let mut tried = Err(Mismatch::new("union", "No arm fits", v));
+            for (_, read) in arms {
+                tried = tried.or_else(|_| read(v).map(drop));
+            }
+            tried
+        });
         let value = self.map.get(name).filter(|v| !v.is_null())?;
         let mut mismatches = Vec::with_capacity(arms.len());
         for (arm, read) in arms {

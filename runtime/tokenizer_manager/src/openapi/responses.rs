@@ -1,0 +1,74 @@
+//! What routes answer.
+
+use serde_json::{Map, Value, json};
+
+/// Status codes that a route can have besides 200, with what they mean.
+const ERRORS: [(&str, &str); 10] = [
+    ("400", "The request does not fit, or cannot be served as it is."),
+    ("401", "The key is missing or wrong."),
+    ("404", "There is no such thing."),
+    ("405", "The path has other methods."),
+    ("408", "The body did not arrive in time."),
+    ("413", "The body is too large."),
+    ("500", "The server failed."),
+    ("501", "Not supported by this version of the server."),
+    ("503", "The server cannot take requests now."),
+    ("504", "The scheduler has not answered."),
+];
+
+/// Shapes of errors; all of them can come from the layers that every route has.
+pub(super) fn schemas() -> Value {
+    let text = json!({"type": "string"});
+    let flat = json!({
+        "type": "object",
+        "properties": {
+            "object": {"const": "error"}, "message": text, "type": text, "param": {"type": ["string", "null"]},
+            "code": {"type": ["integer", "string"]},
+        },
+        "required": ["object", "message", "type", "param", "code"],
+    });
+    let nested = json!({
+        "type": "object",
+        "properties": {"error": {"type": ["object", "string"]}},
+        "required": ["error"],
+    });
+    let detail = json!({"type": "object", "properties": {"detail": text}, "required": ["detail"]});
+    let done = json!({
+        "type": "object",
+        "properties": {"success": {"const": false}, "message": text},
+        "required": ["success", "message"],
+    });
+    json!({"Error": {"anyOf": [flat, nested, detail, done]}})
+}
+
+/// Content types of a successful answer.
+fn content(path: &str) -> Vec<&'static str> {
+    match path {
+        "/generate"
+        | "/vertex_generate"
+        | "/v1/chat/completions"
+        | "/invocations"
+        | "/v1/completions"
+        | "/v1/messages"
+        | "/v1/responses" => vec!["application/json", "text/event-stream"],
+        "/api/chat" | "/api/generate" => vec!["application/json", "application/x-ndjson"],
+        "/v1/loads" => vec!["application/json", "text/plain"],
+        "/docs" => vec!["text/html"],
+        path if path.starts_with("/metrics") => vec!["text/plain"],
+        _ => vec!["application/json"],
+    }
+}
+
+/// The responses of a route.
+pub(super) fn of(path: &str) -> Value {
+    let mut responses = Map::new();
+    let any: Map<String, Value> =
+        content(path).into_iter().map(|kind| (kind.to_owned(), json!({"schema": {}}))).collect();
+    responses.insert("200".into(), json!({"description": "Done.", "content": any}));
+    for (status, text) in ERRORS {
+        let schema = json!({"schema": {"$ref": "#/components/schemas/Error"}});
+        responses
+            .insert(status.into(), json!({"description": text, "content": {"application/json": schema}}));
+    }
+    Value::Object(responses)
+}
