@@ -37,7 +37,7 @@ class Capital(pydantic.BaseModel):
 
 
 for method in ("json_schema", "function_calling"):
-    structured = model.with_structured_output(Capital, method=method).invoke(question)
+    structured = model.with_structured_output(Capital, method=method, strict=True).invoke(question)
     assert isinstance(structured, Capital), structured
 
 

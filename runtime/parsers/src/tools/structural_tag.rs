@@ -55,9 +55,9 @@ impl ToolParser {
     /// The constraint for a request with these tools, or `None` where the model writes freely: `Auto` without a tool
     /// that is `strict`, or no tool to call.
     ///
-    /// As in the reference the arguments of a tool follow its schema in the model's own format only if it is `strict`;
-    /// unlike there, they are an object in any case, a named tool is the only one that can be called, and that once,
-    /// and one call is enforced without `parallel_tool_calls`.
+    /// Unlike in the reference the arguments of a forced call follow the tool's schema even if it is not `strict` (and
+    /// are an object in any case), a named tool is the only one that can be called, and that once, and one call is
+    /// enforced without `parallel_tool_calls`.
     pub fn structural_tag(
         &self,
         tools: &[Tool],
@@ -79,7 +79,7 @@ impl ToolParser {
         let mut structures = Vec::new();
         let mut triggers: Vec<String> = Vec::new();
         for tool in &allowed {
-            let Some((structure, trigger)) = self.structure(tool) else {
+            let Some((structure, trigger)) = self.structure(tool, *tool_choice != ToolChoice::Auto) else {
                 let required = *tool_choice != ToolChoice::Auto;
                 return required.then(|| Constraint::JsonSchema(array_schema(&allowed, single)));
             };
@@ -98,10 +98,10 @@ impl ToolParser {
     }
 
     /// How this format writes a call of `tool`, and the text that announces it.
-    fn structure(&self, tool: &Tool) -> Option<(Structure, &'static str)> {
+    fn structure(&self, tool: &Tool, forced: bool) -> Option<(Structure, &'static str)> {
         let name = &tool.function.name;
         let quoted = crate::json::quote(name);
-        let strict = tool.function.strict == Some(true);
+        let strict = forced || tool.function.strict == Some(true);
         let schema = tool.function.parameters.clone().filter(|_| strict);
         let (begin, end, trigger) = match self.format() {
             ToolFormat::Qwen25 => (
