@@ -117,6 +117,33 @@ fn stream(body: &str) -> Vec<Value> {
     events
 }
 
+/// What the recorded events would be in chunks of ours: a slow reader gets several tokens in one.
+fn in_our_chunks(ours: &[Value], theirs: &[Value], incremental: bool) -> Vec<Value> {
+    let place = |event: &Value| (event["index"].as_u64(), event["meta_info"]["completion_tokens"].as_u64());
+    let (mut out, mut rest) = (Vec::new(), theirs.iter().peekable());
+    for event in ours {
+        let mut chunk: Option<Value> = None;
+        while let Some(next) = rest.next_if(|next| place(next) <= place(event)) {
+            let mut next = next.clone();
+            if let (true, Some(before)) = (incremental, &chunk) {
+                next["text"] =
+                    (before["text"].as_str().unwrap().to_owned() + next["text"].as_str().unwrap()).into();
+                let ids =
+                    [&before["output_ids"], &next["output_ids"]].map(|ids| ids.as_array().unwrap().clone());
+                next["output_ids"] = ids.concat().into();
+            }
+            let reached = place(&next) == place(event);
+            chunk = Some(next);
+            if reached {
+                break;
+            }
+        }
+        out.extend(chunk);
+    }
+    out.extend(rest.cloned());
+    out
+}
+
 fn compare(exchange: &Value, ours: &str, out: &mut Vec<String>) {
     let name = exchange["name"].as_str().unwrap();
     let theirs = exchange["response_body"].as_str().unwrap();
@@ -128,6 +155,7 @@ fn compare(exchange: &Value, ours: &str, out: &mut Vec<String>) {
     }
     if theirs.starts_with("data: ") {
         let (ours, theirs) = (stream(ours), stream(theirs));
+        let theirs = in_our_chunks(&ours, &theirs, name.contains("incremental"));
         return differences(name, &ours.into(), &theirs.into(), out);
     }
     match (serde_json::from_str(ours), serde_json::from_str(theirs)) {
