@@ -9,6 +9,7 @@ pub mod error;
 pub mod generation_config;
 pub mod gguf;
 mod json;
+pub mod lora;
 mod mapped_file;
 pub mod pooling;
 pub mod quantization;

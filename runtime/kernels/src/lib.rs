@@ -8,6 +8,7 @@
 compile_error!("weights are read as little-endian numbers");
 
 mod activation;
+mod add_rows;
 mod argmax;
 mod attention;
 mod embedding;
@@ -26,6 +27,7 @@ mod tests;
 mod weight;
 
 pub use activation::{clamped_swiglu_and_mul, gelu_tanh_and_mul, silu_and_mul};
+pub use add_rows::add_rows;
 pub use argmax::{Argmax, argmax};
 pub use attention::{
     AttentionOptions, AttentionRequest, KvLayout, KvSlice, KvSliceMut, PagedKv, paged_attention, store_kv,

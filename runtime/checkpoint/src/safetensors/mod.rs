@@ -54,9 +54,7 @@ impl SafetensorsIndex {
         let index = dir.join(INDEX_FILE);
         let quantization = Quantization::from_config(&dir.join("config.json"))?;
         if single.is_file() {
-            let shard = Shard::open(&single)?;
-            let tensors = shard.names().map(|n| (n, 0)).collect();
-            return Ok(Self { dir: dir.to_owned(), shards: vec![shard], tensors, quantization });
+            return Ok(Self { quantization, ..Self::single(&single)? });
         }
         if !index.is_file() {
             return Err(CheckpointError::NotACheckpoint {
@@ -65,6 +63,17 @@ impl SafetensorsIndex {
             });
         }
         Ok(Self { quantization, ..Self::open_sharded(dir, &index)? })
+    }
+
+    /// Opens one file by its path.
+    ///
+    /// # Errors
+    /// As of [`SafetensorsIndex::open`].
+    pub fn single(path: &Path) -> Result<Self, CheckpointError> {
+        let shard = Shard::open(path)?;
+        let tensors = shard.names().map(|n| (n, 0)).collect();
+        let dir = path.parent().unwrap_or(Path::new(".")).to_owned();
+        Ok(Self { dir, shards: vec![shard], tensors, quantization: None })
     }
 
     fn open_sharded(dir: &Path, index: &Path) -> Result<Self, CheckpointError> {
