@@ -70,6 +70,9 @@ pub struct NewRow {
     /// What is wanted of a request that gets a vector and no tokens.
     #[serde(default)]
     pub embedding: Option<Arc<EmbeddingSpec>>,
+    /// Id of the adapter that the request is computed with.
+    #[serde(default)]
+    pub lora_id: Option<Arc<str>>,
 }
 
 /// What an embedding, classification or reranking request wants (reference: `TokenizedEmbeddingReqInput`).

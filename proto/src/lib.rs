@@ -3,10 +3,12 @@
 
 pub mod forward;
 pub mod grammar;
+pub mod lora;
 pub mod messages;
 pub mod sampling_params;
 pub mod server_args;
 pub mod wire;
 pub mod worker;
 
+pub use lora::LoRARef;
 pub use sampling_params::SamplingParams;

@@ -5,6 +5,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use crate::forward::{ForwardBatch, ForwardResult};
+use crate::lora::LoRARef;
 use crate::messages::ExpertDistributionReqType;
 
 /// How much of a prompt must go through the model at once, so that what it gives is right.
@@ -65,8 +66,8 @@ impl std::fmt::Display for WorkerError {
 
 impl std::error::Error for WorkerError {}
 
-/// Weights that have been read and checked, and wait beside those that are served. Only the worker whose
-/// [`WeightStager`] made them knows what is inside.
+/// Weights, or an adapter, that have been read and checked, and wait beside those that are served. Only the worker whose
+/// [`WeightStager`] or [`AdapterReader`] made them knows what is inside.
 pub struct StagedWeights(pub Box<dyn Any + Send>);
 
 impl std::fmt::Debug for StagedWeights {
@@ -97,6 +98,15 @@ pub trait WeightStager: Send + Sync {
     /// # Errors
     /// [`StageError`]; its text is the answer to the client.
     fn stage(&self, model_path: &str, load_format: &str) -> Result<StagedWeights, StageError>;
+}
+
+/// Reads LoRA adapters while the worker runs batches, on another thread.
+pub trait AdapterReader: Send + Sync {
+    /// Reads the adapter of a folder and checks it against the served model.
+    ///
+    /// # Errors
+    /// One line for the client.
+    fn read(&self, lora: &LoRARef) -> Result<StagedWeights, String>;
 }
 
 /// Runs batches, one at a time, in order. Owned by one thread.
@@ -131,6 +141,22 @@ pub trait ModelWorker: Send {
     fn swap_weights(&mut self, _weights: StagedWeights) -> Result<(), WorkerError> {
         Err(WorkerError::Forward("this worker has no weights".to_owned()))
     }
+
+    /// What reads adapters for this worker; `None` when it serves none.
+    fn adapter_reader(&self) -> Option<Arc<dyn AdapterReader>> {
+        None
+    }
+
+    /// Serves an adapter that was read from the next batch on.
+    ///
+    /// # Errors
+    /// Its name is taken, too many are pinned, or it was read for another worker; the text is for the client.
+    fn load_adapter(&mut self, _lora: LoRARef, _read: StagedWeights) -> Result<(), String> {
+        Err("this worker serves no adapters".to_owned())
+    }
+
+    /// Forgets an adapter that no request uses.
+    fn unload_adapter(&mut self, _lora_id: &str) {}
 
     /// The first rows of a matrix, or the first numbers of a vector, as nested lists; `None` without such a weight.
     fn get_weights_by_name(&self, _name: &str, _truncate_size: usize) -> Option<serde_json::Value> {

@@ -164,6 +164,38 @@ fn msgspec_reads_our_messages_field_by_field() {
 }
 
 #[test]
+fn messages_about_adapters_are_the_same_on_both_sides() {
+    let mut peer = Peer::start();
+    let seen = peer.decode(LoadLoRAAdapterReqInput {
+        rid: Some("r".into()),
+        lora_name: "a".into(),
+        lora_path: "/a".into(),
+        pinned: true,
+        lora_id: Some("1".into()),
+        ..Default::default()
+    });
+    assert_eq!(seen["class"], "LoadLoRAAdapterReqInput");
+    let expected = json!({"rid": "r", "http_worker_ipc": null, "lora_name": "a", "lora_path": "/a", "pinned": true,
+        "lora_id": "1"});
+    assert_eq!(seen["fields"], expected);
+    let loaded = json!({"a": "/a"}).as_object().cloned();
+    let answer = LoRAUpdateOutput { success: true, loaded_adapters: loaded.clone(), ..Default::default() };
+    let seen = peer.decode(answer);
+    assert_eq!((&seen["class"], &seen["fields"]["success"]), (&json!("LoRAUpdateOutput"), &json!(true)));
+    assert_eq!(seen["fields"]["loaded_adapters"], json!({"a": "/a"}));
+    let expected = LoRAUpdateOutput {
+        rid: Some("r1".into()),
+        error_message: Some("m".into()),
+        loaded_adapters: loaded,
+        ..Default::default()
+    };
+    assert_eq!(peer.encoded("LoRAUpdateOutput"), expected.into());
+    let expected =
+        UnloadLoRAAdapterReqInput { lora_name: "a".into(), lora_id: Some("1".into()), ..Default::default() };
+    assert_eq!(peer.encoded("UnloadLoRAAdapterReqInput"), expected.into());
+}
+
+#[test]
 fn we_read_what_msgspec_writes() {
     let mut peer = Peer::start();
     assert_eq!(peer.encoded("TokenizedGenerateReqInput"), request().into());

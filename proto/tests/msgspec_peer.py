@@ -207,6 +207,31 @@ class AbortReq(Req, kw_only=True):
     weight_versions: Any = None
 
 
+class LoadLoRAAdapterReqInput(Req, kw_only=True):
+    lora_name: str
+    lora_path: str
+    pinned: bool = False
+    lora_id: Optional[str] = None
+
+
+class UnloadLoRAAdapterReqInput(Req, kw_only=True):
+    lora_name: str
+    lora_id: Optional[str] = None
+
+
+class LoRARef(msgspec.Struct, frozen=True, array_like=True):
+    lora_id: str = ""
+    lora_name: Optional[str] = None
+    lora_path: Optional[str] = None
+    pinned: Optional[bool] = None
+
+
+class LoRAUpdateOutput(Req, kw_only=True):
+    success: bool
+    error_message: Optional[str] = None
+    loaded_adapters: Optional[Dict[str, Union[str, LoRARef]]] = None
+
+
 def enc_hook(obj):
     if isinstance(obj, array):
         meta = msgspec.msgpack.encode(obj.typecode)
@@ -223,7 +248,8 @@ def ext_hook(code, data):
     return out
 
 
-CLASSES = (TokenizedGenerateReqInput, BatchTokenIDOutput, BatchStrOutput, AbortReq)
+CLASSES = (TokenizedGenerateReqInput, BatchTokenIDOutput, BatchStrOutput, AbortReq, LoadLoRAAdapterReqInput,
+           UnloadLoRAAdapterReqInput, LoRAUpdateOutput)
 decoder = msgspec.msgpack.Decoder(Union[CLASSES], dec_hook=lambda t, o: o, ext_hook=ext_hook)
 encoder = msgspec.msgpack.Encoder(enc_hook=enc_hook)
 
@@ -246,6 +272,8 @@ SAMPLES = {
         sampling_params=SamplingParams(temperature=0.5, stop_strs=["a", "b"], stop_token_ids={5}, is_normalized=True,
                                        logit_bias={"9": 1.5}, custom_params={"k": [1, "x"]}),
     ),
+    "LoRAUpdateOutput": lambda: LoRAUpdateOutput(rid="r1", success=False, error_message="m", loaded_adapters={"a": "/a"}),
+    "UnloadLoRAAdapterReqInput": lambda: UnloadLoRAAdapterReqInput(lora_name="a", lora_id="1"),
     "AbortReq": lambda: AbortReq(rid="r1", finished_reason={"type": "abort", "message": "m"}),
     "BatchStrOutput": lambda: BatchStrOutput(
         rids=["a", "b"], finished_reasons=[None, {"type": "stop", "matched": 2}], output_strs=["x", "é"],

@@ -108,7 +108,10 @@ fn the_model_is_required() {
 fn flags_not_supported_yet_are_refused_by_name_unless_they_ask_for_the_default() {
     assert!(error(&["--model-path", "m", "--tp-size", "2"]).contains("--tp-size 2 is not supported yet"));
     assert!(error(&["--model-path", "m", "--tensor-parallel-size", "2"]).contains("not supported yet"));
-    assert!(error(&["--model-path", "m", "--enable-lora"]).contains("--enable-lora is not supported yet"));
+    assert!(
+        error(&["--model-path", "m", "--enable-multimodal"])
+            .contains("--enable-multimodal is not supported yet")
+    );
     assert!(error(&["--model-path", "m", "--kv-cache-dtype", "fp8_e5m2"]).contains("what works is: auto"));
     assert!(parse(&["--model-path", "m", "--tp-size", "1", "--max-loras-per-batch", "8"]).is_ok());
 }
@@ -155,13 +158,47 @@ fn help_version_and_completions_end_with_code_0() {
     for heading in ["Model and tokenizer:", "Memory and scheduling:", "Logging, metrics and tracing:"] {
         assert!(help.text.contains(heading), "{heading}");
     }
-    assert!(!help.text.contains("LoRA:"), "a heading without a supported flag is left out");
-    assert!(help.text.contains("--enable-lora"), "flags not supported yet are named at the end");
+    assert!(!help.text.contains("Multimodal:"), "a heading without a supported flag is left out");
+    assert!(help.text.contains("--enable-multimodal"), "flags not supported yet are named at the end");
     assert_eq!(parse(&["--version"]).expect_err("version").code, 0);
     for shell in ["bash", "zsh", "fish"] {
         let script = parse(&["--completions", shell]).expect_err("script");
         assert_eq!(script.code, 0);
         assert!(script.text.contains("chunked-prefill-size"), "{shell}");
+    }
+}
+
+#[test]
+fn adapters_turn_lora_on_and_their_limits_are_checked() {
+    let with = |more: &[&str]| parse(&[&["--model-path", "m"], more].concat());
+    let json = r#"{"lora_name": "c", "lora_path": "/c", "pinned": true}"#;
+    let args = with(&["--lora-paths", "a=/a", "/b", json]).expect("valid");
+    let names: Vec<_> =
+        args.lora_refs().iter().map(|l| (l.name().to_owned(), l.path().to_owned(), l.is_pinned())).collect();
+    let expected = [("a", "/a", false), ("/b", "/b", false), ("c", "/c", true)];
+    assert_eq!(names, expected.map(|(name, path, pinned)| (name.to_owned(), path.to_owned(), pinned)));
+    assert!(args.enable_lora && !with(&[]).expect("valid").enable_lora);
+    let limits = ["--max-lora-rank", "8", "--lora-target-modules", "q_proj", "down_proj"];
+    assert!(with(&[&["--enable-lora"], &limits[..]].concat()).is_ok());
+    let file = config("model-path: m\nlora-paths: [{lora_name: a, lora_path: /a}, b=/b]\n");
+    let from_file = parse(&["--config", file.path().to_str().expect("utf-8")]).expect("valid");
+    assert_eq!(from_file.lora_refs().len(), 2);
+    for (more, expected) in [
+        (&["--enable-lora"][..], "you need to specify both --max-lora-rank and --lora-target-modules"),
+        (&["--lora-paths", "{\"lora_name\": \"a\"}"], "'lora_path'"),
+        (&["--lora-paths", "a=x", "a=y"], "a is named twice"),
+        (&["--lora-paths", "a", "--max-loaded-loras", "7"], "greater than or equal to max_loras_per_batch"),
+        (&["--lora-paths", "a", "--lora-target-modules", "router"], "q_proj"),
+        (&["--lora-paths", "a", "--lora-target-modules", "all", "q_proj"], "only module"),
+        (&["--lora-paths", "a", "--lora-eviction-policy", "mru"], "lru"),
+        (
+            &["--lora-paths", "a", "b", "--max-loras-per-batch", "1", "--max-loaded-loras", "1"],
+            "exceed max_loaded_loras",
+        ),
+        (&["--lora-paths", json, "--max-loras-per-batch", "1"], "pin all slots"),
+    ] {
+        let text = error(&[&["--model-path", "m"], more].concat());
+        assert!(text.contains(expected), "{more:?}: {text}");
     }
 }
 

@@ -5,6 +5,7 @@ mod control;
 mod finish_reason;
 mod generate;
 mod link;
+mod lora;
 mod output;
 mod profile;
 mod weights;
@@ -13,6 +14,7 @@ pub use control::*;
 pub use finish_reason::FinishReason;
 pub use generate::*;
 pub use link::*;
+pub use lora::*;
 pub use output::*;
 pub use profile::*;
 pub use weights::*;
@@ -89,6 +91,7 @@ any_message! {
     HealthCheckOutput, Hello,
     ProfileReq, ProfileReqOutput,
     UpdateWeightFromDiskReqInput, UpdateWeightFromDiskReqOutput, GetWeightsByNameReqInput, GetWeightsByNameReqOutput,
+    LoadLoRAAdapterReqInput, UnloadLoRAAdapterReqInput, LoRAUpdateOutput,
 }
 
 #[cfg(test)]

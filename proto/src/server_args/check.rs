@@ -6,7 +6,7 @@ use super::cli::Exit;
 impl ServerArgs {
     /// Checks ranges and combinations. The error names the flag and says what would be valid.
     pub(super) fn check(mut self) -> Result<Self, Exit> {
-        let at_least_one: [(&str, Option<usize>); 11] = [
+        let at_least_one: [(&str, Option<usize>); 13] = [
             ("context-length", self.context_length),
             ("stream-interval", Some(self.stream_interval)),
             ("max-running-requests", self.max_running_requests),
@@ -18,6 +18,8 @@ impl ServerArgs {
             ("decode-log-interval", Some(self.decode_log_interval)),
             ("tp-size", Some(self.tp_size)),
             ("dp-size", Some(self.dp_size)),
+            ("max-loras-per-batch", Some(self.max_loras_per_batch)),
+            ("max-lora-rank", self.max_lora_rank),
         ];
         for (flag, value) in at_least_one {
             if value == Some(0) {
@@ -72,6 +74,7 @@ impl ServerArgs {
         if self.host.is_empty() {
             return Err(Exit::bad_value("host", "", "expected an address or a name, such as 127.0.0.1"));
         }
+        self.check_lora()?;
         // Old names of the same parsers; the reference reports the new ones (`arg_groups/serving_hook.py`).
         match self.tool_call_parser.as_deref() {
             Some("qwen25") => self.tool_call_parser = Some("qwen".to_owned()),

@@ -77,7 +77,11 @@ fn texts(flag: &FlagSpec, value: Value) -> Result<Option<Vec<String>>, String> {
         (_, Value::Null) | (Kind::Switch, Value::Bool(false)) => None,
         (Kind::Switch, Value::Bool(true)) => Some(Vec::new()),
         (Kind::Switch, _) => return Err("expected true or false".to_owned()),
-        (Kind::List, Value::Array(items)) => Some(items.into_iter().map(scalar).collect::<Result<_, _>>()?),
+        (Kind::List, Value::Array(items)) => {
+            // `lora-paths` may hold objects, which the command line takes as JSON.
+            let item = |item: Value| if item.is_object() { Ok(item.to_string()) } else { scalar(item) };
+            Some(items.into_iter().map(item).collect::<Result<_, _>>()?)
+        }
         (Kind::Json, object @ Value::Object(_)) => Some(vec![object.to_string()]),
         (_, value) => Some(vec![scalar(value)?]),
     })

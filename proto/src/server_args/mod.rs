@@ -7,12 +7,14 @@
 mod check;
 mod cli;
 mod config;
+mod lora;
 mod not_yet;
 mod spec;
 mod table;
 mod value;
 
 pub use cli::Exit;
+pub use lora::LORA_TARGET_MODULES;
 pub use spec::{Default, FlagSpec, Group, Kind, Support};
 pub use table::ServerArgs;
 pub use value::JsonObject;

@@ -141,14 +141,11 @@ known_flags! {
         enable_symm_mem, "enable-symm-mem", Switch, Unset, "Symmetric memory for collectives.";
     }
     Lora {
-        enable_lora, "enable-lora", Switch, Unset, "Serve LoRA adapters.";
-        lora_paths, "lora-paths", List, Unset, "Adapters as name=path.";
-        max_lora_rank, "max-lora-rank", Int, Unset, "Largest rank of an adapter.";
-        lora_target_modules, "lora-target-modules", List, Unset, "Modules that adapters change.";
-        max_loras_per_batch, "max-loras-per-batch", Int, Is("8"), "Adapters in one batch.";
-        max_loaded_loras, "max-loaded-loras", Int, Unset, "Adapters in host memory.";
-        lora_backend, "lora-backend", Text, Is("csgmv"), "Kernels for adapters.";
-        lora_eviction_policy, "lora-eviction-policy", Text, Is("lru"), "Which adapter leaves first.";
+        enable_lora_overlap_loading, "enable-lora-overlap-loading", Switch, Unset, "Copy adapters to the device while it computes.";
+        experts_shared_outer_loras, "experts-shared-outer-loras", Switch, Unset, "Adapters of experts that share their outer matrices.";
+        lora_use_virtual_experts, "lora-use-virtual-experts", Switch, Unset, "Another way to compute adapters of experts.";
+        lora_strict_loading, "lora-strict-loading", Switch, Unset, "Refuse adapters with keys too many or too few.";
+        lora_drain_wait_threshold, "lora-drain-wait-threshold", Float, Is("0.0"), "Seconds after which a waiting adapter gets the place of a running one.";
     }
     Speculative {
         speculative_algorithm, "speculative-algorithm", Text, Unset, "Speculative decoding.";

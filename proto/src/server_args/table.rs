@@ -277,6 +277,27 @@ server_args! {
         disable_cuda_graph: bool = Unset, "disable-cuda-graph", Supported,
             "Use no CUDA graphs, which is always so in this version.";
     }
+    Lora {
+        enable_lora: bool = Unset, "enable-lora", Supported,
+            "Serve LoRA adapters. --lora-paths implies it.";
+        lora_paths: Option<Vec<String>> = Unset, "lora-paths", Supported,
+            "Adapters to load at start: PATH, NAME=PATH, or JSON such as {\"lora_name\": \"a\", \"lora_path\": \"p\", \"pinned\": true}.";
+        max_lora_rank: Option<usize> = Unset, "max-lora-rank", Supported,
+            "Largest rank of an adapter. Default: the largest of --lora-paths.";
+        lora_target_modules: Option<Vec<String>> = Unset, "lora-target-modules", Supported,
+            "Modules that adapters may change, such as q_proj, or all. Default: those of --lora-paths.";
+        max_loras_per_batch: usize = Is("8"), "max-loras-per-batch", Supported,
+            "Most adapters in one batch; requests without one count as one more.";
+        max_loaded_loras: Option<usize> = Unset, "max-loaded-loras", Supported,
+            "Most adapters that are loaded; the least recently used one leaves, and comes back when it is asked for.";
+        lora_eviction_policy: String = Is("lru"), "lora-eviction-policy", Supported,
+            "Which adapter leaves the device's memory pool when it is full.", one_of &["lru", "fifo"];
+        lora_backend: String = Is("csgmv"), "lora-backend", Supported,
+            "Accepted so that existing command lines work; adapters have one set of kernels per device.",
+            one_of &["triton", "csgmv", "ascend", "torch_native", "triton_v2"];
+        max_lora_chunk_size: Option<usize> = Is("16"), "max-lora-chunk-size", Supported,
+            "Accepted so that existing command lines work.", one_of &["16", "32", "64", "128"];
+    }
     Observability {
         log_level: String = Is("info"), "log-level", Supported,
             "Least severe lines to log.",

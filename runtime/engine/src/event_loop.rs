@@ -10,6 +10,7 @@ use crossbeam_channel::RecvTimeoutError;
 use sglang_sched::{OutputEvent, Scheduler};
 use sglang_tokenizer::Tokenizer;
 
+use crate::adapters::Adapters;
 use crate::batch_log::BatchLog;
 use crate::flush::PendingFlush;
 use crate::grammar::{GrammarManager, StartBackend};
@@ -50,6 +51,7 @@ pub struct EventLoop<'a> {
     /// Steps whose results are not back.
     submitted: VecDeque<StepInfo>,
     pub(crate) worker: WorkerThread,
+    pub(crate) adapters: Adapters,
     pub(crate) weight_update: Option<WeightUpdate>,
     pub(crate) versions: WeightVersions,
     tail: TokenizerTail<'a>,
@@ -69,7 +71,7 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 impl<'a> EventLoop<'a> {
     /// A loop that has not started.
     pub fn new(
-        scheduler: Scheduler,
+        mut scheduler: Scheduler,
         worker: WorkerThread,
         links: Links,
         settings: EngineSettings,
@@ -77,6 +79,10 @@ impl<'a> EventLoop<'a> {
         tokenizer: Option<&'a Tokenizer>,
     ) -> Self {
         let grammars = GrammarManager::new(None, links.inject.clone());
+        let adapters = Adapters::new(&settings.adapters);
+        for lora in settings.adapters.iter().filter(|lora| lora.is_pinned()) {
+            scheduler.pin_adapter(&lora.lora_id, true);
+        }
         Self {
             scheduler,
             grammars,
@@ -89,6 +95,7 @@ impl<'a> EventLoop<'a> {
             next_step: 0,
             submitted: VecDeque::new(),
             worker,
+            adapters,
             weight_update: None,
             versions: WeightVersions::new(settings.weight_version.clone()),
             tail: TokenizerTail::new(tokenizer),

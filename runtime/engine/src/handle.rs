@@ -13,6 +13,7 @@ use sglang_proto::messages::{
 use sglang_proto::worker::ModelWorker;
 use sglang_sched::{AbortCause, NewRequest, PauseMode, SchedulerError};
 
+use crate::adapters::Found;
 use crate::event_loop::EventLoop;
 use crate::grammar::{GrammarNews, Outcome};
 use crate::links::Incoming;
@@ -35,6 +36,7 @@ impl EventLoop<'_> {
             }
             Incoming::TokenizerManager { restarted: false } => {}
             Incoming::Grammar(news) => self.on_grammar_news(news),
+            Incoming::Adapter(request, result) => self.on_adapter(*request, result),
             Incoming::Weights(result) => self.on_weights(result),
             Incoming::Shutdown => return true,
         }
@@ -61,6 +63,8 @@ impl EventLoop<'_> {
             AnyMessage::ContinueGenerationReqInput(_) => self.scheduler.resume(),
             AnyMessage::ExpertDistributionReq(request) => self.expert_distribution(&request),
             AnyMessage::UpdateWeightFromDiskReqInput(request) => self.update_weights_from_disk(*request),
+            AnyMessage::LoadLoRAAdapterReqInput(request) => self.load_adapter(*request),
+            AnyMessage::UnloadLoRAAdapterReqInput(request) => self.unload_adapter(&request),
             AnyMessage::GetWeightsByNameReqInput(request) => self.get_weights_by_name(*request),
             // The settings that the reference lets be changed belong to parts this scheduler does not have.
             AnyMessage::SetInternalStateReq(request) => {
@@ -95,7 +99,12 @@ impl EventLoop<'_> {
         false
     }
 
-    fn add(&mut self, mut request: TokenizedGenerateReqInput) {
+    pub(crate) fn add(&mut self, mut request: TokenizedGenerateReqInput) {
+        match self.adapters.find(request.lora_id.as_deref()) {
+            Found::Loaded => {}
+            Found::Reading => return self.adapters.hold(request.into()),
+            Found::Nothing(why) => return self.refuse(request.rid.unwrap_or_default(), &why),
+        }
         if let Err(error) = self.enter_session(&mut request) {
             return self.refuse(request.rid.unwrap_or_default(), &error.to_string());
         }
@@ -162,7 +171,12 @@ impl EventLoop<'_> {
         self.enter(rid, request);
     }
 
-    fn add_embedding(&mut self, request: TokenizedEmbeddingReqInput) {
+    pub(crate) fn add_embedding(&mut self, request: TokenizedEmbeddingReqInput) {
+        match self.adapters.find(request.lora_id.as_deref()) {
+            Found::Loaded => {}
+            Found::Reading => return self.adapters.hold(request.into()),
+            Found::Nothing(why) => return self.refuse(request.rid.unwrap_or_default(), &why),
+        }
         let rid = request.rid.clone().unwrap_or_default();
         self.enter(rid, NewRequest::from_embedding_message(request));
     }
@@ -192,11 +206,12 @@ impl EventLoop<'_> {
     }
 
     fn abort(&mut self, abort: &AbortReq) {
-        let waiting = match &abort.rid {
+        let mut waiting = match &abort.rid {
             _ if abort.abort_all => self.grammars.abort_all(),
             Some(rid) if self.grammars.abort(rid) => vec![rid.clone()],
             _ => Vec::new(),
         };
+        waiting.extend(self.adapters.abort(abort));
         for rid in waiting {
             self.sessions.ended(&rid, RequestEnd::Aborted, Instant::now());
             let reason = FinishReason::aborted("Abort in waiting queue");

@@ -8,6 +8,7 @@
 //! * the **ipc** thread ([`links`]) moves messages and answers questions about the loop's state even while the loop waits
 //!   for the model, which is what makes health answers honest.
 
+mod adapters;
 mod batch_log;
 mod error;
 pub mod event_loop;

@@ -7,7 +7,9 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use sglang_ipc::{Endpoints, Identity, IpcError, PullLink, PushLink, Received};
-use sglang_proto::messages::{AnyMessage, GetInternalStateReqOutput, HealthCheckOutput};
+use sglang_proto::messages::{
+    AnyMessage, GetInternalStateReqOutput, HealthCheckOutput, LoadLoRAAdapterReqInput,
+};
 use sglang_proto::worker::{StageError, StagedWeights};
 
 use crate::EngineError;
@@ -26,6 +28,8 @@ pub enum Incoming {
     },
     /// From the threads that compile grammars.
     Grammar(GrammarNews),
+    /// From a thread that reads a LoRA adapter.
+    Adapter(Box<LoadLoRAAdapterReqInput>, Result<StagedWeights, String>),
     /// From the thread that reads new weights.
     Weights(Result<StagedWeights, StageError>),
     /// The process is to end.

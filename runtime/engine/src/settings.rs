@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sglang_proto::lora::LoRARef;
 use sglang_proto::server_args::ServerArgs;
 
 /// Settings of the loop itself; the scheduler's are in `SchedulerConfig`.
@@ -17,6 +18,8 @@ pub struct EngineSettings {
     pub skip_tokenizer_init: bool,
     /// Seed from which requests without one derive theirs.
     pub random_seed: u64,
+    /// Adapters that are loaded at start.
+    pub adapters: Vec<LoRARef>,
 }
 
 impl EngineSettings {
@@ -28,6 +31,7 @@ impl EngineSettings {
             weight_version: args.weight_version.clone(),
             skip_tokenizer_init: args.skip_tokenizer_init,
             random_seed: args.random_seed.unwrap_or(0),
+            adapters: if args.enable_lora { args.lora_refs() } else { Vec::new() },
         }
     }
 }

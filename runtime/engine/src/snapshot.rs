@@ -24,6 +24,7 @@ pub struct LoopFigures {
 pub fn to_json(stats: &SchedulerStats, figures: &LoopFigures) -> Value {
     json!({
         "num_running_reqs": stats.num_running_reqs,
+        "num_running_adapters": stats.num_running_adapters,
         "num_waiting_reqs": stats.num_waiting_reqs,
         "num_waiting_retracted_reqs": stats.num_waiting_retracted_reqs,
         "num_pending_tokens": stats.num_pending_tokens,

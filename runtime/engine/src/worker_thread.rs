@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use sglang_proto::forward::{ForwardBatch, ForwardResult};
-use sglang_proto::worker::{ModelWorker, WeightStager, WorkerError};
+use sglang_proto::worker::{AdapterReader, ModelWorker, WeightStager, WorkerError};
 
 /// Batches that may wait while one runs: the one planned ahead.
 const AHEAD: usize = 2;
@@ -38,6 +38,7 @@ enum Job {
 pub struct WorkerThread {
     jobs: Option<Sender<Job>>,
     stager: Option<Arc<dyn WeightStager>>,
+    adapter_reader: Option<Arc<dyn AdapterReader>>,
     outcomes: Receiver<StepOutcome>,
     thread: Option<JoinHandle<()>>,
 }
@@ -48,7 +49,7 @@ impl WorkerThread {
     /// # Errors
     /// When the system has no thread to give.
     pub fn spawn(mut worker: Box<dyn ModelWorker>) -> std::io::Result<Self> {
-        let stager = worker.stager();
+        let (stager, adapter_reader) = (worker.stager(), worker.adapter_reader());
         let (jobs, inbox) = bounded::<Job>(AHEAD);
         let (outbox, outcomes) = bounded::<StepOutcome>(AHEAD + 1);
         let thread = std::thread::Builder::new().name("model".into()).spawn(move || {
@@ -72,7 +73,7 @@ impl WorkerThread {
                 }
             }
         })?;
-        Ok(Self { jobs: Some(jobs), stager, outcomes, thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), stager, adapter_reader, outcomes, thread: Some(thread) })
     }
 
     /// Hands a batch over. At most two may be under way.
@@ -104,6 +105,11 @@ impl WorkerThread {
     /// What reads new weights for the worker.
     pub fn stager(&self) -> Option<Arc<dyn WeightStager>> {
         self.stager.clone()
+    }
+
+    /// What reads adapters for the worker.
+    pub fn adapter_reader(&self) -> Option<Arc<dyn AdapterReader>> {
+        self.adapter_reader.clone()
     }
 
     fn send(&self, job: Job) -> Result<(), WorkerError> {

@@ -77,6 +77,7 @@ impl Engine {
             weight_version: "default".into(),
             skip_tokenizer_init: false,
             random_seed: 1,
+            adapters: Vec::new(),
         };
         let progress = Arc::new(Progress::default());
         let identity = Identity::new("scheduler", serde_json::Value::Null);

@@ -2,26 +2,38 @@
 //!
 //! ```text
 //! generate MODEL [--device D] [--dtype T] [--backend auto|native|torch] [--load-format F] [--threads N]
-//!          (--ids 1,2,3 [--tokens N] | --bench [--repeat N])
+//!          (--ids 1,2,3 [--tokens N] | --bench [--repeat N] | --lora-bench RANK [--repeat N])
 //! ```
+//!
+//! `--lora-bench` makes four random adapters of that rank for every linear layer and says what a decode step takes with
+//! one and with four of them in a batch, as a multiple of a step without.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde_json::json;
+use sglang_checkpoint::{Checkpoint, ModelConfig};
+use sglang_model::lora::LoraOptions;
 use sglang_model::runner::ModelRunner;
 use sglang_model::{Backend, ModelOptions, load_runner};
 use sglang_proto::SamplingParams;
 use sglang_proto::forward::{ForwardBatch, ForwardMode, NewRow, ReqSampling};
+use sglang_proto::lora::LoRARef;
 use sglang_proto::worker::ModelWorker;
 
 type Failure = Box<dyn std::error::Error>;
+
+/// Adapters of `--lora-bench`.
+const ADAPTERS: usize = 4;
 
 struct Args {
     options: ModelOptions,
     ids: Vec<u32>,
     tokens: usize,
     bench: bool,
+    lora_rank: Option<usize>,
     repeat: usize,
 }
 
@@ -33,6 +45,7 @@ fn parse() -> Result<Args, Failure> {
         ids: Vec::new(),
         tokens: 64,
         bench: false,
+        lora_rank: None,
         repeat: 3,
     };
     args.options.max_running_requests = Some(64);
@@ -49,6 +62,7 @@ fn parse() -> Result<Args, Failure> {
                 args.ids = value()?.split(',').map(|id| id.trim().parse()).collect::<Result<_, _>>()?
             }
             "--bench" => args.bench = true,
+            "--lora-bench" => args.lora_rank = Some(value()?.parse()?),
             "--backend" => {
                 args.options.backend = match value()?.as_str() {
                     "auto" => Backend::Auto,
@@ -60,9 +74,15 @@ fn parse() -> Result<Args, Failure> {
             _ => return Err(format!("unknown flag {flag}").into()),
         }
     }
-    if args.ids.is_empty() && !args.bench {
-        return Err("give --ids or --bench".into());
+    if args.ids.is_empty() && !args.bench && args.lora_rank.is_none() {
+        return Err("give --ids, --bench or --lora-bench".into());
     }
+    args.options.lora = args.lora_rank.map(|rank| LoraOptions {
+        max_rank: Some(rank),
+        target_modules: Some(vec!["all".to_owned()]),
+        max_loras_per_batch: ADAPTERS + 1,
+        ..LoraOptions::default()
+    });
     Ok(args)
 }
 
@@ -71,6 +91,8 @@ struct Session {
     runner: ModelRunner,
     lengths: Vec<u32>,
     next_slot: u32,
+    /// Those of the requests, in turn; empty for none.
+    adapters: Vec<Arc<str>>,
 }
 
 impl Session {
@@ -101,6 +123,7 @@ impl Session {
             prefix_slots: Vec::new(),
             sampling: Arc::clone(&sampling),
             embedding: None,
+            lora_id: self.adapters.get(row as usize % self.adapters.len().max(1)).cloned(),
         };
         let ids = prompts.iter().flatten().map(|&id| i64::from(id)).collect();
         let lens = prompts.iter().map(|p| p.len() as u32).collect();
@@ -158,7 +181,10 @@ fn run() -> Result<(), Failure> {
     let runner =
         load_runner(&args.options, &mut |phase, seconds| eprintln!("{phase}: {:.1} ms", seconds * 1e3))?;
     eprintln!("loaded in {:.1} ms: {:?}", started.elapsed().as_secs_f64() * 1e3, runner.info());
-    let mut session = Session { runner, lengths: Vec::new(), next_slot: 0 };
+    let mut session = Session { runner, lengths: Vec::new(), next_slot: 0, adapters: Vec::new() };
+    if let Some(rank) = args.lora_rank {
+        return lora_bench(&mut session, &args, rank);
+    }
     if args.bench { bench(&mut session, args.repeat) } else { generate(&mut session, &args) }
 }
 
@@ -203,4 +229,85 @@ fn bench(session: &mut Session, repeat: usize) -> Result<(), Failure> {
         println!("{}", line.join(", "));
     }
     Ok(())
+}
+
+/// Seconds of a decode step of so many requests.
+fn decode_seconds(session: &mut Session, requests: u32) -> Result<f64, Failure> {
+    let vocab = session.runner.info().vocab_size;
+    let prompt = |salt: u32| (0..32).map(|i| (i * 7919 + salt * 104_729) % vocab).collect::<Vec<u32>>();
+    session.prefill(&(0..requests).map(prompt).collect::<Vec<_>>())?;
+    let steps = 32;
+    let started = Instant::now();
+    for _ in 0..steps {
+        session.decode()?;
+    }
+    Ok(started.elapsed().as_secs_f64() / f64::from(steps))
+}
+
+/// What adapters cost. The three kinds of steps take turns, so that all of them see the same machine.
+fn lora_bench(session: &mut Session, args: &Args, rank: usize) -> Result<(), Failure> {
+    let config = ModelConfig::from_checkpoint(&Checkpoint::open(&args.options.model_path)?, None)?;
+    let reader = session.runner.adapter_reader().ok_or("the worker reads no adapters")?;
+    let mut ids: Vec<Arc<str>> = Vec::new();
+    for i in 0..ADAPTERS {
+        let folder = tempfile::tempdir()?;
+        write_adapter(folder.path(), &config, rank, i)?;
+        let lora = LoRARef::new(&format!("random-{i}"), &folder.path().to_string_lossy(), false);
+        ids.push(lora.lora_id.as_str().into());
+        session.runner.load_adapter(lora.clone(), reader.read(&lora)?)?;
+    }
+    for requests in [1, 8] {
+        let kinds = [0, 1, ADAPTERS];
+        let mut fastest = [f64::INFINITY; 3];
+        for _ in 0..args.repeat {
+            for (kind, fastest) in kinds.iter().zip(&mut fastest) {
+                session.adapters = ids.iter().take(*kind).cloned().collect();
+                *fastest = decode_seconds(session, requests)?.min(*fastest);
+            }
+        }
+        let [none, one, four] = fastest;
+        println!(
+            "decode b{requests}, rank {rank}: {:.2} ms without adapters, x{:.2} with 1, x{:.2} with {ADAPTERS}",
+            none * 1e3,
+            one / none,
+            four / none
+        );
+    }
+    Ok(())
+}
+
+/// An adapter for every linear layer of a dense model, with random matrices.
+fn write_adapter(folder: &Path, config: &ModelConfig, rank: usize, seed: usize) -> Result<(), Failure> {
+    let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+    let (q, kv) =
+        (config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim);
+    let modules = [
+        ("self_attn.q_proj", hidden, q),
+        ("self_attn.k_proj", hidden, kv),
+        ("self_attn.v_proj", hidden, kv),
+        ("self_attn.o_proj", q, hidden),
+        ("mlp.gate_proj", hidden, inner),
+        ("mlp.up_proj", hidden, inner),
+        ("mlp.down_proj", inner, hidden),
+    ];
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    for layer in 0..config.num_hidden_layers {
+        for (module, columns, rows) in modules {
+            for (matrix, shape) in [("A", [rank, columns]), ("B", [rows, rank])] {
+                let start = data.len();
+                let numbers = 0..shape.iter().product::<usize>();
+                let number = |i: usize| ((i * 7919 + seed * 31 + layer) % 201) as f32 * 1e-4 - 0.01;
+                data.extend(numbers.map(number).flat_map(f32::to_le_bytes));
+                let name = format!("base_model.model.model.layers.{layer}.{module}.lora_{matrix}.weight");
+                let entry = json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]});
+                header.insert(name, entry);
+            }
+        }
+    }
+    let header = serde_json::Value::Object(header).to_string();
+    let file = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat();
+    std::fs::write(folder.join("adapter_model.safetensors"), file)?;
+    let text = json!({"peft_type": "LORA", "r": rank, "lora_alpha": rank, "target_modules": "all-linear"})
+        .to_string();
+    Ok(std::fs::write(folder.join("adapter_config.json"), text)?)
 }

@@ -50,6 +50,9 @@ pub enum ModelError {
         /// What is wrong and what would be valid.
         why: String,
     },
+    /// A LoRA adapter cannot be served.
+    #[error("{0}")]
+    Adapter(String),
     /// One of the project's own kernels refused its input.
     #[error("kernel: {0}")]
     Kernel(String),

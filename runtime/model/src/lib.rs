@@ -9,6 +9,7 @@ pub mod eplb;
 mod error;
 pub mod layers;
 pub mod loader;
+pub mod lora;
 pub mod memory;
 pub mod models;
 pub mod ops;

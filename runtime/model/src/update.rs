@@ -9,6 +9,7 @@ use tch::Device;
 
 use crate::error::{ModelError, Result};
 use crate::loader::{WeightLoader, WeightSource, WeightTable, WeightTarget};
+use crate::lora::LoraSites;
 use crate::memory::free_bytes;
 use crate::models::{CausalLM, load_model};
 
@@ -17,6 +18,8 @@ use crate::models::{CausalLM, load_model};
 pub(crate) struct LoadedModel {
     pub(crate) model: Box<dyn CausalLM>,
     pub(crate) table: WeightTable,
+    /// Layers that adapters can change.
+    pub(crate) lora_sites: LoraSites,
     /// Bytes of the weights.
     pub(crate) bytes: u64,
     /// Seconds that reading took.
@@ -34,9 +37,9 @@ impl LoadedModel {
     ) -> Result<Self> {
         let mut weights = WeightLoader::new(source, target, config.head_dim);
         let model = load_model(config, context_length, path, &mut weights)?;
-        let table = weights.take_table();
+        let (table, lora_sites) = (weights.take_table(), weights.take_lora_sites());
         let (bytes, seconds) = weights.finish();
-        Ok(Self { model, table, bytes, seconds })
+        Ok(Self { model, table, lora_sites, bytes, seconds })
     }
 }
 

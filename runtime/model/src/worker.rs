@@ -13,6 +13,7 @@ use crate::device::{device_name, resolve_device, resolve_dtype, set_threads};
 use crate::eplb::{ExpertDistributionRecorder, RecorderSettings};
 use crate::error::{ModelError, Result};
 use crate::loader::{WeightSource, WeightTarget};
+use crate::lora::{LoraManager, LoraOptions};
 use crate::memory::{KvBudget, MHATokenToKVPool, free_bytes};
 use crate::models::{CausalLM, check_architecture};
 use crate::ops::{NativeOps, Ops, TorchOps};
@@ -58,6 +59,8 @@ pub struct ModelOptions {
     pub is_embedding: bool,
     /// `--expert-distribution-recorder-mode` and what belongs to it.
     pub expert_recorder: Option<RecorderSettings>,
+    /// `--enable-lora` and what belongs to it.
+    pub lora: Option<LoraOptions>,
 }
 
 impl ModelOptions {
@@ -80,6 +83,7 @@ impl ModelOptions {
             backend: Backend::Auto,
             is_embedding: false,
             expert_recorder: None,
+            lora: None,
         }
     }
 }
@@ -102,6 +106,7 @@ impl From<&ServerArgs> for ModelOptions {
             overrides: args.json_model_override_args.clone(),
             is_embedding: args.is_embedding,
             expert_recorder: RecorderSettings::from_server_args(args),
+            lora: LoraOptions::from_server_args(args),
             ..Self::new(PathBuf::from(&args.model_path))
         }
     }
@@ -157,7 +162,13 @@ pub fn load_runner(options: &ModelOptions, report_phase: &mut dyn FnMut(&str, f6
         device_name(device)
     );
     phase("load weights");
-    let kv_pool = kv_pool(options, loaded.model.as_ref(), context_length, weight_bytes, ops.as_ref())?;
+    let lora = adapters(options, &loaded, target, config.vocab_size)?;
+    if lora.is_some() {
+        phase("load adapters");
+    }
+    let reserved = lora.as_ref().map_or(0, |lora| lora.reserved_bytes(ops.kind().elt_size_in_bytes()));
+    let free = free_bytes(ops.device()).saturating_sub(reserved);
+    let kv_pool = kv_pool(options, loaded.model.as_ref(), context_length, weight_bytes, free, ops.as_ref())?;
     let info = ModelWorkerInfo {
         vocab_size: config.vocab_size as u32,
         context_length,
@@ -173,6 +184,7 @@ pub fn load_runner(options: &ModelOptions, report_phase: &mut dyn FnMut(&str, f6
     let stager =
         CheckpointStager { config, overrides, context_length: context_length as usize, target, weight_bytes };
     let runner = ModelRunner::new(ops, loaded, kv_pool, info, Arc::new(stager)).with_recorder(recorder);
+    let runner = runner.with_lora(lora);
     phase("allocate KV cache");
     Ok(runner)
 }
@@ -243,18 +255,30 @@ fn backend(
     }
 }
 
+/// The adapters of the command line, and the room for others.
+fn adapters(
+    options: &ModelOptions,
+    loaded: &LoadedModel,
+    target: WeightTarget,
+    vocab_size: usize,
+) -> Result<Option<LoraManager>> {
+    let Some(lora) = &options.lora else { return Ok(None) };
+    LoraManager::new(lora, loaded.lora_sites.clone(), target, vocab_size).map(Some)
+}
+
 fn kv_pool(
     options: &ModelOptions,
     model: &dyn CausalLM,
     context_length: u32,
     weight_bytes: u64,
+    free_bytes: u64,
     ops: &dyn Ops,
 ) -> Result<MHATokenToKVPool> {
     let (device, kind) = (ops.device(), ops.kv_kind());
     let (layers, heads) = (model.num_layers(), model.heads());
     let budget = KvBudget {
         bytes_per_token: MHATokenToKVPool::bytes_per_token(layers, heads.num_kv_heads, heads.head_dim, kind),
-        free_bytes: free_bytes(device),
+        free_bytes,
         weight_bytes,
         context_length,
         max_running_requests: max_running_requests(options),

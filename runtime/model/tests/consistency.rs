@@ -166,6 +166,7 @@ fn a_row_that_is_entered_again_forgets_its_last_request() {
         prefix_slots: Vec::new(),
         sampling: sampling.into(),
         embedding: None,
+        lora_id: None,
     }];
     assert_eq!(worker.runner.forward(&batch).unwrap().next_token_ids, [Some(cases[3].greedy[3])]);
 }

@@ -116,14 +116,29 @@ fn a_cached_prefix_and_a_prompt_in_chunks_give_the_bits_of_a_fresh_prompt() {
         let fresh = worker.runner.all_logits(&fresh_batch).unwrap().pop().unwrap();
         let prefix = fresh_batch.out_cache_loc[..33].to_vec();
         let ids = as_ids(&prompt[33..]);
-        let part = Part { row: 5, enters: Some(prefix), prefix_len: 33, ids, sample: false, embedding: None };
+        let part = Part {
+            row: 5,
+            enters: Some(prefix),
+            prefix_len: 33,
+            ids,
+            sample: false,
+            embedding: None,
+            lora_id: None,
+        };
         assert!(worker.logits(&[part]).pop().unwrap() == fresh, "{name}: cached prefix");
         worker.clear();
         let mut last = Vec::new();
         for (i, ids) in prompt.chunks(7).enumerate() {
             let enters = (i == 0).then(Vec::new);
-            let part =
-                Part { row: 2, enters, prefix_len: 7 * i, ids: as_ids(ids), sample: false, embedding: None };
+            let part = Part {
+                row: 2,
+                enters,
+                prefix_len: 7 * i,
+                ids: as_ids(ids),
+                sample: false,
+                embedding: None,
+                lora_id: None,
+            };
             last = worker.logits(&[part]).pop().unwrap();
         }
         assert!(last == fresh, "{name}: chunks");

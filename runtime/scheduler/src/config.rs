@@ -48,6 +48,8 @@ pub struct SchedulerConfig {
     pub max_prefill_tokens: usize,
     /// Most requests in one prefill step.
     pub prefill_max_requests: Option<usize>,
+    /// Most LoRA adapters in one batch, requests without one counting as one more; `None` with LoRA off.
+    pub max_loras_per_batch: Option<usize>,
     /// Most requests that wait; further ones are refused with 503.
     pub max_queued_requests: Option<usize>,
     /// Order of the waiting queue.
@@ -101,6 +103,7 @@ impl Default for SchedulerConfig {
             chunked_prefill_size: Some(DEFAULT_CHUNKED_PREFILL_SIZE),
             max_prefill_tokens: 16_384,
             prefill_max_requests: None,
+            max_loras_per_batch: None,
             max_queued_requests: None,
             schedule_policy: PolicyKind::Fcfs,
             schedule_conservativeness: 1.0,
@@ -156,6 +159,7 @@ impl SchedulerConfig {
             },
             max_prefill_tokens: args.max_prefill_tokens,
             prefill_max_requests: args.prefill_max_requests,
+            max_loras_per_batch: args.enable_lora.then_some(args.max_loras_per_batch),
             max_queued_requests: args.max_queued_requests,
             schedule_policy: args.schedule_policy.parse()?,
             schedule_conservativeness: args.schedule_conservativeness,

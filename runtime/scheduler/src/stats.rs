@@ -5,6 +5,8 @@
 pub struct SchedulerStats {
     /// Requests that decode or prefill.
     pub num_running_reqs: usize,
+    /// LoRA adapters of requests that decode or prefill; 0 with LoRA off.
+    pub num_running_adapters: usize,
     /// Requests that wait.
     pub num_waiting_reqs: usize,
     /// Waiting requests that were retracted.

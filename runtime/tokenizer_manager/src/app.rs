@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use sglang_parsers::{DetectedParsers, ToolParserOptions};
 use sglang_proto::server_args::ServerArgs;
 
+use crate::lora::LoraSettings;
 use crate::manager::TokenizerManager;
 use crate::metrics::Metrics;
 use crate::ollama::routes::OllamaRoutes;
@@ -125,6 +126,10 @@ impl App {
         if let (Some(parser), Some(codec)) = (&parsers.reasoning, codec) {
             let end = codec.encode(parser.think_end(), false);
             manager.count_reasoning_up_to(end.unwrap_or_default());
+        }
+        if args.enable_lora {
+            let (adapters, max_loaded_loras) = (args.lora_refs(), args.max_loaded_loras);
+            manager.serve_adapters(LoraSettings { adapters, max_loaded_loras });
         }
         let at_start = Served::at_start(&args);
         let served = Arc::new(RwLock::new(at_start.clone()));

@@ -10,6 +10,7 @@ pub mod app;
 pub mod chat;
 mod codec;
 pub mod http;
+pub mod lora;
 pub mod manager;
 pub mod metrics;
 pub mod ollama;

@@ -73,10 +73,10 @@ impl Attention {
         shape: AttentionShape,
     ) -> Result<Self> {
         let (hidden, heads) = (shape.hidden_size, shape.heads);
-        let qkv_proj = weights.linear(parts, hidden, shape.qkv_bias)?;
+        let qkv_proj = weights.adaptable(parts, hidden, shape.qkv_bias)?;
         let out = [(format!("{name}.o_proj"), hidden)];
         let out = out.each_ref().map(|(part, rows)| (part.as_str(), *rows));
-        let o_proj = weights.linear(&out, heads.q_size(), shape.out_bias)?;
+        let o_proj = weights.adaptable(&out, heads.q_size(), shape.out_bias)?;
         let options = AttentionOptions::new((heads.head_dim as f64).powf(-0.5));
         Ok(Self { qkv_proj, qk_norm: None, rope: Some(0), o_proj, heads, options })
     }
@@ -112,7 +112,7 @@ impl Attention {
     /// # Errors
     /// The backend's.
     pub fn forward(&self, ops: &dyn Ops, x: &Tensor, step: &LayerStep<'_>) -> Result<Tensor> {
-        let mut qkv = ops.linear(x, &self.qkv_proj)?;
+        let mut qkv = step.ctx.linear(ops, x, &self.qkv_proj)?;
         if let Some((q_norm, k_norm)) = &self.qk_norm {
             let (q, kv) = (self.heads.q_size(), self.heads.kv_size());
             q_norm.forward_columns(ops, &mut qkv, 0..q)?;
@@ -122,6 +122,6 @@ impl Attention {
             ops.rotary(&mut qkv, self.heads, rope)?;
         }
         let attended = ops.paged_attention(&qkv, self.heads, &self.options, step.kv, step.ctx)?;
-        ops.linear(&attended, &self.o_proj)
+        step.ctx.linear(ops, &attended, &self.o_proj)
     }
 }

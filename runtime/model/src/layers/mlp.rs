@@ -68,16 +68,17 @@ impl GatedMLP {
         parts: &[(&str, usize)],
         shape: MlpShape,
     ) -> Result<Self> {
-        let gate_up_proj = weights.linear(parts, shape.hidden_size, shape.bias)?;
+        let gate_up_proj = weights.adaptable(parts, shape.hidden_size, shape.bias)?;
         let down = format!("{name}.down_proj");
-        let down_proj = weights.linear(&[(&down, shape.hidden_size)], shape.intermediate_size, shape.bias)?;
+        let down_proj =
+            weights.adaptable(&[(&down, shape.hidden_size)], shape.intermediate_size, shape.bias)?;
         Ok(Self { gate_up_proj, down_proj, activation: shape.activation })
     }
 }
 
 impl FeedForward for GatedMLP {
-    fn forward(&self, ops: &dyn Ops, x: &Tensor, _ctx: &ForwardContext<'_>) -> Result<Tensor> {
-        let gate_up = ops.linear(x, &self.gate_up_proj)?;
-        ops.linear(&ops.act_and_mul(&gate_up, self.activation)?, &self.down_proj)
+    fn forward(&self, ops: &dyn Ops, x: &Tensor, ctx: &ForwardContext<'_>) -> Result<Tensor> {
+        let gate_up = ctx.linear(ops, x, &self.gate_up_proj)?;
+        ctx.linear(ops, &ops.act_and_mul(&gate_up, self.activation)?, &self.down_proj)
     }
 }

@@ -16,6 +16,7 @@ use tch::{Device, Kind, Tensor};
 use crate::config::NormStorage;
 use crate::error::{ModelError, Result};
 use crate::layers::{LayerNorm, RMSNorm};
+use crate::lora::LoraSites;
 use crate::ops::{LinearWeight, Matrix, native_matrix};
 
 pub use experts::ExpertNames;
@@ -40,6 +41,7 @@ pub struct WeightLoader<'a> {
     head_dim: usize,
     progress: LoadProgress,
     table: WeightTable,
+    lora_sites: LoraSites,
     bytes: u64,
 }
 
@@ -47,7 +49,8 @@ impl<'a> WeightLoader<'a> {
     /// A loader for a model whose attention heads have `head_dim` columns.
     pub fn new(source: &'a WeightSource, target: WeightTarget, head_dim: usize) -> Self {
         let progress = LoadProgress::new(source.total_bytes());
-        Self { source, target, head_dim, progress, table: WeightTable::default(), bytes: 0 }
+        let (table, lora_sites) = (WeightTable::default(), LoraSites::default());
+        Self { source, target, head_dim, progress, table, lora_sites, bytes: 0 }
     }
 
     /// Ends the progress bar; gives the bytes that the weights take and the seconds since the start.
@@ -58,6 +61,21 @@ impl<'a> WeightLoader<'a> {
     /// The weights handed out so far, by name.
     pub fn take_table(&mut self) -> WeightTable {
         std::mem::take(&mut self.table)
+    }
+
+    /// The layers handed out so far that adapters can change.
+    pub(crate) fn take_lora_sites(&mut self) -> LoraSites {
+        std::mem::take(&mut self.lora_sites)
+    }
+
+    /// As [`WeightLoader::linear`], a layer that adapters can change. Whoever has it runs it with
+    /// [`crate::ops::ForwardContext::linear`].
+    ///
+    /// # Errors
+    /// As of [`WeightLoader::linear`].
+    pub fn adaptable(&mut self, parts: &[(&str, usize)], columns: usize, bias: bool) -> Result<LinearWeight> {
+        let weight = self.linear(parts, columns, bias)?;
+        Ok(weight.with_lora_site(self.lora_sites.add(parts, columns)))
     }
 
     /// A linear layer whose rows are those of several modules (`name`, rows), each with `name.weight` and, when `bias`,
@@ -217,7 +235,7 @@ fn dequantized(storage: GgmlType, data: &[u8], count: usize) -> Result<Vec<f32>>
 }
 
 /// A dense tensor; 16-bit checkpoints in their own format are not widened on the way.
-fn dense(
+pub(crate) fn dense(
     storage: GgmlType,
     data: &[u8],
     rows: usize,

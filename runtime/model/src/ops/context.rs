@@ -6,11 +6,12 @@ use tch::{Device, Tensor};
 
 use crate::eplb::ExpertDistributionRecorder;
 use crate::error::Result;
+use crate::lora::LoraBatch;
 use crate::memory::ReqToTokenPool;
 use crate::plan::ForwardPlan;
 
-use super::TopKOutput;
 use super::torch_attention::AttentionPlan;
+use super::{LinearWeight, Ops, TopKOutput};
 
 /// One step: the plan, the slots of its requests, and what the backends derive from them once per step.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub struct ForwardContext<'a> {
     /// Slot of padding rows: the pool's last one, which no request owns.
     pub padding_slot: u32,
     recorder: Option<&'a ExpertDistributionRecorder>,
+    lora: Option<LoraBatch<'a>>,
     device: Device,
     torch: OnceCell<TorchInputs>,
 }
@@ -42,6 +44,7 @@ impl<'a> ForwardContext<'a> {
             slot_tables: plan.slot_tables(table),
             padding_slot,
             recorder: None,
+            lora: None,
             device,
             torch: OnceCell::new(),
         }
@@ -50,6 +53,23 @@ impl<'a> ForwardContext<'a> {
     /// Tells `recorder` which experts are chosen.
     pub fn with_recorder(self, recorder: Option<&'a ExpertDistributionRecorder>) -> Self {
         Self { recorder, ..self }
+    }
+
+    /// Has `lora` change the products of [`ForwardContext::linear`].
+    pub(crate) fn with_lora(self, lora: Option<LoraBatch<'a>>) -> Self {
+        Self { lora, ..self }
+    }
+
+    /// `x · weightᵀ + bias`, with what the requests' adapters add to it.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn linear(&self, ops: &dyn Ops, x: &Tensor, weight: &LinearWeight) -> Result<Tensor> {
+        let mut y = ops.linear(x, weight)?;
+        if let (Some(lora), Some(site)) = (&self.lora, weight.lora_site()) {
+            lora.add(ops, site, x, &mut y)?;
+        }
+        Ok(y)
     }
 
     /// Notes the experts that a layer chose for the step's tokens.

@@ -6,8 +6,10 @@
 mod attention_options;
 mod context;
 mod experts;
+mod lora;
 mod native;
 mod native_experts;
+mod native_lora;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,7 @@ use crate::error::Result;
 pub use attention_options::AttentionOptions;
 pub use context::ForwardContext;
 pub use experts::{Expert, ExpertWeights, TopKOutput};
+pub use lora::{LoraPart, LoraRows, LoraSegment};
 pub use native::NativeOps;
 pub(crate) use native::native_matrix;
 pub use torch::TorchOps;
@@ -108,6 +111,10 @@ pub trait Ops: Send + std::fmt::Debug {
 
     /// `x · weightᵀ + bias`, `[tokens, out_features]`.
     fn linear(&self, x: &Tensor, weight: &LinearWeight) -> Result<Tensor>;
+
+    /// Adds what adapters give to a layer's products: `y[rows, columns] += scaling * (x · Aᵀ) · Bᵀ` for every segment and
+    /// each of its parts. Rows that are in no segment are not touched.
+    fn add_lora(&self, x: &Tensor, y: &mut Tensor, segments: &[LoraSegment<'_>]) -> Result<()>;
 
     /// Root mean square normalisation of every row (Zhang and Sennrich, 2019).
     fn rms_norm(&self, x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor>;

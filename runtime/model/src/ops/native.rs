@@ -21,8 +21,8 @@ use super::context::ForwardContext;
 use super::raw::{empty, floats, floats_mut, pool_slice, pool_slice_mut};
 use super::weight::{LinearWeight, Matrix};
 use super::{
-    Activation, AttentionOptions, ExpertWeights, HeadLayout, LayerKv, Ops, RopeTable, TopKOutput,
-    native_experts,
+    Activation, AttentionOptions, ExpertWeights, HeadLayout, LayerKv, LoraSegment, Ops, RopeTable,
+    TopKOutput, native_experts, native_lora,
 };
 
 impl From<KernelError> for ModelError {
@@ -119,6 +119,10 @@ impl Ops for NativeOps {
         let bias = weight.bias().map(floats).transpose()?;
         sglang_kernels::linear_parts(&self.pool, floats(x)?, &parts, bias, floats_mut(&mut out)?)?;
         Ok(out)
+    }
+
+    fn add_lora(&self, x: &Tensor, y: &mut Tensor, segments: &[LoraSegment<'_>]) -> Result<()> {
+        native_lora::add_lora(&self.pool, x, y, segments)
     }
 
     fn rms_norm(&self, x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {

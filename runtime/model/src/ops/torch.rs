@@ -8,6 +8,7 @@ use crate::error::{ModelError, Result};
 
 use super::context::{ForwardContext, index_tensor};
 use super::experts::Dispatch;
+use super::lora::{LoraPart, LoraSegment};
 use super::weight::{LinearWeight, Matrix};
 use super::{Activation, AttentionOptions, ExpertWeights, HeadLayout, LayerKv, Ops, RopeTable, TopKOutput};
 
@@ -75,6 +76,22 @@ impl Ops for TorchOps {
             Some(bias) => Ok(product.f_add(bias)?),
             None => Ok(product),
         }
+    }
+
+    fn add_lora(&self, x: &Tensor, y: &mut Tensor, segments: &[LoraSegment<'_>]) -> Result<()> {
+        let rows = x.size2()?.0 as usize;
+        for segment in segments {
+            let all = segment.rows.range().is_some_and(|range| range == (0..rows));
+            let index = segment.rows.tensor(self.device)?;
+            let x = if all { x.shallow_clone() } else { x.f_index_select(0, index)? };
+            for LoraPart { a, b, columns } in segment.parts {
+                let inner = x.f_linear(tensor(a)?, None::<&Tensor>)?.f_mul_scalar(segment.scaling)?;
+                let outer = inner.f_linear(tensor(b)?, None::<&Tensor>)?;
+                let mut part = y.f_narrow(1, columns.start as i64, columns.len() as i64)?;
+                let _ = if all { part.f_add_(&outer)? } else { part.f_index_add_(0, index, &outer)? };
+            }
+        }
+        Ok(())
     }
 
     fn rms_norm(&self, x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {

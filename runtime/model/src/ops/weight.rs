@@ -31,6 +31,7 @@ pub struct LinearWeight {
     bias: Option<Tensor>,
     out_features: usize,
     in_features: usize,
+    lora_site: Option<usize>,
 }
 
 impl LinearWeight {
@@ -52,7 +53,18 @@ impl LinearWeight {
                 bias.numel()
             )));
         }
-        Ok(Self { parts, bias, out_features, in_features })
+        Ok(Self { parts, bias, out_features, in_features, lora_site: None })
+    }
+
+    /// Lets adapters change the layer: those that have something for this number of [`crate::lora::LoraSites`].
+    #[must_use]
+    pub(crate) fn with_lora_site(self, site: usize) -> Self {
+        Self { lora_site: Some(site), ..self }
+    }
+
+    /// Number of the layer among those that adapters can change.
+    pub(crate) fn lora_site(&self) -> Option<usize> {
+        self.lora_site
     }
 
     /// The stacked matrices.

@@ -7,15 +7,22 @@ mod plan;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sglang_proto::forward::{EmbeddingSpec, ForwardBatch, ForwardResult, InputLogprobs, PositionLogprobs};
+use sglang_proto::forward::{
+    EmbeddingSpec, ForwardBatch, ForwardResult, InputLogprobs, NewRow, PositionLogprobs,
+};
+use sglang_proto::lora::LoRARef;
 use sglang_proto::messages::ExpertDistributionReqType;
-use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, StagedWeights, WeightStager, WorkerError};
+use sglang_proto::worker::{
+    AdapterReader, ModelWorker, ModelWorkerInfo, StagedWeights, WeightStager, WorkerError,
+};
 use sglang_sampling::{RowGrammar, RowState, Sampler};
 use tch::Tensor;
 
 use crate::eplb::ExpertDistributionRecorder;
 use crate::error::{ModelError, Result};
 use crate::loader::WeightTable;
+use crate::lora::LoraManager;
+use crate::lora::reader::ReadAdapter;
 use crate::memory::{MHATokenToKVPool, ReqToTokenPool};
 use crate::models::CausalLM;
 use crate::models::embedding::Pooled;
@@ -42,6 +49,7 @@ pub struct ModelRunner {
     rows: Vec<Row>,
     sampler: Sampler,
     recorder: Option<ExpertDistributionRecorder>,
+    lora: Option<LoraManager>,
     info: ModelWorkerInfo,
 }
 
@@ -51,6 +59,7 @@ struct Row {
     state: Option<RowState>,
     grammar: Option<RowGrammar>,
     last_token: Option<u32>,
+    lora_id: Option<Arc<str>>,
     embedding: Option<Arc<EmbeddingSpec>>,
     pooled: Pooled,
 }
@@ -77,6 +86,7 @@ impl ModelRunner {
             rows,
             sampler: Sampler::new(),
             recorder: None,
+            lora: None,
             info,
         }
     }
@@ -87,6 +97,12 @@ impl ModelRunner {
         Self { recorder, ..self }
     }
 
+    /// Serves adapters.
+    #[must_use]
+    pub(crate) fn with_lora(self, lora: Option<LoraManager>) -> Self {
+        Self { lora, ..self }
+    }
+
     /// Logits of every new token of a batch, `[tokens, vocab]`, without sampling. The batch is checked and its keys and
     /// values are written, as by [`ModelWorker::forward`].
     ///
@@ -94,6 +110,7 @@ impl ModelRunner {
     /// As of [`ModelWorker::forward`].
     pub fn all_logits(&mut self, batch: &ForwardBatch) -> std::result::Result<Vec<Vec<f32>>, WorkerError> {
         let plan = self.admit(batch)?;
+        self.prepare_adapters(&plan).map_err(failed)?;
         let run = |runner: &Self| -> Result<Vec<Vec<f32>>> {
             let hidden = runner.hidden_states(&plan)?;
             let rows: Vec<usize> = (0..plan.num_tokens()).collect();
@@ -134,6 +151,15 @@ impl ModelRunner {
                 )));
             }
         }
+        let unknown = |new: &&NewRow| {
+            let id = new.lora_id.as_deref();
+            id.is_some_and(|id| !self.lora.as_ref().is_some_and(|lora| lora.contains(id)))
+        };
+        if let Some(new) = batch.new_rows.iter().find(unknown) {
+            let id = new.lora_id.as_deref().unwrap_or_default();
+            let why = format!("row {}: the adapter {id} is not loaded", new.req_pool_idx);
+            return Err(WorkerError::InvalidBatch(why));
+        }
         // Nothing below can fail, so that a refused batch leaves no trace.
         for (new, state) in entering {
             self.req_to_token.assign(new.req_pool_idx, &new.prefix_slots);
@@ -141,6 +167,7 @@ impl ModelRunner {
                 *row = Row {
                     state: Some(state),
                     grammar: RowGrammar::enter(&new.sampling),
+                    lora_id: new.lora_id.clone(),
                     embedding: new.embedding.clone(),
                     ..Row::default()
                 };
@@ -155,11 +182,27 @@ impl ModelRunner {
         Ok(plan)
     }
 
+    /// Adapter of a pool row.
+    fn lora_id(&self, row: u32) -> Option<&str> {
+        self.rows.get(row as usize)?.lora_id.as_deref()
+    }
+
+    /// Brings the step's adapters to the device.
+    fn prepare_adapters(&mut self, plan: &ForwardPlan) -> Result<()> {
+        let Some(lora) = &mut self.lora else { return Ok(()) };
+        let mut ids: Vec<&str> =
+            plan.seqs.iter().filter_map(|seq| self.rows.get(seq.row as usize)?.lora_id.as_deref()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        lora.prepare(&ids)
+    }
+
     /// Runs all layers: `[tokens, hidden]`.
     fn hidden_states(&self, plan: &ForwardPlan) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         let ctx = ForwardContext::new(plan, &self.req_to_token, self.kv_pool.slots(), self.ops.device())
-            .with_recorder(self.recorder.as_ref());
+            .with_recorder(self.recorder.as_ref())
+            .with_lora(self.lora.as_ref().and_then(|lora| lora.batch(plan, |row| self.lora_id(row))));
         self.model.forward(self.ops.as_ref(), &ctx, &self.kv_pool)
     }
 
@@ -250,6 +293,7 @@ impl ModelWorker for ModelRunner {
     fn forward(&mut self, batch: &ForwardBatch) -> std::result::Result<ForwardResult, WorkerError> {
         let started = Instant::now();
         let plan = self.admit(batch)?;
+        self.prepare_adapters(&plan).map_err(failed)?;
         let prepared = Instant::now();
         let requests = plan.seqs.len();
         let mut out = ForwardResult {
@@ -300,10 +344,30 @@ impl ModelWorker for ModelRunner {
             .0
             .downcast::<LoadedModel>()
             .map_err(|_| WorkerError::Forward("the weights were staged for another worker".to_owned()))?;
+        // Equal for models of one configuration; adapters refer to layers by it.
+        if self.lora.as_ref().is_some_and(|lora| *lora.reader().sites() != loaded.lora_sites) {
+            return Err(WorkerError::Forward("the loaded adapters do not fit the new weights".to_owned()));
+        }
         self.model = loaded.model;
         self.table = loaded.table;
         self.info.weight_bytes = loaded.bytes;
         Ok(())
+    }
+
+    fn adapter_reader(&self) -> Option<Arc<dyn AdapterReader>> {
+        self.lora.as_ref().map(|lora| lora.reader() as Arc<dyn AdapterReader>)
+    }
+
+    fn load_adapter(&mut self, lora: LoRARef, read: StagedWeights) -> std::result::Result<(), String> {
+        let manager = self.lora.as_mut().ok_or("LoRA is not enabled")?;
+        let read = read.0.downcast::<ReadAdapter>().map_err(|_| "the adapter was read for another worker")?;
+        manager.add(lora, *read)
+    }
+
+    fn unload_adapter(&mut self, lora_id: &str) {
+        if let Some(lora) = &mut self.lora {
+            lora.remove(lora_id);
+        }
     }
 
     fn get_weights_by_name(&self, name: &str, truncate_size: usize) -> Option<serde_json::Value> {

@@ -104,6 +104,8 @@ pub fn options(path: impl Into<PathBuf>, backend: Backend) -> ModelOptions {
 /// A runner and a trivial slot allocator.
 pub struct Worker {
     pub runner: ModelRunner,
+    /// The adapter of entering requests that name none.
+    pub adapter: Option<String>,
     next_slot: u32,
     forward_id: u64,
 }
@@ -119,6 +121,8 @@ pub struct Part {
     pub sample: bool,
     /// What an entering embedding request wants.
     pub embedding: Option<Arc<EmbeddingSpec>>,
+    /// The adapter of an entering request.
+    pub lora_id: Option<String>,
 }
 
 /// Greedy sampling state of a request.
@@ -141,7 +145,7 @@ pub fn greedy_sampling(prompt_len: usize) -> Arc<ReqSampling> {
 impl Worker {
     pub fn new(options: ModelOptions) -> Self {
         let runner = load_runner(&options, &mut |_, _| {}).unwrap();
-        Self { runner, next_slot: 0, forward_id: 0 }
+        Self { runner, adapter: None, next_slot: 0, forward_id: 0 }
     }
 
     /// A batch over fresh slots.
@@ -173,6 +177,7 @@ impl Worker {
                         prefix_slots: p.enters.clone()?,
                         sampling: greedy_sampling(p.prefix_len + p.ids.len()),
                         embedding: p.embedding.clone(),
+                        lora_id: p.lora_id.as_deref().or(self.adapter.as_deref()).map(Into::into),
                     })
                 })
                 .collect(),

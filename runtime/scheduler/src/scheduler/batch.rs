@@ -75,6 +75,7 @@ impl Scheduler {
                 prefix_slots: slots[..from].to_vec(),
                 sampling,
                 embedding,
+                lora_id: req.namespace.lora_id.as_deref().map(Into::into),
             });
         }
         let mut logprob_rows = 0;

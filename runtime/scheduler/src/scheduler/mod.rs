@@ -1,6 +1,7 @@
 //! The scheduler itself. The state is here; each file beside this one adds one thing it does.
 
 mod abort;
+mod adapters;
 mod add;
 mod batch;
 mod decode;
@@ -18,6 +19,7 @@ mod verify;
 
 use std::collections::VecDeque;
 
+use ahash::AHashSet;
 use slab::Slab;
 
 pub use abort::AbortCause;
@@ -86,6 +88,8 @@ pub struct Scheduler {
     /// A chunk ran while others were waiting to decode: they are next.
     decode_owed: bool,
     pause: Option<PauseMode>,
+    /// Adapters for which every batch keeps a place.
+    pinned_adapters: AHashSet<String>,
     /// No waiting request starts.
     admission_held: bool,
     events: Vec<OutputEvent>,
@@ -125,6 +129,7 @@ impl Scheduler {
             batch_is_full: false,
             decode_owed: false,
             pause: None,
+            pinned_adapters: AHashSet::new(),
             admission_held: false,
             events: Vec::new(),
             faults: Vec::new(),

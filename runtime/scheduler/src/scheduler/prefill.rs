@@ -76,12 +76,17 @@ impl Scheduler {
         let deferred = self.sort_waiting();
         let mut preempted = Vec::new();
         let mut planned = Planned::Nothing;
+        let mut adapters = self.running_adapters(started);
         let mut at = 0;
         while let Some(id) = self.waiting.get(at).copied() {
             if self.config.prefill_max_requests.is_some_and(|max| budget.admitted >= max) {
                 break;
             }
             if deferred.contains(&id) && self.is_being_prefilled(builder, id) {
+                at += 1;
+                continue;
+            }
+            if adapters.as_ref().is_some_and(|running| !self.adapter_fits(running, id)) {
                 at += 1;
                 continue;
             }
@@ -96,6 +101,9 @@ impl Scheduler {
             match verdict {
                 Ok(()) => {
                     self.waiting.remove(at);
+                    if adapters.is_some() {
+                        adapters = self.running_adapters(started);
+                    }
                 }
                 Err(stop) => {
                     self.batch_is_full |= stop == StopAdmission::NoRow

@@ -31,6 +31,7 @@ impl Scheduler {
         let num_used_tokens = self.num_used_tokens();
         SchedulerStats {
             num_running_reqs: self.running.len() + usize::from(self.chunked.is_some()),
+            num_running_adapters: self.num_running_adapters(),
             num_waiting_reqs: self.waiting.len(),
             num_waiting_retracted_reqs: waiting().filter(|req| req.retraction_count > 0).count(),
             num_pending_tokens: waiting_tokens + chunk_left,

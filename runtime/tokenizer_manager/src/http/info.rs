@@ -5,10 +5,12 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
+use sglang_proto::lora::LoRARef;
 
 use super::errors::ApiError;
 use super::reply;
 use crate::app::App;
+use crate::lora::LoraRegistry;
 use crate::state::unix_seconds;
 
 /// Version of the reference whose API this is.
@@ -123,9 +125,24 @@ fn card(app: &App) -> Value {
     })
 }
 
-/// `GET /v1/models`.
+fn adapter_card(app: &App, lora: &LoRARef) -> Value {
+    json!({
+        "id": lora.name(),
+        "object": "model",
+        "created": unix_seconds() as u64,
+        "owned_by": "sglang",
+        "root": lora.path(),
+        "parent": app.served_model_name(),
+        "max_model_len": null,
+    })
+}
+
+/// `GET /v1/models`: the model, then the loaded adapters.
 pub async fn models(app: web::Data<App>) -> HttpResponse {
-    reply::json(&json!({"object": "list", "data": [card(&app)]}))
+    let adapters = app.manager.adapters().map(LoraRegistry::registered).unwrap_or_default();
+    let cards: Vec<Value> =
+        [card(&app)].into_iter().chain(adapters.iter().map(|lora| adapter_card(&app, lora))).collect();
+    reply::json(&json!({"object": "list", "data": cards}))
 }
 
 /// `GET /v1/models/{model}`.

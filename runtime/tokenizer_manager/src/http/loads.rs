@@ -44,7 +44,8 @@ pub async fn loads(app: web::Data<App>, query: web::Query<LoadsQuery>) -> Result
         });
     }
     let state = app.manager.internal_state(TIMEOUT).await?;
-    let load = load(&state, &include, app.manager.scheduler_number("max_total_num_tokens"));
+    let slots = app.args.enable_lora.then_some(app.args.max_loras_per_batch);
+    let load = load(&state, &include, app.manager.scheduler_number("max_total_num_tokens"), slots);
     if query.format.as_deref() == Some("prometheus") {
         return Ok(HttpResponse::Ok()
             .insert_header((CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
@@ -61,7 +62,12 @@ pub async fn loads(app: web::Data<App>, query: web::Query<LoadsQuery>) -> Result
 }
 
 /// The reference's keys, from the scheduler's own figures.
-fn load(state: &Value, include: &[&str], max_total_num_tokens: Option<u64>) -> Map<String, Value> {
+fn load(
+    state: &Value,
+    include: &[&str],
+    max_total_num_tokens: Option<u64>,
+    max_loras_per_batch: Option<usize>,
+) -> Map<String, Value> {
     let int = |key: &str| state.get(key).and_then(Value::as_u64).unwrap_or_default();
     let float = |key: &str| state.get(key).and_then(Value::as_f64).unwrap_or_default();
     let wants = |section: &str| include.iter().any(|name| *name == section || *name == "all");
@@ -88,6 +94,13 @@ fn load(state: &Value, include: &[&str], max_total_num_tokens: Option<u64>) -> M
     put("utilization", (running as f64 / max_running.max(1) as f64).into());
     if wants("memory") {
         put("memory", json!({"token_capacity": capacity}));
+    }
+    if wants("lora")
+        && let Some(slots) = max_loras_per_batch
+    {
+        let used = int("num_running_adapters");
+        let utilization = used as f64 / slots.max(1) as f64;
+        put("lora", json!({"slots_used": used, "slots_total": slots, "utilization": utilization}));
     }
     if wants("disagg") {
         put("disaggregation", json!({"mode": "null"}));
@@ -135,10 +148,14 @@ mod tests {
     #[test]
     fn figures_keep_the_references_names_in_both_forms() {
         let state = json!({"num_running_reqs": 2, "max_running_requests": 8, "token_usage": 0.5, "num_waiting_reqs": 1});
-        let all = load(&state, &["all"], Some(1000));
+        let all = load(&state, &["all"], Some(1000), None);
         assert_eq!((&all["num_running_reqs"], &all["utilization"]), (&json!(2), &json!(0.25)));
         assert_eq!((&all["max_total_num_tokens"], &all["queues"]["waiting"]), (&json!(1000), &json!(1)));
-        assert!(!load(&state, &["core"], None).contains_key("queues"));
+        assert!(!load(&state, &["core"], None, None).contains_key("queues"));
+        assert!(!all.contains_key("lora"));
+        let state = json!({"num_running_adapters": 2});
+        let expected = json!({"slots_used": 2, "slots_total": 8, "utilization": 0.25});
+        assert_eq!(load(&state, &["lora"], None, Some(8))["lora"], expected);
         let text = prometheus(&all);
         assert!(
             text.contains("# TYPE sglang_num_running_reqs gauge\nsglang_num_running_reqs{dp_rank=\"0\"} 2\n")

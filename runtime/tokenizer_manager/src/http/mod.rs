@@ -15,6 +15,7 @@ pub mod generate;
 pub mod health;
 pub mod info;
 pub mod loads;
+pub mod lora;
 pub mod ollama;
 pub mod operations;
 pub mod parsers;

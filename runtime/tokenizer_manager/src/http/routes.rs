@@ -6,7 +6,8 @@ use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{
     anthropic, chat, completions, control, embedding, embeddings, expert_distribution, generate, health,
-    info, loads, ollama, operations, parsers, responses, sessions, tokenize, unsupported, vertex, weights,
+    info, loads, lora, ollama, operations, parsers, responses, sessions, tokenize, unsupported, vertex,
+    weights,
 };
 use crate::app::App;
 use crate::metrics::http as metrics;
@@ -100,11 +101,12 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/update_weights_from_ipc", POST, AdminOptional, weights::from_other_processes),
     row!("/init_weights_update_group", POST, AdminOptional, weights::from_other_processes),
     row!("/destroy_weights_update_group", POST, AdminOptional, weights::from_other_processes),
+    row!("/load_lora_adapter", POST, AdminOptional, lora::load),
+    row!("/load_lora_adapter_from_tensors", POST, AdminOptional, lora::load_from_tensors),
+    row!("/unload_lora_adapter", POST, AdminOptional, lora::unload),
     row!("/begin_weight_update", POST, AdminOptional, weights::from_other_processes),
     row!("/end_weight_update", POST, AdminOptional, weights::from_other_processes),
     // Known routes of the reference whose parts are not there yet.
-    row!("/load_lora_adapter", POST, AdminOptional, unsupported::lora),
-    row!("/unload_lora_adapter", POST, AdminOptional, unsupported::lora),
     row!("/start_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::start),
     row!("/stop_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::stop),
     row!("/dump_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::dump),

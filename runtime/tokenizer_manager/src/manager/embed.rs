@@ -23,7 +23,7 @@ impl TokenizerManager {
         request: EmbeddingReqInput,
     ) -> Result<Generation, GenerateError> {
         let created = Instant::now();
-        if let Some(name) = adapter_name(&request.lora_path) {
+        if let Some(name) = adapter_name(&request.lora_path).filter(|_| self.adapters().is_none()) {
             return Err(ValueError(lora_off(name)).into());
         }
         let show = ShowOptions {
@@ -31,7 +31,11 @@ impl TokenizerManager {
             ..ShowOptions::default()
         };
         let (items, is_single) = request.normalize()?;
+        let names: Vec<Option<String>> = items.iter().map(|item| item.lora_path.clone()).collect();
+        let adapters = self.acquire_adapters(&names).await?;
         let states = self.tokenize_embeddings(items, created).await?;
+        let states: Vec<ReqState> =
+            states.into_iter().zip(adapters).map(|(state, adapter)| state.with_adapter(adapter)).collect();
         for state in &states {
             self.request_log.read().received(&state.request);
         }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use sglang_proto::messages::{FinishReason, TokenizedGenerateReqInput};
 
 use super::{NOT_A_GENERATION_MODEL, TokenizerManager};
+use crate::lora::AdapterUse;
 use crate::requests::normalize::new_rid;
 use crate::requests::tokenize::{self, INLINE_BYTES};
 use crate::requests::{GenerateReqInput, SingleReqInput, ValueError};
@@ -76,13 +77,15 @@ impl TokenizerManager {
         if self.limits.embedding.is_some() {
             return Err(ValueError(NOT_A_GENERATION_MODEL.into()).into());
         }
-        tokenize::check_features(&request, self.limits.dp_size)?;
+        tokenize::check_features(&request, self.limits.dp_size, self.adapters().is_some())?;
         let show = ShowOptions {
             return_text_in_logprobs: request.return_text_in_logprobs && self.limits.codec.is_some(),
             return_prompt_token_ids: request.return_prompt_token_ids,
         };
         let normalized = request.normalize()?;
         let samples = normalized.parallel_sample_num;
+        let names: Vec<Option<String>> = normalized.items.iter().map(|item| item.lora_path.clone()).collect();
+        let adapters = self.acquire_adapters(&names).await?;
         let tokenized = self.tokenize_all(normalized.items).await?;
         for request in &tokenized {
             self.request_log.read().received(request);
@@ -91,9 +94,10 @@ impl TokenizerManager {
         let handles = match samples {
             1 => tokenized
                 .into_iter()
-                .map(|request| self.dispatch(request, created))
+                .zip(adapters)
+                .map(|(request, adapter)| self.dispatch(request, adapter, created))
                 .collect::<Result<Vec<_>, GenerateError>>()?,
-            _ => self.dispatch_samples(tokenized, samples, created).await?,
+            _ => self.dispatch_samples(tokenized, adapters, samples, created).await?,
         };
         Ok(Generation { handles, is_single: normalized.is_single, show })
     }
@@ -121,9 +125,10 @@ impl TokenizerManager {
     fn dispatch(
         &self,
         request: TokenizedGenerateReqInput,
+        adapter: Option<AdapterUse>,
         created: Instant,
     ) -> Result<RequestHandle, GenerateError> {
-        self.send(ReqState::new(request, created))
+        self.send(ReqState::new(request, created).with_adapter(adapter))
     }
 
     /// Enters a request and sends it to the scheduler.
@@ -146,18 +151,19 @@ impl TokenizerManager {
     async fn dispatch_samples(
         &self,
         tokenized: Vec<TokenizedGenerateReqInput>,
+        adapters: Vec<Option<AdapterUse>>,
         samples: usize,
         created: Instant,
     ) -> Result<Vec<RequestHandle>, GenerateError> {
         if !self.disable_radix_cache {
-            let warm_ups = tokenized.iter().map(|request| {
+            let warm_ups = tokenized.iter().zip(&adapters).map(|(request, adapter)| {
                 let mut warm_up = request.clone();
                 warm_up.rid = Some(new_rid());
                 warm_up.sampling_params.max_new_tokens = Some(0);
                 warm_up.sampling_params.min_new_tokens = 0;
                 warm_up.stream = false;
                 warm_up.return_logprob = false;
-                self.dispatch(warm_up, created)
+                self.dispatch(warm_up, adapter.clone(), created)
             });
             for mut handle in warm_ups.collect::<Result<Vec<_>, _>>()? {
                 handle.finished().await;
@@ -168,7 +174,7 @@ impl TokenizerManager {
             }
         }
         let mut handles = Vec::with_capacity(tokenized.len() * samples);
-        for request in tokenized {
+        for (request, adapter) in tokenized.into_iter().zip(adapters) {
             for sample in 0..samples {
                 let mut copy = request.clone();
                 copy.rid = Some(new_rid());
@@ -176,7 +182,7 @@ impl TokenizerManager {
                     // Equal seeds would make equal samples.
                     *seed = seed.wrapping_add(i64::try_from(sample).unwrap_or_default());
                 }
-                handles.push(self.dispatch(copy, created)?);
+                handles.push(self.dispatch(copy, adapter.clone(), created)?);
             }
         }
         Ok(handles)

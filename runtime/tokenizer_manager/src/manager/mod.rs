@@ -3,6 +3,7 @@
 mod control;
 mod embed;
 mod generate;
+mod lora;
 mod receive;
 mod score;
 mod status;
@@ -21,6 +22,7 @@ pub use generate::{GenerateError, Generation, ShowOptions, check_finish};
 pub use score::ScoreResult;
 pub use status::Status;
 
+use crate::lora::LoraRegistry;
 use crate::metrics::Metrics;
 use crate::request_log::RequestLog;
 use crate::requests::tokenize::RequestLimits;
@@ -47,6 +49,7 @@ pub struct TokenizerManager {
     control: Control,
     disable_radix_cache: bool,
     think_end: OnceLock<Vec<u32>>,
+    lora: OnceLock<LoraRegistry>,
     weight_updates: tokio::sync::Mutex<()>,
     on_restart: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
@@ -71,6 +74,7 @@ impl TokenizerManager {
             control: Control::default(),
             disable_radix_cache,
             think_end: OnceLock::new(),
+            lora: OnceLock::new(),
             weight_updates: tokio::sync::Mutex::new(()),
             on_restart: OnceLock::new(),
         })

@@ -30,6 +30,8 @@ impl TokenizerManager {
                 if let Some(act) = self.on_restart.get() {
                     act();
                 }
+                // Before the requests, which may need them.
+                self.restore_adapters();
                 let requests = self.registry.resume();
                 tracing::warn!("The scheduler was restarted; sending {} requests again", requests.len());
                 for request in requests {
@@ -69,6 +71,10 @@ impl TokenizerManager {
                 self.control.reply(rid.as_deref(), message);
             }
             AnyMessage::UpdateWeightFromDiskReqOutput(ref reply) => {
+                let rid = reply.rid.clone();
+                self.control.reply(rid.as_deref(), message);
+            }
+            AnyMessage::LoRAUpdateOutput(ref reply) => {
                 let rid = reply.rid.clone();
                 self.control.reply(rid.as_deref(), message);
             }

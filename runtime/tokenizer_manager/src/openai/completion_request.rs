@@ -6,7 +6,7 @@ use super::fields::{self, StreamOptions};
 use crate::requests::generate::session_params;
 use crate::requests::sampling::SamplingMap;
 use crate::requests::validation::{
-    FieldError, Fields, Mismatch, Read, boolean, float, int, list, object, string,
+    FieldError, Fields, Mismatch, Read, boolean, float, int, list, nullable, object, string,
 };
 use crate::requests::{GenerateReqInput, OneOrMany};
 
@@ -106,10 +106,16 @@ pub(super) fn base(f: &mut Fields<'_>) -> GenerateReqInput {
             let old = f.optional("data_parallel_rank", int);
             f.optional("routed_dp_rank", int).or(old)
         },
-        lora_path: fields::texts(f, "lora_path").map(|names| match names {
-            OneOrMany::One(name) => OneOrMany::One(Some(name)),
-            OneOrMany::Many(names) => OneOrMany::Many(names.into_iter().map(Some).collect()),
-        }),
+        lora_path: {
+            let many = list(nullable(string));
+            f.union(
+                "lora_path",
+                &[
+                    ("list[nullable[str]]", &|v: &Value| many(v).map(OneOrMany::Many)),
+                    ("str", &|v: &Value| string(v).map(|name| OneOrMany::One(Some(name)))),
+                ],
+            )
+        },
         return_hidden_states: !matches!(
             f.map().get("return_hidden_states"),
             None | Some(Value::Null | Value::Bool(false))

@@ -53,6 +53,8 @@ pub struct SingleEmbeddingReqInput {
     pub dimensions: Option<i64>,
     /// Whether the hidden state in front of the head is wanted.
     pub return_pooled_hidden_states: bool,
+    /// Adapter name.
+    pub lora_path: Option<String>,
     /// Priority.
     pub priority: Option<i64>,
 }
@@ -143,15 +145,28 @@ impl EmbeddingReqInput {
                 super::normalize::MAX_BATCH
             )));
         }
-        let rids = rids(self.rid, prompts.len(), is_single, 1)?;
-        let item = |(prompt, rid)| SingleEmbeddingReqInput {
+        let size = prompts.len();
+        let lora_path = match self.lora_path {
+            None => vec![None; size],
+            Some(OneOrMany::One(name)) => vec![name; size],
+            Some(OneOrMany::Many(names)) if names.len() == size => names,
+            Some(OneOrMany::Many(names)) => {
+                return Err(ValueError(format!(
+                    "lora_path list length ({}) must match batch size ({size})",
+                    names.len()
+                )));
+            }
+        };
+        let rids = rids(self.rid, size, is_single, 1)?;
+        let item = |((prompt, rid), lora_path): (_, Option<String>)| SingleEmbeddingReqInput {
             rid,
+            lora_path: lora_path.filter(|name| !name.is_empty()),
             prompt,
             dimensions: self.dimensions,
             return_pooled_hidden_states: self.return_pooled_hidden_states,
             priority: self.priority,
         };
-        Ok((prompts.into_iter().zip(rids).map(item).collect(), is_single))
+        Ok((prompts.into_iter().zip(rids).zip(lora_path).map(item).collect(), is_single))
     }
 }
 

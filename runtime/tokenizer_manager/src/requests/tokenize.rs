@@ -42,12 +42,12 @@ pub struct RequestLimits {
 ///
 /// # Errors
 /// The first such field.
-pub fn check_features(request: &GenerateReqInput, dp_size: usize) -> Result<(), ValueError> {
+pub fn check_features(request: &GenerateReqInput, dp_size: usize, lora: bool) -> Result<(), ValueError> {
     let fail = |text: String| Err(ValueError(text));
     if request.has_media {
         return fail("Model only supports text input; received image, video or audio data.".into());
     }
-    if let Some(name) = adapter_name(&request.lora_path) {
+    if let Some(name) = adapter_name(&request.lora_path).filter(|_| !lora) {
         return fail(lora_off(name));
     }
     if request.max_thinking_tokens.is_some() {
@@ -284,7 +284,7 @@ mod tests {
 
     fn tokenize(limits: &RequestLimits, body: Value) -> Result<TokenizedGenerateReqInput, String> {
         let request = GenerateReqInput::from_json(body.as_object().unwrap()).unwrap();
-        check_features(&request, limits.dp_size).map_err(|e| e.0)?;
+        check_features(&request, limits.dp_size, false).map_err(|e| e.0)?;
         let item = request.normalize().map_err(|e| e.0)?.items.remove(0);
         limits.tokenize(item).map_err(|e| e.0)
     }

@@ -11,6 +11,7 @@ use sglang_proto::messages::{AbortReq, AnyMessage, FinishReason, TokenizedGenera
 
 use super::delta::OutputDelta;
 use super::req_state::{Applied, ReqState};
+use crate::lora::AdapterUse;
 use crate::requests::ValueError;
 
 /// How long an abort may stay unconfirmed before the entry is dropped anyway.
@@ -24,6 +25,8 @@ struct Entry {
     abort_sent: Option<Instant>,
     /// Whether the client has gone.
     abandoned: bool,
+    /// Held until the scheduler is done with the request.
+    _adapter: Option<AdapterUse>,
 }
 
 /// Requests in flight by id.
@@ -85,7 +88,13 @@ impl Registry {
         if entries.contains_key(&rid) {
             return Err(ValueError(format!("Duplicate request ID detected: {rid}")));
         }
-        let entry = Entry { state: state.clone(), dispatched: false, abort_sent: None, abandoned: false };
+        let entry = Entry {
+            state: state.clone(),
+            dispatched: false,
+            abort_sent: None,
+            abandoned: false,
+            _adapter: state.take_adapter(),
+        };
         entries.insert(rid, entry);
         Ok(RequestHandle { state, registry: self.clone(), seen: 0 })
     }

@@ -11,6 +11,8 @@ use sglang_proto::messages::{
 use sglang_proto::wire::TokenIds;
 use tokio::sync::Notify;
 
+use crate::lora::AdapterUse;
+
 use super::delta::{Counts, OutputDelta};
 use super::logprobs::Logprobs;
 use super::reasoning::ReasoningCounter;
@@ -95,6 +97,8 @@ pub struct ReqState {
     pub request: TokenizedGenerateReqInput,
     /// Set when a vector is wanted; then only the fields of `request` count that embedding requests have, too.
     pub embedding: Option<EmbeddingParams>,
+    /// The hold on its adapter, until the ledger takes it.
+    adapter: Mutex<Option<AdapterUse>>,
     created: Instant,
     /// When the first and the last tokens came.
     tokens_at: Mutex<Option<(Instant, Instant)>>,
@@ -113,6 +117,7 @@ impl ReqState {
         Self {
             request,
             embedding: None,
+            adapter: Mutex::default(),
             created,
             tokens_at: Mutex::default(),
             output: Mutex::default(),
@@ -123,6 +128,20 @@ impl ReqState {
     /// The same for a vector.
     pub fn with_embedding(self, params: EmbeddingParams) -> Self {
         Self { embedding: Some(params), ..self }
+    }
+
+    /// The same with an adapter.
+    pub fn with_adapter(mut self, adapter: Option<AdapterUse>) -> Self {
+        if let Some(adapter) = &adapter {
+            self.request.lora_id = Some(adapter.lora.lora_id.clone());
+            self.request.lora_name = Some(adapter.lora.name().to_owned());
+        }
+        Self { adapter: Mutex::new(adapter), ..self }
+    }
+
+    /// Hands the hold on the adapter over to who knows when the scheduler is done with the request.
+    pub(super) fn take_adapter(&self) -> Option<AdapterUse> {
+        self.adapter.lock().take()
     }
 
     /// The request as the scheduler is to get it.
@@ -141,6 +160,8 @@ impl ReqState {
             input_ids: request.input_ids.clone(),
             token_type_ids: params.token_type_ids.clone(),
             sampling_params: request.sampling_params.clone(),
+            lora_id: request.lora_id.clone(),
+            lora_name: request.lora_name.clone(),
             priority: request.priority,
             dimensions: params.dimensions,
             return_pooled_hidden_states: params.return_pooled_hidden_states,

@@ -1,0 +1,78 @@
+//! A step's rows, grouped by adapter.
+
+use tch::Tensor;
+
+use crate::error::Result;
+use crate::ops::{LoraRows, LoraSegment, Ops};
+use crate::plan::ForwardPlan;
+
+use super::LoraAdapter;
+
+/// The adapters of a step, each with its rows. Requests of one adapter are computed together wherever they are in the
+/// batch.
+#[derive(Debug)]
+pub(crate) struct LoraBatch<'a> {
+    groups: Vec<(&'a LoraAdapter, LoraRows)>,
+}
+
+impl<'a> LoraBatch<'a> {
+    /// The groups of a step; `None` when no request has an adapter. `adapter` gives that of a pool row by an id that two
+    /// rows only share with their adapter.
+    pub(crate) fn of_step<Id: PartialEq>(
+        plan: &ForwardPlan,
+        adapter: impl Fn(u32) -> Option<(Id, &'a LoraAdapter)>,
+    ) -> Option<Self> {
+        let mut groups: Vec<(Id, &LoraAdapter, Vec<u32>)> = Vec::new();
+        for seq in &plan.seqs {
+            let Some((id, adapter)) = adapter(seq.row) else { continue };
+            let rows = seq.first_token as u32..(seq.first_token + seq.extend_len) as u32;
+            match groups.iter_mut().find(|(known, ..)| *known == id) {
+                Some((_, _, all)) => all.extend(rows),
+                None => groups.push((id, adapter, rows.collect())),
+            }
+        }
+        let groups: Vec<_> =
+            groups.into_iter().map(|(_, adapter, rows)| (adapter, LoraRows::new(rows))).collect();
+        (!groups.is_empty()).then_some(Self { groups })
+    }
+
+    /// Adds what the adapters give for a layer's input `x` to its products `y`.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub(crate) fn add(&self, ops: &dyn Ops, site: usize, x: &Tensor, y: &mut Tensor) -> Result<()> {
+        let segments: Vec<LoraSegment<'_>> = self
+            .groups
+            .iter()
+            .map(|(adapter, rows)| LoraSegment { rows, scaling: adapter.scaling, parts: adapter.parts(site) })
+            .filter(|segment| !segment.parts.is_empty())
+            .collect();
+        if segments.is_empty() { Ok(()) } else { ops.add_lora(x, y, &segments) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::PlannedSeq;
+
+    #[test]
+    fn requests_of_one_adapter_are_one_group_wherever_they_are() {
+        let seq = |row, first_token, extend_len| PlannedSeq { row, prefix_len: 0, extend_len, first_token };
+        let plan = ForwardPlan {
+            seqs: vec![seq(5, 0, 2), seq(6, 2, 1), seq(7, 3, 1), seq(8, 4, 2)],
+            ..Default::default()
+        };
+        let (a, b) = (LoraAdapter::new(1.0, Default::default()), LoraAdapter::new(2.0, Default::default()));
+        let of = |row| match row {
+            5 | 8 => Some((1, &a)),
+            6 => Some((2, &b)),
+            _ => None,
+        };
+        let batch = LoraBatch::of_step(&plan, of).unwrap();
+        let groups: Vec<(f64, &[u32])> =
+            batch.groups.iter().map(|(a, rows)| (a.scaling, rows.indices())).collect();
+        assert_eq!(groups, [(1.0, &[0, 1, 4, 5][..]), (2.0, &[2][..])]);
+        assert!(LoraBatch::of_step(&plan, |_| None::<(u32, &LoraAdapter)>).is_none());
+    }
+}

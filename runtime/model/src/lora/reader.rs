@@ -1,0 +1,220 @@
+//! Reading an adapter and checking it against the model, while the model runs.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::RwLock;
+
+use sglang_checkpoint::lora::{LoraConfig, TargetModules, adapter_weights, added_tokens, merged_module};
+use sglang_checkpoint::{SafetensorsIndex, TensorView};
+use sglang_proto::lora::LoRARef;
+use sglang_proto::worker::{AdapterReader, StagedWeights};
+
+use crate::error::{ModelError, Result};
+use crate::loader::WeightTarget;
+use crate::ops::LoraPart;
+
+use super::LoraAdapter;
+use super::adapter::{host_matrix, storage_of};
+use super::sites::{LoraSites, name_in_layers};
+
+/// What adapters of a server may be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoraLimits {
+    /// `--max-lora-rank`; `None` while the adapters of the command line decide it.
+    pub max_rank: Option<usize>,
+    /// `--lora-target-modules` in merged form; `None` while the adapters of the command line decide it.
+    pub modules: Option<BTreeSet<String>>,
+}
+
+/// An adapter that has been read, and what it counts for in [`LoraLimits`].
+#[derive(Debug)]
+pub struct ReadAdapter {
+    /// The adapter, in host memory.
+    pub adapter: LoraAdapter,
+    /// Its rank.
+    pub rank: usize,
+    /// Merged modules that it changes.
+    pub modules: BTreeSet<String>,
+}
+
+/// Reads adapters for one model.
+#[derive(Debug)]
+pub struct LoraReader {
+    sites: LoraSites,
+    target: WeightTarget,
+    vocab_size: usize,
+    limits: RwLock<LoraLimits>,
+}
+
+impl LoraReader {
+    /// A reader for a model with these sites, in the form that its backend wants.
+    pub fn new(sites: LoraSites, target: WeightTarget, vocab_size: usize, limits: LoraLimits) -> Self {
+        Self { sites, target, vocab_size, limits: RwLock::new(limits) }
+    }
+
+    /// The sites.
+    pub fn sites(&self) -> &LoraSites {
+        &self.sites
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> LoraLimits {
+        self.limits.read().map(|limits| limits.clone()).unwrap_or_default()
+    }
+
+    /// Sets the limits once the adapters of the command line are known.
+    pub(super) fn set_limits(&self, limits: LoraLimits) {
+        if let Ok(mut current) = self.limits.write() {
+            *current = limits;
+        }
+    }
+
+    /// Reads the adapter in the folder `path`, which `name` stands for in messages.
+    ///
+    /// # Errors
+    /// One line that names the file, and the key or tensor, with what was expected and what is there.
+    pub fn read_folder(&self, name: &str, path: &Path) -> Result<ReadAdapter> {
+        let config = LoraConfig::from_folder(path)?;
+        if added_tokens(path, self.vocab_size)? > 0 {
+            return Err(ModelError::Adapter(format!(
+                "Failed to load {name} because LoRA serving currently doesn't support adapters that add tokens to the \
+                 vocabulary"
+            )));
+        }
+        let weights = adapter_weights(path)?;
+        let pairs = self.pairs(&weights)?;
+        let mut modules: BTreeSet<String> = pairs.keys().map(|m| merged_module(m).to_owned()).collect();
+        match &config.target_modules {
+            TargetModules::Names(_) => modules.extend(config.merged_modules().unwrap_or_default()),
+            TargetModules::All if self.limits().modules.is_none() => modules = self.sites.merged_modules(),
+            TargetModules::All | TargetModules::Pattern(_) => {}
+        }
+        self.check_limits(name, config.r, &modules)?;
+        let mut sites: HashMap<usize, Vec<LoraPart>> = HashMap::new();
+        for (module, [a, b]) in &pairs {
+            let Some(place) = self.sites.find(module) else { continue };
+            let (rank, columns) = (config.r, place.columns.clone());
+            let a = self.matrix(&weights, a.as_deref(), module, "A", [rank, place.in_features])?;
+            let b = self.matrix(&weights, b.as_deref(), module, "B", [columns.len(), rank])?;
+            sites.entry(place.site).or_default().push(LoraPart { a, b, columns });
+        }
+        Ok(ReadAdapter { adapter: LoraAdapter::new(config.scaling(), sites), rank: config.r, modules })
+    }
+
+    /// The names of the two matrices of every module.
+    fn pairs(&self, weights: &SafetensorsIndex) -> Result<BTreeMap<String, [Option<String>; 2]>> {
+        let mut pairs: BTreeMap<String, [Option<String>; 2]> = BTreeMap::new();
+        for name in weights.names() {
+            let (module, matrix) = match split(name) {
+                Some((module, matrix)) if self.sites.find(module).is_some() => (module, matrix),
+                Some((module, _)) => {
+                    return Err(wrong(weights, name, self.known_modules(module), "this module".into()));
+                }
+                None => {
+                    let expected = "tensors named MODULE.lora_A.weight and MODULE.lora_B.weight".to_owned();
+                    return Err(wrong(weights, name, expected, "this one".into()));
+                }
+            };
+            if let Some(slot) = pairs.entry(module.to_owned()).or_default().get_mut(matrix) {
+                *slot = Some(name.to_owned());
+            }
+        }
+        if pairs.is_empty() {
+            let expected = "matrices of at least one module".to_owned();
+            return Err(wrong(weights, "*.lora_A.weight", expected, "none".into()));
+        }
+        Ok(pairs)
+    }
+
+    /// What could have stood in place of an unknown module.
+    fn known_modules(&self, module: &str) -> String {
+        let last = module.rsplit('.').next().unwrap_or(module);
+        let names = || self.sites.merged_modules().into_iter().collect::<Vec<_>>().join(", ");
+        let layer = name_in_layers(module).and_then(|n| n.split('.').nth(1)?.parse::<usize>().ok());
+        let layers = self.sites.num_layers();
+        match layer {
+            Some(layer) if layer >= layers => format!("a module of the model's {layers} layers"),
+            _ if module.contains(".experts.") => {
+                format!("modules outside of experts, which adapters cannot change: {}", names())
+            }
+            Some(_) => format!("one of the layers' modules that adapters can change ({})", names()),
+            None => format!("a module of the decoder's layers ({}); {last} cannot be changed", names()),
+        }
+    }
+
+    fn check_limits(&self, name: &str, rank: usize, modules: &BTreeSet<String>) -> Result<()> {
+        let limits = self.limits();
+        let too_much = limits.max_rank.filter(|max| rank > *max);
+        let outside: Vec<&str> = limits
+            .modules
+            .iter()
+            .flat_map(|allowed| modules.iter().filter(move |m| !allowed.contains(*m)))
+            .map(String::as_str)
+            .collect();
+        if too_much.is_none() && outside.is_empty() {
+            return Ok(());
+        }
+        let mut why = Vec::new();
+        if let Some(max) = too_much {
+            why.push(format!("expected a rank of at most {max}, found {rank}"));
+        }
+        if !outside.is_empty() {
+            let allowed: Vec<&str> = limits.modules.iter().flatten().map(String::as_str).collect();
+            why.push(format!("expected modules among {}, found {}", allowed.join(", "), outside.join(", ")));
+        }
+        Err(ModelError::Adapter(format!(
+            "LoRA adapter {name} with rank {rank} is incompatible with the current LoRA memory pool configuration. \
+             Please ensure that the LoRA adapter's rank is within the configured `--max-lora-rank` and that the target \
+             modules are included in `--lora-target-modules`. ({})",
+            why.join("; ")
+        )))
+    }
+
+    fn matrix(
+        &self,
+        weights: &SafetensorsIndex,
+        tensor: Option<&str>,
+        module: &str,
+        which: &str,
+        shape: [usize; 2],
+    ) -> Result<crate::ops::Matrix> {
+        let Some(tensor) = tensor else {
+            let name = format!("{module}.lora_{which}.weight");
+            return Err(wrong(weights, &name, format!("{shape:?}"), "nothing of that name".into()));
+        };
+        let view: TensorView<'_> = weights.tensor(tensor)?;
+        if view.shape != shape {
+            return Err(wrong(weights, tensor, format!("{shape:?}"), format!("{:?}", view.shape)));
+        }
+        let storage = storage_of(view.dtype).ok_or_else(|| {
+            wrong(weights, tensor, "type F32, F16 or BF16".into(), format!("{:?}", view.dtype))
+        })?;
+        host_matrix(&view, storage, shape, self.target)
+    }
+}
+
+/// The module of a tensor, and 0 for its first matrix, 1 for its second.
+fn split(tensor: &str) -> Option<(&str, usize)> {
+    let stem = tensor.strip_suffix(".weight")?;
+    let stem = stem.strip_suffix(".default").unwrap_or(stem);
+    let (module, matrix) = match (stem.strip_suffix(".lora_A"), stem.strip_suffix(".lora_B")) {
+        (Some(module), _) => (module, 0),
+        (_, Some(module)) => (module, 1),
+        _ => return None,
+    };
+    Some((module.strip_prefix("base_model.model.").unwrap_or(module), matrix))
+}
+
+fn wrong(weights: &SafetensorsIndex, tensor: &str, expected: String, found: String) -> ModelError {
+    let file: PathBuf = weights
+        .file_of(tensor)
+        .map_or_else(|| weights.dir().join(sglang_checkpoint::lora::ADAPTER_WEIGHTS), Path::to_path_buf);
+    ModelError::Tensor { file, tensor: tensor.to_owned(), expected, found }
+}
+
+impl AdapterReader for LoraReader {
+    fn read(&self, lora: &LoRARef) -> std::result::Result<StagedWeights, String> {
+        let read = self.read_folder(lora.name(), Path::new(lora.path()));
+        read.map(|adapter| StagedWeights(Box::new(adapter))).map_err(|e| e.to_string())
+    }
+}

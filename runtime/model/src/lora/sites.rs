@@ -1,0 +1,133 @@
+//! The layers of a model that adapters can change.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+
+use sglang_checkpoint::lora::merged_module;
+
+/// Some outputs of a layer, which an adapter knows by a name of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleSite {
+    /// Number of the layer among those that can be changed.
+    pub site: usize,
+    /// Outputs of the layer.
+    pub columns: Range<usize>,
+    /// Inputs of the layer.
+    pub in_features: usize,
+}
+
+/// Where modules are, by name. Equal for models of one configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoraSites {
+    modules: HashMap<String, ModuleSite>,
+    sites: usize,
+}
+
+/// A module's name from its layer on, such as `layers.3.mlp.up_proj`: what comes before differs between checkpoints,
+/// and the text part of a multimodal one has a prefix more.
+pub fn name_in_layers(name: &str) -> Option<&str> {
+    if name.starts_with("layers.") {
+        return Some(name);
+    }
+    name.find(".layers.").and_then(|at| name.get(at + 1..))
+}
+
+impl LoraSites {
+    /// Enters a layer whose outputs are those of several modules (name, outputs); gives its number.
+    pub(crate) fn add(&mut self, parts: &[(&str, usize)], in_features: usize) -> usize {
+        let site = self.sites;
+        self.sites += 1;
+        let mut start = 0;
+        for (name, rows) in parts {
+            let columns = start..start + rows;
+            start += rows;
+            self.enter(name, ModuleSite { site, columns, in_features });
+        }
+        // An adapter may have been made for the merged form.
+        if let [(first, _), _, ..] = parts
+            && let Some((parent, _)) = first.rsplit_once('.')
+        {
+            let merged = format!("{parent}.{}", merged_module(first));
+            self.enter(&merged, ModuleSite { site, columns: 0..start, in_features });
+        }
+        site
+    }
+
+    fn enter(&mut self, name: &str, site: ModuleSite) {
+        if let Some(name) = name_in_layers(name) {
+            self.modules.insert(name.to_owned(), site);
+        }
+    }
+
+    /// Where a module of any such name is.
+    pub fn find(&self, name: &str) -> Option<&ModuleSite> {
+        self.modules.get(name_in_layers(name)?)
+    }
+
+    /// Layers of the model, as far as they can be changed.
+    pub fn num_layers(&self) -> usize {
+        let layer = |name: &String| name.split('.').nth(1)?.parse::<usize>().ok();
+        self.modules.keys().filter_map(layer).max().map_or(0, |last| last + 1)
+    }
+
+    /// The names that `--lora-target-modules` knows these layers by, merged ones in their merged form.
+    pub fn merged_modules(&self) -> BTreeSet<String> {
+        self.modules.keys().map(|name| merged_module(name).to_owned()).collect()
+    }
+
+    /// Numbers of an adapter of `rank` that changes all layers of `modules`.
+    pub fn numbers(&self, rank: usize, modules: &BTreeSet<String>) -> u64 {
+        let numbers = |(name, site): (&String, &ModuleSite)| {
+            let last = name.rsplit('.').next().unwrap_or(name);
+            let own = merged_module(last) != last || !self.is_merged_form(name, site);
+            match modules.contains(merged_module(last)) && own {
+                true => (rank * (site.in_features + site.columns.len())) as u64,
+                false => 0,
+            }
+        };
+        self.modules.iter().map(numbers).sum()
+    }
+
+    /// Whether a name stands for several others.
+    fn is_merged_form(&self, name: &str, site: &ModuleSite) -> bool {
+        let same = |other: &ModuleSite| other.site == site.site;
+        self.modules.iter().any(|(n, s)| n != name && same(s))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sites() -> LoraSites {
+        let mut sites = LoraSites::default();
+        let attention = "model.layers.1.self_attn";
+        let parts = ["q_proj", "k_proj", "v_proj"].map(|p| format!("{attention}.{p}"));
+        let parts: Vec<(&str, usize)> = parts.iter().map(String::as_str).zip([8, 4, 4]).collect();
+        assert_eq!(sites.add(&parts, 16), 0);
+        assert_eq!(sites.add(&[("model.layers.1.self_attn.o_proj", 16)], 8), 1);
+        sites
+    }
+
+    #[test]
+    fn modules_are_found_whatever_stands_before_their_layer() {
+        let sites = sites();
+        for name in
+            ["layers.1.self_attn.k_proj", "model.layers.1.self_attn.k_proj", "a.b.layers.1.self_attn.k_proj"]
+        {
+            let found = sites.find(name).unwrap();
+            assert_eq!((found.site, found.columns.clone(), found.in_features), (0, 8..12, 16), "{name}");
+        }
+        assert_eq!(sites.find("model.layers.1.self_attn.qkv_proj").unwrap().columns, 0..16);
+        assert_eq!(sites.find("model.layers.0.self_attn.q_proj"), None);
+        assert_eq!(sites.find("lm_head"), None);
+        assert_eq!(sites.num_layers(), 2);
+    }
+
+    #[test]
+    fn the_size_of_an_adapter_counts_every_matrix_once() {
+        let sites = sites();
+        assert_eq!(sites.numbers(2, &sites.merged_modules()), 2 * (3 * 16 + 16 + 16 + 8));
+        assert_eq!(sites.numbers(2, &["o_proj".to_owned()].into()), 2 * (16 + 8));
+    }
+}

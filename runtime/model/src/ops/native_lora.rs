@@ -1,0 +1,89 @@
+//! Adapters on the project's own kernels. All segments of a layer are two jobs of the thread pool, one for each of the
+//! matrices, however many adapters there are.
+
+use std::borrow::Cow;
+
+use sglang_kernels::{Product, ThreadPool};
+use tch::Tensor;
+
+use crate::error::{ModelError, Result};
+
+use super::lora::{LoraPart, LoraSegment};
+use super::native::native;
+use super::raw::{floats, floats_mut};
+use super::weight::Matrix;
+
+/// A segment's rows of the input, and one of its parts with room for the products.
+struct Piece<'a> {
+    segment: usize,
+    part: &'a LoraPart,
+    inner: Vec<f32>,
+    outer: Vec<f32>,
+}
+
+/// See [`super::Ops::add_lora`].
+pub(super) fn add_lora(
+    pool: &ThreadPool,
+    x: &Tensor,
+    y: &mut Tensor,
+    segments: &[LoraSegment<'_>],
+) -> Result<()> {
+    let columns = x.size2()?.1 as usize;
+    let width = y.size2()?.1 as usize;
+    let x = floats(x)?;
+    let inputs = segments.iter().map(|s| input_rows(pool, x, columns, s)).collect::<Result<Vec<_>>>()?;
+    let mut pieces = Vec::new();
+    for (segment, s) in segments.iter().enumerate() {
+        let rows = s.rows.indices().len();
+        for part in s.parts {
+            let inner = vec![0.0; rows * size(&part.a)?];
+            let outer = vec![0.0; rows * size(&part.b)?];
+            pieces.push(Piece { segment, part, inner, outer });
+        }
+    }
+    let mut shrink = Vec::with_capacity(pieces.len());
+    for Piece { segment, part, inner, .. } in &mut pieces {
+        let x = inputs.get(*segment).map_or(&[][..], |rows| rows.as_ref());
+        shrink.push(Product { x, parts: vec![native(&part.a)?], bias: None, out: inner });
+    }
+    sglang_kernels::linear_products(pool, &mut shrink)?;
+    for Piece { segment, inner, .. } in &mut pieces {
+        let scaling = segments.get(*segment).map_or(1.0, |s| s.scaling) as f32;
+        inner.iter_mut().for_each(|x| *x *= scaling);
+    }
+    let mut expand = Vec::with_capacity(pieces.len());
+    for Piece { part, inner, outer, .. } in &mut pieces {
+        expand.push(Product { x: inner, parts: vec![native(&part.b)?], bias: None, out: outer });
+    }
+    sglang_kernels::linear_products(pool, &mut expand)?;
+    let y = floats_mut(y)?;
+    for Piece { segment, part, outer, .. } in &pieces {
+        let rows = segments.get(*segment).map_or(&[][..], |s| s.rows.indices());
+        sglang_kernels::add_rows(pool, outer, rows, part.columns.clone(), y, width)?;
+    }
+    Ok(())
+}
+
+/// The segment's rows of the input: a copy only where they are not next to each other.
+fn input_rows<'a>(
+    pool: &ThreadPool,
+    x: &'a [f32],
+    columns: usize,
+    segment: &LoraSegment<'_>,
+) -> Result<Cow<'a, [f32]>> {
+    if let Some(range) = segment.rows.range() {
+        let rows = x.get(range.start * columns..range.end * columns);
+        return rows
+            .map(Cow::Borrowed)
+            .ok_or_else(|| ModelError::Kernel(format!("there are no rows {range:?} for an adapter")));
+    }
+    let order = segment.rows.indices();
+    let mut rows = vec![0.0; order.len() * columns];
+    sglang_kernels::gather_rows(pool, x, columns, order, &mut rows)?;
+    Ok(Cow::Owned(rows))
+}
+
+/// Rows of a matrix: what a row of input becomes.
+fn size(matrix: &Matrix) -> Result<usize> {
+    Ok(native(matrix)?.rows())
+}
