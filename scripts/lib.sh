@@ -6,6 +6,7 @@ cache=$(realpath -m "${SGLANG_RS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sglang-r
 target=$(cd "$root" && realpath -m "${CARGO_TARGET_DIR:-target}")
 default_model=$cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 minilm_model=$cache/models/all-MiniLM-L6-v2
+nvrtc_lib=$cache/nvrtc
 
 say() { printf '%s\n' "$*"; }
 die() {

@@ -43,6 +43,40 @@ fn load_once() -> Result<i64, String> {
     }
 }
 
+/// Opens NVRTC, CUDA's run-time compiler, once per process, so that others find it by its name. It comes with torch; where
+/// there is none (this needs no GPU), `SGLANG_NVRTC_LIB` names its folder.
+///
+/// # Errors
+/// The folders that were searched.
+pub fn load_nvrtc() -> Result<(), String> {
+    static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
+    LOADED.get_or_init(load_nvrtc_once).clone()
+}
+
+fn load_nvrtc_once() -> Result<(), String> {
+    #[cfg(test)]
+    let named = Some(tests::nvrtc_folder());
+    #[cfg(not(test))]
+    let named = std::env::var_os("SGLANG_NVRTC_LIB").map(PathBuf::from);
+    // A wheel of torch asks for NVIDIA's wheels, which are its neighbours.
+    let near = |f: PathBuf| [f.join("../../nvidia/cu13/lib"), f];
+    let folders: Vec<PathBuf> = named.into_iter().chain(search_path().into_iter().flat_map(near)).collect();
+    for folder in &folders {
+        let library = folder.join("libnvrtc.so.13");
+        if !library.is_file() {
+            continue;
+        }
+        // NVRTC looks for its second half by name alone.
+        let builtins = folder.join("libnvrtc-builtins.so.13.0");
+        open(&builtins, libc::RTLD_NOW | libc::RTLD_GLOBAL)
+            .and_then(|()| open(&library, libc::RTLD_NOW | libc::RTLD_GLOBAL))
+            .map_err(|e| format!("{} cannot be loaded: {e}", library.display()))?;
+        return Ok(());
+    }
+    let searched: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
+    Err(format!("libnvrtc.so.13 was not found in {}", searched.join(", ")))
+}
+
 /// Bytes of free memory on a GPU, by the CUDA runtime that libtorch uses; `None` when it does not say.
 pub fn free_bytes(index: usize) -> Option<u64> {
     // The runtime answers for the thread's current device, which a tensor's creation does not change for good.
@@ -139,6 +173,14 @@ fn open(path: &Path, flags: libc::c_int) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `SGLANG_NVRTC_LIB`, or where scripts/setup --test-models puts it.
+    pub(super) fn nvrtc_folder() -> PathBuf {
+        let named = std::env::var_os("SGLANG_NVRTC_LIB").map(PathBuf::from);
+        let cache = std::env::var_os("SGLANG_RS_CACHE").map(PathBuf::from);
+        let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/sglang-rs");
+        named.unwrap_or_else(|| cache.unwrap_or_else(home).join("nvrtc"))
+    }
 
     #[test]
     fn the_folder_of_the_libtorch_in_use_is_searched() {

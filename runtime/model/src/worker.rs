@@ -251,7 +251,9 @@ fn backend(
                 device_name(device)
             ),
         }),
-        _ => Ok((Box::new(TorchOps::new(device, kind)), WeightTarget::Torch(device, kind))),
+        _ => {
+            Ok((Box::new(TorchOps::new(device, kind).with_cuda_kernels()), WeightTarget::Torch(device, kind)))
+        }
     }
 }
 

@@ -85,6 +85,11 @@ impl RowState {
         i64::from(self.output_len) < self.sampling.params.min_new_tokens
     }
 
+    /// Whether the next token is simply the most likely one, and nothing but its id is asked for.
+    pub fn takes_argmax(&self) -> bool {
+        self.sampling.params.is_greedy() && !self.edits_logits() && !self.sampling.return_logprob
+    }
+
     /// Whether a step before the temperature changes the row.
     pub(crate) fn edits_logits(&self) -> bool {
         !self.counts.is_empty() || !self.logit_bias.is_empty() || self.below_min_new_tokens()

@@ -53,7 +53,7 @@ impl LmHead {
         Self { softcap, ..self }
     }
 
-    /// Logits of `[rows, hidden]`, as float32 on the host.
+    /// Logits of `[rows, hidden]`, as float32 on the device.
     ///
     /// # Errors
     /// The backend's.

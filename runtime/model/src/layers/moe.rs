@@ -1,6 +1,6 @@
 //! The feed-forward block that is divided into experts (reference: `layers/moe`).
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::error::Result;
 use crate::ops::{ExpertWeights, ForwardContext, LinearWeight, Ops};
@@ -42,7 +42,7 @@ impl SparseMoeBlock {
 impl FeedForward for SparseMoeBlock {
     fn forward(&self, ops: &dyn Ops, x: &Tensor, ctx: &ForwardContext<'_>) -> Result<Tensor> {
         let logits = ops.lm_head(x, &self.gate)?;
-        let logits = Vec::<f32>::try_from(&logits.f_flatten(0, -1)?)?;
+        let logits = Vec::<f32>::try_from(&logits.f_to(Device::Cpu)?.f_flatten(0, -1)?)?;
         let topk = self.topk.select_experts(&logits, self.experts.experts().len());
         ctx.on_select_experts(self.layer_idx, &topk);
         let mut out = ops.fused_experts(x, &self.experts, &topk)?;

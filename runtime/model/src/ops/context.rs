@@ -10,6 +10,7 @@ use crate::lora::LoraBatch;
 use crate::memory::ReqToTokenPool;
 use crate::plan::ForwardPlan;
 
+use super::cuda::DecodeTable;
 use super::torch_attention::AttentionPlan;
 use super::{LinearWeight, Ops, TopKOutput};
 
@@ -26,6 +27,7 @@ pub struct ForwardContext<'a> {
     lora: Option<LoraBatch<'a>>,
     device: Device,
     torch: OnceCell<TorchInputs>,
+    decode_table: OnceCell<DecodeTable>,
 }
 
 /// The step's indices as tensors on the device.
@@ -33,7 +35,7 @@ pub struct ForwardContext<'a> {
 pub(super) struct TorchInputs {
     pub input_ids: Tensor,
     pub out_cache_loc: Tensor,
-    pub attention: AttentionPlan,
+    attention: OnceCell<AttentionPlan>,
 }
 
 impl<'a> ForwardContext<'a> {
@@ -47,6 +49,7 @@ impl<'a> ForwardContext<'a> {
             lora: None,
             device,
             torch: OnceCell::new(),
+            decode_table: OnceCell::new(),
         }
     }
 
@@ -87,9 +90,31 @@ impl<'a> ForwardContext<'a> {
         let inputs = TorchInputs {
             input_ids: index_tensor(self.plan.input_ids.iter().copied(), self.device)?,
             out_cache_loc: index_tensor(self.plan.out_cache_loc.iter().copied(), self.device)?,
-            attention: AttentionPlan::new(self, self.device)?,
+            attention: OnceCell::new(),
         };
         Ok(self.torch.get_or_init(|| inputs))
+    }
+
+    /// How libtorch attends; made on first use.
+    pub(super) fn attention_plan(&self) -> Result<&AttentionPlan> {
+        let cell = &self.torch()?.attention;
+        if let Some(plan) = cell.get() {
+            return Ok(plan);
+        }
+        let plan = AttentionPlan::new(self, self.device)?;
+        Ok(cell.get_or_init(|| plan))
+    }
+
+    /// The slots of a step in which every request decodes, for our own kernel; made on first use.
+    pub(super) fn decode_table(&self) -> Result<Option<&DecodeTable>> {
+        if !self.plan.is_decode() || self.plan.seqs.is_empty() {
+            return Ok(None);
+        }
+        if self.decode_table.get().is_none() {
+            let table = DecodeTable::new(&self.slot_tables, self.device)?;
+            let _ = self.decode_table.set(table);
+        }
+        Ok(self.decode_table.get())
     }
 }
 

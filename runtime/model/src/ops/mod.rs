@@ -5,6 +5,7 @@
 
 mod attention_options;
 mod context;
+mod cuda;
 mod experts;
 mod lora;
 mod native;
@@ -172,6 +173,12 @@ pub trait Ops: Send + std::fmt::Debug {
     /// The given rows of `x`, in order.
     fn select_rows(&self, x: &Tensor, rows: &[usize]) -> Result<Tensor>;
 
-    /// Products with the output matrix, as contiguous float32 `[rows, vocab]` on the host.
+    /// Products with the output matrix, as contiguous float32 `[rows, vocab]` on the device.
     fn lm_head(&self, x: &Tensor, weight: &LinearWeight) -> Result<Tensor>;
+
+    /// The most likely of the first `vocab_size` tokens of each row of [`Self::lm_head`]'s logits, the first among
+    /// equals, found where the logits are; `None` for rows that the host has to look at.
+    fn argmax(&self, logits: &Tensor, _vocab_size: usize) -> Result<Vec<Option<u32>>> {
+        Ok(vec![None; logits.size2()?.0 as usize])
+    }
 }

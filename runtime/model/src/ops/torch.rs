@@ -1,28 +1,50 @@
 //! The models' operations in libtorch: the path that a GPU uses, and a CPU in 16-bit formats or when asked to.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{ModelError, Result};
 
 use super::context::{ForwardContext, index_tensor};
+use super::cuda::{CudaKernels, GateActivation, PagedDecode};
 use super::experts::Dispatch;
 use super::lora::{LoraPart, LoraSegment};
 use super::weight::{LinearWeight, Matrix};
 use super::{Activation, AttentionOptions, ExpertWeights, HeadLayout, LayerKv, Ops, RopeTable, TopKOutput};
 
-/// libtorch on one device.
-#[derive(Clone, Copy, Debug)]
+/// libtorch on one device, and on a GPU the project's own kernels.
+#[derive(Clone, Debug)]
 pub struct TorchOps {
     device: Device,
     kind: Kind,
+    kernels: Option<Arc<CudaKernels>>,
 }
 
 impl TorchOps {
     /// Operations on `device` in `kind`.
     pub fn new(device: Device, kind: Kind) -> Self {
-        Self { device, kind }
+        Self { device, kind, kernels: None }
+    }
+
+    /// The same with the project's own kernels where the device is a GPU. Where they cannot be had, one line in the log
+    /// says why, and libtorch's operators do their work, more slowly.
+    #[must_use]
+    pub fn with_cuda_kernels(self) -> Self {
+        let Device::Cuda(index) = self.device else { return self };
+        match CudaKernels::new(index, self.kind) {
+            Ok(kernels) => Self { kernels: Some(Arc::new(kernels)), ..self },
+            Err(why) => {
+                tracing::warn!("The project's own CUDA kernels are not used: {why}");
+                self
+            }
+        }
+    }
+
+    /// The kernels, if they can work on these tensors.
+    fn kernels_for(&self, tensors: &[&Tensor]) -> Option<&CudaKernels> {
+        self.kernels.as_deref().filter(|k| k.take(tensors))
     }
 }
 
@@ -63,15 +85,15 @@ impl Ops for TorchOps {
     }
 
     fn linear(&self, x: &Tensor, weight: &LinearWeight) -> Result<Tensor> {
+        if let [one] = weight.parts() {
+            return Ok(x.f_linear(tensor(one)?, weight.bias())?);
+        }
         let parts = weight
             .parts()
             .iter()
             .map(|p| Ok(x.f_linear(tensor(p)?, None::<&Tensor>)?))
             .collect::<Result<Vec<_>>>()?;
-        let product = match <[Tensor; 1]>::try_from(parts) {
-            Ok([one]) => one,
-            Err(parts) => Tensor::f_cat(&parts, 1)?,
-        };
+        let product = Tensor::f_cat(&parts, 1)?;
         match weight.bias() {
             Some(bias) => Ok(product.f_add(bias)?),
             None => Ok(product),
@@ -95,6 +117,9 @@ impl Ops for TorchOps {
     }
 
     fn rms_norm(&self, x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
+        if let Some(kernels) = self.kernels_for(&[x, weight]) {
+            return kernels.rms_norm(x, weight, eps);
+        }
         Ok(x.f_rms_norm(weight.size(), Some(weight), eps)?)
     }
 
@@ -105,6 +130,11 @@ impl Ops for TorchOps {
         weight: &Tensor,
         eps: f64,
     ) -> Result<Tensor> {
+        if let Some(kernels) = self.kernels_for(&[x, residual, weight])
+            && x.size() == residual.size()
+        {
+            return kernels.fused_add_rms_norm(x, residual, weight, eps);
+        }
         let _ = residual.f_add_(x)?;
         self.rms_norm(residual, weight, eps)
     }
@@ -116,6 +146,9 @@ impl Ops for TorchOps {
         weight: &Tensor,
         eps: f64,
     ) -> Result<()> {
+        if let Some(kernels) = self.kernels_for(&[x, weight]) {
+            return kernels.rms_norm_columns(x, columns, weight, eps);
+        }
         let (rows, run) = (x.size2()?.0, weight.numel().max(1));
         let runs = (columns.len() / run) as i64;
         let mut part = x.f_narrow(1, columns.start as i64, columns.len() as i64)?;
@@ -125,6 +158,9 @@ impl Ops for TorchOps {
     }
 
     fn rotary(&self, qkv: &mut Tensor, heads: HeadLayout, rope: &RopeTable) -> Result<()> {
+        if let Some(kernels) = self.kernels_for(&[qkv]) {
+            return kernels.rotary(qkv, heads, rope);
+        }
         let (tokens, half) = rope.cos.size2()?;
         let rotated_heads = (heads.num_heads + heads.num_kv_heads) as i64;
         let d = heads.head_dim as i64;
@@ -152,6 +188,15 @@ impl Ops for TorchOps {
         ctx: &ForwardContext<'_>,
     ) -> Result<Tensor> {
         let inputs = ctx.torch()?;
+        let kernels = self.kernels_for(&[qkv, kv.k, kv.v]);
+        if let Some(kernels) = kernels {
+            kernels.store_kv(qkv, heads, &inputs.out_cache_loc, kv)?;
+            if let Some(table) = ctx.decode_table()?
+                && kernels.takes_heads(heads)
+            {
+                return kernels.paged_decode(&PagedDecode { qkv, heads, options, kv, table });
+            }
+        }
         let tokens = ctx.plan.num_tokens() as i64;
         let columns = |start: usize, n: usize| -> Result<Tensor> {
             let d = heads.head_dim;
@@ -162,12 +207,22 @@ impl Ops for TorchOps {
             let _ = pool.shallow_clone().f_index_copy_(0, &inputs.out_cache_loc, &rows)?;
             Ok(())
         };
-        store(kv.k, heads.num_heads)?;
-        store(kv.v, heads.num_heads + heads.num_kv_heads)?;
-        inputs.attention.run(&columns(0, heads.num_heads)?, heads, options, kv)
+        if kernels.is_none() {
+            store(kv.k, heads.num_heads)?;
+            store(kv.v, heads.num_heads + heads.num_kv_heads)?;
+        }
+        ctx.attention_plan()?.run(&columns(0, heads.num_heads)?, heads, options, kv)
     }
 
     fn act_and_mul(&self, gate_up: &Tensor, activation: Activation) -> Result<Tensor> {
+        let known = match activation {
+            Activation::Silu => Some(GateActivation::Silu),
+            Activation::GeluTanh => Some(GateActivation::GeluTanh),
+            Activation::ClampedSwiglu { .. } => None,
+        };
+        if let (Some(kernels), Some(activation)) = (self.kernels_for(&[gate_up]), known) {
+            return kernels.act_and_mul(gate_up, activation);
+        }
         let half = gate_up.size2()?.1 / 2;
         let gate = gate_up.f_narrow(1, 0, half)?;
         let activated = match activation {
@@ -220,6 +275,20 @@ impl Ops for TorchOps {
     }
 
     fn lm_head(&self, x: &Tensor, weight: &LinearWeight) -> Result<Tensor> {
-        Ok(self.linear(x, weight)?.f_to_kind(Kind::Float)?.f_to(Device::Cpu)?.f_contiguous()?)
+        Ok(self.linear(x, weight)?.f_to_kind(Kind::Float)?.f_contiguous()?)
+    }
+
+    fn argmax(&self, logits: &Tensor, vocab_size: usize) -> Result<Vec<Option<u32>>> {
+        let (rows, width) = logits.size2()?;
+        match &self.kernels {
+            Some(kernels)
+                if logits.device() == self.device
+                    && logits.is_contiguous()
+                    && width as usize >= vocab_size =>
+            {
+                kernels.argmax_rows(logits, vocab_size)
+            }
+            _ => Ok(vec![None; rows as usize]),
+        }
     }
 }

@@ -17,8 +17,9 @@ pub(super) struct Logits {
 }
 
 impl Logits {
-    /// Takes a contiguous float32 tensor on the host.
-    pub(super) fn new(tensor: Tensor, vocab_size: usize) -> Result<Self> {
+    /// Takes a contiguous float32 tensor, from a GPU too.
+    pub(super) fn new(tensor: &Tensor, vocab_size: usize) -> Result<Self> {
+        let tensor = tensor.f_to(Device::Cpu)?;
         let (rows, width) = tensor.size2()?;
         let (rows, width) = (rows as usize, width as usize);
         let host =

@@ -15,7 +15,7 @@ use sglang_proto::messages::ExpertDistributionReqType;
 use sglang_proto::worker::{
     AdapterReader, ModelWorker, ModelWorkerInfo, StagedWeights, WeightStager, WorkerError,
 };
-use sglang_sampling::{RowGrammar, RowState, Sampler};
+use sglang_sampling::{RowGrammar, RowState, Sampled, Sampler};
 use tch::Tensor;
 
 use crate::eplb::ExpertDistributionRecorder;
@@ -206,11 +206,22 @@ impl ModelRunner {
         self.model.forward(self.ops.as_ref(), &ctx, &self.kv_pool)
     }
 
-    /// Logits of some rows of the hidden states.
-    fn logits(&self, hidden: &Tensor, rows: &[usize]) -> Result<Logits> {
+    /// Logits of some rows of the hidden states, on the device.
+    fn device_logits(&self, hidden: &Tensor, rows: &[usize]) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         let chosen = self.ops.select_rows(hidden, rows)?;
-        Logits::new(self.model.logits(self.ops.as_ref(), &chosen)?, self.info.vocab_size as usize)
+        self.model.logits(self.ops.as_ref(), &chosen)
+    }
+
+    /// The same on the host.
+    fn logits(&self, hidden: &Tensor, rows: &[usize]) -> Result<Logits> {
+        Logits::new(&self.device_logits(hidden, rows)?, self.info.vocab_size as usize)
+    }
+
+    /// Whether a request takes the most likely token, whatever else there is.
+    fn takes_argmax(&self, row: u32) -> bool {
+        let row = self.rows.get(row as usize);
+        row.is_some_and(|r| r.grammar.is_none() && r.state.as_ref().is_some_and(RowState::takes_argmax))
     }
 
     /// Samples where the batch asks for it.
@@ -228,12 +239,31 @@ impl ModelRunner {
                 .iter()
                 .filter_map(|&i| plan.seqs.get(i).map(|s| s.first_token + s.extend_len - 1))
                 .collect();
-            let mut logits = self.logits(hidden, &last_rows)?;
+            let vocab_size = self.info.vocab_size as usize;
+            let on_device = self.device_logits(hidden, &last_rows)?;
+            let simple = |&i: &usize| plan.seqs.get(i).is_some_and(|s| self.takes_argmax(s.row));
+            let likely = if chunk.iter().all(simple) {
+                self.ops.argmax(&on_device, vocab_size)?
+            } else {
+                vec![None; chunk.len()]
+            };
+            // Logits cross to the host only when something has to look at them there.
+            let mut logits = if likely.iter().all(Option::is_some) {
+                None
+            } else {
+                Some(Logits::new(&on_device, vocab_size)?)
+            };
             for (r, &i) in chunk.iter().enumerate() {
                 let row = plan.seqs.get(i).and_then(|s| self.rows.get_mut(s.row as usize));
                 let Some(Row { state: Some(state), grammar, last_token, .. }) = row else { continue };
                 let allowed = grammar.as_mut().and_then(RowGrammar::allowed);
-                let sampled = self.sampler.sample_row(logits.row(r), state, state.position(), allowed);
+                let sampled = match (likely.get(r).copied().flatten(), &mut logits) {
+                    (Some(token), _) => Sampled { token, nan: false, logprobs: None },
+                    (None, Some(logits)) => {
+                        self.sampler.sample_row(logits.row(r), state, state.position(), allowed)
+                    }
+                    (None, None) => continue,
+                };
                 state.observe(sampled.token);
                 if let Some(end) = grammar.as_mut().and_then(|g| g.accept(sampled.token)) {
                     out.grammar_ends.resize(plan.seqs.len(), None);
