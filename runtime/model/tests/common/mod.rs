@@ -31,8 +31,10 @@ pub struct Case {
     pub last: Vec<f32>,
 }
 
+/// Where the fixtures are: `SGLANG_TEST_FIXTURES` on a machine that has the test programs alone, else beside this file.
 pub fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+    let elsewhere = std::env::var_os("SGLANG_TEST_FIXTURES").map(PathBuf::from);
+    elsewhere.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"))
 }
 
 pub fn fixture(name: &str) -> Fixture {
@@ -80,9 +82,16 @@ pub fn smollm2() -> PathBuf {
     path
 }
 
+/// Where the libtorch backend runs: `SGLANG_TEST_DEVICE`, else the CPU.
+fn torch_device() -> String {
+    std::env::var("SGLANG_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned())
+}
+
 pub fn options(path: impl Into<PathBuf>, backend: Backend) -> ModelOptions {
     ModelOptions {
-        device: "cpu".into(),
+        device: if backend == Backend::Torch { torch_device() } else { "cpu".to_owned() },
+        // A GPU's own default is a 16-bit format.
+        dtype: "float32".into(),
         max_total_tokens: Some(4096),
         max_running_requests: Some(16),
         // Tests run beside each other, and libtorch's threads wait for each other by spinning.
