@@ -34,6 +34,9 @@ def main():
             scale = rng.uniform(-0.02, 0.02, 2).astype(np.float16)
             data[:, offset : offset + 2] = scale.view(np.uint8).reshape(2, 2)
         types[ty.name] = data.reshape(1, -1)
+    types["MXFP4"] = quantize(rng.standard_normal((1, 96)).astype(np.float32), T.MXFP4).reshape(1, -1)
+    # The smallest scales are no normal numbers.
+    types["MXFP4"][0, [0, 17]] = [0, 1]
     result = {}
     for name, data in types.items():
         values = data.view(np.float32) if name == "F32" else dequantize(data, T[name])

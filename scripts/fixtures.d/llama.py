@@ -13,6 +13,9 @@ import sys
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLTextConfig
+from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VLRotaryEmbedding
 
 torch.manual_seed(20)
 torch.set_grad_enabled(False)
@@ -102,16 +105,31 @@ def tiny(out, name, config, shard):
     write_case(out, name, model, prompts, 1, 64)
 
 
+def mrope():
+    """Rotation by sections of Qwen2-VL: text has the same position in all three, which makes it the plain one."""
+    scaling = {"type": "mrope", "mrope_section": [2, 5, 5]}
+    config = Qwen2VLTextConfig(hidden_size=144, num_attention_heads=6, max_position_embeddings=256, rope_theta=10000.0, rope_scaling=dict(scaling))
+    rotary, plain = Qwen2VLRotaryEmbedding(config), LlamaRotaryEmbedding(config)
+    positions = torch.arange(256)[None]
+    sections = rotary(torch.zeros(1), positions.expand(3, 1, -1))
+    assert all(torch.equal(a, b) for a, b in zip(sections, plain(torch.zeros(1), positions)))
+    return {"scaling": scaling | {"rope_theta": 10000.0}, "inv_freq": rotary.inv_freq.tolist(), "attention_factor": rotary.attention_scaling}
+
+
 def rope(out):
     """Inverse frequencies and attention factors of every rope type, as transformers initialises them."""
     yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
     short, long = [1.0 + 0.05 * i for i in range(12)], [2.0 + 0.7 * i for i in range(12)]
     variants = {
+        "default": {"rope_type": "default"},
         "linear": {"rope_type": "linear", "factor": 2.5},
         "dynamic": {"rope_type": "dynamic", "factor": 3.0},
         "llama3": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64},
         "yarn": yarn,
         "yarn_mscale": yarn | {"mscale": 0.8, "mscale_all_dim": 0.5, "beta_fast": 16.0, "beta_slow": 2.0},
+        "yarn_mscale_one": yarn | {"mscale": 0.707},
+        "yarn_untruncated": yarn | {"truncate": False},
+        "yarn_attention_factor": yarn | {"attention_factor": 0.9},
         "longrope_short": {"rope_type": "longrope", "short_factor": short, "long_factor": long, "original_max_position_embeddings": 256},
         "longrope_long": {"rope_type": "longrope", "short_factor": short, "long_factor": long, "original_max_position_embeddings": 64},
     }
@@ -119,13 +137,18 @@ def rope(out):
     for name, scaling in variants.items():
         parameters = dict(scaling, rope_theta=10000.0)
         config = LlamaConfig(hidden_size=144, num_attention_heads=6, head_dim=24, max_position_embeddings=256, rope_parameters=parameters)
-        inv_freq, factor = ROPE_INIT_FUNCTIONS[scaling["rope_type"]](config, "cpu", seq_len=256)
+        if name == "default":
+            rotary = LlamaRotaryEmbedding(config)
+            inv_freq, factor = rotary.inv_freq, rotary.attention_scaling
+        else:
+            inv_freq, factor = ROPE_INIT_FUNCTIONS[scaling["rope_type"]](config, "cpu", seq_len=256)
         table[name] = {"scaling": parameters, "inv_freq": inv_freq.tolist(), "attention_factor": factor}
     config = LlamaConfig(hidden_size=144, num_attention_heads=6, head_dim=24, max_position_embeddings=256)
     inv_freq, factor = ROPE_INIT_FUNCTIONS["dynamic"](
         LlamaConfig(hidden_size=144, num_attention_heads=6, head_dim=24, max_position_embeddings=256, rope_parameters=dict(variants["dynamic"], rope_theta=10000.0)),
         "cpu", seq_len=400)
     table["dynamic_400"] = {"scaling": dict(variants["dynamic"], rope_theta=10000.0), "inv_freq": inv_freq.tolist(), "attention_factor": factor}
+    table["mrope"] = mrope()
     (out / "rope.json").write_text(json.dumps(table) + "\n")
 
 

@@ -138,6 +138,81 @@ def mxfp4(out, model):
     config["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn", "lm_head"]}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     write(out, "tiny-gpt-oss-mxfp4", model, 5)
+    gguf_gpt_oss(out, model, tensors)
+
+
+def gguf_writer(file, arch, config, kv_heads, key_length):
+    """A file with the keys that llama.cpp's converter writes for all families."""
+    writer = gguf.GGUFWriter(str(file), arch)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_key_length(key_length)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    rope = config.rope_parameters
+    if rope["rope_type"] == "yarn":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(rope["factor"])
+        writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+    return writer
+
+
+def close(writer):
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def add_tensor(writer, key, tensor):
+    """Vectors in float32, matrices in bfloat16, which holds them exactly."""
+    kind = gguf.GGMLQuantizationType.BF16 if tensor.dim() > 1 else gguf.GGMLQuantizationType.F32
+    data = tensor.detach().float().contiguous().numpy()
+    writer.add_tensor(key, gguf.quants.quantize(data, kind), raw_dtype=kind)
+
+
+def gguf_gpt_oss(out, model, packed):
+    """The model as llama.cpp's converter writes it: gate and up apart, and blocks that begin with their scale."""
+    config = model.config
+    file = out / "tiny-gpt-oss-mxfp4.gguf"
+    writer = gguf_writer(file, "gpt-oss", config, config.num_key_value_heads, config.head_dim)
+    writer.add_value_length(config.head_dim)
+    writer.add_sliding_window(config.sliding_window)
+    writer.add_expert_count(config.num_local_experts)
+    writer.add_expert_used_count(config.num_experts_per_tok)
+    writer.add_expert_feed_forward_length(config.intermediate_size)
+
+    def experts(key, source, rows):
+        blocks, scales = packed[f"{source}_blocks"][:, rows], packed[f"{source}_scales"][:, rows]
+        numbers = torch.stack([blocks & 15, blocks >> 4], -1).flatten(-2)
+        halves = numbers[..., :16] | numbers[..., 16:] << 4
+        data = torch.cat([scales[..., None], halves], -1).flatten(-2).contiguous().numpy()
+        writer.add_tensor(key, data, raw_dtype=gguf.GGMLQuantizationType.MXFP4)
+
+    add_tensor(writer, "token_embd.weight", model.model.embed_tokens.weight)
+    add_tensor(writer, "output_norm.weight", model.model.norm.weight)
+    add_tensor(writer, "output.weight", model.lm_head.weight)
+    for i, layer in enumerate(model.model.layers):
+        attn, mlp = layer.self_attn, layer.mlp
+        linear = {"attn_q": attn.q_proj, "attn_k": attn.k_proj, "attn_v": attn.v_proj, "attn_output": attn.o_proj,
+            "ffn_gate_inp": mlp.router}
+        for key, module in linear.items():
+            add_tensor(writer, f"blk.{i}.{key}.weight", module.weight)
+            add_tensor(writer, f"blk.{i}.{key}.bias", module.bias)
+        add_tensor(writer, f"blk.{i}.attn_sinks.weight", attn.sinks)
+        add_tensor(writer, f"blk.{i}.attn_norm.weight", layer.input_layernorm.weight)
+        add_tensor(writer, f"blk.{i}.post_attention_norm.weight", layer.post_attention_layernorm.weight)
+        source = f"model.layers.{i}.mlp.experts"
+        for key, stack, rows in [("gate", "gate_up", slice(0, None, 2)), ("up", "gate_up", slice(1, None, 2)),
+                ("down", "down", slice(None))]:
+            experts(f"blk.{i}.ffn_{key}_exps.weight", f"{source}.{stack}_proj", rows)
+            bias = getattr(mlp.experts, f"{stack}_proj_bias")[:, rows]
+            writer.add_tensor(f"blk.{i}.ffn_{key}_exps.bias", bias.detach().float().contiguous().numpy())
+    close(writer)
 
 
 def gguf_qwen2_moe(out):
@@ -148,16 +223,8 @@ def gguf_qwen2_moe(out):
     model = transformers.AutoModelForCausalLM.from_config(config).float().eval()
     randomize(model)
     name = "tiny-qwen2-moe-gguf"
-    writer = gguf.GGUFWriter(str(out / f"{name}.gguf"), "qwen2moe")
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_key_length(config.head_dim)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    file = out / f"{name}.gguf"
+    writer = gguf_writer(file, "qwen2moe", config, config.num_key_value_heads, config.head_dim)
     writer.add_expert_count(config.num_experts)
     writer.add_expert_used_count(config.num_experts_per_tok)
     writer.add_expert_feed_forward_length(config.moe_intermediate_size)
@@ -190,10 +257,7 @@ def gguf_qwen2_moe(out):
         add(f"blk.{i}.ffn_gate_inp_shexp.weight", mlp.shared_expert_gate.weight.flatten())
         for key in ["gate", "up", "down"]:
             add(f"blk.{i}.ffn_{key}_shexp.weight", getattr(mlp.shared_expert, f"{key}_proj").weight)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    close(writer)
     write(out, name, model, config.num_experts)
 
 

@@ -103,7 +103,7 @@ fn attention(c: &mut Criterion) {
         let slots = batch * seq_len;
         let layout = KvLayout { slots, kv_heads, head_dim };
         let (k, v) = (Noise(2).floats(layout.len()), Noise(3).floats(layout.len()));
-        let kv = PagedKv { layout, k: KvSlice::F32(&k), v: KvSlice::F32(&v) };
+        let kv = PagedKv { layout, k: KvSlice::F32(&k), v: Values::Own(KvSlice::F32(&v)) };
         let tables: Vec<Vec<u32>> =
             (0..batch).map(|r| (0..seq_len).map(|p| (p * batch + r) as u32).collect()).collect();
         let requests: Vec<_> = tables

@@ -30,16 +30,17 @@ pub use activation::{clamped_swiglu_and_mul, gelu_tanh_and_mul, silu_and_mul};
 pub use add_rows::add_rows;
 pub use argmax::{Argmax, argmax};
 pub use attention::{
-    AttentionOptions, AttentionRequest, KvLayout, KvSlice, KvSliceMut, PagedKv, paged_attention, store_kv,
+    AttentionOptions, AttentionRequest, KvLayout, KvSlice, KvSliceMut, PagedKv, Values, paged_attention,
+    store_kv, store_latent,
 };
 pub use embedding::embedding;
 pub use error::{KernelError, Result};
 pub use experts::{add_gated, combine_rows, gather_rows};
-pub use linear::{Product, linear, linear_parts, linear_products};
+pub use linear::{HeadColumns, Product, linear, linear_heads, linear_parts, linear_products};
 pub use norm::{fused_add_rms_norm, rms_norm, rms_norm_heads};
 pub use pool::ThreadPool;
 pub use quant::QuantType;
-pub use rotary::{RotaryTable, rotary_neox};
+pub use rotary::{RotaryColumns, RotaryTable, rotary, rotary_neox};
 pub use rows::{Rows, RowsMut};
 pub use simd::Isa;
 pub use weight::{WeightBytes, WeightMatrix};

@@ -33,12 +33,22 @@ impl<'a> RotaryTable<'a> {
     }
 }
 
-/// Rotates every head of every row in place: column `i` of a head together with column `i + half`, for `i < half`; the
-/// columns after `2 half` stay. Row `t` uses the table's row `positions[t]`, or row `t` without `positions`. Query and key
+/// Which columns of a row are rotated, and how they are paired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RotaryColumns {
+    /// Columns of a head; a row is whole heads.
+    pub head_dim: usize,
+    /// The first column of a head that is rotated.
+    pub first: usize,
+    /// Whether neighbours are pairs, and not columns that lie half the rotated ones apart.
+    pub interleaved: bool,
+}
+
+/// [`rotary`] from the first column of every head on, column `i` of a head together with column `i + half`. Query and key
 /// heads that lie side by side can be given as one matrix.
 ///
 /// # Errors
-/// Heads do not divide a row or are narrower than `2 half`; a position is not in the table.
+/// As of [`rotary`].
 pub fn rotary_neox(
     pool: &ThreadPool,
     x: RowsMut<'_>,
@@ -46,11 +56,28 @@ pub fn rotary_neox(
     table: &RotaryTable<'_>,
     positions: Option<&[u32]>,
 ) -> Result<()> {
-    if head_dim < 2 * table.half || head_dim == 0 || !x.cols().is_multiple_of(head_dim) {
+    rotary(pool, x, RotaryColumns { head_dim, first: 0, interleaved: false }, table, positions)
+}
+
+/// Rotates every head of every row in place: `2 half` columns of it; the others stay. Row `t` uses the table's row
+/// `positions[t]`, or row `t` without `positions`.
+///
+/// # Errors
+/// Heads do not divide a row or are narrower than what is to be rotated; a position is not in the table.
+pub fn rotary(
+    pool: &ThreadPool,
+    x: RowsMut<'_>,
+    columns: RotaryColumns,
+    table: &RotaryTable<'_>,
+    positions: Option<&[u32]>,
+) -> Result<()> {
+    let head_dim = columns.head_dim;
+    let end = columns.first.saturating_add(2 * table.half);
+    if head_dim < end || head_dim == 0 || !x.cols().is_multiple_of(head_dim) {
         return Err(KernelError::Value {
             name: "head dimension",
             got: head_dim,
-            want: format!("a divisor of {} columns, at least {}", x.cols(), 2 * table.half),
+            want: format!("a divisor of {} columns, at least {end}", x.cols()),
         });
     }
     let known = table.cos.len().checked_div(table.half).unwrap_or(0);
@@ -80,7 +107,7 @@ pub fn rotary_neox(
                 None => t,
             };
             if let Some((cos, sin)) = table.row(position) {
-                dispatch(Isa::best(), Rotate { row, head_dim, cos, sin });
+                dispatch(Isa::best(), Rotate { row, columns, cos, sin });
             }
             t += 1;
         });
@@ -89,7 +116,7 @@ pub fn rotary_neox(
 
 struct Rotate<'a> {
     row: &'a mut [f32],
-    head_dim: usize,
+    columns: RotaryColumns,
     cos: &'a [f32],
     sin: &'a [f32],
 }
@@ -100,7 +127,16 @@ impl Kernel for Rotate<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let half = self.cos.len();
-        for head in self.row.chunks_exact_mut(self.head_dim) {
+        for head in self.row.chunks_exact_mut(self.columns.head_dim) {
+            let head = head.get_mut(self.columns.first..).unwrap_or_default();
+            if self.columns.interleaved {
+                let angles = self.cos.iter().zip(self.sin);
+                for (pair, (cos, sin)) in head.as_chunks_mut::<2>().0.iter_mut().zip(angles) {
+                    let [a, b] = *pair;
+                    *pair = [a * cos - b * sin, b * cos + a * sin];
+                }
+                continue;
+            }
             let (first, rest) = head.split_at_mut(half);
             let Some(second) = rest.get_mut(..half) else { continue };
             let mut i = 0;

@@ -97,7 +97,9 @@ impl CheckpointStager {
     }
 
     fn load(&self, path: &Path, source: &WeightSource) -> Result<LoadedModel> {
-        if let Some(name) = source.layer_beyond(self.config.num_hidden_layers) {
+        // Layers for predicting several tokens lie behind those of the model.
+        let extra = self.config.raw.get("num_nextn_predict_layers").and_then(Value::as_u64).unwrap_or(0);
+        if let Some(name) = source.layer_beyond(self.config.num_hidden_layers + extra as usize) {
             return Err(ModelError::Tensor {
                 file: path.to_owned(),
                 tensor: name.to_owned(),

@@ -277,9 +277,9 @@ fn kv_pool(
     ops: &dyn Ops,
 ) -> Result<MHATokenToKVPool> {
     let (device, kind) = (ops.device(), ops.kv_kind());
-    let (layers, heads) = (model.num_layers(), model.heads());
+    let (layers, shape) = (model.num_layers(), model.kv_cache_shape());
     let budget = KvBudget {
-        bytes_per_token: MHATokenToKVPool::bytes_per_token(layers, heads.num_kv_heads, heads.head_dim, kind),
+        bytes_per_token: MHATokenToKVPool::bytes_per_token(layers, shape, kind),
         free_bytes,
         weight_bytes,
         context_length,
@@ -287,5 +287,5 @@ fn kv_pool(
         on_cpu: device == Device::Cpu,
     };
     let slots = budget.tokens(options.max_total_tokens, options.mem_fraction_static, options.page_size)?;
-    MHATokenToKVPool::new(layers, slots, heads.num_kv_heads, heads.head_dim, kind, device)
+    MHATokenToKVPool::new(layers, slots, shape, kind, device)
 }

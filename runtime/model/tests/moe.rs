@@ -4,19 +4,29 @@
 
 mod common;
 
-use common::{Fixture, Part, Worker, as_ids, enter, fixture, fixtures, options, relative_error};
+use common::{Fixture, Part, Worker, as_ids, chunked, enter, fixture, fixtures, options, relative_error};
 use sglang_model::eplb::{RecorderMode, RecorderSettings};
 use sglang_model::{Backend, ModelOptions, load_runner};
 use sglang_proto::messages::ExpertDistributionReqType::{DumpRecord, StartRecord, StopRecord};
 use sglang_proto::worker::ModelWorker;
 
-const FOLDERS: [&str; 5] =
-    ["tiny-qwen2-moe", "tiny-qwen3-moe", "tiny-mixtral", "tiny-gpt-oss", "tiny-gpt-oss-mxfp4"];
+const FOLDERS: [&str; 9] = [
+    "tiny-qwen2-moe",
+    "tiny-qwen3-moe",
+    "tiny-mixtral",
+    "tiny-gpt-oss",
+    "tiny-gpt-oss-mxfp4",
+    "tiny-deepseek-v2-lite",
+    "tiny-deepseek-v2",
+    "tiny-deepseek-v3",
+    "tiny-deepseek-v3-fp8",
+];
 /// Largest relative error of a row of logits.
 const TOLERANCE: f64 = 1e-4;
 
 fn model_options(name: &str, backend: Backend) -> ModelOptions {
-    let file = if name.ends_with("gguf") { format!("moe/{name}.gguf") } else { format!("moe/{name}") };
+    let is_file = name.ends_with("-gguf");
+    let file = if is_file { format!("moe/{name}.gguf") } else { format!("moe/{name}") };
     ModelOptions { dtype: "float32".into(), ..options(fixtures().join(file), backend) }
 }
 
@@ -29,9 +39,19 @@ fn expected(name: &str) -> Fixture {
 }
 
 fn check(name: &str) {
+    check_loaded(name, |backend| model_options(name, backend));
+}
+
+/// The same model from a GGUF file beside the folder.
+fn check_gguf(name: &str) {
+    let file = fixtures().join(format!("moe/{name}.gguf"));
+    check_loaded(name, |backend| ModelOptions { dtype: "float32".into(), ..options(&file, backend) });
+}
+
+fn check_loaded(name: &str, options: impl Fn(Backend) -> ModelOptions) {
     let fixture = expected(name);
     for backend in [Backend::Native, Backend::Torch] {
-        let mut worker = worker(name, backend);
+        let mut worker = Worker::new(options(backend));
         for case in &fixture.cases {
             worker.clear();
             let rows = worker.logits(&[enter(0, &case.input_ids)]);
@@ -77,6 +97,77 @@ fn gpt_oss_with_experts_of_four_bits_equals_transformers() {
 #[test]
 fn stacked_quantised_experts_of_a_gguf_file_equal_transformers() {
     check("tiny-qwen2-moe-gguf");
+}
+
+#[test]
+fn gpt_oss_with_four_bit_blocks_of_a_gguf_file_equals_transformers() {
+    check_gguf("tiny-gpt-oss-mxfp4");
+}
+
+#[test]
+fn deepseek_v2_lite_with_direct_queries_and_greedy_experts_equals_transformers() {
+    check("tiny-deepseek-v2-lite");
+}
+
+#[test]
+fn deepseek_v2_with_compressed_queries_biases_and_groups_equals_transformers() {
+    check("tiny-deepseek-v2");
+}
+
+#[test]
+fn deepseek_v3_with_corrected_sigmoid_scores_equals_transformers() {
+    check("tiny-deepseek-v3");
+}
+
+#[test]
+fn deepseek_v3_in_its_own_block_format_equals_transformers() {
+    check("tiny-deepseek-v3-fp8");
+}
+
+#[test]
+fn deepseek_from_gguf_files_with_merged_and_with_split_heads_equals_transformers() {
+    check_gguf("tiny-deepseek-v2-lite");
+    check_gguf("tiny-deepseek-v3");
+}
+
+/// Sizes of the fixtures: 3 layers of 36 compressed and 12 rotated columns.
+#[test]
+fn the_cache_of_deepseek_holds_compressed_rows_alone() {
+    for backend in [Backend::Native, Backend::Torch] {
+        let worker = worker("tiny-deepseek-v3", backend);
+        let info = worker.runner.info();
+        let slots = u64::from(info.max_total_num_tokens) + 1;
+        assert_eq!(info.kv_cache_bytes, slots * 3 * (36 + 12) * 4, "{backend:?}");
+    }
+}
+
+/// The cache is shared by all forms: what one step leaves in 16 bits is close to what it leaves in 32.
+#[test]
+fn deepseek_with_a_cache_of_sixteen_bits_stays_close_to_float32() {
+    let case = expected("tiny-deepseek-v3").cases.pop().unwrap();
+    for (backend, dtype) in
+        [(Backend::Native, "bfloat16"), (Backend::Native, "float16"), (Backend::Torch, "bfloat16")]
+    {
+        let options = ModelOptions { dtype: dtype.into(), ..model_options("tiny-deepseek-v3", backend) };
+        let mut worker = Worker::new(options);
+        let error = relative_error(&chunked(&mut worker, &case.input_ids, 40), &case.last);
+        assert!(error > 1e-6 && error < 0.1, "{backend:?} in {dtype}: {error:.2e}");
+    }
+}
+
+/// libtorch expands keys and values for long prompts and not for short ones.
+#[test]
+fn expanded_and_absorbed_steps_of_libtorch_agree() {
+    for name in ["tiny-deepseek-v2", "tiny-deepseek-v3"] {
+        let prompt = expected(name).cases.pop().unwrap().input_ids;
+        let mut worker = worker(name, Backend::Torch);
+        let whole = worker.logits(&[enter(0, &prompt)]).pop().unwrap();
+        for chunk in [1, 7, 64, 100] {
+            worker.clear();
+            let error = relative_error(&chunked(&mut worker, &prompt, chunk), &whole);
+            assert!(error < 1e-5, "{name} in chunks of {chunk}: {error:.2e}");
+        }
+    }
 }
 
 /// Logits of a decode step after one common prefill.
@@ -156,7 +247,16 @@ fn counts_of(path: &std::path::Path) -> Vec<(usize, usize, u64)> {
 
 #[test]
 fn recorded_counts_are_those_of_the_routers_of_transformers() {
-    for name in ["tiny-qwen2-moe", "tiny-qwen3-moe", "tiny-mixtral", "tiny-gpt-oss", "tiny-qwen2-moe-gguf"] {
+    for name in [
+        "tiny-qwen2-moe",
+        "tiny-qwen3-moe",
+        "tiny-mixtral",
+        "tiny-gpt-oss",
+        "tiny-qwen2-moe-gguf",
+        "tiny-deepseek-v2-lite",
+        "tiny-deepseek-v2",
+        "tiny-deepseek-v3",
+    ] {
         let json = std::fs::read(fixtures().join(format!("moe/{name}.json"))).unwrap();
         let counts = serde_json::from_slice::<serde_json::Value>(&json).unwrap()["counts"].take();
         let cases = expected(name).cases;
@@ -237,6 +337,23 @@ fn what_does_not_fit_is_named() {
     assert!(error.contains("decoder_sparse_step: expected 1 or more"), "{error}");
     let error = refusal("tiny-qwen2-moe", json!({"mlp_only_layers": [3]}));
     assert!(error.contains("mlp_only_layers: expected a list of layers from 0 to 2"), "{error}");
+    let error = refusal("tiny-deepseek-v2", json!({"topk_method": "best"}));
+    assert!(
+        error.contains("topk_method: expected greedy, group_limited_greedy or noaux_tc, found best"),
+        "{error}"
+    );
+    let error = refusal("tiny-deepseek-v2", json!({"scoring_func": "tanh"}));
+    assert!(error.contains("scoring_func: expected softmax or sigmoid, found tanh"), "{error}");
+    let error = refusal("tiny-deepseek-v2", json!({"n_group": 3}));
+    assert!(error.contains("n_group: expected a divisor of 8 experts, found 3"), "{error}");
+    let error = refusal("tiny-deepseek-v2", json!({"topk_group": 1}));
+    assert!(error.contains("topk_group: 1 of 4 groups cannot give 3 of 8 experts"), "{error}");
+    let error = refusal("tiny-deepseek-v2", json!({"moe_layer_freq": 0}));
+    assert!(error.contains("moe_layer_freq: expected 1 or more, found 0"), "{error}");
+    let error = refusal("tiny-deepseek-v2", json!({"v_head_dim": null}));
+    assert!(error.contains("v_head_dim: expected a positive integer, found nothing"), "{error}");
+    let error = refusal("tiny-deepseek-v2", json!({"kv_lora_rank": 40}));
+    assert!(error.contains("kv_a_proj_with_mqa.weight: expected [52, 48], found [48, 48]"), "{error}");
     let error = refusal("tiny-gpt-oss-mxfp4", json!({"intermediate_size": 32}));
     assert!(error.contains("gate_up_proj_blocks: expected bytes (U8) of shape [5, 64, 3, 16]"), "{error}");
     let error = refusal("tiny-gpt-oss", json!({"num_local_experts": 6}));

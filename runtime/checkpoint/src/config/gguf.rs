@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::deepseek2;
 use crate::error::CheckpointError;
 use crate::gguf::{GgmlType, GgufFile, MetadataValue};
 
@@ -21,7 +22,7 @@ const fn family(gguf: &'static str, architecture: &'static str, model_type: &'st
     Family { gguf, architecture, model_type, experts: None, hidden_act: "silu" }
 }
 
-const FAMILIES: [Family; 10] = [
+const FAMILIES: [Family; 12] = [
     Family {
         experts: Some(("MixtralForCausalLM", "mixtral")),
         ..family("llama", "LlamaForCausalLM", "llama")
@@ -35,28 +36,30 @@ const FAMILIES: [Family; 10] = [
     family("phi3", "Phi3ForCausalLM", "phi3"),
     family("granite", "GraniteForCausalLM", "granite"),
     family("olmo2", "Olmo2ForCausalLM", "olmo2"),
+    family("gpt-oss", "GptOssForCausalLM", "gpt_oss"),
+    family("deepseek2", "DeepseekV2ForCausalLM", "deepseek_v2"),
 ];
 
 /// Metadata under the architecture's prefix.
-struct Keys<'a> {
-    file: &'a GgufFile,
-    arch: &'a str,
+pub(super) struct Keys<'a> {
+    pub(super) file: &'a GgufFile,
+    pub(super) arch: &'a str,
 }
 
 impl Keys<'_> {
-    fn name(&self, key: &str) -> String {
+    pub(super) fn name(&self, key: &str) -> String {
         format!("{}.{key}", self.arch)
     }
 
-    fn opt_u64(&self, key: &str) -> Result<Option<u64>, CheckpointError> {
+    pub(super) fn opt_u64(&self, key: &str) -> Result<Option<u64>, CheckpointError> {
         self.file.metadata().opt_u64(&self.name(key))
     }
 
-    fn u64(&self, key: &str) -> Result<u64, CheckpointError> {
+    pub(super) fn u64(&self, key: &str) -> Result<u64, CheckpointError> {
         self.file.metadata().u64(&self.name(key))
     }
 
-    fn opt_f64(&self, key: &str) -> Result<Option<f64>, CheckpointError> {
+    pub(super) fn opt_f64(&self, key: &str) -> Result<Option<f64>, CheckpointError> {
         self.file.metadata().opt_f64(&self.name(key))
     }
 
@@ -91,7 +94,8 @@ pub(super) fn to_hf(file: &GgufFile) -> Result<Map<String, Value>, CheckpointErr
     put("model_type", json!(model_type));
     put("vocab_size", json!(embedding.shape.first()));
     put("hidden_size", json!(hidden));
-    put("intermediate_size", json!(keys.opt_u64("feed_forward_length")?));
+    let expert_width = keys.opt_u64("expert_feed_forward_length")?;
+    put("intermediate_size", json!(keys.opt_u64("feed_forward_length")?.or(expert_width)));
     put("num_hidden_layers", json!(keys.u64("block_count")?));
     put("num_attention_heads", json!(heads));
     put("num_key_value_heads", json!(keys.opt_u64("attention.head_count_kv")?.unwrap_or(heads)));
@@ -127,8 +131,7 @@ pub(super) fn to_hf(file: &GgufFile) -> Result<Map<String, Value>, CheckpointErr
         put("num_experts_per_tok", json!(keys.u64("expert_used_count")?));
         // Older files have no key for the widths, which are the columns of the closing matrices.
         let columns = |name: &str| file.tensor(name).ok().and_then(|t| t.shape.last().map(|n| *n as u64));
-        let width = keys.opt_u64("expert_feed_forward_length")?;
-        put("moe_intermediate_size", json!(width.or_else(|| columns("blk.0.ffn_down_exps.weight"))));
+        put("moe_intermediate_size", json!(expert_width.or_else(|| columns("blk.0.ffn_down_exps.weight"))));
         let width = keys.opt_u64("expert_shared_feed_forward_length")?;
         put(
             "shared_expert_intermediate_size",
@@ -141,6 +144,9 @@ pub(super) fn to_hf(file: &GgufFile) -> Result<Map<String, Value>, CheckpointErr
     }
     let (key, pattern) = window_pattern(&keys)?;
     put(key, pattern);
+    if arch == "deepseek2" {
+        out.extend(deepseek2::keys(&keys)?);
+    }
     out.retain(|_, value| !value.is_null());
     Ok(out)
 }
@@ -148,6 +154,9 @@ pub(super) fn to_hf(file: &GgufFile) -> Result<Map<String, Value>, CheckpointErr
 /// Share of a head's columns that is rotated, where it is not all of them.
 fn partial_rotary_factor(keys: &Keys<'_>, hidden: u64, heads: u64) -> Result<Option<f64>, CheckpointError> {
     let head_dim = keys.opt_u64("attention.key_length")?.or_else(|| hidden.checked_div(heads));
+    if keys.arch == "deepseek2" {
+        return Ok(None);
+    }
     let rotated = keys.opt_u64("rope.dimension_count")?;
     Ok(rotated.zip(head_dim).filter(|(r, d)| *r > 0 && r < d).map(|(r, d)| r as f64 / d as f64))
 }
@@ -206,6 +215,10 @@ fn rope_scaling(keys: &Keys<'_>) -> Result<Value, CheckpointError> {
             "factor": keys.f64("rope.scaling.factor")?,
             "original_max_position_embeddings": original,
             "attention_factor": keys.opt_f64("rope.scaling.attn_factor")?,
+            // gpt-oss was trained with a band between fractions of columns.
+            "truncate": keys.arch != "gpt-oss",
+            "mscale": deepseek2::mscale(keys)?,
+            "mscale_all_dim": deepseek2::mscale(keys)?,
         }),
         Some("longrope") => longrope(keys, original)?,
         Some(other) => {

@@ -47,7 +47,12 @@ pub(super) fn parse(path: &Path, value: Value) -> Result<ModelConfig, Checkpoint
         let expected = format!("a divisor of num_attention_heads ({num_attention_heads})");
         return Err(c.wrong("num_key_value_heads", &expected, &num_key_value_heads.into()));
     }
-    let head_dim = match positive("head_dim")?.or(defaults.head_dim) {
+    // Heads of latent attention are of several widths; it is the rotated columns that other code asks for.
+    let head_dim = match positive("kv_lora_rank")? {
+        Some(_) => positive("qk_rope_head_dim")?,
+        None => positive("head_dim")?,
+    };
+    let head_dim = match head_dim.or(defaults.head_dim) {
         Some(n) => n,
         None if hidden_size.is_multiple_of(num_attention_heads) => hidden_size / num_attention_heads,
         None => {

@@ -3,6 +3,7 @@
 //! GGUF metadata is first put into the same form ([`gguf`]), so that overrides and defaults work alike for both.
 
 mod compare;
+mod deepseek2;
 mod defaults;
 mod embedding;
 mod gguf;

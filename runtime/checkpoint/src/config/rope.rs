@@ -59,6 +59,13 @@ pub struct Yarn {
     pub truncate: bool,
 }
 
+impl Yarn {
+    /// `0.1 * weight * ln(factor) + 1`: how much larger products are made where positions are squeezed.
+    pub fn magnitude(&self, weight: f64) -> f64 {
+        if self.factor <= 1.0 { 1.0 } else { 0.1 * weight * self.factor.ln() + 1.0 }
+    }
+}
+
 /// Parameters of LongRoPE (arXiv 2402.13753).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Longrope {

@@ -60,6 +60,7 @@ pub fn dequantize(ty: GgmlType, data: &[u8], out: &mut [f32]) -> Result<(), Dequ
         GgmlType::Q4_K => each(data, out, k_quants::q4_k),
         GgmlType::Q5_K => each(data, out, k_quants::q5_k),
         GgmlType::Q6_K => each(data, out, k_quants::q6_k),
+        GgmlType::MXFP4 => each(data, out, mxfp4),
     }
     Ok(())
 }
@@ -95,6 +96,22 @@ fn q4_1(b: &[u8; 20], o: &mut [f32; 32]) {
         let q = b[4 + j];
         o[j] = d * f32::from(q & 0xF) + m;
         o[j + 16] = d * f32::from(q >> 4) + m;
+    }
+}
+
+/// Twice the values of 4-bit floats (E2M1; OCP Microscaling Formats, 2023), sign last.
+const TWICE_E2M1: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
+
+fn mxfp4(b: &[u8; 17], o: &mut [f32; 32]) {
+    // Half the scale, a power of two; the smallest two are subnormal.
+    let d = f32::from_bits(match b[0] {
+        e @ 0..2 => 0x0020_0000 << e,
+        e => u32::from(e - 1) << 23,
+    });
+    for j in 0..16 {
+        let q = b[1 + j];
+        o[j] = d * f32::from(TWICE_E2M1[usize::from(q & 0xF)]);
+        o[j + 16] = d * f32::from(TWICE_E2M1[usize::from(q >> 4)]);
     }
 }
 

@@ -52,15 +52,34 @@ impl KvSlice<'_> {
     }
 }
 
+/// Where a layer's values are.
+#[derive(Clone, Copy, Debug)]
+pub enum Values<'a> {
+    /// In a pool of their own, in the shape of the keys.
+    Own(KvSlice<'a>),
+    /// The first columns of the keys, so many of each head (multi-head latent attention, DeepSeek-AI, 2024).
+    OfKeys(usize),
+}
+
 /// A layer of the KV pool.
 #[derive(Clone, Copy, Debug)]
 pub struct PagedKv<'a> {
-    /// Shape of both.
+    /// Shape of the keys.
     pub layout: KvLayout,
     /// Keys.
     pub k: KvSlice<'a>,
     /// Values.
-    pub v: KvSlice<'a>,
+    pub v: Values<'a>,
+}
+
+impl PagedKv<'_> {
+    /// Columns of a head's values.
+    pub fn value_dim(&self) -> usize {
+        match self.v {
+            Values::Own(_) => self.layout.head_dim,
+            Values::OfKeys(dim) => dim,
+        }
+    }
 }
 
 /// The queries of one request in this step.
@@ -119,9 +138,18 @@ pub(super) fn check(
         ));
     }
     check_len("the keys", kv.k.len(), layout.len(), "slots times heads times dimension")?;
-    check_len("the values", kv.v.len(), layout.len(), "slots times heads times dimension")?;
+    match kv.v {
+        Values::Own(v) => {
+            check_len("the values", v.len(), layout.len(), "slots times heads times dimension")?;
+        }
+        Values::OfKeys(dim) if dim == 0 || dim > layout.head_dim => {
+            return Err(value("columns of the values", dim, &format!("from 1 to {}", layout.head_dim)));
+        }
+        Values::OfKeys(_) => {}
+    }
     check_len("a row of queries", q.cols(), heads.saturating_mul(layout.head_dim), "heads times dimension")?;
-    check_len("the output of attention", out_len, q.rows().saturating_mul(q.cols()), "as many as queries")?;
+    let out_cols = heads.saturating_mul(kv.value_dim());
+    check_len("the output of attention", out_len, q.rows().saturating_mul(out_cols), "heads times values")?;
     if let Some(sinks) = options.sinks {
         check_len("the sinks", sinks.len(), heads, "one per query head")?;
     }

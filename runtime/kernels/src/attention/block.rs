@@ -6,7 +6,7 @@ use crate::quant::{QuantType, dequantise};
 use crate::simd::{Isa, Kernel, Math, Scratch, Simd, dispatch};
 
 use super::TILE_KEYS;
-use super::args::{AttentionOptions, KvSlice, PagedKv};
+use super::args::{AttentionOptions, KvSlice, PagedKv, Values};
 use super::tile::{exponentials, scores, weigh};
 
 /// The operands. Rows are pairs of a token and a head of the group, tokens first.
@@ -22,7 +22,7 @@ pub(super) struct Block<'a> {
     pub first_position: usize,
     pub seq_len: usize,
     pub slots: &'a [u32],
-    /// Query heads that share the KV head.
+    /// Query heads, which share the KV head.
     pub group: usize,
     pub kv_head: usize,
     pub kv: &'a PagedKv<'a>,
@@ -46,25 +46,31 @@ pub(super) fn attend(isa: Isa, block: Block<'_>) {
     dispatch(isa, Attend(block));
 }
 
-/// Computes single tiles of a block and writes the results of each to `parts`, one after the other.
+/// Computes single tiles of a block and writes the results of each to `parts`, `stride` floats apart.
 ///
 /// # Safety
-/// `parts` has room for them and nothing else touches it.
-pub(super) unsafe fn attend_split(isa: Isa, block: Block<'_>, tiles: Range<usize>, parts: *mut f32) {
-    dispatch(isa, AttendSplit(block, tiles, parts));
+/// `parts` has room for them and nothing else touches it; `stride` is at least [`part_len`] of the block.
+pub(super) unsafe fn attend_split(
+    isa: Isa,
+    block: Block<'_>,
+    tiles: Range<usize>,
+    parts: *mut f32,
+    stride: usize,
+) {
+    dispatch(isa, AttendSplit(block, tiles, parts, stride));
 }
 
 /// Merges `tiles` results of [`attend_split`] at `parts` and writes the block's output.
 ///
 /// # Safety
 /// The results are there, the block's first one first.
-pub(super) unsafe fn merge_split(isa: Isa, block: Block<'_>, tiles: usize, parts: *const f32) {
-    dispatch(isa, MergeSplit(block, tiles, parts));
+pub(super) unsafe fn merge_split(isa: Isa, block: Block<'_>, tiles: usize, parts: *const f32, stride: usize) {
+    dispatch(isa, MergeSplit(block, tiles, parts, stride));
 }
 
 struct Attend<'a>(Block<'a>);
-struct AttendSplit<'a>(Block<'a>, Range<usize>, *mut f32);
-struct MergeSplit<'a>(Block<'a>, usize, *const f32);
+struct AttendSplit<'a>(Block<'a>, Range<usize>, *mut f32, usize);
+struct MergeSplit<'a>(Block<'a>, usize, *const f32, usize);
 
 impl Kernel for Attend<'_> {
     type Output = ();
@@ -72,7 +78,7 @@ impl Kernel for Attend<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let b = &self.0;
-        let (rows, dim) = (b.rows(), b.padded_dim::<S>());
+        let (rows, dim) = (b.rows(), b.padded_value_dim::<S>());
         let len = part_len(rows, dim);
         let mut scratch = Scratch::take(2 * len);
         let state = scratch.as_mut_ptr();
@@ -81,7 +87,7 @@ impl Kernel for Attend<'_> {
         unsafe {
             let part = state.add(len);
             clear(state, rows, dim);
-            work.load_queries(b, dim);
+            work.load_queries(b, b.padded_dim::<S>());
             for tile in first_tile(b.options.sliding_window, b.first_position)..b.end().div_ceil(TILE_KEYS) {
                 work.tile(s, b, tile, part);
                 for row in 0..rows {
@@ -100,14 +106,13 @@ impl Kernel for AttendSplit<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self(b, tiles, parts) = &self;
-        let dim = b.padded_dim::<S>();
+        let Self(b, tiles, parts, stride) = &self;
         let mut work = Work::new::<S>(b);
         // SAFETY: the caller of `attend_split` promises room for the tiles' results.
         unsafe {
-            work.load_queries(b, dim);
+            work.load_queries(b, b.padded_dim::<S>());
             for (i, tile) in tiles.clone().enumerate() {
-                work.tile(s, b, tile, parts.add(i * part_len(b.rows(), dim)));
+                work.tile(s, b, tile, parts.add(i * stride));
             }
         }
     }
@@ -118,17 +123,16 @@ impl Kernel for MergeSplit<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self(b, tiles, parts) = &self;
-        let (rows, dim) = (b.rows(), b.padded_dim::<S>());
-        let len = part_len(rows, dim);
-        let mut scratch = Scratch::take(len);
+        let Self(b, tiles, parts, stride) = &self;
+        let (rows, dim) = (b.rows(), b.padded_value_dim::<S>());
+        let mut scratch = Scratch::take(part_len(rows, dim));
         let state = scratch.as_mut_ptr();
         // SAFETY: the caller of `merge_split` promises the results; the scratch has room for one.
         unsafe {
             clear(state, rows, dim);
             for tile in 0..*tiles {
                 for row in 0..rows {
-                    merge(s, state, parts.add(tile * len), rows, dim, row);
+                    merge(s, state, parts.add(tile * stride), rows, dim, row);
                 }
             }
             finish(s, b, state, rows, dim);
@@ -144,6 +148,11 @@ impl Block<'_> {
     /// Columns of a head, rounded up to whole vectors.
     fn padded_dim<S: Simd>(&self) -> usize {
         self.kv.layout.head_dim.next_multiple_of(S::LANES)
+    }
+
+    /// Columns of a head's values, rounded up to whole vectors.
+    fn padded_value_dim<S: Simd>(&self) -> usize {
+        self.kv.value_dim().next_multiple_of(S::LANES)
     }
 
     /// Position after the last one that any row sees.
@@ -176,12 +185,17 @@ impl Work {
     #[inline(always)]
     fn new<S: Simd>(b: &Block<'_>) -> Self {
         let (rows, dim) = (b.rows(), b.padded_dim::<S>());
-        let direct =
-            dim == b.kv.layout.head_dim && matches!((b.kv.k, b.kv.v), (KvSlice::F32(_), KvSlice::F32(_)));
+        let floats = match b.kv.v {
+            Values::Own(v) => matches!((b.kv.k, v), (KvSlice::F32(_), KvSlice::F32(_))),
+            Values::OfKeys(_) => matches!(b.kv.k, KvSlice::F32(_)),
+        };
+        let direct = dim == b.kv.layout.head_dim && floats;
+        let converted = if direct { 0 } else { TILE_KEYS * dim };
         let scores = (rows * dim).next_multiple_of(16);
         let keys = scores + rows * TILE_KEYS;
-        let values = keys + if direct { 0 } else { TILE_KEYS * dim };
-        let scratch = Scratch::take(values + if direct { 0 } else { TILE_KEYS * dim });
+        let values = keys + converted;
+        let own = matches!(b.kv.v, Values::Own(_));
+        let scratch = Scratch::take(values + if own { converted } else { 0 });
         Self { scratch, scores, keys, values, direct }
     }
 
@@ -208,7 +222,7 @@ impl Work {
     /// The queries are loaded; the tile begins before the block's end; `part` has room for the rows.
     #[inline(always)]
     unsafe fn tile<S: Simd>(&mut self, s: S, b: &Block<'_>, tile: usize, part: *mut f32) {
-        let (rows, dim) = (b.rows(), b.padded_dim::<S>());
+        let (rows, dim, value_dim) = (b.rows(), b.padded_dim::<S>(), b.padded_value_dim::<S>());
         let base = tile * TILE_KEYS;
         let slots = b.slots.get(base..b.end().min(base + TILE_KEYS)).unwrap_or(&[]);
         if slots.is_empty() {
@@ -222,7 +236,13 @@ impl Work {
             for (j, &slot) in slots.iter().enumerate() {
                 let at = slot as usize * b.kv.layout.row() + b.kv_head * b.kv.layout.head_dim;
                 keys[j] = self.row(s, b.kv.k, at, b.kv.layout.head_dim, memory.add(self.keys + j * dim));
-                values[j] = self.row(s, b.kv.v, at, b.kv.layout.head_dim, memory.add(self.values + j * dim));
+                // Values that are columns of the keys end no later than these do, padding included.
+                values[j] = match b.kv.v {
+                    Values::Own(v) => {
+                        self.row(s, v, at, b.kv.layout.head_dim, memory.add(self.values + j * dim))
+                    }
+                    Values::OfKeys(_) => keys[j],
+                };
             }
             let weights = memory.add(self.scores);
             scores(s, memory, rows, dim, &keys[..slots.len()], weights);
@@ -236,11 +256,11 @@ impl Work {
                 if !seen.is_empty() {
                     for i in row..row + together {
                         let (max, sum) = exponentials(s, weights.add(i * TILE_KEYS), &seen, b.options);
-                        *part.add(rows * dim + i) = max;
-                        *part.add(rows * (dim + 1) + i) = sum;
+                        *part.add(rows * value_dim + i) = max;
+                        *part.add(rows * (value_dim + 1) + i) = sum;
                     }
                     let from = weights.add(row * TILE_KEYS);
-                    weigh(s, from, together, &seen, &values, dim, part.add(row * dim));
+                    weigh(s, from, together, &seen, &values, value_dim, part.add(row * value_dim));
                 }
                 row += together;
             }
@@ -341,7 +361,7 @@ fn lane<S: Simd>(s: S, v: S::V) -> f32 {
 /// `state` holds the merged results of the block's rows.
 #[inline(always)]
 unsafe fn finish<S: Simd>(s: S, b: &Block<'_>, state: *mut f32, rows: usize, dim: usize) {
-    let head = b.kv.layout.head_dim;
+    let head = b.kv.value_dim();
     for row in 0..rows {
         // SAFETY: the caller's promise; the output rows are the block's own.
         unsafe {

@@ -16,8 +16,8 @@ use crate::pool::ThreadPool;
 use crate::rows::Rows;
 use crate::simd::{Isa, Scratch};
 
-pub use args::{AttentionOptions, AttentionRequest, KvLayout, KvSlice, PagedKv};
-pub use store::{KvSliceMut, store_kv};
+pub use args::{AttentionOptions, AttentionRequest, KvLayout, KvSlice, PagedKv, Values};
+pub use store::{KvSliceMut, store_kv, store_latent};
 
 use args::check;
 use block::Block;
@@ -29,9 +29,9 @@ const BLOCK_ROWS: usize = 48;
 /// Tiles that a task takes of a long context that has too few tasks otherwise.
 const SPLIT_TILES: usize = 4;
 
-/// Attends every query to its request's keys. `q` is `[tokens, heads * head_dim]`, `out` is the same, dense; `heads` is a
-/// multiple of the pool's KV heads, query head `h` reading KV head `h / (heads / kv_heads)`. Keys and values of the
-/// queries themselves are in the pool already. Rows of `out` that no request covers are left as they are.
+/// Attends every query to its request's keys. `q` is `[tokens, heads * head_dim]`, `out` is dense `[tokens, heads *
+/// value_dim]`; `heads` is a multiple of the pool's KV heads, query head `h` reading KV head `h / (heads / kv_heads)`. Keys
+/// and values of the queries themselves are in the pool already. Rows of `out` that no request covers are left as they are.
 ///
 /// # Errors
 /// Sizes that do not fit, requests that overlap or reach past `q`, slots outside the pool.
@@ -59,10 +59,10 @@ impl Shared {
     }
 }
 
-/// A task: tokens of a request for one KV head, and the part of their tiles if these are divided.
+/// A task: tokens of a request for query heads that share a KV head, and the part of their tiles if these are divided.
 struct Task {
     request: usize,
-    kv_head: usize,
+    heads: std::ops::Range<usize>,
     tokens: std::ops::Range<usize>,
     /// Tiles to compute without merging, and where their results go.
     split: Option<(std::ops::Range<usize>, usize)>,
@@ -81,33 +81,41 @@ pub(crate) fn attention_with(
 ) -> Result<()> {
     check(q, heads, kv, requests, options, out.len())?;
     let group = heads / kv.layout.kv_heads;
-    let padded = kv.layout.head_dim.next_multiple_of(isa.lanes());
-    let tokens_per_task = (BLOCK_ROWS / group).max(1);
+    let value_dim = kv.value_dim();
+    // Query heads that share a KV head are taken together, unless they are very many.
+    let heads_per_task = group.div_ceil(group.div_ceil(BLOCK_ROWS));
+    let tokens_per_task = (BLOCK_ROWS / heads_per_task).max(1);
+    let starts = (0..heads).step_by(group).flat_map(|first| {
+        (first..first + group)
+            .step_by(heads_per_task)
+            .map(move |start| start..(start + heads_per_task).min(first + group))
+    });
+    let head_ranges: Vec<std::ops::Range<usize>> = starts.collect();
 
     // Too few tasks for the threads: divide long contexts of single queries.
-    let whole: usize = requests.iter().map(|r| r.q_len.div_ceil(tokens_per_task) * kv.layout.kv_heads).sum();
+    let whole: usize = requests.iter().map(|r| r.q_len.div_ceil(tokens_per_task) * head_ranges.len()).sum();
     let divide = pool.threads() > 1 && whole < 4 * pool.threads();
-    let part_len = block::part_len(group, padded);
+    let part_len = block::part_len(heads_per_task, value_dim.next_multiple_of(isa.lanes()));
     let mut tasks = Vec::new();
     let mut merges = Vec::new();
     let mut parts = 0;
     for (index, r) in requests.iter().enumerate() {
         let tiles = r.seq_len.div_ceil(TILE_KEYS);
-        for kv_head in 0..kv.layout.kv_heads {
+        for heads in &head_ranges {
             if divide && r.q_len == 1 && tiles > SPLIT_TILES {
                 let first = block::first_tile(options.sliding_window, r.seq_len - 1);
                 for start in (first..tiles).step_by(SPLIT_TILES) {
                     let range = start..tiles.min(start + SPLIT_TILES);
                     tasks.push(Task {
                         request: index,
-                        kv_head,
+                        heads: heads.clone(),
                         tokens: 0..1,
                         split: Some((range, parts + start)),
                     });
                 }
                 merges.push(Task {
                     request: index,
-                    kv_head,
+                    heads: heads.clone(),
                     tokens: 0..1,
                     split: Some((first..tiles, parts + first)),
                 });
@@ -116,7 +124,7 @@ pub(crate) fn attention_with(
             }
             for start in (0..r.q_len).step_by(tokens_per_task) {
                 let tokens = start..r.q_len.min(start + tokens_per_task);
-                tasks.push(Task { request: index, kv_head, tokens, split: None });
+                tasks.push(Task { request: index, heads: heads.clone(), tokens, split: None });
             }
         }
     }
@@ -132,7 +140,7 @@ pub(crate) fn attention_with(
     let (partial, shared) = (Shared(partial.as_mut_ptr()), Shared(out.as_mut_ptr()));
     let block = |task: &Task| {
         let r = &requests[task.request];
-        let first_head = task.kv_head * group;
+        let first_head = task.heads.start;
         let token = r.q_start + task.tokens.start;
         let dim = kv.layout.head_dim;
         Block {
@@ -140,14 +148,14 @@ pub(crate) fn attention_with(
             q: unsafe { q.as_ptr().add(token * q.stride() + first_head * dim) },
             q_stride: q.stride(),
             // SAFETY: likewise for `out`, whose rows are dense.
-            out: unsafe { shared.get().add(token * heads * dim + first_head * dim) },
-            out_stride: heads * dim,
+            out: unsafe { shared.get().add((token * heads + first_head) * value_dim) },
+            out_stride: heads * value_dim,
             tokens: task.tokens.len(),
             first_position: r.seq_len - r.q_len + task.tokens.start,
             seq_len: r.seq_len,
             slots: r.slots,
-            group,
-            kv_head: task.kv_head,
+            group: task.heads.len(),
+            kv_head: first_head / group,
             kv,
             options,
             first_head,
@@ -159,7 +167,8 @@ pub(crate) fn attention_with(
             None => block::attend(isa, block(task)),
             // SAFETY: the parts from this index on belong to the tiles of this task.
             Some((tiles, part)) => unsafe {
-                block::attend_split(isa, block(task), tiles.clone(), partial.get().add(part * part_len));
+                let parts = partial.get().add(part * part_len);
+                block::attend_split(isa, block(task), tiles.clone(), parts, part_len);
             },
         }
     })?;
@@ -170,7 +179,10 @@ pub(crate) fn attention_with(
         let Some(task) = merges.get(i) else { return };
         if let Some((tiles, part)) = &task.split {
             // SAFETY: the parts were all written by the tasks above.
-            unsafe { block::merge_split(isa, block(task), tiles.len(), partial.get().add(part * part_len)) };
+            unsafe {
+                let parts = partial.get().add(part * part_len);
+                block::merge_split(isa, block(task), tiles.len(), parts, part_len);
+            }
         }
     })
 }

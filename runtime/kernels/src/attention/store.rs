@@ -66,16 +66,41 @@ pub fn store_kv(
     check_len("the rows of values", v.rows(), slots.len(), "one per slot")?;
     check_len("the key cache", k_cache.len(), layout.len(), "slots times heads times dimension")?;
     check_len("the value cache", v_cache.len(), layout.len(), "slots times heads times dimension")?;
-    if let Some(&bad) = slots.iter().find(|&&s| s as usize >= layout.slots) {
-        return Err(KernelError::Value {
-            name: "slot",
-            got: bad as usize,
-            want: format!("below the {} slots of the pool", layout.slots),
-        });
-    }
+    check_slots(slots, layout)?;
     for (i, &slot) in slots.iter().enumerate() {
         k_cache.write(slot as usize * layout.row(), k.row(i));
         v_cache.write(slot as usize * layout.row(), v.row(i));
     }
     Ok(())
+}
+
+/// Writes row `i` of `rows`, `[tokens, head_dim]`, to slot `slots[i]` of a cache whose values are columns of its keys.
+///
+/// # Errors
+/// As of [`store_kv`].
+pub fn store_latent(
+    rows: Rows<'_>,
+    slots: &[u32],
+    layout: KvLayout,
+    cache: &mut KvSliceMut<'_>,
+) -> Result<()> {
+    check_len("a row of keys", rows.cols(), layout.row(), "KV heads times dimension")?;
+    check_len("the rows of keys", rows.rows(), slots.len(), "one per slot")?;
+    check_len("the key cache", cache.len(), layout.len(), "slots times heads times dimension")?;
+    check_slots(slots, layout)?;
+    for (i, &slot) in slots.iter().enumerate() {
+        cache.write(slot as usize * layout.row(), rows.row(i));
+    }
+    Ok(())
+}
+
+fn check_slots(slots: &[u32], layout: KvLayout) -> Result<()> {
+    match slots.iter().find(|&&s| s as usize >= layout.slots) {
+        Some(&bad) => Err(KernelError::Value {
+            name: "slot",
+            got: bad as usize,
+            want: format!("below the {} slots of the pool", layout.slots),
+        }),
+        None => Ok(()),
+    }
 }

@@ -7,14 +7,18 @@
 
 mod block;
 mod few;
+mod heads;
 pub(crate) mod tile;
 
 use crate::error::{KernelError, Result, check_len};
 use crate::pool::ThreadPool;
+use crate::rows::Rows;
 use crate::simd::{Isa, Scratch};
 use crate::weight::WeightMatrix;
 
 use block::{Block, PANEL};
+
+pub use heads::{HeadColumns, linear_heads};
 
 /// `out = x · weightᵀ + bias`: `x` is `[m, cols]`, `out` is `[m, rows]`, `bias` is `[rows]`.
 ///
@@ -119,61 +123,94 @@ impl Tasks {
         if m == 0 || n == 0 {
             return Ok(());
         }
-        let (source, ldx) = self.whole_vectors(isa, x, m, k);
+        let input = self.whole_vectors(isa, Rows::dense(x, m, k)?);
         let rows_per_task = rows_per_task(m);
         let out = out.as_mut_ptr();
         let mut first_col = 0;
         for weight in parts.iter() {
-            let bytes = weight.checked_bytes()?;
-            for start in (0..weight.rows()).step_by(rows_per_task) {
-                let col = first_col + start;
-                // SAFETY: `start` is a row of the weight, whose bytes were checked; `col` is a column of `out` and an
-                // index of the bias, which were checked too.
-                let (weight_at, out_at, bias_at) = unsafe {
-                    (
-                        bytes.as_ptr().add(start * weight.row_bytes()),
-                        out.add(col),
-                        bias.map_or(std::ptr::null(), |b| b.as_ptr().add(col)),
-                    )
-                };
-                self.blocks.push(Block {
-                    x: source,
-                    ldx,
-                    m,
-                    k,
-                    quant: weight.quant(),
-                    weight: weight_at,
-                    row_bytes: weight.row_bytes(),
-                    rows: rows_per_task.min(weight.rows() - start),
-                    bias: bias_at,
-                    out: out_at,
-                    ldo: n,
-                });
-            }
+            // SAFETY: the columns are inside `out` and the bias, whose lengths were checked.
+            let (out, bias) =
+                unsafe { (out.add(first_col), bias.map_or(std::ptr::null(), |b| b.as_ptr().add(first_col))) };
+            self.divide(weight, input, (out, n), bias, rows_per_task)?;
             first_col += weight.rows();
         }
         Ok(())
     }
 
-    /// Whole vectors are read: rows of `x` that are not are copied, with zeros after them. Gives the first row and the
-    /// distance between rows.
-    fn whole_vectors(&mut self, isa: Isa, x: &[f32], m: usize, k: usize) -> (*const f32, usize) {
+    /// Tasks of one weight: `out` is its first column in the first row and the distance between rows, `bias` null or as
+    /// many numbers as the weight has rows.
+    fn divide(
+        &mut self,
+        weight: &WeightMatrix,
+        input: Input,
+        (out, ldo): (*mut f32, usize),
+        bias: *const f32,
+        rows_per_task: usize,
+    ) -> Result<()> {
+        let bytes = weight.checked_bytes()?;
+        for start in (0..weight.rows()).step_by(rows_per_task) {
+            // SAFETY: `start` is a row of the weight, whose bytes were checked, and so a column of its output.
+            let (weight_at, out, bias) = unsafe {
+                let bias = if bias.is_null() { bias } else { bias.add(start) };
+                (bytes.as_ptr().add(start * weight.row_bytes()), out.add(start), bias)
+            };
+            self.blocks.push(Block {
+                x: input.x,
+                ldx: input.ldx,
+                m: input.m,
+                k: weight.cols(),
+                quant: weight.quant(),
+                weight: weight_at,
+                row_bytes: weight.row_bytes(),
+                rows: rows_per_task.min(weight.rows() - start),
+                bias,
+                out,
+                ldo,
+            });
+        }
+        Ok(())
+    }
+
+    /// Whole vectors are read: rows that are not are copied, with zeros after them.
+    fn whole_vectors(&mut self, isa: Isa, x: Rows<'_>) -> Input {
+        let (m, k) = (x.rows(), x.cols());
         let ldx = k.next_multiple_of(isa.lanes());
         if ldx == k {
-            return (x.as_ptr(), k);
+            return Input { x: x.as_ptr(), ldx: x.stride(), m };
         }
         let mut copy = Scratch::take(m * ldx);
         let base = copy.as_mut_ptr();
-        for (i, row) in x.chunks_exact(k).enumerate() {
-            // SAFETY: row `i` of the copy is inside the scratch of `m * ldx` floats.
+        for i in 0..m {
+            // SAFETY: row `i` of the copy is inside the scratch of `m * ldx` floats; a row of `x` is `k` floats.
             unsafe {
-                std::ptr::copy_nonoverlapping(row.as_ptr(), base.add(i * ldx), k);
+                std::ptr::copy_nonoverlapping(x.row(i).as_ptr(), base.add(i * ldx), k);
                 std::ptr::write_bytes(base.add(i * ldx + k), 0, ldx - k);
             }
         }
         self.padded.push(copy);
-        (base, ldx)
+        Input { x: base, ldx, m }
     }
+
+    /// Runs all tasks.
+    ///
+    /// # Safety
+    /// What the tasks point to is alive and as large as they say, and no two write the same element.
+    unsafe fn run(&self, isa: Isa, pool: &ThreadPool) -> Result<()> {
+        pool.run(self.blocks.len(), &|i| {
+            let Some(block) = self.get(i) else { return };
+            // SAFETY: the caller's promise.
+            unsafe { block::run(isa, block) };
+        })
+    }
+}
+
+/// Rows of input: the first one, the distance between them and their number. Rows are readable up to the next multiple of
+/// a vector.
+#[derive(Clone, Copy)]
+struct Input {
+    x: *const f32,
+    ldx: usize,
+    m: usize,
 }
 
 fn products_with(isa: Isa, pool: &ThreadPool, products: &mut [Product<'_>]) -> Result<()> {
@@ -182,14 +219,10 @@ fn products_with(isa: Isa, pool: &ThreadPool, products: &mut [Product<'_>]) -> R
     for product in products.iter_mut() {
         tasks.add(isa, product, |m| rows_per_task(pool.threads(), all_rows, m))?;
     }
-    let tasks = &tasks;
-    pool.run(tasks.blocks.len(), &|i| {
-        let Some(block) = tasks.get(i) else { return };
-        // SAFETY: `x` is `m` rows of `ldx` floats; the rows' bytes are inside the checked bytes of the weight; the task
-        // alone writes its columns of the `m` rows of `out`, which has `ldo` columns. All of it is borrowed by
-        // `products` or owned by `tasks`, which outlive the job.
-        unsafe { block::run(isa, block) };
-    })
+    // SAFETY: `x` is `m` rows of `ldx` floats; the rows' bytes are inside the checked bytes of the weight; the task alone
+    // writes its columns of the `m` rows of `out`, which has `ldo` columns. All of it is borrowed by `products` or owned by
+    // `tasks`, which outlive the job.
+    unsafe { tasks.run(isa, pool) }
 }
 
 /// Rows of the weight that a task takes: enough to be worth its start, few enough that the threads end together.

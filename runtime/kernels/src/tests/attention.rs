@@ -16,6 +16,8 @@ pub(super) struct Case {
     /// Queries and positions of each request.
     pub lens: Vec<(usize, usize)>,
     pub q: Vec<f32>,
+    /// Columns of the keys that are the values; none where values are `v`.
+    pub value_columns: Option<usize>,
 }
 
 impl Case {
@@ -43,7 +45,18 @@ impl Case {
             tables,
             lens: lens.to_vec(),
             q: noise.floats(rows * heads * head_dim).iter().map(|x| x * 2.0).collect(),
+            value_columns: None,
         }
+    }
+
+    /// The same with values that are the first columns of the keys.
+    pub(super) fn with_values_of_keys(self, columns: usize) -> Self {
+        Self { value_columns: Some(columns), ..self }
+    }
+
+    /// Numbers in a row of output.
+    pub(super) fn out_cols(&self) -> usize {
+        self.heads * self.kv().value_dim()
     }
 
     pub(super) fn requests(&self) -> Vec<AttentionRequest<'_>> {
@@ -61,7 +74,8 @@ impl Case {
     }
 
     pub(super) fn kv(&self) -> PagedKv<'_> {
-        PagedKv { layout: self.layout, k: KvSlice::F32(&self.k), v: KvSlice::F32(&self.v) }
+        let v = self.value_columns.map_or(Values::Own(KvSlice::F32(&self.v)), Values::OfKeys);
+        PagedKv { layout: self.layout, k: KvSlice::F32(&self.k), v }
     }
 
     pub(super) fn run(&self, isa: Isa, threads: usize, options: &AttentionOptions<'_>) -> Vec<f32> {
@@ -76,8 +90,9 @@ impl Case {
         kv: &PagedKv<'_>,
     ) -> Vec<f32> {
         let width = self.heads * self.layout.head_dim;
-        let mut out = vec![f32::NAN; self.q.len()];
-        let q = Rows::dense(&self.q, self.q.len() / width, width).unwrap();
+        let rows = self.q.len() / width;
+        let mut out = vec![f32::NAN; rows * self.out_cols()];
+        let q = Rows::dense(&self.q, rows, width).unwrap();
         let pool = ThreadPool::new(threads).unwrap();
         attention_with(isa, &pool, q, self.heads, kv, &self.requests(), options, &mut out).unwrap();
         out
@@ -86,6 +101,7 @@ impl Case {
     /// Every output in float64.
     pub(super) fn reference(&self, o: &AttentionOptions<'_>, k: &[f32], v: &[f32]) -> Vec<f64> {
         let (dim, kv_heads) = (self.layout.head_dim, self.layout.kv_heads);
+        let v = if self.value_columns.is_some() { k } else { v };
         let mut out = Vec::new();
         for r in self.requests() {
             for t in 0..r.q_len {
@@ -112,7 +128,7 @@ impl Case {
                     let sink = o.sinks.map(|s| f64::from(s[h]));
                     let max = scores.iter().copied().chain(sink).fold(f64::NEG_INFINITY, f64::max);
                     let total: f64 = scores.iter().copied().chain(sink).map(|s| (s - max).exp()).sum();
-                    let mut sums = vec![0.0; dim];
+                    let mut sums = vec![0.0; self.value_columns.unwrap_or(dim)];
                     for (&p, s) in seen.iter().zip(&scores) {
                         for (sum, v) in sums.iter_mut().zip(row(p, v)) {
                             *sum += (s - max).exp() / total * v;
@@ -179,10 +195,10 @@ fn half_precision_pools_are_read_as_the_numbers_they_hold() {
     let widen = |x: &[f16]| x.iter().map(|x| x.to_f32()).collect::<Vec<_>>();
     let widen_b = |x: &[bf16]| x.iter().map(|x| x.to_f32()).collect::<Vec<_>>();
     for isa in Isa::available() {
-        let kv = PagedKv { layout: case.layout, k: KvSlice::F16(&hk), v: KvSlice::F16(&hv) };
+        let kv = PagedKv { layout: case.layout, k: KvSlice::F16(&hk), v: Values::Own(KvSlice::F16(&hv)) };
         let want = case.reference(&options, &widen(&hk), &widen(&hv));
         assert_near(&case.run_with(isa, 2, &options, &kv), &want, |_| 1.0, 1e-5);
-        let kv = PagedKv { layout: case.layout, k: KvSlice::BF16(&bk), v: KvSlice::BF16(&bv) };
+        let kv = PagedKv { layout: case.layout, k: KvSlice::BF16(&bk), v: Values::Own(KvSlice::BF16(&bv)) };
         let want = case.reference(&options, &widen_b(&bk), &widen_b(&bv));
         assert_near(&case.run_with(isa, 2, &options, &kv), &want, |_| 1.0, 1e-5);
     }

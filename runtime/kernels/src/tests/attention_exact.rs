@@ -22,7 +22,7 @@ fn alone(
     while done < r.q_len {
         let take = chunk.min(r.q_len - done);
         let q = &case.q[(r.q_start + done) * width..][..take * width];
-        let mut out = vec![f32::NAN; take * width];
+        let mut out = vec![f32::NAN; take * case.out_cols()];
         let seq_len = r.seq_len - r.q_len + done + take;
         let request = AttentionRequest { q_start: 0, q_len: take, seq_len, slots: r.slots };
         let q = Rows::dense(q, take, width).unwrap();
@@ -38,8 +38,9 @@ proptest! {
 
     #[test]
     fn a_prompt_has_the_same_bits_whole_in_chunks_and_beside_other_requests(
-        (heads, kv_heads) in prop::sample::select(vec![(9, 3), (4, 4), (8, 1), (2, 1)]),
+        (heads, kv_heads) in prop::sample::select(vec![(9, 3), (4, 4), (8, 1), (2, 1), (53, 1)]),
         dim in prop::sample::select(vec![64usize, 80, 96, 128, 12]),
+        values_of_keys in prop::option::of(1usize..=12),
         lens in prop::collection::vec((1usize..90, 0usize..300), 1..5),
         chunk in 1usize..80,
         threads in 1usize..4,
@@ -49,12 +50,13 @@ proptest! {
     ) {
         let lens: Vec<_> = lens.iter().map(|&(q, before)| (q, q + before)).collect();
         let case = Case::new(heads, kv_heads, dim, &lens, seed);
+        let case = Case { value_columns: values_of_keys.map(|n| dim * n / 12), ..case };
         let options = AttentionOptions {
             sliding_window: window,
             logit_cap: cap,
             ..AttentionOptions::causal(0.1)
         };
-        let width = heads * dim;
+        let width = case.out_cols();
         for isa in Isa::available().into_iter().skip(1) {
             let together = case.run(isa, threads, &options);
             for r in case.requests() {
@@ -70,11 +72,13 @@ proptest! {
         threads in 1usize..5,
         window in prop::option::of(1usize..900),
         with_sinks in any::<bool>(),
+        (heads, kv_heads, values_of_keys) in
+            prop::sample::select(vec![(6, 2, None), (6, 1, Some(48)), (49, 1, Some(40)), (98, 2, Some(64))]),
         seed in any::<u64>(),
     ) {
         let lens: Vec<_> = lens.iter().map(|&n| (1, n)).collect();
-        let case = Case::new(6, 2, 64, &lens, seed);
-        let sinks = [0.0, 1.0, 2.0, -1.0, -2.0, 5.0];
+        let case = Case { value_columns: values_of_keys, ..Case::new(heads, kv_heads, 64, &lens, seed) };
+        let sinks: Vec<f32> = (0..heads).map(|h| (h % 7) as f32 - 2.0).collect();
         let options = AttentionOptions {
             sliding_window: window,
             sinks: with_sinks.then_some(&sinks[..]),
@@ -83,7 +87,8 @@ proptest! {
         for isa in Isa::available().into_iter().skip(1) {
             let together = case.run(isa, threads, &options);
             for r in case.requests() {
-                let part = &together[r.q_start * 384..][..384];
+                let width = case.out_cols();
+                let part = &together[r.q_start * width..][..width];
                 prop_assert_eq!(bits(part), bits(&alone(&case, &r, isa, 1, &options)));
             }
         }

@@ -3,6 +3,7 @@
 mod attention;
 mod attention_exact;
 mod experts;
+mod latent;
 mod linear;
 mod math;
 mod pool;

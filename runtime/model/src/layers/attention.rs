@@ -32,6 +32,21 @@ pub struct LayerStep<'a> {
     pub kv: LayerKv<'a>,
 }
 
+/// The first half of a decoder layer: what tokens get from those before them.
+pub trait SelfAttention: Send + std::fmt::Debug {
+    /// Runs the block on `[tokens, hidden]`, writing what the step's tokens leave for later ones to the layer's pool.
+    ///
+    /// # Errors
+    /// The backend's.
+    fn forward(&self, ops: &dyn Ops, x: &Tensor, step: &LayerStep<'_>) -> Result<Tensor>;
+}
+
+impl SelfAttention for Attention {
+    fn forward(&self, ops: &dyn Ops, x: &Tensor, step: &LayerStep<'_>) -> Result<Tensor> {
+        self.forward(ops, x, step)
+    }
+}
+
 /// Attention with merged query, key and value projections and rotary positions; grouped-query when there are fewer key
 /// heads than query heads (Ainslie et al., 2023).
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 mod attention;
 mod embedding;
 mod encoder_attention;
+mod latent_attention;
 mod layer_norm;
 mod mlp;
 mod moe;
@@ -12,9 +13,10 @@ mod residual;
 mod rotary;
 mod topk;
 
-pub use attention::{Attention, AttentionShape, LayerStep};
+pub use attention::{Attention, AttentionShape, LayerStep, SelfAttention};
 pub use embedding::{LmHead, VocabEmbedding};
 pub use encoder_attention::EncoderAttention;
+pub use latent_attention::{LatentAttentionShape, MultiHeadLatentAttention};
 pub use layer_norm::LayerNorm;
 pub use mlp::{FeedForward, GatedMLP, MlpShape};
 pub use moe::{SharedExpert, SparseMoeBlock};

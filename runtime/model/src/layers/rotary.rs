@@ -157,11 +157,10 @@ fn llama3(f: f32, [factor, low, high]: [f32; 3], original: f32) -> f32 {
 /// YaRN (Peng et al., 2023): a ramp over the columns from kept to divided frequencies.
 fn yarn_frequencies(p: &RopeParameters<'_>, yarn: &Yarn) -> (Vec<f32>, f64) {
     let factor = yarn.factor;
-    let magnitude = |weight: f64| if factor <= 1.0 { 1.0 } else { 0.1 * weight * factor.ln() + 1.0 };
     let attention_factor =
         yarn.attention_factor.unwrap_or_else(|| match (yarn.mscale, yarn.mscale_all_dim) {
-            (Some(m), Some(all)) if m != 0.0 && all != 0.0 => magnitude(m) / magnitude(all),
-            _ => magnitude(1.0),
+            (Some(m), Some(all)) if m != 0.0 && all != 0.0 => yarn.magnitude(m) / yarn.magnitude(all),
+            _ => yarn.magnitude(1.0),
         });
     let dim = p.rotary_dim as f64;
     let original = yarn.original_max_position_embeddings as f64;
@@ -219,7 +218,7 @@ mod tests {
         let table: serde_json::Value = serde_json::from_slice(&std::fs::read(fixture).unwrap()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let names: Vec<&String> = table.as_object().unwrap().keys().collect();
-        assert_eq!(names.len(), 8);
+        assert_eq!(names.len(), 13);
         for name in names {
             let case = &table[name];
             let config = serde_json::json!({

@@ -24,10 +24,12 @@ impl ExpertNames {
 }
 
 impl WeightLoader<'_> {
-    /// The experts `name.0`, `name.1`, …, each with three matrices. A GGUF file's stacks are taken apart.
+    /// The experts `name.0`, `name.1`, …, each with three matrices, and as many biases when `bias`. A GGUF file's stacks
+    /// are taken apart.
     ///
     /// # Errors
     /// A tensor is missing or of another shape.
+    #[allow(clippy::too_many_arguments)]
     pub fn experts(
         &mut self,
         name: &str,
@@ -36,6 +38,7 @@ impl WeightLoader<'_> {
         hidden_size: usize,
         intermediate_size: usize,
         activation: Activation,
+        bias: bool,
     ) -> Result<ExpertWeights> {
         let mut experts = Vec::with_capacity(num_experts);
         for i in 0..num_experts {
@@ -43,8 +46,8 @@ impl WeightLoader<'_> {
                 [names.gate, names.up, names.down].map(|matrix| format!("{name}.{i}.{matrix}"));
             let gate_up = [(gate.as_str(), intermediate_size), (up.as_str(), intermediate_size)];
             experts.push(Expert {
-                gate_up_proj: self.linear(&gate_up, hidden_size, false)?,
-                down_proj: self.linear(&[(&down, hidden_size)], intermediate_size, false)?,
+                gate_up_proj: self.linear(&gate_up, hidden_size, bias)?,
+                down_proj: self.linear(&[(&down, hidden_size)], intermediate_size, bias)?,
             });
         }
         ExpertWeights::new(experts, activation)

@@ -6,7 +6,7 @@ const GLOBAL: [(&str, &str); 3] =
     [("model.embed_tokens", "token_embd"), ("model.norm", "output_norm"), ("lm_head", "output")];
 
 /// Names inside a layer, after `model.layers.N.` and `blk.N.`.
-const LAYER: [(&str, &str); 19] = [
+const LAYER: [(&str, &str); 31] = [
     ("input_layernorm", "attn_norm"),
     ("self_attn.qkv_proj", "attn_qkv"),
     ("self_attn.q_norm", "attn_q_norm"),
@@ -26,12 +26,29 @@ const LAYER: [(&str, &str); 19] = [
     ("mlp.shared_expert.up_proj", "ffn_up_shexp"),
     ("mlp.shared_expert.down_proj", "ffn_down_shexp"),
     ("mlp.shared_expert_gate", "ffn_gate_inp_shexp"),
+    ("mlp.router", "ffn_gate_inp"),
+    ("mlp.shared_experts.gate_proj", "ffn_gate_shexp"),
+    ("mlp.shared_experts.up_proj", "ffn_up_shexp"),
+    ("mlp.shared_experts.down_proj", "ffn_down_shexp"),
+    ("self_attn.q_a_proj", "attn_q_a"),
+    ("self_attn.q_a_layernorm", "attn_q_a_norm"),
+    ("self_attn.q_b_proj", "attn_q_b"),
+    ("self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"),
+    ("self_attn.kv_a_layernorm", "attn_kv_a_norm"),
+    ("self_attn.kv_b_proj", "attn_kv_b"),
+    ("self_attn.k_b_proj", "attn_k_b"),
+    ("self_attn.v_b_proj", "attn_v_b"),
 ];
+
+/// Tensors of a layer whose names have no `weight` or `bias` at their end.
+const LAYER_WHOLE: [(&str, &str); 2] =
+    [("self_attn.sinks", "attn_sinks.weight"), ("mlp.gate.e_score_correction_bias", "exp_probs_b.bias")];
 
 /// Names inside a layer that mean something else in some architectures; they win over [`LAYER`].
 const LAYER_OF: [(&[&str], &str, &str); 3] = [
-    // Where blocks are normalised after they have run, the name of Llama's second norm is that of such a norm.
-    (&["gemma2", "gemma3", "olmo2"], "post_attention_layernorm", "post_attention_norm"),
+    // Where blocks are normalised after they have run, the name of Llama's second norm is that of such a norm; gpt-oss has
+    // the name alone.
+    (&["gemma2", "gemma3", "olmo2", "gpt-oss"], "post_attention_layernorm", "post_attention_norm"),
     (&["gemma2", "gemma3"], "pre_feedforward_layernorm", "ffn_norm"),
     (&["phi3"], "mlp.gate_up_proj", "ffn_up"),
 ];
@@ -64,8 +81,12 @@ pub(super) fn gguf_name(architecture: &str, name: &str) -> Option<String> {
     if let Some(gguf) = find(&GLOBAL, module) {
         return Some(format!("{gguf}.{suffix}"));
     }
-    let (layer, part) = module.strip_prefix("model.layers.")?.split_once('.')?;
+    let (layer, whole) = name.strip_prefix("model.layers.")?.split_once('.')?;
     layer.parse::<u32>().ok()?;
+    if let Some(gguf) = find(&LAYER_WHOLE, whole) {
+        return Some(format!("blk.{layer}.{gguf}"));
+    }
+    let part = whole.strip_suffix(suffix)?.strip_suffix('.')?;
     let own = LAYER_OF.iter().find(|(of, hf, _)| *hf == part && of.contains(&architecture));
     let gguf = own.map(|(_, _, gguf)| *gguf).or_else(|| find(&LAYER, part))?;
     Some(format!("blk.{layer}.{gguf}.{suffix}"))
@@ -100,13 +121,17 @@ mod tests {
         assert_eq!(name("model.layers.12.self_attn.q_proj.bias").as_deref(), Some("blk.12.attn_q.bias"));
         assert_eq!(name("model.layers.x.mlp.up_proj.weight"), None);
         assert_eq!(name("model.layers.0.unknown.weight"), None);
+        assert_eq!(name("model.layers.3.self_attn.sinks").as_deref(), Some("blk.3.attn_sinks.weight"));
+        let bias = name("model.layers.4.mlp.gate.e_score_correction_bias");
+        assert_eq!(bias.as_deref(), Some("blk.4.exp_probs_b.bias"));
     }
 
     #[test]
     fn a_norms_name_depends_on_where_the_architecture_has_it() {
         let name =
             |architecture, part: &str| gguf_name(architecture, &format!("model.layers.3.{part}.weight"));
-        for (architecture, expected) in [("qwen3", "ffn_norm"), ("gemma3", "post_attention_norm")] {
+        let norms = ["ffn_norm", "post_attention_norm", "post_attention_norm"];
+        for (architecture, expected) in ["qwen3", "gemma3", "gpt-oss"].into_iter().zip(norms) {
             let found = name(architecture, "post_attention_layernorm");
             assert_eq!(found, Some(format!("blk.3.{expected}.weight")));
         }

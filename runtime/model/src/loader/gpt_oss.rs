@@ -3,22 +3,14 @@
 
 use std::borrow::Cow;
 
-use half::f16;
 use sglang_checkpoint::GgmlType;
 use tch::Tensor;
 
 use crate::error::{ModelError, Result};
 use crate::ops::{Activation, Expert, ExpertWeights, LinearWeight};
 
-use super::WeightLoader;
-
-/// Numbers that share a scale.
-const BLOCK: usize = 32;
-/// Twice the values of the four bits without their sign.
-const TWICE: [i8; 8] = [0, 1, 2, 3, 4, 6, 8, 12];
-/// Half precision holds powers of two from here to the last one below.
-const SMALLEST_EXPONENT: i32 = -24;
-const LARGEST_EXPONENT: i32 = 15;
+use super::mxfp4::{BLOCK, LARGEST_EXPONENT, SMALLEST_EXPONENT, pairs_to_q8_0};
+use super::{ExpertNames, WeightLoader, WeightSource};
 
 /// One projection of all experts, `[experts, rows, columns]` once it is read.
 struct Stack<'a> {
@@ -59,7 +51,7 @@ impl Stack<'_> {
                     let first = (expert * rows + r) * per_row;
                     for i in first..first + per_row {
                         let packed = blocks.get(i * BLOCK / 2..(i + 1) * BLOCK / 2)?;
-                        q8_0(packed, *scales.get(i)?, &mut out)?;
+                        pairs_to_q8_0(packed, *scales.get(i)?, &mut out)?;
                     }
                 }
                 Some((GgmlType::Q8_0, out))
@@ -68,26 +60,8 @@ impl Stack<'_> {
     }
 }
 
-/// Appends a block; `None` when its scale is out of half precision's range.
-fn q8_0(packed: &[u8], scale: u8, out: &mut Vec<u8>) -> Option<()> {
-    let exponent = i32::from(scale) - 128;
-    let zeros = packed.iter().all(|b| b & 0x77 == 0);
-    let scale = match exponent {
-        SMALLEST_EXPONENT..=LARGEST_EXPONENT => f16::from_f32(2_f32.powi(exponent)),
-        _ if zeros => f16::ZERO,
-        _ => return None,
-    };
-    out.extend(scale.to_le_bytes());
-    let value = |bits: u8| {
-        let size = TWICE.get(usize::from(bits & 7)).copied().unwrap_or_default();
-        (if bits & 8 == 0 { size } else { -size }) as u8
-    };
-    out.extend(packed.iter().flat_map(|b| [value(b & 15), value(b >> 4)]));
-    Some(())
-}
-
 impl<'a> WeightLoader<'a> {
-    /// The experts of the module `name`, in one of gpt-oss's two forms.
+    /// The experts of the module `name`, in one of gpt-oss's two forms, or in a GGUF file's stacks.
     ///
     /// # Errors
     /// A tensor is missing or of another shape, or a block's scale is one that real weights do not have.
@@ -100,6 +74,9 @@ impl<'a> WeightLoader<'a> {
         activation: Activation,
     ) -> Result<ExpertWeights> {
         let (hidden, inner) = (hidden_size, intermediate_size);
+        if matches!(self.source, WeightSource::Gguf(..)) {
+            return self.experts(name, ExpertNames::PROJ, num_experts, hidden, inner, activation, true);
+        }
         let (gate_up_name, down_name) = (format!("{name}.gate_up_proj"), format!("{name}.down_proj"));
         let gate_up = self.stack(&gate_up_name, num_experts, 2 * inner, hidden)?;
         let down = self.stack(&down_name, num_experts, hidden, inner)?;
@@ -164,32 +141,6 @@ impl<'a> WeightLoader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_block_of_four_bit_numbers_keeps_its_values() {
-        let packed: Vec<u8> = (0..16).map(|i| i | (15 - i) << 4).collect();
-        let mut block = Vec::new();
-        q8_0(&packed, 125, &mut block).unwrap();
-        let mut values = [0.0; BLOCK];
-        sglang_checkpoint::dequantize(GgmlType::Q8_0, &block, &mut values).unwrap();
-        let fp4 = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0];
-        for (i, value) in values.iter().enumerate() {
-            let bits = if i % 2 == 0 { i / 2 } else { 15 - i / 2 };
-            let sign = if bits < 8 { 1.0 } else { -1.0 };
-            assert_eq!(*value, sign * fp4[bits % 8] * 0.25, "{i}");
-        }
-    }
-
-    #[test]
-    fn scales_beyond_half_precision_are_refused_unless_they_scale_nothing() {
-        assert!(q8_0(&[1; 16], 103, &mut Vec::new()).is_none());
-        assert!(q8_0(&[1; 16], 104, &mut Vec::new()).is_some());
-        assert!(q8_0(&[1; 16], 143, &mut Vec::new()).is_some());
-        assert!(q8_0(&[1; 16], 144, &mut Vec::new()).is_none());
-        let mut block = Vec::new();
-        q8_0(&[0x80; 16], 0, &mut block).unwrap();
-        assert_eq!(block, [0; 34]);
-    }
 
     #[test]
     fn a_transposed_stack_is_turned_and_its_rows_are_put_in_order() {

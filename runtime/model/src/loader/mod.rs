@@ -4,6 +4,8 @@ mod dummy;
 mod experts;
 mod gguf_names;
 mod gpt_oss;
+mod latent;
+mod mxfp4;
 mod progress;
 mod source;
 mod table;
@@ -167,6 +169,16 @@ impl<'a> WeightLoader<'a> {
         }
     }
 
+    /// A vector as numbers of the host, for what is decided there.
+    ///
+    /// # Errors
+    /// It is missing or of another shape.
+    pub fn host_vector(&mut self, name: &str, size: usize) -> Result<Vec<f32>> {
+        let values = self.vector(name, size)?;
+        self.table.add_vector(name.to_owned(), &Tensor::f_from_slice(&values)?);
+        Ok(values)
+    }
+
     fn bias(&mut self, parts: &[(&str, usize)]) -> Result<Tensor> {
         let mut values = Vec::new();
         for (name, rows) in parts {
@@ -211,6 +223,12 @@ impl<'a> WeightLoader<'a> {
         columns: usize,
     ) -> Result<Matrix> {
         let stored = data.len() as u64;
+        let (storage, data) = match (storage, self.target) {
+            (GgmlType::MXFP4, WeightTarget::Native(_)) => {
+                (GgmlType::Q8_0, mxfp4::blocks_to_q8_0(&data)?.into())
+            }
+            other => (other.0, data),
+        };
         let matrix = match self.target {
             WeightTarget::Native(kind) => {
                 let matrix = native_matrix(storage, rows, columns, data, kind)?;

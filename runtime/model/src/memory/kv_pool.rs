@@ -1,4 +1,5 @@
-//! The KV pool: per layer one tensor of keys and one of values, `[slots + 1, kv_heads, head_dim]`.
+//! The KV pool: per layer one tensor of keys and one of values, `[slots + 1, kv_heads, head_dim]`, or one of compressed
+//! rows for both.
 #![allow(unsafe_code)]
 
 use memmap2::MmapMut;
@@ -6,8 +7,64 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::{ModelError, Result};
 
-/// Keys and values of every slot and layer (reference: `MHATokenToKVPool`). Slots are `0..slots`; one more exists for
-/// padding rows to point at.
+/// What a token leaves in the cache of one layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KvCacheShape {
+    /// A key and a value for each of some heads (reference: `MHATokenToKVPool`).
+    Heads {
+        /// Key and value heads.
+        kv_heads: usize,
+        /// Columns of a head.
+        head_dim: usize,
+    },
+    /// One row that the keys and values of all heads are computed from (reference: `MLATokenToKVPool`). Its first columns
+    /// take the values' place.
+    Latent {
+        /// Columns that are compressed.
+        kv_lora_rank: usize,
+        /// Columns after them: the part of the key that is rotated, the same for all heads.
+        qk_rope_head_dim: usize,
+    },
+}
+
+impl KvCacheShape {
+    /// Numbers of a token.
+    pub fn numbers_per_token(self) -> usize {
+        match self {
+            Self::Heads { kv_heads, head_dim } => 2 * kv_heads * head_dim,
+            Self::Latent { kv_lora_rank, qk_rope_head_dim } => kv_lora_rank + qk_rope_head_dim,
+        }
+    }
+
+    /// Heads and columns of the keys.
+    fn keys(self) -> (usize, usize) {
+        match self {
+            Self::Heads { kv_heads, head_dim } => (kv_heads, head_dim),
+            Self::Latent { kv_lora_rank, qk_rope_head_dim } => (1, kv_lora_rank + qk_rope_head_dim),
+        }
+    }
+
+    /// Tensors per layer, and the keys and values of a layer made from them.
+    fn tensors(self) -> usize {
+        match self {
+            Self::Heads { .. } => 2,
+            Self::Latent { .. } => 1,
+        }
+    }
+
+    /// Keys and values of a layer from its tensors, which `tensor` gives by their number.
+    fn layer(self, tensor: impl Fn(usize) -> Result<Tensor>) -> Result<(Tensor, Tensor)> {
+        let k = tensor(0)?;
+        let v = match self {
+            Self::Heads { .. } => tensor(1)?,
+            Self::Latent { kv_lora_rank, .. } => k.f_narrow(2, 0, kv_lora_rank as i64)?,
+        };
+        Ok((k, v))
+    }
+}
+
+/// Keys and values of every slot and layer (reference: `MHATokenToKVPool` and `MLATokenToKVPool`). Slots are `0..slots`;
+/// one more exists for padding rows to point at.
 ///
 /// On a CPU the memory is one anonymous mapping: it is zero and takes no physical memory until it is written.
 #[derive(Debug)]
@@ -21,47 +78,43 @@ pub struct MHATokenToKVPool {
 
 impl MHATokenToKVPool {
     /// Bytes that a token takes in `layers` layers.
-    pub fn bytes_per_token(layers: usize, kv_heads: usize, head_dim: usize, kind: Kind) -> u64 {
-        (layers * kv_heads * head_dim * 2 * kind.elt_size_in_bytes()) as u64
+    pub fn bytes_per_token(layers: usize, shape: KvCacheShape, kind: Kind) -> u64 {
+        (layers * shape.numbers_per_token() * kind.elt_size_in_bytes()) as u64
     }
 
     /// Allocates the pool.
     ///
     /// # Errors
     /// Not enough memory or address space.
-    pub fn new(
-        layers: usize,
-        slots: u32,
-        kv_heads: usize,
-        head_dim: usize,
-        kind: Kind,
-        device: Device,
-    ) -> Result<Self> {
+    pub fn new(layers: usize, slots: u32, shape: KvCacheShape, kind: Kind, device: Device) -> Result<Self> {
         let rows = slots as usize + 1;
-        let shape = [rows as i64, kv_heads as i64, head_dim as i64];
-        let bytes = Self::bytes_per_token(layers, kv_heads, head_dim, kind) * rows as u64;
+        let (heads, columns) = shape.keys();
+        let size = [rows as i64, heads as i64, columns as i64];
+        let bytes = Self::bytes_per_token(layers, shape, kind) * rows as u64;
         if device != Device::Cpu {
-            let zeros = || Tensor::f_zeros(shape, (kind, device));
-            let layers = (0..layers).map(|_| Ok((zeros()?, zeros()?))).collect::<Result<_>>()?;
+            let zeros = |_| Ok(Tensor::f_zeros(size, (kind, device))?);
+            let layers = (0..layers).map(|_| shape.layer(zeros)).collect::<Result<_>>()?;
             return Ok(Self { layers, slots, bytes, _memory: None });
         }
-        let each = rows * kv_heads * head_dim * kind.elt_size_in_bytes();
+        let each = rows * heads * columns * kind.elt_size_in_bytes();
         // Every tensor begins on a cache line.
         let stride = each.next_multiple_of(64);
-        let length = stride * layers.max(1) * 2;
+        let per_layer = shape.tensors();
+        let length = stride * layers.max(1) * per_layer;
         let mut memory = MmapMut::map_anon(length.max(1)).map_err(|e| ModelError::Option {
             flag: "max-total-tokens",
             value: slots.to_string(),
             why: format!("{length} bytes of KV cache cannot be allocated: {e}"),
         })?;
         let base = memory.as_mut_ptr();
-        let strides = [(kv_heads * head_dim) as i64, head_dim as i64, 1];
+        let strides = [(heads * columns) as i64, columns as i64, 1];
         let tensor = |index: usize| -> Result<Tensor> {
-            // SAFETY: `index` is below `2 * layers`, so that `each` bytes from there lie inside the mapping, which is
+            // SAFETY: `index` is below `per_layer * layers`, so that `each` bytes from there lie inside the mapping, which is
             // writable, 64-byte aligned at that offset and lives as long as the tensors (same struct, dropped later).
-            Ok(unsafe { Tensor::f_from_blob(base.add(index * stride), &shape, &strides, kind, Device::Cpu)? })
+            Ok(unsafe { Tensor::f_from_blob(base.add(index * stride), &size, &strides, kind, Device::Cpu)? })
         };
-        let layers = (0..layers).map(|l| Ok((tensor(2 * l)?, tensor(2 * l + 1)?))).collect::<Result<_>>()?;
+        let layers =
+            (0..layers).map(|l| shape.layer(|i| tensor(per_layer * l + i))).collect::<Result<_>>()?;
         Ok(Self { layers, slots, bytes, _memory: Some(memory) })
     }
 
@@ -93,7 +146,8 @@ mod tests {
 
     #[test]
     fn layers_do_not_overlap_and_start_at_zero() {
-        let pool = MHATokenToKVPool::new(3, 5, 2, 3, Kind::Float, Device::Cpu).unwrap();
+        let shape = KvCacheShape::Heads { kv_heads: 2, head_dim: 3 };
+        let pool = MHATokenToKVPool::new(3, 5, shape, Kind::Float, Device::Cpu).unwrap();
         assert_eq!(pool.bytes(), 3 * 2 * 6 * 2 * 3 * 4);
         for l in 0..3 {
             let (k, v) = pool.layer(l).unwrap();
@@ -111,13 +165,28 @@ mod tests {
     }
 
     #[test]
+    fn a_compressed_layer_is_one_row_whose_first_columns_are_the_values() {
+        // DeepSeek-V3's sizes: 576 numbers in place of 2 * 128 * 128 or more.
+        let shape = KvCacheShape::Latent { kv_lora_rank: 512, qk_rope_head_dim: 64 };
+        assert_eq!(MHATokenToKVPool::bytes_per_token(61, shape, Kind::BFloat16), 61 * 576 * 2);
+        let pool = MHATokenToKVPool::new(2, 3, shape, Kind::BFloat16, Device::Cpu).unwrap();
+        assert_eq!(pool.bytes(), 2 * 4 * 576 * 2);
+        let (k, v) = pool.layer(1).unwrap();
+        assert_eq!((k.size(), v.size()), (vec![4, 1, 576], vec![4, 1, 512]));
+        let _ = k.shallow_clone().f_fill_(2.0).unwrap();
+        let sum = |t: &Tensor| t.f_sum(Kind::Float).unwrap().f_double_value(&[]).unwrap();
+        assert_eq!((sum(v), sum(pool.layer(0).unwrap().0)), (4.0 * 512.0 * 2.0, 0.0));
+    }
+
+    #[test]
     fn a_large_pool_takes_no_memory_before_it_is_written() {
         let resident = || {
             let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
             statm.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
         };
         let before = resident();
-        let pool = MHATokenToKVPool::new(4, 1 << 16, 4, 64, Kind::Float, Device::Cpu).unwrap();
+        let shape = KvCacheShape::Heads { kv_heads: 4, head_dim: 64 };
+        let pool = MHATokenToKVPool::new(4, 1 << 16, shape, Kind::Float, Device::Cpu).unwrap();
         assert!(pool.bytes() >= 512 << 20);
         assert!(resident() < before + (32 << 20));
     }

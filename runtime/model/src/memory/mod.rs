@@ -7,5 +7,5 @@ mod req_to_token;
 
 pub use budget::KvBudget;
 pub(crate) use budget::free_bytes;
-pub use kv_pool::MHATokenToKVPool;
+pub use kv_pool::{KvCacheShape, MHATokenToKVPool};
 pub use req_to_token::ReqToTokenPool;

@@ -8,7 +8,7 @@ use sglang_checkpoint::ModelConfig;
 use crate::error::{ModelError, Result};
 use crate::layers::{EncoderAttention, LayerNorm, VocabEmbedding};
 use crate::loader::WeightLoader;
-use crate::memory::MHATokenToKVPool;
+use crate::memory::{KvCacheShape, MHATokenToKVPool};
 use crate::ops::{ForwardContext, HeadLayout, LinearWeight, Ops};
 
 use super::CausalLM;
@@ -220,7 +220,7 @@ impl CausalLM for BertModel {
         0
     }
 
-    fn heads(&self) -> HeadLayout {
-        self.heads
+    fn kv_cache_shape(&self) -> KvCacheShape {
+        self.heads.kv_cache_shape()
     }
 }

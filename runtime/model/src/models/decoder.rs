@@ -7,11 +7,12 @@ use tch::Tensor;
 use crate::config::DecoderConfig;
 use crate::error::Result;
 use crate::layers::{
-    Attention, FeedForward, LayerStep, LmHead, RMSNorm, ResidualStream, RotaryEmbedding, VocabEmbedding,
+    Attention, FeedForward, LayerStep, LmHead, RMSNorm, ResidualStream, RotaryEmbedding, SelfAttention,
+    VocabEmbedding,
 };
 use crate::loader::WeightLoader;
-use crate::memory::MHATokenToKVPool;
-use crate::ops::{ForwardContext, HeadLayout, LayerKv, Ops};
+use crate::memory::{KvCacheShape, MHATokenToKVPool};
+use crate::ops::{ForwardContext, LayerKv, Ops};
 
 use super::CausalLM;
 
@@ -47,7 +48,7 @@ pub struct Decoder {
     layers: Vec<Box<dyn DecoderLayer>>,
     norm: RMSNorm,
     rotary: Vec<RotaryEmbedding>,
-    heads: HeadLayout,
+    kv_cache_shape: KvCacheShape,
 }
 
 /// Beginnings of the tensors' names: of plain models, of the text part of multimodal ones in transformers 5 and 4, and
@@ -76,7 +77,14 @@ impl Decoder {
             layers.push(Box::new(layer(weights, &name)?));
         }
         let norm = config.norm(weights, &format!("{prefix}norm"))?;
-        Ok(Self { embed_tokens, embedding_scale: 1.0, layers, norm, rotary, heads: config.heads() })
+        let kv_cache_shape = config.heads().kv_cache_shape();
+        Ok(Self { embed_tokens, embedding_scale: 1.0, layers, norm, rotary, kv_cache_shape })
+    }
+
+    /// Caches something other than keys and values of the configuration's heads.
+    #[must_use]
+    pub fn with_kv_cache_shape(self, kv_cache_shape: KvCacheShape) -> Self {
+        Self { kv_cache_shape, ..self }
     }
 
     /// Multiplies the embeddings.
@@ -119,9 +127,9 @@ impl Decoder {
         self.layers.len()
     }
 
-    /// Heads of all layers.
-    pub fn heads(&self) -> HeadLayout {
-        self.heads
+    /// What a token leaves in the cache of a layer.
+    pub fn kv_cache_shape(&self) -> KvCacheShape {
+        self.kv_cache_shape
     }
 }
 
@@ -166,21 +174,21 @@ impl CausalLM for DecoderForCausalLM {
         self.model.num_layers()
     }
 
-    fn heads(&self) -> HeadLayout {
-        self.model.heads()
+    fn kv_cache_shape(&self) -> KvCacheShape {
+        self.model.kv_cache_shape()
     }
 }
 
 /// The layer of Llama and most others: each block gets the normalised stream and adds to it.
 #[derive(Debug)]
-pub struct PreNormLayer<M> {
+pub struct PreNormLayer<M, A = Attention> {
     input_layernorm: RMSNorm,
-    self_attn: Attention,
+    self_attn: A,
     post_attention_layernorm: RMSNorm,
     mlp: M,
 }
 
-impl<M: FeedForward> PreNormLayer<M> {
+impl<M: FeedForward, A: SelfAttention> PreNormLayer<M, A> {
     /// Loads the two norms around blocks that are loaded.
     ///
     /// # Errors
@@ -189,7 +197,7 @@ impl<M: FeedForward> PreNormLayer<M> {
         config: &DecoderConfig<'_>,
         weights: &mut WeightLoader<'_>,
         name: &LayerName,
-        self_attn: Attention,
+        self_attn: A,
         mlp: M,
     ) -> Result<Self> {
         Ok(Self {
@@ -201,7 +209,7 @@ impl<M: FeedForward> PreNormLayer<M> {
     }
 }
 
-impl<M: FeedForward> DecoderLayer for PreNormLayer<M> {
+impl<M: FeedForward, A: SelfAttention> DecoderLayer for PreNormLayer<M, A> {
     fn forward(&self, ops: &dyn Ops, stream: &mut ResidualStream, step: &LayerStep<'_>) -> Result<()> {
         let x = stream.normalized(ops, &self.input_layernorm)?;
         stream.add(ops, self.self_attn.forward(ops, &x, step)?)?;

@@ -2,6 +2,7 @@
 
 mod bert;
 mod decoder;
+mod deepseek;
 pub mod embedding;
 mod gemma2;
 mod gemma3;
@@ -22,8 +23,8 @@ mod registry;
 use tch::Tensor;
 
 use crate::error::Result;
-use crate::memory::MHATokenToKVPool;
-use crate::ops::{ForwardContext, HeadLayout, Ops};
+use crate::memory::{KvCacheShape, MHATokenToKVPool};
+use crate::ops::{ForwardContext, Ops};
 
 pub use bert::{BertModel, PositionNumbers};
 pub use decoder::{Decoder, DecoderForCausalLM, DecoderLayer, LayerName, PreNormLayer};
@@ -48,8 +49,8 @@ pub trait CausalLM: Send + std::fmt::Debug {
     /// Layers with a KV cache.
     fn num_layers(&self) -> usize;
 
-    /// Heads of those layers.
-    fn heads(&self) -> HeadLayout;
+    /// What a token leaves in the cache of one of them.
+    fn kv_cache_shape(&self) -> KvCacheShape;
 
     /// What makes an answer of the outputs, on models that embed, score or classify prompts and generate nothing.
     fn embedding_head(&self) -> Option<&EmbeddingHead> {

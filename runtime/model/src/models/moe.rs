@@ -69,6 +69,7 @@ impl MoeShape {
                 hidden,
                 self.intermediate_size,
                 self.activation,
+                false,
             )?,
             shared_expert: None,
         })

@@ -10,8 +10,8 @@ use crate::layers::LmHead;
 use crate::loader::WeightLoader;
 
 use super::{
-    CausalLM, Decoder, DecoderForCausalLM, embedding, gemma2, gemma3, gpt_oss, granite, llama, mistral,
-    mixtral, olmo2, phi3, qwen2, qwen2_moe, qwen3, qwen3_moe,
+    CausalLM, Decoder, DecoderForCausalLM, deepseek, embedding, gemma2, gemma3, gpt_oss, granite, llama,
+    mistral, mixtral, olmo2, phi3, qwen2, qwen2_moe, qwen3, qwen3_moe,
 };
 
 /// How the models of one name are built.
@@ -34,7 +34,7 @@ const fn row(
 }
 
 /// Every architecture that generates.
-const REGISTRY: [Architecture; 16] = [
+const REGISTRY: [Architecture; 18] = [
     row("LlamaForCausalLM", llama::model),
     row("MistralForCausalLM", mistral::model),
     row("Mistral3ForConditionalGeneration", mistral::model),
@@ -51,6 +51,8 @@ const REGISTRY: [Architecture; 16] = [
     row("Qwen2MoeForCausalLM", qwen2_moe::model),
     row("Qwen3MoeForCausalLM", qwen3_moe::model),
     row("GptOssForCausalLM", gpt_oss::model),
+    row("DeepseekV2ForCausalLM", deepseek::v2),
+    row("DeepseekV3ForCausalLM", deepseek::v3),
 ];
 
 /// Names of the architectures that generate.

@@ -7,15 +7,18 @@ mod attention_options;
 mod context;
 mod cuda;
 mod experts;
+mod latent;
 mod lora;
 mod native;
 mod native_experts;
+mod native_latent;
 mod native_lora;
 mod raw;
 #[cfg(test)]
 mod tests;
 mod torch;
 mod torch_attention;
+mod torch_latent;
 mod weight;
 
 use std::ops::Range;
@@ -23,13 +26,16 @@ use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::Result;
+use crate::memory::KvCacheShape;
 
 pub use attention_options::AttentionOptions;
 pub use context::ForwardContext;
 pub use experts::{Expert, ExpertWeights, TopKOutput};
+pub use latent::{LatentForm, LatentLayout, LatentWeights};
 pub use lora::{LoraPart, LoraRows, LoraSegment};
 pub use native::NativeOps;
 pub(crate) use native::native_matrix;
+pub use sglang_kernels::RotaryColumns;
 pub use torch::TorchOps;
 pub use weight::{LinearWeight, Matrix};
 
@@ -59,6 +65,11 @@ impl HeadLayout {
     pub fn qkv_size(&self) -> usize {
         self.q_size() + 2 * self.kv_size()
     }
+
+    /// What a token leaves in the cache.
+    pub fn kv_cache_shape(&self) -> KvCacheShape {
+        KvCacheShape::Heads { kv_heads: self.num_kv_heads, head_dim: self.head_dim }
+    }
 }
 
 /// Cosines and sines of a step's positions, `[tokens, rotary_dim / 2]` in float32 on the device.
@@ -70,7 +81,8 @@ pub struct RopeTable {
     pub sin: Tensor,
 }
 
-/// A layer's keys and values, `[slots + 1, kv_heads, head_dim]`.
+/// A layer's keys and values, `[slots + 1, kv_heads, head_dim]`. With latent attention the values are the first columns of
+/// the keys.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerKv<'a> {
     /// Keys.
@@ -143,12 +155,28 @@ pub trait Ops: Send + std::fmt::Debug {
     /// with column `i + rotary_dim / 2`.
     fn rotary(&self, qkv: &mut Tensor, heads: HeadLayout, rope: &RopeTable) -> Result<()>;
 
+    /// Rotates some columns of the heads that make up a row, in place.
+    fn rotary_columns(&self, x: &mut Tensor, columns: RotaryColumns, rope: &RopeTable) -> Result<()>;
+
     /// Writes the step's keys and values to their slots, then attends every query to its request's positions up to its
     /// own. Gives `[tokens, num_heads * head_dim]`.
     fn paged_attention(
         &self,
         qkv: &Tensor,
         heads: HeadLayout,
+        options: &AttentionOptions,
+        kv: LayerKv<'_>,
+        ctx: &ForwardContext<'_>,
+    ) -> Result<Tensor>;
+
+    /// Multi-head latent attention (DeepSeek-AI, 2024): writes the step's rows of `latent`, normalised and rotated, to their
+    /// slots, then attends every query, `[tokens, num_heads * qk_head_dim]`, to what its request's positions up to its own
+    /// hold in compressed form. Gives `[tokens, num_heads * v_head_dim]`.
+    fn latent_attention(
+        &self,
+        q: &Tensor,
+        latent: &Tensor,
+        weights: &LatentWeights,
         options: &AttentionOptions,
         kv: LayerKv<'_>,
         ctx: &ForwardContext<'_>,

@@ -11,7 +11,7 @@ use half::{bf16, f16};
 use sglang_checkpoint::GgmlType;
 use sglang_kernels::{
     AttentionRequest, KernelError, KvLayout, PagedKv, QuantType, RotaryTable, Rows, RowsMut, ThreadPool,
-    WeightMatrix,
+    Values, WeightMatrix,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -21,8 +21,8 @@ use super::context::ForwardContext;
 use super::raw::{empty, floats, floats_mut, pool_slice, pool_slice_mut};
 use super::weight::{LinearWeight, Matrix};
 use super::{
-    Activation, AttentionOptions, ExpertWeights, HeadLayout, LayerKv, LoraSegment, Ops, RopeTable,
-    TopKOutput, native_experts, native_lora,
+    Activation, AttentionOptions, ExpertWeights, HeadLayout, LatentWeights, LayerKv, LoraSegment, Ops, RopeTable,
+    RotaryColumns, TopKOutput, native_experts, native_latent, native_lora,
 };
 
 impl From<KernelError> for ModelError {
@@ -168,6 +168,26 @@ impl Ops for NativeOps {
         Ok(sglang_kernels::rotary_neox(&self.pool, rows, heads.head_dim, &table, None)?)
     }
 
+    fn rotary_columns(&self, x: &mut Tensor, columns: RotaryColumns, rope: &RopeTable) -> Result<()> {
+        let (rows, half) = rope.cos.size2()?;
+        let table = RotaryTable::new(floats(&rope.cos)?, floats(&rope.sin)?, half as usize)?;
+        let width = x.size2()?.1 as usize;
+        let rows = RowsMut::dense(floats_mut(x)?, rows as usize, width)?;
+        Ok(sglang_kernels::rotary(&self.pool, rows, columns, &table, None)?)
+    }
+
+    fn latent_attention(
+        &self,
+        q: &Tensor,
+        latent: &Tensor,
+        weights: &LatentWeights,
+        options: &AttentionOptions,
+        kv: LayerKv<'_>,
+        ctx: &ForwardContext<'_>,
+    ) -> Result<Tensor> {
+        native_latent::latent_attention(&self.pool, q, latent, weights, options, kv, ctx)
+    }
+
     fn paged_attention(
         &self,
         qkv: &Tensor,
@@ -180,7 +200,11 @@ impl Ops for NativeOps {
         let qkv = floats(qkv)?;
         self.store(qkv, heads, kv, &ctx.plan.out_cache_loc)?;
         let q = Rows::strided(qkv, tokens, heads.q_size(), heads.qkv_size())?;
-        let pool = PagedKv { layout: Self::layout(heads, kv)?, k: pool_slice(kv.k)?, v: pool_slice(kv.v)? };
+        let pool = PagedKv {
+            layout: Self::layout(heads, kv)?,
+            k: pool_slice(kv.k)?,
+            v: Values::Own(pool_slice(kv.v)?),
+        };
         let requests: Vec<AttentionRequest<'_>> = ctx
             .plan
             .seqs
@@ -288,5 +312,7 @@ fn quant_type(storage: GgmlType) -> QuantType {
         GgmlType::Q4_K => QuantType::Q4_K,
         GgmlType::Q5_K => QuantType::Q5_K,
         GgmlType::Q6_K => QuantType::Q6_K,
+        // The loader has turned it into this.
+        GgmlType::MXFP4 => QuantType::Q8_0,
     }
 }

@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::*;
-use crate::memory::{MHATokenToKVPool, ReqToTokenPool};
+use crate::memory::{KvCacheShape, MHATokenToKVPool, ReqToTokenPool};
 use crate::plan::{ForwardPlan, PlannedSeq};
 
 const HEADS: HeadLayout = HeadLayout { num_heads: 6, num_kv_heads: 2, head_dim: 10 };
@@ -38,7 +38,8 @@ fn plan(step: &[(usize, usize)], next_slot: &mut u32) -> ForwardPlan {
 /// What a backend gives for the queries, keys and values of every step.
 fn attend(ops: &dyn Ops, options: &AttentionOptions, inputs: &[Tensor]) -> Vec<Tensor> {
     let (kv_heads, dim) = (HEADS.num_kv_heads, HEADS.head_dim);
-    let pool = MHATokenToKVPool::new(1, 100, kv_heads, dim, Kind::Float, Device::Cpu).unwrap();
+    let shape = KvCacheShape::Heads { kv_heads, head_dim: dim };
+    let pool = MHATokenToKVPool::new(1, 100, shape, Kind::Float, Device::Cpu).unwrap();
     let (k, v) = pool.layer(0).unwrap();
     let (mut table, mut next_slot) = (ReqToTokenPool::new(3), 0);
     let mut outputs = Vec::new();

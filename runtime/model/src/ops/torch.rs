@@ -12,7 +12,10 @@ use super::cuda::{CudaKernels, GateActivation, PagedDecode};
 use super::experts::Dispatch;
 use super::lora::{LoraPart, LoraSegment};
 use super::weight::{LinearWeight, Matrix};
-use super::{Activation, AttentionOptions, ExpertWeights, HeadLayout, LayerKv, Ops, RopeTable, TopKOutput};
+use super::{
+    Activation, AttentionOptions, ExpertWeights, HeadLayout, LatentWeights, LayerKv, Ops, RopeTable,
+    RotaryColumns, TopKOutput, torch_latent,
+};
 
 /// libtorch on one device, and on a GPU the project's own kernels.
 #[derive(Clone, Debug)]
@@ -177,6 +180,22 @@ impl Ops for TorchOps {
             second.f_mul(&cos)?.f_add(&first.f_mul(&sin)?)?,
         ];
         Ok(part.f_copy_(&Tensor::f_cat(&rotated, 2)?)?)
+    }
+
+    fn rotary_columns(&self, x: &mut Tensor, columns: RotaryColumns, rope: &RopeTable) -> Result<()> {
+        torch_latent::rotary_columns(x, columns, rope)
+    }
+
+    fn latent_attention(
+        &self,
+        q: &Tensor,
+        latent: &Tensor,
+        weights: &LatentWeights,
+        options: &AttentionOptions,
+        kv: LayerKv<'_>,
+        ctx: &ForwardContext<'_>,
+    ) -> Result<Tensor> {
+        torch_latent::latent_attention(ctx.torch()?, q, latent, weights, options, kv)
     }
 
     fn paged_attention(

@@ -21,15 +21,15 @@ pub(super) struct AttentionPlan {
     device: Device,
 }
 
-type Masks = Rc<Vec<Mask>>;
+pub(super) type Masks = Rc<Vec<Mask>>;
 
 /// Requests that are attended together.
 #[derive(Debug)]
-struct Group {
-    first_token: i64,
-    requests: i64,
+pub(super) struct Group {
+    pub(super) first_token: i64,
+    pub(super) requests: i64,
     /// New tokens of each request.
-    queries: i64,
+    pub(super) queries: i64,
     /// Positions of the longest request.
     longest: i64,
     /// `[requests * longest]`.
@@ -42,7 +42,7 @@ struct Group {
 
 /// Where queries may look.
 #[derive(Debug)]
-enum Mask {
+pub(super) enum Mask {
     /// Everywhere.
     All,
     /// From position zero to their own, all positions being new.
@@ -67,6 +67,13 @@ impl Group {
             lengths: index_tensor(seqs.iter().map(|(_, _, slots)| slots.len() as u32), device)?,
             padded: seqs.iter().any(|(_, _, slots)| slots.len() < longest),
         })
+    }
+
+    /// The rows of the pool at the requests' positions, `[requests, kv_heads, longest, columns]`.
+    pub(super) fn gather(&self, pool: &Tensor) -> Result<Tensor> {
+        let (_, heads, columns) = pool.size3()?;
+        let rows = pool.f_index_select(0, &self.slots)?;
+        Ok(rows.f_view([self.requests, self.longest, heads, columns])?.f_transpose(1, 2)?)
     }
 
     /// The mask under a window.
@@ -101,7 +108,13 @@ impl AttentionPlan {
         Ok(Self { groups, masks: RefCell::default(), device })
     }
 
-    fn masks(&self, window: Option<usize>) -> Result<Masks> {
+    /// Requests that are attended together.
+    pub(super) fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// The groups' masks under a window.
+    pub(super) fn masks(&self, window: Option<usize>) -> Result<Masks> {
         let window = window.and_then(|w| i64::try_from(w).ok());
         if let Some((_, masks)) = self.masks.borrow().iter().find(|(w, _)| *w == window) {
             return Ok(Rc::clone(masks));
@@ -120,42 +133,39 @@ impl AttentionPlan {
         options: &AttentionOptions,
         kv: LayerKv<'_>,
     ) -> Result<Tensor> {
-        let (h, hkv, d) = (heads.num_heads as i64, heads.num_kv_heads as i64, heads.head_dim as i64);
+        let (h, d) = (heads.num_heads as i64, heads.head_dim as i64);
         let masks = self.masks(options.sliding_window)?;
         let mut outputs = Vec::with_capacity(self.groups.len());
         for (group, mask) in self.groups.iter().zip(masks.iter()) {
             let (n, queries) = (group.requests, group.queries);
-            let gather = |pool: &Tensor| -> Result<Tensor> {
-                let rows = pool.f_index_select(0, &group.slots)?.f_view([n, group.longest, hkv, d])?;
-                Ok(rows.f_transpose(1, 2)?)
-            };
             let q = q.f_narrow(0, group.first_token, n * queries)?.f_reshape([n, queries, h, d])?;
             let q = q.f_transpose(1, 2)?;
-            let (k, v) = (gather(kv.k)?, gather(kv.v)?);
-            let out = if options.logit_cap.is_some() || options.sinks.is_some() {
-                attend_step_by_step(&q, &k, &v, mask, options)?
-            } else {
-                let (given, causal) = match mask {
-                    Mask::All => (None, false),
-                    Mask::Causal => (None, true),
-                    Mask::Given(mask) => (Some(mask), false),
-                };
-                let grouped = h != hkv;
-                Tensor::f_scaled_dot_product_attention(
-                    &q,
-                    &k,
-                    &v,
-                    given,
-                    0.0,
-                    causal,
-                    options.scale,
-                    grouped,
-                )?
-            };
+            let (k, v) = (group.gather(kv.k)?, group.gather(kv.v)?);
+            let out = scaled_dot_product(&q, &k, &v, mask, options)?;
             outputs.push(out.f_transpose(1, 2)?.f_reshape([n * queries, h * d])?);
         }
         Ok(Tensor::f_cat(&outputs, 0)?)
     }
+}
+
+/// Attention of `[requests, heads, queries, columns]` to keys and values of as many heads or of a divisor.
+pub(super) fn scaled_dot_product(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    mask: &Mask,
+    options: &AttentionOptions,
+) -> Result<Tensor> {
+    if options.logit_cap.is_some() || options.sinks.is_some() {
+        return attend_step_by_step(q, k, v, mask, options);
+    }
+    let (given, causal) = match mask {
+        Mask::All => (None, false),
+        Mask::Causal => (None, true),
+        Mask::Given(mask) => (Some(mask), false),
+    };
+    let grouped = q.size4()?.1 != k.size4()?.1;
+    Ok(Tensor::f_scaled_dot_product_attention(q, k, v, given, 0.0, causal, options.scale, grouped)?)
 }
 
 /// Attention in single operators, for what libtorch's fused one has no argument for. Shapes are

@@ -9,8 +9,8 @@ use sglang_proto::worker::PromptReach;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{ModelError, Result};
-use crate::memory::MHATokenToKVPool;
-use crate::ops::{ForwardContext, HeadLayout, Ops};
+use crate::memory::{KvCacheShape, MHATokenToKVPool};
+use crate::ops::{ForwardContext, Ops};
 
 use super::CausalLM;
 
@@ -100,8 +100,8 @@ impl CausalLM for EmbeddingModel {
         self.body.num_layers()
     }
 
-    fn heads(&self) -> HeadLayout {
-        self.body.heads()
+    fn kv_cache_shape(&self) -> KvCacheShape {
+        self.body.kv_cache_shape()
     }
 
     fn embedding_head(&self) -> Option<&EmbeddingHead> {
