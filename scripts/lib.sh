@@ -6,6 +6,7 @@ cache=$(realpath -m "${SGLANG_RS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sglang-r
 target=$(cd "$root" && realpath -m "${CARGO_TARGET_DIR:-target}")
 default_model=$cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 minilm_model=$cache/models/all-MiniLM-L6-v2
+gemma_model=$cache/models/gemma-3-270m-q4_k_m.gguf
 
 say() { printf '%s\n' "$*"; }
 die() {
