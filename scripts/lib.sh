@@ -7,6 +7,7 @@ target=$(cd "$root" && realpath -m "${CARGO_TARGET_DIR:-target}")
 default_model=$cache/models/SmolLM2-135M-Instruct.Q4_1.gguf
 minilm_model=$cache/models/all-MiniLM-L6-v2
 nvrtc_lib=$cache/nvrtc
+gemma_model=$cache/models/gemma-3-270m-q4_k_m.gguf
 
 say() { printf '%s\n' "$*"; }
 die() {

@@ -122,6 +122,8 @@ impl Server {
             .arg(options.model.clone().unwrap_or_else(model_path))
             .args(["--host", "127.0.0.1", "--port", &port.to_string()])
             .args(&options.args)
+            // No test asks the real hub.
+            .env("HF_HUB_OFFLINE", "1")
             .envs(options.env.iter().map(|(k, v)| (k, v)))
             .stdin(Stdio::null())
             .stdout(log.reopen()?)

@@ -6,11 +6,15 @@ use sglang_proto::server_args::ServerArgs;
 use sglang_proto::worker::ModelWorker;
 
 fn main() -> ExitCode {
-    let args = match ServerArgs::parse_from(std::env::args_os()) {
+    let mut args = match ServerArgs::parse_from(std::env::args_os()) {
         Ok(args) => args,
         Err(exit) => return exit.report(),
     };
     sglang_process::logging::init(Some("TP0"), &args.log_level, None);
+    if let Err(error) = sglang_hub::use_cached_files(&mut args) {
+        tracing::error!("Scheduler hit an exception: {error}");
+        return ExitCode::FAILURE;
+    }
     match sglang_engine::run(&args, &load) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {

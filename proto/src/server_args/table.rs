@@ -60,9 +60,10 @@ macro_rules! server_args {
 server_args! {
     Model {
         model_path: String = Required, "model-path" | "model", Supported,
-            "Folder of a Hugging Face checkpoint, or a GGUF file.";
+            "Folder of a Hugging Face checkpoint, a GGUF file, or a repository of the hub: org/name, org/name:QUANT or \
+             org/name:file.gguf.";
         tokenizer_path: Option<String> = Unset, "tokenizer-path", Supported,
-            "Folder or tokenizer.json to take the tokenizer from, when it is not the model's own.";
+            "Folder, GGUF file or repository of the hub to take the tokenizer from, when it is not the model's own.";
         tokenizer_mode: String = Is("auto"), "tokenizer-mode", Supported,
             "Which tokenizer to use; both values mean the one fast implementation here.", one_of &["auto", "slow"];
         skip_tokenizer_init: bool = Unset, "skip-tokenizer-init", Supported,
@@ -78,7 +79,7 @@ server_args! {
             "Longest prompt plus output in tokens. Default: what the model's configuration says.";
         is_embedding: bool = Unset, "is-embedding", Supported,
             "Serve a generating model as an embedding model: one vector per prompt.";
-        revision: Option<String> = Unset, "revision", NotYet,
+        revision: Option<String> = Unset, "revision", Supported,
             "Branch, tag or commit of a model on the hub.";
         json_model_override_args: JsonObject = Is("{}"), "json-model-override-args", Supported,
             "JSON object whose keys replace those of the model's config.json.";
@@ -86,8 +87,12 @@ server_args! {
             "Name of the model in /v1/models and in answers. Default: --model-path.";
         weight_version: String = Is("default"), "weight-version", Supported,
             "Label of the weights, returned in meta_info.";
-        download_dir: Option<String> = Unset, "download-dir", NotYet,
-            "Folder for models fetched from the hub.";
+        download_dir: Option<String> = Unset, "download-dir", Supported,
+            "Folder for models fetched from the hub. Default: the cache that HF_HUB_CACHE or HF_HOME names.";
+        model_files: Option<String> = Unset, "model-files", Supported,
+            "Where the files of a --model-path on the hub are; the launcher says so to its processes.";
+        tokenizer_files: Option<String> = Unset, "tokenizer-files", Supported,
+            "Where the files of a --tokenizer-path on the hub are; the launcher says so to its processes.";
     }
     DataTypes {
         dtype: String = Is("auto"), "dtype", Supported,

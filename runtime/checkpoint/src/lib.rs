@@ -21,6 +21,7 @@ pub use error::CheckpointError;
 pub use generation_config::GenerationConfig;
 pub use gguf::dequant::dequantize;
 pub use gguf::{GgmlType, GgufFile, GgufTensor};
+pub use mapped_file::FileBytes;
 pub use pooling::{PoolingConfig, PoolingType};
 pub use quantization::Quantization;
 pub use safetensors::{SafetensorsIndex, TensorView};

@@ -70,7 +70,7 @@ fn prepare(
         true => None,
         false => {
             let tokenizer = ready.time("tokenizer", || {
-                let checkpoint = Checkpoint::open(args.tokenizer_path()).map_err(|e| e.to_string())?;
+                let checkpoint = Checkpoint::open(args.tokenizer_files()).map_err(|e| e.to_string())?;
                 Tokenizer::from_checkpoint(&checkpoint).map_err(|e| e.to_string())
             });
             Some(Detokenizer::new(tokenizer.map_err(DetokenizerError::Tokenizer)?))

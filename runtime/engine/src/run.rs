@@ -77,7 +77,7 @@ struct Parts {
 
 fn prepare(args: &ServerArgs, load: &LoadWorker, ready: &mut ReadyHandle) -> Result<Parts, EngineError> {
     let ipc_dir = args.ipc_dir.as_deref().ok_or(EngineError::NoIpcDir)?;
-    let checkpoint = Checkpoint::open(&args.model_path)?;
+    let checkpoint = Checkpoint::open(args.model_files())?;
     // The tokenizer is only needed for stop strings; it is read while the weights are.
     let (worker, tokenizer) = std::thread::scope(|scope| {
         let tokenizer = scope.spawn(|| load_tokenizer(args, &checkpoint));
@@ -90,6 +90,7 @@ fn prepare(args: &ServerArgs, load: &LoadWorker, ready: &mut ReadyHandle) -> Res
     let config = SchedulerConfig::from_server_args(args, worker.info(), eos)?;
     let info = ready_info(&config, worker.info());
     let vocab_size = worker.info().vocab_size;
+    check_vocabulary(args, tokenizer.as_deref(), vocab_size)?;
     let think_end = think_end_ids(args, &checkpoint, tokenizer.as_deref())?;
     let eos = &config.eos_token_ids;
     let grammars = GrammarBackend::of_server(args, tokenizer.as_ref(), vocab_size, eos, think_end);
@@ -105,11 +106,30 @@ fn load_tokenizer(args: &ServerArgs, model: &Checkpoint) -> Result<Option<Tokeni
     if args.skip_tokenizer_init {
         return Ok(None);
     }
-    let tokenizer = match &args.tokenizer_path {
+    let tokenizer = match args.own_tokenizer_files() {
         Some(path) => Tokenizer::from_checkpoint(&Checkpoint::open(path)?),
         None => Tokenizer::from_checkpoint(model),
     };
     tokenizer.map(Some).map_err(tokenizer_error)
+}
+
+/// Refuses a tokenizer of another model. Tokens that were added to a vocabulary may lie beyond the embedding (Gemma 3's
+/// image token does, in its text models): a request with such an id is refused when it comes.
+fn check_vocabulary(
+    args: &ServerArgs,
+    tokenizer: Option<&Tokenizer>,
+    vocab_size: u32,
+) -> Result<(), EngineError> {
+    let tokens = tokenizer.map_or(0, Tokenizer::vocab_size);
+    if tokens <= vocab_size as usize {
+        return Ok(());
+    }
+    Err(EngineError::Model(format!(
+        "{}: the tokenizer does not fit the model {}: expected at most {vocab_size} tokens, the rows of its embedding, found \
+         {tokens}",
+        args.tokenizer_files(),
+        args.model_files()
+    )))
 }
 
 /// Ids that end every request: the configuration's, the generation configuration's and the tokenizer's.
@@ -140,7 +160,7 @@ fn think_end_ids(
         return Ok(Vec::new());
     };
     let parser = if name == "auto" {
-        let own = args.tokenizer_path.as_ref().map(Checkpoint::open).transpose()?;
+        let own = args.own_tokenizer_files().map(Checkpoint::open).transpose()?;
         let file = args.chat_template.as_deref().map(Path::new);
         let source =
             chat_template::load_source(file, own.as_ref().unwrap_or(model)).map_err(tokenizer_error)?;

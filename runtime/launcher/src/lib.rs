@@ -8,6 +8,7 @@ mod child;
 mod events;
 mod ipc_dir;
 mod listen;
+mod model;
 mod outcome;
 mod role;
 mod settings;
@@ -25,6 +26,7 @@ use sglang_proto::server_args::{JsonObject, ServerArgs};
 
 use events::Events;
 use ipc_dir::IpcDir;
+use model::Fetched;
 use outcome::{LaunchError, Outcome};
 use settings::Settings;
 use supervisor::Supervisor;
@@ -54,18 +56,19 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Everything after the arguments are known. When this returns, no child, no socket and no folder of the run is left.
 fn launch(args: &ServerArgs, argv: &[OsString], started: Instant) -> Result<Outcome, LaunchError> {
     // Before anything is made that a signal would leave behind.
-    let events = Events::new().map_err(|e| LaunchError::System("watching for signals", e))?;
+    let mut events = Events::new().map_err(|e| LaunchError::System("watching for signals", e))?;
     let settings = Settings::from_env()?;
-    if !Path::new(&args.model_path).exists() {
-        return Err(LaunchError::NoModel(args.model_path.clone()));
-    }
     tracing::info!("server_args={}", serde_json::Value::Object(given_arguments(args)));
     let listener = listen::bind(&args.host, args.port)?;
     let address =
         listener.local_addr().map_err(|e| LaunchError::System("reading the listening address", e))?;
+    let (files, fetching) = match model::fetch(args, &mut events)? {
+        Fetched::Files(files, taken) => (files, taken),
+        Fetched::Stopped(outcome) => return Ok(outcome),
+    };
     let ipc_dir = IpcDir::create(args.ipc_dir.as_deref().map(Path::new))?;
-    let argv = spawn::child_arguments(args, argv, &ipc_dir, address);
-    let mut supervisor = Supervisor::start(&argv, &listener, events, settings, started)?;
+    let argv = spawn::child_arguments(args, argv, &ipc_dir, address, &files);
+    let mut supervisor = Supervisor::start(&argv, &listener, events, settings, started, fetching)?;
     let outcome = supervisor.run(args, address);
     supervisor.kill_all();
     outcome.map_err(|e| LaunchError::System("waiting for the processes", e))

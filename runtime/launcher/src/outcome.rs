@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use sglang_hub::HubError;
 
 use crate::child::Death;
 use crate::role::Role;
@@ -12,8 +13,13 @@ use crate::role::Role;
 /// The server never got as far as having processes.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LaunchError {
-    #[error("--model-path {0}: there is no such folder or file; give a checkpoint folder or a GGUF file")]
+    #[error(
+        "--model-path {0}: there is no such folder or file; give a checkpoint folder, a GGUF file, or a repository of the \
+         hub (org/name)"
+    )]
     NoModel(String),
+    #[error(transparent)]
+    Hub(#[from] HubError),
     #[error("{0}={1}: expected a number of seconds")]
     BadEnvironment(&'static str, String),
     #[error("--host {0}: {1}; give an address of this machine, such as 127.0.0.1 or 0.0.0.0")]
@@ -35,6 +41,11 @@ impl LaunchError {
     /// 2 where the command line or the environment is wrong, else 1.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
+            LaunchError::Hub(
+                HubError::RepositoryNotFound { .. }
+                | HubError::RevisionNotFound { .. }
+                | HubError::NoModel { .. },
+            ) => 2,
             LaunchError::NoModel(_) | LaunchError::BadEnvironment(..) | LaunchError::BadHost(..) => 2,
             _ => 1,
         }

@@ -12,6 +12,7 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getpid, getppid, pipe2};
+use sglang_hub::HubFiles;
 use sglang_process::{CONTROL_FD, LISTEN_FD, READY_FD};
 use sglang_proto::server_args::ServerArgs;
 
@@ -26,9 +27,13 @@ pub(crate) fn child_arguments(
     argv: &[OsString],
     ipc_dir: &IpcDir,
     address: SocketAddr,
+    files: &HubFiles,
 ) -> Vec<OsString> {
     let mut all: Vec<OsString> = argv.iter().skip(1).cloned().collect();
     all.extend(["--ipc-dir".into(), ipc_dir.path().into()]);
+    for (flag, path) in [("--model-files", &files.model), ("--tokenizer-files", &files.tokenizer)] {
+        all.extend(path.iter().flat_map(|path| [flag.into(), path.into()]));
+    }
     if args.port == 0 {
         all.extend(["--port".into(), address.port().to_string().into()]);
     }
@@ -107,13 +112,16 @@ mod tests {
         let argv: Vec<OsString> =
             ["sglang-launch", "--model-path", "m", "--port", "0"].map(OsString::from).into();
         let args = ServerArgs::parse_from(argv.iter().cloned()).expect("valid");
-        let child = child_arguments(&args, &argv, &dir, "127.0.0.1:4321".parse().expect("address"));
+        let address = "127.0.0.1:4321".parse().expect("address");
+        let files = HubFiles { model: Some("/cache/m".into()), tokenizer: None };
+        let child = child_arguments(&args, &argv, &dir, address, &files);
         let understood =
             ServerArgs::parse_from([OsString::from("x")].into_iter().chain(child)).expect("valid");
         assert_eq!((understood.model_path.as_str(), understood.port), ("m", 4321));
+        assert_eq!((understood.model_files(), understood.tokenizer_files()), ("/cache/m", "/cache/m"));
         assert_eq!(understood.ipc_dir.as_deref(), dir.path().to_str());
         assert!(understood.random_seed.is_some_and(|seed| seed < 1 << 30));
-        let child = child_arguments(&understood, &argv, &dir, "127.0.0.1:4321".parse().expect("address"));
+        let child = child_arguments(&understood, &argv, &dir, address, &HubFiles::default());
         assert!(!child.iter().any(|a| a == "--random-seed"), "a given seed is passed on as it was given");
     }
 }

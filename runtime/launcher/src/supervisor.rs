@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
@@ -40,14 +40,15 @@ impl Supervisor {
         events: Events,
         settings: Settings,
         started: Instant,
+        fetching: Option<Duration>,
     ) -> Result<Self, LaunchError> {
-        let timeline = Timeline::new(started, Instant::now());
+        let timeline = Timeline::new(started, Instant::now(), fetching);
         let mut supervisor =
             Supervisor { children: Vec::new(), events, settings, timeline, is_generation: true };
         for role in Role::ALL {
             supervisor.children.push(spawn::spawn(role, argv, listener)?);
         }
-        supervisor.timeline = Timeline::new(started, Instant::now());
+        supervisor.timeline = Timeline::new(started, Instant::now(), fetching);
         Ok(supervisor)
     }
 
@@ -207,7 +208,7 @@ impl Drop for Supervisor {
 }
 
 /// What a signal asks for while nothing needs to be finished first.
-fn stop(signal: Signal) -> Outcome {
+pub(crate) fn stop(signal: Signal) -> Outcome {
     match signal {
         Signal::SIGTERM => Outcome::StoppedBeforeUp,
         signal => Outcome::Interrupted(signal),

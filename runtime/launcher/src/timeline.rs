@@ -10,6 +10,8 @@ use crate::role::Role;
 pub(crate) struct Timeline {
     started: Instant,
     spawned: Instant,
+    /// What fetching the model from the hub took.
+    fetching: Option<Duration>,
     parts: Vec<(Role, String, f64)>,
     /// In the order of becoming ready.
     ready: Vec<(Role, Instant)>,
@@ -17,8 +19,8 @@ pub(crate) struct Timeline {
 
 impl Timeline {
     /// `started` is when the launcher began and `spawned` when it had started its processes.
-    pub(crate) fn new(started: Instant, spawned: Instant) -> Self {
-        Timeline { started, spawned, parts: Vec::new(), ready: Vec::new() }
+    pub(crate) fn new(started: Instant, spawned: Instant, fetching: Option<Duration>) -> Self {
+        Timeline { started, spawned, fetching, parts: Vec::new(), ready: Vec::new() }
     }
 
     /// A process reports that a part of its start-up took `seconds`.
@@ -46,7 +48,11 @@ impl Timeline {
     /// The line for the log. The processes start side by side, so only the one that was ready last counts, with the
     /// parts it reported and the rest of its time as `other`.
     pub(crate) fn line(&self, warmed_up: Option<Instant>) -> String {
-        let mut line = format!("startup timeline: launcher {}", seconds(self.spawned - self.started));
+        let own = (self.spawned - self.started).saturating_sub(self.fetching.unwrap_or_default());
+        let mut line = format!("startup timeline: launcher {}", seconds(own));
+        if let Some(fetching) = self.fetching {
+            let _ = write!(line, " | hub {}", seconds(fetching));
+        }
         let mut end = self.spawned;
         if let Some((role, at)) = self.ready.last() {
             let _ = write!(line, " | {}: ", role.name());
@@ -79,7 +85,7 @@ mod tests {
     fn the_parts_of_the_slowest_process_add_up_to_the_total() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let mut timeline = Timeline::new(start, at(10));
+        let mut timeline = Timeline::new(start, at(10), None);
         timeline.phase(Role::TokenizerManager, "load tokenizer".into(), 0.02);
         timeline.phase(Role::Scheduler, "load weights".into(), 0.3);
         timeline.ready(Role::Detokenizer, at(30));
@@ -94,5 +100,7 @@ mod tests {
              | warm-up 0.120 s | total 0.480 s"
         );
         assert!(timeline.line(None).ends_with("other 0.030 s | total 0.360 s"));
+        let fetched = Timeline::new(start, at(70), Some(Duration::from_millis(60)));
+        assert_eq!(fetched.line(None), "startup timeline: launcher 0.010 s | hub 0.060 s | total 0.070 s");
     }
 }

@@ -1,9 +1,10 @@
 //! Reading the weights of another checkpoint beside those that are served.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sglang_checkpoint::{Checkpoint, ModelConfig};
+use sglang_hub::{Hub, HubReference, Part, Silent};
 use sglang_proto::worker::{StageError, StagedWeights, WeightStager};
 use tch::Device;
 
@@ -54,6 +55,9 @@ pub(crate) struct CheckpointStager {
     pub(crate) target: WeightTarget,
     /// Bytes of the served weights: the new ones take as much.
     pub(crate) weight_bytes: u64,
+    /// Where a path that is not on this machine may come from, and its revision.
+    pub(crate) hub: Hub,
+    pub(crate) revision: Option<String>,
 }
 
 impl WeightStager for CheckpointStager {
@@ -62,10 +66,11 @@ impl WeightStager for CheckpointStager {
             let why = "load format dummy reads nothing; expected auto, safetensors or gguf";
             return Err(StageError::Loader(why.to_owned()));
         }
-        let path = Path::new(model_path);
-        if !path.exists() {
-            return Err(StageError::Iterator(format!("{model_path} (repository not found)")));
-        }
+        let path = match Path::new(model_path) {
+            path if path.exists() => path.to_owned(),
+            _ => self.from_hub(model_path, load_format)?,
+        };
+        let path = path.as_path();
         let no_iterator = |e: ModelError| StageError::Iterator(e.to_string());
         let checkpoint = Checkpoint::open(path).map_err(|e| no_iterator(e.into()))?;
         self.check_config(&checkpoint).map_err(|e| StageError::Load(e.to_string()))?;
@@ -76,6 +81,17 @@ impl WeightStager for CheckpointStager {
 }
 
 impl CheckpointStager {
+    /// Fetches a checkpoint from the hub. One that is nowhere to be found gets the reference's words.
+    fn from_hub(&self, model_path: &str, load_format: &str) -> std::result::Result<PathBuf, StageError> {
+        let not_found = || StageError::Iterator(format!("{model_path} (repository not found)"));
+        let reference = HubReference::parse(model_path).ok_or_else(not_found)?;
+        let part = Part::Weights { load_format: load_format.to_owned() };
+        self.hub.fetch(&reference, self.revision.as_deref(), &part, &Silent).map_err(|error| {
+            tracing::warn!("weights from the hub: {error}");
+            if error.is_not_found() { not_found() } else { StageError::Iterator(error.to_string()) }
+        })
+    }
+
     /// Refuses a checkpoint whose configuration describes another model. A folder may have weights alone.
     fn check_config(&self, checkpoint: &Checkpoint) -> Result<()> {
         if let Checkpoint::HfFolder(folder) = checkpoint

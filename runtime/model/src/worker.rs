@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sglang_checkpoint::{Checkpoint, ModelConfig};
+use sglang_hub::{Hub, HubSettings};
 use sglang_proto::server_args::ServerArgs;
 use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, PromptReach};
 use tch::{Device, Kind};
@@ -57,6 +58,10 @@ pub struct ModelOptions {
     pub overrides: serde_json::Map<String, serde_json::Value>,
     pub backend: Backend,
     pub is_embedding: bool,
+    /// `--revision`, for weights that are fetched from the hub later.
+    pub revision: Option<String>,
+    /// The hub of such weights.
+    pub hub: HubSettings,
     /// `--expert-distribution-recorder-mode` and what belongs to it.
     pub expert_recorder: Option<RecorderSettings>,
     /// `--enable-lora` and what belongs to it.
@@ -82,6 +87,8 @@ impl ModelOptions {
             overrides: serde_json::Map::new(),
             backend: Backend::Auto,
             is_embedding: false,
+            revision: None,
+            hub: HubSettings::from_env(),
             expert_recorder: None,
             lora: None,
         }
@@ -105,9 +112,11 @@ impl From<&ServerArgs> for ModelOptions {
             deterministic: args.enable_deterministic_inference,
             overrides: args.json_model_override_args.clone(),
             is_embedding: args.is_embedding,
+            revision: args.revision.clone(),
+            hub: HubSettings::from_env().in_download_dir(args.download_dir.as_deref()),
             expert_recorder: RecorderSettings::from_server_args(args),
             lora: LoraOptions::from_server_args(args),
-            ..Self::new(PathBuf::from(&args.model_path))
+            ..Self::new(PathBuf::from(args.model_files()))
         }
     }
 }
@@ -181,8 +190,15 @@ pub fn load_runner(options: &ModelOptions, report_phase: &mut dyn FnMut(&str, f6
         device: device_name(device),
     };
     tracing::info!("KV cache: {} tokens, {:.1} MB", kv_pool.slots(), kv_pool.bytes() as f64 / 1e6);
-    let stager =
-        CheckpointStager { config, overrides, context_length: context_length as usize, target, weight_bytes };
+    let stager = CheckpointStager {
+        config,
+        overrides,
+        context_length: context_length as usize,
+        target,
+        weight_bytes,
+        hub: Hub::new(options.hub.clone()),
+        revision: options.revision.clone(),
+    };
     let runner = ModelRunner::new(ops, loaded, kv_pool, info, Arc::new(stager)).with_recorder(recorder);
     let runner = runner.with_lora(lora);
     phase("allocate KV cache");

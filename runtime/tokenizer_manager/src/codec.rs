@@ -29,7 +29,7 @@ impl ModelCodec {
     /// # Errors
     /// A file that cannot be read or a template that is not valid, by name.
     pub fn load(args: &ServerArgs) -> anyhow::Result<Self> {
-        let checkpoint = Checkpoint::open(args.tokenizer_path())?;
+        let checkpoint = Checkpoint::open(args.tokenizer_files())?;
         let tokenizer = Tokenizer::from_checkpoint(&checkpoint)?;
         let source = chat_template::load_source(args.chat_template.as_deref().map(Path::new), &checkpoint)?;
         Self::new(tokenizer, source.as_ref())

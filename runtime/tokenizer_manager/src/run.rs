@@ -79,7 +79,7 @@ struct Model {
 }
 
 fn prepare(args: &ServerArgs, ready: &mut ReadyHandle) -> anyhow::Result<Model> {
-    let checkpoint = Checkpoint::open(&args.model_path)?;
+    let checkpoint = Checkpoint::open(args.model_files())?;
     let overrides = Some(Value::Object(args.json_model_override_args.clone())).filter(|v| *v != json!({}));
     let config = ModelConfig::from_checkpoint(&checkpoint, overrides.as_ref())?;
     let classifies = config

@@ -18,7 +18,7 @@ pub use metadata::{Metadata, MetadataValue};
 pub use types::GgmlType;
 
 use crate::error::CheckpointError;
-use crate::mapped_file::MappedFile;
+use crate::mapped_file::{FileBytes, MappedFile};
 use cursor::Cursor;
 
 /// Alignment of tensor data when `general.alignment` does not say otherwise.
@@ -130,6 +130,11 @@ impl GgufFile {
         let (name, info) = self.tensors.get_key_value(name).ok_or_else(missing)?;
         let data = self.file.bytes().get(info.bytes.clone()).ok_or_else(missing)?;
         Ok(GgufTensor { name, shape: &info.shape, ggml_type: info.ggml_type, data })
+    }
+
+    /// Where a tensor is in the file.
+    pub fn part(&self, name: &str) -> Option<FileBytes<'_>> {
+        self.file.part(self.tensors.get(name)?.bytes.clone())
     }
 }
 

@@ -9,6 +9,7 @@ pub use ::safetensors::Dtype;
 
 use crate::error::CheckpointError;
 use crate::json::{self, JsonFile};
+use crate::mapped_file::FileBytes;
 use crate::quantization::Quantization;
 use shard::Shard;
 
@@ -151,6 +152,11 @@ impl SafetensorsIndex {
             .and_then(|n| self.shards.get(*n))
             .and_then(|shard| shard.tensor(name))
             .ok_or_else(|| CheckpointError::MissingTensor { path: self.dir.clone(), tensor: name.to_owned() })
+    }
+
+    /// Where a tensor is in its file.
+    pub fn part(&self, name: &str) -> Option<FileBytes<'_>> {
+        self.tensors.get(name).and_then(|n| self.shards.get(*n))?.part(name)
     }
 
     /// The file that holds a tensor, for error messages.

@@ -6,7 +6,7 @@ use ::safetensors::tensor::{Metadata, SafeTensorError, SafeTensors};
 
 use super::TensorView;
 use crate::error::CheckpointError;
-use crate::mapped_file::MappedFile;
+use crate::mapped_file::{FileBytes, MappedFile};
 
 /// Bytes before the JSON header: its length.
 const LENGTH_BYTES: usize = 8;
@@ -39,9 +39,12 @@ impl Shard {
 
     pub(super) fn tensor(&self, name: &str) -> Option<TensorView<'_>> {
         let info = self.metadata.info(name)?;
-        let (start, end) = info.data_offsets;
-        let data = self.file.bytes().get(self.data_start + start..self.data_start + end)?;
-        Some(TensorView { dtype: info.dtype, shape: &info.shape, data })
+        Some(TensorView { dtype: info.dtype, shape: &info.shape, data: self.part(name)?.mapped() })
+    }
+
+    pub(super) fn part(&self, name: &str) -> Option<FileBytes<'_>> {
+        let (start, end) = self.metadata.info(name)?.data_offsets;
+        self.file.part(self.data_start + start..self.data_start + end)
     }
 }
 

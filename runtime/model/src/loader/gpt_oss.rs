@@ -1,8 +1,6 @@
 //! gpt-oss's experts: all of a layer in one tensor, gate and up in alternating columns, 16-bit and transposed or in
 //! MXFP4 (OCP Microscaling Formats, 2023).
 
-use std::borrow::Cow;
-
 use sglang_checkpoint::GgmlType;
 use tch::Tensor;
 
@@ -10,7 +8,7 @@ use crate::error::{ModelError, Result};
 use crate::ops::{Activation, Expert, ExpertWeights, LinearWeight};
 
 use super::mxfp4::{BLOCK, LARGEST_EXPONENT, SMALLEST_EXPONENT, pairs_to_q8_0};
-use super::{ExpertNames, WeightLoader, WeightSource};
+use super::{ExpertNames, TensorBytes, WeightLoader, WeightSource};
 
 /// One projection of all experts, `[experts, rows, columns]` once it is read.
 struct Stack<'a> {
@@ -21,7 +19,7 @@ struct Stack<'a> {
 
 enum Form<'a> {
     /// `[experts, columns, rows]`.
-    Transposed { storage: GgmlType, data: Cow<'a, [u8]> },
+    Transposed { storage: GgmlType, data: TensorBytes<'a> },
     /// Two four-bit numbers per byte, and the biased exponent of every block.
     Mxfp4 { blocks: &'a [u8], scales: &'a [u8] },
 }
@@ -34,6 +32,7 @@ impl Stack<'_> {
         match &self.form {
             Form::Transposed { storage, data } => {
                 let size = storage.block_bytes();
+                let data = data.to_slice();
                 let data = data.get(expert * rows * columns * size..(expert + 1) * rows * columns * size)?;
                 let mut out = Vec::with_capacity(data.len());
                 for r in (0..rows).map(row) {
@@ -127,14 +126,14 @@ impl<'a> WeightLoader<'a> {
             expected: format!("powers of two from {} to {}", SMALLEST_EXPONENT + 128, LARGEST_EXPONENT + 128),
             found: format!("another scale in expert {expert}"),
         })?;
-        let matrix = self.build(storage, Cow::Owned(data), stack.rows, stack.columns)?;
+        let matrix = self.build(storage, &[&TensorBytes::Memory(data)], stack.rows, stack.columns)?;
         LinearWeight::new(vec![matrix], Some(bias))
     }
 
     fn matrix_values(&mut self, name: &str, rows: usize, columns: usize) -> Result<Vec<f32>> {
         let tensor = self.source.tensor(name, &[rows, columns], self.head_dim)?;
         self.progress.add(tensor.data.len() as u64);
-        super::dequantized(tensor.storage, &tensor.data, rows * columns)
+        super::dequantized(tensor.storage, &tensor.data.to_slice(), rows * columns)
     }
 }
 
@@ -147,7 +146,7 @@ mod tests {
         // Two experts of three columns and four rows; the value says where it is.
         let values: Vec<f32> = (0..24).map(|i| i as f32).collect();
         let data: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let form = Form::Transposed { storage: GgmlType::F32, data: Cow::Owned(data) };
+        let form = Form::Transposed { storage: GgmlType::F32, data: TensorBytes::Memory(data) };
         let stack = Stack { form, rows: 4, columns: 3 };
         let (_, bytes) = stack.expert(1, |r| if r < 2 { 2 * r } else { 2 * (r - 2) + 1 }).unwrap();
         let found: Vec<f32> =

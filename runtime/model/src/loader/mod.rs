@@ -1,5 +1,6 @@
 //! From a checkpoint's tensors to weights in the form that the backend wants.
 
+mod bytes;
 mod dummy;
 mod experts;
 mod gguf_names;
@@ -10,8 +11,6 @@ mod progress;
 mod source;
 mod table;
 
-use std::borrow::Cow;
-
 use sglang_checkpoint::GgmlType;
 use tch::{Device, Kind, Tensor};
 
@@ -21,6 +20,7 @@ use crate::layers::{LayerNorm, RMSNorm};
 use crate::lora::LoraSites;
 use crate::ops::{LinearWeight, Matrix, native_matrix};
 
+pub(crate) use bytes::{PIECE, TensorBytes, WeightBuffer};
 pub use experts::ExpertNames;
 pub use progress::LoadProgress;
 pub use source::WeightSource;
@@ -96,14 +96,9 @@ impl<'a> WeightLoader<'a> {
         let mut names = parts.iter().map(|(name, _)| format!("{name}.weight"));
         for run in tensors.chunk_by(|(a, _), (b, _)| a.storage == b.storage) {
             let rows = run.iter().map(|(_, rows)| rows).sum();
-            let data = match run {
-                [(one, _)] => Cow::Borrowed(one.data.as_ref()),
-                several => {
-                    Cow::Owned(several.iter().map(|(t, _)| t.data.as_ref()).collect::<Vec<_>>().concat())
-                }
-            };
             let storage = run.first().map_or(GgmlType::F32, |(t, _)| t.storage);
-            let matrix = self.build(storage, data, rows, columns)?;
+            let data: Vec<&TensorBytes<'_>> = run.iter().map(|(t, _)| &t.data).collect();
+            let matrix = self.build(storage, &data, rows, columns)?;
             let mut start = 0;
             for ((_, rows), name) in run.iter().zip(&mut names) {
                 self.table.add_rows(name, &matrix, start..start + rows)?;
@@ -201,7 +196,9 @@ impl<'a> WeightLoader<'a> {
     fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let tensor = self.source.tensor(name, shape, self.head_dim)?;
         self.progress.add(tensor.data.len() as u64);
-        dequantized(tensor.storage, &tensor.data, shape.iter().product())
+        let values = dequantized(tensor.storage, &tensor.data.to_slice(), shape.iter().product());
+        tensor.data.release();
+        values
     }
 
     /// A small vector in the backend's number format.
@@ -215,33 +212,45 @@ impl<'a> WeightLoader<'a> {
         Ok(tensor)
     }
 
+    /// A matrix of rows that lie behind each other in several tensors.
     fn build(
         &mut self,
         storage: GgmlType,
-        data: Cow<'_, [u8]>,
+        parts: &[&TensorBytes<'_>],
         rows: usize,
         columns: usize,
     ) -> Result<Matrix> {
-        let stored = data.len() as u64;
-        let (storage, data) = match (storage, self.target) {
-            (GgmlType::MXFP4, WeightTarget::Native(_)) => {
-                (GgmlType::Q8_0, mxfp4::blocks_to_q8_0(&data)?.into())
+        let matrix = self.matrix(storage, parts, rows, columns)?;
+        self.progress.add(parts.iter().map(|p| p.len() as u64).sum());
+        Ok(matrix)
+    }
+
+    fn matrix(
+        &mut self,
+        storage: GgmlType,
+        parts: &[&TensorBytes<'_>],
+        rows: usize,
+        columns: usize,
+    ) -> Result<Matrix> {
+        if storage == GgmlType::MXFP4 && matches!(self.target, WeightTarget::Native(_)) {
+            let mut blocks = Vec::with_capacity(parts.len());
+            for part in parts {
+                blocks.push(TensorBytes::Memory(mxfp4::blocks_to_q8_0(&part.to_slice())?));
+                part.release();
             }
-            other => (other.0, data),
-        };
-        let matrix = match self.target {
+            return self.matrix(GgmlType::Q8_0, &blocks.iter().collect::<Vec<_>>(), rows, columns);
+        }
+        Ok(match self.target {
             WeightTarget::Native(kind) => {
-                let matrix = native_matrix(storage, rows, columns, data, kind)?;
+                let matrix = native_matrix(storage, parts, rows, columns, kind)?;
                 self.bytes += matrix.bytes().len() as u64;
                 Matrix::Native(matrix)
             }
             WeightTarget::Torch(device, kind) => {
                 self.bytes += (rows * columns * kind.elt_size_in_bytes()) as u64;
-                Matrix::Torch(dense(storage, &data, rows, columns, device, kind)?)
+                Matrix::Torch(dense(storage, parts, rows, columns, device, kind)?)
             }
-        };
-        self.progress.add(stored);
-        Ok(matrix)
+        })
     }
 }
 
@@ -255,22 +264,41 @@ fn dequantized(storage: GgmlType, data: &[u8], count: usize) -> Result<Vec<f32>>
 /// A dense tensor; 16-bit checkpoints in their own format are not widened on the way.
 pub(crate) fn dense(
     storage: GgmlType,
-    data: &[u8],
+    parts: &[&TensorBytes<'_>],
     rows: usize,
     columns: usize,
     device: Device,
     kind: Kind,
 ) -> Result<Tensor> {
-    let shape = [rows as i64, columns as i64];
     let same = match storage {
         GgmlType::F32 => Some(Kind::Float),
         GgmlType::F16 => Some(Kind::Half),
         GgmlType::BF16 => Some(Kind::BFloat16),
         _ => None,
     };
-    let tensor = match same {
-        Some(stored) => Tensor::f_from_data_size(data, &shape, stored)?,
-        None => Tensor::f_from_slice(&dequantized(storage, data, rows * columns)?)?.f_view(shape)?,
-    };
-    Ok(tensor.f_to(device)?.f_to_kind(kind)?)
+    let all = Tensor::f_empty([rows as i64, columns as i64], (kind, device))?;
+    let stored: usize = parts.iter().map(|p| p.len()).sum();
+    let row_bytes = stored.checked_div(rows).unwrap_or(0).max(1);
+    let piece = (PIECE / row_bytes).max(1) * row_bytes;
+    let mut start = 0;
+    for part in parts {
+        for from in (0..part.len()).step_by(piece) {
+            let range = from..(from + piece).min(part.len());
+            let data = part.piece(range.clone());
+            let shape = [(range.len() / row_bytes) as i64, columns as i64];
+            let tensor = match same {
+                Some(stored) => Tensor::f_from_data_size(&data, &shape, stored)?,
+                None => {
+                    let count = range.len() / row_bytes * columns;
+                    Tensor::f_from_slice(&dequantized(storage, &data, count)?)?.f_view(shape)?
+                }
+            };
+            let mut target = all.f_narrow(0, start, shape[0])?;
+            target.f_copy_(&tensor)?;
+            start += shape[0];
+            drop(data);
+            part.release_piece(range);
+        }
+    }
+    Ok(all)
 }

@@ -1,14 +1,14 @@
 //! Where tensors come from: a GGUF file, safetensors, or nowhere (`--load-format dummy`). Models ask by Hugging Face
 //! name.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 
 use sglang_checkpoint::safetensors::Dtype;
-use sglang_checkpoint::{Checkpoint, GgmlType, GgufFile, Quantization, SafetensorsIndex};
+use sglang_checkpoint::{Checkpoint, FileBytes, GgmlType, GgufFile, Quantization, SafetensorsIndex};
 
 use crate::error::{ModelError, Result};
 
+use super::bytes::TensorBytes;
 use super::dummy::random_values;
 use super::gguf_names::{gguf_expert, gguf_name, is_permuted, unpermuted_rows};
 
@@ -27,8 +27,8 @@ pub enum WeightSource {
 pub(super) struct SourceTensor<'a> {
     /// Element type.
     pub storage: GgmlType,
-    /// The bytes, borrowed from the file's mapping unless rows had to be reordered.
-    pub data: Cow<'a, [u8]>,
+    /// The bytes, as a rule still in the file.
+    pub data: TensorBytes<'a>,
 }
 
 impl WeightSource {
@@ -138,7 +138,7 @@ impl WeightSource {
         };
         if let Some(values) = self.dequantized(name, shape)? {
             let data = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-            return Ok(SourceTensor { storage: GgmlType::F32, data: Cow::Owned(data) });
+            return Ok(SourceTensor { storage: GgmlType::F32, data: TensorBytes::Memory(data) });
         }
         let wrong = |expected: String, found: String| ModelError::Tensor {
             file: self.file(name),
@@ -147,17 +147,18 @@ impl WeightSource {
             found,
         };
         let missing = || wrong(format!("{shape:?}"), "nothing of that name".to_owned());
-        let (found, storage, data) = match self {
+        let (found, storage, part) = match self {
             Self::Gguf(file, _) => {
                 let t = file.tensor(&stored_name).map_err(|_| missing())?;
+                let part = file.part(&stored_name).ok_or_else(missing)?;
                 match gguf_expert(name) {
                     Some((_, expert)) => {
                         let too_few =
                             || wrong(format!("{} experts or more", expert + 1), format!("{:?}", t.shape));
-                        let (shape, data) = part_of_stack(t.shape, t.data, expert).ok_or_else(too_few)?;
-                        (shape, t.ggml_type, data)
+                        let (shape, part) = part_of_stack(t.shape, part, expert).ok_or_else(too_few)?;
+                        (shape, t.ggml_type, part)
                     }
-                    None => (t.shape, t.ggml_type, t.data),
+                    None => (t.shape, t.ggml_type, part),
                 }
             }
             Self::Safetensors(index) => {
@@ -168,10 +169,10 @@ impl WeightSource {
                     Dtype::BF16 => GgmlType::BF16,
                     other => return Err(wrong("type F32, F16 or BF16".to_owned(), format!("{other:?}"))),
                 };
-                (t.shape, storage, t.data)
+                (t.shape, storage, index.part(name).ok_or_else(missing)?)
             }
             Self::Dummy(_) => {
-                let data = Cow::Owned(random_values(name, shape));
+                let data = TensorBytes::Memory(random_values(name, shape));
                 return Ok(SourceTensor { storage: GgmlType::F32, data });
             }
         };
@@ -185,19 +186,23 @@ impl WeightSource {
         let rows = shape.first().copied().unwrap_or(0);
         let data = match self {
             Self::Gguf(_, architecture) if is_permuted(architecture, name) => {
-                Cow::Owned(reorder_rows(data, rows, &unpermuted_rows(rows, head_dim)))
+                TensorBytes::Rows(part, unpermuted_rows(rows, head_dim))
             }
-            _ => Cow::Borrowed(data),
+            _ => TensorBytes::File(part),
         };
         Ok(SourceTensor { storage, data })
     }
 }
 
 /// One of the equally large parts that a tensor has along its first dimension.
-fn part_of_stack<'a>(shape: &'a [usize], data: &'a [u8], index: usize) -> Option<(&'a [usize], &'a [u8])> {
+fn part_of_stack<'a>(
+    shape: &'a [usize],
+    stack: FileBytes<'a>,
+    index: usize,
+) -> Option<(&'a [usize], FileBytes<'a>)> {
     let (count, rest) = shape.split_first().filter(|(count, _)| index < **count)?;
-    let size = data.len() / count;
-    Some((rest, data.get(index * size..(index + 1) * size)?))
+    let size = stack.len() / count;
+    Some((rest, stack.slice(index * size..(index + 1) * size)?))
 }
 
 /// Matrices that only safetensors files quantise.
@@ -220,25 +225,5 @@ impl WeightSource {
         };
         let Some(quantization) = index.quantization() else { return Ok(None) };
         Ok(quantization.matrix(index, module, *rows, *columns)?)
-    }
-}
-
-/// Rows `order[0], order[1], …` of a matrix of equally long rows.
-fn reorder_rows(data: &[u8], rows: usize, order: &[usize]) -> Vec<u8> {
-    let row_bytes = data.len().checked_div(rows).unwrap_or(0);
-    let mut out = Vec::with_capacity(data.len());
-    for &row in order {
-        out.extend_from_slice(data.get(row * row_bytes..(row + 1) * row_bytes).unwrap_or_default());
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_are_reordered_whole() {
-        assert_eq!(reorder_rows(&[1, 2, 3, 4, 5, 6], 3, &[2, 0, 1]), [5, 6, 1, 2, 3, 4]);
     }
 }

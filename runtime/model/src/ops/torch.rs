@@ -195,7 +195,7 @@ impl Ops for TorchOps {
         kv: LayerKv<'_>,
         ctx: &ForwardContext<'_>,
     ) -> Result<Tensor> {
-        torch_latent::latent_attention(ctx.torch()?, q, latent, weights, options, kv)
+        torch_latent::latent_attention(ctx, q, latent, weights, options, kv)
     }
 
     fn paged_attention(

@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 
 use crate::error::{ModelError, Result};
 
-use super::context::TorchInputs;
+use super::context::ForwardContext;
 use super::latent::{LatentForm, LatentLayout, LatentWeights};
 use super::torch_attention::{Group, scaled_dot_product};
 use super::{AttentionOptions, LayerKv, RopeTable};
@@ -36,7 +36,7 @@ pub(super) fn rotary_columns(x: &Tensor, columns: RotaryColumns, rope: &RopeTabl
 
 /// See [`super::Ops::latent_attention`].
 pub(super) fn latent_attention(
-    inputs: &TorchInputs,
+    ctx: &ForwardContext<'_>,
     q: &Tensor,
     latent: &Tensor,
     weights: &LatentWeights,
@@ -48,10 +48,10 @@ pub(super) fn latent_attention(
     };
     let layout = weights.layout();
     let rows = latent.f_unsqueeze(1)?;
-    let _ = kv.k.shallow_clone().f_index_copy_(0, &inputs.out_cache_loc, &rows)?;
-    let masks = inputs.attention.masks(options.sliding_window)?;
+    let _ = kv.k.shallow_clone().f_index_copy_(0, &ctx.torch()?.out_cache_loc, &rows)?;
+    let masks = ctx.attention_plan()?.masks(options.sliding_window)?;
     let mut outputs = Vec::new();
-    for (group, mask) in inputs.attention.groups().iter().zip(masks.iter()) {
+    for (group, mask) in ctx.attention_plan()?.groups().iter().zip(masks.iter()) {
         let (n, queries) = (group.requests, group.queries);
         let (heads, width) = (layout.num_heads as i64, layout.qk_head_dim() as i64);
         let q = q.f_narrow(0, group.first_token, n * queries)?.f_view([n, queries, heads, width])?;

@@ -97,6 +97,11 @@ pub fn options(path: impl Into<PathBuf>, backend: Backend) -> ModelOptions {
         // Tests run beside each other, and libtorch's threads wait for each other by spinning.
         threads: Some(if backend == Backend::Torch { 1 } else { 2 }),
         backend,
+        // No test asks the real hub.
+        hub: sglang_hub::HubSettings {
+            endpoint: "http://127.0.0.1:9".into(),
+            ..ModelOptions::new(PathBuf::new()).hub
+        },
         ..ModelOptions::new(path.into())
     }
 }

@@ -1,0 +1,64 @@
+//! The model's files: local ones, or those of the hub, which the launcher fetches before it starts a process, so that
+//! the processes never race for them.
+
+use std::io::{self, PipeReader};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use sglang_hub::{HubError, HubFiles, HubSettings, TerminalProgress, reference_of};
+use sglang_proto::server_args::ServerArgs;
+
+use crate::events::{Event, Events};
+use crate::outcome::{LaunchError, Outcome};
+use crate::supervisor::stop;
+
+/// What fetching came to.
+pub(crate) enum Fetched {
+    /// The files, and how long they took; `None` when nothing is on the hub.
+    Files(HubFiles, Option<Duration>),
+    /// A signal came first. What has come so far stays, and the next start goes on from there.
+    Stopped(Outcome),
+}
+
+/// Fetches what the arguments name on the hub. Signals are answered meanwhile.
+pub(crate) fn fetch(args: &ServerArgs, events: &mut Events) -> Result<Fetched, LaunchError> {
+    let on_hub = |path: &str| reference_of(path).is_some();
+    if !Path::new(&args.model_path).exists() && !on_hub(&args.model_path) {
+        return Err(LaunchError::NoModel(args.model_path.clone()));
+    }
+    let tokenizer = args.tokenizer_path.as_deref();
+    if !on_hub(&args.model_path) && !tokenizer.is_some_and(on_hub) {
+        return Ok(Fetched::Files(HubFiles::default(), None));
+    }
+    let started = Instant::now();
+    let (done, result) = start(args.clone()).map_err(|e| LaunchError::System("starting a download", e))?;
+    loop {
+        match events
+            .next(&mut [], Some(done.as_fd()), None)
+            .map_err(|e| LaunchError::System("waiting for a download", e))?
+        {
+            Event::Readable => break,
+            Event::Signal(signal) => return Ok(Fetched::Stopped(stop(signal))),
+            Event::Report(..) | Event::Death(..) | Event::Deadline => {}
+        }
+    }
+    let lost = |_| LaunchError::System("a download", io::Error::other("its thread panicked"));
+    let files = result.recv().map_err(lost)??;
+    Ok(Fetched::Files(files, Some(started.elapsed())))
+}
+
+/// A thread that fetches. The pipe's end says that there is a result.
+fn start(args: ServerArgs) -> io::Result<(PipeReader, mpsc::Receiver<Result<HubFiles, HubError>>)> {
+    let (done, working) = io::pipe()?;
+    let (sender, result) = mpsc::sync_channel(1);
+    std::thread::Builder::new().name("hub".to_owned()).spawn(move || {
+        let settings = HubSettings::from_env().in_download_dir(args.download_dir.as_deref());
+        let progress = TerminalProgress::new(&args.model_path, settings.progress);
+        // Nobody listens any more when a signal has ended the run.
+        let _ = sender.send(HubFiles::fetch(&args, &settings, &progress));
+        drop(working);
+    })?;
+    Ok((done, result))
+}
