@@ -86,8 +86,15 @@ impl Pool {
             stats: CompilerStats::default(),
             queue: Some(queue),
         };
-        let pool =
-            Arc::new(Self { config, env, factory, slices, jobs, state: Mutex::new(state), watch: Condvar::new() });
+        let pool = Arc::new(Self {
+            config,
+            env,
+            factory,
+            slices,
+            jobs,
+            state: Mutex::new(state),
+            watch: Condvar::new(),
+        });
         for _ in 0..workers {
             pool.add_worker(&mut pool.state.lock()).map_err(|e| refused(e.to_string()))?;
         }

@@ -37,7 +37,27 @@ fn vocabulary() -> Vec<Vec<u8>> {
             }
         }
     }
-    let marks = ["\"", "\",", "\": \"", "{\"", "\"}", "}}", "]", ", ", ": ", " = ", "();", "\n\n", "\\n", "a1", "x-", "</", "<tool", "tool_call>", "日"];
+    let marks = [
+        "\"",
+        "\",",
+        "\": \"",
+        "{\"",
+        "\"}",
+        "}}",
+        "]",
+        ", ",
+        ": ",
+        " = ",
+        "();",
+        "\n\n",
+        "\\n",
+        "a1",
+        "x-",
+        "</",
+        "<tool",
+        "tool_call>",
+        "日",
+    ];
     words.extend(marks.iter().map(|mark| mark.as_bytes().to_vec()));
     words.sort();
     words.dedup();
@@ -69,7 +89,12 @@ term ::= [a-z]+ | [0-9]{1,4} | "(" expr ")""#;
         ("identifiers", regex(r"([A-Za-z_]\w*\.)*[A-Za-z_]\w*\(\)")),
         ("schema", schema(person)),
         ("any json", schema(json!({}))),
-        ("pattern", schema(json!({"type": "array", "items": {"type": "string", "pattern": "^ ?[a-z]+$", "maxLength": 7}}))),
+        (
+            "pattern",
+            schema(
+                json!({"type": "array", "items": {"type": "string", "pattern": "^ ?[a-z]+$", "maxLength": 7}}),
+            ),
+        ),
         ("tags", GrammarSpec::StructuralTag(tag.to_string())),
         ("sql", GrammarSpec::Ebnf(sql.into())),
         ("recursion", GrammarSpec::Ebnf(nested.into())),

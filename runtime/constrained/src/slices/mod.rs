@@ -160,7 +160,8 @@ fn lengths(trie: &TokTrie, tokens: &[(usize, &[u8], u32)], skip: usize) -> Vec<L
         if longest > 0 {
             set.trim_trailing_zeros();
             let longer = tokens.iter().filter(|(length, ..)| *length > above);
-            let from_here = Trie::new(longer.map(|(_, bytes, id)| (bytes.get(skip..).unwrap_or_default(), *id)));
+            let from_here =
+                Trie::new(longer.map(|(_, bytes, id)| (bytes.get(skip..).unwrap_or_default(), *id)));
             out.push(Length { longest, tokens: set, from_here });
         }
         above = limit;
