@@ -69,7 +69,7 @@ fn parsers_have_their_names_of_today_and_unknown_ones_list_what_works() {
     let text = error(&["--model-path", "m", "--reasoning-parser", "nope"]);
     assert!(text.contains("nope") && text.contains("deepseek-r1") && text.contains("auto"), "{text}");
     // Known to the reference, and not here yet.
-    let text = error(&["--model-path", "m", "--tool-call-parser", "minimax-m2"]);
+    let text = error(&["--model-path", "m", "--tool-call-parser", "minimax-m3"]);
     assert!(text.contains("not supported yet") && text.contains("hermes"), "{text}");
 }
 

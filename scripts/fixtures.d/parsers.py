@@ -150,6 +150,70 @@ def kimi(*calls):
     return f"<|tool_calls_section_begin|>{body}<|tool_calls_section_end|>"
 
 
+def regions(region, end, call, name_end, call_end, key, value, value_end, around=("", "")):
+    """Calls in attributes or tags: writes calls, and the texts that every such format is tried with."""
+
+    def one(name, **args):
+        body = "".join(f"{key}{k}{value}{v}{value_end}\n" for k, v in args.items())
+        return f"{around[0]}{call}{name}{name_end}\n{body}{call_end}{around[1]}"
+
+    def section(*calls):
+        return region + "\n" + "\n".join(calls) + "\n" + end
+
+    return [
+        section(one("get_weather", **VALUES)),
+        section(one("search", query="a < b & c")),
+        section(one("search", query="x"), one("get_weather", days="4", ratio="1.50")),
+        "Let me look." + section(one("search", query="caf\u00e9 \U0001f600", limit="5")),
+        section(one("nope", a="1"), one("search", query="y")),
+        section(one("get_weather", where="{'a': True}", days="three")),
+        section(one("get_weather", metric="no", tags="[1,")),
+        section(one("search", other="[1, 2]", limit="null")),
+    ]
+
+
+def pairs(call, end, nl="", gap=None):
+    def one(name, **args):
+        body = "".join(f"<arg_key>{k}</arg_key>{nl if gap is None else gap}<arg_value>{v}</arg_value>{nl}" for k, v in args.items())
+        return f"{call}{name}{nl}{body}{end}"
+
+    return [
+        one("get_weather", **VALUES),
+        one("search"),
+        one("search", query="a < b & c"),
+        "Let me look." + one("search", query="x") + one("get_weather", days="4", ratio="1.50"),
+        one("nope", a="1") + one("search", query="y"),
+        one("get_weather", where='{"a": [1]}', days="3"),
+        one("search", other="plain text", limit="5"),
+    ]
+
+
+def dsml(region, invoke="invoke", parameter="parameter", mark="DSML"):
+    def one(name, *args):
+        body = "".join(
+            f'<｜{mark}｜{parameter} name="{k}" string="{s}">{v}</｜{mark}｜{parameter}>\n' for k, s, v in args
+        )
+        return f'<｜{mark}｜{invoke} name="{name}">\n{body}</｜{mark}｜{invoke}>'
+
+    def section(*calls):
+        return f"<｜{mark}｜{region}>\n" + "\n".join(calls) + f"\n</｜{mark}｜{region}>"
+
+    city, days = ("city", "true", "Paris"), ("days", "false", "3")
+    texts = [
+        section(one("get_weather", city, days)),
+        section(one("search", ("query", "true", 'a < b "c"')), one("get_weather", ("where", "false", '{"a":[1,2]}'))),
+        "Looking.\n\n" + section(one("search", ("query", "true", "5"), ("limit", "false", "null"))),
+        section(one("nope", city), one("search", ("query", "true", "x"))),
+        section(one("get_weather", ("days", "false", "three"))),
+        section(one("search")),
+    ]
+    if mark == "DSML":
+        texts.append(section(f'<｜{mark}｜{invoke} name="search">\n{{"query": "x", "limit": 1}}\n</｜{mark}｜{invoke}>'))
+        texts.append(one("search", ("query", "true", "bare")))
+        texts.append(section(f'<｜{mark}｜{invoke} name="search"/>'))
+    return texts
+
+
 VALUES = dict(city="Paris\n  multi line", days="3", ratio="2.0", metric="true", where='{"a":[1, "b"]}', tags="['x', 'y']")
 
 START = "<|start|>assistant<|channel|>commentary to=functions."
@@ -191,6 +255,51 @@ CASES = {
        f"{START}nope <|constrain|>json<|message|>{{}}<|call|>"],
 }
 
+O, C = "<|action_start|> <|plugin|>\n", "<|action_end|>"
+CASES |= {
+    "interns1": PLAIN + [f"{O}{x}{C}" for x in (W, S, P, ODD, N)] + [f"Sure. {O}{W}{C}{O}{P}{C}"],
+    "cohere_command4": PLAIN + [
+        f'{before}<|START_ACTION|>[\n    {{"tool_call_id": "0", "tool_name": "search", "parameters": {{"query": "x"}}}}{more}\n]<|END_ACTION|>'
+        for before in ("", "I will look. ")
+        for more in ("", ',\n    {"tool_call_id": "1", "tool_name": "get_weather", "parameters": {"days":1.50}}',
+                     ', {"tool_call_id": "1", "tool_name": "nope", "parameters": {}}')],
+    "trinity": PLAIN + [f"<tool_call>\n{W}\n</tool_call>", f"<think>hm <tool_call>\n{W}\n</tool_call></think>", f"<think>so</think> Yes.\n<tool_call>\n{P}\n</tool_call>"],
+    "gigachat3": PLAIN + [
+        f"{before}{opening}{call}{end}" for before in ("", "Words.<|message_sep|>\n\n")
+        for opening in ("<|function_call|>",) for call in (W, S, ODD) for end in ("", "</s>")],
+    "lfm2": PLAIN + [
+        '<|tool_call_start|>[search(query="x")]<|tool_call_end|>',
+        "Sure. <|tool_call_start|>[get_weather(city='Paris', days=3), search(query='a, b')]<|tool_call_end|>",
+        f"<|tool_call_start|>[{W}]<|tool_call_end|>", f"<|tool_call_start|>[{W},{P}]<|tool_call_end|> done",
+        "<|tool_call_start|>[nope(a=1), search(query='y')]<|tool_call_end|>",
+        "<|tool_call_start|>[get_weather(where={'a': [1, None]}, metric=True)]<|tool_call_end|>"],
+    "minimax-m2": PLAIN + regions("<minimax:tool_call>", "</minimax:tool_call>", '<invoke name="', '">', "</invoke>", '<parameter name="', '">', "</parameter>"),
+    "dots": PLAIN + regions("<dots_function_call>", "</dots_function_call>", '<invoke name="', '">', "</invoke>", '<parameter name="', '">', "</parameter>")
+    + [f"<dots_function_call>\n{W}\n</dots_function_call>"],
+    "step3": PLAIN + regions("<｜tool_calls_begin｜>", "<｜tool_calls_end｜>", '<steptml:invoke name="', '">', "</steptml:invoke>", '<steptml:parameter name="', '">',
+                             "</steptml:parameter>", ("<｜tool_call_begin｜>function<｜tool_sep｜>", "<｜tool_call_end｜>")),
+    "mimo": PLAIN + [
+        "<tool_call>\n<function=search>\n<parameter=query>a &lt; b &amp; c</parameter>\n</function>\n</tool_call>",
+        "Let me look.\n<tool_call>\n<function=get_weather>\n" + "".join(f"<parameter={k}>{v}</parameter>\n" for k, v in VALUES.items()) + "</function>\n</tool_call>",
+        "<tool_call>\n<function=search>\n</function>\n</tool_call>\n<tool_call>\n<function=get_weather>\n<parameter=days>x</parameter>\n</function>\n</tool_call>"],
+    "deepseekv32": PLAIN + dsml("function_calls"), "deepseekv4": PLAIN + dsml("tool_calls"),
+    "deepseekv41": PLAIN + dsml(" calls", " invoke", " parameter"), "gigachat35": PLAIN[:1] + dsml("tool_calls", mark="GCML"),
+    "hunyuan": PLAIN + [
+        f"{before}<tool_calls>\n" + "\n".join(calls) + "\n</tool_calls>" for before in ("", "Let me look.\n")
+        for calls in (
+            ["<tool_call>get_weather<tool_sep>\n" + "".join(f"<arg_key>{k}</arg_key>\n<arg_value>{v}</arg_value>\n" for k, v in VALUES.items()) + "</tool_call>"],
+            ["<tool_call>search<tool_sep>\n</tool_call>", "<tool_call>search<tool_sep><arg_key>limit</arg_key><arg_value>5</arg_value></tool_call>"],
+            ["<tool_call>nope<tool_sep></tool_call>", "<tool_call>search<arg_key>query</arg_key><arg_value>5</arg_value></tool_call>"])],
+    "glm47": PLAIN + pairs("<tool_call>", "</tool_call>"), "ling3": PLAIN + pairs("<tool_call>", "</tool_call>", "\n"),
+    "spark25": PLAIN + pairs("<tool_call>", "</tool_call>", "\n", ""), "poolside_v1": PLAIN + pairs("<tool_call>", "</tool_call>", "\n"),
+    "iquest_q1": PLAIN + pairs("<iquest_tool_call>", "</iquest_tool_call>"),
+    "minicpm5": PLAIN[:1] + [
+        '<function name="search"><param name="query">a b</param><param name="limit">5</param></function>',
+        '<function name="get_weather"><param name="city"><![CDATA[a < b\nc]]></param></function>',
+        'Look.<function name="get_weather"><param name="where">{"a": 1}</param><param name="tags">[\'x\']</param></function>',
+        '<function name="search"></function>'],
+}
+
 # What the reference makes of these is not what this project does; tests/goldens.rs gives the reasons.
 DIFFERENT = {
     "qwen25": [f"<tool_call>\n{W}", f"  padded <tool_call>\n{W}\n</tool_call>"],
@@ -211,6 +320,13 @@ REASONING = {
         "<think><think>twice</think>b", "<think>a</think>b<think>c</think>d", "a</think>b</think>c", "<think></think>b",
         "<think>a<tool_call>\n{}\n</tool_call>", "<think>mentions <tool_call> here</think>b", "<think>a</thi", "<thi",
     ],
+    "own": {
+        "hunyuan": ["<think>a<tool_calls><tool_call>", "<think>a<tool_call>b"],
+        "granite_thinking_parser": ["<think>\na\n</think>\n\nb\n", "<think></think>\nb"],
+        "deepseek-r1": ["<think>a<tool_call>b"],
+    },
+    "kimi_k2": ["plain", "<think>a</think>b", "<think>a<|tool_calls_section_begin|>b", "<think>a<tool_call>b"],
+    "mistral": ["plain", "[THINK]a[/THINK]b", "[THINK]a", "[THINK]a[/THI"],
     "kimi": ["plain", "◁think▷a◁/think▷b", "◁think▷a", "a◁/think▷b"],
     "gpt-oss": [
         "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Hi<|return|>",
@@ -237,7 +353,23 @@ from sglang.srt.function_call.qwen3_coder_detector import Qwen3CoderDetector
 from sglang.srt.function_call.qwen25_detector import Qwen25Detector
 from sglang.srt.parser import reasoning_parser
 
+import importlib
+
+
+def more(module, name):
+    return getattr(importlib.import_module(f"sglang.srt.function_call.{module}"), name)
+
+
 DETECTORS = {
+    "interns1": more("internlm_detector", "InternlmDetector"), "cohere_command4": more("cohere_command4_detector", "CohereCommand4Detector"),
+    "trinity": more("trinity_detector", "TrinityDetector"), "gigachat3": more("gigachat3_detector", "GigaChat3Detector"),
+    "lfm2": more("lfm2_detector", "Lfm2Detector"), "minimax-m2": more("minimax_m2", "MinimaxM2Detector"), "dots": more("dots_detector", "DotsToolDetector"),
+    "step3": more("step3_detector", "Step3Detector"), "mimo": more("mimo_detector", "MiMoDetector"), "deepseekv32": more("deepseekv32_detector", "DeepSeekV32Detector"),
+    "deepseekv4": more("deepseekv4_detector", "DeepSeekV4Detector"), "deepseekv41": more("deepseekv41_detector", "DeepSeekV41Detector"),
+    "gigachat35": more("gigachat35_detector", "GigaChat35Detector"), "hunyuan": more("hunyuan_detector", "HunyuanDetector"),
+    "glm47": more("glm47_moe_detector", "Glm47MoeDetector"), "ling3": more("ling3_detector", "Ling3Detector"), "spark25": more("spark25_detector", "Spark25Detector"),
+    "poolside_v1": more("poolside_v1_detector", "PoolsideV1Detector"), "iquest_q1": more("iquest_q1_detector", "IQuestQ1Detector"),
+    "minicpm5": more("minicpm5_detector", "MiniCPM5Detector"),
     "qwen25": Qwen25Detector, "hermes": HermesDetector, "llama3": Llama32Detector, "mistral": MistralDetector,
     "pythonic": PythonicDetector, "deepseekv3": DeepSeekV3Detector, "deepseekv31": DeepSeekV31Detector,
     "qwen3_coder": Qwen3CoderDetector, "glm45": Glm4MoeDetector, "kimi_k2": KimiK2Detector, "gpt-oss": GptOssDetector,
@@ -255,9 +387,13 @@ for name, texts in CASES.items():
         tools.append({"parser": name, "text": text, "normal_text": normal, "calls": calls})
 
 reasoning = []
-for name in ("deepseek-r1", "qwen3", "qwen3-thinking", "kimi", "glm45", "gpt-oss", "minimax", "step3"):
-    texts = REASONING["gpt-oss" if name == "gpt-oss" else "kimi" if name == "kimi" else "tags"]
-    for force in (None, True) if name in ("qwen3", "glm45", "kimi") else (None,):
+PARSERS = {name: "tags" for name in (
+    "deepseek-r1", "deepseek-v3", "deepseek-v4", "deepseek-v41", "dots", "qwen3", "qwen3-thinking", "glm45", "gigachat35",
+    "granite_thinking_parser", "hunyuan", "interns1", "iquest_q1", "mimo", "minimax", "minimax-append-think", "nanbeige",
+    "nemotron_3", "poolside_v1", "step3", "step3p5")} | {name: name for name in ("gpt-oss", "kimi", "kimi_k2", "mistral")}
+for name, kind in PARSERS.items():
+    texts = REASONING[kind] + (REASONING["own"].get(name, []))
+    for force in (None, True) if name not in ("gpt-oss", "minimax-append-think") else (None,):
         for text in texts:
             parsed = reasoning_parser.ReasoningParser(name, force_reasoning=force).parse_non_stream(text)
             reasoning.append({"parser": name, "force_reasoning": force, "text": text, "reasoning": parsed[0], "normal": parsed[1]})

@@ -141,19 +141,20 @@ server_args! {
         tool_call_parser: Option<String> = Unset, "tool-call-parser", Supported,
             "Format of the tool calls that the model writes; auto finds it by the chat template.",
             one_of &["auto", "qwen", "qwen25", "hermes", "llama3", "mistral", "pythonic", "deepseekv3",
-                "deepseekv31", "qwen3_coder", "step3p5", "nanbeige", "glm", "glm45", "kimi_k2", "gpt-oss"],
-            not_yet &["apertus2509", "beam", "cohere_command4", "deepseekv32", "deepseekv4", "deepseekv41", "dots",
-                "gemma4", "gigachat3", "gigachat35", "glm47", "hunyuan", "inkling", "interns1", "iquest_q1",
-                "k2_horizon", "kimi_k3", "lfm2", "ling3", "mimo", "minicpm5", "minimax-m2", "minimax-m3", "muse",
-                "poolside_v1", "response_template", "spark25", "step3", "trinity"];
+                "deepseekv31", "deepseekv32", "deepseekv4", "deepseekv41", "qwen3_coder", "step3p5", "nanbeige", "glm",
+                "glm45", "glm47", "ling3", "kimi_k2", "gpt-oss", "cohere_command4", "dots", "gigachat3", "gigachat35",
+                "hunyuan", "interns1", "iquest_q1", "lfm2", "mimo", "minicpm5", "minimax-m2", "poolside_v1", "spark25",
+                "step3", "trinity"],
+            not_yet &["apertus2509", "beam", "gemma4", "inkling", "k2_horizon", "kimi_k3", "minimax-m3", "muse",
+                "response_template"];
         reasoning_parser: Option<String> = Unset, "reasoning-parser", Supported,
             "Format of the model's reasoning; auto finds it by the chat template.",
-            one_of &["auto", "deepseek-r1", "deepseek-v3", "qwen3", "qwen3-thinking", "glm45", "kimi", "kimi_k2",
-                "gpt-oss", "minimax", "minimax-append-think", "step3", "step3p5", "dots", "gigachat35", "interns1",
-                "mimo", "nanbeige", "poolside_v1"],
-            not_yet &["apertus2509", "beam", "cohere_command4", "deepseek-v4", "deepseek-v41", "gemma4",
-                "granite_thinking_parser", "hunyuan", "inkling", "iquest_q1", "k2_horizon", "kimi_k3", "ling3",
-                "minimax-m3", "mistral", "muse", "nemotron_3", "response_template"];
+            one_of &["auto", "deepseek-r1", "deepseek-v3", "deepseek-v4", "deepseek-v41", "qwen3", "qwen3-thinking",
+                "glm45", "ling3", "kimi", "kimi_k2", "gpt-oss", "minimax", "minimax-append-think", "step3", "step3p5",
+                "dots", "gigachat35", "granite_thinking_parser", "hunyuan", "interns1", "iquest_q1", "mimo", "mistral",
+                "nanbeige", "nemotron_3", "poolside_v1"],
+            not_yet &["apertus2509", "beam", "cohere_command4", "gemma4", "inkling", "k2_horizon", "kimi_k3",
+                "minimax-m3", "muse", "response_template"];
         enable_cache_report: bool = Unset, "enable-cache-report", Supported,
             "Report cached prompt tokens in usage.prompt_tokens_details.";
         allow_auto_truncate: bool = Unset, "allow-auto-truncate", Supported,

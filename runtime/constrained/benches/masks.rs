@@ -92,24 +92,113 @@ string ::= "\"" ([^"\\\x00-\x1f] | "\\" ["\\/bfnrt])* "\""
 number ::= "-"? ("0" | [1-9] [0-9]*) ("." [0-9]+)?
 ws ::= [ \t\n]*"#;
 
+const SQL: &str = r#"root ::= "SELECT " list " FROM " name (" JOIN " name " ON " condition)? (" WHERE " condition)? (" ORDER BY " name (" DESC")?)? ";"
+list ::= "*" | item (", " item)*
+item ::= name | ("COUNT" | "SUM" | "AVG" | "MAX" | "MIN") "(" name ")"
+name ::= [a-z_]+ ("." [a-z_]+)?
+condition ::= comparison ((" AND " | " OR ") comparison)*
+comparison ::= name (" = " | " < " | " > " | " LIKE ") value
+value ::= name | [0-9]+ ("." [0-9]+)? | "'" [^']* "'""#;
+const SQL_TEXT: &str = "SELECT users.name, COUNT(orders.id) FROM users JOIN orders ON users.id = orders.user WHERE \
+    orders.total > 100.50 AND users.city LIKE 'San%' ORDER BY users.name DESC;";
+const ARITHMETIC: &str = r#"root ::= expr
+expr ::= term (ws ("+" | "-") ws term)*
+term ::= factor (ws ("*" | "/") ws factor)*
+factor ::= number | variable | "(" ws expr ws ")" | ("sin" | "cos" | "sqrt") "(" ws expr ws ")"
+number ::= [0-9]+ ("." [0-9]+)?
+variable ::= [a-z] [a-z0-9_]*
+ws ::= " "?"#;
+
+/// Countries, the longest list that schemas usually hold.
+fn countries() -> Vec<String> {
+    let first = ["North", "South", "East", "West", "New", "Upper", "Lower", "Great"];
+    let second =
+        ["land", "mark", "ia", "stan", "burg", "way", "field", "onia", "aria", "ovia", "wick", "shire"];
+    let third = ["", " Republic", " Islands"];
+    let all = first.iter().flat_map(|a| second.iter().map(move |b| format!("{a}{b}")));
+    all.flat_map(|name| third.iter().map(move |c| format!("{name}{c}"))).collect()
+}
+
 /// Each grammar with a text that it accepts.
 fn cases() -> Vec<(&'static str, GrammarSpec, String)> {
     let tag = json!({"structures": [{"begin": "<tool_call>", "schema": person(), "end": "</tool_call>"}],
         "triggers": ["<tool_call>"]});
     let text = "Let me look that up for you; one moment, please, while I ask the service about it.";
+    let schema = |schema: Value| GrammarSpec::JsonSchema(schema.to_string());
+    let object = |properties: Value| {
+        let required: Vec<&String> =
+            properties.as_object().into_iter().flatten().map(|(name, _)| name).collect();
+        json!({"type": "object", "required": required, "properties": properties})
+    };
+    let enums = object(
+        json!({"country": {"enum": countries()}, "status": {"enum": ["active", "inactive", "pending"]},
+        "level": {"enum": [1, 2, 3, 5, 8]}, "others": {"type": "array", "items": {"enum": countries()}}}),
+    );
+    let numbers = object(
+        json!({"id": {"type": "integer"}, "x": {"type": "number"}, "y": {"type": "number", "minimum": -90, "maximum": 90},
+        "day": {"type": "string", "format": "date"}, "at": {"type": "string", "format": "date-time"}, "took": {"type": "string", "format": "duration"}}),
+    );
+    let addresses = object(
+        json!({"mail": {"type": "string", "format": "email"}, "site": {"type": "string", "format": "uri"},
+        "ip": {"type": "string", "format": "ipv4"}, "id": {"type": "string", "format": "uuid"}, "code": {"type": "string", "pattern": "^[A-Z]{2}-[a-z]{3,8}$"}}),
+    );
+    let short = object(json!({"title": {"type": "string", "minLength": 3, "maxLength": 40},
+        "tags": {"type": "array", "minItems": 1, "maxItems": 4, "items": {"type": "string", "maxLength": 12}}}));
+    let tool = |name: &str, schema: &Value| {
+        json!({"type": "tag", "begin": format!("<tool_call>\n{{\"name\": \"{name}\", \"arguments\": "),
+            "content": {"type": "json_schema", "json_schema": schema}, "end": "}\n</tool_call>"})
+    };
+    let tags = [
+        tool("add_person", &person()),
+        tool("set_place", &addresses),
+        tool("measure", &numbers),
+        tool("choose", &enums),
+    ];
+    let tools = json!({"type": "structural_tag", "format": {"type": "triggered_tags", "triggers": ["<tool_call>"],
+        "at_least_one": false, "stop_after_first": false, "tags": tags}});
+    let numbers_text = r#"{"id": 12345, "x": -3.25e-7, "y": 48.137, "day": "2024-05-17", "at": "2024-05-17T12:30:59Z", "took": "P3DT4H"}"#;
+    let enums_text = r#"{"country": "Southonia Republic", "status": "inactive", "level": 5, "others": ["Newland", "Greatstan Islands"]}"#;
+    let prose =
+        "The quick brown fox — a clever one, \"Reynard\" — jumped over 13 lazy dogs; then it rested. ";
     vec![
-        ("json_schema", GrammarSpec::JsonSchema(person().to_string()), JSON_TEXT.into()),
+        ("json_schema", schema(person()), JSON_TEXT.into()),
         ("any_json", GrammarSpec::JsonSchema("$$ANY$$".into()), JSON_TEXT.into()),
+        ("schema_enums", schema(enums), enums_text.into()),
+        ("schema_numbers_dates", schema(numbers), numbers_text.into()),
+        (
+            "schema_addresses",
+            schema(addresses),
+            r#"{"mail": "ada.lovelace@analytical-engine.org", "site": "https://example.org/library/windows?x=1", "ip": "192.168.10.254", "id": "123e4567-e89b-12d3-a456-426614174000", "code": "DE-bavaria"}"#.into(),
+        ),
+        (
+            "schema_short_strings",
+            schema(short),
+            r#"{"title": "The library with the large windows", "tags": ["mathematics", "engines", "poetry"]}"#.into(),
+        ),
         (
             "regex",
             GrammarSpec::Regex(r"(\w+ ){3,20}\d{4}-\d{2}-\d{2}\.".into()),
             "we met there once again on 2024-05-17.".into(),
         ),
+        ("regex_alternation", GrammarSpec::Regex(format!("({})(, ({}))*", countries().join("|"), countries().join("|"))),
+            "Newland, Southonia Republic, Greatstan, Upperwick Islands".into()),
+        ("regex_sentences", GrammarSpec::Regex(r"([A-Z][a-z]*( [a-z]+){0,12}[.!?] ){1,5}".into()),
+            "Once there was a fox. It lived in the wood! Nobody knew its name. ".into()),
+        ("regex_anything", GrammarSpec::Regex(".*".into()), prose.into()),
+        ("regex_no_tags", GrammarSpec::Regex("[^<>]*<end>".into()), format!("{prose}<end>")),
+        ("regex_han_emoji", GrammarSpec::Regex("([一-鿿]{1,4}[，。]?|[😀-🙏])+".into()), "我们在图书馆见面，😀明天见。".into()),
         ("ebnf", GrammarSpec::Ebnf(EBNF.into()), JSON_TEXT.into()),
+        ("ebnf_sql", GrammarSpec::Ebnf(SQL.into()), SQL_TEXT.into()),
+        ("ebnf_arithmetic", GrammarSpec::Ebnf(ARITHMETIC.into()), "3.5 * (alpha + sqrt(beta_2 / 7) - 12) + sin(x * 0.25)".into()),
         (
             "structural_tag",
             GrammarSpec::StructuralTag(tag.to_string()),
             format!("{text}<tool_call>{JSON_TEXT}</tool_call>"),
+        ),
+        (
+            "structural_tag_four",
+            GrammarSpec::StructuralTag(tools.to_string()),
+            format!("{text}<tool_call>\n{{\"name\": \"measure\", \"arguments\": {numbers_text}}}\n</tool_call>\n<tool_call>\n{{\"name\": \"choose\", \"arguments\": {enums_text}}}\n</tool_call>"),
         ),
     ]
 }

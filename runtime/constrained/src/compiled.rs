@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use crate::environment::TokenEnvironment;
 use crate::matcher::Matcher;
+use crate::slices::SliceBias;
 
 /// Used matchers kept for reuse per grammar: their lexers have seen the grammar's states already.
 const MAX_SPARE: usize = 8;
@@ -35,10 +36,12 @@ impl CompiledGrammar {
     pub(crate) fn build(
         env: &TokenEnvironment,
         factory: &ParserFactory,
+        slices: &Arc<SliceBias>,
         grammar: TopLevelGrammar,
     ) -> Result<Self, String> {
         let started = std::time::Instant::now();
-        let parser = factory.create_parser(grammar).map_err(|e| first_lines(&format!("{e:#}")))?;
+        let mut parser = factory.create_parser(grammar).map_err(|e| first_lines(&format!("{e:#}")))?;
+        parser.bias_computer = Arc::<SliceBias>::clone(slices);
         let mut template = Parser::new(Ok(parser));
         // The first mask shows whether anything can be generated at all, and warms the lexer for every request.
         let mask = template.compute_mask_or_eos().map_err(|e| first_lines(&e.to_string()))?;

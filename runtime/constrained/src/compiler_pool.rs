@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use llguidance::ParserFactory;
 use llguidance::api::ParserLimits;
-use llguidance::earley::SlicedBiasComputer;
 use llguidance::toktrie::InferenceCapabilities;
 use parking_lot::{Condvar, Mutex};
 
@@ -17,6 +16,7 @@ use crate::compiler::{CompileResult, CompilerConfig, CompilerStats};
 use crate::environment::TokenEnvironment;
 use crate::error::{GrammarError, TokenEnvironmentError};
 use crate::mask_pool::STACK_BYTES;
+use crate::slices::{PLAIN_REGEX, SliceBias};
 use crate::spec::GrammarSpec;
 use crate::translate;
 
@@ -49,6 +49,7 @@ pub(crate) struct Pool {
     config: CompilerConfig,
     env: TokenEnvironment,
     factory: ParserFactory,
+    slices: Arc<SliceBias>,
     jobs: Receiver<(GrammarSpec, u64)>,
     state: Mutex<State>,
     /// Wakes the thread that watches the deadlines.
@@ -61,10 +62,10 @@ impl Pool {
         config: CompilerConfig,
     ) -> Result<Arc<Self>, TokenEnvironmentError> {
         let refused = |e: String| TokenEnvironmentError::Library(e);
-        let slices = SlicedBiasComputer::general_slices();
         let capabilities = InferenceCapabilities::default();
-        let mut factory =
-            ParserFactory::new(env.tok_env(), capabilities, &slices).map_err(|e| refused(e.to_string()))?;
+        let mut factory = ParserFactory::new(env.tok_env(), capabilities, &[PLAIN_REGEX.to_owned()])
+            .map_err(|e| refused(e.to_string()))?;
+        let slices = Arc::new(SliceBias::new(env.tok_env()));
         factory.quiet();
         *factory.limits_mut() = ParserLimits {
             initial_lexer_fuel: config.lexer_fuel,
@@ -85,8 +86,15 @@ impl Pool {
             stats: CompilerStats::default(),
             queue: Some(queue),
         };
-        let pool =
-            Arc::new(Self { config, env, factory, jobs, state: Mutex::new(state), watch: Condvar::new() });
+        let pool = Arc::new(Self {
+            config,
+            env,
+            factory,
+            slices,
+            jobs,
+            state: Mutex::new(state),
+            watch: Condvar::new(),
+        });
         for _ in 0..workers {
             pool.add_worker(&mut pool.state.lock()).map_err(|e| refused(e.to_string()))?;
         }
@@ -180,7 +188,7 @@ impl Pool {
 
     fn compile(&self, spec: &GrammarSpec) -> CompileResult {
         let compiled = catch_unwind(AssertUnwindSafe(|| {
-            translate::compile(spec, &self.config.json, &self.env, &self.factory)
+            translate::compile(spec, &self.config.json, &self.env, &self.factory, &self.slices)
         }));
         let message = match compiled {
             Ok(Ok(grammar)) => return Ok(Arc::new(grammar)),

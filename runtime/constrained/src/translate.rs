@@ -1,5 +1,7 @@
 //! From a request's grammar to the library's.
 
+use std::sync::Arc;
+
 use llguidance::ParserFactory;
 use llguidance::api::TopLevelGrammar;
 use serde_json::Value;
@@ -10,6 +12,7 @@ use crate::environment::TokenEnvironment;
 use crate::json::{self, JsonOptions};
 use crate::lark::Lark;
 use crate::regex;
+use crate::slices::SliceBias;
 use crate::spec::GrammarSpec;
 use crate::structural_tag;
 
@@ -19,11 +22,12 @@ pub(crate) fn compile(
     json: &JsonOptions,
     env: &TokenEnvironment,
     factory: &ParserFactory,
+    slices: &Arc<SliceBias>,
 ) -> Result<CompiledGrammar, String> {
     if spec.text().contains('\0') {
         return Err(format!("Invalid {}: NUL bytes (\\u0000) are not allowed", spec.kind()));
     }
-    let build = |grammar| CompiledGrammar::build(env, factory, grammar);
+    let build = |grammar| CompiledGrammar::build(env, factory, slices, grammar);
     match spec {
         GrammarSpec::JsonSchema(text) => {
             let schema: Value = json::parse(text)?;

@@ -18,6 +18,6 @@ pub mod tools;
 pub use detect::{DetectedParsers, ReasoningToggle, detect_parsers};
 pub use reasoning::{Delta, ReasoningDefault, ReasoningOptions, ReasoningParser, ReasoningStream};
 pub use tools::{
-    Constraint, Function, Parsed, StreamItem, StructuralTag, Structure, StructureContent, Tool, ToolCallItem,
-    ToolChoice, ToolParser, ToolParserOptions, ToolStream, conflicting_definition,
+    ArgumentTags, Constraint, Function, Parsed, StreamItem, StructuralTag, Structure, StructureContent, Tool,
+    ToolCallItem, ToolChoice, ToolParser, ToolParserOptions, ToolStream, conflicting_definition,
 };

@@ -94,6 +94,62 @@ fn one_of(types: &[String], first: &str) -> String {
     }
 }
 
+/// Every type that a schema allows by `type`, `enum` and its branches; `string` where it says nothing.
+pub(crate) fn schema_types(schema: &Value) -> Vec<String> {
+    let mut types = Vec::new();
+    collect_types(schema, 0, &mut types);
+    if types.is_empty() {
+        types.push("string".to_owned());
+    }
+    types
+}
+
+fn collect_types(schema: &Value, depth: usize, types: &mut Vec<String>) {
+    let mut add = |name: &str| {
+        if !types.iter().any(|known| known == name) {
+            types.push(name.to_owned());
+        }
+    };
+    match schema.get("type") {
+        Some(Value::String(name)) => add(name),
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).for_each(&mut add),
+        _ => {}
+    }
+    schema
+        .get("enum")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .for_each(|value| add(type_name(value)));
+    if depth < MAX_DEPTH {
+        let branches = ["anyOf", "oneOf", "allOf"].iter().filter_map(|k| schema.get(*k)?.as_array());
+        branches.flatten().for_each(|branch| collect_types(branch, depth + 1, types));
+    }
+}
+
+/// The first type that a schema or a branch of it states, `null` aside.
+pub(crate) fn resolve_type(schema: &Value) -> Option<String> {
+    resolve_at(schema, 0)
+}
+
+fn resolve_at(schema: &Value, depth: usize) -> Option<String> {
+    match schema.get("type") {
+        Some(Value::String(name)) => return Some(name.clone()),
+        Some(Value::Array(names)) => {
+            let named = names.iter().filter_map(Value::as_str).find(|name| *name != "null");
+            return Some(named.unwrap_or("string").to_owned());
+        }
+        _ => {}
+    }
+    if depth > MAX_DEPTH {
+        return None;
+    }
+    let branches = ["anyOf", "oneOf", "allOf"].iter().filter_map(|k| schema.get(*k)?.as_array()).flatten();
+    branches
+        .filter(|branch| branch.get("type").is_none_or(|kind| kind != "null"))
+        .find_map(|branch| resolve_at(branch, depth + 1))
+}
+
 fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Fixture, ReasoningCase, call_list, fixture, stream_reasoning, stream_tools, tool_fixture};
-use sglang_parsers::{ReasoningOptions, ReasoningParser, ToolParser, ToolParserOptions};
+use sglang_parsers::{ReasoningOptions, ReasoningParser, ToolCallItem, ToolParser, ToolParserOptions};
 
 /// A text of which this crate makes something else than the reference.
 struct Difference {
@@ -108,6 +108,33 @@ const DIFFERENCES: &[Difference] = &[
         normal_text: "",
         calls: &[("search", "{\"query\": \"x\"}")],
     },
+    // An argument that may be null need not be null.
+    Difference {
+        parser: "minimax-m2",
+        text: "Let me look.<minimax:tool_call>\n<invoke name=\"search\">\n<parameter name=\"query\">café 😀</parameter>\n<parameter name=\"limit\">5</parameter>\n</invoke>\n</minimax:tool_call>",
+        normal_text: "Let me look.",
+        calls: &[("search", "{\"query\": \"café 😀\", \"limit\": 5}")],
+    },
+    // A value may hold what looks like the beginning of a tag.
+    Difference {
+        parser: "step3",
+        text: "<｜tool_calls_begin｜>\n<｜tool_call_begin｜>function<｜tool_sep｜><steptml:invoke name=\"search\">\n<steptml:parameter name=\"query\">a < b & c</steptml:parameter>\n</steptml:invoke><｜tool_call_end｜>\n<｜tool_calls_end｜>",
+        normal_text: "",
+        calls: &[("search", "{\"query\": \"a < b & c\"}")],
+    },
+    // A branch of a schema says a type, too.
+    Difference {
+        parser: "step3",
+        text: "Let me look.<｜tool_calls_begin｜>\n<｜tool_call_begin｜>function<｜tool_sep｜><steptml:invoke name=\"search\">\n<steptml:parameter name=\"query\">café 😀</steptml:parameter>\n<steptml:parameter name=\"limit\">5</steptml:parameter>\n</steptml:invoke><｜tool_call_end｜>\n<｜tool_calls_end｜>",
+        normal_text: "Let me look.",
+        calls: &[("search", "{\"query\": \"café 😀\", \"limit\": 5}")],
+    },
+    Difference {
+        parser: "step3",
+        text: "<｜tool_calls_begin｜>\n<｜tool_call_begin｜>function<｜tool_sep｜><steptml:invoke name=\"search\">\n<steptml:parameter name=\"other\">[1, 2]</steptml:parameter>\n<steptml:parameter name=\"limit\">null</steptml:parameter>\n</steptml:invoke><｜tool_call_end｜>\n<｜tool_calls_end｜>",
+        normal_text: "",
+        calls: &[("search", "{\"other\": \"[1, 2]\", \"limit\": null}")],
+    },
 ];
 
 #[test]
@@ -119,13 +146,19 @@ fn whole_texts_give_the_calls_and_the_text_of_the_reference() {
             continue;
         }
         let parser = ToolParser::by_name(&case.parser).unwrap();
-        let parsed = parser.parse(&case.text, &fixture.tools, ToolParserOptions::default());
+        let mut parsed = parser.parse(&case.text, &fixture.tools, ToolParserOptions::default());
+        if case.parser == "spark25" {
+            // The only one whose reference leaves no space behind commas and colons.
+            let value =
+                |call: &ToolCallItem| serde_json::from_str::<serde_json::Value>(&call.parameters).unwrap();
+            parsed.calls.iter_mut().for_each(|call| call.parameters = value(call).to_string());
+        }
         if parsed.normal_text != case.normal_text || parsed.calls != case.calls {
             wrong.push(format!("{case:#?}\nhere: {parsed:#?}"));
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), fixture.cases.len(), wrong.join("\n"));
-    assert!(fixture.cases.len() - DIFFERENCES.len() > 130);
+    assert!(fixture.cases.len() - DIFFERENCES.len() > 340);
 }
 
 #[test]
@@ -160,7 +193,7 @@ fn whole_texts_give_the_reasoning_of_the_reference() {
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
-    assert!(cases.len() > 50);
+    assert!(cases.len() > 600);
 }
 
 #[test]

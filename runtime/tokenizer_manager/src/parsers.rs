@@ -2,7 +2,7 @@
 //! `OpenAIServingChat._get_reasoning_from_request`).
 
 use serde_json::{Map, Value};
-use sglang_parsers::{DetectedParsers, ReasoningParser, ReasoningToggle, ToolParser, ToolParserOptions};
+use sglang_parsers::{DetectedParsers, ReasoningDefault, ReasoningParser, ReasoningToggle, ToolParser, ToolParserOptions};
 use sglang_proto::server_args::ServerArgs;
 
 use crate::openai::chat_request::ChatCompletionRequest;
@@ -85,6 +85,9 @@ impl Parsers {
             given.or_else(|| defaults?.get(name)).and_then(Value::as_bool)
         };
         match self.toggle {
+            None if parser.reasoning_default() == ReasoningDefault::Effort => {
+                request.reasoning_effort.as_ref().is_some_and(|effort| effort != "none")
+            }
             None => {
                 let default = parser.reasoning_default();
                 default.enabled(default.toggle_param().and_then(switch))
@@ -155,7 +158,7 @@ mod tests {
         assert_eq!(names(parsers(&["--tool-call-parser", "llama3"], detected)), (Some("llama3"), None));
         assert_eq!(names(parsers(&[], detected)), (None, None));
         assert_eq!(names(parsers(&auto, DetectedParsers::default())), (None, None));
-        let unknown = DetectedParsers { tool_call_parser: Some("minimax-m2"), ..Default::default() };
+        let unknown = DetectedParsers { tool_call_parser: Some("minimax-m3"), ..Default::default() };
         assert_eq!(names(parsers(&auto, unknown)), (None, None));
     }
 

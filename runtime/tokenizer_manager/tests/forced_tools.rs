@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 const ARRAY: &str = "[{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Zürich \\\"HB\\\"\", \"days\": 3}}, \
     {\"name\": \"get_time\", \"parameters\": {}}]";
 
+/// Forces calls of tools whose schemas have no form as a Python list: that says no pattern.
 fn chat(more: Value) -> Value {
     let tool = |name: &str| {
         json!({"type": "function", "function": {"name": name, "parameters": {
-        "type": "object", "properties": {"city": {"type": "str"}, "days": {"type": "int"}}}}})
+        "type": "object", "properties": {"city": {"type": "str", "pattern": "."}, "days": {"type": "int"}}}}})
     };
     let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}],
         "tools": [tool("get_weather"), tool("get_time")], "tool_choice": "required"});

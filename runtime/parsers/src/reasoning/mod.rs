@@ -28,13 +28,15 @@ pub enum ReasoningDefault {
     ExplicitEnableThinking,
     /// Only when `chat_template_kwargs.thinking` is true.
     ExplicitThinking,
+    /// Only with a `reasoning_effort` other than `none`.
+    Effort,
 }
 
 impl ReasoningDefault {
     /// The chat template argument that switches thinking, if any does.
     pub fn toggle_param(self) -> Option<&'static str> {
         match self {
-            Self::Always => None,
+            Self::Always | Self::Effort => None,
             Self::EnableThinking | Self::ExplicitEnableThinking => Some("enable_thinking"),
             Self::Thinking | Self::ExplicitThinking => Some("thinking"),
         }
@@ -45,7 +47,7 @@ impl ReasoningDefault {
         match self {
             Self::Always => true,
             Self::EnableThinking | Self::Thinking => toggle != Some(false),
-            Self::ExplicitEnableThinking | Self::ExplicitThinking => toggle == Some(true),
+            Self::ExplicitEnableThinking | Self::ExplicitThinking | Self::Effort => toggle == Some(true),
         }
     }
 }
@@ -91,16 +93,28 @@ pub struct ReasoningParser {
     /// What the parser forces whatever the request says.
     forced: Option<bool>,
     force_by_default: bool,
+    /// Line breaks between the thinking and the text are dropped.
+    trims_lines: bool,
     default: ReasoningDefault,
 }
 
 const THINK: ThinkTags = ThinkTags { start: "<think>", end: "</think>", tool_start: None };
 const QWEN3: ThinkTags = ThinkTags { tool_start: Some("<tool_call>"), ..THINK };
+const HUNYUAN: ThinkTags = ThinkTags { tool_start: Some("<tool_calls>"), ..THINK };
+const MISTRAL: ThinkTags = ThinkTags { start: "[THINK]", end: "[/THINK]", tool_start: None };
 const KIMI: ThinkTags = ThinkTags { start: "◁think▷", end: "◁/think▷", tool_start: None };
 const KIMI_K2: ThinkTags = ThinkTags { tool_start: Some("<|tool_calls_section_begin|>"), ..THINK };
 
 const fn parser(name: &'static str, kind: Kind, default: ReasoningDefault) -> ReasoningParser {
-    ReasoningParser { name, kind, forced: None, force_by_default: false, default }
+    ReasoningParser { name, kind, forced: None, force_by_default: false, trims_lines: false, default }
+}
+
+const fn forced_by_default(parser: ReasoningParser) -> ReasoningParser {
+    ReasoningParser { force_by_default: true, ..parser }
+}
+
+const fn trims_lines(parser: ReasoningParser) -> ReasoningParser {
+    ReasoningParser { trims_lines: true, ..parser }
 }
 
 const fn forced(parser: ReasoningParser, value: bool) -> ReasoningParser {
@@ -119,6 +133,14 @@ static PARSERS: &[ReasoningParser] = &[
     parser("minimax-append-think", Kind::AppendThink, ReasoningDefault::Always),
     parser("glm45", Kind::Think(QWEN3), ReasoningDefault::EnableThinking),
     parser("deepseek-v3", Kind::Think(QWEN3), ReasoningDefault::ExplicitThinking),
+    parser("deepseek-v4", Kind::Think(THINK), ReasoningDefault::ExplicitThinking),
+    parser("deepseek-v41", Kind::Think(THINK), ReasoningDefault::ExplicitThinking),
+    parser("ling3", Kind::Think(QWEN3), ReasoningDefault::EnableThinking),
+    parser("nemotron_3", Kind::Think(QWEN3), ReasoningDefault::EnableThinking),
+    trims_lines(parser("granite_thinking_parser", Kind::Think(QWEN3), ReasoningDefault::EnableThinking)),
+    parser("hunyuan", Kind::Think(HUNYUAN), ReasoningDefault::Always),
+    forced_by_default(parser("iquest_q1", Kind::Think(THINK), ReasoningDefault::EnableThinking)),
+    parser("mistral", Kind::Think(MISTRAL), ReasoningDefault::Effort),
     parser("dots", Kind::Think(QWEN3), ReasoningDefault::EnableThinking),
     parser("interns1", Kind::Think(QWEN3), ReasoningDefault::EnableThinking),
     parser("nanbeige", Kind::Think(QWEN3), ReasoningDefault::EnableThinking),
@@ -202,6 +224,7 @@ impl ReasoningParser {
             machine,
             stream_reasoning: options.stream_reasoning,
             force_nonempty_content: options.force_nonempty_content,
+            trims_lines: self.trims_lines,
             kept: String::new(),
             content_seen: false,
         }
@@ -222,6 +245,7 @@ pub struct ReasoningStream {
     machine: Machine,
     stream_reasoning: bool,
     force_nonempty_content: bool,
+    trims_lines: bool,
     /// Thinking so far: unsent without `stream_reasoning`, remembered with `force_nonempty_content`.
     kept: String,
     content_seen: bool,
@@ -269,6 +293,11 @@ impl ReasoningStream {
     }
 
     fn deliver(&mut self, mut out: Delta) -> Delta {
+        let over = matches!(&self.machine, Machine::Think(think) if think.is_over());
+        if self.trims_lines && over && !self.content_seen {
+            let lines = out.normal.len() - out.normal.trim_start_matches('\n').len();
+            out.normal.drain(..lines);
+        }
         self.content_seen |= !out.normal.is_empty();
         if !self.stream_reasoning {
             self.kept.push_str(&out.reasoning);

@@ -42,6 +42,11 @@ impl ThinkReasoning {
         Self { tags, state, in_reasoning, held: String::new() }
     }
 
+    /// The thinking has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state == State::After
+    }
+
     pub(crate) fn feed(&mut self, c: char, out: &mut Delta) {
         self.held.push(c);
         // A character that does not fit is looked at again in the state that it leads to.

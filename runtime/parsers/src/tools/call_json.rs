@@ -48,6 +48,8 @@ enum Called {
 #[derive(Debug)]
 pub(crate) struct CallReader {
     style: JsonStyle,
+    /// A key that says the name besides `name`.
+    name_key: &'static str,
     state: State,
     key: String,
     called: Called,
@@ -66,6 +68,7 @@ impl CallReader {
     pub(crate) fn new(style: JsonStyle) -> Self {
         Self {
             style,
+            name_key: "name",
             state: State::Start,
             key: String::new(),
             called: Called::Unknown,
@@ -130,7 +133,9 @@ impl CallReader {
             State::CommaOrEnd if c == ',' => self.go(State::KeyNext),
             State::Colon if c == ':' => {
                 let field = match self.key.as_str() {
-                    "name" if self.called == Called::Unknown => Field::Name,
+                    key if (key == "name" || key == self.name_key) && self.called == Called::Unknown => {
+                        Field::Name
+                    }
                     "arguments" if !self.arguments_seen => Field::Arguments,
                     "parameters" if !self.arguments_seen => Field::Parameters,
                     _ => Field::Other,
@@ -257,6 +262,12 @@ impl CallListReader {
         Self { style, list: None, call: CallReader::new(style) }
     }
 
+    /// Takes the value of `key` for a call's name, too.
+    pub(crate) fn with_name_key(mut self, key: &'static str) -> Self {
+        self.call.name_key = key;
+        self
+    }
+
     /// As [`new`](Self::new), behind an opening bracket that was read already.
     pub(crate) fn inside_list(style: JsonStyle) -> Self {
         Self { list: Some(ListState::First), ..Self::new(style) }
@@ -272,7 +283,8 @@ impl CallListReader {
             Some(ListState::Inside) => match self.call.feed(c, sink) {
                 CallStatus::Done => {
                     self.list = Some(ListState::CommaOrEnd);
-                    self.call = CallReader::new(self.style);
+                    let name_key = self.call.name_key;
+                    self.call = CallReader { name_key, ..CallReader::new(self.style) };
                     CallStatus::More
                 }
                 status => status,

@@ -3,26 +3,35 @@
 mod call_id;
 mod call_json;
 mod deepseek;
+mod dialects;
+mod gigachat3;
 mod glm45;
 mod gpt_oss;
 mod json_array;
 mod kimi_k2;
+mod lfm2;
 mod llama3;
 mod mistral;
 mod parser;
+mod python_grammar;
 mod pythonic;
 mod qwen3_coder;
 mod sink;
 mod stream;
 mod structural_tag;
 mod tag_format;
+mod tagged_args;
 mod tagged_json;
+mod tagged_values;
+mod trinity;
 mod types;
 mod values;
 
 pub use parser::{ToolParser, ToolParserOptions};
 pub use stream::ToolStream;
-pub use structural_tag::{Constraint, StructuralTag, Structure, StructureContent, conflicting_definition};
+pub use structural_tag::{
+    ArgumentTags, Constraint, StructuralTag, Structure, StructureContent, conflicting_definition,
+};
 pub use types::{Function, Parsed, StreamItem, Tool, ToolCallItem, ToolChoice};
 
 #[cfg(test)]

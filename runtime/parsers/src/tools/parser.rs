@@ -2,21 +2,29 @@
 
 use super::call_id::{kimi_k2_call_id, random_call_id};
 use super::deepseek::{self, DeepSeek};
+use super::dialects::{
+    DEEPSEEK_V4, DEEPSEEK_V32, DEEPSEEK_V41, DOTS, GIGACHAT35, GLM47, HUNYUAN, IQUEST_Q1, MIMO, MINICPM5,
+    MINIMAX_M2, POOLSIDE, SPARK25, STEP3,
+};
+use super::gigachat3::{self, GigaChat3};
 use super::glm45::{self, Glm45};
 use super::gpt_oss::GptOss;
 use super::json_array::JsonArray;
 use super::kimi_k2::{self, KimiK2};
+use super::lfm2::{self, Lfm2};
 use super::llama3::{self, Llama3};
 use super::mistral::{self, Mistral};
 use super::pythonic::Pythonic;
 use super::qwen3_coder::{self, Qwen3Coder};
 use super::sink::{After, Before, Event, Sink};
 use super::stream::{Format, IndexOf, ToolStream, collect};
+use super::tagged_args::{Dialect, TaggedArguments};
 use super::tagged_json::TaggedJson;
+use super::trinity::Trinity;
 use super::types::{Parsed, Tool};
 
 /// The formats of this crate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum ToolFormat {
     Qwen25,
     Hermes,
@@ -30,14 +38,30 @@ pub(crate) enum ToolFormat {
     KimiK2,
     GptOss,
     JsonArray,
+    InternS1,
+    Cohere,
+    Trinity,
+    GigaChat3,
+    Lfm2,
+    /// Tags around names and arguments.
+    Tagged(&'static Dialect),
 }
 
 /// A tool-call parser, chosen by its `--tool-call-parser` name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct ToolParser {
     name: &'static str,
     format: ToolFormat,
 }
+
+/// A name stands for one format.
+impl PartialEq for ToolParser {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for ToolParser {}
 
 /// What the server decides about tool calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,6 +91,26 @@ static PARSERS: &[ToolParser] = &[
     parser("glm45", ToolFormat::Glm45),
     parser("kimi_k2", ToolFormat::KimiK2),
     parser("gpt-oss", ToolFormat::GptOss),
+    parser("ling3", ToolFormat::Glm45),
+    parser("interns1", ToolFormat::InternS1),
+    parser("cohere_command4", ToolFormat::Cohere),
+    parser("trinity", ToolFormat::Trinity),
+    parser("gigachat3", ToolFormat::GigaChat3),
+    parser("lfm2", ToolFormat::Lfm2),
+    parser("minimax-m2", ToolFormat::Tagged(&MINIMAX_M2)),
+    parser("step3", ToolFormat::Tagged(&STEP3)),
+    parser("dots", ToolFormat::Tagged(&DOTS)),
+    parser("deepseekv32", ToolFormat::Tagged(&DEEPSEEK_V32)),
+    parser("deepseekv4", ToolFormat::Tagged(&DEEPSEEK_V4)),
+    parser("deepseekv41", ToolFormat::Tagged(&DEEPSEEK_V41)),
+    parser("gigachat35", ToolFormat::Tagged(&GIGACHAT35)),
+    parser("mimo", ToolFormat::Tagged(&MIMO)),
+    parser("hunyuan", ToolFormat::Tagged(&HUNYUAN)),
+    parser("glm47", ToolFormat::Tagged(&GLM47)),
+    parser("poolside_v1", ToolFormat::Tagged(&POOLSIDE)),
+    parser("spark25", ToolFormat::Tagged(&SPARK25)),
+    parser("iquest_q1", ToolFormat::Tagged(&IQUEST_Q1)),
+    parser("minicpm5", ToolFormat::Tagged(&MINICPM5)),
 ];
 
 impl ToolParser {
@@ -94,7 +138,7 @@ impl ToolParser {
 
     /// The name under which the server reports the parser: `qwen25` is an old name of `qwen`.
     pub fn reported_name(&self) -> &'static str {
-        if self.format == ToolFormat::Qwen25 { "qwen" } else { self.name }
+        if matches!(self.format, ToolFormat::Qwen25) { "qwen" } else { self.name }
     }
 
     pub(crate) fn format(&self) -> ToolFormat {
@@ -113,8 +157,13 @@ impl ToolParser {
             ToolFormat::Glm45 => text.contains(glm45::OPEN),
             ToolFormat::KimiK2 => text.contains(kimi_k2::SECTION_BEGIN),
             ToolFormat::JsonArray => text.contains(['[', '{']),
+            ToolFormat::InternS1 => text.contains(TaggedJson::INTERN_OPEN),
+            ToolFormat::Cohere => text.contains(TaggedJson::COHERE_OPEN),
+            ToolFormat::GigaChat3 => gigachat3::OPENINGS.iter().any(|opening| text.contains(opening)),
+            ToolFormat::Lfm2 => text.contains(lfm2::OPEN),
+            ToolFormat::Tagged(dialect) => dialect.text.iter().any(|opening| text.contains(opening)),
             // No single marker decides: look for a call.
-            ToolFormat::Pythonic | ToolFormat::GptOss => {
+            ToolFormat::Pythonic | ToolFormat::GptOss | ToolFormat::Trinity => {
                 let mut stream = self.stream_of(&[], ToolParserOptions { forward_unknown_tools: true });
                 let mut events = stream.push_events(text);
                 events.extend(stream.finish_events());
@@ -133,6 +182,7 @@ impl ToolParser {
             ToolFormat::Qwen3Coder | ToolFormat::KimiK2 | ToolFormat::GptOss | ToolFormat::JsonArray => {
                 IndexOf::Call
             }
+            ToolFormat::Tagged(dialect) if dialect.counts_calls => IndexOf::Call,
             _ => IndexOf::Tool,
         };
         collect(events, index_of)
@@ -161,6 +211,14 @@ impl ToolParser {
             ToolFormat::KimiK2 => (Box::new(KimiK2::new()), Before::Keep, After::Drop),
             ToolFormat::GptOss => (Box::new(GptOss::new()), Before::Trim, After::Join),
             ToolFormat::JsonArray => (Box::new(JsonArray::new()), Before::Trim, After::Drop),
+            ToolFormat::InternS1 => (Box::new(TaggedJson::intern()), Before::Trim, After::Drop),
+            ToolFormat::Cohere => (Box::new(TaggedJson::cohere()), Before::Keep, After::Drop),
+            ToolFormat::Trinity => (Box::new(Trinity::new()), Before::Trim, After::Drop),
+            ToolFormat::GigaChat3 => (Box::new(GigaChat3::new()), Before::Keep, After::Drop),
+            ToolFormat::Lfm2 => (Box::new(Lfm2::new()), Before::Trim, After::Drop),
+            ToolFormat::Tagged(dialect) => {
+                (Box::new(TaggedArguments::new(dialect)), dialect.before, dialect.behind)
+            }
         };
         ToolStream::new(Some(format), Sink::new(tools, options.forward_unknown_tools, before, after))
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::parser::{ToolFormat, ToolParser};
+use super::python_grammar::call_list;
 use super::types::{Tool, ToolChoice};
 
 /// How the part of a [`Structure`] between `begin` and `end` is written.
@@ -12,9 +13,48 @@ use super::types::{Tool, ToolChoice};
 pub enum StructureContent {
     /// A JSON value of this schema (`{}`: any).
     Json(Value),
-    /// `<parameter=KEY>\nVALUE\n</parameter>\n` for properties of this object schema, strings without quotes.
-    QwenXml(Value),
+    /// Each property of this object schema in tags of its own, strings without quotes.
+    Tagged(Value, ArgumentTags),
 }
+
+/// How a format writes one argument: `open KEY then VALUE close`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArgumentTags {
+    /// In front of the key.
+    pub open: &'static str,
+    /// Between the key and a string.
+    pub then: &'static str,
+    /// Between the key and any other value, which is JSON.
+    pub then_json: &'static str,
+    /// Behind the value.
+    pub close: &'static str,
+    /// What a string must not hold, since a parser would take it for the format's own.
+    pub never: &'static [&'static str],
+}
+
+const fn argument(open: &'static str, then: &'static str, close: &'static str) -> ArgumentTags {
+    ArgumentTags { open, then, then_json: then, close, never: &[] }
+}
+
+const fn dsml(open: &'static str, close: &'static str) -> ArgumentTags {
+    ArgumentTags { open, then: "\" string=\"true\">", then_json: "\" string=\"false\">", close, never: &[] }
+}
+
+const QWEN_PARAMETER: ArgumentTags = ArgumentTags {
+    never: &["<parameter=", "</function>", "</tool_call>"],
+    ..argument("<parameter=", ">\n", "\n</parameter>\n")
+};
+const NAMED_PARAMETER: ArgumentTags = argument("<parameter name=\"", "\">", "</parameter>\n");
+const LINES: ArgumentTags = ArgumentTags {
+    never: &["</tool_call>", "</iquest_tool_call>"],
+    ..argument("<arg_key>", "</arg_key>\n<arg_value>", "</arg_value>\n")
+};
+const PAIRS: ArgumentTags = ArgumentTags {
+    then: "</arg_key><arg_value>",
+    then_json: "</arg_key><arg_value>",
+    close: "</arg_value>",
+    ..LINES
+};
 
 /// One way to call one tool.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +87,9 @@ pub struct StructuralTag {
 pub enum Constraint {
     /// In the model's own format.
     StructuralTag(StructuralTag),
-    /// As a JSON array of this schema, for formats that no tag describes; parse with [`ToolParser::json_array`].
+    /// In the model's own format, as xgrammar's EBNF.
+    Ebnf(String),
+    /// As a JSON array of this schema, for formats that no grammar describes; parse with [`ToolParser::json_array`].
     JsonSchema(Value),
 }
 
@@ -75,7 +117,14 @@ impl ToolParser {
         if allowed.is_empty() {
             return None;
         }
-        let single = !parallel_tool_calls || matches!(tool_choice, ToolChoice::Named(_));
+        let one_at_most = matches!(self.format(), ToolFormat::GigaChat3);
+        let single = one_at_most || !parallel_tool_calls || matches!(tool_choice, ToolChoice::Named(_));
+        if matches!(self.format(), ToolFormat::Pythonic)
+            && *tool_choice != ToolChoice::Auto
+            && let Some(ebnf) = call_list(&allowed, single)
+        {
+            return Some(Constraint::Ebnf(ebnf));
+        }
         let mut structures = Vec::new();
         let mut triggers: Vec<String> = Vec::new();
         for tool in &allowed {
@@ -93,7 +142,7 @@ impl ToolParser {
             triggers,
             at_least_one: *tool_choice != ToolChoice::Auto,
             stop_after_first: single,
-            lead: (self.format() == ToolFormat::GptOss).then_some("<|start|>assistant"),
+            lead: matches!(self.format(), ToolFormat::GptOss).then_some("<|start|>assistant"),
         }))
     }
 
@@ -104,7 +153,7 @@ impl ToolParser {
         let strict = forced || tool.function.strict == Some(true);
         let schema = tool.function.parameters.clone().filter(|_| strict);
         let (begin, end, trigger) = match self.format() {
-            ToolFormat::Qwen25 => (
+            ToolFormat::Qwen25 | ToolFormat::Trinity => (
                 format!("<tool_call>\n{{\"name\":{quoted}, \"arguments\":"),
                 "}\n</tool_call>",
                 "<tool_call>",
@@ -140,18 +189,112 @@ impl ToolParser {
                 "<|call|>",
                 "<|channel|>commentary to=",
             ),
-            ToolFormat::Qwen3Coder => (
-                format!("<tool_call>\n<function={name}>\n"),
-                "</function>\n</tool_call>",
-                "<tool_call>\n<function=",
+            ToolFormat::InternS1 => (
+                format!("<|action_start|> <|plugin|>\n{{\"name\": {quoted}, \"parameters\": "),
+                "}<|action_end|>",
+                "<|action_start|> <|plugin|>",
             ),
-            ToolFormat::Pythonic | ToolFormat::Glm45 | ToolFormat::JsonArray => return None,
+            ToolFormat::Cohere => (
+                format!(
+                    "<|START_ACTION|>[{{\"tool_call_id\": \"0\", \"tool_name\": {quoted}, \"parameters\": "
+                ),
+                "}]<|END_ACTION|>",
+                "<|START_ACTION|>",
+            ),
+            ToolFormat::GigaChat3 => {
+                (format!("<|function_call|>{{\"name\": {quoted}, \"arguments\": "), "}", "<|function_call|>")
+            }
+            ToolFormat::Lfm2 => (
+                format!("<|tool_call_start|>[{{\"name\": {quoted}, \"arguments\": "),
+                "}]<|tool_call_end|>",
+                "<|tool_call_start|>",
+            ),
+            ToolFormat::Qwen3Coder | ToolFormat::Glm45 | ToolFormat::Tagged(_) => {
+                return self.tagged(name, schema.unwrap_or_else(|| json!({"type": "object"})));
+            }
+            ToolFormat::Pythonic | ToolFormat::JsonArray => return None,
         };
-        let schema = schema.unwrap_or_else(|| json!({"type": "object"}));
-        let content = match self.format() {
-            ToolFormat::Qwen3Coder => StructureContent::QwenXml(schema),
-            _ => StructureContent::Json(schema),
+        let content = StructureContent::Json(schema.unwrap_or_else(|| json!({"type": "object"})));
+        Some((Structure { begin, content, end: end.to_owned() }, trigger))
+    }
+
+    /// The same for the formats whose arguments stand in tags.
+    fn tagged(&self, name: &str, schema: Value) -> Option<(Structure, &'static str)> {
+        // What opens a call, stands between that and the name, behind the name, is an argument, and ends the call.
+        type Shape = (&'static str, &'static str, &'static str, ArgumentTags, &'static str);
+        let (trigger, before, after, tags, end): Shape = match self.name() {
+            "qwen3_coder" | "step3p5" | "nanbeige" => {
+                ("<tool_call>\n<function=", "", ">\n", QWEN_PARAMETER, "</function>\n</tool_call>")
+            }
+            "mimo" => (
+                "<tool_call>\n<function=",
+                "",
+                ">\n",
+                argument("<parameter=", ">", "</parameter>\n"),
+                "</function>\n</tool_call>",
+            ),
+            "glm" | "glm45" | "ling3" | "poolside_v1" => ("<tool_call>", "", "\n", LINES, "</tool_call>"),
+            "glm47" | "spark25" => ("<tool_call>", "", "", PAIRS, "</tool_call>"),
+            "iquest_q1" => ("<iquest_tool_call>", "", "", PAIRS, "</iquest_tool_call>"),
+            "hunyuan" => {
+                ("<tool_calls>", "\n<tool_call>", "<tool_sep>\n", LINES, "</tool_call>\n</tool_calls>")
+            }
+            "minimax-m2" => (
+                "<minimax:tool_call>",
+                "\n<invoke name=\"",
+                "\">\n",
+                NAMED_PARAMETER,
+                "</invoke>\n</minimax:tool_call>",
+            ),
+            "dots" => (
+                "<dots_function_call>",
+                "\n<invoke name=\"",
+                "\">\n",
+                NAMED_PARAMETER,
+                "</invoke>\n</dots_function_call>",
+            ),
+            "step3" => (
+                "<｜tool_calls_begin｜>",
+                "\n<｜tool_call_begin｜>function<｜tool_sep｜><steptml:invoke name=\"",
+                "\">\n",
+                argument("<steptml:parameter name=\"", "\">", "</steptml:parameter>\n"),
+                "</steptml:invoke><｜tool_call_end｜>\n<｜tool_calls_end｜>",
+            ),
+            "deepseekv32" => (
+                "<｜DSML｜function_calls>",
+                "\n<｜DSML｜invoke name=\"",
+                "\">\n",
+                dsml("<｜DSML｜parameter name=\"", "</｜DSML｜parameter>\n"),
+                "</｜DSML｜invoke>\n</｜DSML｜function_calls>",
+            ),
+            "deepseekv4" => (
+                "<｜DSML｜tool_calls>",
+                "\n<｜DSML｜invoke name=\"",
+                "\">\n",
+                dsml("<｜DSML｜parameter name=\"", "</｜DSML｜parameter>\n"),
+                "</｜DSML｜invoke>\n</｜DSML｜tool_calls>",
+            ),
+            "deepseekv41" => (
+                "<｜DSML｜ calls>",
+                "\n<｜DSML｜ invoke name=\"",
+                "\">\n",
+                dsml("<｜DSML｜ parameter name=\"", "</｜DSML｜ parameter>\n"),
+                "</｜DSML｜ invoke>\n</｜DSML｜ calls>",
+            ),
+            "gigachat35" => (
+                "<｜GCML｜tool_calls>",
+                "\n<｜GCML｜invoke name=\"",
+                "\">\n",
+                dsml("<｜GCML｜parameter name=\"", "</｜GCML｜parameter>\n"),
+                "</｜GCML｜invoke>\n</｜GCML｜tool_calls>",
+            ),
+            "minicpm5" => {
+                ("<function name=\"", "", "\">", argument("<param name=\"", "\">", "</param>"), "</function>")
+            }
+            _ => return None,
         };
+        let content = StructureContent::Tagged(schema, tags);
+        let begin = format!("{trigger}{before}{name}{after}");
         Some((Structure { begin, content, end: end.to_owned() }, trigger))
     }
 }

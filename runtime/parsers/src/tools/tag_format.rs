@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::structural_tag::{Constraint, StructuralTag, StructureContent};
+use super::structural_tag::{ArgumentTags, Constraint, StructuralTag, StructureContent};
 use crate::schema::{infer_type, schema_properties};
 
 impl Constraint {
@@ -10,6 +10,7 @@ impl Constraint {
     pub fn sampling_param(&self) -> (&'static str, String) {
         match self {
             Self::StructuralTag(tag) => ("structural_tag", tag.to_json().to_string()),
+            Self::Ebnf(grammar) => ("ebnf", grammar.clone()),
             Self::JsonSchema(schema) => ("json_schema", schema.to_string()),
         }
     }
@@ -21,7 +22,7 @@ impl StructuralTag {
         let tag = |structure: &super::Structure| {
             let content = match &structure.content {
                 StructureContent::Json(schema) => json!({"type": "json_schema", "json_schema": schema}),
-                StructureContent::QwenXml(schema) => qwen_xml(schema),
+                StructureContent::Tagged(schema, tags) => tagged(schema, *tags),
             };
             json!({"type": "tag", "begin": structure.begin, "content": content, "end": structure.end})
         };
@@ -48,16 +49,15 @@ fn optional(content: Value) -> Value {
     json!({"type": "optional", "content": content})
 }
 
-const END: &str = "\n</parameter>\n";
-
-/// The parameters of an object schema in its order, or any parameters where it lists none.
-fn qwen_xml(schema: &Value) -> Value {
+/// The properties of an object schema in its order, or any properties where it lists none.
+fn tagged(schema: &Value, tags: ArgumentTags) -> Value {
+    let schema = resolved(schema, schema);
     let properties = schema_properties(schema);
     if properties.is_empty() {
         let any = sequence(vec![
-            json!({"type": "const_string", "value": "<parameter="}),
-            json!({"type": "regex", "pattern": "[^<>\\n]+"}),
-            json!({"type": "tag", "begin": ">\n", "content": {"type": "any_text"}, "end": END}),
+            json!({"type": "const_string", "value": tags.open}),
+            json!({"type": "regex", "pattern": "[^<>\"\\n]{1,64}"}),
+            json!({"type": "tag", "begin": tags.then, "content": free(tags), "end": tags.close}),
         ]);
         return match schema.get("additionalProperties") {
             Some(Value::Bool(false)) => json!({"type": "const_string", "value": ""}),
@@ -73,8 +73,9 @@ fn qwen_xml(schema: &Value) -> Value {
         .filter_map(Value::as_str)
         .collect();
     let parameter = |(name, property): (&String, &Value)| {
-        let begin = format!("<parameter={name}>\n");
-        let tag = json!({"type": "tag", "begin": begin, "content": value(property, schema), "end": END});
+        let (content, json) = value(property, schema, tags);
+        let begin = format!("{}{name}{}", tags.open, if json { tags.then_json } else { tags.then });
+        let tag = json!({"type": "tag", "begin": begin, "content": content, "end": tags.close});
         if required.contains(&name.as_str()) { tag } else { optional(tag) }
     };
     sequence(properties.iter().map(parameter).collect())
@@ -86,18 +87,21 @@ fn resolved<'a>(property: &'a Value, schema: &'a Value) -> &'a Value {
     place.and_then(|place| schema.pointer(place)).unwrap_or(property)
 }
 
-/// The bare text of an argument: a string as it is, anything else as JSON.
-fn value(property: &Value, schema: &Value) -> Value {
+/// The bare text of an argument, a string as it is or anything else as JSON, and which of the two it is.
+fn value(property: &Value, schema: &Value, tags: ArgumentTags) -> (Value, bool) {
     let property = resolved(property, schema);
     let strings = |values: &Vec<Value>| values.iter().all(Value::is_string);
     if let Some(values) =
         property.get("enum").and_then(Value::as_array).filter(|v| !v.is_empty() && strings(v))
     {
         let word = |value: &Value| json!({"type": "const_string", "value": value});
-        return json!({"type": "or", "elements": values.iter().map(word).collect::<Vec<_>>()});
+        return (json!({"type": "or", "elements": values.iter().map(word).collect::<Vec<_>>()}), false);
+    }
+    if let Some(word @ Value::String(_)) = property.get("const") {
+        return (json!({"type": "const_string", "value": word}), false);
     }
     match infer_type(property).as_deref() {
-        None | Some("string") => json!({"type": "any_text"}),
+        None | Some("string") => (text(property, tags), false),
         Some(_) => {
             let mut own = property.as_object().cloned().unwrap_or_default();
             for keyword in ["$defs", "definitions"] {
@@ -105,9 +109,38 @@ fn value(property: &Value, schema: &Value) -> Value {
                     own.entry(keyword).or_insert_with(|| definitions.clone());
                 }
             }
-            json!({"type": "json_schema", "json_schema": own})
+            (json!({"type": "json_schema", "json_schema": own}), true)
         }
     }
+}
+
+fn free(tags: ArgumentTags) -> Value {
+    json!({"type": "any_text", "excludes": tags.never})
+}
+
+/// Most characters of a string whose length is spelled out.
+const MAX_LENGTH: u64 = 1 << 12;
+
+/// A bare string. One of a stated length has no white space at its ends, where parsers trim it, and nothing that markup
+/// could begin with.
+fn text(property: &Value, tags: ArgumentTags) -> Value {
+    let length = |key: &str| property.get(key).and_then(Value::as_u64).filter(|n| *n <= MAX_LENGTH);
+    let (low, high) = (length("minLength").unwrap_or(0), length("maxLength"));
+    if (low == 0 && high.is_none()) || high.is_some_and(|high| high < low) {
+        return free(tags);
+    }
+    let (edge, inner) = ("[^<&\\s]", "[^<&]");
+    let one_or_more = match high {
+        Some(0) => String::new(),
+        Some(1) => edge.to_owned(),
+        _ => {
+            let upper = high.map_or(String::new(), |high| (high - 2).to_string());
+            let rest = format!("{inner}{{{},{upper}}}{edge}", low.saturating_sub(2));
+            if low < 2 { format!("{edge}({rest})?") } else { format!("{edge}{rest}") }
+        }
+    };
+    let pattern = if low == 0 { format!("({one_or_more})?") } else { one_or_more };
+    json!({"type": "regex", "pattern": pattern})
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Qwen 2.5/3 and Hermes: `<tool_call>{"name": …, "arguments": …}</tool_call>`, repeated.
+//! Qwen 2.5/3, Hermes, InternLM and Cohere: calls as JSON between two tags, as in
+//! `<tool_call>{"name": …, "arguments": …}</tool_call>`, repeated.
 
 use super::call_json::{CallListReader, CallStatus};
 use super::sink::Sink;
@@ -16,17 +17,31 @@ enum State {
     Rest,
 }
 
-/// The two differ in the line break that belongs to Qwen's opening tag.
+/// They differ in the tags (a line break belongs to Qwen's) and in the key of the name.
 #[derive(Debug)]
 pub(crate) struct TaggedJson {
     text: MarkerScan,
     rest: MarkerScan,
     state: State,
+    name_key: &'static str,
 }
 
 impl TaggedJson {
     pub(crate) const QWEN_OPEN: &str = "<tool_call>\n";
     pub(crate) const HERMES_OPEN: &str = "<tool_call>";
+
+    pub(crate) const INTERN_OPEN: &str = "<|action_start|> <|plugin|>";
+    pub(crate) const COHERE_OPEN: &str = "<|START_ACTION|>";
+
+    pub(crate) fn intern() -> Self {
+        Self::new(&[Self::INTERN_OPEN], &["<|action_end|>", Self::INTERN_OPEN])
+    }
+
+    /// Lists of `{"tool_call_id": …, "tool_name": …, "parameters": …}`.
+    pub(crate) fn cohere() -> Self {
+        let tags = Self::new(&[Self::COHERE_OPEN], &["<|END_ACTION|>", Self::COHERE_OPEN]);
+        Self { name_key: "tool_name", ..tags }
+    }
 
     pub(crate) fn qwen() -> Self {
         Self::new(&[Self::QWEN_OPEN], &[CLOSE, Self::QWEN_OPEN])
@@ -37,17 +52,22 @@ impl TaggedJson {
     }
 
     fn new(text: &'static [&'static str], rest: &'static [&'static str]) -> Self {
-        Self { text: MarkerScan::new(text), rest: MarkerScan::new(rest), state: State::Text }
+        Self {
+            text: MarkerScan::new(text),
+            rest: MarkerScan::new(rest),
+            state: State::Text,
+            name_key: "name",
+        }
     }
 
-    fn open() -> State {
-        State::Call(Box::new(CallListReader::new(JsonStyle::Normalised)))
+    fn open(&self) -> State {
+        State::Call(Box::new(CallListReader::new(JsonStyle::Normalised).with_name_key(self.name_key)))
     }
 
     fn skip(&mut self, c: char) {
         match self.rest.feed(c, &mut String::new()) {
             Some(0) => self.state = State::Text,
-            Some(_) => self.state = Self::open(),
+            Some(_) => self.state = self.open(),
             None => {}
         }
     }
@@ -62,7 +82,7 @@ impl Format for TaggedJson {
                 sink.text(&text);
                 if opened {
                     sink.boundary();
-                    self.state = Self::open();
+                    self.state = self.open();
                 }
             }
             State::Call(call) => match call.feed(c, sink) {

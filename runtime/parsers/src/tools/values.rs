@@ -7,7 +7,7 @@ use crate::python_literal::literal_to_json;
 use crate::schema::{infer_type, schema_properties};
 
 /// Python's `int(text)`.
-fn python_int(text: &str) -> Option<String> {
+pub(super) fn python_int(text: &str) -> Option<String> {
     let text = text.trim();
     let (sign, digits) = match text.strip_prefix('-') {
         Some(rest) => ("-", rest),
@@ -23,7 +23,7 @@ fn python_int(text: &str) -> Option<String> {
 }
 
 /// Python's `float(text)`, where JSON can express it.
-fn python_float(text: &str) -> Option<String> {
+pub(super) fn python_float(text: &str) -> Option<String> {
     text.trim().replace('_', "").parse().ok().and_then(float_repr)
 }
 

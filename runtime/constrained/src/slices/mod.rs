@@ -1,0 +1,244 @@
+//! Masks without reading every token: most of a vocabulary are runs of one kind of character, with or without one
+//! character of punctuation in front, and where the lexer takes every run of a kind, all of them are allowed at once.
+//!
+//! `llguidance` has such slices too and decides about them by looking at the form of the regular expression, which
+//! answers for strings of JSON and for little else. Here the lexer itself is asked: its states are walked with every
+//! byte that a run may have, a few dozen steps where the state repeats (`\w+`), and no more than a budget. A token
+//! whose every byte keeps the lexer inside a lexeme is allowed whatever the parser says, so the answer is exact; where
+//! there is none, the tokens of the slice are read one by one, as all are without slices.
+
+mod runs;
+mod trie;
+
+use std::collections::BTreeMap;
+
+use llguidance::derivre::StateID;
+use llguidance::earley::{BiasComputer, ParserRecognizer};
+use llguidance::toktrie::{SimpleVob, TokEnv, TokTrie};
+use toktrie::Recognizer;
+
+use runs::{Kind, Steps, taken};
+use trie::Trie;
+
+/// The slice that `llguidance` itself decides about: all that a JSON string holds without escapes. Passed to its
+/// factory, which gives it the number [`PLAIN`].
+pub(crate) const PLAIN_REGEX: &str = r#"[^"\\\x00-\x1F\x7F]+"#;
+const PLAIN: usize = 0;
+/// Work that deciding about it may take, in the library's units (about 0.1 us).
+const PLAIN_BUDGET: u64 = 1000;
+/// Most steps of the lexer that deciding about one kind of run may take.
+const RUN_BUDGET: usize = 3000;
+/// Fewer tokens are not worth a slice.
+const MIN_SLICE: usize = 32;
+/// Lengths in characters up to which runs are told apart; short ones are allowed where long ones are not.
+const LENGTHS: [usize; 3] = [3, 6, 10];
+
+/// The tokens of one kind of run up to a length.
+#[derive(Debug)]
+struct Length {
+    longest: usize,
+    tokens: SimpleVob,
+    /// The tokens of this length and of the longer ones.
+    from_here: Trie,
+}
+
+/// The tokens of one kind of run.
+#[derive(Debug)]
+struct Run {
+    kind: Kind,
+    lengths: Vec<Length>,
+}
+
+/// The runs behind one byte, or behind none.
+#[derive(Debug)]
+struct Prefix {
+    byte: Option<u8>,
+    /// Every run of letters.
+    letters: Option<Length>,
+    runs: Vec<Run>,
+}
+
+/// Decides about slices of one vocabulary.
+#[derive(Debug)]
+pub(crate) struct SliceBias {
+    env: Debugless,
+    plain: SimpleVob,
+    beyond_plain: Trie,
+    prefixes: Vec<Prefix>,
+    rest: Trie,
+}
+
+struct Debugless(TokEnv);
+
+impl std::fmt::Debug for Debugless {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokEnv")
+    }
+}
+
+impl Steps for ParserRecognizer<'_> {
+    fn step(&mut self, state: StateID, byte: u8) -> Option<StateID> {
+        let next = self.lexer_mut().transition_start_state(state, Some(byte), &None);
+        // With a lowest match the lexeme ends here, and the parser would have to be asked.
+        (!next.is_dead() && !next.has_lowest_match()).then_some(next)
+    }
+}
+
+/// Whether a JSON string holds the token as it is.
+fn is_plain(text: &str) -> bool {
+    text.chars().all(|c| c != '"' && c != '\\' && c >= ' ' && c != '\u{7f}')
+}
+
+/// What a token is a run of, and behind which byte.
+fn run_of(text: &str) -> Option<(Option<u8>, Kind, usize)> {
+    let first = *text.as_bytes().first()?;
+    let marked = first.is_ascii() && !first.is_ascii_alphanumeric() && text.len() > 1;
+    let (byte, run) = if marked { (Some(first), text.get(1..)?) } else { (None, text) };
+    let (kind, length) = Kind::of(run)?;
+    Some((byte, kind, length))
+}
+
+impl SliceBias {
+    /// Sorts the vocabulary into slices.
+    pub(crate) fn new(env: &TokEnv) -> Self {
+        let trie = env.tok_trie();
+        let ids = 0..trie.vocab_size() as u32;
+        let mut plain = trie.alloc_token_set();
+        let (mut beyond_plain, mut rest) = (Vec::new(), Vec::new());
+        let mut sorted: BTreeMap<(Option<u8>, Kind), Vec<(usize, &[u8], u32)>> = BTreeMap::new();
+        for id in ids {
+            let bytes = trie.token(id);
+            if bytes.is_empty() {
+                continue;
+            }
+            let text = std::str::from_utf8(bytes).ok();
+            if text.is_some_and(is_plain) {
+                plain.allow_token(id);
+            } else {
+                beyond_plain.push((bytes, id));
+            }
+            match text.and_then(run_of) {
+                Some((byte, kind, length)) => {
+                    sorted.entry((byte, kind)).or_default().push((length, bytes, id));
+                }
+                None => rest.push((bytes, id)),
+            }
+        }
+        let mut prefixes: Vec<Prefix> = Vec::new();
+        for ((byte, kind), tokens) in sorted {
+            if tokens.len() < MIN_SLICE {
+                rest.extend(tokens.into_iter().map(|(_, bytes, id)| (bytes, id)));
+                continue;
+            }
+            let skip = usize::from(byte.is_some());
+            let run = Run { kind, lengths: lengths(trie, &tokens, skip) };
+            match prefixes.last_mut().filter(|prefix| prefix.byte == byte) {
+                Some(prefix) => prefix.runs.push(run),
+                None => prefixes.push(Prefix { byte, letters: None, runs: vec![run] }),
+            }
+        }
+        for prefix in &mut prefixes {
+            prefix.letters = all_letters(trie, &prefix.runs);
+        }
+        plain.trim_trailing_zeros();
+        let env = Debugless(env.clone());
+        Self { env, plain, beyond_plain: Trie::new(beyond_plain), prefixes, rest: Trie::new(rest) }
+    }
+}
+
+/// Sorts runs by their length; their trees begin behind `skip` bytes.
+fn lengths(trie: &TokTrie, tokens: &[(usize, &[u8], u32)], skip: usize) -> Vec<Length> {
+    let mut out = Vec::new();
+    let mut above = 0;
+    for limit in LENGTHS.into_iter().chain([usize::MAX]) {
+        let mut set = trie.alloc_token_set();
+        let mut longest = 0;
+        for (length, _, id) in tokens.iter().filter(|(length, ..)| (above + 1..=limit).contains(length)) {
+            set.allow_token(*id);
+            longest = longest.max(*length);
+        }
+        if longest > 0 {
+            set.trim_trailing_zeros();
+            let longer = tokens.iter().filter(|(length, ..)| *length > above);
+            let from_here =
+                Trie::new(longer.map(|(_, bytes, id)| (bytes.get(skip..).unwrap_or_default(), *id)));
+            out.push(Length { longest, tokens: set, from_here });
+        }
+        above = limit;
+    }
+    out
+}
+
+/// The tokens of all runs of letters together.
+fn all_letters(trie: &TokTrie, runs: &[Run]) -> Option<Length> {
+    let mut tokens = trie.alloc_token_set();
+    let mut longest = 0;
+    for length in runs.iter().filter(|run| run.kind.is_letters()).flat_map(|run| &run.lengths) {
+        tokens.or(&length.tokens);
+        longest = longest.max(length.longest);
+    }
+    tokens.trim_trailing_zeros();
+    (longest > 0).then(|| Length { longest, tokens, from_here: Trie::default() })
+}
+
+impl Prefix {
+    /// Allows the runs that may stand where `reader` is.
+    fn apply(&self, reader: &mut ParserRecognizer<'_>, allowed: &mut SimpleVob) {
+        let state = reader.lexer_state();
+        let all_letters = self.letters.as_ref().filter(|letters| {
+            taken(reader, state, Kind::Letters, letters.longest, RUN_BUDGET) >= letters.longest
+        });
+        if let Some(letters) = all_letters {
+            allowed.or(&letters.tokens);
+        }
+        for run in self.runs.iter().filter(|run| all_letters.is_none() || !run.kind.is_letters()) {
+            let longest = run.lengths.last().map_or(0, |length| length.longest);
+            let taken = taken(reader, state, run.kind, longest, RUN_BUDGET);
+            for length in &run.lengths {
+                if length.longest <= taken {
+                    allowed.or(&length.tokens);
+                } else {
+                    length.from_here.walk(reader, allowed);
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl BiasComputer for SliceBias {
+    fn compute_bias(&self, reader: &mut ParserRecognizer<'_>, start: &[u8]) -> SimpleVob {
+        let mut allowed = self.trie().alloc_token_set();
+        if !start.is_empty() {
+            self.trie().add_bias(reader, &mut allowed, start);
+            return allowed;
+        }
+        let state = reader.lexer_state();
+        let lexer = reader.lexer_mut();
+        let plain = lexer.subsume_possible(state)
+            && lexer.check_subsume(state, PLAIN, PLAIN_BUDGET, None).unwrap_or(false);
+        reader.trie_started("slices");
+        if plain {
+            allowed.or(&self.plain);
+            self.beyond_plain.walk(reader, &mut allowed);
+        } else {
+            self.rest.walk(reader, &mut allowed);
+            for prefix in &self.prefixes {
+                match prefix.byte {
+                    None => prefix.apply(reader, &mut allowed),
+                    Some(byte) if reader.try_push_byte(byte) => {
+                        prefix.apply(reader, &mut allowed);
+                        reader.pop_bytes(1);
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        reader.trie_finished();
+        allowed
+    }
+
+    fn trie(&self) -> &TokTrie {
+        self.env.0.tok_trie()
+    }
+}

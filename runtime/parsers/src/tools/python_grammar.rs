@@ -1,0 +1,440 @@
+//! Forced calls as a Python list, `[f(a=1), g(b="x")]`: a grammar from the tools' schemas, for as much of JSON Schema as
+//! has an exact counterpart. What has none is refused, and the calls are then forced as JSON.
+//!
+//! Nothing here repeats without a text of its own: white space is fixed, and digits are counted, so that an answer
+//! does not ramble between its parts.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use serde_json::{Map, Value};
+
+use super::types::Tool;
+
+/// More values of an integer's range than this are not spelled out.
+const MAX_RANGE: i64 = 256;
+/// Most rules of a grammar.
+const MAX_RULES: usize = 10_000;
+
+/// Keywords that only describe.
+const ANNOTATIONS: [&str; 10] = [
+    "title",
+    "description",
+    "default",
+    "examples",
+    "deprecated",
+    "readOnly",
+    "writeOnly",
+    "$comment",
+    "$schema",
+    "$id",
+];
+/// Definitions stand beside what they define.
+const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
+
+/// The rules that every grammar can use. Strings hold no escapes that JSON could not express.
+const BASE: &str = r#"integer ::= "-"? ("0" | [1-9] [0-9]{0,17})
+number ::= "-"? ("0" | [1-9] [0-9]{0,17}) ("." [0-9]{1,17})? ([eE] [+-]? [0-9]{1,2})?
+boolean ::= "True" | "False"
+dq ::= [^"\\\x00-\x1f\x7f] | "\\" ["\\nrt]
+sq ::= [^'\\\x00-\x1f\x7f] | "\\" ['\\nrt]
+string ::= "\"" dq* "\"" | "'" sq* "'"
+any ::= string | number | boolean | "None" | list | dict
+list ::= "[" (any (", " any)*)? "]"
+dict ::= "{" (string ": " any (", " string ": " any)*)? "}"
+"#;
+
+/// The EBNF of a list of calls, one if `single`. `None` when a name or a schema has no such form.
+pub(super) fn call_list(tools: &[&Tool], single: bool) -> Option<String> {
+    let mut calls = Vec::new();
+    let mut grammar = Grammar::default();
+    for tool in tools {
+        let name = &tool.function.name;
+        if !is_identifier(name) {
+            return None;
+        }
+        let empty = Value::Object(Map::new());
+        let schema = tool.function.parameters.as_ref().filter(|schema| !schema.is_null()).unwrap_or(&empty);
+        grammar.references.clear();
+        let arguments = Schema { grammar: &mut grammar, root: schema }.arguments(schema)?;
+        calls.push(format!("{} {arguments} \")\"", literal(&format!("{name}("))));
+    }
+    let more = if single { "" } else { " (\", \" call)*" };
+    let mut text = format!("root ::= \"[\" call{more} \"]\"\ncall ::= {}\n{BASE}", calls.join(" | "));
+    text.push_str(&grammar.rules);
+    Some(text)
+}
+
+#[derive(Default)]
+struct Grammar {
+    rules: String,
+    count: usize,
+    /// The rule of each definition of the tool at hand.
+    references: HashMap<String, String>,
+}
+
+impl Grammar {
+    fn name(&mut self) -> Option<String> {
+        self.count += 1;
+        (self.count <= MAX_RULES).then(|| format!("r{}", self.count))
+    }
+
+    fn rule(&mut self, body: &str) -> Option<String> {
+        let name = self.name()?;
+        self.define(&name, body);
+        Some(name)
+    }
+
+    fn define(&mut self, name: &str, body: &str) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.rules, "{name} ::= {body}");
+    }
+}
+
+/// `text` as a literal of the grammar.
+fn literal(text: &str) -> String {
+    Value::from(text).to_string().replace('\u{7f}', "\\x7f")
+}
+
+fn is_identifier(name: &str) -> bool {
+    let start = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    start
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !["True", "False", "None"].contains(&name)
+}
+
+/// A JSON value as Python writes it.
+fn python(value: &Value) -> Option<String> {
+    Some(match value {
+        Value::Null => "None".to_owned(),
+        Value::Bool(true) => "True".to_owned(),
+        Value::Bool(false) => "False".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) => {
+            return None;
+        }
+        Value::String(text) => {
+            let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+            format!("\"{}\"", escaped.replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t"))
+        }
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(python).collect::<Option<Vec<_>>>()?.join(", "))
+        }
+        Value::Object(fields) => {
+            let field = |(key, value): (&String, &Value)| {
+                Some(format!("{}: {}", python(&Value::from(key.as_str()))?, python(value)?))
+            };
+            format!("{{{}}}", fields.iter().map(field).collect::<Option<Vec<_>>>()?.join(", "))
+        }
+    })
+}
+
+/// The schema of one tool, being written into the grammar.
+struct Schema<'a> {
+    grammar: &'a mut Grammar,
+    root: &'a Value,
+}
+
+impl Schema<'_> {
+    /// The keyword arguments of a call.
+    fn arguments(&mut self, schema: &Value) -> Option<String> {
+        if let Some(place) = schema.get("$ref") {
+            let target = self.root.pointer(place.as_str()?.strip_prefix('#')?)?.clone();
+            return self.arguments(&target);
+        }
+        let allowed = ["type", "properties", "required", "additionalProperties"];
+        only(schema, &allowed)?;
+        if schema.get("type").is_some_and(|kind| kind != "object") {
+            return None;
+        }
+        match self.properties(schema)? {
+            Some(properties) if !properties.iter().all(|(name, ..)| is_identifier(name)) => None,
+            Some(properties) => {
+                let words = properties
+                    .into_iter()
+                    .map(|(name, value, required)| {
+                        (format!("{} {value}", literal(&format!("{name}="))), required)
+                    })
+                    .collect();
+                self.list(words)
+            }
+            // Any arguments at all.
+            None => {
+                let pair = self.grammar.rule("[a-z_] [a-zA-Z0-9_]{0,30} \"=\" any")?;
+                self.grammar.rule(&format!("({pair} (\", \" {pair})*)?"))
+            }
+        }
+    }
+
+    /// Name, rule and whether it is required of each property; `None` inside: the schema lists none and allows all.
+    #[expect(clippy::type_complexity)]
+    fn properties(&mut self, schema: &Value) -> Option<Option<Vec<(String, String, bool)>>> {
+        let required: Vec<&str> = match schema.get("required") {
+            None => Vec::new(),
+            Some(names) => names.as_array()?.iter().map(Value::as_str).collect::<Option<_>>()?,
+        };
+        let Some(properties) = schema.get("properties") else {
+            let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
+            let open = schema.get("additionalProperties").is_none_or(|more| *more == Value::Bool(true));
+            return match (closed, open && required.is_empty()) {
+                (true, _) if required.is_empty() => Some(Some(Vec::new())),
+                (false, true) => Some(None),
+                _ => None,
+            };
+        };
+        let properties = properties.as_object()?;
+        if !required.iter().all(|name| properties.contains_key(*name)) {
+            return None;
+        }
+        let mut out = Vec::new();
+        for (name, property) in properties {
+            out.push((name.clone(), self.value(property)?, required.contains(&name.as_str())));
+        }
+        Some(Some(out))
+    }
+
+    /// Words in order with commas between them, of which some may be missing.
+    fn list(&mut self, words: Vec<(String, bool)>) -> Option<String> {
+        // From the end: what may follow a word that was written, and what may follow where none was.
+        let (mut behind, mut first) = (String::from("\"\""), String::from("\"\""));
+        for (word, required) in words.into_iter().rev() {
+            let (with_comma, alone) = (format!("\", \" {word} {behind}"), format!("{word} {behind}"));
+            let (new_behind, new_first) = match required {
+                true => (with_comma, alone),
+                false => (format!("{with_comma} | {behind}"), format!("{alone} | {first}")),
+            };
+            behind = self.grammar.rule(&new_behind)?;
+            first = self.grammar.rule(&new_first)?;
+        }
+        Some(first)
+    }
+
+    fn value(&mut self, schema: &Value) -> Option<String> {
+        match schema {
+            Value::Bool(true) => return Some("any".to_owned()),
+            Value::Object(_) => {}
+            _ => return None,
+        }
+        if let Some(place) = schema.get("$ref") {
+            only(schema, &["$ref"])?;
+            return self.reference(place.as_str()?);
+        }
+        if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+            only(schema, &["enum", "type"])?;
+            let fits = |value: &&Value| schema.get("type").is_none_or(|kind| has_type(value, kind));
+            let words = values.iter().filter(fits).map(|value| Some(literal(&python(value)?)));
+            let words = words.collect::<Option<Vec<_>>>()?;
+            return if words.is_empty() { None } else { self.grammar.rule(&words.join(" | ")) };
+        }
+        if let Some(value) = schema.get("const") {
+            only(schema, &["const", "type"])?;
+            return Some(literal(&python(value)?));
+        }
+        for keyword in ["anyOf", "oneOf"] {
+            if let Some(branches) = schema.get(keyword).and_then(Value::as_array) {
+                only(schema, &[keyword])?;
+                let words = branches.iter().map(|branch| self.value(branch)).collect::<Option<Vec<_>>>()?;
+                return if words.is_empty() { None } else { self.grammar.rule(&words.join(" | ")) };
+            }
+        }
+        match schema.get("type") {
+            Some(Value::String(kind)) => self.of_type(schema, kind),
+            Some(Value::Array(kinds)) => {
+                let words = kinds.iter().map(|kind| {
+                    let mut one = schema.as_object()?.clone();
+                    one.retain(|key, _| belongs(key, kind.as_str().unwrap_or_default()));
+                    self.of_type(&Value::Object(one), kind.as_str()?)
+                });
+                let words = words.collect::<Option<Vec<_>>>()?;
+                if words.is_empty() { None } else { self.grammar.rule(&words.join(" | ")) }
+            }
+            Some(_) => None,
+            None if schema.get("properties").is_some() => self.of_type(schema, "object"),
+            None if schema.get("items").is_some() => self.of_type(schema, "array"),
+            None => only(schema, &[]).map(|()| "any".to_owned()),
+        }
+    }
+
+    fn reference(&mut self, place: &str) -> Option<String> {
+        if let Some(rule) = self.grammar.references.get(place) {
+            return Some(rule.clone());
+        }
+        let target = self.root.pointer(place.strip_prefix('#')?)?.clone();
+        let name = self.grammar.name()?;
+        self.grammar.references.insert(place.to_owned(), name.clone());
+        let body = self.value(&target)?;
+        self.grammar.define(&name, &body);
+        Some(name)
+    }
+
+    fn of_type(&mut self, schema: &Value, kind: &str) -> Option<String> {
+        match kind {
+            "null" => only(schema, &["type"]).map(|()| "\"None\"".to_owned()),
+            "boolean" => only(schema, &["type"]).map(|()| "boolean".to_owned()),
+            "number" => only(schema, &["type"]).map(|()| "number".to_owned()),
+            "integer" => self.integer(schema),
+            "string" => self.string(schema),
+            "array" => self.array(schema),
+            "object" => {
+                only(schema, &["type", "properties", "required", "additionalProperties"])?;
+                let Some(properties) = self.properties(schema)? else { return Some("dict".to_owned()) };
+                let field = |(name, value, required): (String, String, bool)| {
+                    Some((
+                        format!("{} {value}", literal(&format!("{}: ", python(&Value::from(name))?))),
+                        required,
+                    ))
+                };
+                let words = properties.into_iter().map(field).collect::<Option<Vec<_>>>()?;
+                let list = self.list(words)?;
+                self.grammar.rule(&format!("\"{{\" {list} \"}}\""))
+            }
+            _ => None,
+        }
+    }
+
+    fn integer(&mut self, schema: &Value) -> Option<String> {
+        only(schema, &["type", "minimum", "maximum"])?;
+        let (low, high) = (schema.get("minimum"), schema.get("maximum"));
+        if low.is_none() && high.is_none() {
+            return Some("integer".to_owned());
+        }
+        if high.is_none() && matches!(low.and_then(Value::as_i64), Some(0 | 1)) {
+            let zero = if low.and_then(Value::as_i64) == Some(0) { "\"0\" | " } else { "" };
+            return self.grammar.rule(&format!("{zero}[1-9] [0-9]{{0,17}}"));
+        }
+        let (low, high) = (low?.as_i64()?, high?.as_i64()?);
+        if low > high || high.checked_sub(low)? >= MAX_RANGE {
+            return None;
+        }
+        let words: Vec<String> = (low..=high).map(|n| literal(&n.to_string())).collect();
+        self.grammar.rule(&words.join(" | "))
+    }
+
+    fn string(&mut self, schema: &Value) -> Option<String> {
+        only(schema, &["type", "minLength", "maxLength"])?;
+        if schema.get("minLength").is_none() && schema.get("maxLength").is_none() {
+            return Some("string".to_owned());
+        }
+        let times = repetition(schema, "minLength", "maxLength")?;
+        self.grammar.rule(&format!("\"\\\"\" dq{times} \"\\\"\" | \"'\" sq{times} \"'\""))
+    }
+
+    fn array(&mut self, schema: &Value) -> Option<String> {
+        only(schema, &["type", "items", "minItems", "maxItems"])?;
+        let item = match schema.get("items") {
+            None => "any".to_owned(),
+            Some(items) => self.value(items)?,
+        };
+        let (low, high) = bounds(schema, "minItems", "maxItems")?;
+        if high == Some(0) {
+            return Some("\"[]\"".to_owned());
+        }
+        let upper = high.map_or(String::new(), |high| (high - 1).to_string());
+        let optional = if low == 0 { "?" } else { "" };
+        let lower = low.saturating_sub(1);
+        self.grammar.rule(&format!("\"[\" ({item} (\", \" {item}){{{lower},{upper}}}){optional} \"]\""))
+    }
+}
+
+/// Whether `schema` has no keyword but these and those that only describe.
+fn only(schema: &Value, keywords: &[&str]) -> Option<()> {
+    let known = |key: &String| {
+        let key = key.as_str();
+        keywords.contains(&key) || ANNOTATIONS.contains(&key) || DEFINITIONS.contains(&key)
+    };
+    schema.as_object()?.keys().all(known).then_some(())
+}
+
+/// Whether a keyword says something about values of this type.
+fn belongs(keyword: &str, kind: &str) -> bool {
+    match keyword {
+        "minLength" | "maxLength" | "pattern" | "format" => kind == "string",
+        "minimum" | "maximum" | "multipleOf" | "exclusiveMinimum" | "exclusiveMaximum" => {
+            matches!(kind, "integer" | "number")
+        }
+        "items" | "minItems" | "maxItems" | "uniqueItems" | "prefixItems" | "contains" => kind == "array",
+        "properties" | "required" | "additionalProperties" | "patternProperties" => kind == "object",
+        _ => true,
+    }
+}
+
+fn has_type(value: &Value, kinds: &Value) -> bool {
+    let one = |kind: &str| match value {
+        Value::Null => kind == "null",
+        Value::Bool(_) => kind == "boolean",
+        Value::Number(number) => kind == "number" || (kind == "integer" && !number.is_f64()),
+        Value::String(_) => kind == "string",
+        Value::Array(_) => kind == "array",
+        Value::Object(_) => kind == "object",
+    };
+    match kinds {
+        Value::String(kind) => one(kind),
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).any(one),
+        _ => false,
+    }
+}
+
+fn bounds(schema: &Value, low: &str, high: &str) -> Option<(u64, Option<u64>)> {
+    let bound = |key: &str| match schema.get(key) {
+        None => Some(None),
+        Some(value) => value.as_u64().filter(|n| *n <= 4096).map(Some),
+    };
+    let (low, high) = (bound(low)?.unwrap_or(0), bound(high)?);
+    high.is_none_or(|high| low <= high).then_some((low, high))
+}
+
+fn repetition(schema: &Value, low: &str, high: &str) -> Option<String> {
+    let (low, high) = bounds(schema, low, high)?;
+    Some(format!("{{{low},{}}}", high.map_or(String::new(), |high| high.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools::Function;
+    use serde_json::json;
+
+    fn of(schema: Value) -> Option<String> {
+        let function = Function { name: "f".into(), parameters: Some(schema), ..Default::default() };
+        call_list(&[&Tool { r#type: "function".into(), function }], true)
+    }
+
+    #[test]
+    fn what_has_an_exact_form_is_written_and_nothing_else() {
+        let property = |schema: Value| of(json!({"type": "object", "properties": {"a": schema}}));
+        for schema in [
+            json!({"type": "integer", "minimum": 1, "maximum": 3}),
+            json!({"type": ["string", "null"], "maxLength": 5}),
+            json!({"enum": ["a\n", 1, null, {"x": [true]}]}),
+            json!({"anyOf": [{"type": "number"}, {"const": "x"}]}),
+            json!({"type": "array", "items": {"type": "object", "properties": {"b": {}}, "required": ["b"]}, "maxItems": 3}),
+            json!({}),
+        ] {
+            assert!(property(schema.clone()).is_some(), "{schema}");
+        }
+        for schema in [
+            json!({"type": "string", "pattern": "a"}),
+            json!({"type": "string", "format": "date"}),
+            json!({"type": "integer", "minimum": 5}),
+            json!({"type": "number", "maximum": 5}),
+            json!({"not": {}}),
+            json!({"allOf": [{}]}),
+            json!({"$ref": "#/$defs/missing"}),
+            json!({"type": "object", "required": ["b"]}),
+            json!({"enum": []}),
+            json!(false),
+        ] {
+            assert_eq!(property(schema.clone()), None, "{schema}");
+        }
+        assert_eq!(of(json!({"type": "object", "properties": {"a-b": {}}})), None);
+        assert_eq!(of(json!({"type": "object", "properties": {}, "patternProperties": {}})), None);
+    }
+
+    #[test]
+    fn definitions_may_refer_to_themselves() {
+        let tree = json!({"type": "object", "properties": {"t": {"$ref": "#/$defs/T"}}, "$defs":
+            {"T": {"type": "object", "properties": {"left": {"$ref": "#/$defs/T"}, "n": {"type": "integer"}}}}});
+        let grammar = of(tree).unwrap();
+        assert!(grammar.starts_with("root ::= \"[\" call \"]\"\ncall ::= \"f(\" "), "{grammar}");
+    }
+}

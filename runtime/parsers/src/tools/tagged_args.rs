@@ -1,0 +1,292 @@
+//! Calls whose name and arguments each stand in tags of their own: one machine for the model families that differ in
+//! the tags ([`Dialect`]) and in how bare text becomes JSON.
+//!
+//! A value's type comes from the tool's schema, so an argument is passed on when it is complete.
+
+use serde_json::{Map, Value};
+
+use super::call_json::{CallReader, CallStatus};
+use super::sink::{After, Before, Sink};
+use super::stream::Format;
+use crate::json::{JsonStatus, JsonStream, JsonStyle, quote};
+use crate::scan::MarkerScan;
+use crate::schema::schema_properties;
+
+/// Longer names and keys are none.
+const MAX_NAME: usize = 1024;
+
+/// See [`Dialect::argument`].
+pub(crate) type Argument = fn(&str, &str, &Map<String, Value>) -> Option<(String, String)>;
+
+type Markers = &'static [&'static str];
+
+/// The tags of one model family. In each list no tag is a proper prefix of another one, and the place of a tag in it
+/// says what it does.
+#[derive(Debug)]
+pub(crate) struct Dialect {
+    /// What ends the text: the opening of a region of calls, then that of a call outside a region, if there is such.
+    pub(crate) text: Markers,
+    /// Inside a region: the opening of a call, the end of the region. Empty: there are no regions, and what ends the
+    /// text opens a call.
+    pub(crate) region: Markers,
+    /// What ends a name: the arguments follow. Then, if there are such: nothing more of the call; the first key.
+    pub(crate) name: Markers,
+    /// Inside a call: the opening of a key, the end of the call, and, if there is such, the end of the region.
+    pub(crate) body: Markers,
+    /// What ends a key, and, if there is such, the end of a call.
+    pub(crate) key: Markers,
+    /// Between key and value, where there is something: the opening of the value, that of another key, the end of the
+    /// call.
+    pub(crate) gap: Markers,
+    /// What ends a value, and, if there is such, the end of a call, in which the value then does not count.
+    pub(crate) value: Markers,
+    /// What happens to the text around the calls.
+    pub(crate) before: Before,
+    pub(crate) behind: After,
+    /// The arguments may be a JSON object in place of the tags.
+    pub(crate) json_arguments: bool,
+    /// In place of the call's tags there may be an object with a name and arguments.
+    pub(crate) json_call: bool,
+    /// A whole-text result numbers the calls, not the tools.
+    pub(crate) counts_calls: bool,
+    /// The key and the value of an argument as JSON, from what stands before and inside the value's tags.
+    /// `None` for a tag that is none, which takes the call with it.
+    pub(crate) argument: Argument,
+}
+
+#[derive(Debug)]
+enum State {
+    Text(MarkerScan),
+    Region(MarkerScan),
+    Name(MarkerScan, String),
+    Body(MarkerScan),
+    Key(MarkerScan, String),
+    Gap(MarkerScan, String),
+    Value(MarkerScan, String, String),
+    Json(JsonStream),
+    Call(Box<CallReader>),
+    /// A call that is not passed on, up to its end.
+    Skip(MarkerScan),
+}
+
+#[derive(Debug)]
+pub(crate) struct TaggedArguments {
+    dialect: &'static Dialect,
+    state: State,
+    /// Calls stand in a region that is open.
+    in_region: bool,
+    properties: Map<String, Value>,
+    arguments: usize,
+    /// Only white space so far in a region or in a call's arguments.
+    blank: bool,
+}
+
+impl TaggedArguments {
+    pub(crate) fn new(dialect: &'static Dialect) -> Self {
+        let state = State::Text(MarkerScan::new(dialect.text));
+        Self { dialect, state, in_region: false, properties: Map::new(), arguments: 0, blank: true }
+    }
+
+    /// Behind a call.
+    fn outside(&mut self) -> State {
+        self.blank = true;
+        match self.in_region {
+            true => State::Region(MarkerScan::new(self.dialect.region)),
+            false => State::Text(MarkerScan::new(self.dialect.text)),
+        }
+    }
+
+    fn name(&self) -> State {
+        State::Name(MarkerScan::new(self.dialect.name), String::new())
+    }
+
+    fn body(&mut self) -> State {
+        self.blank = true;
+        State::Body(MarkerScan::new(self.dialect.body))
+    }
+
+    fn key(&self) -> State {
+        State::Key(MarkerScan::new(self.dialect.key), String::new())
+    }
+
+    fn value(&self, key: String) -> State {
+        State::Value(MarkerScan::new(self.dialect.value), key, String::new())
+    }
+
+    fn skip(&self) -> State {
+        State::Skip(MarkerScan::new(self.dialect.body.get(1..).unwrap_or_default()))
+    }
+
+    fn text(&mut self, text: &str, opened: Option<usize>, sink: &mut Sink) {
+        sink.text(text);
+        let Some(opened) = opened else { return };
+        sink.boundary();
+        self.in_region = opened == 0 && !self.dialect.region.is_empty();
+        self.state = if self.in_region { self.outside() } else { self.name() };
+    }
+
+    /// `end` is the place of the tag behind the name in [`Dialect::name`].
+    fn named(&mut self, name: &str, end: usize, sink: &mut Sink) {
+        self.arguments = 0;
+        let accepted = sink.call_start(name.trim());
+        self.properties = sink.tools.parameters(name.trim()).map(schema_properties).unwrap_or_default();
+        self.state = match (end, accepted) {
+            (1, true) => self.end_call(sink),
+            (1, false) => self.outside(),
+            (_, false) => self.skip(),
+            (0, true) => self.body(),
+            (_, true) => self.key(),
+        };
+    }
+
+    fn argument(&mut self, key: &str, raw: &str, sink: &mut Sink) {
+        let Some((key, value)) = (self.dialect.argument)(key, raw, &self.properties) else {
+            sink.call_broken();
+            self.state = self.skip();
+            return;
+        };
+        let opening = if self.arguments == 0 { "{" } else { ", " };
+        self.arguments += 1;
+        sink.args(&format!("{opening}{}: {value}", quote(&key)));
+        self.state = self.body();
+    }
+
+    fn end_call(&mut self, sink: &mut Sink) -> State {
+        sink.args(if self.arguments == 0 { "{}" } else { "}" });
+        sink.call_end();
+        self.outside()
+    }
+
+    fn region(&mut self, c: char, sink: &mut Sink) {
+        let State::Region(scan) = &mut self.state else { return };
+        let mut text = String::new();
+        match scan.feed(c, &mut text) {
+            Some(0) => self.state = self.name(),
+            Some(_) => {
+                self.in_region = false;
+                self.state = self.outside();
+            }
+            None if self.blank && self.dialect.json_call && text == "{" => {
+                let mut call = Box::new(CallReader::new(JsonStyle::Normalised));
+                call.feed('{', sink);
+                self.state = State::Call(call);
+            }
+            None => self.blank &= text.chars().all(char::is_whitespace),
+        }
+    }
+
+    fn in_body(&mut self, c: char, sink: &mut Sink) {
+        let State::Body(scan) = &mut self.state else { return };
+        let mut text = String::new();
+        match scan.feed(c, &mut text) {
+            Some(0) => self.state = self.key(),
+            Some(end) => {
+                self.state = self.end_call(sink);
+                self.in_region &= end == 1;
+                self.state = self.outside();
+            }
+            None if self.blank && self.dialect.json_arguments && self.arguments == 0 && text == "{" => {
+                let mut stream = JsonStream::new(JsonStyle::Normalised);
+                let mut out = String::new();
+                stream.feed('{', &mut out);
+                sink.args(&out);
+                self.state = State::Json(stream);
+            }
+            None => self.blank &= text.chars().all(char::is_whitespace),
+        }
+    }
+
+    fn json(&mut self, c: char, sink: &mut Sink) {
+        let State::Json(stream) = &mut self.state else { return };
+        let mut out = String::new();
+        let status = stream.feed(c, &mut out);
+        sink.args(&out);
+        match status {
+            JsonStatus::More => {}
+            JsonStatus::Done => {
+                sink.call_end();
+                self.state = self.skip();
+            }
+            JsonStatus::DoneBefore | JsonStatus::Malformed => {
+                sink.call_broken();
+                self.state = self.skip();
+                self.feed(c, sink);
+            }
+        }
+    }
+}
+
+impl Format for TaggedArguments {
+    fn feed(&mut self, c: char, sink: &mut Sink) {
+        match &mut self.state {
+            State::Text(scan) => {
+                let mut text = String::new();
+                let opened = scan.feed(c, &mut text);
+                self.text(&text, opened, sink);
+            }
+            State::Region(_) => self.region(c, sink),
+            State::Name(scan, name) => match scan.feed(c, name) {
+                // A line break before the name is not its end.
+                Some(0) if name.trim().is_empty() && self.dialect.name.first() == Some(&"\n") => name.clear(),
+                Some(end) => {
+                    let name = std::mem::take(name);
+                    self.named(&name, end, sink);
+                }
+                None if name.len() > MAX_NAME => self.state = self.skip(),
+                None => {}
+            },
+            State::Body(_) => self.in_body(c, sink),
+            State::Key(scan, key) => match scan.feed(c, key) {
+                Some(0) => {
+                    let key = std::mem::take(key);
+                    self.state = match self.dialect.gap {
+                        [] => self.value(key),
+                        gap => State::Gap(MarkerScan::new(gap), key),
+                    };
+                }
+                Some(_) => self.state = self.end_call(sink),
+                None if key.len() > MAX_NAME => self.state = self.body(),
+                None => {}
+            },
+            State::Gap(scan, key) => match scan.feed(c, &mut String::new()) {
+                Some(0) => {
+                    let key = std::mem::take(key);
+                    self.state = self.value(key);
+                }
+                Some(1) => self.state = self.key(),
+                Some(_) => self.state = self.end_call(sink),
+                None => {}
+            },
+            State::Value(scan, key, value) => match scan.feed(c, value) {
+                Some(0) => {
+                    let (key, value) = (std::mem::take(key), std::mem::take(value));
+                    self.argument(&key, &value, sink);
+                }
+                Some(_) => self.state = self.end_call(sink),
+                None => {}
+            },
+            State::Json(_) => self.json(c, sink),
+            State::Call(call) => match call.feed(c, sink) {
+                CallStatus::More => {}
+                CallStatus::Done => self.state = self.outside(),
+                CallStatus::Malformed => {
+                    self.state = self.outside();
+                    self.blank = false;
+                    self.feed(c, sink);
+                }
+            },
+            State::Skip(scan) => {
+                if let Some(end) = scan.feed(c, &mut String::new()) {
+                    self.in_region &= end == 0;
+                    self.state = self.outside();
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, sink: &mut Sink) {
+        if let State::Text(scan) = &mut self.state {
+            sink.text(&scan.take_held());
+        }
+    }
+}
