@@ -177,9 +177,11 @@ async fn the_document_names_every_route_with_its_fields_and_key() {
         .collect();
     let unique: BTreeSet<String> = ids.iter().map(|id| id.to_string()).collect();
     assert_eq!(unique.len(), ids.len(), "ids of operations are unique");
-    let page = server.get("/docs").await;
-    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
-    assert!(page.text().await.unwrap().contains("openapi.json"));
+    for path in ["/docs", "/redoc"] {
+        let page = server.get(path).await;
+        assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+        assert!(page.text().await.unwrap().contains("openapi.json"));
+    }
 }
 
 #[actix_web::test]

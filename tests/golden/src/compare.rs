@@ -1,8 +1,9 @@
+use base64::Engine as _;
 use serde_json::{Map, Value};
 
 use crate::events::{are_native, documents, in_our_chunks, joined, sort_by_answer};
 use crate::exchange::{Answer, Exchange};
-use crate::intended::intended;
+use crate::intended::{FREE, intended};
 
 /// Headers that are compared.
 const HEADERS: [&str; 9] = [
@@ -55,13 +56,24 @@ const VOLATILE: [&str; 30] = [
 /// What other weights change, in sets that were recorded with random ones.
 const OF_WEIGHTS: [&str; 9] =
     ["text", "output_ids", "embedding", "probs", "label", "scores", "score", "document", "hidden_states"];
+/// Keys of `meta_info` that the reference adds with `--enable-metrics` and that are not here (docs/api.md).
+const WITH_METRICS: [&str; 10] = [
+    "queue_time",
+    "forward_entry_time",
+    "prefill_finished_time",
+    "storage_prefetch_wait",
+    "storage_staging_wait",
+    "request_received_ts",
+    "first_token_latency",
+    "api_server_dispatch_finish_ts",
+    "request_finished_ts",
+    "decode_throughput",
+];
+
 const RANDOM_WEIGHTS: [&str; 4] = ["rerank", "reward", "moe", "limits"];
 
 fn volatile(key: &str) -> bool {
-    VOLATILE.contains(&key)
-        || key.ends_with("_ts")
-        || key.contains("latency")
-        || key.contains("duration")
+    VOLATILE.contains(&key) || key.ends_with("_ts") || key.contains("latency") || key.contains("duration")
 }
 
 struct Comparison<'a> {
@@ -80,33 +92,48 @@ impl Comparison<'_> {
                     self.values(&format!("{path}[{i}]"), a, b);
                 }
             }
-            (Value::Number(a), Value::Number(b)) if b.is_f64() => {
+            (Value::Number(a), Value::Number(b)) if a.is_f64() || b.is_f64() => {
                 let near = a.as_f64().zip(b.as_f64()).is_some_and(|(a, b)| (a - b).abs() <= self.tolerance);
                 if !near {
                     self.out.push(format!("{path}: {a} instead of {b}"));
                 }
             }
             (Value::String(a), Value::String(b)) if a == b || are_equal_json(a, b) => {}
+            (Value::String(a), Value::String(b)) if path.ends_with(".embedding") => self.packed(path, a, b),
             _ if ours == theirs => {}
             _ => self.out.push(format!("{path}: {ours} instead of {theirs}")),
         }
+    }
+
+    /// Vectors in base64.
+    fn packed(&mut self, path: &str, ours: &str, theirs: &str) {
+        let floats = |text: &str| -> Value {
+            let bytes = base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_default();
+            let (chunks, _) = bytes.as_chunks::<4>();
+            chunks.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect()
+        };
+        self.values(path, &floats(ours), &floats(theirs));
     }
 
     /// The order of keys counts: the reference always writes them in the same one.
     fn objects(&mut self, path: &str, ours: &Map<String, Value>, theirs: &Map<String, Value>) {
         let (a, b): (Vec<_>, Vec<_>) = (ours.keys().collect(), theirs.keys().collect());
         if a != b {
-            for key in b.iter().filter(|key| !a.contains(key)) {
+            let common = |keys: &[&String], others: &[&String]| -> Vec<String> {
+                let keep = |key: &&&String| others.contains(*key) && !volatile(key);
+                keys.iter().filter(keep).map(|key| (*key).clone()).collect()
+            };
+            let (a, b) = (common(&a, &b), common(&b, &a));
+            if a != b {
+                self.out.push(format!("{path}: keys in the order {a:?} instead of {b:?}"));
+            }
+        }
+        if a != b {
+            for key in b.iter().filter(|key| !a.contains(key) && !WITH_METRICS.contains(&key.as_str())) {
                 self.out.push(format!("{path}.{key}: missing"));
             }
             for key in a.iter().filter(|key| !b.contains(key)) {
                 self.out.push(format!("{path}.{key}: added"));
-            }
-            let mut sorted = (a.clone(), b.clone());
-            sorted.0.sort();
-            sorted.1.sort();
-            if sorted.0 == sorted.1 {
-                self.out.push(format!("{path}: keys in the order {a:?} instead of {b:?}"));
             }
         }
         for (key, theirs) in theirs {
@@ -144,7 +171,7 @@ fn are_equal_json(a: &str, b: &str) -> bool {
 
 fn bodies(exchange: &Exchange, answer: &Answer, out: &mut Vec<String>) {
     let (ours, theirs) = (answer.body.as_str(), exchange.response_body.as_str());
-    if exchange.path.starts_with("/metrics") {
+    if exchange.path.starts_with("/metrics") || exchange.path.ends_with("format=prometheus") {
         return metrics(ours, theirs, out);
     }
     let random_weights = RANDOM_WEIGHTS.contains(&exchange.set.as_str());
@@ -212,6 +239,9 @@ pub fn differences(exchange: &Exchange, answer: &Answer) -> Vec<String> {
             }
         }
     }
+    let free = FREE.iter().filter(|(exchange, _)| *exchange == name).flat_map(|(_, places)| *places);
+    let free: Vec<_> = free.collect();
+    found.retain(|line| !free.iter().any(|place| line.starts_with(**place)));
     found.retain(|line| !entries.iter().flat_map(|e| e.places).any(|place| line.starts_with(place)));
     out.extend(found.into_iter().map(|line| format!("{name} {line}")));
     out

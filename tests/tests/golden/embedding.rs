@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use sglang_e2e::{Server, ServerOptions};
 use sglang_golden::{Exchange, exchanges};
 
-use crate::harness::replay;
+use crate::harness::replay_as;
 
 /// all-MiniLM-L6-v2 without the files that say how to pool, which the reference does not read.
 fn minilm() -> tempfile::TempDir {
@@ -36,12 +36,15 @@ fn an_encoder_answers_as_the_references() {
         ..ServerOptions::with_args(&flags)
     })
     .unwrap();
-    replay(&server, "embedding", |exchange| !of_the_causal_model(exchange));
+    let names = (model.path().to_str().unwrap(), "MODELS/minilm");
+    replay_as(&server, "embedding", |exchange| !of_the_causal_model(exchange), Some(names));
 }
 
 #[test]
 fn a_generating_model_that_embeds_answers_as_the_references() {
     let server = Server::start(&["--is-embedding"]).unwrap();
-    replay(&server, "embedding", of_the_causal_model);
+    let path = sglang_e2e::model_path();
+    let names = (path.to_str().unwrap(), "MODELS/smollm2-135m-fp32");
+    replay_as(&server, "embedding", of_the_causal_model, Some(names));
     assert!(exchanges("embedding").iter().any(of_the_causal_model));
 }

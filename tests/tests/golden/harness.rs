@@ -41,7 +41,15 @@ impl Found {
     }
 
     pub fn replay(&mut self, server: &Server, exchange: &Exchange) {
-        let answer = ask(&server.url(""), exchange);
+        self.replay_as(server, exchange, None);
+    }
+
+    /// With the path of our model's files read as the recorded one: `(ours, theirs)`.
+    pub fn replay_as(&mut self, server: &Server, exchange: &Exchange, model: Option<(&str, &str)>) {
+        let mut answer = ask(&server.url(""), exchange);
+        if let Some((ours, theirs)) = model {
+            answer.body = answer.body.replace(ours, theirs);
+        }
         self.compare(exchange, &answer);
     }
 
@@ -52,9 +60,19 @@ impl Found {
 
 /// Replays those exchanges of a set that are asked for, in their order.
 pub fn replay(server: &Server, set: &str, wanted: impl Fn(&Exchange) -> bool) {
+    replay_as(server, set, wanted, None);
+}
+
+/// With the path of our model's files read as the recorded one: `(ours, theirs)`.
+pub fn replay_as(
+    server: &Server,
+    set: &str,
+    wanted: impl Fn(&Exchange) -> bool,
+    model: Option<(&str, &str)>,
+) {
     let mut found = Found::default();
     for exchange in exchanges(set).iter().filter(|exchange| wanted(exchange)) {
-        found.replay(server, exchange);
+        found.replay_as(server, exchange, model);
     }
     found.assert_none();
 }

@@ -47,6 +47,8 @@ fn tools_are_called_as_by_the_reference() {
         "--constrained-json-disable-any-whitespace",
         "--served-model-name",
         "tiny",
+        "--context-length",
+        "4096",
     ];
     replay(&Server::start(&flags).unwrap(), "tool_parser", |_| true);
 }
@@ -61,6 +63,8 @@ fn reasoning_and_kept_responses_are_as_the_references() {
         "--enable-response-store",
         "--served-model-name",
         "tiny",
+        "--context-length",
+        "4096",
         "--disable-overlap-schedule",
     ];
     replay(&Server::start(&flags).unwrap(), "reasoning_parser", |_| true);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sglang_e2e::{Server, ServerOptions, model_path};
 use sglang_golden::{Exchange, exchange};
 
-use crate::harness::{Found, ask, replay, until_loads};
+use crate::harness::{Found, ask, replay, replay_as, until_loads};
 
 /// Starts a server with random weights in the shape of `config`, and the tokenizer of the default model.
 fn serve(config: &Value, folder: &Path, args: &[&str], env: &[(&str, &Path)]) -> Server {
@@ -68,7 +68,7 @@ fn a_reward_model_scores_as_the_references() {
     let labels = json!({"model_type": "llama", "id2label": {"0": "LABEL_0", "1": "LABEL_1"}});
     let config = decoder("LlamaForSequenceClassification", &labels);
     let server = serve(&config, folder.path(), &["--is-embedding"], &[]);
-    replay(&server, "reward", |_| true);
+    replay_as(&server, "reward", |_| true, Some((folder.path().to_str().unwrap(), "MODELS/reward")));
 }
 
 #[test]

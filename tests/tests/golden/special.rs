@@ -34,6 +34,7 @@ fn during(server: &Server, name: &str, found: &mut Found, meanwhile: impl FnOnce
     let exchange = recorded(name, &[]);
     // Long enough to be there when it is aborted.
     let body = exchange.body.replace("400", "4000");
+    until_loads(server, 0, 0);
     std::thread::scope(|scope| {
         let running = scope.spawn(|| ask_with(&server.url(""), &exchange, &body));
         until_loads(server, 1, 0);
@@ -109,7 +110,7 @@ fn a_server_that_was_told_to_end_answers_as_the_reference_did() {
     let mut found = Found::default();
     let running = recorded("sigterm-running-request", &[]);
     // Long enough to run while the other answers come.
-    let long = running.body.replace("60", "2000");
+    let long = running.body.replace("60", "300");
     std::thread::scope(|scope| {
         let long = scope.spawn(|| ask_with(&server.url(""), &running, &long));
         let whole = scope.spawn(|| ask(&server.url(""), &running));

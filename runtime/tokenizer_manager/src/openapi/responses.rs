@@ -53,7 +53,7 @@ fn content(path: &str) -> Vec<&'static str> {
         | "/v1/responses" => vec!["application/json", "text/event-stream"],
         "/api/chat" | "/api/generate" => vec!["application/json", "application/x-ndjson"],
         "/v1/loads" => vec!["application/json", "text/plain"],
-        "/docs" => vec!["text/html"],
+        "/docs" | "/redoc" => vec!["text/html"],
         path if path.starts_with("/metrics") => vec!["text/plain"],
         _ => vec!["application/json"],
     }
