@@ -83,3 +83,11 @@ fn the_references_own_benchmark_measures_this_server() {
     let server = Server::start(&["--is-embedding"]).unwrap();
     run_with("bench_serving.py", &server, &["embedding"]);
 }
+
+#[test]
+fn schemathesis_finds_no_answer_outside_the_openapi_document() {
+    // Answers are short, and what asks for thousands of samples is refused.
+    let flags = ["--context-length", "48", "--max-queued-requests", "64", "--served-model-name", "tiny"];
+    let server = Server::start(&flags).unwrap();
+    run("openapi_fuzz.py", &server);
+}

@@ -82,8 +82,7 @@ async fn recorded_exchanges_are_answered_alike() {
     let mut out = Vec::new();
     for name in NAMES {
         let exchange = exchange("generate", name);
-        let mut request =
-            server.client.request(exchange.method.parse().unwrap(), server.url(&exchange.path));
+        let mut request = server.client.request(exchange.method.parse().unwrap(), server.url(&exchange.path));
         for (key, value) in &exchange.headers {
             request = request.header(key, value);
         }

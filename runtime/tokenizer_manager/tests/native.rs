@@ -366,3 +366,15 @@ async fn a_slash_too_many_leads_to_the_route() {
     let unknown: Value = client.get(server.url("/v1/models/")).send().await.unwrap().json().await.unwrap();
     assert_eq!(unknown["error"]["message"], "The model '' does not exist");
 }
+
+#[actix_web::test]
+async fn of_a_query_value_given_twice_the_last_counts() {
+    let server = common::start(&[]).await;
+    let loads = server.get("/v1/loads?format=prometheus&format=json").await;
+    assert_eq!(
+        (loads.status().as_u16(), loads.headers()["content-type"].to_str().unwrap()),
+        (200, "application/json")
+    );
+    assert_eq!(server.get("/flush_cache?timeout=x&timeout=0").await.status(), 200);
+    assert_eq!(server.get("/flush_cache?timeout=0&timeout=x").await.status(), 400);
+}

@@ -131,7 +131,11 @@ async fn call(
     if allowed.is_null() || status == 500 {
         return Some(format!("{}: status {status} {text}", what()));
     }
-    if !kind.is_empty() && method != "head" && allowed["content"].get(&kind).is_none() {
+    let untyped = allowed.get("content").is_none();
+    if kind.is_empty() != untyped && status == 200 && method != "head" {
+        return Some(format!("{}: status {status} is {kind:?}: {text}", what()));
+    }
+    if !kind.is_empty() && !untyped && method != "head" && allowed["content"].get(&kind).is_none() {
         return Some(format!("{}: status {status} is {kind:?}: {text}", what()));
     }
     if kind == "application/json" && method != "head" {

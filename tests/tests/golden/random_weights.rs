@@ -83,18 +83,13 @@ fn experts_are_recorded_as_by_the_reference() {
 #[test]
 fn a_full_server_refuses_as_the_references() {
     let folder = tempfile::tempdir().unwrap();
-    let flags = [
-        "--max-running-requests",
-        "1",
-        "--max-queued-requests",
-        "1",
-        "--allow-auto-truncate",
-    ];
+    let flags = ["--max-running-requests", "1", "--max-queued-requests", "1", "--allow-auto-truncate"];
     let server = serve(&mixture_of_experts(), folder.path(), &flags, &[]);
     let recorded = |name: &str| exchange("limits", name);
     let mut found = Found::default();
     let waiting = recorded("generate-aborted-while-waiting");
-    let running = Exchange { body: waiting.body.replace("lim1", "lim0").replace("1500", "2000"), ..waiting.clone() };
+    let running =
+        Exchange { body: waiting.body.replace("lim1", "lim0").replace("1500", "2000"), ..waiting.clone() };
     std::thread::scope(|scope| {
         let first = scope.spawn(|| ask(&server.url(""), &running));
         until_loads(&server, 1, 0);
@@ -114,9 +109,7 @@ fn a_full_server_refuses_as_the_references() {
         server.post("/abort_request", &json!({"abort_all": true})).unwrap();
         first.join().unwrap();
     });
-    for name in
-        ["auto-truncate-long-prompt", "expert-record-without-flag-ends-server", "health-after-that"]
-    {
+    for name in ["auto-truncate-long-prompt", "expert-record-without-flag-ends-server", "health-after-that"] {
         found.replay(&server, &recorded(name));
     }
     found.assert_none();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use sglang_e2e::{Server, model_path};
+use sglang_e2e::{Server, ServerOptions, model_path};
 use sglang_golden::{Exchange, exchange};
 
 use crate::harness::{Found, NAME, ask, ask_with, until_loads};
@@ -25,8 +25,8 @@ fn id_of(exchange: &Exchange, place: &str) -> String {
 }
 
 fn flags() -> Vec<&'static str> {
-    let more = ["--context-length", "4096", "--max-total-tokens", "32768", "--enable-metrics"];
-    [&NAME[..], &more].concat()
+    let more = ["--context-length", "4096", "--max-total-tokens", "32768", "--max-running-requests", "16"];
+    [&NAME[..], &more, &["--enable-metrics"]].concat()
 }
 
 /// What runs while other exchanges go on: sent, running, and then ended by what `meanwhile` does.
@@ -106,7 +106,10 @@ fn sessions_pauses_and_new_weights_are_as_the_references() {
 
 #[test]
 fn a_server_that_was_told_to_end_answers_as_the_reference_did() {
-    let mut server = Server::start(&flags()).unwrap();
+    // The reference waits as long as it takes.
+    let env = vec![("SGLANG_SHUTDOWN_TIMEOUT".to_owned(), "120".to_owned())];
+    let options = ServerOptions { env, ..ServerOptions::with_args(&flags()) };
+    let mut server = Server::start_with(&options).unwrap();
     let mut found = Found::default();
     let running = recorded("sigterm-running-request", &[]);
     // Long enough to run while the other answers come.

@@ -82,20 +82,26 @@ pub fn whole(server: &Server, route: Route, wish: &Wish<'_>) -> Answer {
         Route::Completions | Route::Chat => {
             for choice in body["choices"].as_array().unwrap() {
                 let index = choice["index"].as_u64().unwrap();
-                let place = if route == Route::Chat { &choice["message"]["content"] } else { &choice["text"] };
+                let place =
+                    if route == Route::Chat { &choice["message"]["content"] } else { &choice["text"] };
                 answer.add(index, &text(place));
                 answer.finish(index, &choice["finish_reason"]);
             }
             answer.count(&body["usage"], "prompt_tokens", "completion_tokens");
         }
         Route::Messages => {
-            let texts: String = body["content"].as_array().unwrap().iter().map(|b| text(&b["text"])).collect();
+            let texts: String =
+                body["content"].as_array().unwrap().iter().map(|b| text(&b["text"])).collect();
             answer.add(0, &texts);
             answer.finish(0, &body["stop_reason"]);
             answer.count(&body["usage"], "input_tokens", "output_tokens");
         }
         Route::Responses => {
-            let parts = body["output"].as_array().unwrap().iter().flat_map(|item| item["content"].as_array().unwrap());
+            let parts = body["output"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .flat_map(|item| item["content"].as_array().unwrap());
             let texts: String = parts.map(|part| text(&part["text"])).collect();
             answer.add(0, &texts);
             answer.finish(0, &body["status"]);
@@ -147,7 +153,8 @@ fn read(answer: &mut Answer, counts: &mut BTreeMap<u64, Usage>, route: Route, ev
             // Chunks hold everything so far.
             let (text, before) = (event["text"].as_str().unwrap(), answer.choices.entry(index).or_default());
             let new = text.strip_prefix(&before.text);
-            let new = new.unwrap_or_else(|| panic!("{text:?} does not go on from {:?}", before.text)).to_owned();
+            let new =
+                new.unwrap_or_else(|| panic!("{text:?} does not go on from {:?}", before.text)).to_owned();
             answer.add(index, &new);
             let meta = &event["meta_info"];
             answer.finish(index, &meta["finish_reason"]);

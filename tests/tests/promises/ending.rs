@@ -64,7 +64,10 @@ fn a_stream_that_is_refused_ends() {
         for route in ROUTES {
             let response = server.post(route.path(), &route.body(&Wish::new("x", 2), true)).unwrap();
             let (status, text) = (response.status(), response.text().unwrap());
-            assert!(text.contains("queue is full") || status == 503 || route == Route::Messages, "{route:?} {status}: {text}");
+            assert!(
+                text.contains("queue is full") || status == 503 || route == Route::Messages,
+                "{route:?} {status}: {text}"
+            );
             assert!(status == 503 || is_ended(route, &text), "{route:?} {status}: {text}");
         }
         assert!(full(), "a request has ended by itself");

@@ -17,7 +17,8 @@ fn list(value: &Value) -> Vec<Value> {
 #[test]
 fn there_is_one_log_probability_per_token() {
     let characters = json!({"regex": "(😀|漢字|é| ab){9}"}).to_string();
-    for flags in [&[][..], &["--incremental-streaming-output"], &["--preferred-sampling-params", &characters]] {
+    for flags in [&[][..], &["--incremental-streaming-output"], &["--preferred-sampling-params", &characters]]
+    {
         let server = Server::start(&[flags, &["--stream-interval", "2"]].concat()).unwrap();
         let incremental = flags.contains(&"--incremental-streaming-output");
         for max_tokens in [1, 7, 30] {
@@ -83,11 +84,13 @@ fn chat(server: &Server, max_tokens: u64) {
     let expected = entries(&whole);
     assert_eq!(whole["usage"]["completion_tokens"], expected.len(), "{whole}");
     // The bytes of all tokens are the text, and the token that ended it.
-    let bytes: Vec<u8> = expected.iter().flat_map(|e| list(&e["bytes"])).map(|b| b.as_u64().unwrap() as u8).collect();
+    let bytes: Vec<u8> =
+        expected.iter().flat_map(|e| list(&e["bytes"])).map(|b| b.as_u64().unwrap() as u8).collect();
     let text = whole["choices"][0]["message"]["content"].as_str().unwrap();
     let written = text.trim_end_matches('\u{FFFD}');
     assert!(bytes.starts_with(written.as_bytes()), "{bytes:?} {text:?}");
     body["stream"] = true.into();
-    let streamed: Vec<Value> = events(server, "/v1/chat/completions", &body).iter().flat_map(entries).collect();
+    let streamed: Vec<Value> =
+        events(server, "/v1/chat/completions", &body).iter().flat_map(entries).collect();
     assert_eq!(streamed, expected);
 }
