@@ -6,9 +6,13 @@ use std::process::Command;
 use sglang_e2e::Server;
 
 fn run(script: &str, server: &Server) {
+    run_with(script, server, &[]);
+}
+
+fn run_with(script: &str, server: &Server, more: &[&str]) {
     let python = std::env::var("SGLANG_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
     let script = format!("{}/clients/{script}", env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new(python).arg(&script).arg(server.url("")).output().unwrap();
+    let output = Command::new(python).arg(&script).arg(server.url("")).args(more).output().unwrap();
     let text =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("ok"), "{script}:\n{text}\n{}", server.log_text());
@@ -61,4 +65,29 @@ fn the_openai_client_gets_keeps_and_chains_responses() {
 fn langchain_is_served() {
     let server = Server::start(&["--tool-call-parser", "hermes", COMPACT]).unwrap();
     run("langchain_client.py", &server);
+}
+
+#[test]
+fn litellm_is_served_sync_async_and_streaming() {
+    let flags = ["--tool-call-parser", "hermes", COMPACT, "--served-model-name", "tiny"];
+    let server = Server::start(&flags).unwrap();
+    let embedding = Server::start(&["--is-embedding"]).unwrap();
+    run_with("litellm_client.py", &server, &["tiny", &embedding.url("")]);
+}
+
+#[test]
+fn the_references_own_benchmark_measures_this_server() {
+    let server = Server::start(&["--enable-cache-report"]).unwrap();
+    run("bench_serving.py", &server);
+    drop(server);
+    let server = Server::start(&["--is-embedding"]).unwrap();
+    run_with("bench_serving.py", &server, &["embedding"]);
+}
+
+#[test]
+fn schemathesis_finds_no_answer_outside_the_openapi_document() {
+    // Answers are short, and what asks for thousands of samples is refused.
+    let flags = ["--context-length", "48", "--max-queued-requests", "64", "--served-model-name", "tiny"];
+    let server = Server::start(&flags).unwrap();
+    run("openapi_fuzz.py", &server);
 }

@@ -1,90 +1,102 @@
-//! Exchanges recorded from the reference that do not depend on a model's output, field by field.
+//! Exchanges recorded from the reference that do not depend on a model's output, field by field. (All of them are
+//! replayed on real servers in `tests/tests/golden`.)
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
-use serde_json::Value;
+use sglang_golden::{Answer, differences, exchange};
 
-/// Answers that differ on purpose, and what is compared instead: a part of the message.
-const DIFFERENT_TEXT: [(&str, &str); 2] = [
-    // The reference adds its defaulted `tool_choice` to the input that it quotes.
-    (
-        "error-chat-no-messages",
-        "'loc': ('body', 'messages'), 'msg': 'Field required', 'input': {'model': 'my-model'}",
-    ),
-    // Ours names no input, since a header has none that helps.
-    ("error-chat-content-type", "Unsupported Media Type: Only 'application/json' is allowed"),
+const NAMES: [&str; 67] = [
+    "error-404-path",
+    "error-405-method",
+    "error-chat-content-type",
+    "error-chat-empty-body",
+    "error-chat-empty-messages",
+    "error-chat-image",
+    "error-chat-lora-colon",
+    "error-chat-no-messages",
+    "error-chat-required-and-format",
+    "error-chat-stream-meta",
+    "error-chat-stream-temperature",
+    "error-chat-temperature",
+    "error-chat-too-many-tokens",
+    "error-chat-tool-missing",
+    "error-chat-tool-unknown",
+    "error-completions-empty",
+    "error-completions-max_tokens",
+    "error-dp-header",
+    "error-embeddings-empty",
+    "error-embeddings-on-generation-model",
+    "error-encode-on-generation-model",
+    "error-classify-on-generation-model",
+    "error-generate-custom-processor-off",
+    "error-generate-dp-rank",
+    "error-generate-duplicate-rids",
+    "error-generate-embeds-radix",
+    "error-generate-empty-ids",
+    "error-generate-hidden-states-off",
+    "error-generate-ids-of-strings",
+    "error-generate-logprob_start_len",
+    "error-generate-lora-off",
+    "error-generate-no-input",
+    "error-generate-rid-count",
+    "error-generate-sampling-type",
+    "error-generate-stream-temperature",
+    "error-generate-temperature",
+    "error-generate-text-int",
+    "error-generate-too-many-new",
+    "error-generate-top_k",
+    "error-generate-top_p",
+    "error-generate-two-grammars",
+    "error-generate-unknown-sampling-key",
+    "error-load-lora-off",
+    "error-models-unknown",
+    "error-rerank-empty-query",
+    "error-rerank-on-generation-model",
+    "error-tokenize-both",
+    "error-tokenize-neither",
+    "error-detokenize-strings",
+    "flush_cache",
+    "flush_cache-bad-timeout",
+    "freeze_gc",
+    "health",
+    "health_generate",
+    "ready",
+    "ping",
+    "abort-unknown",
+    "info-root",
+    "cors-get",
+    "cors-preflight",
+    "set_internal_state-unknown",
+    "update_weight_version",
+    "error-anthropic-bad-json",
+    "error-anthropic-no-max_tokens",
+    "error-anthropic-temperature",
+    "error-ollama-no-model",
+    "ollama-show",
 ];
-
-/// Values that say nothing: ids and times.
-fn volatile(key: &str) -> bool {
-    matches!(key, "id" | "created" | "modified_at" | "root")
-        || key.ends_with("_ts")
-        || key.ends_with("latency")
-}
-
-fn differences(path: &str, ours: &Value, theirs: &Value, out: &mut Vec<String>) {
-    match (ours, theirs) {
-        (Value::Object(a), Value::Object(b)) => {
-            let (ka, kb): (Vec<_>, Vec<_>) = (a.keys().collect(), b.keys().collect());
-            if ka != kb {
-                out.push(format!("{path}: keys {ka:?} instead of {kb:?}"));
-            }
-            for (key, value) in b {
-                if !volatile(key)
-                    && let Some(ours) = a.get(key)
-                {
-                    differences(&format!("{path}.{key}"), ours, value, out);
-                }
-            }
-        }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            for (i, (a, b)) in a.iter().zip(b).enumerate() {
-                differences(&format!("{path}[{i}]"), a, b, out);
-            }
-        }
-        _ if ours == theirs => {}
-        _ => out.push(format!("{path}: {ours} instead of {theirs}")),
-    }
-}
 
 #[actix_web::test]
 async fn recorded_exchanges_are_answered_alike() {
     let server = common::start(&[]).await;
-    let golden: Vec<Value> = serde_json::from_str(include_str!("fixtures/golden.json")).unwrap();
     let mut out = Vec::new();
-    for exchange in &golden {
-        let text = |key: &str| exchange[key].as_str().unwrap_or_default().to_owned();
-        let name = text("name");
-        let method = text("method").parse().unwrap();
-        let mut request = server.client.request(method, server.url(&text("path")));
-        for (key, value) in exchange["headers"].as_object().unwrap() {
-            request = request.header(key, value.as_str().unwrap());
+    for name in NAMES {
+        let exchange = exchange("generate", name);
+        let mut request = server.client.request(exchange.method.parse().unwrap(), server.url(&exchange.path));
+        for (key, value) in &exchange.headers {
+            request = request.header(key, value);
         }
-        let response = request.body(text("body")).send().await.unwrap();
-        let status = response.status().as_u16();
-        if u64::from(status) != exchange["status"] {
-            out.push(format!("{name}: status {status} instead of {}", exchange["status"]));
-        }
-        for (key, value) in exchange["response_headers"].as_object().unwrap() {
-            let ours = response.headers().get(key).and_then(|v| v.to_str().ok()).unwrap_or("(absent)");
-            if ours != value {
-                out.push(format!("{name}: header {key}: {ours} instead of {value}"));
-            }
-        }
-        let (ours, theirs) = (response.text().await.unwrap(), text("response_body"));
-        if let Some((_, part)) = DIFFERENT_TEXT.iter().find(|(n, _)| *n == name) {
-            if !ours.contains(part) {
-                out.push(format!("{name}: {ours} has no {part}"));
-            }
-            continue;
-        }
-        match (serde_json::from_str(&ours), serde_json::from_str(&theirs)) {
-            (Ok(ours), Ok(theirs)) => differences(&name, &ours, &theirs, &mut out),
-            _ if ours == theirs => {}
-            _ => out.push(format!("{name}: {ours:?} instead of {theirs:?}")),
-        }
+        let response = request.body(exchange.body.clone()).send().await.unwrap();
+        let answer = Answer {
+            status: response.status().as_u16(),
+            headers: response
+                .headers()
+                .iter()
+                .map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap().to_owned()))
+                .collect(),
+            body: response.text().await.unwrap(),
+        };
+        out.extend(differences(&exchange, &answer));
     }
-    assert!(golden.len() > 50);
     assert!(out.is_empty(), "{} differences:\n{}", out.len(), out.join("\n"));
 }

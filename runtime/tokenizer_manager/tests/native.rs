@@ -349,3 +349,32 @@ async fn pausing_with_abort_ends_what_runs() {
     server.ok("/pause_generation", json!({})).await;
     assert!(running.await.unwrap().contains("\"abort\""));
 }
+
+#[actix_web::test]
+async fn a_slash_too_many_leads_to_the_route() {
+    let server = common::start(&[]).await;
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let response = client.post(server.url("/generate/?a=b")).send().await.unwrap();
+    assert_eq!(response.status(), 307);
+    assert_eq!(response.headers()["location"], server.url("/generate?a=b").as_str());
+    assert_eq!(response.headers()["vary"], "Origin");
+    assert_eq!(response.text().await.unwrap(), "");
+    let body = json!({"text": "abc", "sampling_params": greedy(4)});
+    // Clients follow it with the same method and body.
+    assert_eq!(server.ok("/generate/", body).await["text"], "abca");
+    assert_eq!(client.get(server.url("/nowhere/")).send().await.unwrap().status(), 404);
+    let unknown: Value = client.get(server.url("/v1/models/")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(unknown["error"]["message"], "The model '' does not exist");
+}
+
+#[actix_web::test]
+async fn of_a_query_value_given_twice_the_last_counts() {
+    let server = common::start(&[]).await;
+    let loads = server.get("/v1/loads?format=prometheus&format=json").await;
+    assert_eq!(
+        (loads.status().as_u16(), loads.headers()["content-type"].to_str().unwrap()),
+        (200, "application/json")
+    );
+    assert_eq!(server.get("/flush_cache?timeout=x&timeout=0").await.status(), 200);
+    assert_eq!(server.get("/flush_cache?timeout=0&timeout=x").await.status(), 400);
+}

@@ -131,7 +131,11 @@ async fn call(
     if allowed.is_null() || status == 500 {
         return Some(format!("{}: status {status} {text}", what()));
     }
-    if !kind.is_empty() && method != "head" && allowed["content"].get(&kind).is_none() {
+    let untyped = allowed.get("content").is_none();
+    if kind.is_empty() != untyped && status == 200 && method != "head" {
+        return Some(format!("{}: status {status} is {kind:?}: {text}", what()));
+    }
+    if !kind.is_empty() && !untyped && method != "head" && allowed["content"].get(&kind).is_none() {
         return Some(format!("{}: status {status} is {kind:?}: {text}", what()));
     }
     if kind == "application/json" && method != "head" {
@@ -177,9 +181,11 @@ async fn the_document_names_every_route_with_its_fields_and_key() {
         .collect();
     let unique: BTreeSet<String> = ids.iter().map(|id| id.to_string()).collect();
     assert_eq!(unique.len(), ids.len(), "ids of operations are unique");
-    let page = server.get("/docs").await;
-    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
-    assert!(page.text().await.unwrap().contains("openapi.json"));
+    for path in ["/docs", "/redoc"] {
+        let page = server.get(path).await;
+        assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+        assert!(page.text().await.unwrap().contains("openapi.json"));
+    }
 }
 
 #[actix_web::test]

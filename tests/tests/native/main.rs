@@ -1,6 +1,5 @@
 //! The native routes besides `/generate`, on the real model.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod goldens;
 mod operations;
 mod sessions;

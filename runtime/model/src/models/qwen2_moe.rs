@@ -17,8 +17,14 @@ pub(super) fn model(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) 
     let qkv_bias = config.raw.get("qkv_bias").is_none_or(|v| v.as_bool() != Some(false));
     let attention = config.attention(qkv_bias, false);
     let moe = MoeShape::new(config, "moe_intermediate_size", config.flag("norm_topk_prob")?)?;
-    let intermediate_size = config.required("shared_expert_intermediate_size")?;
-    let shared = MlpShape { intermediate_size, bias: false, ..config.mlp()? };
+    // 0 where there is none.
+    let shared = match config.count("shared_expert_intermediate_size")? {
+        Some(0) => None,
+        _ => {
+            let intermediate_size = config.required("shared_expert_intermediate_size")?;
+            Some(MlpShape { intermediate_size, bias: false, ..config.mlp()? })
+        }
+    };
     let sparse = SparseLayers::new(config)?;
     let max_window_layers = config.count("max_window_layers")?.unwrap_or(MAX_WINDOW_LAYERS);
     let windows = config.windows(|layer| layer.is_multiple_of(2) && layer < max_window_layers)?;
@@ -27,6 +33,7 @@ pub(super) fn model(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) 
             .with_sliding_window(windows.of(layer.index));
         let mlp = sparse.load(config, weights, layer, |weights| {
             let block = moe.load(config, weights, layer, "mlp", ExpertNames::PROJ)?;
+            let Some(shared) = shared else { return Ok(block) };
             let shared = gated_shared_expert(weights, &layer.of("mlp.shared_expert"), shared)?;
             Ok(block.with_shared_expert(shared))
         })?;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 
 use super::errors::ApiError;
-use super::extract::NativeJson;
+use super::extract::{NativeJson, query};
 use super::reply;
 use crate::app::App;
 use crate::requests::validation::{FieldError, Fields, Mismatch, Read, boolean, float, object, string};
@@ -38,12 +38,6 @@ pub async fn abort_request(app: web::Data<App>, body: NativeJson) -> Result<Http
     Ok(reply::empty(200))
 }
 
-/// Query of `/flush_cache`.
-#[derive(serde::Deserialize)]
-pub struct FlushQuery {
-    timeout: Option<String>,
-}
-
 fn flush_timeout(text: &str) -> Result<f64, ApiError> {
     let wrong = |kind, msg: &str, ctx| {
         ApiError::Validation(vec![FieldError {
@@ -70,11 +64,8 @@ fn flush_timeout(text: &str) -> Result<f64, ApiError> {
 }
 
 /// `GET /flush_cache`, `POST /flush_cache`.
-pub async fn flush_cache(
-    app: web::Data<App>,
-    query: web::Query<FlushQuery>,
-) -> Result<HttpResponse, ApiError> {
-    let timeout = query.timeout.as_deref().map_or(Ok(0.0), flush_timeout)?;
+pub async fn flush_cache(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let timeout = query(&request, "timeout").as_deref().map_or(Ok(0.0), flush_timeout)?;
     let answer = app.manager.flush_cache(timeout, PATIENCE).await?;
     Ok(match answer.success {
         true => reply::plain(

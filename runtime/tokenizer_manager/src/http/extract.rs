@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpRequest, web};
 use futures::StreamExt;
 use serde_json::{Map, Value};
 
@@ -17,6 +17,12 @@ use crate::requests::validation::{FieldError, Loc};
 pub const MAX_BODY_BYTES: usize = 64 << 20;
 /// Longest wait for the next piece of a body.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A value of the query; of several with this name the last, as in the reference.
+pub fn query(request: &HttpRequest, name: &str) -> Option<String> {
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string()).ok()?.into_inner();
+    pairs.into_iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
+}
 
 /// A JSON object as body. With `STRICT` the content type must be `application/json`, as on the OpenAI routes.
 pub struct Json<const STRICT: bool>(pub Map<String, Value>);

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::errors::ApiError;
+use super::extract::query;
 use super::info::API_VERSION;
 use super::reply;
 use crate::app::App;
@@ -18,17 +19,9 @@ use crate::state::unix_seconds;
 const TIMEOUT: Duration = Duration::from_secs(5);
 const SECTIONS: [&str; 7] = ["core", "memory", "spec", "lora", "disagg", "queues", "all"];
 
-/// Query of the route.
-#[derive(serde::Deserialize)]
-pub struct LoadsQuery {
-    dp_rank: Option<String>,
-    include: Option<String>,
-    format: Option<String>,
-}
-
 /// `GET /v1/loads`.
-pub async fn loads(app: web::Data<App>, query: web::Query<LoadsQuery>) -> Result<HttpResponse, ApiError> {
-    if let Some(rank) = &query.dp_rank
+pub async fn loads(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    if let Some(rank) = query(&request, "dp_rank")
         && rank != "0"
     {
         return Err(ApiError::Http {
@@ -36,7 +29,8 @@ pub async fn loads(app: web::Data<App>, query: web::Query<LoadsQuery>) -> Result
             detail: format!("dp_rank={rank} is not a rank of this server; there is only rank 0."),
         });
     }
-    let include: Vec<&str> = query.include.as_deref().unwrap_or("all").split(',').map(str::trim).collect();
+    let include = query(&request, "include").unwrap_or_else(|| "all".to_owned());
+    let include: Vec<&str> = include.split(',').map(str::trim).collect();
     if let Some(unknown) = include.iter().find(|name| !SECTIONS.contains(name)) {
         return Err(ApiError::Http {
             status: 400,
@@ -46,7 +40,7 @@ pub async fn loads(app: web::Data<App>, query: web::Query<LoadsQuery>) -> Result
     let state = app.manager.internal_state(TIMEOUT).await?;
     let slots = app.args.enable_lora.then_some(app.args.max_loras_per_batch);
     let load = load(&state, &include, app.manager.scheduler_number("max_total_num_tokens"), slots);
-    if query.format.as_deref() == Some("prometheus") {
+    if query(&request, "format").as_deref() == Some("prometheus") {
         return Ok(HttpResponse::Ok()
             .insert_header((CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
             .body(prometheus(&load)));

@@ -1,6 +1,7 @@
 //! The one table of routes. A row cannot leave out who may call it.
 
-use actix_web::{HttpResponse, Route, web};
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpRequest, HttpResponse, Route, web};
 
 use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
@@ -48,6 +49,7 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/ready", GET, Open, health::ready),
     row!("/openapi.json", GET, Normal, openapi::openapi_json),
     row!("/docs", GET, Normal, openapi::docs),
+    row!("/redoc", GET, Normal, openapi::docs),
     row!("/metrics", GET, Open, metrics::metrics),
     row!("/metrics/{rest:.*}", GET, Open, metrics::metrics),
     row!("/ping", GET, Normal, health::ping),
@@ -70,7 +72,7 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/parse_function_call", POST, Normal, parsers::parse_function_call),
     row!("/separate_reasoning", POST, Normal, parsers::separate_reasoning),
     row!("/v1/models", GET, Normal, info::models),
-    row!("/v1/models/{model:.+}", GET, Normal, info::model),
+    row!("/v1/models/{model:.*}", GET, Normal, info::model),
     row!("/api/chat", POST, Normal, ollama::chat),
     row!("/api/generate", POST, Normal, ollama::generate),
     row!("/api/show", POST, Normal, ollama::show),
@@ -136,7 +138,20 @@ pub fn configure(config: &mut web::ServiceConfig, app: &App) {
         config.service(web::scope(root).configure(|config| table(config, moved)));
     }
     table(config, moved);
-    config.default_service(web::to(|| async { Err::<HttpResponse, _>(ApiError::NotFound) }));
+    config.default_service(web::to(elsewhere));
+}
+
+/// A path that is not there. With a slash too many at its end it leads to the one without (reference: Starlette's
+/// `redirect_slashes`).
+async fn elsewhere(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let path = request.path().trim_end_matches('/');
+    if path.len() == request.path().len() || path.is_empty() || !request.resource_map().has_resource(path) {
+        return Err(ApiError::NotFound);
+    }
+    let connection = request.connection_info();
+    let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));
+    let there = format!("{}://{}{path}{query}", connection.scheme(), connection.host());
+    Ok(HttpResponse::TemporaryRedirect().insert_header((LOCATION, there)).finish())
 }
 
 fn table(config: &mut web::ServiceConfig, moved: &OllamaRoutes) {

@@ -53,10 +53,26 @@ fn content(path: &str) -> Vec<&'static str> {
         | "/v1/responses" => vec!["application/json", "text/event-stream"],
         "/api/chat" | "/api/generate" => vec!["application/json", "application/x-ndjson"],
         "/v1/loads" => vec!["application/json", "text/plain"],
-        "/docs" => vec!["text/html"],
+        "/docs" | "/redoc" => vec!["text/html"],
         path if path.starts_with("/metrics") => vec!["text/plain"],
+        path if is_untyped(path) => Vec::new(),
         _ => vec!["application/json"],
     }
+}
+
+/// Routes that answer with nothing, or with text that has no content type (as the reference's).
+fn is_untyped(path: &str) -> bool {
+    const PROBES: [&str; 4] = ["/health", "/health_generate", "/ready", "/ping"];
+    const CONTROLS: [&str; 7] = [
+        "/abort_request",
+        "/close_session",
+        "/configure_logging",
+        "/flush_cache",
+        "/freeze_gc",
+        "/start_profile",
+        "/stop_profile",
+    ];
+    PROBES.contains(&path) || CONTROLS.contains(&path) || path.ends_with("_expert_distribution_record")
 }
 
 /// The responses of a route.
@@ -64,11 +80,20 @@ pub(super) fn of(path: &str) -> Value {
     let mut responses = Map::new();
     let any: Map<String, Value> =
         content(path).into_iter().map(|kind| (kind.to_owned(), json!({"schema": {}}))).collect();
-    responses.insert("200".into(), json!({"description": "Done.", "content": any}));
+    let done = match any.is_empty() {
+        true => json!({"description": "Done."}),
+        false => json!({"description": "Done.", "content": any}),
+    };
+    responses.insert("200".into(), done);
     for (status, text) in ERRORS {
         let schema = json!({"schema": {"$ref": "#/components/schemas/Error"}});
-        responses
-            .insert(status.into(), json!({"description": text, "content": {"application/json": schema}}));
+        // A probe's 503 is empty, a refused flush is text.
+        let untyped = is_untyped(path) && matches!(status, "400" | "503");
+        let error = match untyped {
+            true => json!({"description": text}),
+            false => json!({"description": text, "content": {"application/json": schema}}),
+        };
+        responses.insert(status.into(), error);
     }
     Value::Object(responses)
 }

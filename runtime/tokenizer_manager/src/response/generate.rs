@@ -76,7 +76,8 @@ impl Serialize for Body<'_> {
             from: from.ids,
             texts: codec.filter(|_| show.return_text_in_logprobs),
             weight_version: &app.weight_version(),
-            sent_ts: first.then(unix_seconds),
+            // With metrics the end has it too.
+            sent_ts: (first || app.args.enable_metrics && self.output.finish.is_some()).then(unix_seconds),
         };
         map.serialize_entry("meta_info", &meta_info)?;
         if show.return_prompt_token_ids {

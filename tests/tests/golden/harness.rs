@@ -1,0 +1,92 @@
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use sglang_e2e::Server;
+use sglang_golden::{Answer, Exchange, differences, exchanges};
+
+/// Flags of every recorded server that generates.
+pub const NAME: [&str; 2] = ["--served-model-name", "MODELS/smollm2-135m-fp32"];
+
+/// Sends what the reference was sent.
+pub fn ask(url: &str, exchange: &Exchange) -> Answer {
+    ask_with(url, exchange, &exchange.body)
+}
+
+/// Sends it with another body.
+pub fn ask_with(url: &str, exchange: &Exchange, body: &str) -> Answer {
+    let client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(120)).build().unwrap();
+    let mut request = client.request(exchange.method.parse().unwrap(), format!("{url}{}", exchange.path));
+    for (name, value) in &exchange.headers {
+        request = request.header(name, value);
+    }
+    let response = request.body(body.to_owned()).send().unwrap();
+    Answer {
+        status: response.status().as_u16(),
+        headers: response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap().to_owned()))
+            .collect(),
+        body: response.text().unwrap(),
+    }
+}
+
+/// Differences of many exchanges, so that a failing test names all of them.
+#[derive(Default)]
+pub struct Found(pub Vec<String>);
+
+impl Found {
+    pub fn compare(&mut self, exchange: &Exchange, answer: &Answer) {
+        self.0.extend(differences(exchange, answer));
+    }
+
+    pub fn replay(&mut self, server: &Server, exchange: &Exchange) {
+        self.replay_as(server, exchange, None);
+    }
+
+    /// With the path of our model's files read as the recorded one: `(ours, theirs)`.
+    pub fn replay_as(&mut self, server: &Server, exchange: &Exchange, model: Option<(&str, &str)>) {
+        let mut answer = ask(&server.url(""), exchange);
+        if let Some((ours, theirs)) = model {
+            answer.body = answer.body.replace(ours, theirs);
+        }
+        self.compare(exchange, &answer);
+    }
+
+    pub fn assert_none(self) {
+        assert!(self.0.is_empty(), "{} differences:\n{}", self.0.len(), self.0.join("\n"));
+    }
+}
+
+/// Replays those exchanges of a set that are asked for, in their order.
+pub fn replay(server: &Server, set: &str, wanted: impl Fn(&Exchange) -> bool) {
+    replay_as(server, set, wanted, None);
+}
+
+/// With the path of our model's files read as the recorded one: `(ours, theirs)`.
+pub fn replay_as(
+    server: &Server,
+    set: &str,
+    wanted: impl Fn(&Exchange) -> bool,
+    model: Option<(&str, &str)>,
+) {
+    let mut found = Found::default();
+    for exchange in exchanges(set).iter().filter(|exchange| wanted(exchange)) {
+        found.replay_as(server, exchange, model);
+    }
+    found.assert_none();
+}
+
+/// Waits until the scheduler says so many requests run and wait.
+pub fn until_loads(server: &Server, running: u64, waiting: u64) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let loads: Value = server.get("/v1/loads").unwrap().json().unwrap();
+        let load = &loads["loads"][0];
+        if load["num_running_reqs"] == running && load["num_waiting_reqs"] == waiting {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{loads}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
