@@ -1,7 +1,9 @@
 //! Greedy continuations against llama.cpp's on the same GGUF files (scripts/fixtures.d/llama_cpp.py).
 //!
 //! llama.cpp rounds activations to 8 bits before it multiplies them with quantised weights; here they stay float32. So
-//! logits differ by more than rounding, and where two tokens are about as likely the two may choose differently.
+//! logits differ by that rounding, and where two tokens are about as likely the two may choose differently. That it is
+//! this and nothing else shows a second recording, of the same weights as float32 numbers, which llama.cpp multiplies in
+//! float32.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -11,6 +13,9 @@ use std::path::PathBuf;
 use common::{Worker, enter, fixtures, options, smollm2};
 use serde_json::Value;
 use sglang_model::Backend;
+
+/// Largest error of a distance of two logits between float32 products here and there.
+const FLOAT32_ERROR: f64 = 5e-3;
 
 /// What llama.cpp made of a prompt.
 struct Case {
@@ -22,7 +27,8 @@ struct Case {
     gap: Vec<f64>,
 }
 
-fn cases(name: &str) -> Vec<Case> {
+/// The recording of a file, `cases`, or of its weights in `float32`.
+fn cases(name: &str, recording: &str) -> Vec<Case> {
     let path = fixtures().join("llama_cpp").join(format!("{name}.json"));
     let fixture: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let ids = |v: &Value| -> Vec<u32> {
@@ -35,7 +41,7 @@ fn cases(name: &str) -> Vec<Case> {
         second: ids(&v["second"]),
         gap: v["gap"].as_array().unwrap().iter().map(|g| g.as_f64().unwrap()).collect(),
     };
-    fixture["cases"].as_array().unwrap().iter().map(case).collect()
+    fixture[recording].as_array().unwrap().iter().map(case).collect()
 }
 
 /// What a comparison found.
@@ -45,16 +51,25 @@ struct Found {
     equal: usize,
     /// llama.cpp's distance between the two tokens at the first difference of each other prompt.
     first_differences: Vec<f64>,
+    /// Prompts.
+    prompts: usize,
     /// Differences of the distance between llama.cpp's two best tokens, at every step and after llama.cpp's tokens.
     errors: Vec<f64>,
     /// Steps after llama.cpp's tokens at which another token would have been chosen.
     other: usize,
 }
 
-fn compare(model: PathBuf, name: &str) -> Found {
-    let mut worker = Worker::new(options(model, Backend::Native));
+impl Found {
+    /// The error that a share of all steps stays below.
+    fn error(&self, share: f64) -> f64 {
+        self.errors[(share * (self.errors.len() - 1) as f64) as usize]
+    }
+}
+
+fn compare(worker: &mut Worker, name: &str, recording: &str) -> Found {
     let mut found = Found::default();
-    for case in cases(name) {
+    for case in cases(name, recording) {
+        found.prompts += 1;
         worker.clear();
         let own = worker.greedy(&case.input_ids, case.greedy.len());
         match own.iter().zip(&case.greedy).position(|(a, b)| a != b) {
@@ -80,30 +95,44 @@ fn compare(model: PathBuf, name: &str) -> Found {
         }
     }
     found.errors.sort_by(f64::total_cmp);
-    let at = |share: f64| found.errors[(share * (found.errors.len() - 1) as f64) as usize];
     println!(
-        "{name}: {} of 20 continuations equal; first differences at gaps {:?}; {} of {} single steps differ; error of a gap: \
-         median {:.4}, 90 % {:.4}, 99 % {:.4}, most {:.4}",
+        "{name}, {recording}: {} of {} continuations equal; first differences at gaps {:?}; {} of {} single steps differ; \
+         error of a gap: median {:.4}, 90 % {:.4}, 99 % {:.4}, most {:.4}",
         found.equal,
+        found.prompts,
         found.first_differences,
         found.other,
         found.errors.len(),
-        at(0.5),
-        at(0.9),
-        at(0.99),
-        at(1.0)
+        found.error(0.5),
+        found.error(0.9),
+        found.error(0.99),
+        found.error(1.0)
     );
+    assert_eq!(found.prompts, 20);
     found
+}
+
+/// Holds a file to llama.cpp: in float32 the continuations are equal; of the file itself each is equal or differs first
+/// where llama.cpp's two best tokens are closer than `rounding`, what its 8-bit activations do to a distance.
+fn check(model: PathBuf, name: &str, rounding: f64) {
+    let mut worker = Worker::new(options(model, Backend::Native));
+    let float32 = compare(&mut worker, name, "float32");
+    assert_eq!((float32.equal, float32.other), (20, 0), "{float32:?}");
+    assert!(float32.error(1.0) < FLOAT32_ERROR, "{float32:?}");
+    let quantised = compare(&mut worker, name, "cases");
+    assert!(quantised.first_differences.iter().all(|gap| *gap < rounding), "{quantised:?}");
+    assert!(quantised.error(0.9) < rounding, "{quantised:?}");
+    assert!(quantised.other * 25 < quantised.errors.len(), "{quantised:?}");
 }
 
 #[test]
 fn smollm2_continues_as_in_llama_cpp() {
-    let _ = compare(smollm2(), "SmolLM2-135M-Instruct.Q4_1");
+    check(smollm2(), "SmolLM2-135M-Instruct.Q4_1", 0.25);
 }
 
 #[test]
 fn gemma3_continues_as_in_llama_cpp() {
     let default = || smollm2().with_file_name("gemma-3-270m-q4_k_m.gguf");
     let model = std::env::var_os("SGLANG_TEST_GEMMA").map_or_else(default, PathBuf::from);
-    let _ = compare(model, "gemma-3-270m-q4_k_m");
+    check(model, "gemma-3-270m-q4_k_m", 0.25);
 }
