@@ -14,9 +14,6 @@ use common::{Worker, enter, fixtures, options, smollm2};
 use serde_json::Value;
 use sglang_model::Backend;
 
-/// Largest error of a distance of two logits between float32 products here and there.
-const FLOAT32_ERROR: f64 = 5e-3;
-
 /// What llama.cpp made of a prompt.
 struct Case {
     prompt: String,
@@ -45,12 +42,13 @@ fn cases(name: &str, recording: &str) -> Vec<Case> {
 }
 
 /// What a comparison found.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Found {
     /// Prompts whose continuation is llama.cpp's, token for token.
     equal: usize,
-    /// llama.cpp's distance between the two tokens at the first difference of each other prompt.
-    first_differences: Vec<f64>,
+    /// At the first difference of each other prompt: how far llama.cpp's choice is above the next token there, and ours
+    /// above llama.cpp's here.
+    first_differences: Vec<(f64, f64)>,
     /// Prompts.
     prompts: usize,
     /// Differences of the distance between llama.cpp's two best tokens, at every step and after llama.cpp's tokens.
@@ -72,20 +70,22 @@ fn compare(worker: &mut Worker, name: &str, recording: &str) -> Found {
         found.prompts += 1;
         worker.clear();
         let own = worker.greedy(&case.input_ids, case.greedy.len());
-        match own.iter().zip(&case.greedy).position(|(a, b)| a != b) {
-            None => found.equal += 1,
-            Some(i) => {
-                let (prompt, gap) = (&case.prompt, case.gap[i]);
-                println!("{name}: {prompt:?} differs from token {i} on, gap {gap}");
-                assert_eq!(own[i], case.second[i], "{prompt:?}: not even llama.cpp's runner-up");
-                found.first_differences.push(gap);
-            }
-        }
         worker.clear();
         let (last, before) = case.greedy.split_last().unwrap();
         let rows = worker.logits(&[enter(0, &[&case.input_ids, before].concat())]);
         let rows = &rows[case.input_ids.len() - 1..];
         assert_eq!((rows.len(), case.greedy.last()), (case.greedy.len(), Some(last)));
+        match own.iter().zip(&case.greedy).position(|(a, b)| a != b) {
+            None => found.equal += 1,
+            Some(i) => {
+                let distance = rows[i][own[i] as usize] - rows[i][case.greedy[i] as usize];
+                let (prompt, gap) = (&case.prompt, case.gap[i]);
+                println!(
+                    "{name}: {prompt:?} differs from token {i} on, gap {gap} there and {distance:.4} here"
+                );
+                found.first_differences.push((gap, f64::from(distance)));
+            }
+        }
         for (i, row) in rows.iter().enumerate() {
             let (first, second) = (case.greedy[i] as usize, case.second[i] as usize);
             let gap = f64::from(row[first]) - f64::from(row[second]);
@@ -112,27 +112,30 @@ fn compare(worker: &mut Worker, name: &str, recording: &str) -> Found {
     found
 }
 
-/// Holds a file to llama.cpp: in float32 the continuations are equal; of the file itself each is equal or differs first
-/// where llama.cpp's two best tokens are closer than `rounding`, what its 8-bit activations do to a distance.
-fn check(model: PathBuf, name: &str, rounding: f64) {
+/// Holds a file to llama.cpp: in float32 the continuations are equal and distances of logits within `float32_error`; of
+/// the file itself each continuation is equal, or differs first where llama.cpp's two best tokens are closer than the
+/// error that a tenth of all such distances has.
+fn check(model: PathBuf, name: &str, float32_error: f64) {
     let mut worker = Worker::new(options(model, Backend::Native));
     let float32 = compare(&mut worker, name, "float32");
-    assert_eq!((float32.equal, float32.other), (20, 0), "{float32:?}");
-    assert!(float32.error(1.0) < FLOAT32_ERROR, "{float32:?}");
+    assert_eq!((float32.equal, float32.other), (20, 0));
+    assert!(float32.error(1.0) < float32_error);
     let quantised = compare(&mut worker, name, "cases");
-    assert!(quantised.first_differences.iter().all(|gap| *gap < rounding), "{quantised:?}");
-    assert!(quantised.error(0.9) < rounding, "{quantised:?}");
-    assert!(quantised.other * 25 < quantised.errors.len(), "{quantised:?}");
+    let (usual, largest) = (quantised.error(0.9), quantised.error(1.0));
+    assert!(usual < 0.35 && largest < 1.5);
+    assert!(quantised.first_differences.iter().all(|(there, here)| *there < usual && *here < largest));
+    assert!(quantised.other * 25 < quantised.errors.len());
 }
 
 #[test]
 fn smollm2_continues_as_in_llama_cpp() {
-    check(smollm2(), "SmolLM2-135M-Instruct.Q4_1", 0.25);
+    check(smollm2(), "SmolLM2-135M-Instruct.Q4_1", 1e-3);
 }
 
 #[test]
 fn gemma3_continues_as_in_llama_cpp() {
     let default = || smollm2().with_file_name("gemma-3-270m-q4_k_m.gguf");
     let model = std::env::var_os("SGLANG_TEST_GEMMA").map_or_else(default, PathBuf::from);
-    check(model, "gemma-3-270m-q4_k_m", 0.25);
+    // llama.cpp takes GELU from a table of half-precision numbers.
+    check(model, "gemma-3-270m-q4_k_m", 2e-2);
 }
