@@ -16,7 +16,7 @@ use crate::compiler::{CompileResult, CompilerConfig, CompilerStats};
 use crate::environment::TokenEnvironment;
 use crate::error::{GrammarError, TokenEnvironmentError};
 use crate::mask_pool::STACK_BYTES;
-use crate::slices::{PLAIN_REGEX, SliceBias};
+use crate::slices::{PLAIN_REGEXES, SliceBias};
 use crate::spec::GrammarSpec;
 use crate::translate;
 
@@ -63,7 +63,7 @@ impl Pool {
     ) -> Result<Arc<Self>, TokenEnvironmentError> {
         let refused = |e: String| TokenEnvironmentError::Library(e);
         let capabilities = InferenceCapabilities::default();
-        let mut factory = ParserFactory::new(env.tok_env(), capabilities, &[PLAIN_REGEX.to_owned()])
+        let mut factory = ParserFactory::new(env.tok_env(), capabilities, &PLAIN_REGEXES.map(str::to_owned))
             .map_err(|e| refused(e.to_string()))?;
         let slices = Arc::new(SliceBias::new(env.tok_env()));
         factory.quiet();

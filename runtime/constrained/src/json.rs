@@ -88,16 +88,60 @@ fn contains_nul(value: &Value) -> bool {
     }
 }
 
-/// The library's message, with the JSON pointer of the first keyword that it says it cannot do.
+/// The library's message, with the JSON pointer of the first keyword that it is about, where that can be told.
 pub(crate) fn with_place(message: String, schema: &Value) -> String {
-    let Some(list) = message.split("Unimplemented keys: [").nth(1).and_then(|rest| rest.split(']').next())
-    else {
-        return message;
-    };
-    let keys: Vec<&str> = list.split(',').map(|key| key.trim().trim_matches('"')).collect();
-    match place_of(schema, &keys, "#") {
-        Some(pointer) => format!("JSON Schema at {pointer} is not supported: keyword(s) {}", keys.join(", ")),
+    if let Some(list) = message.split("Unimplemented keys: [").nth(1).and_then(|rest| rest.split(']').next())
+    {
+        let keys: Vec<&str> = list.split(',').map(|key| key.trim().trim_matches('"')).collect();
+        return match place_of(schema, &keys, "#") {
+            Some(pointer) => {
+                format!("JSON Schema at {pointer} is not supported: keyword(s) {}", keys.join(", "))
+            }
+            None => message,
+        };
+    }
+    match find(schema, "#", &|keyword, value| is_cause(&message, keyword, value)) {
+        Some(pointer) => format!("JSON Schema at {pointer}: {message}"),
         None => message,
+    }
+}
+
+/// Whether the message is about this keyword with this value.
+fn is_cause(message: &str, keyword: &str, value: &Value) -> bool {
+    let quoted = |before: &str, after: &str| {
+        message.split(before).nth(1).and_then(|rest| rest.split(after).next()).map(str::trim)
+    };
+    match keyword {
+        "type" if message.contains("Invalid type: ") => {
+            let wrong = quoted("Invalid type: ", "\n");
+            let names = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+            names.iter().any(|name| name.as_str().is_some() && name.as_str() == wrong)
+        }
+        "type" if message.contains("type must be a string or array of strings") => {
+            !value.is_string() && !value.as_array().is_some_and(|names| names.iter().all(Value::is_string))
+        }
+        "$ref" => {
+            let missing = quoted("Pointer '", "'");
+            missing.is_some() && value.as_str().map(|place| place.trim_start_matches('#')) == missing
+        }
+        "pattern" if message.contains("regex parse error") => value
+            .as_str()
+            .is_some_and(|pattern| regex_syntax::ast::parse::Parser::new().parse(pattern).is_err()),
+        _ => quoted("Expected f64 for '", "'") == Some(keyword) && !value.is_number() && !value.is_object(),
+    }
+}
+
+/// The pointer of the first member of an object for which `test` holds.
+fn find(value: &Value, pointer: &str, test: &dyn Fn(&str, &Value) -> bool) -> Option<String> {
+    match value {
+        Value::Object(object) => object.iter().find_map(|(name, value)| {
+            let place = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+            if test(name, value) { Some(place) } else { find(value, &place, test) }
+        }),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(i, value)| find(value, &format!("{pointer}/{i}"), test))
+        }
+        _ => None,
     }
 }
 
@@ -146,5 +190,27 @@ mod tests {
         let told = with_place("Unimplemented keys: [\"uniqueItems\"]".into(), &schema);
         assert_eq!(told, "JSON Schema at #/properties/a~1b is not supported: keyword(s) uniqueItems");
         assert_eq!(with_place("other".into(), &schema), "other");
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_place() {
+        let told =
+            |message: &str, schema: &str| with_place(message.into(), &serde_json::from_str(schema).unwrap());
+        let thing = r#"{"properties": {"type": {"type": "string"}, "b": {"type": ["null", "thing"]}}}"#;
+        assert_eq!(
+            told("Invalid type: thing", thing),
+            "JSON Schema at #/properties/b/type: Invalid type: thing"
+        );
+        let five = r#"{"items": [{}, {"type": 5}]}"#;
+        let message = "type must be a string or array of strings";
+        assert_eq!(told(message, five), format!("JSON Schema at #/items/1/type: {message}"));
+        let reference = r##"{"anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}]}"##;
+        let message = "Pointer '/$defs/b' does not exist";
+        assert_eq!(told(message, reference), format!("JSON Schema at #/anyOf/1/$ref: {message}"));
+        let minimum = r#"{"properties": {"minimum": {"minimum": "x"}}}"#;
+        assert!(
+            told("Expected f64 for 'minimum', got", minimum)
+                .starts_with("JSON Schema at #/properties/minimum")
+        );
     }
 }

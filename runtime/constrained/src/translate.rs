@@ -45,8 +45,11 @@ pub(crate) fn compile(
             build(TopLevelGrammar::from_lark(lark.finish(&root))).map_err(plain)
         }
         GrammarSpec::StructuralTag(text) => {
-            let text = structural_tag::to_lark(text, json, env)?;
-            build(TopLevelGrammar::from_lark(text)).map_err(plain)
+            let lark = structural_tag::to_lark(text, json, env)?;
+            build(TopLevelGrammar::from_lark(lark)).map_err(|message| {
+                let message = plain(message);
+                serde_json::from_str(text).map_or(message.clone(), |tag| json::with_place(message, &tag))
+            })
         }
     }
 }

@@ -52,6 +52,18 @@ fn refusals_name_the_language_and_the_place() {
             tag(json!({"format": {"type": "token", "token": "<nope>"}})),
             "Failed to compile structural_tag grammar: \"<nope>\" is not a special token of the model",
         ),
+        (
+            tag(json!({"format": {"type": "sequence", "elements": [{"type": "regex", "pattern": "ab("}]}})),
+            "Failed to compile structural_tag grammar: at /format/elements/0/pattern: Regex parsing error at position 3: unclosed group",
+        ),
+        (
+            tag(json!({"format": {"type": "grammar", "grammar": "root ::= x"}})),
+            "Failed to compile structural_tag grammar: at /format/grammar: EBNF parser error at line 1, column 10: Rule \"x\" is not defined",
+        ),
+        (
+            GrammarSpec::JsonSchema(json!({"properties": {"a": {"type": "thing"}}}).to_string()),
+            "Failed to compile json grammar: JSON Schema at #/properties/a/type: Invalid type: thing",
+        ),
         (regex("a\0"), "Failed to compile regex grammar: Invalid regex: NUL bytes (\\u0000) are not allowed"),
     ];
     for (spec, message) in cases {

@@ -20,10 +20,12 @@ use toktrie::Recognizer;
 use runs::{Kind, Steps, taken};
 use trie::Trie;
 
-/// The slice that `llguidance` itself decides about: all that a JSON string holds without escapes. Passed to its
-/// factory, which gives it the number [`PLAIN`].
-pub(crate) const PLAIN_REGEX: &str = r#"[^"\\\x00-\x1F\x7F]+"#;
-const PLAIN: usize = 0;
+/// The slices that `llguidance` itself decides about: what a JSON string holds without escapes, of any length and up to
+/// some. Passed to its factory, which numbers them in this order.
+pub(crate) const PLAIN_REGEXES: [&str; 3] =
+    [r#"[^"\\\x00-\x1F\x7F]+"#, r#"[^"\\\x00-\x1F\x7F]{1,30}"#, r#"[^"\\\x00-\x1F\x7F]{1,10}"#];
+/// The same in characters.
+const PLAIN_LENGTHS: [usize; 3] = [usize::MAX, 30, 10];
 /// Work that deciding about it may take, in the library's units (about 0.1 us).
 const PLAIN_BUDGET: u64 = 1000;
 /// Most steps of the lexer that deciding about one kind of run may take.
@@ -62,10 +64,17 @@ struct Prefix {
 #[derive(Debug)]
 pub(crate) struct SliceBias {
     env: Debugless,
-    plain: SimpleVob,
-    beyond_plain: Trie,
+    /// For each of [`PLAIN_REGEXES`].
+    plain: Vec<Plain>,
     prefixes: Vec<Prefix>,
     rest: Trie,
+}
+
+/// The tokens of a slice, and those beyond it.
+#[derive(Debug)]
+struct Plain {
+    tokens: SimpleVob,
+    others: Trie,
 }
 
 struct Debugless(TokEnv);
@@ -103,8 +112,7 @@ impl SliceBias {
     pub(crate) fn new(env: &TokEnv) -> Self {
         let trie = env.tok_trie();
         let ids = 0..trie.vocab_size() as u32;
-        let mut plain = trie.alloc_token_set();
-        let (mut beyond_plain, mut rest) = (Vec::new(), Vec::new());
+        let mut rest = Vec::new();
         let mut sorted: BTreeMap<(Option<u8>, Kind), Vec<(usize, &[u8], u32)>> = BTreeMap::new();
         for id in ids {
             let bytes = trie.token(id);
@@ -112,11 +120,6 @@ impl SliceBias {
                 continue;
             }
             let text = std::str::from_utf8(bytes).ok();
-            if text.is_some_and(is_plain) {
-                plain.allow_token(id);
-            } else {
-                beyond_plain.push((bytes, id));
-            }
             match text.and_then(run_of) {
                 Some((byte, kind, length)) => {
                     sorted.entry((byte, kind)).or_default().push((length, bytes, id));
@@ -140,9 +143,26 @@ impl SliceBias {
         for prefix in &mut prefixes {
             prefix.letters = all_letters(trie, &prefix.runs);
         }
-        plain.trim_trailing_zeros();
-        let env = Debugless(env.clone());
-        Self { env, plain, beyond_plain: Trie::new(beyond_plain), prefixes, rest: Trie::new(rest) }
+        let plain = PLAIN_LENGTHS.iter().map(|&longest| Plain::new(trie, longest)).collect();
+        Self { env: Debugless(env.clone()), plain, prefixes, rest: Trie::new(rest) }
+    }
+}
+
+impl Plain {
+    fn new(trie: &TokTrie, longest: usize) -> Self {
+        let mut tokens = trie.alloc_token_set();
+        let mut others = Vec::new();
+        for id in 0..trie.vocab_size() as u32 {
+            let bytes = trie.token(id);
+            let text = std::str::from_utf8(bytes).ok();
+            match text.is_some_and(|text| is_plain(text) && text.chars().count() <= longest) {
+                _ if bytes.is_empty() => {}
+                true => tokens.allow_token(id),
+                false => others.push((bytes, id)),
+            }
+        }
+        tokens.trim_trailing_zeros();
+        Self { tokens, others: Trie::new(others) }
     }
 }
 
@@ -193,7 +213,9 @@ impl Prefix {
         }
         for run in self.runs.iter().filter(|run| all_letters.is_none() || !run.kind.is_letters()) {
             let longest = run.lengths.last().map_or(0, |length| length.longest);
-            let taken = taken(reader, state, run.kind, longest, RUN_BUDGET);
+            // Deciding must be less work than reading the tokens.
+            let nodes = run.lengths.first().map_or(0, |length| length.from_here.len());
+            let taken = taken(reader, state, run.kind, longest, RUN_BUDGET.min(nodes / 2));
             for length in &run.lengths {
                 if length.longest <= taken {
                     allowed.or(&length.tokens);
@@ -215,12 +237,14 @@ impl BiasComputer for SliceBias {
         }
         let state = reader.lexer_state();
         let lexer = reader.lexer_mut();
-        let plain = lexer.subsume_possible(state)
-            && lexer.check_subsume(state, PLAIN, PLAIN_BUDGET, None).unwrap_or(false);
+        let possible = lexer.subsume_possible(state);
+        let plain = self.plain.iter().enumerate().find(|(number, _)| {
+            possible && lexer.check_subsume(state, *number, PLAIN_BUDGET, None).unwrap_or(false)
+        });
         reader.trie_started("slices");
-        if plain {
-            allowed.or(&self.plain);
-            self.beyond_plain.walk(reader, &mut allowed);
+        if let Some((_, plain)) = plain {
+            allowed.or(&plain.tokens);
+            plain.others.walk(reader, &mut allowed);
         } else {
             self.rest.walk(reader, &mut allowed);
             for prefix in &self.prefixes {

@@ -48,6 +48,11 @@ impl Trie {
         Self { nodes }
     }
 
+    /// Number of nodes.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// Sets the bits of the tokens that `reader` takes from where it is, and leaves it there.
     pub(super) fn walk(&self, reader: &mut impl Recognizer, allowed: &mut SimpleVob) {
         let (mut at, mut read, mut walked) = (0, 0, 0);

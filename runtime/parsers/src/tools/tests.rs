@@ -192,9 +192,17 @@ fn a_constraint_names_the_allowed_tools_in_the_format_of_the_parser() {
 }
 
 #[test]
-fn formats_without_a_tag_ask_for_a_json_array() {
+fn what_a_python_list_cannot_say_asks_for_a_json_array() {
     let parser = ToolParser::by_name("pythonic").unwrap();
-    let Some(Constraint::JsonSchema(schema)) = parser.structural_tag(&tools(), &ToolChoice::Required, false)
+    let Some(Constraint::Ebnf(list)) = parser.structural_tag(&tools(), &ToolChoice::Required, false) else {
+        panic!()
+    };
+    assert!(list.starts_with("root ::= \"[\" call \"]\"\ncall ::= "), "{list}");
+    let mut patterned = tools();
+    patterned[1].function.parameters =
+        Some(json!({"properties": {"query": {"type": "string", "pattern": "^a"}}}));
+    let Some(Constraint::JsonSchema(schema)) =
+        parser.structural_tag(&patterned, &ToolChoice::Required, false)
     else {
         panic!()
     };
@@ -210,14 +218,20 @@ fn every_structure_is_read_back_by_its_own_parser() {
         let Some(Constraint::StructuralTag(tag)) =
             parser.structural_tag(&tools(), &ToolChoice::Required, true)
         else {
-            assert!(matches!(name, "pythonic" | "glm" | "glm45"), "{name}");
+            assert_eq!(name, "pythonic");
             continue;
         };
         for (structure, tool) in tag.structures.iter().zip(tools()) {
             let arguments = match structure.content {
-                StructureContent::Json(_) => "{\"query\": \"x\"}",
-                StructureContent::QwenXml(_) => "<parameter=query>\nx\n</parameter>\n",
+                StructureContent::Json(_) => "{\"query\": \"x\"}".to_owned(),
+                StructureContent::Tagged(_, tags) => {
+                    format!("{}query{}x{}", tags.open, tags.then, tags.close)
+                }
             };
+            if name == "minicpm5" && tool.function.name != "search" {
+                // Its parser refuses arguments that the schema does not know.
+                continue;
+            }
             let text = format!("{}{arguments}{}", structure.begin, structure.end);
             assert!(tag.triggers.iter().any(|t| text.starts_with(t)), "{name}");
             let calls = parse(name, &text).1;
