@@ -289,6 +289,7 @@ fn gguf_families_become_their_classes() {
         ("qwen2", "Qwen2ForCausalLM", "qwen2"),
         ("qwen3", "Qwen3ForCausalLM", "qwen3"),
         ("gemma3", "Gemma3ForCausalLM", "gemma3_text"),
+        ("gpt-oss", "GptOssForCausalLM", "gpt_oss"),
     ];
     for (arch, class, model_type) in cases {
         let c = from_gguf(&gguf(arch)).unwrap();
@@ -327,6 +328,60 @@ fn gguf_experts_and_rope_scaling_are_read() {
     assert_eq!((c.architecture(), &c.raw["num_experts_per_tok"]), ("MixtralForCausalLM", &json!(2)));
     let Some(RopeScaling::Yarn(yarn)) = c.rope_scaling else { panic!("{:?}", c.rope_scaling) };
     assert_eq!((yarn.factor, yarn.original_max_position_embeddings), (4.0, 128));
+}
+
+#[test]
+fn gguf_files_of_deepseek_are_read_in_their_older_and_newer_form() {
+    let older = gguf("deepseek2")
+        .meta("deepseek2.rope.dimension_count", Meta::U32(6))
+        .meta("deepseek2.attention.kv_lora_rank", Meta::U32(24))
+        .meta("deepseek2.attention.key_length", Meta::U32(20))
+        .meta("deepseek2.attention.value_length", Meta::U32(10))
+        .meta("deepseek2.expert_count", Meta::U32(8))
+        .meta("deepseek2.expert_used_count", Meta::U32(2))
+        .meta("deepseek2.expert_group_count", Meta::U32(4))
+        .meta("deepseek2.expert_group_used_count", Meta::U32(3))
+        .text("deepseek2.rope.scaling.type", "yarn")
+        .meta("deepseek2.rope.scaling.factor", Meta::F32(40.0))
+        .meta("deepseek2.rope.scaling.yarn_log_multiplier", Meta::F32(0.0707));
+    let c = from_gguf(&older).unwrap();
+    assert_eq!((c.architecture(), c.model_type.as_str()), ("DeepseekV2ForCausalLM", "deepseek_v2"));
+    assert_eq!((c.head_dim, c.partial_rotary_factor, c.num_key_value_heads), (6, 1.0, 4));
+    let key = |key: &str| c.raw[key].clone();
+    assert_eq!(
+        (key("qk_nope_head_dim"), key("v_head_dim"), key("q_lora_rank")),
+        (14.into(), 10.into(), Value::Null)
+    );
+    assert_eq!(
+        (key("topk_method"), key("n_group"), key("topk_group")),
+        ("group_limited_greedy".into(), 4.into(), 3.into())
+    );
+    let Some(RopeScaling::Yarn(yarn)) = &c.rope_scaling else { panic!("{:?}", c.rope_scaling) };
+    assert_eq!((yarn.mscale, yarn.mscale_all_dim), (Some(0.707), Some(0.707)));
+    let newer = gguf("deepseek2")
+        .meta("deepseek2.rope.dimension_count", Meta::U32(6))
+        .meta("deepseek2.attention.kv_lora_rank", Meta::U32(24))
+        .meta("deepseek2.attention.q_lora_rank", Meta::U32(30))
+        .meta("deepseek2.attention.key_length", Meta::U32(30))
+        .meta("deepseek2.attention.value_length", Meta::U32(24))
+        .meta("deepseek2.attention.key_length_mla", Meta::U32(20))
+        .meta("deepseek2.attention.value_length_mla", Meta::U32(10))
+        .meta("deepseek2.expert_count", Meta::U32(8))
+        .meta("deepseek2.expert_used_count", Meta::U32(2))
+        .meta("deepseek2.expert_gating_func", Meta::U32(2));
+    let c = from_gguf(&newer).unwrap();
+    assert_eq!((c.architecture(), c.model_type.as_str()), ("DeepseekV3ForCausalLM", "deepseek_v3"));
+    assert_eq!((&c.raw["qk_nope_head_dim"], &c.raw["v_head_dim"]), (&json!(14), &json!(10)));
+    assert_eq!((&c.raw["q_lora_rank"], &c.raw["topk_method"]), (&json!(30), &json!("noaux_tc")));
+    assert_eq!((&c.raw["n_group"], &c.raw["topk_group"]), (&json!(1), &json!(1)));
+}
+
+#[test]
+fn heads_of_latent_attention_are_as_wide_as_what_is_rotated() {
+    let sizes = json!({"kv_lora_rank": 24, "qk_rope_head_dim": 6, "qk_nope_head_dim": 14, "hidden_size": 66});
+    assert_eq!(parse(sizes).unwrap().head_dim, 6);
+    let other = json!({"kv_lora_rank": 24, "qk_rope_head_dim": 6, "head_dim": 20});
+    assert_eq!(parse(other).unwrap().head_dim, 6);
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl KvCacheShape {
         }
     }
 
-    /// Tensors per layer, and the keys and values of a layer made from them.
+    /// Tensors per layer.
     fn tensors(self) -> usize {
         match self {
             Self::Heads { .. } => 2,

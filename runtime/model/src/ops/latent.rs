@@ -12,7 +12,6 @@ use crate::error::{ModelError, Result};
 
 /// Sizes of latent attention, by the names of `config.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub struct LatentLayout {
     /// Query heads.
     pub num_heads: usize,

@@ -170,7 +170,7 @@ pub(super) fn scaled_dot_product(
 
 /// Attention in single operators, for what libtorch's fused one has no argument for. Shapes are
 /// `[requests, heads, queries or positions, head_dim]`.
-fn attend_step_by_step(
+pub(super) fn attend_step_by_step(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
@@ -203,5 +203,5 @@ fn attend_step_by_step(
     }
     let weights = scores.f_softmax(-1, Kind::Float)?.f_narrow(3, 0, keys)?.f_to_kind(v.f_kind()?)?;
     let out = weights.f_reshape([n, hkv, group * queries, keys])?.f_matmul(v)?;
-    Ok(out.f_view([n, h, queries, d])?)
+    Ok(out.f_view([n, h, queries, v.size4()?.3])?)
 }

@@ -7,7 +7,7 @@ use crate::error::{ModelError, Result};
 
 use super::context::ForwardContext;
 use super::latent::{LatentForm, LatentLayout, LatentWeights};
-use super::torch_attention::{Group, scaled_dot_product};
+use super::torch_attention::{Group, Mask, attend_step_by_step, scaled_dot_product};
 use super::{AttentionOptions, LayerKv, RopeTable};
 
 /// See [`super::Ops::rotary_columns`].
@@ -63,7 +63,7 @@ pub(super) fn latent_attention(
         } else {
             let q = absorb(layout, &q, kv_b)?;
             let values = rows.f_narrow(3, 0, layout.kv_lora_rank as i64)?;
-            let gathered = scaled_dot_product(&q, &rows, &values, mask, options)?;
+            let gathered = attend_to_one_head(&q, &rows, &values, mask, options)?;
             let w_vc = kv_b.f_narrow(1, layout.qk_nope_head_dim as i64, layout.v_head_dim as i64)?;
             gathered.f_matmul(&w_vc.f_transpose(1, 2)?)?
         };
@@ -79,6 +79,23 @@ fn expanding_is_cheaper(layout: LatentLayout, group: &Group) -> bool {
     let expanded = (layout.qk_head_dim() + layout.v_head_dim) as i64;
     let expansion = (layout.kv_b_head_rows() * layout.kv_lora_rank) as i64;
     group.queries * (compressed - expanded) > expansion
+}
+
+/// Attention of all heads to one key head, without copies of it for each of them, which libtorch's own operator makes.
+fn attend_to_one_head(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    mask: &Mask,
+    options: &AttentionOptions,
+) -> Result<Tensor> {
+    let (n, heads, queries, columns) = q.size4()?;
+    if queries > 1 {
+        return attend_step_by_step(q, k, v, mask, options);
+    }
+    // Heads of a single query are queries of one head: all of them see the same positions.
+    let q = q.f_reshape([n, 1, heads, columns])?;
+    Ok(scaled_dot_product(&q, k, v, mask, options)?.f_transpose(1, 2)?)
 }
 
 /// Queries times their heads' key matrices, beside the rotated columns as they are.
