@@ -123,6 +123,42 @@ fn attention(c: &mut Criterion) {
     }
 }
 
+/// DeepSeek-V2-Lite's attention over compressed rows.
+fn latent(c: &mut Criterion) {
+    let pool = ThreadPool::new(threads()).unwrap();
+    let (heads, rank, head_dim, nope) = (16, 512, 576, 128);
+    let mut group = c.benchmark_group("latent attention 16/512+64");
+    for (batch, q_len, seq_len) in [(1, 1, 1024), (16, 1, 1024), (1, 512, 512)] {
+        let layout = KvLayout { slots: batch * seq_len, kv_heads: 1, head_dim };
+        let cache = Noise(2).floats(layout.len());
+        let kv = PagedKv { layout, k: KvSlice::F32(&cache), v: Values::OfKeys(rank) };
+        let tables: Vec<Vec<u32>> =
+            (0..batch).map(|r| (0..seq_len).map(|p| (p * batch + r) as u32).collect()).collect();
+        let requests: Vec<_> = tables
+            .iter()
+            .enumerate()
+            .map(|(r, slots)| AttentionRequest { q_start: r * q_len, q_len, seq_len, slots })
+            .collect();
+        let tokens = batch * q_len;
+        let q = Noise(4).floats(tokens * heads * head_dim);
+        let mut out = vec![0.0; tokens * heads * rank];
+        group.throughput(Throughput::Elements(tokens as u64));
+        group.bench_function(format!("{batch}x{q_len} of {seq_len}"), |b| {
+            let q = Rows::dense(&q, tokens, heads * head_dim).unwrap();
+            let options = AttentionOptions::causal(0.125);
+            b.iter(|| paged_attention(&pool, q, heads, &kv, &requests, &options, &mut out).unwrap());
+        });
+        let weights: Vec<WeightMatrix> = (0..heads)
+            .map(|h| WeightMatrix::from_f32(rank, nope, &Noise(h as u64).floats(rank * nope)).unwrap())
+            .collect();
+        let x = Noise(5).floats(tokens * heads * nope);
+        let (from, to) = (HeadColumns::dense(heads, nope), HeadColumns::dense(heads, rank));
+        group.bench_function(format!("queries of {batch}x{q_len}"), |b| {
+            b.iter(|| linear_heads(&pool, tokens, (&x, from), &weights, (&mut out, to)).unwrap());
+        });
+    }
+}
+
 fn forks(c: &mut Criterion) {
     let pool = ThreadPool::new(threads()).unwrap();
     c.bench_function("fork and join", |b| {
@@ -139,6 +175,6 @@ criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20).warm_up_time(std::time::Duration::from_millis(300))
         .measurement_time(std::time::Duration::from_millis(800));
-    targets = forks, products, steps, attention
+    targets = forks, products, steps, attention, latent
 }
 criterion_main!(benches);

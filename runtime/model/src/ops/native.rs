@@ -185,7 +185,8 @@ impl Ops for NativeOps {
         kv: LayerKv<'_>,
         ctx: &ForwardContext<'_>,
     ) -> Result<Tensor> {
-        native_latent::latent_attention(&self.pool, q, latent, weights, options, kv, ctx)
+        let at_once = native_latent::NUMBERS_AT_ONCE;
+        native_latent::latent_attention(&self.pool, at_once, q, latent, weights, options, kv, ctx)
     }
 
     fn paged_attention(

@@ -19,11 +19,13 @@ use super::raw::{empty, floats, floats_mut, pool_slice, pool_slice_mut};
 use super::{AttentionOptions, LayerKv};
 
 /// Numbers of queries in compressed form that are held at once: they are several times as wide as the stream.
-const NUMBERS_AT_ONCE: usize = 1 << 24;
+pub(super) const NUMBERS_AT_ONCE: usize = 1 << 24;
 
-/// See [`super::Ops::latent_attention`].
+/// See [`super::Ops::latent_attention`]. `at_once` is [`NUMBERS_AT_ONCE`]; results do not depend on it.
+#[allow(clippy::too_many_arguments)]
 pub(super) fn latent_attention(
     pool: &ThreadPool,
+    at_once: usize,
     q: &Tensor,
     latent: &Tensor,
     weights: &LatentWeights,
@@ -50,7 +52,7 @@ pub(super) fn latent_attention(
     let out_size = layout.num_heads * layout.v_head_dim;
     let mut out = empty(tokens, out_size)?;
     let (q, y) = (floats(q)?, floats_mut(&mut out)?);
-    let step = (NUMBERS_AT_ONCE / (layout.num_heads * layout.latent_dim()).max(1)).max(16);
+    let step = (at_once / (layout.num_heads * layout.latent_dim()).max(1)).max(16);
     for start in (0..tokens).step_by(step) {
         let range = start..tokens.min(start + step);
         let part = |x: &[f32], width: usize| range.start * width..(range.end * width).min(x.len());

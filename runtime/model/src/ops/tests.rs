@@ -37,20 +37,29 @@ fn plan(step: &[(usize, usize)], next_slot: &mut u32) -> ForwardPlan {
 
 /// What a backend gives for the queries, keys and values of every step.
 fn attend(ops: &dyn Ops, options: &AttentionOptions, inputs: &[Tensor]) -> Vec<Tensor> {
-    let (kv_heads, dim) = (HEADS.num_kv_heads, HEADS.head_dim);
-    let shape = KvCacheShape::Heads { kv_heads, head_dim: dim };
+    in_steps(HEADS.kv_cache_shape(), inputs, |qkv, kv, ctx| {
+        ops.paged_attention(qkv, HEADS, options, kv, ctx).unwrap()
+    })
+}
+
+/// Runs the steps over one cache.
+fn in_steps<T>(
+    shape: KvCacheShape,
+    inputs: &[T],
+    run: impl Fn(&T, LayerKv<'_>, &ForwardContext<'_>) -> Tensor,
+) -> Vec<Tensor> {
     let pool = MHATokenToKVPool::new(1, 100, shape, Kind::Float, Device::Cpu).unwrap();
     let (k, v) = pool.layer(0).unwrap();
     let (mut table, mut next_slot) = (ReqToTokenPool::new(3), 0);
     let mut outputs = Vec::new();
-    for (step, qkv) in STEPS.iter().zip(inputs) {
+    for (step, input) in STEPS.iter().zip(inputs) {
         let plan = plan(step, &mut next_slot);
         for seq in &plan.seqs {
             let new = &plan.out_cache_loc[seq.first_token..seq.first_token + seq.extend_len];
             table.extend(seq.row, seq.prefix_len, new);
         }
         let ctx = ForwardContext::new(&plan, &table, 100, Device::Cpu);
-        outputs.push(ops.paged_attention(qkv, HEADS, options, LayerKv { k, v }, &ctx).unwrap());
+        outputs.push(run(input, LayerKv { k, v }, &ctx));
     }
     outputs
 }
@@ -166,5 +175,95 @@ fn experts_give_the_same_on_both_backends_however_many_tokens_there_are() {
         native.add_gated(&mut y, &gate, &x).unwrap();
         torch.add_gated(&mut z, &gate, &x).unwrap();
         assert_near(&y, &z, "a gated sum");
+    }
+}
+
+const LATENT: LatentLayout =
+    LatentLayout { num_heads: 5, kv_lora_rank: 18, qk_nope_head_dim: 9, qk_rope_head_dim: 6, v_head_dim: 11 };
+
+/// Random matrices of heads in both backends' forms.
+fn latent_weights() -> (LatentWeights, LatentWeights) {
+    let (each, rank) = (LATENT.kv_b_head_rows(), LATENT.kv_lora_rank);
+    let merged = random(LATENT.num_heads * each, rank).f_mul_scalar(0.3).unwrap();
+    let native = |t: &Tensor| {
+        let (rows, columns) = t.size2().unwrap();
+        let numbers = Vec::<f32>::try_from(&t.f_contiguous().unwrap().f_view([-1]).unwrap()).unwrap();
+        sglang_kernels::WeightMatrix::from_f32(rows as usize, columns as usize, &numbers).unwrap()
+    };
+    let merged = merged.f_view([LATENT.num_heads as i64, each as i64, rank as i64]).unwrap();
+    let (nope, values) = (LATENT.qk_nope_head_dim as i64, LATENT.v_head_dim as i64);
+    let heads = || (0..LATENT.num_heads as i64).map(|head| merged.f_get(head).unwrap());
+    let w_kc = heads().map(|w| native(&w.f_narrow(0, 0, nope).unwrap().f_transpose(0, 1).unwrap())).collect();
+    let w_vc = heads().map(|w| native(&w.f_narrow(0, nope, values).unwrap())).collect();
+    (
+        LatentWeights::new(LATENT, LatentForm::Native { w_kc, w_vc }).unwrap(),
+        LatentWeights::new(LATENT, LatentForm::Torch(merged.shallow_clone())).unwrap(),
+    )
+}
+
+#[test]
+fn latent_attention_is_the_same_on_both_backends_and_however_many_tokens_are_taken_at_once() {
+    let native = NativeOps::new(2, Kind::Float).unwrap();
+    let torch = TorchOps::new(Device::Cpu, Kind::Float);
+    let (for_native, for_torch) = latent_weights();
+    let q_size = LATENT.num_heads * LATENT.qk_head_dim();
+    let inputs = STEPS.map(|step| {
+        let tokens = step.iter().map(|s| s.1).sum();
+        (random(tokens, q_size), random(tokens, LATENT.latent_dim()))
+    });
+    let shape = KvCacheShape::Latent { kv_lora_rank: 18, qk_rope_head_dim: 6 };
+    let options = AttentionOptions::new(0.3);
+    let run = |ops: &dyn Ops, weights: &LatentWeights| {
+        in_steps(shape, &inputs, |(q, latent), kv, ctx| {
+            ops.latent_attention(q, latent, weights, &options, kv, ctx).unwrap()
+        })
+    };
+    let (a, b) = (run(&native, &for_native), run(&torch, &for_torch));
+    for (step, (a, b)) in a.iter().zip(&b).enumerate() {
+        assert_eq!(a.size2().unwrap().1, (LATENT.num_heads * LATENT.v_head_dim) as i64);
+        assert_near(a, b, &format!("step {step}"));
+    }
+    let pool = sglang_kernels::ThreadPool::new(2).unwrap();
+    let cut = in_steps(shape, &inputs, |(q, latent), kv, ctx| {
+        native_latent::latent_attention(&pool, 1, q, latent, &for_native, &options, kv, ctx).unwrap()
+    });
+    assert!(a.iter().zip(&cut).all(|(a, b)| a == b));
+    let wrong = LatentLayout { v_head_dim: 10, ..LATENT };
+    assert!(LatentWeights::new(wrong, LatentForm::Torch(random(5, 20))).is_err());
+    let form = run_with_foreign_weights(&native, &for_torch, &inputs[0], &options);
+    assert!(form.contains("a libtorch matrix reached the native kernels"), "{form}");
+}
+
+fn run_with_foreign_weights(
+    ops: &dyn Ops,
+    weights: &LatentWeights,
+    (q, latent): &(Tensor, Tensor),
+    options: &AttentionOptions,
+) -> String {
+    let error = std::cell::RefCell::default();
+    let shape = KvCacheShape::Latent { kv_lora_rank: 18, qk_rope_head_dim: 6 };
+    in_steps(shape, &[(q, latent)], |(q, latent), kv, ctx| {
+        let result = ops.latent_attention(q, latent, weights, options, kv, ctx);
+        *error.borrow_mut() = result.unwrap_err().to_string();
+        random(1, 1)
+    });
+    error.into_inner()
+}
+
+#[test]
+fn some_columns_of_heads_are_rotated_alike_on_both_backends() {
+    let native = NativeOps::new(2, Kind::Float).unwrap();
+    let torch = TorchOps::new(Device::Cpu, Kind::Float);
+    let rope = RopeTable { cos: random(7, 3), sin: random(7, 3) };
+    for interleaved in [true, false] {
+        for (head_dim, first) in [(13, 4), (26, 20), (6, 0)] {
+            let columns = RotaryColumns { head_dim, first, interleaved };
+            let x = random(7, 78);
+            let (mut a, mut b) = (x.copy(), x.copy());
+            native.rotary_columns(&mut a, columns, &rope).unwrap();
+            torch.rotary_columns(&mut b, columns, &rope).unwrap();
+            assert_near(&a, &b, &format!("{columns:?}"));
+            assert!(!a.f_allclose(&x, 1e-3, 1e-3, false).unwrap());
+        }
     }
 }
