@@ -107,13 +107,13 @@ fn sessions_pauses_and_new_weights_are_as_the_references() {
 #[test]
 fn a_server_that_was_told_to_end_answers_as_the_reference_did() {
     // The reference waits as long as it takes.
-    let env = vec![("SGLANG_SHUTDOWN_TIMEOUT".to_owned(), "120".to_owned())];
+    let env = vec![("SGLANG_SHUTDOWN_TIMEOUT".to_owned(), "100".to_owned())];
     let options = ServerOptions { env, ..ServerOptions::with_args(&flags()) };
     let mut server = Server::start_with(&options).unwrap();
     let mut found = Found::default();
     let running = recorded("sigterm-running-request", &[]);
     // Long enough to run while the other answers come.
-    let long = running.body.replace("60", "300");
+    let long = running.body.replace("60", "200");
     std::thread::scope(|scope| {
         let long = scope.spawn(|| ask_with(&server.url(""), &running, &long));
         let whole = scope.spawn(|| ask(&server.url(""), &running));

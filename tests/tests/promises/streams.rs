@@ -103,11 +103,16 @@ fn characters_of_several_tokens_come_whole_on_every_route() {
 fn a_stop_string_never_shows_itself_in_a_stream() {
     let server = Server::start(&[]).unwrap();
     for route in ROUTES.into_iter().filter(|route| route.has_stop()) {
+        let mut tried = 0;
         for prompt in ["Once upon a time, there was", PROMPTS[1]] {
             let free = whole(&server, route, &Wish::new(prompt, 40));
             let text = free.choices[&0].text.clone();
             let places: Vec<usize> = text.char_indices().map(|(i, _)| i).collect();
-            assert!(places.len() > 20, "{route:?} {prompt}: {text:?}");
+            // Some prompts are answered by nothing where there is no chat template around them.
+            if places.len() < 20 {
+                continue;
+            }
+            tried += 1;
             for (from, length) in [(3, 1), (6, 4), (9, 9), (places.len() / 2, 6)] {
                 let end = places.get(from + length).copied().unwrap_or(text.len());
                 let stop = &text[places[from]..end];
@@ -122,5 +127,6 @@ fn a_stop_string_never_shows_itself_in_a_stream() {
                 }
             }
         }
+        assert!(tried > 0, "{route:?} writes too little");
     }
 }
