@@ -5,6 +5,7 @@ mod control;
 mod finish_reason;
 mod generate;
 mod link;
+mod memory;
 mod output;
 mod profile;
 mod weights;
@@ -13,6 +14,7 @@ pub use control::*;
 pub use finish_reason::FinishReason;
 pub use generate::*;
 pub use link::*;
+pub use memory::*;
 pub use output::*;
 pub use profile::*;
 pub use weights::*;
@@ -89,6 +91,9 @@ any_message! {
     HealthCheckOutput, Hello,
     ProfileReq, ProfileReqOutput,
     UpdateWeightFromDiskReqInput, UpdateWeightFromDiskReqOutput, GetWeightsByNameReqInput, GetWeightsByNameReqOutput,
+    ReleaseMemoryOccupationReqInput, ReleaseMemoryOccupationReqOutput,
+    ResumeMemoryOccupationReqInput, ResumeMemoryOccupationReqOutput,
+    SlowDownReqInput, SlowDownReqOutput, CheckWeightsReqInput, CheckWeightsReqOutput,
 }
 
 #[cfg(test)]

@@ -33,6 +33,11 @@ impl ServerArgs {
         self.tokenizer_path.as_deref().unwrap_or(&self.model_path)
     }
 
+    /// `https` with `--ssl-certfile`, else `http`.
+    pub fn url_scheme(&self) -> &'static str {
+        if self.ssl_certfile.is_some() { "https" } else { "http" }
+    }
+
     /// Every argument by its snake_case name, with the names that follow from others filled in, as
     /// `/get_server_info` gives them. Nothing is left out, keys included: the route that shows it guards them.
     pub fn to_json(&self) -> JsonObject {

@@ -14,6 +14,9 @@ use crate::role::Role;
 pub(crate) enum LaunchError {
     #[error("--model-path {0}: there is no such folder or file; give a checkpoint folder or a GGUF file")]
     NoModel(String),
+    /// A file of `--ssl-…` cannot be used.
+    #[error("{0}")]
+    Tls(String),
     #[error("{0}={1}: expected a number of seconds")]
     BadEnvironment(&'static str, String),
     #[error("--host {0}: {1}; give an address of this machine, such as 127.0.0.1 or 0.0.0.0")]
@@ -35,7 +38,10 @@ impl LaunchError {
     /// 2 where the command line or the environment is wrong, else 1.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            LaunchError::NoModel(_) | LaunchError::BadEnvironment(..) | LaunchError::BadHost(..) => 2,
+            LaunchError::NoModel(_)
+            | LaunchError::Tls(_)
+            | LaunchError::BadEnvironment(..)
+            | LaunchError::BadHost(..) => 2,
             _ => 1,
         }
     }

@@ -59,6 +59,16 @@ impl WeightStager for CheckpointStager {
             let why = "load format dummy reads nothing; expected auto, safetensors or gguf";
             return Err(StageError::Loader(why.to_owned()));
         }
+        self.read(model_path, load_format)
+    }
+
+    fn reload(&self, model_path: &str, load_format: &str) -> std::result::Result<StagedWeights, StageError> {
+        self.read(model_path, load_format)
+    }
+}
+
+impl CheckpointStager {
+    fn read(&self, model_path: &str, load_format: &str) -> std::result::Result<StagedWeights, StageError> {
         let path = Path::new(model_path);
         if !path.exists() {
             return Err(StageError::Iterator(format!("{model_path} (repository not found)")));
@@ -70,9 +80,7 @@ impl WeightStager for CheckpointStager {
         let loaded = self.load(path, &source).map_err(|e| StageError::Load(e.to_string()))?;
         Ok(StagedWeights(Box::new(loaded)))
     }
-}
 
-impl CheckpointStager {
     /// Refuses a checkpoint whose configuration describes another model. A folder may have weights alone.
     fn check_config(&self, checkpoint: &Checkpoint) -> Result<()> {
         if let Checkpoint::HfFolder(folder) = checkpoint

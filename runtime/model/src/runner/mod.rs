@@ -4,19 +4,22 @@ mod embed;
 mod logits;
 mod plan;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use sglang_proto::forward::{EmbeddingSpec, ForwardBatch, ForwardResult, InputLogprobs, PositionLogprobs};
 use sglang_proto::messages::ExpertDistributionReqType;
-use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, StagedWeights, WeightStager, WorkerError};
+use sglang_proto::worker::{
+    MemoryTag, ModelWorker, ModelWorkerInfo, StagedWeights, WeightStager, WorkerError,
+};
 use sglang_sampling::{RowGrammar, RowState, Sampler};
 use tch::Tensor;
 
 use crate::eplb::ExpertDistributionRecorder;
 use crate::error::{ModelError, Result};
 use crate::loader::WeightTable;
-use crate::memory::{MHATokenToKVPool, ReqToTokenPool};
+use crate::memory::{MHATokenToKVPool, ReqToTokenPool, give_back_freed_memory};
 use crate::models::CausalLM;
 use crate::models::embedding::Pooled;
 use crate::ops::{ForwardContext, Ops};
@@ -34,7 +37,8 @@ const EXTRA_POSITIONS: usize = 4;
 #[derive(Debug)]
 pub struct ModelRunner {
     ops: Box<dyn Ops>,
-    model: Box<dyn CausalLM>,
+    /// `None` while the weights are released.
+    model: Option<Box<dyn CausalLM>>,
     table: WeightTable,
     stager: Arc<CheckpointStager>,
     kv_pool: MHATokenToKVPool,
@@ -69,7 +73,7 @@ impl ModelRunner {
         let rows = (0..size).map(|_| Row::default()).collect();
         Self {
             ops,
-            model: loaded.model,
+            model: Some(loaded.model),
             table: loaded.table,
             stager,
             kv_pool,
@@ -107,6 +111,11 @@ impl ModelRunner {
             Ok(all)
         };
         run(self).map_err(failed)
+    }
+
+    /// The model with its weights.
+    fn model(&self) -> Result<&dyn CausalLM> {
+        self.model.as_deref().ok_or_else(|| ModelError::Kernel("the weights are released".to_owned()))
     }
 
     /// Checks a batch, then enters its rows and slots.
@@ -160,14 +169,14 @@ impl ModelRunner {
         let _guard = tch::no_grad_guard();
         let ctx = ForwardContext::new(plan, &self.req_to_token, self.kv_pool.slots(), self.ops.device())
             .with_recorder(self.recorder.as_ref());
-        self.model.forward(self.ops.as_ref(), &ctx, &self.kv_pool)
+        self.model()?.forward(self.ops.as_ref(), &ctx, &self.kv_pool)
     }
 
     /// Logits of some rows of the hidden states.
     fn logits(&self, hidden: &Tensor, rows: &[usize]) -> Result<Logits> {
         let _guard = tch::no_grad_guard();
         let chosen = self.ops.select_rows(hidden, rows)?;
-        Logits::new(self.model.logits(self.ops.as_ref(), &chosen)?, self.info.vocab_size as usize)
+        Logits::new(self.model()?.logits(self.ops.as_ref(), &chosen)?, self.info.vocab_size as usize)
     }
 
     /// Samples where the batch asks for it.
@@ -267,7 +276,7 @@ impl ModelWorker for ModelRunner {
             recorder.on_forward_pass_end(batch.forward_id);
         }
         let computed = Instant::now();
-        if self.model.embedding_head().is_some() {
+        if !self.info.is_generation {
             self.embed(batch, &plan, &hidden, &mut out).map_err(failed)?;
         } else {
             out.input_logprobs = self.input_logprobs(batch, &plan, &hidden).map_err(failed)?;
@@ -300,10 +309,35 @@ impl ModelWorker for ModelRunner {
             .0
             .downcast::<LoadedModel>()
             .map_err(|_| WorkerError::Forward("the weights were staged for another worker".to_owned()))?;
-        self.model = loaded.model;
+        self.model = Some(loaded.model);
         self.table = loaded.table;
         self.info.weight_bytes = loaded.bytes;
         Ok(())
+    }
+
+    fn release_memory(&mut self, tag: MemoryTag) -> std::result::Result<(), WorkerError> {
+        match tag {
+            MemoryTag::KvCache => self.kv_pool.release(),
+            MemoryTag::Weights => {
+                self.model = None;
+                self.table = WeightTable::default();
+            }
+            MemoryTag::CudaGraph => {}
+        }
+        give_back_freed_memory(self.ops.device());
+        Ok(())
+    }
+
+    fn resume_memory(&mut self, tag: MemoryTag) -> std::result::Result<(), WorkerError> {
+        match tag {
+            MemoryTag::KvCache => self.kv_pool.resume().map_err(failed),
+            MemoryTag::Weights | MemoryTag::CudaGraph => Ok(()),
+        }
+    }
+
+    fn weight_checksums(&self) -> std::result::Result<BTreeMap<String, String>, WorkerError> {
+        self.model().map_err(failed)?;
+        self.table.checksums().map_err(failed)
     }
 
     fn get_weights_by_name(&self, name: &str, truncate_size: usize) -> Option<serde_json::Value> {
