@@ -2,6 +2,7 @@
 //! the engine's echo and faulty workers implement it without any model, for tests.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::forward::{ForwardBatch, ForwardResult};
@@ -41,6 +42,36 @@ pub struct ModelWorkerInfo {
     pub kv_cache_bytes: u64,
     /// `cpu` or `cuda:N`.
     pub device: String,
+}
+
+/// A part of a worker's memory that can be given back while nothing runs (reference: `GPU_MEMORY_ALL_TYPES`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MemoryTag {
+    /// Keys and values.
+    KvCache,
+    /// The model's weights.
+    Weights,
+    /// Captured CUDA graphs, of which there are none: releasing them gives nothing back.
+    CudaGraph,
+}
+
+impl MemoryTag {
+    /// Every tag.
+    pub const ALL: [Self; 3] = [Self::KvCache, Self::Weights, Self::CudaGraph];
+
+    /// Name in requests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::KvCache => "kv_cache",
+            Self::Weights => "weights",
+            Self::CudaGraph => "cuda_graph",
+        }
+    }
+
+    /// The tag with a name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tag| tag.name() == name)
+    }
 }
 
 /// Why a worker could not run a step.
@@ -98,6 +129,14 @@ pub trait WeightStager: Send + Sync {
     /// # Errors
     /// [`StageError`]; its text is the answer to the client.
     fn stage(&self, model_path: &str, load_format: &str) -> Result<StagedWeights, StageError>;
+
+    /// Reads the weights again that were served before they were released, with the load format that they came by.
+    ///
+    /// # Errors
+    /// As of [`WeightStager::stage`].
+    fn reload(&self, model_path: &str, load_format: &str) -> Result<StagedWeights, StageError> {
+        self.stage(model_path, load_format)
+    }
 }
 
 /// Reads LoRA adapters while the worker runs batches, on another thread.
@@ -157,6 +196,31 @@ pub trait ModelWorker: Send {
 
     /// Forgets an adapter that no request uses.
     fn unload_adapter(&mut self, _lora_id: &str) {}
+
+    /// Gives a part of the memory back to the system. No batch may follow before it is there again: by
+    /// [`ModelWorker::swap_weights`] for the weights, by [`ModelWorker::resume_memory`] for the other parts.
+    ///
+    /// # Errors
+    /// The worker has no such memory.
+    fn release_memory(&mut self, tag: MemoryTag) -> Result<(), WorkerError> {
+        Err(WorkerError::Forward(format!("this worker has no {} to give back", tag.name())))
+    }
+
+    /// Takes a part of the memory again that was released. Its content is undefined.
+    ///
+    /// # Errors
+    /// The system has not enough memory; the part stays released.
+    fn resume_memory(&mut self, tag: MemoryTag) -> Result<(), WorkerError> {
+        Err(WorkerError::Forward(format!("this worker has no {} to take again", tag.name())))
+    }
+
+    /// A checksum of the stored form of every weight by its name in the checkpoint.
+    ///
+    /// # Errors
+    /// The worker has no weights, or they are released or cannot be read.
+    fn weight_checksums(&self) -> Result<BTreeMap<String, String>, WorkerError> {
+        Err(WorkerError::Forward("this worker has no weights".to_owned()))
+    }
 
     /// The first rows of a matrix, or the first numbers of a vector, as nested lists; `None` without such a weight.
     fn get_weights_by_name(&self, _name: &str, _truncate_size: usize) -> Option<serde_json::Value> {

@@ -6,6 +6,7 @@ mod finish_reason;
 mod generate;
 mod link;
 mod lora;
+mod memory;
 mod output;
 mod profile;
 mod weights;
@@ -15,6 +16,7 @@ pub use finish_reason::FinishReason;
 pub use generate::*;
 pub use link::*;
 pub use lora::*;
+pub use memory::*;
 pub use output::*;
 pub use profile::*;
 pub use weights::*;
@@ -92,6 +94,9 @@ any_message! {
     ProfileReq, ProfileReqOutput,
     UpdateWeightFromDiskReqInput, UpdateWeightFromDiskReqOutput, GetWeightsByNameReqInput, GetWeightsByNameReqOutput,
     LoadLoRAAdapterReqInput, UnloadLoRAAdapterReqInput, LoRAUpdateOutput,
+    ReleaseMemoryOccupationReqInput, ReleaseMemoryOccupationReqOutput,
+    ResumeMemoryOccupationReqInput, ResumeMemoryOccupationReqOutput,
+    SlowDownReqInput, SlowDownReqOutput, CheckWeightsReqInput, CheckWeightsReqOutput,
 }
 
 #[cfg(test)]

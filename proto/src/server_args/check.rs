@@ -71,6 +71,7 @@ impl ServerArgs {
                 return Err(Exit::bad_value(flag, "…", "expected printable ASCII characters without spaces"));
             }
         }
+        self.check_tls()?;
         if self.host.is_empty() {
             return Err(Exit::bad_value("host", "", "expected an address or a name, such as 127.0.0.1"));
         }
@@ -82,5 +83,31 @@ impl ServerArgs {
             _ => {}
         }
         Ok(self)
+    }
+
+    /// Key and certificate belong together, and the other flags for HTTPS to them. The files are read later.
+    fn check_tls(&self) -> Result<(), Exit> {
+        let given = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
+        match (given(&self.ssl_keyfile), given(&self.ssl_certfile)) {
+            (Some(_), Some(_)) => return Ok(()),
+            (Some(key), None) => {
+                return Err(Exit::bad_value("ssl-keyfile", &key, "needs --ssl-certfile as well"));
+            }
+            (None, Some(file)) => {
+                return Err(Exit::bad_value("ssl-certfile", &file, "needs --ssl-keyfile as well"));
+            }
+            (None, None) => {}
+        }
+        let others = [
+            ("ssl-ca-certs", self.ssl_ca_certs.is_some()),
+            ("ssl-keyfile-password", self.ssl_keyfile_password.is_some()),
+            ("enable-ssl-refresh", self.enable_ssl_refresh),
+        ];
+        match others.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => {
+                Err(Exit::bad_value(flag, "", "has no effect without --ssl-keyfile and --ssl-certfile"))
+            }
+            None => Ok(()),
+        }
     }
 }

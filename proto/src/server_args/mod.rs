@@ -51,6 +51,11 @@ impl ServerArgs {
         self.own_tokenizer_files().unwrap_or_else(|| self.model_files())
     }
 
+    /// `https` with `--ssl-certfile`, else `http`.
+    pub fn url_scheme(&self) -> &'static str {
+        if self.ssl_certfile.is_some() { "https" } else { "http" }
+    }
+
     /// Every argument by its snake_case name, with the names that follow from others filled in, as
     /// `/get_server_info` gives them. Nothing is left out, keys included: the route that shows it guards them.
     pub fn to_json(&self) -> JsonObject {

@@ -59,21 +59,13 @@ known_flags! {
         modelopt_quant, "modelopt-quant", Text, Unset, "ModelOpt quantisation.";
     }
     HttpServer {
-        ssl_keyfile, "ssl-keyfile", Text, Unset, "Key for HTTPS.";
-        ssl_certfile, "ssl-certfile", Text, Unset, "Certificate for HTTPS.";
-        ssl_ca_certs, "ssl-ca-certs", Text, Unset, "CA certificates for HTTPS.";
-        ssl_keyfile_password, "ssl-keyfile-password", Text, Unset, "Password of the key for HTTPS.";
-        enable_ssl_refresh, "enable-ssl-refresh", Switch, Unset, "Reload changed certificates.";
         enable_http2, "enable-http2", Switch, Unset, "HTTP/2.";
         grpc_port, "grpc-port", Int, Unset, "Port of a gRPC server.";
         warmups, "warmups", Text, Unset, "Named warm-ups to run.";
-        uvicorn_access_log_exclude_prefixes, "uvicorn-access-log-exclude-prefixes", List, Is(""),
-            "Paths left out of the access log.";
         file_storage_path, "file-storage-path", Text, Unset, "Folder for uploaded files.";
     }
     Api {
         hf_chat_template_name, "hf-chat-template-name", Text, Unset, "Which of several chat templates.";
-        completion_template, "completion-template", Text, Unset, "Template of /v1/completions.";
         tool_server, "tool-server", Text, Unset, "Tool servers for /v1/responses.";
         batch_notify_size, "batch-notify-size", Int, Is("16"), "Wake-ups per batch in the front end.";
         return_hidden_states_mode, "return-hidden-states-mode", Text, Unset, "Which hidden states may be asked for.";
@@ -96,7 +88,6 @@ known_flags! {
         disable_hybrid_swa_memory, "disable-hybrid-swa-memory", Switch, Unset, "One pool for sliding windows too.";
         swa_full_tokens_ratio, "swa-full-tokens-ratio", Float, Unset, "Sliding-window tokens per full token.";
         cpu_offload_gb, "cpu-offload-gb", Int, Is("0"), "Weights kept in host memory, in GB.";
-        enable_memory_saver, "enable-memory-saver", Switch, Unset, "Allow releasing memory at run time.";
         radix_cache_backend, "radix-cache-backend", Text, Unset, "Other prefix cache.";
     }
     Runtime {

@@ -116,6 +116,18 @@ server_args! {
             "TCP port to listen on; 0 takes a free one and says which.";
         fastapi_root_path: String = Is(""), "fastapi-root-path", Supported,
             "Path prefix that a reverse proxy in front strips.";
+        ssl_keyfile: Option<String> = Unset, "ssl-keyfile", Supported,
+            "Key for HTTPS, a PEM file; --ssl-certfile belongs to it.";
+        ssl_certfile: Option<String> = Unset, "ssl-certfile", Supported,
+            "Certificate for HTTPS with those that vouch for it, a PEM file; --ssl-keyfile belongs to it.";
+        ssl_ca_certs: Option<String> = Unset, "ssl-ca-certs", Supported,
+            "CA certificates, a PEM file: whoever connects must have a certificate that one of them vouches for.";
+        ssl_keyfile_password: Option<String> = Unset, "ssl-keyfile-password", Supported,
+            "Password of an encrypted key (PKCS#8).";
+        enable_ssl_refresh: bool = Unset, "enable-ssl-refresh", Supported,
+            "Read key and certificates again when their files change.";
+        uvicorn_access_log_exclude_prefixes: Vec<String> = Unset, "uvicorn-access-log-exclude-prefixes",
+            Supported, "Beginnings of paths that are left out of the access log.";
         skip_server_warmup: bool = Unset, "skip-server-warmup", Supported,
             "Send no request before the server says it is ready.";
         api_key: Option<String> = Unset, "api-key", Supported,
@@ -129,6 +141,9 @@ server_args! {
     Api {
         chat_template: Option<String> = Unset, "chat-template", Supported,
             "Jinja file to use in place of the model's own chat template.";
+        completion_template: Option<String> = Unset, "completion-template", Supported,
+            "Template that puts prompt and suffix of /v1/completions together: deepseek_coder, star_coder, qwen_coder, or \
+             a JSON file.";
         trust_request_chat_template: bool = Unset, "trust-request-chat-template", NotYet,
             "Let a request bring its own chat template.";
         default_chat_template_kwargs: Option<JsonObject> = Unset, "default-chat-template-kwargs", Supported,
@@ -208,6 +223,8 @@ server_args! {
             "Schedule only while the model is idle.";
         enable_mixed_chunk: bool = Unset, "enable-mixed-chunk", Supported,
             "Let prefill chunks and decoding share a step.";
+        enable_memory_saver: bool = Unset, "enable-memory-saver", Supported,
+            "Accepted so that existing command lines work; /release_memory_occupation needs no flag here.";
         num_continuous_decode_steps: usize = Is("1"), "num-continuous-decode-steps", NotYet,
             "Decode steps per scheduling decision.";
     }

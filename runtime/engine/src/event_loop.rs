@@ -2,7 +2,7 @@
 //! is planned (reference: `event_loop_normal` and `event_loop_overlap` of `managers/scheduler.py`, which differ here
 //! only in how many batches may be under way).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use crate::flush::PendingFlush;
 use crate::grammar::{GrammarManager, StartBackend};
 use crate::hold_back::HoldBack;
 use crate::links::Links;
+use crate::memory::ReleasedMemory;
 use crate::outputs::assemble;
 use crate::profiler::trace::StepInfo;
 use crate::profiler::{Profiler, step_info};
@@ -53,6 +54,11 @@ pub struct EventLoop<'a> {
     pub(crate) worker: WorkerThread,
     pub(crate) adapters: Adapters,
     pub(crate) weight_update: Option<WeightUpdate>,
+    pub(crate) memory: ReleasedMemory,
+    /// Checksums that `/weights_checker` was told to keep.
+    pub(crate) weight_snapshot: Option<BTreeMap<String, String>>,
+    /// Path and load format of the weights that are served.
+    pub(crate) served_checkpoint: (String, String),
     pub(crate) versions: WeightVersions,
     tail: TokenizerTail<'a>,
     progress: Arc<Progress>,
@@ -97,6 +103,9 @@ impl<'a> EventLoop<'a> {
             worker,
             adapters,
             weight_update: None,
+            memory: ReleasedMemory::default(),
+            weight_snapshot: None,
+            served_checkpoint: (settings.model_path.clone(), settings.load_format.clone()),
             versions: WeightVersions::new(settings.weight_version.clone()),
             tail: TokenizerTail::new(tokenizer),
             progress,
@@ -135,6 +144,7 @@ impl<'a> EventLoop<'a> {
                 self.profiler.span("receive", began, None);
             }
             self.finish_weight_update()?;
+            self.finish_release();
             if !self.step()? && self.wait_for_work() {
                 return Ok(LoopEnd::Shutdown);
             }
@@ -280,7 +290,8 @@ impl<'a> EventLoop<'a> {
         }
     }
 
-    fn publish(&mut self) {
+    /// Lets others see the state as it is now.
+    pub(crate) fn publish(&mut self) {
         let stats = self.scheduler.stats();
         let made = stats.total_output_tokens.saturating_sub(self.published_tokens);
         let seconds = self.published.elapsed().as_secs_f64();
@@ -290,6 +301,7 @@ impl<'a> EventLoop<'a> {
             gen_throughput: made as f64 / seconds.max(1e-3),
             num_grammar_queue_reqs: self.grammars.len(),
             num_sessions: self.sessions.len(),
+            released_memory: self.memory.names(),
         };
         self.published = Instant::now();
         self.published_tokens = stats.total_output_tokens;

@@ -1,14 +1,14 @@
 //! What the loop does with each message.
 
 use std::hash::{BuildHasher, Hasher};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sglang_constrained::GrammarSpec;
 use sglang_proto::grammar::GrammarHandle;
 use sglang_proto::messages::{
     AbortReq, AnyMessage, ConfigureLoggingReq, ExpertDistributionReq, ExpertDistributionReqOutput,
-    FinishReason, OpenSessionReqOutput, SetInternalStateReqOutput, TokenizedEmbeddingReqInput,
-    TokenizedGenerateReqInput,
+    FinishReason, OpenSessionReqOutput, SetInternalStateReqOutput, SlowDownReqInput, SlowDownReqOutput,
+    TokenizedEmbeddingReqInput, TokenizedGenerateReqInput,
 };
 use sglang_proto::worker::ModelWorker;
 use sglang_sched::{AbortCause, NewRequest, PauseMode, SchedulerError};
@@ -65,14 +65,14 @@ impl EventLoop<'_> {
             AnyMessage::UpdateWeightFromDiskReqInput(request) => self.update_weights_from_disk(*request),
             AnyMessage::LoadLoRAAdapterReqInput(request) => self.load_adapter(*request),
             AnyMessage::UnloadLoRAAdapterReqInput(request) => self.unload_adapter(&request),
+            AnyMessage::ReleaseMemoryOccupationReqInput(request) => self.release_memory_occupation(*request),
+            AnyMessage::ResumeMemoryOccupationReqInput(request) => self.resume_memory_occupation(*request),
+            AnyMessage::SlowDownReqInput(request) => self.slow_down(*request),
+            AnyMessage::CheckWeightsReqInput(request) => self.check_weights(*request),
             AnyMessage::GetWeightsByNameReqInput(request) => self.get_weights_by_name(*request),
-            // The settings that the reference lets be changed belong to parts this scheduler does not have.
             AnyMessage::SetInternalStateReq(request) => {
-                self.reply(SetInternalStateReqOutput {
-                    rid: request.rid,
-                    http_worker_ipc: None,
-                    updated: false,
-                });
+                let updated = self.set_internal_state(&request.server_args);
+                self.reply(SetInternalStateReqOutput { rid: request.rid, http_worker_ipc: None, updated });
             }
             AnyMessage::OpenSessionReqInput(request) => {
                 self.sessions.reap(Instant::now());
@@ -240,6 +240,14 @@ impl EventLoop<'_> {
             success: message.is_empty(),
             message,
         });
+    }
+
+    /// Has every step wait, at most a third of the time after which the loop would take the model for dead.
+    fn slow_down(&self, request: SlowDownReqInput) {
+        let seconds = request.forward_sleep_time.unwrap_or_default().max(0.0);
+        let delay = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        self.worker.slow_down(delay.min(self.settings.watchdog_timeout / 3));
+        self.reply(SlowDownReqOutput { rid: request.rid, http_worker_ipc: None });
     }
 
     fn pause(&mut self, mode: &str) {

@@ -12,6 +12,10 @@ pub struct EngineSettings {
     pub decode_log_interval: u64,
     /// Longest a step may take before the process gives up.
     pub watchdog_timeout: Duration,
+    /// Checkpoint of the weights.
+    pub model_path: String,
+    /// `--load-format`.
+    pub load_format: String,
     /// Label of the weights in every answer.
     pub weight_version: String,
     /// Outputs go to the tokenizer manager as ids, not through the detokenizer.
@@ -28,6 +32,8 @@ impl EngineSettings {
         Self {
             decode_log_interval: args.decode_log_interval as u64,
             watchdog_timeout: Duration::from_secs_f64(args.watchdog_timeout),
+            model_path: args.model_path.clone(),
+            load_format: args.load_format.clone(),
             weight_version: args.weight_version.clone(),
             skip_tokenizer_init: args.skip_tokenizer_init,
             random_seed: args.random_seed.unwrap_or(0),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sglang_sched::SchedulerStats;
 
 /// Figures of the loop itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LoopFigures {
     /// Time in which the model ran.
     pub model_busy: Duration,
@@ -18,6 +18,8 @@ pub struct LoopFigures {
     pub num_grammar_queue_reqs: usize,
     /// Open sessions.
     pub num_sessions: usize,
+    /// Names of the parts of the memory that are given back.
+    pub released_memory: Vec<&'static str>,
 }
 
 /// Every field of the statistics and of the loop's own figures.
@@ -35,6 +37,7 @@ pub fn to_json(stats: &SchedulerStats, figures: &LoopFigures) -> Value {
         "num_protected_tokens": stats.num_protected_tokens,
         "max_total_num_tokens": stats.max_total_num_tokens,
         "max_running_requests": stats.max_running_requests,
+        "pp_max_micro_batch_size": stats.max_micro_batch_size,
         "token_usage": stats.token_usage,
         "cache_hit_rate": stats.cache_hit_rate,
         "cache_query_tokens": stats.cache_query_tokens,
@@ -50,6 +53,7 @@ pub fn to_json(stats: &SchedulerStats, figures: &LoopFigures) -> Value {
         "paused": stats.paused,
         "num_grammar_queue_reqs": figures.num_grammar_queue_reqs,
         "num_sessions": figures.num_sessions,
+        "released_memory": figures.released_memory,
         "gen_throughput": figures.gen_throughput,
         "model_busy_s": figures.model_busy.as_secs_f64(),
         "uptime_s": figures.elapsed.as_secs_f64(),

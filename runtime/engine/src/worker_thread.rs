@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,8 @@ pub struct WorkerThread {
     stager: Option<Arc<dyn WeightStager>>,
     adapter_reader: Option<Arc<dyn AdapterReader>>,
     outcomes: Receiver<StepOutcome>,
+    /// Microseconds to wait before each batch.
+    delay: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -52,6 +55,8 @@ impl WorkerThread {
         let (stager, adapter_reader) = (worker.stager(), worker.adapter_reader());
         let (jobs, inbox) = bounded::<Job>(AHEAD);
         let (outbox, outcomes) = bounded::<StepOutcome>(AHEAD + 1);
+        let delay = Arc::new(AtomicU64::new(0));
+        let pace = delay.clone();
         let thread = std::thread::Builder::new().name("model".into()).spawn(move || {
             for job in inbox {
                 let batch = match job {
@@ -61,6 +66,10 @@ impl WorkerThread {
                         continue;
                     }
                 };
+                match pace.load(Ordering::Relaxed) {
+                    0 => {}
+                    micros => std::thread::sleep(Duration::from_micros(micros)),
+                }
                 let started = Instant::now();
                 let forward_id = batch.forward_id;
                 let run = AssertUnwindSafe(|| worker.forward(&batch));
@@ -73,7 +82,7 @@ impl WorkerThread {
                 }
             }
         })?;
-        Ok(Self { jobs: Some(jobs), stager, adapter_reader, outcomes, thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), stager, adapter_reader, outcomes, delay, thread: Some(thread) })
     }
 
     /// Hands a batch over. At most two may be under way.
@@ -100,6 +109,11 @@ impl WorkerThread {
             let _ = reply.send(result.map_err(|cause| WorkerError::Fatal(panic_text(cause.as_ref()))));
         })))?;
         answer.recv_timeout(limit).map_err(|error| gone_or_late(error, limit))?
+    }
+
+    /// Has the thread wait before each batch from now on.
+    pub fn slow_down(&self, delay: Duration) {
+        self.delay.store(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// What reads new weights for the worker.

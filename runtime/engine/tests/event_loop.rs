@@ -74,6 +74,8 @@ impl Engine {
         let settings = EngineSettings {
             decode_log_interval: 40,
             watchdog_timeout: options.watchdog,
+            model_path: "shift:0".into(),
+            load_format: "auto".into(),
             weight_version: "default".into(),
             skip_tokenizer_init: false,
             random_seed: 1,

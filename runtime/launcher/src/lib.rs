@@ -15,6 +15,7 @@ mod settings;
 mod spawn;
 mod supervisor;
 mod timeline;
+mod tls;
 mod warmup;
 
 use std::ffi::OsString;
@@ -58,6 +59,7 @@ fn launch(args: &ServerArgs, argv: &[OsString], started: Instant) -> Result<Outc
     // Before anything is made that a signal would leave behind.
     let mut events = Events::new().map_err(|e| LaunchError::System("watching for signals", e))?;
     let settings = Settings::from_env()?;
+    tls::check(args)?;
     tracing::info!("server_args={}", serde_json::Value::Object(given_arguments(args)));
     let listener = listen::bind(&args.host, args.port)?;
     let address =
@@ -81,8 +83,8 @@ fn given_arguments(args: &ServerArgs) -> JsonObject {
         .unwrap_or_default();
     let mut given = args.to_json();
     given.retain(|name, value| name == "model_path" || defaults.get(name) != Some(value));
-    for secret in ["api_key", "admin_api_key"] {
-        if let Some(value) = given.get_mut(secret) {
+    for secret in ["api_key", "admin_api_key", "ssl_keyfile_password"] {
+        if let Some(value) = given.get_mut(secret).filter(|value| !value.is_null()) {
             *value = "***".into();
         }
     }

@@ -20,6 +20,9 @@ pub(crate) enum LaunchError {
     NoModel(String),
     #[error(transparent)]
     Hub(#[from] HubError),
+    /// A file of `--ssl-…` cannot be used.
+    #[error("{0}")]
+    Tls(String),
     #[error("{0}={1}: expected a number of seconds")]
     BadEnvironment(&'static str, String),
     #[error("--host {0}: {1}; give an address of this machine, such as 127.0.0.1 or 0.0.0.0")]
@@ -46,7 +49,10 @@ impl LaunchError {
                 | HubError::RevisionNotFound { .. }
                 | HubError::NoModel { .. },
             ) => 2,
-            LaunchError::NoModel(_) | LaunchError::BadEnvironment(..) | LaunchError::BadHost(..) => 2,
+            LaunchError::NoModel(_)
+            | LaunchError::Tls(_)
+            | LaunchError::BadEnvironment(..)
+            | LaunchError::BadHost(..) => 2,
             _ => 1,
         }
     }

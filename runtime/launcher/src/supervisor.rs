@@ -76,7 +76,7 @@ impl Supervisor {
             child.tell("up");
         }
         tracing::info!("{}", self.timeline.line(warmed_up));
-        tracing::info!("Serving {} on http://{address}", args.served_model_name());
+        tracing::info!("Serving {} on {}://{address}", args.served_model_name(), args.url_scheme());
         tracing::info!("The server is fired up and ready to roll!");
         Ok(Ok(()))
     }

@@ -2,11 +2,13 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use serde_json::json;
 use sglang_proto::server_args::ServerArgs;
+
+use crate::tls::Connection;
 
 /// An answer longer than this is not one.
 const LONGEST_ANSWER: usize = 1 << 20;
@@ -14,7 +16,7 @@ const LONGEST_ANSWER: usize = 1 << 20;
 /// A request that has been sent.
 #[derive(Debug)]
 pub(crate) struct WarmUp {
-    stream: TcpStream,
+    stream: Connection,
     answer: Vec<u8>,
 }
 
@@ -23,16 +25,20 @@ impl WarmUp {
     /// when the model does not generate.
     pub(crate) fn send(args: &ServerArgs, is_generation: bool, listening: SocketAddr) -> io::Result<Self> {
         let address = reachable(listening);
-        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
         stream.set_write_timeout(Some(Duration::from_secs(5)))?;
+        // A handshake reads as well.
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let mut stream = Connection::open(args, stream)?;
         stream.write_all(request(args, is_generation, address).as_bytes())?;
-        stream.set_nonblocking(true)?;
+        stream.flush()?;
+        stream.tcp().set_nonblocking(true)?;
         Ok(WarmUp { stream, answer: Vec::new() })
     }
 
     /// To wait on until it can be read.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
+        self.stream.fd()
     }
 
     /// Takes what has come. `None` while the answer is not whole, then whether it was a good one.

@@ -66,6 +66,16 @@ impl WeightStager for CheckpointStager {
             let why = "load format dummy reads nothing; expected auto, safetensors or gguf";
             return Err(StageError::Loader(why.to_owned()));
         }
+        self.read(model_path, load_format)
+    }
+
+    fn reload(&self, model_path: &str, load_format: &str) -> std::result::Result<StagedWeights, StageError> {
+        self.read(model_path, load_format)
+    }
+}
+
+impl CheckpointStager {
+    fn read(&self, model_path: &str, load_format: &str) -> std::result::Result<StagedWeights, StageError> {
         let path = match Path::new(model_path) {
             path if path.exists() => path.to_owned(),
             _ => self.from_hub(model_path, load_format)?,
@@ -78,9 +88,7 @@ impl WeightStager for CheckpointStager {
         let loaded = self.load(path, &source).map_err(|e| StageError::Load(e.to_string()))?;
         Ok(StagedWeights(Box::new(loaded)))
     }
-}
 
-impl CheckpointStager {
     /// Fetches a checkpoint from the hub. One that is nowhere to be found gets the reference's words.
     fn from_hub(&self, model_path: &str, load_format: &str) -> std::result::Result<PathBuf, StageError> {
         let not_found = || StageError::Iterator(format!("{model_path} (repository not found)"));

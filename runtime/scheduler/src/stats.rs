@@ -27,6 +27,8 @@ pub struct SchedulerStats {
     pub max_total_num_tokens: usize,
     /// Most requests that run at once.
     pub max_running_requests: usize,
+    /// Most requests that run at once now.
+    pub max_micro_batch_size: usize,
     /// `num_used_tokens / max_total_num_tokens`.
     pub token_usage: f64,
     /// Share of the prompt tokens that the cache supplied, since the start or the last flush.

@@ -13,6 +13,7 @@ use crate::lora::LoraSettings;
 use crate::manager::TokenizerManager;
 use crate::metrics::Metrics;
 use crate::ollama::routes::OllamaRoutes;
+use crate::openai::completion_template::CompletionTemplate;
 use crate::parsers::Parsers;
 use crate::responses::store::ResponseStore;
 use crate::served::Served;
@@ -31,7 +32,43 @@ pub struct ModelFacts {
     pub detected_parsers: DetectedParsers,
 }
 
-/// Values of environment variables.
+/// How slow a client may be.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientLimits {
+    /// Time for the head of a request, from its first byte to its last.
+    pub head: Duration,
+    /// Longest wait for the next piece of a body.
+    pub piece: Duration,
+    /// Time that a body has before its rate counts.
+    pub body: Duration,
+    /// Bytes of a body per second, on the average.
+    pub body_rate: f64,
+    /// How long an answer may lie unread before the connection is closed.
+    pub unread: Duration,
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(30),
+            piece: Duration::from_secs(30),
+            body: Duration::from_secs(60),
+            body_rate: 8192.0,
+            unread: Duration::from_secs(300),
+        }
+    }
+}
+
+impl ClientLimits {
+    /// How long the next piece of a body may take, `elapsed` after its start and with `received` bytes of it.
+    pub fn wait_for_piece(&self, elapsed: Duration, received: usize) -> Duration {
+        let whole = self.body.as_secs_f64() + received as f64 / self.body_rate;
+        let left = Duration::try_from_secs_f64(whole).unwrap_or(Duration::MAX).saturating_sub(elapsed);
+        left.min(self.piece)
+    }
+}
+
+/// Values of environment variables, and limits that only tests change.
 #[derive(Clone, Debug)]
 pub struct EnvSettings {
     /// `SGLANG_HEALTH_CHECK_TIMEOUT`, seconds.
@@ -40,6 +77,8 @@ pub struct EnvSettings {
     pub health_endpoint_generation: bool,
     /// `SGLANG_TIMEOUT_KEEP_ALIVE`, seconds.
     pub keep_alive: Duration,
+    /// How slow clients may be.
+    pub clients: ClientLimits,
     /// Where the Ollama routes stand.
     pub ollama_routes: OllamaRoutes,
     /// `SGLANG_FORWARD_UNKNOWN_TOOLS`: give calls of functions that a request does not have to the client.
@@ -52,6 +91,7 @@ impl Default for EnvSettings {
             health_check_timeout: Duration::from_secs(20),
             health_endpoint_generation: true,
             keep_alive: Duration::from_secs(5),
+            clients: ClientLimits::default(),
             ollama_routes: OllamaRoutes::default(),
             forward_unknown_tools: false,
         }
@@ -78,6 +118,7 @@ impl EnvSettings {
                 .unwrap_or(default.health_endpoint_generation),
             keep_alive: seconds("SGLANG_TIMEOUT_KEEP_ALIVE", default.keep_alive)
                 .unwrap_or(default.keep_alive),
+            clients: default.clients,
             ollama_routes: OllamaRoutes::new(|name| std::env::var(name).ok()),
             forward_unknown_tools: switch("SGLANG_FORWARD_UNKNOWN_TOOLS")
                 .unwrap_or(default.forward_unknown_tools),
@@ -93,6 +134,8 @@ pub struct App {
     pub env: EnvSettings,
     /// The model.
     pub model: ModelFacts,
+    /// `--completion-template`.
+    pub completion_template: Option<CompletionTemplate>,
     /// What takes answers apart.
     pub parsers: Parsers,
     /// Requests and links.
@@ -135,10 +178,14 @@ impl App {
         let served = Arc::new(RwLock::new(at_start.clone()));
         let restarted = served.clone();
         manager.on_scheduler_restart(move || *restarted.write() = at_start.clone());
+        // Start-up has refused one that cannot be read.
+        let completion_template =
+            args.completion_template.as_deref().and_then(|name| CompletionTemplate::load(name).ok());
         Self {
             args,
             env,
             model,
+            completion_template,
             parsers,
             manager,
             started_at: crate::state::unix_seconds(),
@@ -177,5 +224,21 @@ impl App {
     /// Context length in tokens.
     pub fn context_len(&self) -> usize {
         self.manager.limits.context_len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_keeps_its_rate_may_take_as_long_as_it_needs() {
+        let limits = ClientLimits::default();
+        let second = Duration::from_secs;
+        assert_eq!(limits.wait_for_piece(second(0), 0), second(30));
+        assert_eq!(limits.wait_for_piece(second(50), 0), second(10));
+        assert_eq!(limits.wait_for_piece(second(70), 60), Duration::ZERO);
+        assert_eq!(limits.wait_for_piece(second(1000), 8192 * 1000), second(30));
+        assert_eq!(limits.wait_for_piece(second(1000), 8192 * 945), second(5));
     }
 }

@@ -21,6 +21,7 @@ use crate::app::{App, EnvSettings, ModelFacts};
 use crate::codec::ModelCodec;
 use crate::http::server;
 use crate::manager::{Status, TokenizerManager};
+use crate::openai::completion_template::CompletionTemplate;
 use crate::request_log::RequestLog;
 use crate::requests::embedding::EmbeddingFacts;
 use crate::requests::tokenize::RequestLimits;
@@ -79,6 +80,9 @@ struct Model {
 }
 
 fn prepare(args: &ServerArgs, ready: &mut ReadyHandle) -> anyhow::Result<Model> {
+    if let Some(name) = &args.completion_template {
+        CompletionTemplate::load(name).map_err(anyhow::Error::msg)?;
+    }
     let checkpoint = Checkpoint::open(args.model_files())?;
     let overrides = Some(Value::Object(args.json_model_override_args.clone())).filter(|v| *v != json!({}));
     let config = ModelConfig::from_checkpoint(&checkpoint, overrides.as_ref())?;
@@ -198,10 +202,11 @@ async fn open(
     let manager = TokenizerManager::new(limits, status, scheduler, request_log, args.disable_radix_cache);
     tokio::spawn(manager.clone().handle_loop(pull));
     let address = listener.local_addr()?;
+    let scheme = args.url_scheme();
     let app = web::Data::new(App::new(args, EnvSettings::from_env(), model.facts, manager));
     let server = server::serve(app.clone(), listener)?;
     if !launched {
-        tracing::info!("Listening on http://{address}");
+        tracing::info!("Listening on {scheme}://{address}");
     }
     Ok((app, server))
 }

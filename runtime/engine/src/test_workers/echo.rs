@@ -1,11 +1,13 @@
 //! A worker that answers every prompt with the prompt itself.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sglang_proto::forward::{ForwardBatch, ForwardResult, NewRow};
 use sglang_proto::worker::{
-    ModelWorker, ModelWorkerInfo, PromptReach, StageError, StagedWeights, WeightStager, WorkerError,
+    MemoryTag, ModelWorker, ModelWorkerInfo, PromptReach, StageError, StagedWeights, WeightStager,
+    WorkerError,
 };
 
 /// Keeps token ids where a model keeps keys and values, and reads the prompt back through the slots of its row: a slot
@@ -13,13 +15,16 @@ use sglang_proto::worker::{
 /// whole prompt comes the end-of-sequence id, then the prompt again.
 ///
 /// Its weight is a number that is added to every prompt token of an answer. A model path `shift:N` has the weight `N`,
-/// `broken:WHY` cannot be loaded, and any other is not found.
+/// `broken:WHY` cannot be loaded, and any other is not found. Without its weight or its slots it cannot run: a batch
+/// that comes then is an error.
 #[derive(Debug)]
 pub struct EchoWorker {
     info: ModelWorkerInfo,
     eos: u32,
     step_time: Duration,
-    shift: u32,
+    /// `None` while released.
+    shift: Option<u32>,
+    /// Empty while released.
     slot_ids: Vec<u32>,
     rows: Vec<Row>,
 }
@@ -55,8 +60,8 @@ impl EchoWorker {
             },
             eos,
             step_time,
-            shift: 0,
-            slot_ids: vec![u32::MAX; max_total_num_tokens as usize + 1],
+            shift: Some(0),
+            slot_ids: slots(max_total_num_tokens),
             rows: vec![Row::default(); max_running_requests as usize + 1],
         }
     }
@@ -86,9 +91,18 @@ impl EchoWorker {
         let output_len = row.slots.len().saturating_sub(row.prompt_len);
         match output_len % (row.prompt_len + 1) {
             at if at == row.prompt_len => Ok(self.eos),
-            at => Ok(self.id_at(row, at)? + self.shift),
+            at => {
+                let shift =
+                    self.shift.ok_or_else(|| WorkerError::Forward("the weight is released".into()))?;
+                Ok(self.id_at(row, at)? + shift)
+            }
         }
     }
+}
+
+/// Slots that hold nothing yet, and one for padding.
+fn slots(count: u32) -> Vec<u32> {
+    vec![u32::MAX; count as usize + 1]
 }
 
 /// Reads the weights of an [`EchoWorker`].
@@ -159,12 +173,33 @@ impl ModelWorker for EchoWorker {
 
     fn swap_weights(&mut self, weights: StagedWeights) -> Result<(), WorkerError> {
         let shift = weights.0.downcast::<u32>();
-        self.shift =
-            *shift.map_err(|_| WorkerError::Forward("these are not this worker's weights".into()))?;
+        let shift = shift.map_err(|_| WorkerError::Forward("these are not this worker's weights".into()))?;
+        self.shift = Some(*shift);
         Ok(())
     }
 
+    fn release_memory(&mut self, tag: MemoryTag) -> Result<(), WorkerError> {
+        match tag {
+            MemoryTag::KvCache => self.slot_ids = Vec::new(),
+            MemoryTag::Weights => self.shift = None,
+            MemoryTag::CudaGraph => {}
+        }
+        Ok(())
+    }
+
+    fn resume_memory(&mut self, tag: MemoryTag) -> Result<(), WorkerError> {
+        if tag == MemoryTag::KvCache {
+            self.slot_ids = slots(self.info.max_total_num_tokens);
+        }
+        Ok(())
+    }
+
+    fn weight_checksums(&self) -> Result<BTreeMap<String, String>, WorkerError> {
+        let shift = self.shift.ok_or_else(|| WorkerError::Forward("the weight is released".into()))?;
+        Ok(BTreeMap::from([("shift".into(), format!("{shift:016x}"))]))
+    }
+
     fn get_weights_by_name(&self, name: &str, _truncate_size: usize) -> Option<serde_json::Value> {
-        (name == "shift").then(|| vec![f64::from(self.shift)].into())
+        self.shift.filter(|_| name == "shift").map(|shift| vec![f64::from(shift)].into())
     }
 }

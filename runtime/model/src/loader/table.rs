@@ -1,10 +1,12 @@
 //! The weights of a model by their name in the checkpoint, sharing the memory of the model's own.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use serde_json::Value;
 use sglang_kernels::ThreadPool;
+use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use crate::error::Result;
@@ -42,6 +44,18 @@ impl WeightTable {
         self.weights.insert(name, Stored::Vector(vector.shallow_clone()));
     }
 
+    /// A checksum of every weight: the first 16 hexadecimal digits of the SHA-256 of its stored bytes.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn checksums(&self) -> Result<BTreeMap<String, String>> {
+        let checksum = |(name, stored): (&String, &Stored)| -> Result<(String, String)> {
+            let digest = Sha256::digest(stored.bytes()?.as_ref());
+            Ok((name.clone(), digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()))
+        };
+        self.weights.iter().map(checksum).collect()
+    }
+
     /// The first `size` rows of a matrix or numbers of a vector, as float32 in nested lists; `None` for a name that the
     /// model does not use.
     ///
@@ -60,6 +74,20 @@ impl WeightTable {
                 let (values, columns) = first_rows(matrix, size)?;
                 Ok(Some(values.chunks(columns.max(1)).map(list).collect()))
             }
+        }
+    }
+}
+
+impl Stored {
+    /// The stored bytes: quantised blocks as they are, numbers in their own format.
+    fn bytes(&self) -> Result<Cow<'_, [u8]>> {
+        let of_tensor = |t: &Tensor| -> Result<Vec<u8>> {
+            let flat = t.f_to(Device::Cpu)?.f_contiguous()?.f_view([-1])?;
+            Ok(Vec::<u8>::try_from(&flat.f_view_dtype(Kind::Uint8)?)?)
+        };
+        match self {
+            Self::Matrix(Matrix::Native(w)) => Ok(Cow::Borrowed(w.bytes())),
+            Self::Matrix(Matrix::Torch(t)) | Self::Vector(t) => Ok(Cow::Owned(of_tensor(t)?)),
         }
     }
 }
@@ -109,6 +137,10 @@ mod tests {
             assert_eq!(get("norm.weight", 2), Some(json!([1.0, 2.0])));
             assert_eq!(get("norm.weight", 0), Some(json!([])));
             assert_eq!(get("norm.bias", 2), None);
+            // Of the little-endian bytes, by Python's hashlib.
+            let checksums = table.checksums().unwrap();
+            assert_eq!(checksums["model.embed_tokens.weight"], "a71fc71acdce0891");
+            assert_eq!(checksums["norm.weight"], "da6b72b81bf98403");
         }
     }
 }

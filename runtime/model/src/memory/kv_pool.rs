@@ -71,9 +71,19 @@ impl KvCacheShape {
 pub struct MHATokenToKVPool {
     // Declared before `_memory`, so that no tensor outlives what it points to.
     layers: Vec<(Tensor, Tensor)>,
-    slots: u32,
+    shape: PoolShape,
     bytes: u64,
     _memory: Option<MmapMut>,
+}
+
+/// What a pool is made from.
+#[derive(Clone, Copy, Debug)]
+struct PoolShape {
+    layers: usize,
+    slots: u32,
+    shape: KvCacheShape,
+    kind: Kind,
+    device: Device,
 }
 
 impl MHATokenToKVPool {
@@ -87,6 +97,11 @@ impl MHATokenToKVPool {
     /// # Errors
     /// Not enough memory or address space.
     pub fn new(layers: usize, slots: u32, shape: KvCacheShape, kind: Kind, device: Device) -> Result<Self> {
+        Self::of_shape(PoolShape { layers, slots, shape, kind, device })
+    }
+
+    fn of_shape(made_from: PoolShape) -> Result<Self> {
+        let PoolShape { layers, slots, shape, kind, device } = made_from;
         let rows = slots as usize + 1;
         let (heads, columns) = shape.keys();
         let size = [rows as i64, heads as i64, columns as i64];
@@ -94,7 +109,7 @@ impl MHATokenToKVPool {
         if device != Device::Cpu {
             let zeros = |_| Ok(Tensor::f_zeros(size, (kind, device))?);
             let layers = (0..layers).map(|_| shape.layer(zeros)).collect::<Result<_>>()?;
-            return Ok(Self { layers, slots, bytes, _memory: None });
+            return Ok(Self { layers, shape: made_from, bytes, _memory: None });
         }
         let each = rows * heads * columns * kind.elt_size_in_bytes();
         // Every tensor begins on a cache line.
@@ -115,13 +130,28 @@ impl MHATokenToKVPool {
         };
         let layers =
             (0..layers).map(|l| shape.layer(|i| tensor(per_layer * l + i))).collect::<Result<_>>()?;
-        Ok(Self { layers, slots, bytes, _memory: Some(memory) })
+        Ok(Self { layers, shape: made_from, bytes, _memory: Some(memory) })
+    }
+
+    /// Gives the memory back; the pool has no layers until [`MHATokenToKVPool::resume`].
+    pub fn release(&mut self) {
+        self.layers = Vec::new();
+        self._memory = None;
+    }
+
+    /// Allocates the memory again after a release. It is zero.
+    ///
+    /// # Errors
+    /// As of [`MHATokenToKVPool::new`]; the pool stays released.
+    pub fn resume(&mut self) -> Result<()> {
+        *self = Self::of_shape(self.shape)?;
+        Ok(())
     }
 
     /// Keys and values of a layer.
     ///
     /// # Errors
-    /// The layer does not exist.
+    /// The layer does not exist, or the pool is released.
     pub fn layer(&self, index: usize) -> Result<(&Tensor, &Tensor)> {
         self.layers
             .get(index)
@@ -131,7 +161,7 @@ impl MHATokenToKVPool {
 
     /// Number of slots that requests may use.
     pub fn slots(&self) -> u32 {
-        self.slots
+        self.shape.slots
     }
 
     /// Bytes of the pool, touched or not.
@@ -179,11 +209,41 @@ mod tests {
     }
 
     #[test]
+    fn a_released_pool_takes_no_memory_and_comes_back_empty() {
+        let mut pool = MHATokenToKVPool::new(
+            2,
+            1 << 16,
+            KvCacheShape::Heads { kv_heads: 4, head_dim: 64 },
+            Kind::Float,
+            Device::Cpu,
+        )
+        .unwrap();
+        let before = resident();
+        for l in 0..2 {
+            let (k, v) = pool.layer(l).unwrap();
+            for t in [k, v] {
+                let _ = t.shallow_clone().f_fill_(1.0).unwrap();
+            }
+        }
+        let full = resident();
+        assert!(full > before + (200 << 20), "{before} {full}");
+        pool.release();
+        assert!(resident() < full - (200 << 20));
+        assert!(pool.layer(0).is_err());
+        pool.resume().unwrap();
+        let (k, _) = pool.layer(1).unwrap();
+        assert_eq!((pool.slots(), k.size()), (1 << 16, vec![(1 << 16) + 1, 4, 64]));
+        let sum = k.f_narrow(0, 0, 100).unwrap().f_sum(Kind::Float).unwrap();
+        assert_eq!(sum.f_double_value(&[]).unwrap(), 0.0);
+    }
+
+    fn resident() -> u64 {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        statm.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
+    }
+
+    #[test]
     fn a_large_pool_takes_no_memory_before_it_is_written() {
-        let resident = || {
-            let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-            statm.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
-        };
         let before = resident();
         let shape = KvCacheShape::Heads { kv_heads: 4, head_dim: 64 };
         let pool = MHATokenToKVPool::new(4, 1 << 16, shape, Kind::Float, Device::Cpu).unwrap();

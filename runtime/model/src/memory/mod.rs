@@ -2,10 +2,12 @@
 //! large the pool is ([`KvBudget`]). Names follow the reference's `mem_cache/memory_pool.py`.
 
 mod budget;
+mod give_back;
 mod kv_pool;
 mod req_to_token;
 
 pub use budget::KvBudget;
 pub(crate) use budget::free_bytes;
+pub(crate) use give_back::give_back_freed_memory;
 pub use kv_pool::{KvCacheShape, MHATokenToKVPool};
 pub use req_to_token::ReqToTokenPool;

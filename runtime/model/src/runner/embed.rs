@@ -37,7 +37,9 @@ impl ModelRunner {
         out: &mut ForwardResult,
     ) -> Result<()> {
         let _guard = tch::no_grad_guard();
-        let Some(head) = self.model.embedding_head() else { return Ok(()) };
+        let Some(head) = self.model.as_deref().and_then(|model| model.embedding_head()) else {
+            return Ok(());
+        };
         let ops = self.ops.as_ref();
         let one_row = |seq: &PlannedSeq| match head.pooler.pooling {
             PoolingType::Last => seq.first_token + seq.extend_len - 1,

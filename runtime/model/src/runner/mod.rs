@@ -4,6 +4,7 @@ mod embed;
 mod logits;
 mod plan;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use sglang_proto::forward::{
 use sglang_proto::lora::LoRARef;
 use sglang_proto::messages::ExpertDistributionReqType;
 use sglang_proto::worker::{
-    AdapterReader, ModelWorker, ModelWorkerInfo, StagedWeights, WeightStager, WorkerError,
+    AdapterReader, MemoryTag, ModelWorker, ModelWorkerInfo, StagedWeights, WeightStager, WorkerError,
 };
 use sglang_sampling::{RowGrammar, RowState, Sampled, Sampler};
 use tch::Tensor;
@@ -23,7 +24,7 @@ use crate::error::{ModelError, Result};
 use crate::loader::WeightTable;
 use crate::lora::LoraManager;
 use crate::lora::reader::ReadAdapter;
-use crate::memory::{MHATokenToKVPool, ReqToTokenPool};
+use crate::memory::{MHATokenToKVPool, ReqToTokenPool, give_back_freed_memory};
 use crate::models::CausalLM;
 use crate::models::embedding::Pooled;
 use crate::ops::{ForwardContext, Ops};
@@ -41,7 +42,8 @@ const EXTRA_POSITIONS: usize = 4;
 #[derive(Debug)]
 pub struct ModelRunner {
     ops: Box<dyn Ops>,
-    model: Box<dyn CausalLM>,
+    /// `None` while the weights are released.
+    model: Option<Box<dyn CausalLM>>,
     table: WeightTable,
     stager: Arc<CheckpointStager>,
     kv_pool: MHATokenToKVPool,
@@ -78,7 +80,7 @@ impl ModelRunner {
         let rows = (0..size).map(|_| Row::default()).collect();
         Self {
             ops,
-            model: loaded.model,
+            model: Some(loaded.model),
             table: loaded.table,
             stager,
             kv_pool,
@@ -124,6 +126,11 @@ impl ModelRunner {
             Ok(all)
         };
         run(self).map_err(failed)
+    }
+
+    /// The model with its weights.
+    fn model(&self) -> Result<&dyn CausalLM> {
+        self.model.as_deref().ok_or_else(|| ModelError::Kernel("the weights are released".to_owned()))
     }
 
     /// Checks a batch, then enters its rows and slots.
@@ -203,14 +210,14 @@ impl ModelRunner {
         let ctx = ForwardContext::new(plan, &self.req_to_token, self.kv_pool.slots(), self.ops.device())
             .with_recorder(self.recorder.as_ref())
             .with_lora(self.lora.as_ref().and_then(|lora| lora.batch(plan, |row| self.lora_id(row))));
-        self.model.forward(self.ops.as_ref(), &ctx, &self.kv_pool)
+        self.model()?.forward(self.ops.as_ref(), &ctx, &self.kv_pool)
     }
 
     /// Logits of some rows of the hidden states, on the device.
     fn device_logits(&self, hidden: &Tensor, rows: &[usize]) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         let chosen = self.ops.select_rows(hidden, rows)?;
-        self.model.logits(self.ops.as_ref(), &chosen)
+        self.model()?.logits(self.ops.as_ref(), &chosen)
     }
 
     /// The same on the host.
@@ -341,7 +348,7 @@ impl ModelWorker for ModelRunner {
             recorder.on_forward_pass_end(batch.forward_id);
         }
         let computed = Instant::now();
-        if self.model.embedding_head().is_some() {
+        if !self.info.is_generation {
             self.embed(batch, &plan, &hidden, &mut out).map_err(failed)?;
         } else {
             out.input_logprobs = self.input_logprobs(batch, &plan, &hidden).map_err(failed)?;
@@ -378,7 +385,7 @@ impl ModelWorker for ModelRunner {
         if self.lora.as_ref().is_some_and(|lora| *lora.reader().sites() != loaded.lora_sites) {
             return Err(WorkerError::Forward("the loaded adapters do not fit the new weights".to_owned()));
         }
-        self.model = loaded.model;
+        self.model = Some(loaded.model);
         self.table = loaded.table;
         self.info.weight_bytes = loaded.bytes;
         Ok(())
@@ -398,6 +405,31 @@ impl ModelWorker for ModelRunner {
         if let Some(lora) = &mut self.lora {
             lora.remove(lora_id);
         }
+    }
+
+    fn release_memory(&mut self, tag: MemoryTag) -> std::result::Result<(), WorkerError> {
+        match tag {
+            MemoryTag::KvCache => self.kv_pool.release(),
+            MemoryTag::Weights => {
+                self.model = None;
+                self.table = WeightTable::default();
+            }
+            MemoryTag::CudaGraph => {}
+        }
+        give_back_freed_memory(self.ops.device());
+        Ok(())
+    }
+
+    fn resume_memory(&mut self, tag: MemoryTag) -> std::result::Result<(), WorkerError> {
+        match tag {
+            MemoryTag::KvCache => self.kv_pool.resume().map_err(failed),
+            MemoryTag::Weights | MemoryTag::CudaGraph => Ok(()),
+        }
+    }
+
+    fn weight_checksums(&self) -> std::result::Result<BTreeMap<String, String>, WorkerError> {
+        self.model().map_err(failed)?;
+        self.table.checksums().map_err(failed)
     }
 
     fn get_weights_by_name(&self, name: &str, truncate_size: usize) -> Option<serde_json::Value> {

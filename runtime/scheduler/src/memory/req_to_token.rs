@@ -6,22 +6,37 @@ pub struct ReqToTokenPool {
     rows: Vec<Vec<u32>>,
     free: Vec<u32>,
     used: Vec<bool>,
+    /// Most rows that may be in use.
+    limit: usize,
 }
 
 impl ReqToTokenPool {
     /// A pool of `size` rows.
     pub fn new(size: usize) -> Self {
         let free = (0..u32::try_from(size).unwrap_or(u32::MAX)).rev().collect();
-        Self { rows: vec![Vec::new(); size], free, used: vec![false; size] }
+        Self { rows: vec![Vec::new(); size], free, used: vec![false; size], limit: size }
     }
 
-    /// Number of free rows.
+    /// Hands out no row from now on when `limit` are in use. Those that are taken stay.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.min(self.rows.len());
+    }
+
+    /// Most rows that may be in use.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Number of rows that can be had.
     pub fn available_size(&self) -> usize {
-        self.free.len()
+        self.limit.saturating_sub(self.rows.len() - self.free.len())
     }
 
-    /// Takes an empty row; `None` when all are in use.
+    /// Takes an empty row; `None` when as many are in use as may be.
     pub fn alloc(&mut self) -> Option<u32> {
+        if self.available_size() == 0 {
+            return None;
+        }
         let row = self.free.pop()?;
         if let Some(used) = self.used.get_mut(row as usize) {
             *used = true;
@@ -71,5 +86,19 @@ mod tests {
         assert_eq!(pool.available_size(), 1);
         assert_eq!(pool.alloc(), Some(a));
         assert!(pool.row(a).is_empty(), "a fresh row lists no slots");
+    }
+
+    #[test]
+    fn a_limit_holds_back_free_rows_and_takes_none_away() {
+        let mut pool = ReqToTokenPool::new(3);
+        let rows = [pool.alloc().unwrap(), pool.alloc().unwrap()];
+        pool.set_limit(1);
+        assert_eq!((pool.available_size(), pool.alloc()), (0, None));
+        pool.free(rows[0]);
+        assert_eq!(pool.alloc(), None);
+        pool.free(rows[1]);
+        assert_eq!(pool.available_size(), 1);
+        pool.set_limit(9);
+        assert_eq!((pool.limit(), pool.available_size()), (3, 3));
     }
 }

@@ -1,4 +1,5 @@
-//! Letting what runs come to its end while nothing new starts, for an exchange of the weights.
+//! Letting what runs come to its end while nothing new starts, for an exchange of the weights; and running fewer
+//! requests at once.
 
 use std::sync::Arc;
 
@@ -9,6 +10,13 @@ impl Scheduler {
     /// While held, no waiting request is admitted; those that run go on to their end, and new ones queue.
     pub fn hold_admission(&mut self, held: bool) {
         self.admission_held = held;
+    }
+
+    /// Most requests that run at once from now on, at most `max_running_requests`. Those that run already go on
+    /// (reference: `pp_max_micro_batch_size`).
+    pub fn set_max_micro_batch_size(&mut self, requests: usize) {
+        self.rows.set_limit(requests);
+        self.batch_is_full = false;
     }
 
     /// Whether no request holds keys and values that a step still needs, and no batch is in flight.

@@ -42,6 +42,7 @@ impl Scheduler {
             num_protected_tokens: self.tree.protected_size(),
             max_total_num_tokens: self.kv.size(),
             max_running_requests: self.config.max_running_requests,
+            max_micro_batch_size: self.rows.limit(),
             token_usage: num_used_tokens as f64 / self.kv.size().max(1) as f64,
             cache_hit_rate: hit_rate,
             cache_query_tokens: totals.cache_query_tokens,

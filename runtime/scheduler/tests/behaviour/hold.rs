@@ -47,3 +47,32 @@ fn a_request_retracted_while_admission_is_held_goes_on_afterwards() {
     }
     driver.assert_clean();
 }
+
+#[test]
+fn a_smaller_micro_batch_holds_for_whoever_comes_next_and_a_larger_one_lets_them_in() {
+    for enable_overlap in [false, true] {
+        let mut driver = Driver::new(SchedulerConfig { enable_overlap, ..small(1024) });
+        let rids = [("a", 1), ("b", 2), ("c", 3), ("d", 4)];
+        for (rid, seed) in rids {
+            driver.add(request(rid, prompt(seed, 10), 30));
+        }
+        driver.scheduler.set_max_micro_batch_size(2);
+        for _ in 0..4 {
+            driver.step(&mut NoText);
+        }
+        let stats = driver.scheduler.stats();
+        assert_eq!((stats.num_running_reqs, stats.num_waiting_reqs, stats.max_micro_batch_size), (2, 2, 2));
+        driver.scheduler.set_max_micro_batch_size(3);
+        for _ in 0..3 {
+            driver.step(&mut NoText);
+        }
+        let stats = driver.scheduler.stats();
+        assert_eq!((stats.num_running_reqs, stats.num_waiting_reqs), (3, 1));
+        driver.scheduler.set_max_micro_batch_size(1);
+        driver.run();
+        for (rid, seed) in rids {
+            assert_eq!(driver.answer(rid).output, alone(&prompt(seed, 10), 7, 30, &[], 1000), "{rid}");
+        }
+        driver.assert_clean();
+    }
+}

@@ -16,7 +16,7 @@ pub async fn completions(
     req: HttpRequest,
     body: OpenAiJson,
 ) -> Result<HttpResponse, ApiError> {
-    let request = CompletionRequest::from_json(&body.0)?;
+    let mut request = CompletionRequest::from_json(&body.0)?;
     drop(body);
     if request.prompt.is_empty() {
         return Err(ApiError::bad_request("Prompt cannot be empty"));
@@ -26,6 +26,9 @@ pub async fn completions(
         && fields::response_schema(format).is_none()
     {
         return Err(ApiError::bad_conversion("schema_ is required for json_schema response format request."));
+    }
+    if let Some(template) = &app.completion_template {
+        request.fill_in_the_middle(template).map_err(ApiError::bad_conversion)?;
     }
     let dp_rank = fields::dp_rank(dp_header(&req), request.base.routed_dp_rank)?;
     let adapter = fields::adapter_of_model(&request.model, &app.served_model_name());

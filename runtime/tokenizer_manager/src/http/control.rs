@@ -161,6 +161,34 @@ pub async fn freeze_gc() -> HttpResponse {
     reply::plain(StatusCode::OK, "Garbage collection frozen.\n".into())
 }
 
+/// Query of `/set_trace_level`.
+#[derive(serde::Deserialize)]
+pub struct TraceQuery {
+    level: Option<String>,
+}
+
+/// `/set_trace_level`: there are no OpenTelemetry traces, so their level changes nothing.
+pub async fn set_trace_level(query: web::Query<TraceQuery>) -> Result<HttpResponse, ApiError> {
+    let wrong = |kind, msg: &str, input: Value, ctx| {
+        let loc = vec!["query".into(), "level".into()];
+        ApiError::Validation(vec![FieldError { kind, loc, msg: msg.into(), input, ctx }])
+    };
+    let Some(text) = &query.level else {
+        return Err(wrong("missing", "Field required", Value::Null, Vec::new()));
+    };
+    match text.trim().parse::<i64>() {
+        Ok(0..) => Ok(reply::plain(StatusCode::OK, "success".into())),
+        Ok(_) => {
+            let msg = "Input should be greater than or equal to 0";
+            Err(wrong("greater_than_equal", msg, text.as_str().into(), vec![("ge", "0".into())]))
+        }
+        Err(_) => {
+            let msg = "Input should be a valid integer, unable to parse string as an integer";
+            Err(wrong("int_parsing", msg, text.as_str().into(), Vec::new()))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

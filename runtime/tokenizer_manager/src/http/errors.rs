@@ -158,6 +158,10 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((CONTENT_TYPE, "application/json"));
+        if matches!(self.status(), 408 | 413) {
+            // The rest of the body is not waited for.
+            response.force_close();
+        }
         if let Self::MethodNotAllowed(methods) = self {
             response.insert_header((ALLOW, methods.join(", ")));
         }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::Instant;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_TYPE;
@@ -11,12 +11,11 @@ use futures::StreamExt;
 use serde_json::{Map, Value};
 
 use super::errors::ApiError;
+use crate::app::{App, ClientLimits};
 use crate::requests::validation::{FieldError, Loc};
 
 /// Largest body that is read, in bytes.
 pub const MAX_BODY_BYTES: usize = 64 << 20;
-/// Longest wait for the next piece of a body.
-const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A value of the query; of several with this name the last, as in the reference.
 pub fn query(request: &HttpRequest, name: &str) -> Option<String> {
@@ -37,12 +36,12 @@ impl<const STRICT: bool> FromRequest for Json<STRICT> {
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let wrong_type = STRICT && !is_json(req);
-        let payload = payload.take();
+        let (limits, payload) = (limits(req), payload.take());
         Box::pin(async move {
             if wrong_type {
                 return Err(ApiError::Validation(vec![content_type_error()]));
             }
-            parse_object(&read(payload).await?).map(Self)
+            parse_object(&read(payload, limits).await?).map(Self)
         })
     }
 }
@@ -54,10 +53,10 @@ impl FromRequest for OptionalJson {
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
-    fn from_request(_: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let payload = payload.take();
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (limits, payload) = (limits(req), payload.take());
         Box::pin(async move {
-            let body = read(payload).await?;
+            let body = read(payload, limits).await?;
             match body.trim_ascii() {
                 b"" | b"null" => Ok(Self(Map::new())),
                 body => parse_object(body).map(Self),
@@ -81,17 +80,23 @@ fn content_type_error() -> FieldError {
     }
 }
 
-async fn read(mut payload: Payload) -> Result<Vec<u8>, ApiError> {
+fn limits(req: &HttpRequest) -> ClientLimits {
+    req.app_data::<web::Data<App>>().map(|app| app.env.clients).unwrap_or_default()
+}
+
+async fn read(mut payload: Payload, limits: ClientLimits) -> Result<Vec<u8>, ApiError> {
     let mut body = Vec::new();
+    let started = Instant::now();
     loop {
-        let piece =
-            tokio::time::timeout(PIECE_TIMEOUT, payload.next()).await.map_err(|_| ApiError::Http {
-                status: 408,
-                detail: format!(
-                    "The body did not arrive: nothing came for {} seconds.",
-                    PIECE_TIMEOUT.as_secs()
-                ),
-            })?;
+        let wait = limits.wait_for_piece(started.elapsed(), body.len());
+        let piece = tokio::time::timeout(wait, payload.next()).await.map_err(|_| ApiError::Http {
+            status: 408,
+            detail: format!(
+                "The body did not arrive in time: {} bytes came in {} seconds.",
+                body.len(),
+                started.elapsed().as_secs()
+            ),
+        })?;
         let Some(piece) = piece else { return Ok(body) };
         let piece = piece.map_err(|e| ApiError::Http {
             status: 400,

@@ -52,7 +52,7 @@ fn makes_progress(state: &serde_json::Value, timeout: Duration) -> bool {
 /// Whether new requests would be served now.
 pub async fn ready(app: web::Data<App>) -> HttpResponse {
     let status = &app.manager.status;
-    let ready = status.is_healthy() && !status.is_draining() && !status.is_paused();
+    let ready = status.is_healthy() && !status.is_draining() && !status.is_paused() && !status.is_released();
     reply::empty(if ready { 200 } else { 503 })
 }
 

@@ -93,7 +93,7 @@ pub async fn server_info(app: web::Data<App>) -> HttpResponse {
     info.insert("internal_states".into(), redact(state).into());
     info.insert("version".into(), API_VERSION.into());
     info.insert("frontend".into(), "rust".into());
-    for key in ["api_key", "admin_api_key"] {
+    for key in ["api_key", "admin_api_key", "ssl_keyfile_password"] {
         if info.get(key).is_some_and(|v| !v.is_null()) {
             info.insert(key.into(), "***".into());
         }

@@ -1,11 +1,13 @@
 //! The HTTP side: one file per family of routes, and what they share.
 
+pub mod access_log;
 pub mod anthropic;
 pub mod auth;
 pub mod chat;
 pub mod completions;
 pub mod control;
 pub mod cors;
+pub mod disabled;
 pub mod embedding;
 pub mod embeddings;
 pub mod errors;
@@ -16,6 +18,7 @@ pub mod health;
 pub mod info;
 pub mod loads;
 pub mod lora;
+pub mod memory;
 pub mod ollama;
 pub mod operations;
 pub mod parsers;

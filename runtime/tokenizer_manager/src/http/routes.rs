@@ -6,9 +6,9 @@ use actix_web::{HttpRequest, HttpResponse, Route, web};
 use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{
-    anthropic, chat, completions, control, embedding, embeddings, expert_distribution, generate, health,
-    info, loads, lora, ollama, operations, parsers, responses, sessions, tokenize, unsupported, vertex,
-    weights,
+    anthropic, chat, completions, control, disabled, embedding, embeddings, expert_distribution, generate,
+    health, info, loads, lora, memory, ollama, operations, parsers, responses, sessions, tokenize,
+    unsupported, vertex, weights,
 };
 use crate::app::App;
 use crate::metrics::http as metrics;
@@ -32,6 +32,7 @@ const GET_HEAD: &[&str] = &["GET", "HEAD"];
 const POST: &[&str] = &["POST"];
 const PUT_POST: &[&str] = &["PUT", "POST"];
 const GET_POST: &[&str] = &["GET", "POST"];
+const GET_PUT_DELETE: &[&str] = &["GET", "PUT", "DELETE"];
 
 macro_rules! row {
     ($path:literal, $methods:expr, $tier:expr, $handler:path) => {
@@ -112,8 +113,30 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/start_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::start),
     row!("/stop_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::stop),
     row!("/dump_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::dump),
-    row!("/release_memory_occupation", GET_POST, AdminOptional, unsupported::not_yet),
-    row!("/resume_memory_occupation", GET_POST, AdminOptional, unsupported::not_yet),
+    row!("/weights_checker", GET_POST, AdminOptional, weights::weights_checker),
+    row!("/slow_down", GET_POST, AdminOptional, memory::slow_down),
+    row!("/set_trace_level", GET_POST, AdminOptional, control::set_trace_level),
+    row!("/release_memory_occupation", GET_POST, AdminOptional, memory::release),
+    row!("/resume_memory_occupation", GET_POST, AdminOptional, memory::resume),
+    // Routes of parts that are off in every server of this version.
+    row!("/init_weights_send_group_for_remote_instance", POST, AdminOptional, weights::from_other_processes),
+    row!("/send_weights_to_remote_instance", POST, AdminOptional, weights::from_other_processes),
+    row!("/remote_instance_transfer_engine_info", GET, AdminOptional, disabled::transfer_engine_info),
+    row!("/get_remote_instance_transfer_engine_info", GET, AdminOptional, disabled::transfer_engine_info),
+    row!("/load_lora_adapter_from_tensors", POST, AdminOptional, disabled::lora_from_tensors),
+    row!("/add_external_corpus", POST, AdminOptional, disabled::add_external_corpus),
+    row!("/remove_external_corpus", POST, AdminOptional, disabled::external_corpus),
+    row!("/list_external_corpora", GET, AdminOptional, disabled::list_external_corpora),
+    row!("/hicache/storage-backend/clear", POST, AdminOptional, disabled::clear_hicache_storage),
+    row!("/hicache/storage-backend", GET_PUT_DELETE, AdminOptional, disabled::hicache_storage),
+    row!("/get_hicache_l3_cache_layout", GET, Normal, disabled::hicache_layout),
+    row!("/pd_role_switch", POST, AdminOptional, disabled::pd_role_switch),
+    row!("/scale_elastic_ep", POST, AdminOptional, disabled::elastic_ep),
+    row!("/is_scaling_elastic_ep", GET, AdminOptional, disabled::elastic_ep),
+    row!("/v1/audio/transcriptions", POST, Normal, unsupported::not_yet),
+    row!("/v1/realtime", GET, Normal, unsupported::not_yet),
+    row!("/v1/decisions", POST, Normal, unsupported::not_yet),
+    row!("/v1/systemone", POST, Normal, unsupported::not_yet),
 ];
 
 /// `--fastapi-root-path` without a slash at its end; empty when there is none.

@@ -6,8 +6,14 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App as ActixApp, HttpServer, web};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::TcpUserTimeout;
+#[cfg(feature = "tls")]
+use sglang_proto::server_args::ServerArgs;
+#[cfg(feature = "tls")]
+use sglang_tls::{ServerTls, TlsFiles};
 
-use super::{auth, cors, routes};
+use super::{access_log, auth, cors, routes};
 use crate::app::App;
 use crate::metrics::http as metrics;
 
@@ -17,15 +23,21 @@ const WORKERS: usize = 2;
 const BLOCKING_THREADS: usize = 2;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 2048;
-/// Longest wait for a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest wait for a TLS handshake.
+#[cfg(feature = "tls")]
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often files of `--ssl-…` are looked at with `--enable-ssl-refresh`.
+#[cfg(feature = "tls")]
+const REFRESH: Duration = Duration::from_secs(1);
 
 /// Starts serving on `listener`. The caller handles signals, stops the server and awaits it.
 ///
 /// # Errors
 /// The listener cannot be used.
 pub fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Server> {
-    let keep_alive = app.env.keep_alive;
+    let (keep_alive, clients) = (app.env.keep_alive, app.env.clients);
+    close_unread(&listener, clients.unread);
+    let args = app.args.clone();
     let factory = move || {
         ActixApp::new()
             .app_data(app.clone())
@@ -33,6 +45,7 @@ pub fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Serv
             .wrap(from_fn(metrics::count))
             .wrap(from_fn(cors::share))
             .wrap(from_fn(auth::authorize))
+            .wrap(from_fn(access_log::log))
             .configure(|config| routes::configure(config, &app))
     };
     let server = HttpServer::new(factory)
@@ -40,13 +53,55 @@ pub fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Serv
         .worker_max_blocking_threads(BLOCKING_THREADS)
         .backlog(BACKLOG)
         .keep_alive(keep_alive)
-        .client_request_timeout(HEAD_TIMEOUT)
+        .client_request_timeout(clients.head)
         .tcp_nodelay(true)
         // A client that closes its side has gone: its request is dropped, which aborts it.
         .h1_allow_half_closed(false)
         .disable_signals()
-        .shutdown_timeout(1)
-        .listen(listener)?
-        .run();
-    Ok(server)
+        .shutdown_timeout(1);
+    #[cfg(feature = "tls")]
+    let server = match tls(&args)? {
+        Some(config) => {
+            server.tls_handshake_timeout(HANDSHAKE_TIMEOUT).listen_rustls_0_23(listener, config)?
+        }
+        None => server.listen(listener)?,
+    };
+    #[cfg(not(feature = "tls"))]
+    let server = match args.ssl_certfile {
+        Some(_) => {
+            return Err(std::io::Error::other("this program was built without TLS (cargo feature tls)"));
+        }
+        None => server.listen(listener)?,
+    };
+    Ok(server.run())
+}
+
+/// What `--ssl-…` asks for. With `--enable-ssl-refresh` a task looks after the files from now on.
+#[cfg(feature = "tls")]
+fn tls(args: &ServerArgs) -> std::io::Result<Option<sglang_tls::ServerConfig>> {
+    let Some(files) = TlsFiles::from_server_args(args) else { return Ok(None) };
+    let tls = ServerTls::new(files).map_err(std::io::Error::other)?;
+    let config = tls.config().map_err(std::io::Error::other)?;
+    if args.enable_ssl_refresh {
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(REFRESH);
+            loop {
+                ticks.tick().await;
+                match tls.refresh() {
+                    None => {}
+                    Some(Ok(())) => tracing::info!("The files of --ssl-… have changed and were read again"),
+                    Some(Err(error)) => tracing::error!("{error}; the files as they were go on"),
+                }
+            }
+        });
+    }
+    Ok(Some(config))
+}
+
+/// Has the system close connections whose client does not take what is sent to it: they inherit this from the listener.
+fn close_unread(listener: &TcpListener, after: Duration) {
+    let millis = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
+    if let Err(error) = setsockopt(listener, TcpUserTimeout, &millis) {
+        tracing::warn!("Clients that do not read will not be noticed: {error}");
+    }
 }

@@ -2,15 +2,16 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
-use sglang_proto::messages::UpdateWeightFromDiskReqInput;
+use serde_json::{Map, Value, json};
+use sglang_proto::messages::{CheckWeightsReqInput, UpdateWeightFromDiskReqInput};
+use sha2::{Digest, Sha256};
 
 use super::control::PATIENCE;
 use super::errors::ApiError;
-use super::extract::NativeJson;
+use super::extract::{NativeJson, OptionalJson};
 use super::reply;
 use crate::app::App;
-use crate::requests::validation::{Fields, Mismatch, Read, boolean, int, object, string};
+use crate::requests::validation::{FieldError, Fields, Mismatch, Read, boolean, int, list, object, string};
 
 /// A dictionary that is only passed on.
 fn manifest(value: &Value) -> Read<Value> {
@@ -89,6 +90,38 @@ pub async fn get_weights_by_name(app: web::Data<App>, body: NativeJson) -> Resul
         Value::Null => Err(ApiError::Native { status: 400, message: "Get parameter by name failed".into() }),
         rows => Ok(reply::json(&rows)),
     }
+}
+
+/// Reads the body of `/weights_checker`.
+///
+/// # Errors
+/// Every field that does not fit.
+pub fn read_check(body: &Map<String, Value>) -> Result<CheckWeightsReqInput, Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
+    let request = CheckWeightsReqInput {
+        rid: None,
+        http_worker_ipc: None,
+        action: f.or("action", "checksum".to_owned(), string),
+        allow_quant_error: f.or("allow_quant_error", false, boolean),
+        skip_tensor_list: f.optional("skip_tensor_list", list(string)),
+        selector: f.or("selector", "all".to_owned(), string),
+    };
+    f.finish(Some(request))
+}
+
+/// `/weights_checker`: checksums of the weights, or whether they are what they were. The body may be left out.
+pub async fn weights_checker(app: web::Data<App>, body: OptionalJson) -> Result<HttpResponse, ApiError> {
+    let answer = app.manager.check_weights(read_check(&body.0)?).await?;
+    let mut body = json!({"success": answer.success, "message": answer.message});
+    if let Some(ranks) = answer.payload {
+        // Over the checksums of all ranks, of which there is one.
+        let of_rank = ranks[0]["per_gpu_checksum"].as_str().unwrap_or_default();
+        let digest = Sha256::digest(of_rank.as_bytes());
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        body["ranks"] = ranks;
+        body["per_engine_checksum"] = hex.into();
+    }
+    Ok(reply::json_status(if answer.success { StatusCode::OK } else { StatusCode::BAD_REQUEST }, &body))
 }
 
 /// Weights that come as pickled handles of Python's shared memory, or over a communication group that only torch's

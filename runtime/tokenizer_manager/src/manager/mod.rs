@@ -4,6 +4,7 @@ mod control;
 mod embed;
 mod generate;
 mod lora;
+mod memory;
 mod receive;
 mod score;
 mod status;
@@ -19,6 +20,7 @@ use sglang_proto::messages::{ContinueGenerationReqInput, PauseGenerationReqInput
 pub use control::{Control, ControlError};
 pub use embed::NOT_A_GENERATION_MODEL;
 pub use generate::{GenerateError, Generation, ShowOptions, check_finish};
+pub use memory::Done;
 pub use score::ScoreResult;
 pub use status::Status;
 

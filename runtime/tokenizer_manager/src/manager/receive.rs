@@ -27,6 +27,7 @@ impl TokenizerManager {
                 // The old connection would swallow the next message.
                 self.scheduler.reset();
                 self.control.forget_all();
+                self.status.set_released(false);
                 if let Some(act) = self.on_restart.get() {
                     act();
                 }
@@ -75,6 +76,24 @@ impl TokenizerManager {
                 self.control.reply(rid.as_deref(), message);
             }
             AnyMessage::LoRAUpdateOutput(ref reply) => {
+                let rid = reply.rid.clone();
+                self.control.reply(rid.as_deref(), message);
+            }
+            AnyMessage::ReleaseMemoryOccupationReqOutput(ref reply) => {
+                self.status.set_released(reply.released);
+                let rid = reply.rid.clone();
+                self.control.reply(rid.as_deref(), message);
+            }
+            AnyMessage::ResumeMemoryOccupationReqOutput(ref reply) => {
+                self.status.set_released(reply.released);
+                let rid = reply.rid.clone();
+                self.control.reply(rid.as_deref(), message);
+            }
+            AnyMessage::SlowDownReqOutput(ref reply) => {
+                let rid = reply.rid.clone();
+                self.control.reply(rid.as_deref(), message);
+            }
+            AnyMessage::CheckWeightsReqOutput(ref reply) => {
                 let rid = reply.rid.clone();
                 self.control.reply(rid.as_deref(), message);
             }

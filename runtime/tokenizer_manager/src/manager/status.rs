@@ -17,6 +17,7 @@ pub struct Status {
     missing: AtomicU64,
     unhealthy: AtomicBool,
     draining: AtomicBool,
+    released: AtomicBool,
     paused: watch::Sender<bool>,
 }
 
@@ -29,6 +30,7 @@ impl Status {
             missing: AtomicU64::new(missing),
             unhealthy: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            released: AtomicBool::new(false),
             paused: watch::Sender::new(false),
         }
     }
@@ -76,6 +78,16 @@ impl Status {
     /// Whether the server is about to end.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether the scheduler has given memory back that requests need.
+    pub fn set_released(&self, released: bool) {
+        self.released.store(released, Ordering::Relaxed);
+    }
+
+    /// Whether requests wait for memory to be taken again.
+    pub fn is_released(&self) -> bool {
+        self.released.load(Ordering::Relaxed)
     }
 
     /// Stops or continues the admission of requests.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::completion_template::CompletionTemplate;
 use super::fields::{self, StreamOptions};
 use crate::requests::generate::session_params;
 use crate::requests::sampling::SamplingMap;
@@ -38,6 +39,10 @@ pub struct CompletionRequest {
     pub model: String,
     /// What is completed.
     pub prompt: CompletionPrompt,
+    /// What comes behind the completion; empty for none. Used with `--completion-template` only.
+    pub suffix: String,
+    /// Prompt and suffix as the completion template puts them together.
+    filled: Option<OneOrMany<String>>,
     /// Give the prompt back before the completion.
     pub echo: bool,
     /// Alternatives per token; `None` for no log-probabilities.
@@ -164,6 +169,8 @@ impl CompletionRequest {
         let request = prompt.map(|prompt| Self {
             model: f.or("model", "default".to_owned(), string),
             prompt,
+            suffix: f.optional("suffix", string).unwrap_or_default(),
+            filled: None,
             echo: f.or("echo", false, boolean),
             logprobs: f.optional("logprobs", int),
             n,
@@ -181,11 +188,22 @@ impl CompletionRequest {
         f.finish(request)
     }
 
+    /// Puts prompt and suffix into `template`. The prompt of the request itself stays for the echo.
+    ///
+    /// # Errors
+    /// The prompt is token ids.
+    pub fn fill_in_the_middle(&mut self, template: &CompletionTemplate) -> Result<(), String> {
+        if !self.suffix.is_empty() {
+            self.filled = Some(template.apply(&self.prompt, &self.suffix)?);
+        }
+        Ok(())
+    }
+
     /// The native request. `adapter` comes from the model's name, `dp_rank` from the header or the body.
     pub fn to_generate(&self, adapter: Option<String>, dp_rank: Option<i64>) -> GenerateReqInput {
         let mut request = self.base.clone();
         match &self.prompt {
-            CompletionPrompt::Text(text) => request.text = Some(text.clone()),
+            CompletionPrompt::Text(text) => request.text = Some(self.filled.as_ref().unwrap_or(text).clone()),
             CompletionPrompt::Ids(ids) => request.input_ids = Some(ids.clone()),
         }
         let mut sampling = self.sampling_params.clone();

@@ -11,6 +11,7 @@ pub mod classify;
 pub mod completion_request;
 pub mod completion_response;
 pub mod completion_stream;
+pub mod completion_template;
 pub mod embeddings;
 pub mod fields;
 pub mod logprobs;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::anthropic::request::MessagesRequest;
-use crate::http::{control, operations, parsers, sessions, tokenize, vertex};
+use crate::http::{control, memory, operations, parsers, sessions, tokenize, vertex, weights};
 use crate::ollama::request::{self as ollama, OllamaChatRequest, OllamaGenerateRequest};
 use crate::openai::chat_request::ChatCompletionRequest;
 use crate::openai::classify::ClassifyRequest;
@@ -52,6 +52,9 @@ pub(super) fn reader(path: &str) -> Option<(fn(), bool)> {
         "/update_weight_version" => reads!(control::read_weight_version),
         "/set_internal_state" => reads!(control::read_internal_state),
         "/configure_logging" => reads!(operations::read_logging),
+        "/release_memory_occupation" | "/resume_memory_occupation" => reads!(memory::read_tags),
+        "/slow_down" => reads!(memory::read_slow_down),
+        "/weights_checker" => return Some((reads!(weights::read_check), true)),
         "/start_profile" => return Some((reads!(operations::read_profile), true)),
         _ => return None,
     };
@@ -64,6 +67,7 @@ pub(super) fn query(path: &str) -> Vec<Value> {
         |name: &str, schema: Value| json!({"name": name, "in": "query", "required": false, "schema": schema});
     match path {
         "/flush_cache" => vec![parameter("timeout", json!({"type": "number", "minimum": 0}))],
+        "/set_trace_level" => vec![parameter("level", json!({"type": "integer", "minimum": 0}))],
         "/v1/loads" => vec![
             parameter("dp_rank", json!({"const": 0})),
             parameter("include", json!({"type": "string"})),

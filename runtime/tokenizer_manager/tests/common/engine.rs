@@ -8,9 +8,10 @@ use parking_lot::Mutex;
 use serde_json::json;
 use sglang_ipc::{Endpoints, Identity, PullLink, PushLink, Received};
 use sglang_proto::messages::{
-    AbortReq, AnyMessage, BatchEmbeddingOutput, BatchStrOutput, FinishReason, FlushCacheReqOutput,
-    GetInternalStateReqOutput, OpenSessionReqOutput, ProfileReqOutput, SetInternalStateReqOutput,
-    TokenizedEmbeddingReqInput, TokenizedGenerateReqInput, UpdateWeightFromDiskReqInput,
+    AbortReq, AnyMessage, BatchEmbeddingOutput, BatchStrOutput, CheckWeightsReqOutput, FinishReason,
+    FlushCacheReqOutput, GetInternalStateReqOutput, OpenSessionReqOutput, ProfileReqOutput,
+    ReleaseMemoryOccupationReqOutput, ResumeMemoryOccupationReqOutput, SetInternalStateReqOutput,
+    SlowDownReqOutput, TokenizedEmbeddingReqInput, TokenizedGenerateReqInput, UpdateWeightFromDiskReqInput,
 };
 use sglang_tokenizer_manager::text::TextCodec;
 
@@ -174,8 +175,11 @@ impl Worker {
                     http_worker_ipc: None,
                     updated: false,
                 }),
+                AnyMessage::SlowDownReqInput(req) => {
+                    self.reply(SlowDownReqOutput { rid: req.rid, http_worker_ipc: None });
+                }
                 other => {
-                    let answer = (self.calls.lock())(&other);
+                    let answer = (self.calls.lock())(&other).or_else(|| memory_answer(&other));
                     if let Some(answer) = answer {
                         self.reply(answer);
                     }
@@ -284,6 +288,56 @@ impl Worker {
                 return;
             }
         }
+    }
+}
+
+/// Answers to calls about memory and weights: `kv_cache` can be released and taken again, other parts cannot.
+fn memory_answer(request: &AnyMessage) -> Option<AnyMessage> {
+    let known = |tags: &Option<Vec<String>>| tags.iter().flatten().all(|tag| tag == "kv_cache");
+    let why = |success: bool| if success { String::new() } else { "as the scheduler says".to_owned() };
+    match request {
+        AnyMessage::ReleaseMemoryOccupationReqInput(req) => {
+            let success = known(&req.tags);
+            Some(
+                ReleaseMemoryOccupationReqOutput {
+                    rid: req.rid.clone(),
+                    http_worker_ipc: None,
+                    success,
+                    message: why(success),
+                    released: success,
+                }
+                .into(),
+            )
+        }
+        AnyMessage::ResumeMemoryOccupationReqInput(req) => {
+            let success = known(&req.tags);
+            Some(
+                ResumeMemoryOccupationReqOutput {
+                    rid: req.rid.clone(),
+                    http_worker_ipc: None,
+                    success,
+                    message: why(success),
+                    released: !success,
+                }
+                .into(),
+            )
+        }
+        AnyMessage::CheckWeightsReqInput(req) => {
+            let payload = json!([{"checksums": {"a": "0123456789abcdef"}, "per_gpu_checksum": "00ff",
+                "parallelism_info": []}]);
+            let success = req.action != "compare";
+            Some(
+                CheckWeightsReqOutput {
+                    rid: req.rid.clone(),
+                    http_worker_ipc: None,
+                    success,
+                    message: "as the scheduler says".to_owned(),
+                    payload: (req.action == "checksum").then_some(payload),
+                }
+                .into(),
+            )
+        }
+        _ => None,
     }
 }
 

@@ -1,0 +1,178 @@
+//! A running loop with the echo worker, whose weight shows in every token, and the test in the place of the other two
+//! processes.
+#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sglang_engine::event_loop::EventLoop;
+use sglang_engine::links::{Incoming, Links};
+use sglang_engine::progress::Progress;
+use sglang_engine::test_workers::EchoWorker;
+use sglang_engine::worker_thread::WorkerThread;
+use sglang_engine::{EngineError, EngineSettings};
+use sglang_ipc::{Endpoints, Identity, PullLink, PushLink, Received};
+use sglang_proto::SamplingParams;
+use sglang_proto::messages::*;
+use sglang_proto::wire::TokenIds;
+use sglang_sched::{Scheduler, SchedulerConfig};
+
+pub const EOS: u32 = 2;
+
+/// A running loop, and the test in the place of the two other processes.
+pub struct Engine {
+    pub to_scheduler: PushLink,
+    pub at_detokenizer: PullLink,
+    pub at_tokenizer: PullLink,
+    pub inject: crossbeam_channel::Sender<Incoming>,
+    pub thread: std::thread::JoinHandle<Result<(), EngineError>>,
+    /// Ids and labels of requests by their id.
+    pub answers: HashMap<String, Answer>,
+    _dir: tempfile::TempDir,
+}
+
+#[derive(Default)]
+pub struct Answer {
+    pub ids: Vec<u32>,
+    pub spans: Option<Vec<WeightVersionSpan>>,
+}
+
+impl Engine {
+    pub async fn start(step: Duration) -> Self {
+        Self::start_from("shift:0", step).await
+    }
+
+    /// With another path for the weights of the start.
+    pub async fn start_from(model_path: &str, step: Duration) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let endpoints = Endpoints::in_dir(dir.path());
+        let at_detokenizer = PullLink::bind(&endpoints.detokenizer, "").await.unwrap();
+        let at_tokenizer = PullLink::bind(&endpoints.tokenizer, "").await.unwrap();
+        let config = SchedulerConfig {
+            max_total_num_tokens: 4096,
+            max_running_requests: 8,
+            context_length: 2048,
+            vocab_size: 10_000,
+            eos_token_ids: vec![EOS],
+            ..Default::default()
+        };
+        let settings = EngineSettings {
+            decode_log_interval: 1000,
+            watchdog_timeout: Duration::from_secs(30),
+            model_path: model_path.into(),
+            load_format: "auto".into(),
+            weight_version: "v0".into(),
+            skip_tokenizer_init: false,
+            random_seed: 1,
+            adapters: Vec::new(),
+        };
+        let progress = Arc::new(Progress::default());
+        let identity = Identity::new("scheduler", serde_json::Value::Null);
+        let links = Links::open(dir.path(), identity, progress.clone()).unwrap();
+        let inject = links.inject.clone();
+        let thread = std::thread::spawn(move || {
+            let echo = EchoWorker::new(10_000, EOS, 2048, 4096, 8, step);
+            let worker = WorkerThread::spawn(Box::new(echo)).unwrap();
+            let scheduler = Scheduler::new(config).unwrap();
+            EventLoop::new(scheduler, worker, links, settings, progress, None).run().map(drop)
+        });
+        let identity = Arc::new(Identity::new("tokenizer_manager", serde_json::Value::Null));
+        let to_scheduler = PushLink::connect(&endpoints.scheduler_input, identity);
+        let answers = HashMap::new();
+        Self { to_scheduler, at_detokenizer, at_tokenizer, inject, thread, answers, _dir: dir }
+    }
+
+    pub fn request(&mut self, rid: &str, ids: Vec<u32>, max_new_tokens: i64) {
+        let sampling_params = SamplingParams {
+            max_new_tokens: Some(max_new_tokens),
+            is_normalized: true,
+            ..Default::default()
+        };
+        let request = TokenizedGenerateReqInput {
+            rid: Some(rid.into()),
+            input_ids: Some(TokenIds(ids)),
+            sampling_params,
+            logprob_start_len: -1,
+            stream: true,
+            ..Default::default()
+        };
+        self.to_scheduler.send(request).unwrap();
+        self.answers.insert(rid.into(), Answer::default());
+    }
+
+    pub fn update(&self, path: &str, change: impl FnOnce(&mut UpdateWeightFromDiskReqInput)) {
+        let mut request = UpdateWeightFromDiskReqInput { model_path: path.into(), ..Default::default() };
+        change(&mut request);
+        self.to_scheduler.send(request).unwrap();
+    }
+
+    pub async fn reply(&mut self) -> AnyMessage {
+        loop {
+            if let Received::Message(message) = next(&mut self.at_tokenizer).await {
+                return message;
+            }
+        }
+    }
+
+    pub async fn updated(&mut self) -> (bool, String, u64) {
+        match self.reply().await {
+            AnyMessage::UpdateWeightFromDiskReqOutput(r) => (r.success, r.message, r.num_paused_requests),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The shift that the worker has now.
+    pub async fn shift(&mut self) -> u64 {
+        self.to_scheduler
+            .send(GetWeightsByNameReqInput { name: "shift".into(), ..Default::default() })
+            .unwrap();
+        match self.reply().await {
+            AnyMessage::GetWeightsByNameReqOutput(r) => r.parameter[0].as_f64().unwrap() as u64,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Takes one batch of outputs.
+    pub async fn take(&mut self) {
+        let Received::Message(AnyMessage::BatchTokenIDOutput(batch)) = next(&mut self.at_detokenizer).await
+        else {
+            return;
+        };
+        for (i, rid) in batch.rids.as_ref().unwrap().iter().enumerate() {
+            let answer = self.answers.get_mut(rid).unwrap();
+            answer.ids.extend_from_slice(&batch.output_ids.as_ref().unwrap()[i]);
+            answer.spans = batch.weight_versions.as_ref().unwrap()[i].clone();
+            assert_eq!(batch.finished_reasons[i].is_some(), answer.spans.is_some());
+        }
+    }
+
+    pub async fn take_all(&mut self) {
+        while self.answers.values().any(|a| a.spans.is_none()) {
+            self.take().await;
+        }
+    }
+
+    pub fn spans(&self, rid: &str) -> Vec<(&str, u64, u64)> {
+        let spans = self.answers[rid].spans.as_ref().unwrap();
+        spans.iter().map(|s| (s.version.as_str(), s.start, s.end)).collect()
+    }
+
+    pub fn stop(self) {
+        self.inject.send(Incoming::Shutdown).unwrap();
+        self.thread.join().unwrap().unwrap();
+    }
+}
+
+pub async fn next(link: &mut PullLink) -> Received {
+    tokio::time::timeout(Duration::from_secs(20), link.recv()).await.unwrap().unwrap()
+}
+
+pub fn prompt(i: u32) -> Vec<u32> {
+    (0..10 + i % 7).map(|k| 10 + (i * 31 + k * 7) % 900).collect()
+}
+
+/// The answer to a prompt with a weight.
+pub fn answer(prompt: &[u32], shift: u32) -> Vec<u32> {
+    prompt.iter().map(|id| id + shift).chain([EOS]).collect()
+}

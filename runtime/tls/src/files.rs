@@ -1,0 +1,136 @@
+//! The files, and what is read from them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustls::RootCertStore;
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::sign::CertifiedKey;
+use sglang_proto::server_args::ServerArgs;
+
+use crate::key::private_key;
+
+/// Why the files cannot be used. The text is one line that names the flag and the file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("--{flag} {path}: {why}")]
+pub struct TlsError {
+    /// The flag without dashes.
+    pub flag: &'static str,
+    /// The file.
+    pub path: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+impl TlsError {
+    pub(crate) fn new(flag: &'static str, path: &Path, why: impl ToString) -> Self {
+        Self { flag, path: path.display().to_string(), why: why.to_string() }
+    }
+}
+
+/// What `--ssl-…` names.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    key: PathBuf,
+    certificates: PathBuf,
+    authorities: Option<PathBuf>,
+    password: Option<String>,
+}
+
+impl std::fmt::Debug for TlsFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsFiles")
+            .field("key", &self.key)
+            .field("certificates", &self.certificates)
+            .field("authorities", &self.authorities)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the files held at one time.
+pub(crate) struct Material {
+    /// Key and certificates of the server.
+    pub(crate) certified: Arc<CertifiedKey>,
+    /// Who vouches for clients.
+    pub(crate) authorities: Option<Arc<RootCertStore>>,
+}
+
+/// Modification time and length of each file; a file that cannot be asked has none.
+pub(crate) type Stamp = Vec<Option<(SystemTime, u64)>>;
+
+impl TlsFiles {
+    /// The files of a server that speaks HTTPS.
+    pub fn from_server_args(args: &ServerArgs) -> Option<Self> {
+        let (key, certificates) = (args.ssl_keyfile.as_ref()?, args.ssl_certfile.as_ref()?);
+        Some(Self {
+            key: key.into(),
+            certificates: certificates.into(),
+            authorities: args.ssl_ca_certs.as_ref().map(PathBuf::from),
+            password: args.ssl_keyfile_password.clone(),
+        })
+    }
+
+    /// Reads everything and makes sure that it belongs together.
+    ///
+    /// # Errors
+    /// [`TlsError`], for the first file that cannot be used.
+    pub fn check(&self) -> Result<(), TlsError> {
+        self.read().map(drop)
+    }
+
+    /// The server's own certificate and those that vouch for it.
+    pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        certificates("ssl-certfile", &self.certificates)
+    }
+
+    pub(crate) fn read(&self) -> Result<Material, TlsError> {
+        let chain = self.certificates()?;
+        let key = private_key(&self.key, self.password.as_deref())?;
+        let wrong_key = |why: rustls::Error| TlsError::new("ssl-keyfile", &self.key, why);
+        let certified = CertifiedKey::new(chain, any_supported_type(&key).map_err(wrong_key)?);
+        match certified.keys_match() {
+            // Some kinds of key do not tell.
+            Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
+            Err(rustls::Error::InconsistentKeys(_)) => {
+                let why = format!("not the key of the certificate in {}", self.certificates.display());
+                return Err(TlsError::new("ssl-keyfile", &self.key, why));
+            }
+            Err(why) => return Err(TlsError::new("ssl-certfile", &self.certificates, why)),
+        }
+        let authorities = self.authorities.as_deref().map(authorities).transpose()?;
+        Ok(Material { certified: Arc::new(certified), authorities })
+    }
+
+    pub(crate) fn wrong_authorities(&self, why: String) -> TlsError {
+        TlsError::new("ssl-ca-certs", self.authorities.as_deref().unwrap_or(Path::new("")), why)
+    }
+
+    pub(crate) fn stamp(&self) -> Stamp {
+        let stamp = |path: &PathBuf| {
+            let metadata = std::fs::metadata(path).ok()?;
+            Some((metadata.modified().ok()?, metadata.len()))
+        };
+        [&self.key, &self.certificates].into_iter().chain(&self.authorities).map(stamp).collect()
+    }
+}
+
+fn certificates(flag: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let bytes = std::fs::read(path).map_err(|error| TlsError::new(flag, path, error))?;
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let all = all.map_err(|error| TlsError::new(flag, path, format!("not a PEM file: {error}")))?;
+    if all.is_empty() {
+        return Err(TlsError::new(flag, path, "expected a PEM file with certificates, found none in it"));
+    }
+    Ok(all)
+}
+
+fn authorities(path: &Path) -> Result<Arc<RootCertStore>, TlsError> {
+    let mut store = RootCertStore::empty();
+    for certificate in certificates("ssl-ca-certs", path)? {
+        store.add(certificate).map_err(|error| TlsError::new("ssl-ca-certs", path, error))?;
+    }
+    Ok(Arc::new(store))
+}

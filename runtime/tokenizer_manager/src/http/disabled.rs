@@ -1,0 +1,120 @@
+//! Routes of parts that are off in every server of this version, in the reference's words for a server without the part.
+
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+
+use super::errors::ApiError;
+use super::extract::NativeJson;
+use super::reply;
+use crate::app::App;
+
+const NO_NGRAM: &str = "Ngram speculative decoding is not enabled.";
+const NO_HICACHE: &str = "Hierarchical cache is not enabled.";
+
+fn refuse(body: &Value) -> HttpResponse {
+    reply::json_status(StatusCode::BAD_REQUEST, body)
+}
+
+/// Adapters as pickled tensors, which only Python can read.
+pub async fn lora_from_tensors(req: HttpRequest, _body: NativeJson) -> HttpResponse {
+    let why = format!(
+        "{} is not supported by this version of the server: it reads adapters from disk.",
+        req.path()
+    );
+    let body = json!({
+        "rid": null, "http_worker_ipc": null, "success": false, "error_message": why, "loaded_adapters": null,
+    });
+    reply::json_status(StatusCode::NOT_IMPLEMENTED, &body)
+}
+
+/// `POST /add_external_corpus`.
+pub async fn add_external_corpus(_body: NativeJson) -> HttpResponse {
+    refuse(&json!({"success": false, "corpus_id": "", "message": NO_NGRAM, "loaded_token_count": 0}))
+}
+
+/// `POST /remove_external_corpus`.
+pub async fn external_corpus(body: NativeJson) -> HttpResponse {
+    let named = body.0.get("corpus_id").is_some_and(|id| !matches!(id.as_str(), None | Some("")));
+    let message = if named { NO_NGRAM } else { "corpus_id is required." };
+    refuse(&json!({"success": false, "message": message}))
+}
+
+/// `GET /list_external_corpora`.
+pub async fn list_external_corpora() -> HttpResponse {
+    refuse(&json!({"success": false, "corpus_token_counts": {}, "message": NO_NGRAM}))
+}
+
+/// `POST /hicache/storage-backend/clear`.
+pub async fn clear_hicache_storage() -> HttpResponse {
+    reply::plain(StatusCode::BAD_REQUEST, format!("{NO_HICACHE}\n"))
+}
+
+/// `/hicache/storage-backend`: its state, or that it cannot be attached or detached. All three need a server with an
+/// admin key.
+pub async fn hicache_storage(app: web::Data<App>, req: HttpRequest) -> HttpResponse {
+    if app.args.admin_api_key.is_none() {
+        let why = "This endpoint requires admin API key, but this server was started without one \
+                   (admin-api-key). Restart with --admin-api-key to enable.";
+        return refuse(&json!({"error": why}));
+    }
+    let verb = match *req.method() {
+        Method::PUT => "attach",
+        Method::DELETE => "detach",
+        _ => {
+            return reply::json(&json!({
+                "hicache_storage_backend": null,
+                "hicache_storage_backend_extra_config": null,
+                "hicache_storage_prefetch_policy": "timeout",
+                "hicache_write_policy": "write_through",
+            }));
+        }
+    };
+    let text = format!("Failed to {verb} HiCache storage backend.\n{NO_HICACHE}\n");
+    reply::plain(StatusCode::BAD_REQUEST, text)
+}
+
+/// `GET /get_hicache_l3_cache_layout`.
+pub async fn hicache_layout(app: web::Data<App>) -> HttpResponse {
+    reply::json(&json!({
+        "enabled": false,
+        "backend": null,
+        "page_size": app.args.page_size,
+        "hicache_object_layout": {"pools": []},
+        "reason": "Hierarchical cache is disabled",
+    }))
+}
+
+/// `POST /pd_role_switch`.
+pub async fn pd_role_switch(body: NativeJson) -> HttpResponse {
+    refuse(&json!({
+        "rid": null,
+        "http_worker_ipc": null,
+        "success": false,
+        "message": "--enable-pd-role-switch is not set on this server",
+        "old_role": "null",
+        "new_role": body.0.get("new_role").and_then(Value::as_str).unwrap_or_default(),
+        "safe_to_restore": true,
+    }))
+}
+
+/// `POST /scale_elastic_ep`, `GET /is_scaling_elastic_ep`.
+pub async fn elastic_ep() -> HttpResponse {
+    let body = json!({"error": "elastic EP is not enabled (set --elastic-ep-backend)"});
+    reply::json_status(StatusCode::NOT_FOUND, &body)
+}
+
+/// Query of `/remote_instance_transfer_engine_info`.
+#[derive(serde::Deserialize)]
+pub struct RankQuery {
+    rank: Option<String>,
+}
+
+/// `GET /remote_instance_transfer_engine_info`: no rank has a transfer engine.
+pub async fn transfer_engine_info(query: web::Query<RankQuery>) -> Result<HttpResponse, ApiError> {
+    let message = match query.rank.as_deref().map(|rank| rank.trim().parse::<i64>()) {
+        Some(Ok(rank @ 0..)) => format!("Failed to get transfer engine info for rank {rank}"),
+        _ => "Missing or invalid rank parameter".to_owned(),
+    };
+    Err(ApiError::Native { status: 400, message })
+}

@@ -1,0 +1,57 @@
+//! Routes about the memory and the pace of the scheduler.
+
+use actix_web::{HttpResponse, web};
+use serde_json::{Map, Value};
+
+use super::control::PATIENCE;
+use super::errors::ApiError;
+use super::extract::NativeJson;
+use super::reply;
+use crate::app::App;
+use crate::manager::Done;
+use crate::requests::validation::{FieldError, Fields, float, list, nullable, string};
+
+/// Reads the body of both routes: the parts that are meant.
+///
+/// # Errors
+/// Every field that does not fit.
+pub fn read_tags(body: &Map<String, Value>) -> Result<Option<Vec<String>>, Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
+    let tags = f.optional("tags", list(string));
+    f.finish(Some(tags))
+}
+
+/// `/release_memory_occupation`: `null`, or 400 with the reason.
+pub async fn release(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+    let tags = read_tags(&body.0)?;
+    answer(app.manager.release_memory_occupation(tags).await?)
+}
+
+/// `/resume_memory_occupation`: `null` when everything is there again, or 400 with the reason.
+pub async fn resume(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+    let tags = read_tags(&body.0)?;
+    answer(app.manager.resume_memory_occupation(tags).await?)
+}
+
+/// Reads the body of `/slow_down`: seconds before each step.
+///
+/// # Errors
+/// Every field that does not fit.
+pub fn read_slow_down(body: &Map<String, Value>) -> Result<Option<f64>, Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
+    let seconds = f.required("forward_sleep_time", nullable(float));
+    f.finish(seconds)
+}
+
+/// `/slow_down`: has every step of the model wait, for tests under load.
+pub async fn slow_down(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+    app.manager.slow_down(read_slow_down(&body.0)?, PATIENCE).await?;
+    Ok(reply::json(&Value::Null))
+}
+
+fn answer(done: Done) -> Result<HttpResponse, ApiError> {
+    match done {
+        Ok(()) => Ok(reply::json(&Value::Null)),
+        Err(message) => Err(ApiError::Native { status: 400, message }),
+    }
+}
