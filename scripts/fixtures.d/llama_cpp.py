@@ -5,15 +5,18 @@ usage: llama_cpp.py OUT_DIR GGUF...      (OUT_DIR: runtime/model/tests/fixtures)
 
 It takes a Python with llama.cpp's bindings, which need no compiler: `pip install cyllama==0.7.0` (Python 3.12 or newer).
 Keys and values are kept in float32. For each prompt the fixture has the ids of the prompt, the greedy ids, the runner-up at
-each step and the distance of the two logits.
+each step and the distance of the two logits: under "cases" of the file itself, whose products llama.cpp computes with
+activations rounded to 8 bits, and under "float32" of a copy in which the same weights are float32 numbers.
 """
 import json
 import pathlib
 import sys
+import tempfile
 
 import cyllama.llama.llama_cpp as llama
 
 TOKENS = 48
+FLOAT32_TOKENS = 16  # each step reads all weights, as float32 numbers
 PROMPTS = [
     "The capital of France is",
     "Water boils at a temperature of",
@@ -38,7 +41,7 @@ PROMPTS = [
 ]
 
 
-def run(path):
+def run(path, tokens):
     llama.llama_backend_init()
     params = llama.LlamaModelParams()
     params.n_gpu_layers = 0
@@ -56,7 +59,7 @@ def run(path):
         ids = list(vocab.tokenize(prompt, True, True))
         context.kv_cache_clear()
         batch, position, case = ids, 0, {"prompt": prompt, "input_ids": ids, "greedy": [], "second": [], "gap": []}
-        for _ in range(TOKENS):
+        for _ in range(tokens):
             context.decode(llama.llama_batch_get_one(batch, position))
             position += len(batch)
             logits = context.get_logits_ith(-1)
@@ -69,16 +72,28 @@ def run(path):
         case["text"] = vocab.detokenize(case["greedy"])
         cases.append(case)
         print(f"{prompt!r} -> {case['text'][:60]!r}", file=sys.stderr)
-    return {"model": path.name, "llama_cpp": llama.ggml_commit(), "cases": cases}
+    return cases
+
+
+def in_float32(path, folder):
+    """A copy of the file with its weights as float32 numbers."""
+    params = llama.LlamaModelQuantizeParams()
+    params.allow_requantize = True
+    params.ftype = 0  # LLAMA_FTYPE_ALL_F32
+    copy = pathlib.Path(folder) / path.name
+    llama.model_quantize(str(path), str(copy), params)
+    return copy
 
 
 def main():
     out = pathlib.Path(sys.argv[1]) / "llama_cpp"
     out.mkdir(exist_ok=True)
     for path in map(pathlib.Path, sys.argv[2:]):
-        fixture = out / f"{path.stem}.json"
-        lines = json.dumps(run(path), ensure_ascii=False).replace('{"prompt"', '\n{"prompt"')
-        fixture.write_text(lines + "\n")
+        with tempfile.TemporaryDirectory() as folder:
+            fixture = {"model": path.name, "cases": run(path, TOKENS)}
+            fixture["float32"] = run(in_float32(path, folder), FLOAT32_TOKENS)
+        lines = json.dumps(fixture, ensure_ascii=False).replace('{"prompt"', '\n{"prompt"')
+        (out / f"{path.stem}.json").write_text(lines + "\n")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ fn schema() -> Value {
 /// A chat request whose answer follows [`schema`].
 fn chat(more: Value) -> Value {
     let format = json!({"type": "json_schema", "json_schema": {"name": "colour", "schema": schema()}});
-    let mut body = json!({"messages": turns(), "response_format": format, "max_tokens": 120, "temperature": 0});
+    let mut body =
+        json!({"messages": turns(), "response_format": format, "max_tokens": 120, "temperature": 0});
     merge(&mut body, more);
     body
 }
@@ -65,7 +66,8 @@ fn streamed(text: &str, index: u64) -> (String, String, String) {
     let mut parts = (String::new(), String::new(), String::new());
     for event in sse_events(text).into_iter().filter(|event| *event != "[DONE]") {
         let chunk: Value = serde_json::from_str(event).unwrap();
-        let Some(choice) = chunk["choices"].as_array().and_then(|c| c.iter().find(|c| c["index"] == index)) else {
+        let Some(choice) = chunk["choices"].as_array().and_then(|c| c.iter().find(|c| c["index"] == index))
+        else {
             continue;
         };
         let delta = &choice["delta"];
@@ -80,7 +82,10 @@ fn streamed(text: &str, index: u64) -> (String, String, String) {
 
 fn message(answer: &Value, index: usize) -> (&str, &str) {
     let message = &answer["choices"][index]["message"];
-    (message["reasoning_content"].as_str().unwrap_or_default(), message["content"].as_str().unwrap_or_default())
+    (
+        message["reasoning_content"].as_str().unwrap_or_default(),
+        message["content"].as_str().unwrap_or_default(),
+    )
 }
 
 #[test]
@@ -104,8 +109,9 @@ fn a_schema_holds_behind_the_thinking_whole_streamed_and_with_penalties() {
 #[test]
 fn every_sample_is_bound_once_its_own_thinking_has_ended() {
     let server = Server::start(&FLAGS).unwrap();
-    let answer =
-        server.post_json("/v1/chat/completions", &chat(json!({"n": 4, "temperature": 0.6, "seed": 7}))).unwrap();
+    let answer = server
+        .post_json("/v1/chat/completions", &chat(json!({"n": 4, "temperature": 0.6, "seed": 7})))
+        .unwrap();
     let choices = answer["choices"].as_array().unwrap();
     assert_eq!(choices.len(), 4);
     let mut bound = 0;
@@ -141,7 +147,11 @@ fn a_forced_call_follows_the_thinking() {
         body["stream"] = true.into();
         let text = server.post_text("/v1/chat/completions", &body).unwrap();
         let (thinking, _, arguments) = streamed(&text, 0);
-        assert!(message["reasoning_content"] == thinking && arguments.starts_with(call["arguments"].as_str().unwrap()), "{text}");
+        assert!(
+            message["reasoning_content"] == thinking
+                && arguments.starts_with(call["arguments"].as_str().unwrap()),
+            "{text}"
+        );
     }
 }
 

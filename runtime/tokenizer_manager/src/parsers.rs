@@ -2,7 +2,9 @@
 //! `OpenAIServingChat._get_reasoning_from_request`).
 
 use serde_json::{Map, Value};
-use sglang_parsers::{DetectedParsers, ReasoningDefault, ReasoningParser, ReasoningToggle, ToolParser, ToolParserOptions};
+use sglang_parsers::{
+    DetectedParsers, ReasoningDefault, ReasoningParser, ReasoningToggle, ToolParser, ToolParserOptions,
+};
 use sglang_proto::server_args::ServerArgs;
 
 use crate::openai::chat_request::ChatCompletionRequest;

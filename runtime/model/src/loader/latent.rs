@@ -64,7 +64,7 @@ impl WeightLoader<'_> {
     fn stacked(&mut self, name: &str, shape: [usize; 3]) -> Result<Matrix> {
         let tensor = self.source.tensor(name, &shape, self.head_dim)?;
         let [count, rows, columns] = shape;
-        self.build(tensor.storage, tensor.data, count * rows, columns)
+        self.build(tensor.storage, &[&tensor.data], count * rows, columns)
     }
 
     /// The transposed matrix, in 16 bits where it was, else as the float32 numbers that it holds.

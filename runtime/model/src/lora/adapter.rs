@@ -1,6 +1,5 @@
 //! One adapter's matrices.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use sglang_checkpoint::GgmlType;
@@ -8,7 +7,7 @@ use sglang_checkpoint::safetensors::{Dtype, TensorView};
 use tch::{Device, Kind};
 
 use crate::error::Result;
-use crate::loader::{WeightTarget, dense};
+use crate::loader::{TensorBytes, WeightTarget, dense};
 use crate::ops::{LoraPart, Matrix, native_matrix};
 
 /// An adapter: for each site that it changes, its matrices.
@@ -77,13 +76,13 @@ pub(super) fn host_matrix(
     target: WeightTarget,
 ) -> Result<Matrix> {
     let [rows, columns] = shape;
+    let data = TensorBytes::Memory(view.data.to_vec());
     match target {
         WeightTarget::Native(_) => {
-            let data = Cow::Borrowed(view.data);
-            Ok(Matrix::Native(native_matrix(storage, rows, columns, data, Kind::Float)?))
+            Ok(Matrix::Native(native_matrix(storage, &[&data], rows, columns, Kind::Float)?))
         }
         WeightTarget::Torch(_, kind) => {
-            Ok(Matrix::Torch(dense(storage, view.data, rows, columns, Device::Cpu, kind)?))
+            Ok(Matrix::Torch(dense(storage, &[&data], rows, columns, Device::Cpu, kind)?))
         }
     }
 }
