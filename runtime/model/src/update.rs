@@ -82,7 +82,11 @@ impl WeightStager for CheckpointStager {
 
 impl CheckpointStager {
     /// Fetches a checkpoint from the hub. One that is nowhere to be found gets the reference's words.
-    fn fetch_from_hub(&self, model_path: &str, load_format: &str) -> std::result::Result<PathBuf, StageError> {
+    fn fetch_from_hub(
+        &self,
+        model_path: &str,
+        load_format: &str,
+    ) -> std::result::Result<PathBuf, StageError> {
         let not_found = || StageError::Iterator(format!("{model_path} (repository not found)"));
         let reference = HubReference::parse(model_path).ok_or_else(not_found)?;
         let part = Part::Weights { load_format: load_format.to_owned() };
