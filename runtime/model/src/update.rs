@@ -78,7 +78,7 @@ impl CheckpointStager {
     fn read(&self, model_path: &str, load_format: &str) -> std::result::Result<StagedWeights, StageError> {
         let path = match Path::new(model_path) {
             path if path.exists() => path.to_owned(),
-            _ => self.from_hub(model_path, load_format)?,
+            _ => self.fetch_from_hub(model_path, load_format)?,
         };
         let path = path.as_path();
         let no_iterator = |e: ModelError| StageError::Iterator(e.to_string());
@@ -90,7 +90,11 @@ impl CheckpointStager {
     }
 
     /// Fetches a checkpoint from the hub. One that is nowhere to be found gets the reference's words.
-    fn from_hub(&self, model_path: &str, load_format: &str) -> std::result::Result<PathBuf, StageError> {
+    fn fetch_from_hub(
+        &self,
+        model_path: &str,
+        load_format: &str,
+    ) -> std::result::Result<PathBuf, StageError> {
         let not_found = || StageError::Iterator(format!("{model_path} (repository not found)"));
         let reference = HubReference::parse(model_path).ok_or_else(not_found)?;
         let part = Part::Weights { load_format: load_format.to_owned() };

@@ -4,7 +4,7 @@
 mod common;
 
 use std::fs::OpenOptions;
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Seek, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ fn with_unused_tensor(folder: &Path) {
     file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
     file.write_all(&header).unwrap();
     file.write_all(data).unwrap();
-    let end = file.seek(SeekFrom::Current(0)).unwrap();
+    let end = file.stream_position().unwrap();
     file.set_len(end + UNUSED).unwrap();
 }
 

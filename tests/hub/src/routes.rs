@@ -144,10 +144,9 @@ fn resolve(shared: &Shared, request: &Request, name: &str, rest: &str) -> (Reply
         Ok(repo) => repo,
         Err(reply) => return (reply, None),
     };
-    let Some((revision, path)) = rest.split_once('/').filter(|(r, _)| repo.has_revision(r)) else {
+    let Some((_, path)) = rest.split_once('/').filter(|(r, _)| repo.has_revision(r)) else {
         return (error(404, "RevisionNotFound", "Invalid rev id"), None);
     };
-    let _ = revision;
     if let Some(token) = &repo.gated_to
         && request.token.as_ref() != Some(token)
     {
