@@ -99,7 +99,7 @@ impl<'a> FileBytes<'a> {
             return Err(CheckpointError::io(self.file.path(), wrong));
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = (target.len() / PER_THREAD).min(cores).min(MOST_THREADS).max(1);
+        let threads = (target.len() / PER_THREAD).min(cores).clamp(1, MOST_THREADS);
         let piece = target.len().div_ceil(threads).max(1);
         let result = std::thread::scope(|scope| {
             let mut pieces = target.chunks_mut(piece).zip((self.start..).step_by(piece));

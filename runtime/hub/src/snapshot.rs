@@ -158,7 +158,7 @@ impl Hub {
         let path = match choose(&names, part, &reference.file).map_err(no_model)? {
             Plan::Gguf(file) => {
                 tracing::info!("{name}: {file} of commit {commit}");
-                self.bring(&downloads, &repository, &[file.clone()]).await?;
+                self.bring(&downloads, &repository, std::slice::from_ref(&file)).await?;
                 cache.pointer(commit, &file)
             }
             Plan::Folder { files, index } => {

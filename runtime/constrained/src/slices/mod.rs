@@ -107,13 +107,16 @@ fn run_of(text: &str) -> Option<(Option<u8>, Kind, usize)> {
     Some((byte, kind, length))
 }
 
+/// A token of one kind of character: its length in characters, its bytes, its id.
+type RunToken<'a> = (usize, &'a [u8], u32);
+
 impl SliceBias {
     /// Sorts the vocabulary into slices.
     pub(crate) fn new(env: &TokEnv) -> Self {
         let trie = env.tok_trie();
         let ids = 0..trie.vocab_size() as u32;
         let mut rest = Vec::new();
-        let mut sorted: BTreeMap<(Option<u8>, Kind), Vec<(usize, &[u8], u32)>> = BTreeMap::new();
+        let mut sorted: BTreeMap<(Option<u8>, Kind), Vec<RunToken<'_>>> = BTreeMap::new();
         for id in ids {
             let bytes = trie.token(id);
             if bytes.is_empty() {

@@ -167,7 +167,6 @@ impl Schema<'_> {
     }
 
     /// Name, rule and whether it is required of each property; `None` inside: the schema lists none and allows all.
-    #[expect(clippy::type_complexity)]
     fn properties(&mut self, schema: &Value) -> Option<Option<Vec<(String, String, bool)>>> {
         let required: Vec<&str> = match schema.get("required") {
             None => Vec::new(),
