@@ -175,9 +175,14 @@ fn read(answer: &mut Answer, counts: &mut BTreeMap<u64, Usage>, route: Route, ev
             if event["type"] == "content_block_delta" {
                 answer.add(0, event["delta"]["text"].as_str().unwrap());
             }
+            // The prompt is counted at the start, the output at the end.
+            if event["type"] == "message_start" {
+                answer.count(&event["message"]["usage"], "input_tokens", "output_tokens");
+            }
             if event["type"] == "message_delta" {
                 answer.finish(0, &event["delta"]["stop_reason"]);
-                answer.count(&event["usage"], "input_tokens", "output_tokens");
+                let prompt = answer.usage.map(|(prompt, _)| prompt);
+                answer.usage = prompt.zip(event["usage"]["output_tokens"].as_u64());
             }
         }
         Route::Responses => {

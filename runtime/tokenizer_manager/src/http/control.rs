@@ -161,19 +161,13 @@ pub async fn freeze_gc() -> HttpResponse {
     reply::plain(StatusCode::OK, "Garbage collection frozen.\n".into())
 }
 
-/// Query of `/set_trace_level`.
-#[derive(serde::Deserialize)]
-pub struct TraceQuery {
-    level: Option<String>,
-}
-
 /// `/set_trace_level`: there are no OpenTelemetry traces, so their level changes nothing.
-pub async fn set_trace_level(query: web::Query<TraceQuery>) -> Result<HttpResponse, ApiError> {
+pub async fn set_trace_level(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let wrong = |kind, msg: &str, input: Value, ctx| {
         let loc = vec!["query".into(), "level".into()];
         ApiError::Validation(vec![FieldError { kind, loc, msg: msg.into(), input, ctx }])
     };
-    let Some(text) = &query.level else {
+    let Some(text) = query(&request, "level") else {
         return Err(wrong("missing", "Field required", Value::Null, Vec::new()));
     };
     match text.trim().parse::<i64>() {

@@ -63,12 +63,14 @@ fn content(path: &str) -> Vec<&'static str> {
 /// Routes that answer with nothing, or with text that has no content type (as the reference's).
 fn is_untyped(path: &str) -> bool {
     const PROBES: [&str; 4] = ["/health", "/health_generate", "/ready", "/ping"];
-    const CONTROLS: [&str; 7] = [
+    const CONTROLS: [&str; 9] = [
         "/abort_request",
         "/close_session",
         "/configure_logging",
         "/flush_cache",
         "/freeze_gc",
+        "/hicache/storage-backend/clear",
+        "/set_trace_level",
         "/start_profile",
         "/stop_profile",
     ];
