@@ -49,7 +49,9 @@ pub(crate) fn choose(files: &[&str], part: &Part, choice: &FileChoice) -> Result
     let is_folder = has(SINGLE) || has(INDEX);
     if *choice != FileChoice::Any || load_format == "gguf" || (load_format == "auto" && !is_folder) {
         return match (choose_gguf(files, choice), choice) {
-            (Err(_), FileChoice::Any) if load_format == "auto" => Err(nothing_to_serve(files)),
+            (Err(_), FileChoice::Any) if load_format == "auto" && !files.iter().any(|f| is_model_gguf(f)) => {
+                Err(nothing_to_serve(files))
+            }
             (chosen, _) => chosen.map(Plan::Gguf),
         };
     }
