@@ -16,18 +16,6 @@ fn refuse(body: &Value) -> HttpResponse {
     reply::json_status(StatusCode::BAD_REQUEST, body)
 }
 
-/// Adapters as pickled tensors, which only Python can read.
-pub async fn lora_from_tensors(req: HttpRequest, _body: NativeJson) -> HttpResponse {
-    let why = format!(
-        "{} is not supported by this version of the server: it reads adapters from disk.",
-        req.path()
-    );
-    let body = json!({
-        "rid": null, "http_worker_ipc": null, "success": false, "error_message": why, "loaded_adapters": null,
-    });
-    reply::json_status(StatusCode::NOT_IMPLEMENTED, &body)
-}
-
 /// `POST /add_external_corpus`.
 pub async fn add_external_corpus(_body: NativeJson) -> HttpResponse {
     refuse(&json!({"success": false, "corpus_id": "", "message": NO_NGRAM, "loaded_token_count": 0}))

@@ -123,7 +123,6 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/send_weights_to_remote_instance", POST, AdminOptional, weights::from_other_processes),
     row!("/remote_instance_transfer_engine_info", GET, AdminOptional, disabled::transfer_engine_info),
     row!("/get_remote_instance_transfer_engine_info", GET, AdminOptional, disabled::transfer_engine_info),
-    row!("/load_lora_adapter_from_tensors", POST, AdminOptional, disabled::lora_from_tensors),
     row!("/add_external_corpus", POST, AdminOptional, disabled::add_external_corpus),
     row!("/remove_external_corpus", POST, AdminOptional, disabled::external_corpus),
     row!("/list_external_corpora", GET, AdminOptional, disabled::list_external_corpora),
