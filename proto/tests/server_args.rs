@@ -207,8 +207,10 @@ fn every_argument_is_in_the_json_by_its_field_name() {
     let args =
         parse(&["--model-path", "m", "--api-key", "secret", "--max-running-requests", "7"]).expect("valid");
     let json = args.to_json();
+    // What the launcher tells its processes is not the reference's.
+    let own = ["model_files", "tokenizer_files"];
     for flag in flags() {
-        assert!(json.contains_key(flag.field), "{}", flag.field);
+        assert_eq!(json.contains_key(flag.field), !own.contains(&flag.field), "{}", flag.field);
     }
     assert_eq!(json["served_model_name"], "m");
     assert_eq!(json["max_running_requests"], 7);

@@ -17,6 +17,9 @@ const START_DEADLINE: Duration = Duration::from_secs(120);
 /// Longest wait for a server to end after a signal.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
+/// Longest wait for requests to run or to wait.
+const LOADS_DEADLINE: Duration = Duration::from_secs(60);
+
 /// Folder with the built binaries.
 pub fn bin_dir() -> PathBuf {
     std::env::var_os("SGLANG_BIN_DIR").map_or_else(
@@ -169,6 +172,25 @@ impl Server {
     /// When there is no answer.
     pub fn post(&self, path: &str, body: &Value) -> Result<reqwest::blocking::Response> {
         Ok(self.client.post(self.url(path)).json(body).send()?)
+    }
+
+    /// Waits until the scheduler says that so many requests run and wait.
+    ///
+    /// # Errors
+    /// When there is no answer, or the scheduler does not say so within a minute.
+    pub fn until_loads(&self, running: u64, waiting: u64) -> Result<()> {
+        let deadline = Instant::now() + LOADS_DEADLINE;
+        loop {
+            let loads: Value = self.get("/v1/loads")?.json()?;
+            let load = &loads["loads"][0];
+            if load["num_running_reqs"] == running && load["num_waiting_reqs"] == waiting {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                bail!("not {running} running and {waiting} waiting: {loads}");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// POST whose answer must be 200 and JSON.

@@ -1,5 +1,3 @@
-use std::time::{Duration, Instant};
-
 use serde_json::Value;
 use sglang_e2e::Server;
 use sglang_golden::{Answer, Exchange, differences, exchanges};
@@ -75,18 +73,4 @@ pub fn replay_as(
         found.replay_as(server, exchange, model);
     }
     found.assert_none();
-}
-
-/// Waits until the scheduler says so many requests run and wait.
-pub fn until_loads(server: &Server, running: u64, waiting: u64) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        let loads: Value = server.get("/v1/loads").unwrap().json().unwrap();
-        let load = &loads["loads"][0];
-        if load["num_running_reqs"] == running && load["num_waiting_reqs"] == waiting {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{loads}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }

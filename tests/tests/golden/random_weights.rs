@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sglang_e2e::{Server, ServerOptions, model_path};
 use sglang_golden::{Exchange, exchange};
 
-use crate::harness::{Found, ask, replay, replay_as, until_loads};
+use crate::harness::{Found, ask, replay, replay_as};
 
 /// Starts a server with random weights in the shape of `config`, and the tokenizer of the default model.
 fn serve(config: &Value, folder: &Path, args: &[&str], env: &[(&str, &Path)]) -> Server {
@@ -92,9 +92,9 @@ fn a_full_server_refuses_as_the_references() {
         Exchange { body: waiting.body.replace("lim1", "lim0").replace("1500", "2000"), ..waiting.clone() };
     std::thread::scope(|scope| {
         let first = scope.spawn(|| ask(&server.url(""), &running));
-        until_loads(&server, 1, 0);
+        server.until_loads(1, 0).unwrap();
         let second = scope.spawn(|| ask(&server.url(""), &waiting));
-        until_loads(&server, 1, 1);
+        server.until_loads(1, 1).unwrap();
         for name in [
             "queue-full-generate",
             "queue-full-generate-stream",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sglang_e2e::{Server, ServerOptions, model_path};
 use sglang_golden::{Exchange, exchange};
 
-use crate::harness::{Found, NAME, ask, ask_with, until_loads};
+use crate::harness::{Found, NAME, ask, ask_with};
 
 /// A recorded exchange whose ids are replaced: `(recorded, ours)`.
 fn recorded(name: &str, ids: &[(&str, &str)]) -> Exchange {
@@ -34,10 +34,10 @@ fn during(server: &Server, name: &str, found: &mut Found, meanwhile: impl FnOnce
     let exchange = recorded(name, &[]);
     // Long enough to be there when it is aborted.
     let body = exchange.body.replace("400", "4000");
-    until_loads(server, 0, 0);
+    server.until_loads(0, 0).unwrap();
     std::thread::scope(|scope| {
         let running = scope.spawn(|| ask_with(&server.url(""), &exchange, &body));
-        until_loads(server, 1, 0);
+        server.until_loads(1, 0).unwrap();
         meanwhile(found);
         found.compare(&exchange, &running.join().unwrap());
     });
@@ -116,7 +116,7 @@ fn a_server_that_was_told_to_end_answers_as_the_reference_did() {
     let long = running.body.replace("60", "200");
     std::thread::scope(|scope| {
         let long = scope.spawn(|| ask_with(&server.url(""), &running, &long));
-        until_loads(&server, 1, 0);
+        server.until_loads(1, 0).unwrap();
         let whole = scope.spawn(|| ask(&server.url(""), &running));
         std::thread::sleep(Duration::from_millis(100));
         server.signal(Signal::SIGTERM).unwrap();

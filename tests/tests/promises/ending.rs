@@ -53,14 +53,11 @@ fn a_stream_that_is_refused_ends() {
     let server = Server::start(&["--max-running-requests", "1", "--max-queued-requests", "1"]).unwrap();
     let long = json!({"text": "x", "sampling_params": {"max_new_tokens": 6000, "ignore_eos": true}});
     std::thread::scope(|scope| {
-        let busy = [(); 2].map(|()| scope.spawn(|| server.post("/generate", &long).unwrap()));
-        let full = || -> bool {
-            let loads: Value = server.get("/v1/loads").unwrap().json().unwrap();
-            loads["loads"][0]["num_waiting_reqs"] == 1 && loads["loads"][0]["num_running_reqs"] == 1
-        };
-        while !full() {
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+        // One after the other: of two that come together, the second would find the queue full.
+        let running = scope.spawn(|| server.post("/generate", &long).unwrap());
+        server.until_loads(1, 0).unwrap();
+        let waiting = scope.spawn(|| server.post("/generate", &long).unwrap());
+        server.until_loads(1, 1).unwrap();
         for route in ROUTES {
             let response = server.post(route.path(), &route.body(&Wish::new("x", 2), true)).unwrap();
             let (status, text) = (response.status(), response.text().unwrap());
@@ -70,9 +67,9 @@ fn a_stream_that_is_refused_ends() {
             );
             assert!(status == 503 || is_ended(route, &text), "{route:?} {status}: {text}");
         }
-        assert!(full(), "a request has ended by itself");
+        server.until_loads(1, 1).expect("no request has ended by itself");
         server.post("/abort_request", &json!({"abort_all": true})).unwrap();
-        for busy in busy {
+        for busy in [running, waiting] {
             busy.join().unwrap();
         }
     });
