@@ -5,6 +5,7 @@
 //! (`docs/operations.md` has the protocol). Started by hand without them, the same calls do nothing and say so.
 
 pub mod control;
+pub mod env;
 mod inherited;
 pub mod listen;
 pub mod logging;

@@ -7,12 +7,13 @@ use parking_lot::RwLock;
 use serde_json::{Map, Value};
 
 use sglang_parsers::{DetectedParsers, ToolParserOptions};
+use sglang_process::env;
 use sglang_proto::server_args::ServerArgs;
 
+use crate::http::moved_routes::MovedRoutes;
 use crate::lora::LoraSettings;
 use crate::manager::TokenizerManager;
 use crate::metrics::Metrics;
-use crate::ollama::routes::OllamaRoutes;
 use crate::openai::completion_template::CompletionTemplate;
 use crate::parsers::Parsers;
 use crate::responses::store::ResponseStore;
@@ -79,10 +80,16 @@ pub struct EnvSettings {
     pub keep_alive: Duration,
     /// How slow clients may be.
     pub clients: ClientLimits,
-    /// Where the Ollama routes stand.
-    pub ollama_routes: OllamaRoutes,
+    /// Where routes stand that can be moved.
+    pub moved_routes: MovedRoutes,
     /// `SGLANG_FORWARD_UNKNOWN_TOOLS`: give calls of functions that a request does not have to the client.
     pub forward_unknown_tools: bool,
+    /// `DISABLE_OPENAPI_DOC`, the other way round: whether there are `/openapi.json` and `/docs`.
+    pub openapi_doc: bool,
+    /// `SGLANG_ENABLE_REQUEST_HEADER_OVERRIDES`: `x-override-…` headers set fields of requests.
+    pub request_header_overrides: bool,
+    /// `SGLANG_ENABLE_REQUEST_DECOMPRESSION`: bodies may be compressed (`x-body-compressed`).
+    pub request_decompression: bool,
 }
 
 impl Default for EnvSettings {
@@ -92,36 +99,34 @@ impl Default for EnvSettings {
             health_endpoint_generation: true,
             keep_alive: Duration::from_secs(5),
             clients: ClientLimits::default(),
-            ollama_routes: OllamaRoutes::default(),
+            moved_routes: MovedRoutes::default(),
             forward_unknown_tools: false,
+            openapi_doc: true,
+            request_header_overrides: false,
+            request_decompression: false,
         }
     }
 }
 
 impl EnvSettings {
-    /// Reads the environment; a value that is no number or truth value counts as not set.
+    /// Reads the environment.
     pub fn from_env() -> Self {
         let default = Self::default();
-        let seconds = |name: &str, default: Duration| {
-            let value = std::env::var(name).ok()?.parse::<f64>().ok()?;
-            Duration::try_from_secs_f64(value).ok().or(Some(default))
-        };
-        let switch = |name: &str| match std::env::var(name).ok()?.to_ascii_lowercase().as_str() {
-            "1" | "true" | "yes" | "on" => Some(true),
-            "0" | "false" | "no" | "off" => Some(false),
-            _ => None,
-        };
         Self {
-            health_check_timeout: seconds("SGLANG_HEALTH_CHECK_TIMEOUT", default.health_check_timeout)
+            health_check_timeout: env::seconds("SGLANG_HEALTH_CHECK_TIMEOUT")
                 .unwrap_or(default.health_check_timeout),
-            health_endpoint_generation: switch("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION")
+            health_endpoint_generation: env::switch("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION")
                 .unwrap_or(default.health_endpoint_generation),
-            keep_alive: seconds("SGLANG_TIMEOUT_KEEP_ALIVE", default.keep_alive)
-                .unwrap_or(default.keep_alive),
+            keep_alive: env::seconds("SGLANG_TIMEOUT_KEEP_ALIVE").unwrap_or(default.keep_alive),
             clients: default.clients,
-            ollama_routes: OllamaRoutes::new(|name| std::env::var(name).ok()),
-            forward_unknown_tools: switch("SGLANG_FORWARD_UNKNOWN_TOOLS")
+            moved_routes: MovedRoutes::new(|name| std::env::var(name).ok()),
+            forward_unknown_tools: env::switch("SGLANG_FORWARD_UNKNOWN_TOOLS")
                 .unwrap_or(default.forward_unknown_tools),
+            openapi_doc: !env::switch("DISABLE_OPENAPI_DOC").unwrap_or(!default.openapi_doc),
+            request_header_overrides: env::switch("SGLANG_ENABLE_REQUEST_HEADER_OVERRIDES")
+                .unwrap_or(default.request_header_overrides),
+            request_decompression: env::switch("SGLANG_ENABLE_REQUEST_DECOMPRESSION")
+                .unwrap_or(default.request_decompression),
         }
     }
 }

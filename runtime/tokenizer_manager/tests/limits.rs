@@ -302,3 +302,28 @@ async fn preflights_and_ordinary_calls_carry_the_references_headers() {
     assert!(!without.headers().contains_key("access-control-allow-origin"));
     assert_eq!(without.headers()["vary"], "Origin");
 }
+
+#[actix_web::test]
+async fn a_connection_whose_answer_nobody_takes_is_closed() {
+    let server = common::start_with(&[], slow_limits()).await;
+    // An answer of many megabytes, beyond what the system's buffers take.
+    let body = json!({"prompt": "x".repeat(4 << 20)}).to_string();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(server.address).await.unwrap();
+    let head = format!("POST /tokenize HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all((head + &body).as_bytes()).await.unwrap();
+    let mut answer = vec![0; 1024];
+    let read = stream.read(&mut answer).await.unwrap();
+    answer.truncate(read);
+    let head = String::from_utf8_lossy(&answer).into_owned();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let length: usize =
+        head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()).unwrap().parse().unwrap();
+    assert!(length > 12 << 20, "{length}");
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    // What had been sent is there to be read, and then the connection is gone.
+    let end = stream.read_to_end(&mut answer).await;
+    assert!(end.is_err() || answer.len() < length, "all {length} bytes came");
+    still_serves(&server).await;
+}

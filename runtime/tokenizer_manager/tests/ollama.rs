@@ -7,7 +7,7 @@ use common::TestServer;
 use common::engine::Behaviour;
 use serde_json::{Value, json};
 use sglang_tokenizer_manager::app::EnvSettings;
-use sglang_tokenizer_manager::ollama::routes::OllamaRoutes;
+use sglang_tokenizer_manager::http::moved_routes::MovedRoutes;
 
 fn chat(more: Value) -> Value {
     let mut body = json!({"model": "any", "messages": [{"role": "user", "content": "hi"}]});
@@ -154,12 +154,12 @@ async fn errors_say_what_is_wrong() {
 
 #[actix_web::test]
 async fn routes_can_be_moved() {
-    let ollama_routes = OllamaRoutes::new(|name| match name {
+    let moved_routes = MovedRoutes::new(|name| match name {
         "SGLANG_OLLAMA_ROOT_ROUTE" => Some("/o".into()),
         "SGLANG_OLLAMA_TAGS_ROUTE" => Some("/o/tags".into()),
         _ => None,
     });
-    let env = EnvSettings { ollama_routes, ..Default::default() };
+    let env = EnvSettings { moved_routes, ..Default::default() };
     let server = common::start_with(&["--api-key", "k", "--fastapi-root-path", "/p"], env).await;
     let get = |path: &'static str| {
         let request = server.client.get(server.url(path)).bearer_auth("k");

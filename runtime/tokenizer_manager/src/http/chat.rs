@@ -6,7 +6,7 @@ use futures::Stream;
 
 use super::errors::ApiError;
 use super::extract::{Json, NativeJson, OpenAiJson};
-use super::{reply, sse};
+use super::{header_overrides, reply, sse};
 use crate::app::App;
 use crate::chat::{self, RenderOptions};
 use crate::manager::Generation;
@@ -110,6 +110,7 @@ pub(super) async fn prepare(
         }
     }
     let template_defaults = app.args.default_chat_template_kwargs.as_ref();
+    header_overrides::apply(app, req, &mut generate)?;
     generate.require_reasoning = app.parsers.opens_with_reasoning(request, template_defaults);
     Ok(generate)
 }

@@ -10,6 +10,7 @@ use actix_web::{FromRequest, HttpRequest, web};
 use futures::StreamExt;
 use serde_json::{Map, Value};
 
+use super::compressed::Compression;
 use super::errors::ApiError;
 use crate::app::{App, ClientLimits};
 use crate::requests::validation::{FieldError, Loc};
@@ -36,12 +37,12 @@ impl<const STRICT: bool> FromRequest for Json<STRICT> {
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let wrong_type = STRICT && !is_json(req);
-        let (limits, payload) = (limits(req), payload.take());
+        let (source, payload) = (Source::of(req), payload.take());
         Box::pin(async move {
             if wrong_type {
                 return Err(ApiError::Validation(vec![content_type_error()]));
             }
-            parse_object(&read(payload, limits).await?).map(Self)
+            parse_object(&source.read(payload).await?).map(Self)
         })
     }
 }
@@ -54,9 +55,9 @@ impl FromRequest for OptionalJson {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let (limits, payload) = (limits(req), payload.take());
+        let (source, payload) = (Source::of(req), payload.take());
         Box::pin(async move {
-            let body = read(payload, limits).await?;
+            let body = source.read(payload).await?;
             match body.trim_ascii() {
                 b"" | b"null" => Ok(Self(Map::new())),
                 body => parse_object(body).map(Self),
@@ -80,36 +81,52 @@ fn content_type_error() -> FieldError {
     }
 }
 
-fn limits(req: &HttpRequest) -> ClientLimits {
-    req.app_data::<web::Data<App>>().map(|app| app.env.clients).unwrap_or_default()
+/// What is known of a body before it comes.
+struct Source {
+    limits: ClientLimits,
+    compression: Result<Compression, ApiError>,
 }
 
-async fn read(mut payload: Payload, limits: ClientLimits) -> Result<Vec<u8>, ApiError> {
-    let mut body = Vec::new();
-    let started = Instant::now();
-    loop {
-        let wait = limits.wait_for_piece(started.elapsed(), body.len());
-        let piece = tokio::time::timeout(wait, payload.next()).await.map_err(|_| ApiError::Http {
-            status: 408,
-            detail: format!(
-                "The body did not arrive in time: {} bytes came in {} seconds.",
-                body.len(),
-                started.elapsed().as_secs()
-            ),
-        })?;
-        let Some(piece) = piece else { return Ok(body) };
-        let piece = piece.map_err(|e| ApiError::Http {
-            status: 400,
-            detail: format!("The body could not be read: {e}"),
-        })?;
-        if body.len() + piece.len() > MAX_BODY_BYTES {
-            return Err(ApiError::Http {
-                status: 413,
-                detail: format!("The body is larger than {MAX_BODY_BYTES} bytes."),
-            });
+impl Source {
+    fn of(req: &HttpRequest) -> Self {
+        let app = req.app_data::<web::Data<App>>().map(|app| app.get_ref());
+        Self {
+            limits: app.map(|app| app.env.clients).unwrap_or_default(),
+            compression: Compression::of(req, app),
         }
-        body.extend_from_slice(&piece);
     }
+
+    /// The whole body, unpacked.
+    async fn read(self, mut payload: Payload) -> Result<Vec<u8>, ApiError> {
+        let compression = self.compression?;
+        let mut body = Vec::new();
+        let started = Instant::now();
+        loop {
+            let wait = self.limits.wait_for_piece(started.elapsed(), body.len());
+            let piece = tokio::time::timeout(wait, payload.next()).await.map_err(|_| ApiError::Http {
+                status: 408,
+                detail: format!(
+                    "The body did not arrive in time: {} bytes came in {} seconds.",
+                    body.len(),
+                    started.elapsed().as_secs()
+                ),
+            })?;
+            let Some(piece) = piece else { return compression.unpack(body).await };
+            let piece = piece.map_err(|e| ApiError::Http {
+                status: 400,
+                detail: format!("The body could not be read: {e}"),
+            })?;
+            if body.len() + piece.len() > MAX_BODY_BYTES {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&piece);
+        }
+    }
+}
+
+/// More than a body may have.
+pub(super) fn too_large() -> ApiError {
+    ApiError::Http { status: 413, detail: format!("The body is larger than {MAX_BODY_BYTES} bytes.") }
 }
 
 fn parse_object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {

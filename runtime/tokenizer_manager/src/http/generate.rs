@@ -1,14 +1,14 @@
 //! `/generate`.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use serde_json::json;
 
 use super::errors::ApiError;
 use super::extract::NativeJson;
-use super::{reply, sse};
+use super::{header_overrides, reply, sse};
 use crate::app::App;
 use crate::manager::{GenerateError, Generation, ShowOptions, check_finish};
 use crate::requests::{GenerateReqInput, contract};
@@ -16,10 +16,15 @@ use crate::response::generate::{Cursor, GenerateAnswer};
 use crate::state::RequestHandle;
 
 /// `POST /generate`, `PUT /generate`.
-pub async fn generate(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
-    let request = GenerateReqInput::from_json(&body.0)?;
+pub async fn generate(
+    app: web::Data<App>,
+    req: HttpRequest,
+    body: NativeJson,
+) -> Result<HttpResponse, ApiError> {
+    let mut request = GenerateReqInput::from_json(&body.0)?;
     contract::check_generate(&body.0).map_err(ApiError::Contract)?;
     drop(body);
+    header_overrides::apply(&app, &req, &mut request)?;
     serve(app, request).await
 }
 

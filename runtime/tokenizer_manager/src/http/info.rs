@@ -20,7 +20,7 @@ const STATE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// `GET /`.
 pub async fn root(app: web::Data<App>) -> HttpResponse {
-    let name = if app.env.ollama_routes.has_root() { "Ollama" } else { "SGLang" };
+    let name = if app.env.moved_routes.ollama_has_root() { "Ollama" } else { "SGLang" };
     reply::json(&format!("{name} is running"))
 }
 

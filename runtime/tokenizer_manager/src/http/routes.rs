@@ -12,7 +12,6 @@ use super::{
 };
 use crate::app::App;
 use crate::metrics::http as metrics;
-use crate::ollama::routes::OllamaRoutes;
 use crate::openapi;
 
 /// One path.
@@ -138,6 +137,9 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/v1/systemone", POST, Normal, unsupported::not_yet),
 ];
 
+/// The routes about routes.
+const DOCS: [&str; 3] = ["/openapi.json", "/docs", "/redoc"];
+
 /// `--fastapi-root-path` without a slash at its end; empty when there is none.
 pub fn root_path(app: &App) -> &str {
     app.args.fastapi_root_path.trim_end_matches('/')
@@ -155,11 +157,11 @@ pub fn tier(pattern: Option<&str>) -> AuthTier {
 
 /// Registers the table, once more below the root path when there is one.
 pub fn configure(config: &mut web::ServiceConfig, app: &App) {
-    let (root, moved) = (root_path(app), &app.env.ollama_routes);
+    let root = root_path(app);
     if !root.is_empty() {
-        config.service(web::scope(root).configure(|config| table(config, moved)));
+        config.service(web::scope(root).configure(|config| table(config, app)));
     }
-    table(config, moved);
+    table(config, app);
     config.default_service(web::to(elsewhere));
 }
 
@@ -176,10 +178,16 @@ async fn elsewhere(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::TemporaryRedirect().insert_header((LOCATION, there)).finish())
 }
 
-fn table(config: &mut web::ServiceConfig, moved: &OllamaRoutes) {
-    for row in ROUTES {
+/// The routes that this server has.
+pub fn served(app: &App) -> impl Iterator<Item = &'static RouteSpec> {
+    let hidden: &[&str] = if app.env.openapi_doc { &[] } else { &DOCS };
+    ROUTES.iter().filter(|row| !hidden.contains(&row.path))
+}
+
+fn table(config: &mut web::ServiceConfig, app: &App) {
+    for row in served(app) {
         // All that can be moved are of the ordinary tier, which a path has that is not in the table.
-        let mut resource = web::resource(moved.path(row.path).as_ref());
+        let mut resource = web::resource(app.env.moved_routes.path(row.path).as_ref());
         for method in row.methods {
             if let Ok(method) = method.parse::<actix_web::http::Method>() {
                 resource = resource.route((row.handler)().method(method));

@@ -1,12 +1,12 @@
 //! `/vertex_generate`: a batch of `/generate` in the form of Vertex AI.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 
 use super::errors::ApiError;
 use super::extract::NativeJson;
-use super::{generate, reply};
+use super::{generate, header_overrides, reply};
 use crate::app::App;
 use crate::requests::GenerateReqInput;
 use crate::requests::validation::{FieldError, Fields, list, object};
@@ -58,12 +58,17 @@ pub fn read(body: &Map<String, Value>) -> Result<VertexBody, Vec<FieldError>> {
 }
 
 /// `POST /vertex_generate`.
-pub async fn vertex_generate(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+pub async fn vertex_generate(
+    app: web::Data<App>,
+    req: HttpRequest,
+    body: NativeJson,
+) -> Result<HttpResponse, ApiError> {
     let (instances, parameters) = read(&body.0)?;
     if instances.is_empty() {
         return Ok(reply::json(&json!([])));
     }
-    let request = GenerateReqInput::from_json(&body_of(&instances, parameters))?;
+    let mut request = GenerateReqInput::from_json(&body_of(&instances, parameters))?;
+    header_overrides::apply(&app, &req, &mut request)?;
     if request.stream {
         return generate::serve(app, request).await;
     }

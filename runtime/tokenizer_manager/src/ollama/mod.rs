@@ -2,5 +2,4 @@
 
 pub mod request;
 pub mod response;
-pub mod routes;
 pub mod stream;

@@ -1,23 +1,25 @@
-//! Where the Ollama routes stand; each can be moved by an environment variable.
+//! Routes that an environment variable puts somewhere else: Ollama's and Vertex AI's.
 
 use std::borrow::Cow;
 
 /// The paths that the environment gives, by the path that a route has without.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OllamaRoutes(Vec<(&'static str, String)>);
+pub struct MovedRoutes(Vec<(&'static str, String)>);
 
 /// The path of the root route.
 pub const ROOT: &str = "/";
 
-const VARIABLES: [(&str, &str); 5] = [
+const VARIABLES: [(&str, &str); 6] = [
     ("SGLANG_OLLAMA_ROOT_ROUTE", ROOT),
     ("SGLANG_OLLAMA_CHAT_ROUTE", "/api/chat"),
     ("SGLANG_OLLAMA_GENERATE_ROUTE", "/api/generate"),
     ("SGLANG_OLLAMA_TAGS_ROUTE", "/api/tags"),
     ("SGLANG_OLLAMA_SHOW_ROUTE", "/api/show"),
+    // Vertex AI says by this name where it will call.
+    ("AIP_PREDICT_ROUTE", "/vertex_generate"),
 ];
 
-impl OllamaRoutes {
+impl MovedRoutes {
     /// Reads the variables; a value that is no path counts as not set.
     pub fn new(variable: impl Fn(&str) -> Option<String>) -> Self {
         let moved = VARIABLES.into_iter().filter_map(|(name, usual)| {
@@ -41,7 +43,7 @@ impl OllamaRoutes {
     }
 
     /// Whether the root route is Ollama's.
-    pub fn has_root(&self) -> bool {
+    pub fn ollama_has_root(&self) -> bool {
         self.0.iter().any(|(usual, _)| *usual == ROOT)
     }
 }
@@ -52,17 +54,19 @@ mod tests {
 
     #[test]
     fn paths_are_moved_and_what_is_no_path_is_ignored() {
-        let routes = OllamaRoutes::new(|name| match name {
+        let routes = MovedRoutes::new(|name| match name {
             "SGLANG_OLLAMA_ROOT_ROUTE" => Some("/ollama".into()),
             "SGLANG_OLLAMA_CHAT_ROUTE" => Some("chat".into()),
             "SGLANG_OLLAMA_SHOW_ROUTE" => Some("/{".into()),
+            "AIP_PREDICT_ROUTE" => Some("/v1/endpoints/7:predict".into()),
             _ => None,
         });
-        assert!(routes.has_root() && !OllamaRoutes::default().has_root());
+        assert!(routes.ollama_has_root() && !MovedRoutes::default().ollama_has_root());
         assert_eq!((routes.path("/"), routes.path("/api/chat")), ("/ollama".into(), "/api/chat".into()));
         assert_eq!(
             (routes.path("/api/show"), routes.path("/generate")),
             ("/api/show".into(), "/generate".into())
         );
+        assert_eq!(routes.path("/vertex_generate"), "/v1/endpoints/7:predict");
     }
 }
