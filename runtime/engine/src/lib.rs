@@ -10,6 +10,7 @@
 
 mod adapters;
 mod batch_log;
+mod environment;
 mod error;
 pub mod event_loop;
 mod flush;

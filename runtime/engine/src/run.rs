@@ -15,6 +15,7 @@ use sglang_proto::worker::{ModelWorker, ModelWorkerInfo};
 use sglang_sched::{Scheduler, SchedulerConfig};
 use sglang_tokenizer::{Tokenizer, chat_template};
 
+use crate::environment;
 use crate::event_loop::{EventLoop, LoopEnd};
 use crate::grammar::{GrammarBackend, StartBackend};
 use crate::links::{Incoming, Links};
@@ -87,7 +88,10 @@ fn prepare(args: &ServerArgs, load: &LoadWorker, ready: &mut ReadyHandle) -> Res
     });
     let (worker, tokenizer) = (worker?, tokenizer?.map(Arc::new));
     let eos = eos_token_ids(args, &checkpoint, tokenizer.as_deref())?;
-    let config = SchedulerConfig::from_server_args(args, worker.info(), eos)?;
+    let config = SchedulerConfig {
+        tuning: environment::tuning(),
+        ..SchedulerConfig::from_server_args(args, worker.info(), eos)?
+    };
     let info = ready_info(&config, worker.info());
     let vocab_size = worker.info().vocab_size;
     check_vocabulary(args, tokenizer.as_deref(), vocab_size)?;

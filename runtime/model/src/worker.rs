@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use sglang_checkpoint::{Checkpoint, ModelConfig};
 use sglang_hub::{Hub, HubSettings};
+use sglang_process::env;
 use sglang_proto::server_args::ServerArgs;
 use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, PromptReach};
 use tch::{Device, Kind};
@@ -66,6 +67,8 @@ pub struct ModelOptions {
     pub expert_recorder: Option<RecorderSettings>,
     /// `--enable-lora` and what belongs to it.
     pub lora: Option<LoraOptions>,
+    /// `SGLANG_RETURN_ORIGINAL_LOGPROB`: output log-probabilities ignore the temperature.
+    pub return_original_logprob: bool,
 }
 
 impl ModelOptions {
@@ -91,6 +94,7 @@ impl ModelOptions {
             hub: HubSettings::from_env(),
             expert_recorder: None,
             lora: None,
+            return_original_logprob: false,
         }
     }
 }
@@ -116,6 +120,7 @@ impl From<&ServerArgs> for ModelOptions {
             hub: HubSettings::from_env().in_download_dir(args.download_dir.as_deref()),
             expert_recorder: RecorderSettings::from_server_args(args),
             lora: LoraOptions::from_server_args(args),
+            return_original_logprob: env::switch("SGLANG_RETURN_ORIGINAL_LOGPROB").unwrap_or(false),
             ..Self::new(PathBuf::from(args.model_files()))
         }
     }
@@ -200,7 +205,7 @@ pub fn load_runner(options: &ModelOptions, report_phase: &mut dyn FnMut(&str, f6
         revision: options.revision.clone(),
     };
     let runner = ModelRunner::new(ops, loaded, kv_pool, info, Arc::new(stager)).with_recorder(recorder);
-    let runner = runner.with_lora(lora);
+    let runner = runner.with_lora(lora).with_original_logprobs(options.return_original_logprob);
     phase("allocate KV cache");
     Ok(runner)
 }

@@ -27,12 +27,19 @@ pub struct Sampler {
     maxima: Vec<f32>,
     candidates: Vec<Candidate>,
     row: Vec<f32>,
+    original_logprobs: bool,
 }
 
 impl Sampler {
     /// A sampler without scratch memory yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Whether output log-probabilities ignore the temperature (`SGLANG_RETURN_ORIGINAL_LOGPROB`).
+    #[must_use]
+    pub fn with_original_logprobs(self, original_logprobs: bool) -> Self {
+        Self { original_logprobs, ..self }
     }
 
     /// Chooses the next token of one request.
@@ -73,10 +80,16 @@ impl Sampler {
             }
             found.max = 0.0;
         }
+        let logprobs_of_original =
+            self.original_logprobs && state.sampling.return_logprob && !params.is_greedy();
         let mut max = found.max;
         if found.nan || max == f32::INFINITY {
             clean(row);
             max = scan(row).max;
+        }
+        if logprobs_of_original {
+            self.row.clear();
+            self.row.extend_from_slice(row);
         }
         let token = if params.is_greedy() {
             first_index_of(row, max)
@@ -90,7 +103,7 @@ impl Sampler {
         };
         let logprobs = state.sampling.return_logprob.then(|| {
             position_logprobs(
-                row,
+                if logprobs_of_original { &self.row } else { row },
                 token,
                 state.sampling.top_logprobs_num,
                 &state.sampling.token_ids_logprob,

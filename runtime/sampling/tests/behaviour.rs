@@ -182,3 +182,25 @@ fn a_bad_logit_bias_key_is_named() {
     assert_eq!(error.to_string(), "logit_bias key \"12\" is not a token id in [0, 11]");
     assert_eq!(RowState::new(Arc::new(req(greedy())), 0).unwrap_err(), SamplingError::EmptyVocabulary);
 }
+
+#[test]
+fn log_probabilities_can_be_those_before_the_temperature() {
+    let row: Vec<f32> = (0..200).map(|i| ((i * 37) % 101) as f32 / 20.0).collect();
+    let mut wanted = req(SamplingParams { temperature: 3.0, ..Default::default() });
+    wanted.return_logprob = true;
+    let state = state(wanted, row.len());
+    let sample = |sampler: Sampler, position| {
+        let mut sampler = sampler;
+        let sampled = sampler.sample_row(&mut row.clone(), &state, position, None);
+        (sampled.token as usize, f64::from(sampled.logprobs.expect("asked for").logprob))
+    };
+    let plain: Vec<f64> = row.iter().map(|&x| f64::from(x)).collect();
+    let scaled: Vec<f64> = plain.iter().map(|x| x / 3.0).collect();
+    for position in 0..20 {
+        let (token, logprob) = sample(Sampler::new(), position);
+        assert!((logprob - log_softmax(&scaled)[token]).abs() < 1e-4);
+        let (same, original) = sample(Sampler::new().with_original_logprobs(true), position);
+        assert_eq!(same, token);
+        assert!((original - log_softmax(&plain)[token]).abs() < 1e-4, "{original}");
+    }
+}

@@ -3,9 +3,9 @@
 use sglang_proto::server_args::ServerArgs;
 use sglang_proto::worker::{ModelWorkerInfo, PromptReach};
 
-use crate::SchedulerError;
 use crate::policy::PolicyKind;
 use crate::radix_cache::EvictionPolicy;
+use crate::{SchedulerError, Tuning};
 
 /// Chunk size when `--chunked-prefill-size` is not given, in tokens (the reference's choice for devices whose memory
 /// it does not know).
@@ -88,6 +88,8 @@ pub struct SchedulerConfig {
     /// one for each that waited before it). Bounds waiting under lpm, dfs-weight, lof and random; priorities are
     /// still obeyed.
     pub starvation_bound: u64,
+    /// What the environment says.
+    pub tuning: Tuning,
 }
 
 impl Default for SchedulerConfig {
@@ -122,6 +124,7 @@ impl Default for SchedulerConfig {
             allow_auto_truncate: false,
             random_seed: 0,
             starvation_bound: 512,
+            tuning: Tuning::default(),
         }
     }
 }

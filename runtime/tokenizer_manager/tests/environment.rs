@@ -103,6 +103,8 @@ async fn the_document_can_be_left_out_and_vertex_can_be_moved() {
         json!({"instances": [{"text": "x"}], "parameters": {"sampling_params": {"max_new_tokens": 1}}});
     assert_eq!(server.call("/predict", body.clone()).await.0, 200);
     assert_eq!(server.call("/vertex_generate", body).await.0, 404);
-    let server = common::start(&[]).await;
-    assert_eq!(server.get("/openapi.json").await.status(), 200);
+    let moved_routes = MovedRoutes::new(|name| (name == "AIP_PREDICT_ROUTE").then(|| "/predict".into()));
+    let server = common::start_with(&[], EnvSettings { moved_routes, ..Default::default() }).await;
+    let document: Value = server.get("/openapi.json").await.json().await.unwrap();
+    assert!(document["paths"]["/predict"].is_object() && document["paths"]["/vertex_generate"].is_null());
 }

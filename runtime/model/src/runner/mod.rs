@@ -99,6 +99,12 @@ impl ModelRunner {
         Self { recorder, ..self }
     }
 
+    /// Gives output log-probabilities as they were before the temperature.
+    #[must_use]
+    pub(crate) fn with_original_logprobs(self, original: bool) -> Self {
+        Self { sampler: self.sampler.with_original_logprobs(original), ..self }
+    }
+
     /// Serves adapters.
     #[must_use]
     pub(crate) fn with_lora(self, lora: Option<LoraManager>) -> Self {

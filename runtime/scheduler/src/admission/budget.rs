@@ -1,9 +1,6 @@
 //! Budgets of one prefill step (reference: `PrefillAdder` in `managers/schedule_policy.py` and
 //! `mem_cache/prefill_budget.py`).
 
-/// `max_new_tokens` counts at most this much when admission estimates what a request will need. Stop conditions are
-/// not touched by it.
-pub const CLIP_MAX_NEW_TOKENS: usize = 4096;
 /// Tokens per request that the exact simulation leaves free for corner cases.
 const IGNORE_EOS_RESERVE_TOKENS: f64 = 1.0;
 
@@ -23,6 +20,7 @@ pub enum StopAdmission {
 #[derive(Clone, Debug)]
 pub struct PrefillBudget {
     page_size: usize,
+    clip_max_new_tokens: usize,
     /// Tokens that running and admitted requests are expected to take.
     pub total_offset: f64,
     /// Prompt tokens that still fit into the step (`--max-prefill-tokens`).
@@ -35,15 +33,17 @@ pub struct PrefillBudget {
 
 impl PrefillBudget {
     /// The budget of a step in which `mixed_decode_tokens` decode rows ride along. They shorten the chunk, but never to
-    /// less than a page, so that prompts always get on.
+    /// less than a page, so that prompts always get on. `clip_max_new_tokens`: see [`crate::Tuning`].
     pub fn new(
         page_size: usize,
+        clip_max_new_tokens: usize,
         max_prefill_tokens: usize,
         chunked_prefill_size: Option<usize>,
         mixed_decode_tokens: usize,
     ) -> Self {
         Self {
             page_size,
+            clip_max_new_tokens,
             total_offset: mixed_decode_tokens as f64,
             rem_input_tokens: max_prefill_tokens as i64 - mixed_decode_tokens as i64,
             rem_chunk_tokens: chunked_prefill_size
@@ -83,7 +83,7 @@ impl PrefillBudget {
         extend_len: usize,
         max_new_tokens: usize,
     ) -> Result<usize, StopAdmission> {
-        let total = extend_len + max_new_tokens.min(CLIP_MAX_NEW_TOKENS) + self.page_size;
+        let total = extend_len + max_new_tokens.min(self.clip_max_new_tokens) + self.page_size;
         if total as f64 >= available as f64 - self.total_offset {
             return Err(StopAdmission::NoToken);
         }
@@ -114,7 +114,7 @@ impl PrefillBudget {
     /// prompt is not finished in this step).
     pub fn reserve(&mut self, extend_len: usize, max_new_tokens: usize) {
         let charge = self.ceil_pages(extend_len);
-        self.total_offset += (max_new_tokens.min(CLIP_MAX_NEW_TOKENS) + self.page_size) as f64;
+        self.total_offset += (max_new_tokens.min(self.clip_max_new_tokens) + self.page_size) as f64;
         self.rem_input_tokens -= charge as i64;
         self.rem_chunk_tokens = self.rem_chunk_tokens.map(|chunk| chunk.saturating_sub(charge));
         self.admitted += 1;
@@ -141,24 +141,26 @@ pub fn fits_to_the_end(free_tokens: f64, requests: &mut [(f64, usize)]) -> bool 
 mod tests {
     use super::*;
 
+    const CLIP: usize = 4096;
+
     #[test]
     fn a_prompt_longer_than_the_chunk_is_cut_at_a_page() {
-        let budget = PrefillBudget::new(4, 1000, Some(16), 0);
+        let budget = PrefillBudget::new(4, CLIP, 1000, Some(16), 0);
         assert_eq!(budget.select(1000, 0, 50, 10), Ok(16));
         assert_eq!(budget.select(1000, 8, 15, 10), Ok(15));
-        let mixed = PrefillBudget::new(4, 1000, Some(16), 3);
+        let mixed = PrefillBudget::new(4, CLIP, 1000, Some(16), 3);
         assert_eq!(mixed.select(1000, 0, 50, 10), Ok(12));
     }
 
     #[test]
     fn decode_rows_never_shorten_the_chunk_below_a_page() {
-        let budget = PrefillBudget::new(4, 1000, Some(16), 100);
+        let budget = PrefillBudget::new(4, CLIP, 1000, Some(16), 100);
         assert_eq!(budget.rem_chunk_tokens, Some(4));
     }
 
     #[test]
     fn only_the_first_whole_prompt_may_exceed_the_input_budget() {
-        let mut budget = PrefillBudget::new(1, 10, None, 0);
+        let mut budget = PrefillBudget::new(1, CLIP, 10, None, 0);
         assert_eq!(budget.select(1000, 0, 50, 10), Ok(50));
         budget.reserve(50, 10);
         assert_eq!(budget.check(1000), Err(StopAdmission::StepFull));
@@ -166,7 +168,7 @@ mod tests {
 
     #[test]
     fn very_long_generations_count_4096_tokens() {
-        let budget = PrefillBudget::new(1, 10_000, None, 0);
+        let budget = PrefillBudget::new(1, CLIP, 10_000, None, 0);
         assert_eq!(budget.select(4200, 0, 100, 1_000_000), Ok(100));
         assert_eq!(budget.select(4197, 0, 100, 1_000_000), Err(StopAdmission::NoToken));
     }

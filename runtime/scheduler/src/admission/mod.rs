@@ -4,5 +4,5 @@
 mod budget;
 mod new_token_ratio;
 
-pub use budget::{CLIP_MAX_NEW_TOKENS, PrefillBudget, StopAdmission, fits_to_the_end};
+pub use budget::{PrefillBudget, StopAdmission, fits_to_the_end};
 pub use new_token_ratio::NewTokenRatio;

@@ -1,14 +1,7 @@
 //! The share of `max_new_tokens` that requests are expected to use (reference:
 //! `managers/scheduler_components/new_token_ratio_tracker.py`).
 
-/// Starting ratio at conservativeness 1.
-const INIT: f64 = 0.7;
-/// Smallest ratio, as a share of the starting one.
-const MIN_FACTOR: f64 = 0.14;
-/// Decode steps from the starting to the smallest ratio.
-const DECAY_STEPS: f64 = 600.0;
-/// Decode steps that the estimate after a retraction leaves room for.
-const RETRACT_DECODE_STEPS: usize = 20;
+use crate::Tuning;
 
 /// Starts high, falls with every decode step that fits, and jumps after a retraction.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,14 +10,16 @@ pub struct NewTokenRatio {
     min: f64,
     decay: f64,
     current: f64,
+    retract_decode_steps: usize,
 }
 
 impl NewTokenRatio {
     /// From `--schedule-conservativeness`.
-    pub fn new(conservativeness: f64) -> Self {
-        let init = (INIT * conservativeness).min(1.0);
-        let min = (init * MIN_FACTOR).min(1.0);
-        Self { init, min, decay: (init - min) / DECAY_STEPS, current: init }
+    pub fn new(conservativeness: f64, tuning: &Tuning) -> Self {
+        let init = (tuning.init_new_token_ratio * conservativeness).min(1.0);
+        let min = (init * tuning.min_new_token_ratio_factor).min(1.0);
+        let decay = (init - min) / tuning.new_token_ratio_decay_steps.max(1) as f64;
+        Self { init, min, decay, current: init, retract_decode_steps: tuning.retract_decode_steps }
     }
 
     /// The ratio now.
@@ -50,7 +45,7 @@ impl NewTokenRatio {
             max_new += max;
             requests += 1;
         }
-        let estimate = (decoded + RETRACT_DECODE_STEPS * requests) as f64 / (max_new + 1) as f64;
+        let estimate = (decoded + self.retract_decode_steps * requests) as f64 / (max_new + 1) as f64;
         self.current = estimate.min(1.0);
     }
 }
@@ -61,7 +56,7 @@ mod tests {
 
     #[test]
     fn the_ratio_falls_from_0_7_to_0_098_in_600_steps() {
-        let mut ratio = NewTokenRatio::new(1.0);
+        let mut ratio = NewTokenRatio::new(1.0, &Tuning::default());
         assert!((ratio.current() - 0.7).abs() < 1e-12);
         for _ in 0..600 {
             ratio.decay_step();
@@ -75,7 +70,7 @@ mod tests {
 
     #[test]
     fn after_a_retraction_the_ratio_leaves_room_for_20_steps_each() {
-        let mut ratio = NewTokenRatio::new(1.0);
+        let mut ratio = NewTokenRatio::new(1.0, &Tuning::default());
         ratio.after_retract([(10, 100), (30, 100)].into_iter());
         assert!((ratio.current() - 80.0 / 201.0).abs() < 1e-12);
         ratio.after_retract([(100, 10)].into_iter());

@@ -198,7 +198,8 @@ impl Scheduler {
         let page_size = self.config.page_size;
         let in_context = self.config.max_req_len().saturating_sub(input_len + 1);
         let in_pool = self.kv.size().saturating_sub(input_len.next_multiple_of(page_size) + page_size + 1);
-        wanted.min(in_context).min(in_pool)
+        let allowed = self.config.tuning.max_new_tokens_limit.unwrap_or(usize::MAX);
+        wanted.min(allowed).min(in_context).min(in_pool)
     }
 
     /// Priority such that larger goes first.

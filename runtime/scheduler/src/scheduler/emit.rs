@@ -9,8 +9,6 @@ use super::Scheduler;
 use crate::OutputEvent;
 use crate::req::ReqState;
 
-/// Requests that do not stream send their ids on after so many, which keeps the detokenizer's work small.
-const FORCE_STREAM_INTERVAL: usize = 50;
 /// What a request hears whose entry was lost.
 const LOST: &str = "Internal error: the scheduler lost the request.";
 
@@ -23,7 +21,7 @@ impl Scheduler {
             let own = req.params.stream_interval.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
             unsent >= own.unwrap_or(self.config.stream_interval) || (!req.sent_any && unsent > 0)
         } else {
-            req.output_len().is_multiple_of(FORCE_STREAM_INTERVAL)
+            req.output_len().is_multiple_of(self.config.tuning.force_stream_interval)
         };
         if due {
             self.emit(id, None, false);

@@ -117,7 +117,7 @@ impl Scheduler {
         Ok(Self {
             kv: TokenToKvPoolAllocator::new(config.max_total_num_tokens, config.page_size),
             rows: ReqToTokenPool::new(config.max_running_requests),
-            ratio: NewTokenRatio::new(config.schedule_conservativeness),
+            ratio: NewTokenRatio::new(config.schedule_conservativeness, &config.tuning),
             tree,
             policy,
             reqs: Slab::new(),

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use super::Scheduler;
-use crate::admission::{CLIP_MAX_NEW_TOKENS, PrefillBudget};
+use crate::admission::PrefillBudget;
 
 /// Whether room was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Scheduler {
         let Some(req) = self.reqs.get(candidate).filter(|_| self.preempts()) else { return Preemption::No };
         let (_, cached) = self.tree.peek_prefix(&req.namespace, &req.tokens[..req.max_prefix_len()]);
         let wanted = req.tokens.len() - cached
-            + req.remaining_new_tokens().min(CLIP_MAX_NEW_TOKENS)
+            + req.remaining_new_tokens().min(self.config.tuning.clip_max_new_tokens)
             + self.config.page_size;
         let mut missing = wanted as f64 - (self.available_tokens() as f64 - budget.total_offset);
         let mut row_missing = self.rows.available_size() == 0;

@@ -6,7 +6,7 @@ use super::Scheduler;
 use super::batch::BatchBuilder;
 use super::plan::Planned;
 use super::preempt::Preemption;
-use crate::admission::{CLIP_MAX_NEW_TOKENS, PrefillBudget, StopAdmission, fits_to_the_end};
+use crate::admission::{PrefillBudget, StopAdmission, fits_to_the_end};
 use crate::policy::{Candidate, PrefixKey, prefix_key};
 use crate::radix_cache::NodeId;
 use crate::req::{Req, ReqState};
@@ -51,6 +51,7 @@ impl Scheduler {
         let config = &self.config;
         let mut budget = PrefillBudget::new(
             config.page_size,
+            config.tuning.clip_max_new_tokens,
             config.max_prefill_tokens,
             config.chunked_prefill_size,
             mixed_decode_tokens,
@@ -63,7 +64,7 @@ impl Scheduler {
     /// Tokens a running request is expected to take. One that ignores the end of sequence takes all.
     pub(super) fn expects(&self, req: &Req) -> f64 {
         let ratio = if req.params.ignore_eos { 1.0 } else { self.ratio.current() };
-        req.remaining_new_tokens().min(CLIP_MAX_NEW_TOKENS) as f64 * ratio
+        req.remaining_new_tokens().min(self.config.tuning.clip_max_new_tokens) as f64 * ratio
     }
 
     /// Admits waiting requests until a budget is used up.

@@ -1,5 +1,6 @@
-use sglang_sched::SchedulerConfig;
+use sglang_proto::messages::FinishReason;
 use sglang_sched::simulator::NoText;
+use sglang_sched::{SchedulerConfig, Tuning};
 
 use crate::common::{Driver, prompt, request, small};
 
@@ -24,6 +25,20 @@ fn a_stream_sends_the_first_token_at_once_and_then_by_its_interval() {
 fn a_request_that_does_not_stream_sends_every_fifty_tokens() {
     assert_eq!(sizes(false, None, 1, 120), [50, 50, 20]);
     assert_eq!(sizes(false, None, 1, 50), [50]);
+}
+
+#[test]
+fn tuning_bounds_the_answer_and_bundles_its_tokens() {
+    let tuning = Tuning { max_new_tokens_limit: Some(40), force_stream_interval: 15, ..Default::default() };
+    let mut driver = Driver::new(SchedulerConfig { tuning, ..small(1024) });
+    for (rid, tokens) in [("a", 120), ("b", 20)] {
+        driver.add(request(rid, prompt(1, 5), tokens));
+    }
+    driver.run();
+    assert_eq!(driver.answer("a").event_sizes, [15, 15, 10]);
+    let finish = driver.answer("a").last.as_ref().unwrap().finish_reason.clone();
+    assert_eq!(finish, Some(FinishReason::Length { length: 40 }));
+    assert_eq!(driver.answer("b").event_sizes, [15, 5]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::http::auth::AuthTier;
 use crate::http::info::API_VERSION;
 use crate::http::reply;
-use crate::http::routes::{ROUTES, RouteSpec, root_path};
+use crate::http::routes::{RouteSpec, root_path, served};
 use crate::requests::probe::{self, FieldShape};
 
 /// The page of `/docs`; it reads `/openapi.json`.
@@ -31,8 +31,8 @@ pub async fn docs() -> HttpResponse {
 /// The OpenAPI document of a server.
 pub fn document(app: &App) -> Value {
     let mut paths = Map::new();
-    for row in ROUTES {
-        let (path, parameters) = path_parameters(row.path);
+    for row in served(app) {
+        let (path, parameters) = path_parameters(&app.env.moved_routes.path(row.path));
         let mut item = Map::new();
         for method in row.methods {
             item.insert(method.to_lowercase(), operation(row, method, &parameters));

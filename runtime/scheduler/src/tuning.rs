@@ -1,0 +1,36 @@
+//! Numbers of the schedule that hardly anyone changes; the reference reads them from the environment.
+
+/// How admission estimates and how outputs are bundled. The names are the reference's variables without `SGLANG_`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tuning {
+    /// `INIT_NEW_TOKEN_RATIO`: share of `max_new_tokens` that requests are expected to use, at conservativeness 1.
+    pub init_new_token_ratio: f64,
+    /// `MIN_NEW_TOKEN_RATIO_FACTOR`: the smallest ratio, as a share of the starting one.
+    pub min_new_token_ratio_factor: f64,
+    /// `NEW_TOKEN_RATIO_DECAY_STEPS`: decode steps from the starting to the smallest ratio; at least 1.
+    pub new_token_ratio_decay_steps: usize,
+    /// `RETRACT_DECODE_STEPS`: decode steps that the estimate after a retraction leaves room for.
+    pub retract_decode_steps: usize,
+    /// `CLIP_MAX_NEW_TOKENS_ESTIMATION`: `max_new_tokens` counts at most this much when admission estimates what a
+    /// request will need. Stop conditions are not touched by it.
+    pub clip_max_new_tokens: usize,
+    /// `MAX_NEW_TOKENS_LIMIT`: no request gets more tokens.
+    pub max_new_tokens_limit: Option<usize>,
+    /// `FORCE_STREAM_INTERVAL`: requests that do not stream send their ids on after so many, which keeps the
+    /// detokenizer's work small; at least 1.
+    pub force_stream_interval: usize,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            init_new_token_ratio: 0.7,
+            min_new_token_ratio_factor: 0.14,
+            new_token_ratio_decay_steps: 600,
+            retract_decode_steps: 20,
+            clip_max_new_tokens: 4096,
+            max_new_tokens_limit: None,
+            force_stream_interval: 50,
+        }
+    }
+}
