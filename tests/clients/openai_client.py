@@ -93,12 +93,21 @@ for bad in ({"temperature": -1}, {"top_p": 0}, {"max_tokens": -5}):
 
 
 async def many():
-    """Eight answers at once are the ones that come alone."""
+    """Eight answers at once are the ones that come alone, as is a stream; the helpers parse as without async."""
     async with openai.AsyncOpenAI(base_url=base_url, api_key="none", max_retries=0) as c:
-        calls = [
-            c.chat.completions.create(model="default", messages=question, temperature=0, max_tokens=32) for _ in range(8)
-        ]
-        return [r.choices[0].message.content for r in await asyncio.gather(*calls)]
+        ask = {"model": "default", "messages": question, "temperature": 0}
+        calls = [c.chat.completions.create(**ask, max_tokens=32) for _ in range(8)]
+        answers = [r.choices[0].message.content for r in await asyncio.gather(*calls)]
+        text = ""
+        async for chunk in await c.chat.completions.create(**ask, max_tokens=32, stream=True):
+            text += "".join(choice.delta.content or "" for choice in chunk.choices)
+        parsed = await c.chat.completions.parse(**ask, response_format=City, max_tokens=120)
+        assert parsed.choices[0].message.parsed == city, parsed
+        async with c.chat.completions.stream(**ask, response_format=City, max_tokens=120) as stream:
+            events = [event.type async for event in stream]
+            final = await stream.get_final_completion()
+        assert final.choices[0].message.parsed == city and "content.done" in events, (final, events)
+        return [*answers, text]
 
 
 assert set(asyncio.run(many())) == {answer}

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod control;
+mod environment;
 mod equality;
 mod harness;
 mod limits;
