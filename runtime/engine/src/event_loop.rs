@@ -23,6 +23,7 @@ use crate::profiler::{Profiler, step_info};
 use crate::progress::{LoopPhase, Progress};
 use crate::sessions::SessionController;
 use crate::snapshot::{self, LoopFigures};
+use crate::step_counters::StepCounters;
 use crate::tail::TokenizerTail;
 use crate::weight_versions::WeightVersions;
 use crate::weights::WeightUpdate;
@@ -66,6 +67,7 @@ pub struct EventLoop<'a> {
     clock: Instant,
     /// Seconds the model was busy, for the idle share in the state.
     model_busy: Duration,
+    counters: StepCounters,
     published: Instant,
     /// Output tokens of the published figures.
     published_tokens: u64,
@@ -113,6 +115,7 @@ impl<'a> EventLoop<'a> {
             settings,
             clock: Instant::now(),
             model_busy: Duration::ZERO,
+            counters: StepCounters::default(),
             published: Instant::now(),
             published_tokens: 0,
         }
@@ -199,6 +202,7 @@ impl<'a> EventLoop<'a> {
         let info = self.submitted.pop_front();
         self.profiler.span("wait", began, info);
         if let Some(info) = info {
+            self.counters.count(info, outcome.started, outcome.ended);
             self.profiler.step(info, outcome.started, outcome.ended, outcome.result.as_ref().ok());
         }
         let began = self.profiler.now();
@@ -279,6 +283,7 @@ impl<'a> EventLoop<'a> {
         self.progress.enter(LoopPhase::Scheduling);
         self.profiler.span("idle", began, None);
         self.log.idle();
+        self.counters.idle();
         match incoming {
             Ok(incoming) => self.handle(incoming),
             Err(RecvTimeoutError::Timeout) => {
@@ -297,6 +302,7 @@ impl<'a> EventLoop<'a> {
         let seconds = self.published.elapsed().as_secs_f64();
         let figures = LoopFigures {
             model_busy: self.model_busy,
+            counters: self.counters.to_json(),
             elapsed: self.clock.elapsed(),
             gen_throughput: made as f64 / seconds.max(1e-3),
             num_grammar_queue_reqs: self.grammars.len(),

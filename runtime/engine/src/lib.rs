@@ -27,6 +27,7 @@ mod run;
 pub mod sessions;
 mod settings;
 mod snapshot;
+mod step_counters;
 mod tail;
 #[cfg(feature = "test-workers")]
 pub mod test_workers;

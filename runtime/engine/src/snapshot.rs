@@ -10,6 +10,8 @@ use sglang_sched::SchedulerStats;
 pub struct LoopFigures {
     /// Time in which the model ran.
     pub model_busy: Duration,
+    /// Totals over the steps, by the keys of `/v1/loads`.
+    pub counters: Value,
     /// Time since the loop was made.
     pub elapsed: Duration,
     /// Output tokens per second since the last figures.
@@ -54,6 +56,7 @@ pub fn to_json(stats: &SchedulerStats, figures: &LoopFigures) -> Value {
         "num_grammar_queue_reqs": figures.num_grammar_queue_reqs,
         "num_sessions": figures.num_sessions,
         "released_memory": figures.released_memory,
+        "step_counters": figures.counters,
         "gen_throughput": figures.gen_throughput,
         "model_busy_s": figures.model_busy.as_secs_f64(),
         "uptime_s": figures.elapsed.as_secs_f64(),

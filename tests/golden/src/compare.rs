@@ -19,7 +19,7 @@ const HEADERS: [&str; 9] = [
 ];
 
 /// Ids, times, memory, what ran before, and where files lie.
-const VOLATILE: [&str; 30] = [
+const VOLATILE: [&str; 35] = [
     "id",
     "call_id",
     "item_id",
@@ -43,6 +43,11 @@ const VOLATILE: [&str; 30] = [
     "startup_time",
     "random_seed",
     "memory_usage",
+    "weight_gb",
+    "kv_cache_gb",
+    "total_prefill_uncached_tokens",
+    "total_prefill_busy_us",
+    "decode_moments",
     "model_path",
     "tokenizer_path",
     "served_model_name",

@@ -18,8 +18,10 @@ fn answers_have_a_longest_length_and_log_probabilities_before_the_temperature() 
     assert_eq!(answer["meta_info"]["finish_reason"], json!({"type": "length", "length": 5}));
     let logprobs = |server: &Server, temperature: f64| {
         // A tiny `top_p` leaves the best token also where there is a temperature.
-        let params = json!({"temperature": temperature, "top_p": 1e-6, "max_new_tokens": 5, "ignore_eos": true});
-        let body = json!({"text": "The capital of France is", "sampling_params": params, "return_logprob": true});
+        let params =
+            json!({"temperature": temperature, "top_p": 1e-6, "max_new_tokens": 5, "ignore_eos": true});
+        let body =
+            json!({"text": "The capital of France is", "sampling_params": params, "return_logprob": true});
         let answer = server.post_json("/generate", &body).unwrap();
         let all = answer["meta_info"]["output_token_logprobs"].as_array().unwrap().clone();
         all.iter().map(|entry| entry[0].as_f64().unwrap()).collect::<Vec<_>>()
