@@ -221,6 +221,16 @@ fn every_argument_is_in_the_json_by_its_field_name() {
 }
 
 #[test]
+fn a_flag_may_be_cut_short_where_only_one_begins_so() {
+    let args =
+        parse(&["--model", "m", "--tp", "1", "--mem-frac", "0.5", "--chunked-prefill=64"]).expect("valid");
+    assert_eq!((args.model_path.as_str(), args.chunked_prefill_size), ("m", Some(64)));
+    assert_eq!(args.mem_fraction_static, Some(0.5));
+    assert!(error(&["--model", "m", "--tp", "2"]).contains("--tp-size 2 is not supported yet"));
+    assert!(error(&["--model", "m", "--max", "2"]).contains("unexpected argument '--max'"));
+}
+
+#[test]
 fn the_tables_are_consistent() {
     let mut names = BTreeSet::new();
     for flag in flags() {

@@ -163,6 +163,8 @@ fn command(program: &str) -> Command {
         .override_usage(format!("{name} --model-path <PATH> [OPTIONS]"))
         .after_help(format!("Flags of SGLang that are known and not supported yet: {}", later.join(" ")))
         .args_override_self(true)
+        // As argparse does: `--tp 1` is --tp-size 1.
+        .infer_long_args(true)
         .next_line_help(true)
         .max_term_width(110)
         .arg(
