@@ -17,7 +17,7 @@ use crate::grammar::{GrammarManager, StartBackend};
 use crate::hold_back::HoldBack;
 use crate::links::Links;
 use crate::memory::ReleasedMemory;
-use crate::outputs::assemble;
+use crate::outputs::{assemble, unix_time_of};
 use crate::profiler::trace::StepInfo;
 use crate::profiler::{Profiler, step_info};
 use crate::progress::{LoopPhase, Progress};
@@ -220,6 +220,7 @@ impl<'a> EventLoop<'a> {
     }
 
     fn apply(&mut self, outcome: StepOutcome) -> Result<(), EngineError> {
+        self.scheduler.set_now(self.now());
         match outcome.result {
             Ok(result) => self.scheduler.on_result(result, &mut self.tail)?,
             Err(error @ sglang_proto::worker::WorkerError::Fatal(_)) => return Err(error.into()),
@@ -242,7 +243,8 @@ impl<'a> EventLoop<'a> {
         }
         self.sessions.observe(&events, Instant::now());
         let events = self.hold_back.filter(events, &mut self.tail);
-        let outbox = assemble(events, &mut self.versions);
+        let unix_offset = self.settings.enable_metrics.then(|| unix_time_of(self.now()));
+        let outbox = assemble(events, &mut self.versions, unix_offset);
         if let Some(tokens) = outbox.tokens {
             let link = if self.settings.skip_tokenizer_init {
                 &self.links.tokenizer

@@ -54,6 +54,7 @@ mod rng;
 mod scheduler;
 pub mod simulator;
 mod stats;
+mod times;
 
 pub use config::{
     DEFAULT_CHUNKED_PREFILL_SIZE, DEFAULT_CHUNKED_PREFILL_SIZE_CPU, RetractionPolicy, SchedulerConfig,
@@ -65,3 +66,4 @@ pub use ledger::Ledger;
 pub use request::{NewRequest, PROMPT_TAIL_LEN, RequestInfo};
 pub use scheduler::{AbortCause, PauseMode, Plan, Scheduler};
 pub use stats::SchedulerStats;
+pub use times::ReqTimes;
