@@ -9,6 +9,7 @@ mod lora;
 mod memory;
 mod output;
 mod profile;
+mod time_stats;
 mod weights;
 
 pub use control::*;
@@ -19,6 +20,7 @@ pub use lora::*;
 pub use memory::*;
 pub use output::*;
 pub use profile::*;
+pub use time_stats::ReqTimeStats;
 pub use weights::*;
 
 use crate::wire::{self, FrameError, Message, Trailer};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FinishReason, Unused};
+use super::{FinishReason, ReqTimeStats, Unused};
 use crate::wire::{TokenIds, message};
 
 /// Log-probabilities per request and position; `None` where there is none.
@@ -140,6 +140,8 @@ message! {
         pub input_top_logprobs_flat_null_prefix: Option<Vec<Option<i64>>> = None,
         /// Our own, after the reference's last field: position in the output of the first new id of each request, so that a gap or a repeat is seen.
         pub output_offsets: Option<Vec<u64>> = None,
+        /// Our own: the times of those requests that have new ones, with `--enable-metrics`.
+        pub req_time_stats: Option<Vec<Option<ReqTimeStats>>> = None,
     }
 }
 
@@ -246,6 +248,8 @@ message! {
         pub input_top_logprobs_flat_null_prefix: Option<Vec<Option<i64>>> = None,
         /// Our own, after the reference's last field: position in the output of the first new id of each request, so that a gap or a repeat is seen.
         pub output_offsets: Option<Vec<u64>> = None,
+        /// Our own: the times of those requests that have new ones, with `--enable-metrics`.
+        pub req_time_stats: Option<Vec<Option<ReqTimeStats>>> = None,
     }
 }
 
@@ -278,5 +282,7 @@ message! {
         pub time_stats: Unused = Unused,
         /// Pooled hidden states of the requests that want them.
         pub pooled_hidden_states: Option<Vec<Option<Vec<f32>>>> = None,
+        /// Our own, after the reference's last field: the times of the requests, with `--enable-metrics`.
+        pub req_time_stats: Option<Vec<Option<ReqTimeStats>>> = None,
     }
 }

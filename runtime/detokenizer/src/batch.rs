@@ -89,6 +89,7 @@ impl Detokenizer {
             cached_tokens_details: batch.cached_tokens_details,
             dp_ranks: batch.dp_ranks,
             output_offsets: batch.output_offsets,
+            req_time_stats: batch.req_time_stats,
             ..Default::default()
         }
     }

@@ -22,6 +22,8 @@ pub fn tuning() -> Tuning {
         clip_max_new_tokens: env::number("SGLANG_CLIP_MAX_NEW_TOKENS_ESTIMATION")
             .unwrap_or(default.clip_max_new_tokens),
         max_new_tokens_limit: env::number("SGLANG_MAX_NEW_TOKENS_LIMIT").filter(|limit| *limit > 0),
+        waiting_timeout: env::number("SGLANG_REQ_WAITING_TIMEOUT").filter(|seconds| *seconds > 0.0),
+        running_timeout: env::number("SGLANG_REQ_RUNNING_TIMEOUT").filter(|seconds| *seconds > 0.0),
         force_stream_interval: env::number("SGLANG_FORCE_STREAM_INTERVAL")
             .filter(|interval| *interval > 0)
             .unwrap_or(default.force_stream_interval),

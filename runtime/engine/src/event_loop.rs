@@ -17,7 +17,7 @@ use crate::grammar::{GrammarManager, StartBackend};
 use crate::hold_back::HoldBack;
 use crate::links::Links;
 use crate::memory::ReleasedMemory;
-use crate::outputs::assemble;
+use crate::outputs::{assemble, unix_time_of};
 use crate::profiler::trace::StepInfo;
 use crate::profiler::{Profiler, step_info};
 use crate::progress::{LoopPhase, Progress};
@@ -224,6 +224,7 @@ impl<'a> EventLoop<'a> {
     }
 
     fn apply(&mut self, outcome: StepOutcome) -> Result<(), EngineError> {
+        self.scheduler.set_now(self.now());
         match outcome.result {
             Ok(result) => self.scheduler.on_result(result, &mut self.tail)?,
             Err(error @ sglang_proto::worker::WorkerError::Fatal(_)) => return Err(error.into()),
@@ -246,7 +247,8 @@ impl<'a> EventLoop<'a> {
         }
         self.sessions.observe(&events, Instant::now());
         let events = self.hold_back.filter(events, &mut self.tail);
-        let outbox = assemble(events, &mut self.versions);
+        let unix_offset = self.settings.enable_metrics.then(|| unix_time_of(self.now()));
+        let outbox = assemble(events, &mut self.versions, unix_offset);
         if let Some(tokens) = outbox.tokens {
             let link = if self.settings.skip_tokenizer_init {
                 &self.links.tokenizer
@@ -275,7 +277,11 @@ impl<'a> EventLoop<'a> {
         self.publish();
         self.progress.enter(LoopPhase::Idle);
         let began = self.profiler.now();
-        let deadlines = self.flushes.iter().map(|f| f.deadline).chain(self.sessions.next_deadline());
+        let timeout = self.scheduler.next_timeout().and_then(|at| Duration::try_from_secs_f64(at).ok());
+        // A little later, so that it is over when the loop looks.
+        let timeout = timeout.map(|at| self.clock + at + Duration::from_millis(1));
+        let deadlines = self.flushes.iter().map(|f| f.deadline);
+        let deadlines = deadlines.chain(self.sessions.next_deadline()).chain(timeout);
         let incoming = match deadlines.min() {
             None => self.links.incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(deadline) => self.links.incoming.recv_deadline(deadline),

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crossbeam_channel::Sender;
 use sglang_constrained::{
@@ -114,17 +115,24 @@ pub enum GrammarNews {
 /// Where a request goes from here.
 #[derive(Debug)]
 pub enum Outcome {
-    /// To the scheduler, with its grammar.
-    Ready(Box<TokenizedGenerateReqInput>, GrammarHandle),
+    /// To the scheduler, with its grammar, which it has waited for since then.
+    Ready(Box<TokenizedGenerateReqInput>, GrammarHandle, Instant),
     /// Back, with an HTTP status and why.
     Refused(String, u16, String),
+}
+
+/// A request and when it came.
+#[derive(Debug)]
+struct Queued {
+    request: TokenizedGenerateReqInput,
+    since: Instant,
 }
 
 /// The grammar queue.
 pub struct GrammarManager {
     backend: Place,
     /// By ticket, that is in order of arrival.
-    queue: BTreeMap<u64, TokenizedGenerateReqInput>,
+    queue: BTreeMap<u64, Queued>,
     next_ticket: u64,
     news: Sender<Incoming>,
 }
@@ -139,7 +147,7 @@ impl GrammarManager {
 
     /// Whether a request with this id waits.
     pub fn contains(&self, rid: &str) -> bool {
-        self.queue.values().any(|request| request.rid.as_deref() == Some(rid))
+        self.queue.values().any(|queued| queued.request.rid.as_deref() == Some(rid))
     }
 
     /// Number of requests that wait.
@@ -162,7 +170,7 @@ impl GrammarManager {
         }
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.queue.insert(ticket, request);
+        self.queue.insert(ticket, Queued { request, since: Instant::now() });
         self.compile(ticket, spec);
         None
     }
@@ -196,8 +204,8 @@ impl GrammarManager {
         match news {
             GrammarNews::Backend(Ok(backend)) => {
                 self.backend = Place::Ready(backend);
-                for (ticket, request) in &self.queue {
-                    if let Some(spec) = GrammarSpec::from_sampling_params(&request.sampling_params) {
+                for (ticket, queued) in &self.queue {
+                    if let Some(spec) = GrammarSpec::from_sampling_params(&queued.request.sampling_params) {
                         self.compile(*ticket, spec);
                     }
                 }
@@ -207,19 +215,20 @@ impl GrammarManager {
                 tracing::error!("No grammar can be compiled: {why}");
                 let why = format!("The grammar backend cannot be started: {why}");
                 self.backend = Place::Off(why.clone());
-                let refuse = |request: TokenizedGenerateReqInput| {
-                    Outcome::Refused(request.rid.unwrap_or_default(), 400, why.clone())
+                let refuse = |queued: Queued| {
+                    Outcome::Refused(queued.request.rid.unwrap_or_default(), 400, why.clone())
                 };
                 std::mem::take(&mut self.queue).into_values().map(refuse).collect()
             }
             GrammarNews::Compiled(ticket, result) => {
-                let Some(request) = self.queue.remove(&ticket) else { return Vec::new() };
-                vec![self.outcome(request, result)]
+                let Some(queued) = self.queue.remove(&ticket) else { return Vec::new() };
+                vec![self.outcome(queued, result)]
             }
         }
     }
 
-    fn outcome(&self, request: TokenizedGenerateReqInput, result: CompileResult) -> Outcome {
+    fn outcome(&self, queued: Queued, result: CompileResult) -> Outcome {
+        let Queued { request, since } = queued;
         let Place::Ready(backend) = &self.backend else {
             return Outcome::Refused(request.rid.unwrap_or_default(), 400, NONE.to_owned());
         };
@@ -230,7 +239,7 @@ impl GrammarManager {
                     false => Arc::default(),
                 };
                 let factory = Factory { grammar, masks: Arc::clone(&backend.masks), think_end_ids };
-                Outcome::Ready(Box::new(request), GrammarHandle::new(Arc::new(factory)))
+                Outcome::Ready(Box::new(request), GrammarHandle::new(Arc::new(factory)), since)
             }
             Err(error) => {
                 let status = match &error {
@@ -245,13 +254,13 @@ impl GrammarManager {
     /// Takes the request with this id out; whether it was here.
     pub fn abort(&mut self, rid: &str) -> bool {
         let ticket =
-            self.queue.iter().find(|(_, r)| r.rid.as_deref() == Some(rid)).map(|(ticket, _)| *ticket);
+            self.queue.iter().find(|(_, q)| q.request.rid.as_deref() == Some(rid)).map(|(ticket, _)| *ticket);
         ticket.and_then(|ticket| self.queue.remove(&ticket)).is_some()
     }
 
     /// Takes every request out and gives their ids.
     pub fn abort_all(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.queue).into_values().filter_map(|request| request.rid).collect()
+        std::mem::take(&mut self.queue).into_values().filter_map(|queued| queued.request.rid).collect()
     }
 
     /// Forgets the compiled grammars.
@@ -354,7 +363,7 @@ mod tests {
         let (mut good, mut bad) = (None, None);
         for _ in 0..2 {
             match next(&mut manager, &news).pop().unwrap() {
-                Outcome::Ready(request, grammar) => good = Some((request.rid, grammar)),
+                Outcome::Ready(request, grammar, _) => good = Some((request.rid, grammar)),
                 Outcome::Refused(rid, status, why) => bad = Some((rid, status, why)),
             }
         }
@@ -386,7 +395,7 @@ mod tests {
             assert!(manager.add(request, spec).is_none());
             loop {
                 match next(manager, &news).pop() {
-                    Some(Outcome::Ready(_, grammar)) => return grammar,
+                    Some(Outcome::Ready(_, grammar, _)) => return grammar,
                     Some(other) => panic!("{other:?}"),
                     None => {}
                 }

@@ -109,7 +109,7 @@ impl EventLoop<'_> {
             return self.refuse(request.rid.unwrap_or_default(), &error.to_string());
         }
         let Some(spec) = GrammarSpec::from_sampling_params(&request.sampling_params) else {
-            return self.schedule(request, None);
+            return self.schedule(request, None, None);
         };
         let rid = request.rid.as_deref().unwrap_or_default();
         if self.grammars.contains(rid) {
@@ -149,7 +149,7 @@ impl EventLoop<'_> {
 
     fn leave_grammar_queue(&mut self, outcome: Outcome) {
         match outcome {
-            Outcome::Ready(request, grammar) => self.schedule(*request, Some(grammar)),
+            Outcome::Ready(request, grammar, since) => self.schedule(*request, Some(grammar), Some(since)),
             Outcome::Refused(rid, 503, why) => {
                 self.sessions.ended(&rid, RequestEnd::Refused, Instant::now());
                 let reason = FinishReason::refused(why, 503, "ServiceUnavailable");
@@ -159,15 +159,22 @@ impl EventLoop<'_> {
         }
     }
 
-    /// Hands a request to the scheduler.
-    fn schedule(&mut self, request: TokenizedGenerateReqInput, grammar: Option<GrammarHandle>) {
+    /// Hands a request to the scheduler, one that came earlier with that moment.
+    fn schedule(
+        &mut self,
+        request: TokenizedGenerateReqInput,
+        grammar: Option<GrammarHandle>,
+        since: Option<Instant>,
+    ) {
         let rid = request.rid.clone().unwrap_or_default();
         if request.stream {
             let resumed = request.resumed_output_ids.as_ref().map_or(&[][..], |ids| ids.as_slice());
             self.hold_back.watch(&rid, &request.sampling_params, resumed);
         }
         let seed = self.seed_of(&rid);
-        let request = NewRequest::from_message(request, seed).map(|r| NewRequest { grammar, ..r });
+        let received_at = since.map(|since| self.now() - since.elapsed().as_secs_f64());
+        let request = NewRequest::from_message(request, seed);
+        let request = request.map(|r| NewRequest { grammar, received_at, ..r });
         self.enter(rid, request);
     }
 

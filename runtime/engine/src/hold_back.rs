@@ -79,6 +79,7 @@ fn merge(mut earlier: OutputEvent, later: OutputEvent) -> OutputEvent {
     earlier.cached_tokens = later.cached_tokens;
     earlier.retraction_count = later.retraction_count;
     earlier.via_abort_req = later.via_abort_req;
+    earlier.times = later.times.or(earlier.times);
     earlier
 }
 

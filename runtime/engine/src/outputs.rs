@@ -1,13 +1,15 @@
 //! From the scheduler's events to messages: one `BatchTokenIDOutput` per step for the detokenizer, and an `AbortReq` for
 //! each request that the reference ends with one (reference: `scheduler_components/output_streamer.py`).
 
+use std::time::SystemTime;
+
 use sglang_proto::forward::PositionLogprobs;
 use sglang_proto::messages::{
-    AbortReq, BatchEmbeddingOutput, BatchTokenIDOutput, TokenLogprobIndices, TokenLogprobValues,
-    TopLogprobIndices, TopLogprobValues,
+    AbortReq, BatchEmbeddingOutput, BatchTokenIDOutput, ReqTimeStats, TokenLogprobIndices,
+    TokenLogprobValues, TopLogprobIndices, TopLogprobValues,
 };
 use sglang_proto::wire::TokenIds;
-use sglang_sched::{InputLogprobs, OutputEvent};
+use sglang_sched::{InputLogprobs, OutputEvent, ReqTimes};
 
 use crate::weight_versions::WeightVersions;
 
@@ -22,8 +24,50 @@ pub struct Outbox {
     pub aborts: Vec<AbortReq>,
 }
 
-/// Sorts events into messages. `versions` labels the finished ones and forgets them.
-pub fn assemble(events: Vec<OutputEvent>, versions: &mut WeightVersions) -> Outbox {
+/// What to add to the loop's clock, which says `now`, for seconds since 1970.
+pub fn unix_time_of(now: f64) -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64() - now
+}
+
+/// Times as they go out. `offset` is what [`unix_time_of`] said.
+fn time_stats(times: ReqTimes, offset: f64) -> ReqTimeStats {
+    let moment = |at: Option<f64>| at.map_or(0.0, |at| at + offset);
+    ReqTimeStats {
+        scheduler_recv_time: times.received + offset,
+        wait_queue_entry_time: moment(times.queued),
+        forward_entry_time: moment(times.forward),
+        prefill_finished_time: moment(times.prefill_finished),
+        queue_duration_s: times.queue_duration,
+        chunked_prefill_s: times.chunks,
+    }
+}
+
+/// The times of a batch; absent when no request has new ones, or nobody wants them.
+#[derive(Debug)]
+struct TimesColumn {
+    offset: Option<f64>,
+    times: Vec<Option<ReqTimeStats>>,
+}
+
+impl TimesColumn {
+    fn new(offset: Option<f64>) -> Self {
+        Self { offset, times: Vec::new() }
+    }
+
+    fn push(&mut self, event: &mut OutputEvent) {
+        if let Some(offset) = self.offset {
+            self.times.push(event.times.take().map(|times| time_stats(*times, offset)));
+        }
+    }
+
+    fn store(self) -> Option<Vec<Option<ReqTimeStats>>> {
+        self.times.iter().any(Option::is_some).then_some(self.times)
+    }
+}
+
+/// Sorts events into messages. `versions` labels the finished ones and forgets them. With `unix_offset`, which makes
+/// seconds since 1970 of the scheduler's, outputs bring the times of their requests.
+pub fn assemble(events: Vec<OutputEvent>, versions: &mut WeightVersions, unix_offset: Option<f64>) -> Outbox {
     let mut aborts = Vec::new();
     let mut embedded = Vec::new();
     let mut ran = Vec::with_capacity(events.len());
@@ -45,17 +89,19 @@ pub fn assemble(events: Vec<OutputEvent>, versions: &mut WeightVersions) -> Outb
             ran.push(event);
         }
     }
-    let tokens = (!ran.is_empty()).then(|| batch_output(ran, versions));
-    let embeddings = (!embedded.is_empty()).then(|| embedding_output(embedded));
+    let tokens = (!ran.is_empty()).then(|| batch_output(ran, versions, unix_offset));
+    let embeddings = (!embedded.is_empty()).then(|| embedding_output(embedded, unix_offset));
     Outbox { tokens, embeddings, aborts }
 }
 
-fn embedding_output(events: Vec<OutputEvent>) -> BatchEmbeddingOutput {
+fn embedding_output(events: Vec<OutputEvent>, unix_offset: Option<f64>) -> BatchEmbeddingOutput {
     let mut out = BatchEmbeddingOutput::default();
     let mut rids = Vec::with_capacity(events.len());
     let mut retractions = Vec::with_capacity(events.len());
     let mut hidden = Vec::with_capacity(events.len());
-    for event in events {
+    let mut times = TimesColumn::new(unix_offset);
+    for mut event in events {
+        times.push(&mut event);
         let embedding = event.embedding.unwrap_or_default();
         rids.push(event.request.rid.to_string());
         out.finished_reasons.push(event.finish_reason);
@@ -68,10 +114,15 @@ fn embedding_output(events: Vec<OutputEvent>) -> BatchEmbeddingOutput {
     out.rids = Some(rids);
     out.retraction_counts = Some(retractions);
     out.pooled_hidden_states = hidden.iter().any(Option::is_some).then_some(hidden);
+    out.req_time_stats = times.store();
     out
 }
 
-fn batch_output(events: Vec<OutputEvent>, weight_versions: &mut WeightVersions) -> BatchTokenIDOutput {
+fn batch_output(
+    events: Vec<OutputEvent>,
+    weight_versions: &mut WeightVersions,
+    unix_offset: Option<f64>,
+) -> BatchTokenIDOutput {
     let mut out = BatchTokenIDOutput::default();
     let mut rids = Vec::with_capacity(events.len());
     let mut output_ids = Vec::with_capacity(events.len());
@@ -79,7 +130,9 @@ fn batch_output(events: Vec<OutputEvent>, weight_versions: &mut WeightVersions) 
     let mut offsets = Vec::with_capacity(events.len());
     let mut versions = Vec::with_capacity(events.len());
     let mut logprobs = LogprobColumns::new(events.iter().any(|e| e.request.return_logprob));
-    for event in events {
+    let mut times = TimesColumn::new(unix_offset);
+    for mut event in events {
+        times.push(&mut event);
         let info = &event.request;
         let resumed = info.resumed_output_ids.len();
         let mut decode_ids = Vec::new();
@@ -115,6 +168,7 @@ fn batch_output(events: Vec<OutputEvent>, weight_versions: &mut WeightVersions) 
     out.retraction_counts = Some(retractions);
     out.output_offsets = Some(offsets);
     out.weight_versions = Some(versions);
+    out.req_time_stats = times.store();
     logprobs.store(&mut out);
     out
 }

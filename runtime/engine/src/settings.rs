@@ -22,6 +22,8 @@ pub struct EngineSettings {
     pub skip_tokenizer_init: bool,
     /// Seed from which requests without one derive theirs.
     pub random_seed: u64,
+    /// Outputs bring the times of their requests.
+    pub enable_metrics: bool,
     /// Adapters that are loaded at start.
     pub adapters: Vec<LoRARef>,
 }
@@ -37,6 +39,7 @@ impl EngineSettings {
             weight_version: args.weight_version.clone(),
             skip_tokenizer_init: args.skip_tokenizer_init,
             random_seed: args.random_seed.unwrap_or(0),
+            enable_metrics: args.enable_metrics,
             adapters: if args.enable_lora { args.lora_refs() } else { Vec::new() },
         }
     }

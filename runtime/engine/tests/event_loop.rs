@@ -37,6 +37,7 @@ struct Options {
     step: Duration,
     tokens: u32,
     watchdog: Duration,
+    metrics: bool,
 }
 
 impl Default for Options {
@@ -47,6 +48,7 @@ impl Default for Options {
             step: Duration::ZERO,
             tokens: 4096,
             watchdog: Duration::from_secs(30),
+            metrics: false,
         }
     }
 }
@@ -79,6 +81,7 @@ impl Engine {
             weight_version: "default".into(),
             skip_tokenizer_init: false,
             random_seed: 1,
+            enable_metrics: options.metrics,
             adapters: Vec::new(),
         };
         let progress = Arc::new(Progress::default());
@@ -302,6 +305,48 @@ async fn a_resumed_request_goes_on_after_its_output() {
         break;
     }
     engine.stop().unwrap();
+}
+
+#[tokio::test]
+async fn with_metrics_outputs_bring_the_times_of_their_requests() {
+    let unix = || std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+    for metrics in [true, false] {
+        let step = Duration::from_millis(5);
+        let mut engine = Engine::start(Options { metrics, step, ..Default::default() }).await;
+        let began = unix();
+        engine.request("a", vec![10, 11, 12], 3);
+        let mut told = Vec::new();
+        loop {
+            let Received::Message(AnyMessage::BatchTokenIDOutput(batch)) =
+                next(&mut engine.at_detokenizer).await
+            else {
+                continue;
+            };
+            told.push(batch.req_time_stats.map(|mut times| times.pop().flatten().unwrap()));
+            if batch.finished_reasons[0].is_some() {
+                break;
+            }
+        }
+        engine.stop().unwrap();
+        let first = told.remove(0);
+        assert_eq!(told, [None, None], "they do not change");
+        let Some(times) = first.filter(|_| metrics) else {
+            assert!(!metrics);
+            continue;
+        };
+        let moments = [
+            began,
+            times.scheduler_recv_time,
+            times.wait_queue_entry_time,
+            times.forward_entry_time,
+            times.prefill_finished_time - 0.005,
+            unix(),
+        ];
+        // The clock of the loop and that of the system are read one after the other.
+        assert!(moments.windows(2).all(|pair| pair[0] <= pair[1] + 1e-3), "{moments:?}");
+        let wait = times.forward_entry_time - times.wait_queue_entry_time;
+        assert!((times.queue_duration_s - wait).abs() < 1e-5);
+    }
 }
 
 #[tokio::test]

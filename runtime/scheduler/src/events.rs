@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sglang_proto::forward::{Embedding, PositionLogprobs};
 use sglang_proto::messages::FinishReason;
 
-use crate::RequestInfo;
+use crate::{ReqTimes, RequestInfo};
 
 /// New output of one request, or its end. Exactly one event per request has a `finish_reason`, and it is the last.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +36,8 @@ pub struct OutputEvent {
     pub cached_tokens: usize,
     /// How often the request was retracted or preempted.
     pub retraction_count: u64,
+    /// Its times, when there are new ones since the event before.
+    pub times: Option<Box<ReqTimes>>,
 }
 
 impl OutputEvent {

@@ -54,6 +54,7 @@ mod rng;
 mod scheduler;
 pub mod simulator;
 mod stats;
+mod times;
 mod tuning;
 
 pub use config::{
@@ -66,4 +67,5 @@ pub use ledger::Ledger;
 pub use request::{NewRequest, PROMPT_TAIL_LEN, RequestInfo};
 pub use scheduler::{AbortCause, PauseMode, Plan, Scheduler};
 pub use stats::SchedulerStats;
+pub use times::ReqTimes;
 pub use tuning::Tuning;

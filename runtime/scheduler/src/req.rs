@@ -6,9 +6,9 @@ use sglang_proto::SamplingParams;
 use sglang_proto::forward::{Embedding, EmbeddingSpec, PositionLogprobs, ReqSampling};
 use sglang_proto::grammar::GrammarHandle;
 
-use crate::RequestInfo;
 use crate::events::InputLogprobs;
 use crate::radix_cache::{Namespace, NodeId};
+use crate::{ReqTimes, RequestInfo};
 
 /// Where a request is on its way.
 ///
@@ -66,6 +66,7 @@ pub struct Req {
     pub overdue_at: u64,
     /// When it arrived, in the caller's seconds.
     pub arrived_at: f64,
+    pub times: ReqTimes,
 
     pub state: ReqState,
     /// Its row in the `ReqToTokenPool`, while admitted.

@@ -48,6 +48,8 @@ pub struct NewRequest {
     pub grammar: Option<GrammarHandle>,
     /// Set when a vector is wanted, and no tokens.
     pub embedding: Option<Arc<EmbeddingSpec>>,
+    /// When it arrived, if that was before it was added.
+    pub received_at: Option<f64>,
 }
 
 impl NewRequest {
@@ -70,6 +72,7 @@ impl NewRequest {
             resumed_output_ids: Vec::new(),
             grammar: None,
             embedding: None,
+            received_at: None,
         }
     }
 
@@ -115,6 +118,7 @@ impl NewRequest {
             resumed_output_ids: message.resumed_output_ids.map(|ids| ids.0).unwrap_or_default(),
             grammar: None,
             embedding: None,
+            received_at: None,
         })
     }
 }

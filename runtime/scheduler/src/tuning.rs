@@ -16,6 +16,10 @@ pub struct Tuning {
     pub clip_max_new_tokens: usize,
     /// `MAX_NEW_TOKENS_LIMIT`: no request gets more tokens.
     pub max_new_tokens_limit: Option<usize>,
+    /// `REQ_WAITING_TIMEOUT`: seconds in the queue after which a request is refused.
+    pub waiting_timeout: Option<f64>,
+    /// `REQ_RUNNING_TIMEOUT`: seconds from its first step after which a request is ended.
+    pub running_timeout: Option<f64>,
     /// `FORCE_STREAM_INTERVAL`: requests that do not stream send their ids on after so many, which keeps the
     /// detokenizer's work small; at least 1.
     pub force_stream_interval: usize,
@@ -30,6 +34,8 @@ impl Default for Tuning {
             retract_decode_steps: 20,
             clip_max_new_tokens: 4096,
             max_new_tokens_limit: None,
+            waiting_timeout: None,
+            running_timeout: None,
             force_stream_interval: 50,
         }
     }

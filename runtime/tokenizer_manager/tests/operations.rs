@@ -88,11 +88,60 @@ async fn metrics_count_requests_and_calls_and_are_off_by_default() {
         for line in [
             "sglang:generation_tokens_total{engine_type=\"unified\",is_streaming=\"true\",model_name=\"m\"} 4",
             "sglang:time_to_first_token_seconds_count{engine_type=\"unified\",is_streaming=\"true\",model_name=\"m\"} 1",
+            "sglang:queue_time_seconds_count{engine_type=\"unified\",model_name=\"m\",moe_ep_rank=\"0\",pp_rank=\"0\",tp_rank=\"0\"} 1",
+            "sglang:per_stage_req_latency_seconds_count{engine_type=\"unified\",model_name=\"m\",moe_ep_rank=\"0\",pp_rank=\"0\",stage=\"prefill_forward\",tp_rank=\"0\"} 1",
             "sglang:inter_token_latency_seconds_count{engine_type=\"unified\",model_name=\"m\"} 3",
             "sglang:http_responses_total{endpoint=\"/generate\",method=\"POST\",status_code=\"200\"} 1",
             "sglang:num_running_reqs{engine_type=\"unified\",model_name=\"m\",moe_ep_rank=\"0\",pp_rank=\"0\",tp_rank=\"0\"} 0",
         ] {
             assert!(text.lines().any(|l| l == line), "no {line} in\n{text}");
         }
+    }
+}
+
+/// The keys of the last chunk, or of the only answer, to a request for four tokens; and whether there were chunks before.
+async fn last_keys(server: &common::TestServer, stream: bool) -> (Vec<String>, bool) {
+    let body = json!({"text": "abcd", "stream": stream, "sampling_params": {"max_new_tokens": 4}});
+    let text = server.post("/generate", body).await.text().await.unwrap();
+    let documents = text.lines().map(|line| line.strip_prefix("data: ").unwrap_or(line));
+    let parsed: Vec<serde_json::Value> =
+        documents.filter_map(|text| serde_json::from_str(text).ok()).collect();
+    let keys = parsed.last().unwrap()["meta_info"].as_object().unwrap().keys().cloned().collect();
+    (keys, parsed.len() > 1)
+}
+
+#[actix_web::test]
+async fn with_metrics_answers_tell_when_what_happened_to_them() {
+    let server = common::start(&["--enable-metrics"]).await;
+    let of_scheduler = [
+        "num_retractions",
+        "storage_prefetch_wait",
+        "storage_staging_wait",
+        "forward_entry_time",
+        "prefill_finished_time",
+        "queue_time",
+        "reasoning_tokens",
+    ];
+    for stream in [false, true] {
+        let (keys, sent_before) = last_keys(&server, stream).await;
+        let at = keys.iter().position(|key| key == "num_retractions").unwrap();
+        assert_eq!(keys[at..][..7], of_scheduler, "stream: {stream}");
+        let at = keys.iter().position(|key| key == "e2e_latency").unwrap();
+        let mut end = vec!["request_received_ts", "first_token_latency", "api_server_dispatch_finish_ts"];
+        if sent_before {
+            // It was sent with the first chunk.
+            end.extend(["response_sent_to_client_ts", "request_finished_ts", "decode_throughput"]);
+        } else {
+            end.extend(["request_finished_ts", "decode_throughput", "response_sent_to_client_ts"]);
+        }
+        assert_eq!(keys[at + 1..], end, "stream: {stream}");
+    }
+    let off = common::start(&[]).await;
+    for stream in [false, true] {
+        let (keys, sent_before) = last_keys(&off, stream).await;
+        let more =
+            |key: &&String| key.ends_with("_time") || key.ends_with("_wait") || key.starts_with("request_");
+        assert_eq!(keys.iter().find(more), None);
+        assert_eq!(keys.contains(&"response_sent_to_client_ts".to_owned()), !sent_before);
     }
 }

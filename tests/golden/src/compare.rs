@@ -61,7 +61,8 @@ const VOLATILE: [&str; 35] = [
 /// What other weights change, in sets that were recorded with random ones.
 const OF_WEIGHTS: [&str; 9] =
     ["text", "output_ids", "embedding", "probs", "label", "scores", "score", "document", "hidden_states"];
-/// Keys of `meta_info` that the reference adds with `--enable-metrics` and that are not here (docs/api.md).
+/// Keys of `meta_info` that the reference adds with `--enable-metrics`: their values are a matter of time, their kind is
+/// not.
 const WITH_METRICS: [&str; 10] = [
     "queue_time",
     "forward_entry_time",
@@ -74,6 +75,8 @@ const WITH_METRICS: [&str; 10] = [
     "request_finished_ts",
     "decode_throughput",
 ];
+/// There is no rate of a stream whose tokens all came at once.
+const SOMETIMES: &str = "decode_throughput";
 
 const RANDOM_WEIGHTS: [&str; 4] = ["rerank", "reward", "moe", "limits"];
 
@@ -85,6 +88,8 @@ struct Comparison<'a> {
     /// Largest difference of two numbers that are not whole.
     tolerance: f64,
     random_weights: bool,
+    /// Whether these are the events of a stream.
+    stream: bool,
     out: &'a mut Vec<String>,
 }
 
@@ -134,7 +139,7 @@ impl Comparison<'_> {
             }
         }
         if a != b {
-            for key in b.iter().filter(|key| !a.contains(key) && !WITH_METRICS.contains(&key.as_str())) {
+            for key in b.iter().filter(|key| !a.contains(key) && !(self.stream && **key == SOMETIMES)) {
                 self.out.push(format!("{path}.{key}: missing"));
             }
             for key in a.iter().filter(|key| !b.contains(key)) {
@@ -142,8 +147,14 @@ impl Comparison<'_> {
             }
         }
         for (key, theirs) in theirs {
-            let Some(ours) = ours.get(key).filter(|_| !volatile(key)) else { continue };
-            if self.random_weights && OF_WEIGHTS.contains(&key.as_str()) {
+            let Some(ours) = ours.get(key) else { continue };
+            if WITH_METRICS.contains(&key.as_str()) {
+                if ours.is_f64() != theirs.is_f64() {
+                    self.out.push(format!("{path}.{key}: {ours} is not of the kind of {theirs}"));
+                }
+            } else if volatile(key) {
+                continue;
+            } else if self.random_weights && OF_WEIGHTS.contains(&key.as_str()) {
                 self.shapes(&format!("{path}.{key}"), ours, theirs);
             } else {
                 self.values(&format!("{path}.{key}"), ours, theirs);
@@ -180,9 +191,10 @@ fn bodies(exchange: &Exchange, answer: &Answer, out: &mut Vec<String>) {
         return metrics(ours, theirs, out);
     }
     let random_weights = RANDOM_WEIGHTS.contains(&exchange.set.as_str());
-    let mut comparison = Comparison { tolerance: 1e-3, random_weights, out };
+    let mut comparison = Comparison { tolerance: 1e-3, random_weights, stream: false, out };
     match (documents(ours), documents(theirs)) {
         (Some(mut ours_events), Some(mut theirs_events)) => {
+            comparison.stream = true;
             let [a, b] = [ours, theirs].map(|body| body.contains("data: [DONE]"));
             if a != b {
                 comparison.out.push("$: only one of the streams has an end mark".to_owned());

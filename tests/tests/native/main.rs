@@ -3,3 +3,4 @@
 
 mod operations;
 mod sessions;
+mod times;

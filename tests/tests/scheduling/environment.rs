@@ -3,7 +3,7 @@
 use serde_json::json;
 use sglang_e2e::{Server, ServerOptions};
 
-use crate::harness::{generate, greedy};
+use crate::harness::{command, generate, greedy};
 
 fn start(env: &[(&str, &str)]) -> Server {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -30,4 +30,29 @@ fn answers_have_a_longest_length_and_log_probabilities_before_the_temperature() 
     // Without the variable the temperature shows.
     let server = start(&[]);
     assert_ne!(logprobs(&server, 0.0), logprobs(&server, 2.0));
+}
+
+#[test]
+fn requests_that_wait_or_run_for_too_long_are_told_so() {
+    let env = [("SGLANG_REQ_WAITING_TIMEOUT", "1"), ("SGLANG_REQ_RUNNING_TIMEOUT", "4")];
+    let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let options = ServerOptions { env, ..ServerOptions::with_args(&["--max-running-requests", "1"]) };
+    let server = Server::start_with(&options).unwrap();
+    let long = json!({"text": "x", "sampling_params": greedy(7000)});
+    let refused = |name: &str| {
+        let response = server.post("/generate", &long).unwrap();
+        let (status, body) = (response.status(), response.text().unwrap());
+        assert!(status == 503 && body.contains(name), "{status}: {body}");
+    };
+    std::thread::scope(|scope| {
+        let runs = scope.spawn(|| refused("Request running timeout reached."));
+        server.until_loads(1, 0).unwrap();
+        refused("Request waiting timeout reached.");
+        runs.join().unwrap();
+    });
+    // Also where nothing else happens.
+    command(&server, "/pause_generation", json!({"mode": "in_place"}));
+    refused("Request waiting timeout reached.");
+    command(&server, "/continue_generation", json!({}));
+    assert_eq!(generate(&server, "x", greedy(2))["meta_info"]["completion_tokens"], 2);
 }

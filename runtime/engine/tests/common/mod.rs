@@ -65,6 +65,7 @@ impl Engine {
             weight_version: "v0".into(),
             skip_tokenizer_init: false,
             random_seed: 1,
+            enable_metrics: false,
             adapters: Vec::new(),
         };
         let progress = Arc::new(Progress::default());

@@ -8,7 +8,7 @@ use super::Scheduler;
 use crate::radix_cache::Namespace;
 use crate::req::{InputLogprobState, Req, ReqState};
 use crate::request::PROMPT_TAIL_LEN;
-use crate::{NewRequest, RequestInfo, SchedulerError};
+use crate::{NewRequest, ReqTimes, RequestInfo, SchedulerError};
 
 /// The reference's words.
 const NOT_AN_EMBEDDING_MODEL: &str = "This model does not appear to be an embedding model by default. Please add \
@@ -150,6 +150,7 @@ impl Scheduler {
             arrival: self.totals.requests,
             overdue_at: 0,
             arrived_at: self.now,
+            times: ReqTimes::new(request.received_at.unwrap_or(self.now)),
             state: ReqState::Waiting,
             row: None,
             lock: None,

@@ -70,6 +70,7 @@ impl Scheduler {
             completion_tokens: req.output_len(),
             cached_tokens: req.cached_tokens.unwrap_or(0),
             retraction_count: req.retraction_count,
+            times: req.times.take_news(),
         };
         req.sent = req.output_len();
         req.sent_any = true;
@@ -98,6 +99,7 @@ impl Scheduler {
                 completion_tokens: info.resumed_output_ids.len(),
                 cached_tokens: 0,
                 retraction_count: 0,
+                times: None,
                 request: info,
             });
         }

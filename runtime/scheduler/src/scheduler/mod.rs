@@ -15,6 +15,7 @@ mod release;
 mod result;
 mod retract;
 mod snapshot;
+mod timeouts;
 mod verify;
 
 use std::collections::VecDeque;
@@ -144,6 +145,11 @@ impl Scheduler {
         &self.config
     }
 
+    /// Says what time it is, in the seconds of [`Scheduler::plan`], before a result comes in.
+    pub fn set_now(&mut self, now: f64) {
+        self.now = now;
+    }
+
     /// Outputs since the last call, in the order they came about.
     pub fn take_events(&mut self) -> Vec<OutputEvent> {
         std::mem::take(&mut self.events)
@@ -189,6 +195,7 @@ impl Scheduler {
     fn enqueue(&mut self, id: usize) {
         let Some(req) = self.reqs.get_mut(id) else { return };
         req.state = ReqState::Waiting;
+        req.times.enter_queue(self.now);
         req.overdue_at = self.totals.admitted + self.waiting.len() as u64 + self.config.starvation_bound;
         let arrival = req.arrival;
         let newest =

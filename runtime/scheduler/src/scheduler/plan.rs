@@ -35,6 +35,7 @@ impl Scheduler {
     /// when none is; called too early it returns an empty plan.
     pub fn plan(&mut self, now: f64) -> Plan {
         self.now = now;
+        self.end_overdue();
         let mut plan = Plan::default();
         if self.pause.is_some() || self.in_flight.len() > usize::from(self.config.enable_overlap) {
             return plan;

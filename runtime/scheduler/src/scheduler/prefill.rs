@@ -198,6 +198,7 @@ impl Scheduler {
         req.kv_done = found.len;
         req.fill_len = fill_len;
         req.state = if whole { ReqState::Running } else { ReqState::Prefilling };
+        req.times.enter_forward(self.now);
         budget.reserve(part, if whole { req.remaining_new_tokens() } else { 0 });
         if whole {
             started.push(id);

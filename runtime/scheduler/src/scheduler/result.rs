@@ -88,6 +88,9 @@ impl Scheduler {
         let Some(req) = self.reqs.get_mut(id) else { return };
         let was_prefill = req.kv_done < req.fill_len;
         req.kv_done += entry.extend_len;
+        if was_prefill {
+            req.times.finish_chunk(self.now, entry.sample);
+        }
         if let (Some(state), Some(input)) = (req.input_logprob.as_mut(), input) {
             state.rows.extend(input.rows);
         }

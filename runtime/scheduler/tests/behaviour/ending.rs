@@ -4,7 +4,7 @@ use sglang_proto::grammar::GrammarEnd;
 use sglang_proto::messages::FinishReason;
 use sglang_proto::wire::StringList;
 use sglang_sched::simulator::{NoText, alone};
-use sglang_sched::{AbortCause, NAN_MATCHED, SchedulerConfig, TailDecoder};
+use sglang_sched::{AbortCause, NAN_MATCHED, SchedulerConfig, TailDecoder, Tuning};
 
 use crate::common::{Driver, prompt, request, small};
 
@@ -288,4 +288,32 @@ fn a_result_of_another_step_is_refused_and_changes_nothing() {
     driver.scheduler.on_result(result, &mut NoText).unwrap();
     driver.run();
     assert_eq!(driver.answer("a").output.len(), 10);
+}
+
+#[test]
+fn what_waits_or_runs_for_too_long_ends_with_503() {
+    let tuning = Tuning { waiting_timeout: Some(5.0), running_timeout: Some(20.0), ..Default::default() };
+    let mut driver = Driver::new(SchedulerConfig { tuning, max_running_requests: 1, ..small(4096) });
+    assert_eq!(driver.scheduler.next_timeout(), None);
+    driver.add(request("runs", prompt(1, 5), 3000));
+    driver.step(&mut NoText);
+    let start = driver.now;
+    driver.add(request("waits", prompt(2, 5), 3));
+    assert!(driver.scheduler.next_timeout().is_some_and(|at| (at - driver.now - 5.0).abs() < 1.0));
+    driver.now = start + 4.0;
+    driver.step(&mut NoText);
+    assert!(driver.answer("waits").finish.is_none());
+    driver.now = start + 6.0;
+    driver.step(&mut NoText);
+    assert_eq!(driver.answer("waits").status(), Some(503));
+    assert_eq!(driver.answer("waits").abort_message(), "Request waiting timeout reached.");
+    assert!(driver.answer("runs").finish.is_none());
+    driver.now = start + 21.0;
+    driver.step(&mut NoText);
+    assert_eq!(driver.answer("runs").abort_message(), "Request running timeout reached.");
+    assert_eq!(driver.answer("runs").status(), Some(503));
+    driver.add(request("next", prompt(3, 5), 3));
+    driver.run();
+    assert_eq!(driver.answer("next").output.len(), 3);
+    driver.assert_clean();
 }

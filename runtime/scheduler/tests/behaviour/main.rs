@@ -15,3 +15,4 @@ mod intake;
 mod order;
 mod output;
 mod pressure;
+mod times;

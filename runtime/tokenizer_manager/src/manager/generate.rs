@@ -140,6 +140,8 @@ impl TokenizerManager {
         }
         // Marked first, so that a restart in between sends it too.
         self.registry.mark_dispatched(state.rid());
+        // Before its output can be there.
+        state.timing.note_dispatch();
         self.scheduler
             .send(state.message())
             .map_err(|e| GenerateError::Refused { status: 503, message: e.to_string() })?;

@@ -116,7 +116,7 @@ impl TokenizerManager {
             if let Some(metrics) = self.metrics.get()
                 && let Some(state) = self.registry.state(&rid)
             {
-                metrics.observe_tokens(&state, delta.output_ids.len());
+                metrics.observe_output(&state, &delta);
             }
             self.log_end(self.registry.apply(&rid, delta));
         }

@@ -5,14 +5,16 @@
 mod buckets;
 pub mod http;
 mod scheduler;
+mod times;
 
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
 };
-use sglang_proto::messages::FinishReason;
+use sglang_proto::messages::{FinishReason, ReqTimeStats};
 
-use crate::state::{ReqState, TokenTiming};
+use crate::state::{OutputDelta, ReqState, TokenTiming};
 use buckets::{INTER_TOKEN, LATENCY, TIME_TO_FIRST_TOKEN, TOKENS};
+use times::SchedulerTimes;
 
 /// Labels of every figure about requests.
 const LABELS: [&str; 2] = ["engine_type", "model_name"];
@@ -37,6 +39,7 @@ pub struct Metrics {
     prompt_tokens_histogram: HistogramVec,
     uncached_prompt_tokens_histogram: HistogramVec,
     generation_tokens_histogram: HistogramVec,
+    scheduler_times: SchedulerTimes,
     http_requests: IntCounterVec,
     http_responses: IntCounterVec,
     http_active: IntGaugeVec,
@@ -157,6 +160,7 @@ impl Metrics {
                 &LABELS,
                 &TOKENS,
             )?,
+            scheduler_times: SchedulerTimes::new(&make)?,
             http_requests: make.counter(
                 "sglang:http_requests_total",
                 "Total number of HTTP requests by endpoint and method",
@@ -177,10 +181,18 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// New tokens of a request have come.
-    pub fn observe_tokens(&self, state: &ReqState, new_tokens: usize) {
+    /// An output of a request has come and is not applied yet.
+    pub fn observe_output(&self, state: &ReqState, delta: &OutputDelta) {
+        if let Some(times) = &delta.times {
+            self.scheduler_times.observe(&self.model_name, state.output().times.as_ref(), times);
+        }
+        self.observe_tokens(state, delta.output_ids.len(), delta.times.as_ref());
+    }
+
+    /// New tokens of a request have come, with `times` of the scheduler.
+    fn observe_tokens(&self, state: &ReqState, new_tokens: usize, times: Option<&ReqTimeStats>) {
         let labels = [ENGINE_TYPE, self.model_name.as_str()];
-        match state.note_tokens(new_tokens) {
+        match state.note_output(new_tokens, times) {
             TokenTiming::None => {}
             TokenTiming::First(seconds) => {
                 self.time_to_first_token.with_label_values(&streaming(&labels, state)).observe(seconds);
@@ -218,7 +230,7 @@ impl Metrics {
         }
         self.e2e_request_latency.with_label_values(&streaming).observe(finish.e2e_latency);
         if let (Some(decoding), more @ 1..) =
-            (state.decoding_seconds(), counts.completion_tokens.saturating_sub(1))
+            (state.timing.decoding_seconds(), counts.completion_tokens.saturating_sub(1))
         {
             self.time_per_output_token.with_label_values(&streaming).observe(decoding / more as f64);
         }
@@ -257,15 +269,14 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::state::OutputDelta;
 
     #[test]
     fn a_request_is_counted_once_with_its_tokens_and_times() {
         let metrics = Metrics::new("m").unwrap();
         let state = ReqState::new(crate::state::test_request("a"), Instant::now());
-        metrics.observe_tokens(&state, 0);
-        metrics.observe_tokens(&state, 1);
-        metrics.observe_tokens(&state, 3);
+        metrics.observe_tokens(&state, 0, None);
+        metrics.observe_tokens(&state, 1, None);
+        metrics.observe_tokens(&state, 3, None);
         let mut last = OutputDelta { output_ids: vec![1, 2, 3, 4], offset: Some(0), ..Default::default() };
         last.counts.prompt_tokens = 7;
         last.counts.cached_tokens = 5;

@@ -2,9 +2,10 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::meta_info::own_times;
 use crate::app::App;
 use crate::manager::ShowOptions;
-use crate::state::{Output, ReqState, unix_seconds};
+use crate::state::{Output, ReqState};
 
 /// One vector with its `meta_info`.
 pub struct EmbeddingAnswer<'a> {
@@ -53,8 +54,15 @@ impl Serialize for EmbeddingMetaInfo<'_> {
         map.serialize_entry("prompt_tokens", &self.output.counts.prompt_tokens)?;
         map.serialize_entry("weight_version", &self.app.weight_version())?;
         map.serialize_entry("num_retractions", &self.output.counts.num_retractions)?;
+        let times = self.app.args.enable_metrics;
+        if let Some(of_scheduler) = self.output.times.as_ref().filter(|_| times) {
+            map.serialize_entry("queue_time", &of_scheduler.queue_duration_s)?;
+        }
         map.serialize_entry("e2e_latency", &finish.map(|f| f.e2e_latency))?;
-        map.serialize_entry("response_sent_to_client_ts", &unix_seconds())?;
+        if let Some(finish) = finish.filter(|_| times) {
+            own_times(&mut map, self.state, self.output, finish, true)?;
+        }
+        map.serialize_entry("response_sent_to_client_ts", &self.state.timing.sent_ts())?;
         map.end()
     }
 }

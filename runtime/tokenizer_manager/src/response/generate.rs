@@ -5,7 +5,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::meta_info::MetaInfo;
 use crate::app::App;
 use crate::manager::ShowOptions;
-use crate::state::{ReqState, unix_seconds};
+use crate::state::ReqState;
 
 /// How far a reader has come; a cumulative stream always starts at zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,8 +76,8 @@ impl Serialize for Body<'_> {
             from: from.ids,
             texts: codec.filter(|_| show.return_text_in_logprobs),
             weight_version: &app.weight_version(),
-            // With metrics the end has it too.
-            sent_ts: (first || app.args.enable_metrics && self.output.finish.is_some()).then(unix_seconds),
+            first,
+            with_times: app.args.enable_metrics,
         };
         map.serialize_entry("meta_info", &meta_info)?;
         if show.return_prompt_token_ids {

@@ -19,8 +19,55 @@ pub struct MetaInfo<'a> {
     pub texts: TextSource<'a>,
     /// Label of the weights, when the scheduler says nothing about them.
     pub weight_version: &'a str,
-    /// `response_sent_to_client_ts`, on the chunk that has it.
-    pub sent_ts: Option<f64>,
+    /// Whether this is the first chunk, or the only answer.
+    pub first: bool,
+    /// Whether the times of the request are shown.
+    pub with_times: bool,
+}
+
+/// What the scheduler told about the times of a request that generates.
+pub fn scheduler_times<M: SerializeMap>(map: &mut M, output: &Output) -> Result<(), M::Error> {
+    let Some(times) = &output.times else { return Ok(()) };
+    if times.wait_queue_entry_time > 0.0 {
+        // There is no hierarchical cache to wait for.
+        map.serialize_entry("storage_prefetch_wait", &0.0)?;
+        map.serialize_entry("storage_staging_wait", &0.0)?;
+    }
+    for (key, moment) in [
+        ("forward_entry_time", times.forward_entry_time),
+        ("prefill_finished_time", times.prefill_finished_time),
+    ] {
+        if moment > 0.0 {
+            map.serialize_entry(key, &moment)?;
+        }
+    }
+    map.serialize_entry("queue_time", &times.queue_duration_s)
+}
+
+/// The times that a finished answer has besides. `first`: nothing has been sent to the client before.
+pub fn own_times<M: SerializeMap>(
+    map: &mut M,
+    state: &ReqState,
+    output: &Output,
+    finish: &Finish,
+    first: bool,
+) -> Result<(), M::Error> {
+    let timing = &state.timing;
+    map.serialize_entry("request_received_ts", &timing.received_ts())?;
+    if let Some(latency) = timing.first_token_latency() {
+        map.serialize_entry("first_token_latency", &latency)?;
+    }
+    if let Some(ts) = timing.dispatched_ts() {
+        map.serialize_entry("api_server_dispatch_finish_ts", &ts)?;
+    }
+    if !first {
+        map.serialize_entry("response_sent_to_client_ts", &timing.sent_ts())?;
+    }
+    map.serialize_entry("request_finished_ts", &(timing.received_ts() + finish.e2e_latency))?;
+    if let Some(throughput) = timing.decode_throughput(output.counts.completion_tokens) {
+        map.serialize_entry("decode_throughput", &throughput)?;
+    }
+    Ok(())
 }
 
 /// Weight versions of an answer: what the scheduler told, or one span over all of it.
@@ -109,6 +156,9 @@ impl MetaInfo<'_> {
         map.serialize_entry("prompt_tokens", &counts.prompt_tokens)?;
         map.serialize_entry("weight_version", last_version(output, self.weight_version))?;
         map.serialize_entry("num_retractions", &counts.num_retractions)?;
+        if self.with_times {
+            scheduler_times(map, output)?;
+        }
         self.logprobs(map)?;
         map.serialize_entry("reasoning_tokens", &counts.reasoning_tokens)?;
         map.serialize_entry("completion_tokens", &counts.completion_tokens)?;
@@ -120,6 +170,9 @@ impl MetaInfo<'_> {
         map.serialize_entry("dp_rank", &output.dp_rank)?;
         if let Some(finish) = &output.finish {
             map.serialize_entry("e2e_latency", &finish.e2e_latency)?;
+            if self.with_times {
+                own_times(map, self.state, output, finish, self.first)?;
+            }
         }
         Ok(())
     }
@@ -150,8 +203,8 @@ impl Serialize for MetaInfo<'_> {
             Some(finish) if finish.by_abort_message => self.ended_without_output(&mut map, finish)?,
             _ => self.regular(&mut map)?,
         }
-        if let Some(ts) = self.sent_ts {
-            map.serialize_entry("response_sent_to_client_ts", &ts)?;
+        if self.first {
+            map.serialize_entry("response_sent_to_client_ts", &self.state.timing.sent_ts())?;
         }
         map.end()
     }

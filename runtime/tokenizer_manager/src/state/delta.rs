@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sglang_proto::messages::{
-    BatchEmbeddingOutput, BatchStrOutput, BatchTokenIDOutput, FinishReason, WeightVersionSpan,
+    BatchEmbeddingOutput, BatchStrOutput, BatchTokenIDOutput, FinishReason, ReqTimeStats, WeightVersionSpan,
 };
 
 use super::logprobs::{Logprobs, take_tokens, take_tops};
@@ -29,6 +29,8 @@ pub struct OutputDelta {
     pub dp_rank: Option<i64>,
     /// New log-probabilities.
     pub logprobs: Logprobs,
+    /// The scheduler's times, when there are new ones.
+    pub times: Option<ReqTimeStats>,
     /// The vector of an embedding request.
     pub embedding: Vec<f32>,
     /// The hidden state in front of the model's head.
@@ -50,6 +52,11 @@ pub struct Counts {
     pub num_retractions: u64,
 }
 
+/// Takes the entry of request `i` out of a list that may be absent or too short.
+fn take<T>(list: &mut Option<Vec<Option<T>>>, i: usize) -> Option<T> {
+    list.as_mut().and_then(|all| all.get_mut(i)).and_then(Option::take)
+}
+
 fn at<T: Copy + Default>(list: &[T], i: usize) -> T {
     list.get(i).copied().unwrap_or_default()
 }
@@ -69,6 +76,7 @@ macro_rules! deltas {
                 let text: fn(&mut $message, usize) -> String = $text;
                 let delta = |(i, rid): (usize, String)| {
                     let delta = OutputDelta {
+                        times: take(&mut m.req_time_stats, i),
                         embedding: Vec::new(),
                         pooled_hidden_state: None,
                         finished: m.finished_reasons.get_mut(i).and_then(Option::take),
@@ -87,16 +95,8 @@ macro_rules! deltas {
                             cached_tokens: at(&m.cached_tokens, i),
                             num_retractions: m.retraction_counts.as_ref().map_or(0, |all| at(all, i)),
                         },
-                        weight_versions: m
-                            .weight_versions
-                            .as_mut()
-                            .and_then(|all| all.get_mut(i))
-                            .and_then(Option::take),
-                        cached_tokens_details: m
-                            .cached_tokens_details
-                            .as_mut()
-                            .and_then(|all| all.get_mut(i))
-                            .and_then(Option::take),
+                        weight_versions: take(&mut m.weight_versions, i),
+                        cached_tokens_details: take(&mut m.cached_tokens_details, i),
                         dp_rank: m.dp_ranks.as_ref().and_then(|all| all.get(i)).copied().flatten(),
                         logprobs: Logprobs {
                             input_token: take_tokens(
@@ -155,11 +155,8 @@ impl IntoDeltas for BatchEmbeddingOutput {
                     ..Counts::default()
                 },
                 embedding: self.embeddings.get_mut(i).map(std::mem::take).unwrap_or_default(),
-                pooled_hidden_state: self
-                    .pooled_hidden_states
-                    .as_mut()
-                    .and_then(|all| all.get_mut(i))
-                    .and_then(Option::take),
+                pooled_hidden_state: take(&mut self.pooled_hidden_states, i),
+                times: take(&mut self.req_time_stats, i),
                 ..OutputDelta::default()
             };
             (rid, delta)
@@ -174,6 +171,7 @@ mod tests {
 
     #[test]
     fn a_batch_message_is_split_by_request() {
+        let times = ReqTimeStats { queue_duration_s: 0.5, ..Default::default() };
         let message = BatchStrOutput {
             rids: Some(vec!["a".into(), "b".into()]),
             finished_reasons: vec![None, Some(FinishReason::Length { length: 2 })],
@@ -181,6 +179,7 @@ mod tests {
             output_ids: Some(vec![vec![1].into(), vec![2, 3].into()]),
             completion_tokens: vec![1, 2],
             output_offsets: Some(vec![4, 0]),
+            req_time_stats: Some(vec![None, Some(times.clone())]),
             ..Default::default()
         };
         let deltas = message.into_deltas();
@@ -189,6 +188,7 @@ mod tests {
         assert_eq!(deltas[1].1.output_ids, [2, 3]);
         assert_eq!(deltas[1].1.finished, Some(FinishReason::Length { length: 2 }));
         assert_eq!(deltas[1].1.counts.completion_tokens, 2);
+        assert_eq!((&deltas[0].1.times, &deltas[1].1.times), (&None, &Some(times)));
     }
 
     #[test]

@@ -5,12 +5,14 @@ mod logprobs;
 mod reasoning;
 mod registry;
 mod req_state;
+mod timing;
 
 pub use delta::{Counts, IntoDeltas, OutputDelta};
 pub use logprobs::{Logprobs, TokenLogprob, TopLogprobs};
 pub use reasoning::ReasoningCounter;
 pub use registry::{Registry, RequestHandle};
-pub use req_state::{Applied, EmbeddingParams, Finish, Output, ReqState, TokenTiming, unix_seconds};
+pub use req_state::{Applied, EmbeddingParams, Finish, Output, ReqState};
+pub use timing::{Timing, TokenTiming, unix_seconds};
 
 #[cfg(test)]
 pub(crate) use req_state::tests::request as test_request;

@@ -1,11 +1,11 @@
 //! The state of one request: the source of truth about what was asked and what has come back.
 
 use std::collections::BTreeMap;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
 use sglang_proto::messages::{
-    AbortReq, AnyMessage, FinishReason, TokenizedEmbeddingReqInput, TokenizedGenerateReqInput,
+    AbortReq, AnyMessage, FinishReason, ReqTimeStats, TokenizedEmbeddingReqInput, TokenizedGenerateReqInput,
     WeightVersionSpan,
 };
 use sglang_proto::wire::TokenIds;
@@ -16,6 +16,7 @@ use crate::lora::AdapterUse;
 use super::delta::{Counts, OutputDelta};
 use super::logprobs::Logprobs;
 use super::reasoning::ReasoningCounter;
+use super::timing::{Timing, TokenTiming};
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +46,8 @@ pub struct Output {
     pub weight_versions: Option<Vec<WeightVersionSpan>>,
     /// Rank that ran the request.
     pub dp_rank: Option<i64>,
+    /// The scheduler's times, as it last told them.
+    pub times: Option<ReqTimeStats>,
     /// The vector, or the scores of classes, of an embedding request.
     pub embedding: Vec<f32>,
     /// The hidden state in front of the model's head, when it was asked for.
@@ -68,17 +71,6 @@ pub enum Applied {
     Ignored,
 }
 
-/// When tokens came, measured from what came before them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum TokenTiming {
-    /// There were none.
-    None,
-    /// The first ones, so many seconds after the request.
-    First(f64),
-    /// Further ones, so many seconds after those before.
-    Next(f64),
-}
-
 /// What an embedding request has besides what all requests have.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EmbeddingParams {
@@ -99,16 +91,10 @@ pub struct ReqState {
     pub embedding: Option<EmbeddingParams>,
     /// The hold on its adapter, until the ledger takes it.
     adapter: Mutex<Option<AdapterUse>>,
-    created: Instant,
-    /// When the first and the last tokens came.
-    tokens_at: Mutex<Option<(Instant, Instant)>>,
+    /// When what happened to it.
+    pub timing: Timing,
     output: Mutex<Output>,
     notify: Notify,
-}
-
-/// Seconds since 1970.
-pub fn unix_seconds() -> f64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 impl ReqState {
@@ -118,8 +104,7 @@ impl ReqState {
             request,
             embedding: None,
             adapter: Mutex::default(),
-            created,
-            tokens_at: Mutex::default(),
+            timing: Timing::new(created),
             output: Mutex::default(),
             notify: Notify::new(),
         }
@@ -184,25 +169,11 @@ impl ReqState {
         self.output.lock()
     }
 
-    /// Notes that `new_tokens` have come now.
-    pub fn note_tokens(&self, new_tokens: usize) -> TokenTiming {
-        if new_tokens == 0 {
-            return TokenTiming::None;
-        }
-        let now = Instant::now();
-        let mut tokens_at = self.tokens_at.lock();
-        let before = *tokens_at;
-        *tokens_at = Some((before.map_or(now, |(first, _)| first), now));
-        match before {
-            None => TokenTiming::First(now.duration_since(self.created).as_secs_f64()),
-            Some((_, last)) => TokenTiming::Next(now.duration_since(last).as_secs_f64()),
-        }
-    }
-
-    /// Seconds from the first noted tokens to the last; `None` when they all came at once.
-    pub fn decoding_seconds(&self) -> Option<f64> {
-        let (first, last) = (*self.tokens_at.lock())?;
-        (last > first).then(|| last.duration_since(first).as_secs_f64())
+    /// Notes that `new_tokens` have come now, with `times` of the scheduler.
+    pub fn note_output(&self, new_tokens: usize, times: Option<&ReqTimeStats>) -> TokenTiming {
+        // Without streaming many come at once, long after the first was made.
+        let made_ts = times.filter(|_| !self.request.stream).map(|times| times.prefill_finished_time);
+        self.timing.note_output(new_tokens, made_ts)
     }
 
     /// Waits until something changes. A change between a look at the output and this call is not missed.
@@ -270,6 +241,7 @@ impl ReqState {
         output.weight_versions = delta.weight_versions.or(output.weight_versions.take());
         output.cached_tokens_details = delta.cached_tokens_details.or(output.cached_tokens_details.take());
         output.dp_rank = delta.dp_rank.or(output.dp_rank);
+        output.times = delta.times.or(output.times.take());
         output.embedding = delta.embedding;
         output.pooled_hidden_state = delta.pooled_hidden_state;
         let applied = match delta.finished {
@@ -309,7 +281,7 @@ impl ReqState {
     }
 
     fn end(&self, output: &mut Output, reason: FinishReason, by_abort_message: bool) {
-        let e2e_latency = self.created.elapsed().as_secs_f64();
+        let e2e_latency = self.timing.elapsed();
         output.finish = Some(Finish { reason, by_abort_message, e2e_latency });
         output.revision += 1;
         self.notify.notify_one();

@@ -10,8 +10,9 @@ use sglang_ipc::{Endpoints, Identity, PullLink, PushLink, Received};
 use sglang_proto::messages::{
     AbortReq, AnyMessage, BatchEmbeddingOutput, BatchStrOutput, CheckWeightsReqOutput, FinishReason,
     FlushCacheReqOutput, GetInternalStateReqOutput, OpenSessionReqOutput, ProfileReqOutput,
-    ReleaseMemoryOccupationReqOutput, ResumeMemoryOccupationReqOutput, SetInternalStateReqOutput,
-    SlowDownReqOutput, TokenizedEmbeddingReqInput, TokenizedGenerateReqInput, UpdateWeightFromDiskReqInput,
+    ReleaseMemoryOccupationReqOutput, ReqTimeStats, ResumeMemoryOccupationReqOutput,
+    SetInternalStateReqOutput, SlowDownReqOutput, TokenizedEmbeddingReqInput, TokenizedGenerateReqInput,
+    UpdateWeightFromDiskReqInput,
 };
 use sglang_tokenizer_manager::text::TextCodec;
 
@@ -341,6 +342,19 @@ fn memory_answer(request: &AnyMessage) -> Option<AnyMessage> {
     }
 }
 
+/// A request that has waited a quarter of a second.
+fn times() -> ReqTimeStats {
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+    ReqTimeStats {
+        scheduler_recv_time: now - 0.5,
+        wait_queue_entry_time: now - 0.5,
+        forward_entry_time: now - 0.25,
+        prefill_finished_time: now,
+        queue_duration_s: 0.25,
+        chunked_prefill_s: Vec::new(),
+    }
+}
+
 fn output(
     request: &TokenizedGenerateReqInput,
     ids: &[u32],
@@ -361,6 +375,7 @@ fn output(
         cached_tokens: vec![0],
         retraction_counts: Some(vec![0]),
         output_offsets: Some(vec![from as u64]),
+        req_time_stats: (from == 0).then(|| vec![Some(times())]),
         ..Default::default()
     };
     if request.return_logprob {
