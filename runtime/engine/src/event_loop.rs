@@ -243,7 +243,7 @@ impl<'a> EventLoop<'a> {
         self.sessions.observe(&events, Instant::now());
         let events = self.hold_back.filter(events, &mut self.tail);
         let outbox = assemble(events, &mut self.versions);
-        if let Some(tokens) = outbox.tokens {
+        for tokens in outbox.tokens {
             let link = if self.settings.skip_tokenizer_init {
                 &self.links.tokenizer
             } else {
