@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sglang_proto::HiddenStates;
 use sglang_proto::messages::{
     BatchEmbeddingOutput, BatchStrOutput, BatchTokenIDOutput, FinishReason, WeightVersionSpan,
 };
@@ -29,6 +30,8 @@ pub struct OutputDelta {
     pub dp_rank: Option<i64>,
     /// New log-probabilities.
     pub logprobs: Logprobs,
+    /// New hidden states.
+    pub hidden_states: Option<HiddenStates>,
     /// The vector of an embedding request.
     pub embedding: Vec<f32>,
     /// The hidden state in front of the model's head.
@@ -98,6 +101,11 @@ macro_rules! deltas {
                             .and_then(|all| all.get_mut(i))
                             .and_then(Option::take),
                         dp_rank: m.dp_ranks.as_ref().and_then(|all| all.get(i)).copied().flatten(),
+                        hidden_states: m
+                            .output_hidden_states
+                            .as_mut()
+                            .and_then(|all| all.get_mut(i))
+                            .and_then(Option::take),
                         logprobs: Logprobs {
                             input_token: take_tokens(
                                 &mut m.input_token_logprobs_val,
