@@ -1,4 +1,5 @@
-use serde_json::Value;
+use std::time::Duration;
+
 use sglang_e2e::Server;
 use sglang_golden::{Answer, Exchange, differences, exchanges};
 
