@@ -44,6 +44,9 @@ pub struct ForwardBatch {
     pub new_rows: Vec<NewRow>,
     /// Input log-probabilities wanted from this step.
     pub input_logprobs: Vec<InputLogprobSpec>,
+    /// Hidden states wanted from this step, in the order of the requests.
+    #[serde(default)]
+    pub hidden_states: Vec<HiddenStatesSpec>,
 }
 
 impl ForwardBatch {
@@ -134,6 +137,24 @@ pub struct InputLogprobSpec {
     pub token_ids_logprob: Vec<u32>,
 }
 
+/// Hidden states wanted from one request's extend: the outputs of the last layer, after the final norm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HiddenStatesSpec {
+    /// Index of the request in the batch.
+    pub req_index: u32,
+    /// First new token (relative to this extend) whose hidden state is wanted; so are those of all after it.
+    pub row_start: u32,
+}
+
+/// Hidden states of one request's extend.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HiddenStateRows {
+    /// Index of the request in the batch.
+    pub req_index: u32,
+    /// A vector for each token from the spec's `row_start` on.
+    pub rows: Vec<Vec<f32>>,
+}
+
 /// A token and its natural log-probability.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokenLogprob {
@@ -176,6 +197,9 @@ pub struct ForwardResult {
     pub output_logprobs: Vec<Option<PositionLogprobs>>,
     /// Answers to the batch's `input_logprobs`, in the same order.
     pub input_logprobs: Vec<InputLogprobs>,
+    /// Answers to the batch's `hidden_states`, in the same order.
+    #[serde(default)]
+    pub hidden_states: Vec<HiddenStateRows>,
     /// Vector of each request of an embedding model whose prompt has come to its end; empty on models that generate.
     #[serde(default)]
     pub embeddings: Vec<Option<Embedding>>,

@@ -3,6 +3,7 @@
 
 pub mod forward;
 pub mod grammar;
+pub mod hidden_states;
 pub mod lora;
 pub mod messages;
 pub mod sampling_params;
@@ -10,5 +11,6 @@ pub mod server_args;
 pub mod wire;
 pub mod worker;
 
+pub use hidden_states::{CaptureHiddenMode, HiddenStateChunk, HiddenStates};
 pub use lora::LoRARef;
 pub use sampling_params::SamplingParams;

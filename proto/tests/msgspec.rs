@@ -6,9 +6,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
-use sglang_proto::SamplingParams;
 use sglang_proto::messages::*;
 use sglang_proto::wire::{StringList, TokenIds, Trailer};
+use sglang_proto::{CaptureHiddenMode, HiddenStateChunk, HiddenStates, SamplingParams};
 
 struct Peer {
     child: Child,
@@ -88,10 +88,17 @@ fn request() -> TokenizedGenerateReqInput {
             replace: Some(true),
             ..Default::default()
         }),
+        return_hidden_states: CaptureHiddenMode::Last,
         priority: Some(-3),
         cache_salt: Some("s".into()),
         ..Default::default()
     }
+}
+
+/// Of two prompt tokens, and of one step.
+fn hidden_states() -> HiddenStates {
+    let prompt = HiddenStateChunk::List(vec![vec![0.5, -1.0], vec![2.0, 3.0]]);
+    HiddenStates::List(vec![prompt, HiddenStateChunk::Vector(vec![0.25, 1e-3])])
 }
 
 #[test]
@@ -105,6 +112,7 @@ fn msgspec_reads_our_messages_field_by_field() {
     assert_eq!(fields["input_text"], "héllo");
     assert_eq!(fields["cache_salt"], "s");
     assert_eq!(fields["priority"], -3);
+    assert_eq!(fields["return_hidden_states"], "last");
     assert_eq!(fields["sampling_logprobs_mode"], "selected");
     assert_eq!(fields["session_params"]["id"], "s1");
     let sampling = &fields["sampling_params"];
@@ -136,6 +144,7 @@ fn msgspec_reads_our_messages_field_by_field() {
         decode_ids: vec![TokenIds(vec![4, 5])],
         read_offsets: vec![1],
         completion_tokens: vec![1],
+        output_hidden_states: Some(vec![Some(hidden_states()), None]),
         input_token_logprobs_val: Some(vec![Some(vec![None, Some(-0.5)])]),
         weight_versions: Some(vec![Some(vec![WeightVersionSpan {
             version: "default".into(),
@@ -150,6 +159,8 @@ fn msgspec_reads_our_messages_field_by_field() {
     assert_eq!(seen["fields"]["finished_reasons"], json!([{"type": "stop", "matched": 2}]));
     assert_eq!(seen["fields"]["input_token_logprobs_val"], json!([[null, -0.5]]));
     assert_eq!(seen["fields"]["read_offsets"], json!([1]));
+    let numbers = json!([[[[0.5, -1.0], [2.0, 3.0]], [0.25, f64::from(1e-3_f32)]], null]);
+    assert_eq!(seen["fields"]["output_hidden_states"], numbers);
 
     let seen = peer.decode(BatchStrOutput {
         rids: Some(vec!["a".into()]),
@@ -207,5 +218,6 @@ fn we_read_what_msgspec_writes() {
     assert_eq!(output.finished_reasons, [None, Some(FinishReason::matched_token(2))]);
     assert_eq!(output.input_token_logprobs_val, Some(vec![Some(vec![None, Some(-0.5)]), None]));
     assert_eq!(output.output_top_logprobs_idx, Some(vec![Some(vec![Some(vec![5, 6])]), None]));
+    assert_eq!(output.output_hidden_states, Some(vec![Some(hidden_states()), None]));
     assert_eq!(output.retraction_counts, Some(vec![0, 2]));
 }

@@ -125,6 +125,7 @@ Rows = Optional[List[Optional[List[Optional[float]]]]]
 IdRows = Optional[List[Optional[List[Optional[int]]]]]
 TopRows = Optional[List[Optional[List[Optional[List[float]]]]]]
 TopIdRows = Optional[List[Optional[List[Optional[List[int]]]]]]
+OutputHiddenStates = Optional[List[Optional[List[List[Optional[Union[float, List[float]]]]]]]]
 FinishReason = Dict[str, Optional[Union[str, int, List[int]]]]
 
 
@@ -155,7 +156,7 @@ class BatchTokenIDOutput(BatchReq, kw_only=True):
     output_token_ids_logprobs_idx: TopIdRows
     output_token_entropy_val: Optional[List[Optional[float]]]
     output_token_sampling_mask: Any
-    output_hidden_states: Any
+    output_hidden_states: OutputHiddenStates
     routed_experts: Any
     indexer_topk: Any
     placeholder_tokens_idx: Any
@@ -192,7 +193,7 @@ class BatchStrOutput(BatchReq, kw_only=True):
     output_token_ids_logprobs_idx: TopIdRows
     output_token_entropy_val: Optional[List[Optional[float]]]
     output_token_sampling_mask: Any
-    output_hidden_states: Any
+    output_hidden_states: OutputHiddenStates
     routed_experts: Any
     indexer_topk: Any
     placeholder_tokens_idx: Any
@@ -268,7 +269,8 @@ SAMPLES = {
     "TokenizedGenerateReqInput": lambda: TokenizedGenerateReqInput(
         rid="r1", input_text="héllo", input_ids=array("q", [1, 2, 49151]), input_embeds=None, mm_inputs=None,
         token_type_ids=None, return_logprob=True, logprob_start_len=-1, top_logprobs_num=2, token_ids_logprob=[7],
-        stream=True, priority=-3, cache_salt="s", session_params=SessionParams(id="s1", replace=True),
+        stream=True, return_hidden_states="last", priority=-3, cache_salt="s",
+        session_params=SessionParams(id="s1", replace=True),
         sampling_params=SamplingParams(temperature=0.5, stop_strs=["a", "b"], stop_token_ids={5}, is_normalized=True,
                                        logit_bias={"9": 1.5}, custom_params={"k": [1, "x"]}),
     ),
@@ -283,7 +285,8 @@ SAMPLES = {
         input_top_logprobs_val=None, input_top_logprobs_idx=None, output_top_logprobs_val=[[[-1.0, -2.0]], None],
         output_top_logprobs_idx=[[[5, 6]], None], input_token_ids_logprobs_val=None, input_token_ids_logprobs_idx=None,
         output_token_ids_logprobs_val=None, output_token_ids_logprobs_idx=None, output_token_entropy_val=None,
-        output_token_sampling_mask=None, output_hidden_states=None, routed_experts=None, indexer_topk=None,
+        output_token_sampling_mask=None, output_hidden_states=[[[[0.5, -1.0], [2.0, 3.0]], [0.25, 1e-3]], None],
+        routed_experts=None, indexer_topk=None,
         placeholder_tokens_idx=None, placeholder_tokens_val=None, retraction_counts=[0, 2],
     ),
 }

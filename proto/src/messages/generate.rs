@@ -1,8 +1,8 @@
 //! Requests on their way to the scheduler.
 
 use super::Unused;
-use crate::SamplingParams;
 use crate::wire::{TokenIds, message, positional};
+use crate::{CaptureHiddenMode, SamplingParams};
 
 positional! {
     /// Which session, and where in it, a request continues.
@@ -56,8 +56,8 @@ message! {
         pub return_sampling_mask: bool = false,
         /// Unused.
         pub return_flat_raw_top_logprobs: bool = false,
-        /// Unused: `false`, `true` or `"last"`.
-        pub return_hidden_states: serde_json::Value = serde_json::Value::Bool(false),
+        /// Which hidden states are wanted.
+        pub return_hidden_states: CaptureHiddenMode = CaptureHiddenMode::Null,
         /// Unused.
         pub return_routed_experts: bool = false,
         /// Unused.

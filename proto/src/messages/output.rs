@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{FinishReason, ReqTimeStats, Unused};
+use crate::HiddenStates;
 use crate::wire::{TokenIds, message};
 
 /// Log-probabilities per request and position; `None` where there is none.
@@ -15,6 +16,10 @@ pub type TokenLogprobIndices = Option<Vec<Option<Vec<Option<u32>>>>>;
 pub type TopLogprobValues = Option<Vec<Option<Vec<Option<Vec<f32>>>>>>;
 /// Token ids that go with [`TopLogprobValues`].
 pub type TopLogprobIndices = Option<Vec<Option<Vec<Option<Vec<u32>>>>>>;
+
+/// New hidden states per request, a chunk for each new output id or the newest vector; `None` where none are wanted. The
+/// reference sends those of all ids so far again and again.
+pub type OutputHiddenStates = Option<Vec<Option<HiddenStates>>>;
 
 /// Output positions `start..end` were made with weights `version`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,8 +92,8 @@ message! {
         pub output_token_entropy_val: Option<Vec<Option<f32>>>,
         /// Unused.
         pub output_token_sampling_mask: Unused,
-        /// Unused.
-        pub output_hidden_states: Unused,
+        /// New hidden states; absent when no request of the batch wants any.
+        pub output_hidden_states: OutputHiddenStates,
         /// Unused.
         pub routed_experts: Unused,
         /// Unused.
@@ -195,8 +200,8 @@ message! {
         pub output_token_entropy_val: Option<Vec<Option<f32>>>,
         /// Unused.
         pub output_token_sampling_mask: Unused,
-        /// Unused.
-        pub output_hidden_states: Unused,
+        /// New hidden states; absent when no request of the batch wants any.
+        pub output_hidden_states: OutputHiddenStates,
         /// Unused.
         pub routed_experts: Unused,
         /// Unused.

@@ -2,6 +2,7 @@
 
 use super::ServerArgs;
 use super::cli::Exit;
+use crate::CaptureHiddenMode;
 
 impl ServerArgs {
     /// Checks ranges and combinations. The error names the flag and says what would be valid.
@@ -82,7 +83,21 @@ impl ServerArgs {
             Some("glm45") => self.tool_call_parser = Some("glm".to_owned()),
             _ => {}
         }
+        // Either flag sets the other (`arg_groups/serving_hook.py`).
+        if self.enable_return_hidden_states && self.return_hidden_states_mode.is_none() {
+            self.return_hidden_states_mode = Some("full".to_owned());
+        }
+        self.enable_return_hidden_states = self.return_hidden_states_mode.is_some();
         Ok(self)
+    }
+
+    /// Which hidden states requests may ask for.
+    pub fn hidden_states(&self) -> CaptureHiddenMode {
+        match self.return_hidden_states_mode.as_deref() {
+            None => CaptureHiddenMode::Null,
+            Some("last") => CaptureHiddenMode::Last,
+            Some(_) => CaptureHiddenMode::Full,
+        }
     }
 
     /// Key and certificate belong together, and the other flags for HTTPS to them. The files are read later.

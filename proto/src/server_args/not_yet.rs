@@ -68,7 +68,6 @@ known_flags! {
         hf_chat_template_name, "hf-chat-template-name", Text, Unset, "Which of several chat templates.";
         tool_server, "tool-server", Text, Unset, "Tool servers for /v1/responses.";
         batch_notify_size, "batch-notify-size", Int, Is("16"), "Wake-ups per batch in the front end.";
-        return_hidden_states_mode, "return-hidden-states-mode", Text, Unset, "Which hidden states may be asked for.";
         enable_return_routed_experts, "enable-return-routed-experts", Switch, Unset, "Return the experts used.";
         enable_strict_thinking, "enable-strict-thinking", Switch, Unset, "Filter tokens while thinking.";
         enable_session_radix_cache, "enable-session-radix-cache", Switch, Unset, "Prefix cache per session.";

@@ -186,8 +186,11 @@ server_args! {
             "Keep responses of /v1/responses, for retrieval, background work and previous_response_id.";
         enable_custom_logit_processor: bool = Unset, "enable-custom-logit-processor", NotYet,
             "Accept custom logit processors in requests.";
-        enable_return_hidden_states: bool = Unset, "enable-return-hidden-states", NotYet,
-            "Let requests ask for hidden states.";
+        enable_return_hidden_states: bool = Unset, "enable-return-hidden-states", Supported,
+            "Let requests ask for hidden states; the same as --return-hidden-states-mode full.";
+        return_hidden_states_mode: Option<String> = Unset, "return-hidden-states-mode", Supported,
+            "Most that requests may ask for: the hidden state of the last token, or those of all.",
+            one_of &["last", "full"];
     }
     MemoryAndScheduling {
         mem_fraction_static: Option<f64> = Unset, "mem-fraction-static", Supported,

@@ -84,6 +84,7 @@ impl Detokenizer {
             input_token_ids_logprobs_idx: batch.input_token_ids_logprobs_idx,
             output_token_ids_logprobs_val: batch.output_token_ids_logprobs_val,
             output_token_ids_logprobs_idx: batch.output_token_ids_logprobs_idx,
+            output_hidden_states: batch.output_hidden_states,
             retraction_counts: batch.retraction_counts,
             weight_versions: batch.weight_versions,
             cached_tokens_details: batch.cached_tokens_details,

@@ -249,7 +249,7 @@ impl<'a> EventLoop<'a> {
         let events = self.hold_back.filter(events, &mut self.tail);
         let unix_offset = self.settings.enable_metrics.then(|| unix_time_of(self.now()));
         let outbox = assemble(events, &mut self.versions, unix_offset);
-        if let Some(tokens) = outbox.tokens {
+        for tokens in outbox.tokens {
             let link = if self.settings.skip_tokenizer_init {
                 &self.links.tokenizer
             } else {

@@ -73,6 +73,7 @@ fn ends_with_start_of(text: &str, stop: &str) -> bool {
 fn merge(mut earlier: OutputEvent, later: OutputEvent) -> OutputEvent {
     earlier.output_ids.extend(later.output_ids);
     earlier.output_logprobs.extend(later.output_logprobs);
+    earlier.hidden_states.extend(later.hidden_states);
     earlier.input_logprobs = earlier.input_logprobs.or(later.input_logprobs);
     earlier.finish_reason = later.finish_reason;
     earlier.completion_tokens = later.completion_tokens;

@@ -9,15 +9,20 @@ use sglang_proto::messages::{
     TokenLogprobValues, TopLogprobIndices, TopLogprobValues,
 };
 use sglang_proto::wire::TokenIds;
+use sglang_proto::{CaptureHiddenMode, HiddenStateChunk, HiddenStates};
 use sglang_sched::{InputLogprobs, OutputEvent, ReqTimes};
 
 use crate::weight_versions::WeightVersions;
 
+/// Numbers of hidden states in one message, which five bytes each bring half-way to the links' limit; those of one
+/// request stay together, and the scheduler keeps them below that.
+const MESSAGE_NUMBERS: usize = 24 << 20;
+
 /// What goes out after a step.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// For the detokenizer; `None` when no request has anything new.
-    pub tokens: Option<BatchTokenIDOutput>,
+    /// For the detokenizer; none when no request has anything new, several when hidden states fill one.
+    pub tokens: Vec<BatchTokenIDOutput>,
     /// Vectors, for the tokenizer manager: there is nothing to decode in them.
     pub embeddings: Option<BatchEmbeddingOutput>,
     /// For the tokenizer manager.
@@ -89,9 +94,54 @@ pub fn assemble(events: Vec<OutputEvent>, versions: &mut WeightVersions, unix_of
             ran.push(event);
         }
     }
-    let tokens = (!ran.is_empty()).then(|| batch_output(ran, versions, unix_offset));
+    let tokens =
+        messages_of(ran).into_iter().map(|events| batch_output(events, versions, unix_offset)).collect();
     let embeddings = (!embedded.is_empty()).then(|| embedding_output(embedded, unix_offset));
     Outbox { tokens, embeddings, aborts }
+}
+
+/// Events by the message that they go in. Only hidden states can fill one.
+fn messages_of(events: Vec<OutputEvent>) -> Vec<Vec<OutputEvent>> {
+    if events.is_empty() {
+        return Vec::new();
+    }
+    if events.iter().all(|event| event.hidden_states.is_empty()) {
+        return vec![events];
+    }
+    let mut messages = vec![Vec::new()];
+    let mut filled = 0;
+    for event in events {
+        let numbers = event.hidden_states.iter().map(num_numbers).sum::<usize>();
+        if filled + numbers > MESSAGE_NUMBERS && filled > 0 {
+            messages.push(Vec::new());
+            filled = 0;
+        }
+        filled += numbers;
+        if let Some(message) = messages.last_mut() {
+            message.push(event);
+        }
+    }
+    messages
+}
+
+fn num_numbers(chunk: &HiddenStateChunk) -> usize {
+    match chunk {
+        HiddenStateChunk::Vector(row) => row.len(),
+        HiddenStateChunk::List(rows) => rows.iter().map(Vec::len).sum(),
+    }
+}
+
+/// The hidden states of an event in the form of its request.
+fn hidden_states(event: &mut OutputEvent) -> Option<HiddenStates> {
+    let mut chunks = std::mem::take(&mut event.hidden_states);
+    match event.request.return_hidden_states {
+        CaptureHiddenMode::Null => None,
+        CaptureHiddenMode::Full => Some(HiddenStates::List(chunks)),
+        CaptureHiddenMode::Last => match chunks.pop() {
+            Some(HiddenStateChunk::Vector(row)) => Some(HiddenStates::Vector(row)),
+            _ => None,
+        },
+    }
 }
 
 fn embedding_output(events: Vec<OutputEvent>, unix_offset: Option<f64>) -> BatchEmbeddingOutput {
@@ -131,8 +181,13 @@ fn batch_output(
     let mut versions = Vec::with_capacity(events.len());
     let mut logprobs = LogprobColumns::new(events.iter().any(|e| e.request.return_logprob));
     let mut times = TimesColumn::new(unix_offset);
+    let any_hidden = events.iter().any(|e| e.request.return_hidden_states.need_capture());
+    out.output_hidden_states = any_hidden.then(|| Vec::with_capacity(events.len()));
     for mut event in events {
         times.push(&mut event);
+        if let Some(column) = &mut out.output_hidden_states {
+            column.push(hidden_states(&mut event));
+        }
         let info = &event.request;
         let resumed = info.resumed_output_ids.len();
         let mut decode_ids = Vec::new();
@@ -288,4 +343,56 @@ fn kind_rows(
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sglang_sched::simulator::{NoText, SimWorker};
+    use sglang_sched::{NewRequest, Scheduler, SchedulerConfig};
+
+    /// The first events of `n` requests, with `numbers` numbers of hidden states each.
+    fn events(n: u32, numbers: usize) -> Vec<OutputEvent> {
+        let config = SchedulerConfig { max_total_num_tokens: 1024, ..SchedulerConfig::default() };
+        let mut worker = SimWorker::new(&config);
+        let mut scheduler = Scheduler::new(config).unwrap();
+        for i in 0..n {
+            let mut request = NewRequest::new(format!("r{i}"), vec![1 + i, 2, 3]);
+            request.stream = true;
+            request.return_hidden_states = CaptureHiddenMode::Full;
+            scheduler.add_request(request, 0.0).unwrap();
+        }
+        let batch = scheduler.plan(0.0).batch.unwrap();
+        scheduler.on_result(worker.run(&batch).unwrap(), &mut NoText).unwrap();
+        let mut events = scheduler.take_events();
+        for event in &mut events {
+            event.hidden_states = vec![HiddenStateChunk::Vector(vec![0.0; numbers])];
+        }
+        events
+    }
+
+    #[test]
+    fn hidden_states_that_would_burst_a_message_are_divided_by_request() {
+        let sizes =
+            |n, numbers| -> Vec<usize> { messages_of(events(n, numbers)).iter().map(Vec::len).collect() };
+        assert_eq!(sizes(3, 10), [3]);
+        assert_eq!(sizes(5, MESSAGE_NUMBERS / 2), [2, 2, 1]);
+        assert_eq!(sizes(3, 2 * MESSAGE_NUMBERS), [1, 1, 1]);
+        assert!(messages_of(Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn the_column_is_there_only_when_somebody_wants_it() {
+        let mut versions = WeightVersions::new("default".into());
+        let mut events = events(2, 3);
+        let mut plain = (*events[1].request).clone();
+        plain.return_hidden_states = CaptureHiddenMode::Null;
+        events[1].request = std::sync::Arc::new(plain);
+        events[1].hidden_states.clear();
+        let alone = vec![events[1].clone()];
+        let column = assemble(events, &mut versions, None).tokens.remove(0).output_hidden_states.unwrap();
+        let vector = HiddenStateChunk::Vector(vec![0.0; 3]);
+        assert_eq!(column, [Some(HiddenStates::List(vec![vector])), None]);
+        assert_eq!(assemble(alone, &mut versions, None).tokens[0].output_hidden_states, None);
+    }
 }

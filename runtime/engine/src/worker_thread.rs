@@ -31,7 +31,7 @@ type Call = Box<dyn FnOnce(&mut dyn ModelWorker) + Send>;
 
 /// What the thread does next.
 enum Job {
-    Batch(ForwardBatch),
+    Batch(Box<ForwardBatch>),
     Call(Call),
 }
 
@@ -90,7 +90,7 @@ impl WorkerThread {
     /// # Errors
     /// When the thread has ended.
     pub fn submit(&self, batch: ForwardBatch) -> Result<(), WorkerError> {
-        self.send(Job::Batch(batch))
+        self.send(Job::Batch(Box::new(batch)))
     }
 
     /// Runs `call` on the worker after the batches that were submitted, and waits for what it gives.

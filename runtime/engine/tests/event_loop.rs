@@ -11,10 +11,10 @@ use sglang_engine::test_workers::{EchoWorker, Fault, FaultyWorker};
 use sglang_engine::worker_thread::WorkerThread;
 use sglang_engine::{EngineError, EngineSettings};
 use sglang_ipc::{Endpoints, Identity, PullLink, PushLink, Received};
-use sglang_proto::SamplingParams;
 use sglang_proto::messages::*;
 use sglang_proto::wire::TokenIds;
 use sglang_proto::worker::ModelWorker;
+use sglang_proto::{CaptureHiddenMode, HiddenStateChunk, HiddenStates, SamplingParams};
 use sglang_sched::{Scheduler, SchedulerConfig};
 
 const EOS: u32 = 2;
@@ -36,6 +36,7 @@ struct Options {
     fault: Option<Fault>,
     step: Duration,
     tokens: u32,
+    chunk: Option<usize>,
     watchdog: Duration,
     metrics: bool,
 }
@@ -47,6 +48,7 @@ impl Default for Options {
             fault: None,
             step: Duration::ZERO,
             tokens: 4096,
+            chunk: None,
             watchdog: Duration::from_secs(30),
             metrics: false,
         }
@@ -71,6 +73,7 @@ impl Engine {
             vocab_size: VOCAB,
             eos_token_ids: vec![EOS],
             enable_overlap: options.overlap,
+            chunked_prefill_size: options.chunk,
             ..Default::default()
         };
         let settings = EngineSettings {
@@ -386,4 +389,53 @@ async fn a_session_puts_earlier_turns_before_a_new_one() {
     let Some(FinishReason::Abort { message, .. }) = refusal.finished_reason else { panic!("no reason") };
     assert_eq!(message, "Invalid request: session id s does not exist");
     engine.stop().unwrap();
+}
+
+/// Cached tokens, and a request's hidden states as its messages bring them.
+async fn hidden_states_of(engine: &mut Engine, rid: &str) -> (u64, Vec<HiddenStateChunk>) {
+    let mut all = Vec::new();
+    loop {
+        let Received::Message(AnyMessage::BatchTokenIDOutput(batch)) = next(&mut engine.at_detokenizer).await
+        else {
+            continue;
+        };
+        let rids = batch.rids.as_ref().unwrap();
+        let column = batch.output_hidden_states.as_ref();
+        for (i, other) in rids.iter().enumerate() {
+            match column.map(|column| &column[i]) {
+                Some(Some(HiddenStates::List(new))) if other == rid => all.extend(new.iter().cloned()),
+                None | Some(None) if other != rid => {}
+                wrong => panic!("{other}: {wrong:?}"),
+            }
+        }
+        let Some(i) = rids.iter().position(|r| r == rid) else { continue };
+        if batch.finished_reasons[i].is_some() {
+            return (batch.cached_tokens[i], all);
+        }
+    }
+}
+
+#[tokio::test]
+async fn hidden_states_of_computed_positions_go_out_with_their_tokens() {
+    // The worker gives the id at a position, and the position.
+    let state = |id: u32, at: usize| vec![id as f32, at as f32];
+    for (overlap, chunk) in [(true, None), (false, None), (true, Some(4))] {
+        let mut engine = Engine::start(Options { overlap, chunk, ..Default::default() }).await;
+        engine.request("warm", vec![10, 11, 12, 13], 1);
+        engine.output_of("warm").await;
+        let prompt: Vec<u32> = (10..24).collect();
+        let mut wanting = request("a", prompt.clone(), 4);
+        wanting.return_hidden_states = CaptureHiddenMode::Full;
+        let neighbour = request("b", (40..60).collect(), 4);
+        let batch = BatchTokenizedGenerateReqInput { batch: vec![wanting, neighbour], ..Default::default() };
+        engine.to_scheduler.send(batch).unwrap();
+        let (cached, states) = hidden_states_of(&mut engine, "a").await;
+        assert_eq!(cached, 4);
+        let of_prompt = prompt.iter().enumerate().skip(4).map(|(at, id)| state(*id, at)).collect();
+        let mut expected = vec![HiddenStateChunk::List(of_prompt)];
+        // The output is the prompt again; its fourth token ends it.
+        expected.extend((0..3).map(|k| HiddenStateChunk::Vector(state(prompt[k], 14 + k))));
+        assert_eq!(states, expected, "overlap {overlap}, chunks of {chunk:?}");
+        engine.stop().unwrap();
+    }
 }

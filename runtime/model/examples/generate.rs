@@ -155,6 +155,7 @@ impl Session {
             out_cache_loc: (self.next_slot..self.next_slot + tokens).collect(),
             new_rows,
             input_logprobs: Vec::new(),
+            hidden_states: Vec::new(),
             extend_lens,
         };
         self.next_slot += tokens;

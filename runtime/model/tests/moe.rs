@@ -215,6 +215,7 @@ fn a_cached_prefix_and_a_prompt_in_chunks_give_the_bits_of_a_fresh_prompt() {
             sample: false,
             embedding: None,
             lora_id: None,
+            hidden_from: None,
         };
         assert!(worker.logits(&[part]).pop().unwrap() == fresh, "{name}: cached prefix");
         worker.clear();
@@ -229,6 +230,7 @@ fn a_cached_prefix_and_a_prompt_in_chunks_give_the_bits_of_a_fresh_prompt() {
                 sample: false,
                 embedding: None,
                 lora_id: None,
+                hidden_from: None,
             };
             last = worker.logits(&[part]).pop().unwrap();
         }

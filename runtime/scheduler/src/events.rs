@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sglang_proto::HiddenStateChunk;
 use sglang_proto::forward::{Embedding, PositionLogprobs};
 use sglang_proto::messages::FinishReason;
 
@@ -21,6 +22,8 @@ pub struct OutputEvent {
     pub output_logprobs: Vec<PositionLogprobs>,
     /// Log-probabilities of the prompt; sent once, with the first event after the prefill.
     pub input_logprobs: Option<InputLogprobs>,
+    /// A chunk per new id when the request wants all hidden states, the newest vector when it wants the last.
+    pub hidden_states: Vec<HiddenStateChunk>,
     /// The vector of an embedding request, with its end.
     pub embedding: Option<Embedding>,
     /// How the request ended; `None` while it goes on.

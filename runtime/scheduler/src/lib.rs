@@ -44,6 +44,7 @@ mod config;
 mod error;
 mod events;
 mod finish;
+mod hidden_states;
 mod ledger;
 pub mod memory;
 pub mod policy;

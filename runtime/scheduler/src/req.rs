@@ -7,6 +7,7 @@ use sglang_proto::forward::{Embedding, EmbeddingSpec, PositionLogprobs, ReqSampl
 use sglang_proto::grammar::GrammarHandle;
 
 use crate::events::InputLogprobs;
+use crate::hidden_states::HiddenStateCollector;
 use crate::radix_cache::{Namespace, NodeId};
 use crate::{ReqTimes, RequestInfo};
 
@@ -90,6 +91,8 @@ pub struct Req {
     pub input_logprob: Option<InputLogprobState>,
     /// Output log-probabilities that have not gone out.
     pub unsent_logprobs: Vec<PositionLogprobs>,
+    /// Collects hidden states, where they are wanted.
+    pub hidden_states: Option<Box<HiddenStateCollector>>,
     /// Output ids that have gone out.
     pub sent: usize,
     pub sent_any: bool,
@@ -117,13 +120,31 @@ impl Req {
     }
 
     /// Longest prefix it may take from the cache: at least one token is computed, so that there is something to sample
-    /// from, and so are all positions whose log-probabilities are wanted.
+    /// from, and so are all positions whose log-probabilities are wanted. What is prefilled again goes on with its hidden
+    /// states where it stopped.
     pub fn max_prefix_len(&self) -> usize {
-        let all_but_one = self.tokens.len().saturating_sub(1);
-        match &self.input_logprob {
-            Some(wanted) if !wanted.complete => all_but_one.min(wanted.start),
-            _ => all_but_one,
+        let mut longest = self.tokens.len().saturating_sub(1);
+        if let Some(wanted) = self.input_logprob.as_ref().filter(|wanted| !wanted.complete) {
+            longest = longest.min(wanted.start);
         }
+        if let (Some(collector), Some(cached), 0) =
+            (&self.hidden_states, self.cached_tokens, self.output_len())
+        {
+            longest = longest.min(collector.collected_to(cached).unwrap_or(usize::MAX));
+        }
+        longest
+    }
+
+    /// First position among `from..to`, the prefill's part that is computed, whose hidden state is wanted.
+    pub fn hidden_rows_from(&self, from: usize, to: usize) -> Option<usize> {
+        let collector = self.hidden_states.as_ref()?;
+        let prompt = from < self.fill_len && self.output_len() == 0;
+        let first = match prompt.then_some(self.cached_tokens).flatten() {
+            Some(cached) if collector.wants_prompt() => from.max(cached),
+            _ if to >= self.fill_len => to.saturating_sub(1).max(from),
+            _ => return None,
+        };
+        (first < to).then_some(first)
     }
 
     /// Wanted log-probability rows among the positions `from..to`: the first row and the tokens they judge.

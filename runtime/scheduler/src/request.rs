@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use sglang_proto::SamplingParams;
 use sglang_proto::forward::EmbeddingSpec;
 use sglang_proto::grammar::GrammarHandle;
 use sglang_proto::messages::{TokenizedEmbeddingReqInput, TokenizedGenerateReqInput};
+use sglang_proto::{CaptureHiddenMode, SamplingParams};
 
 use crate::SchedulerError;
 
@@ -32,6 +32,8 @@ pub struct NewRequest {
     pub top_logprobs_num: u32,
     /// Ids to report at every position.
     pub token_ids_logprob: Option<Vec<u32>>,
+    /// Which hidden states are wanted.
+    pub return_hidden_states: CaptureHiddenMode,
     /// Whether output is wanted as it is made.
     pub stream: bool,
     /// Priority, when priority scheduling is on.
@@ -64,6 +66,7 @@ impl NewRequest {
             logprob_start_len: -1,
             top_logprobs_num: 0,
             token_ids_logprob: None,
+            return_hidden_states: CaptureHiddenMode::Null,
             stream: false,
             priority: None,
             extra_key: None,
@@ -110,6 +113,7 @@ impl NewRequest {
             logprob_start_len: message.logprob_start_len,
             top_logprobs_num: u32::try_from(message.top_logprobs_num.max(0)).unwrap_or(u32::MAX),
             token_ids_logprob: message.token_ids_logprob,
+            return_hidden_states: message.return_hidden_states,
             stream: message.stream,
             priority: message.priority,
             extra_key: message.extra_key,
@@ -142,6 +146,8 @@ pub struct RequestInfo {
     pub top_logprobs_num: u32,
     /// Ids to report at every position.
     pub token_ids_logprob: Option<Vec<u32>>,
+    /// Which hidden states are wanted.
+    pub return_hidden_states: CaptureHiddenMode,
     /// Leave special tokens out of the text.
     pub skip_special_tokens: bool,
     /// Put spaces between special tokens.

@@ -8,9 +8,10 @@ mod common;
 use common::{Driver, prompt, request};
 use proptest::prelude::*;
 use sglang_proto::messages::FinishReason;
+use sglang_proto::{CaptureHiddenMode, HiddenStateChunk};
 use sglang_sched::policy::PolicyKind;
 use sglang_sched::radix_cache::EvictionPolicy;
-use sglang_sched::simulator::{NoText, alone};
+use sglang_sched::simulator::{NoText, alone, hidden_states};
 use sglang_sched::{AbortCause, NewRequest, PauseMode, RetractionPolicy, SchedulerConfig};
 
 const EOS: u32 = 3;
@@ -39,6 +40,7 @@ struct Spec {
     ignore_eos: bool,
     stop: Option<i64>,
     logprob_start: Option<u32>,
+    hidden_states: bool,
     resumed: usize,
 }
 
@@ -60,6 +62,9 @@ impl Spec {
             r.logprob_start_len = i64::from(start % (r.input_ids.len() as u32 + 1));
             r.top_logprobs_num = 2;
         }
+        if self.hidden_states {
+            r.return_hidden_states = CaptureHiddenMode::Full;
+        }
         // A request from an earlier life brings what it would have made there.
         let all = self.expected(&r, usize::MAX);
         r.resumed_output_ids = all[..self.resumed.min(all.len().saturating_sub(1))].to_vec();
@@ -80,10 +85,14 @@ prop_compose! {
     fn spec()(
         family in 0u32..3, shared in 0u32..60, own in 1u32..40, max_new in 0i64..40, seed in 0u64..50,
         namespace in 0u8..4, priority in 0i64..40, stream: bool, ignore_eos: bool,
-        stop in prop::option::of(0i64..200), logprob_start in prop::option::of(0u32..80), resumed in 0usize..12,
+        stop in prop::option::of(0i64..200), logprob_start in prop::option::of(0u32..80),
+        hidden_states in prop::bool::weighted(0.3), resumed in 0usize..12,
     ) -> Spec {
         let resumed = resumed.saturating_sub(8);
-        Spec { family, shared, own, max_new, seed, namespace, priority, stream, ignore_eos, stop, logprob_start, resumed }
+        Spec {
+            family, shared, own, max_new, seed, namespace, priority, stream, ignore_eos, stop, logprob_start,
+            hidden_states, resumed,
+        }
     }
 }
 
@@ -209,6 +218,7 @@ fn assert_right(driver: &Driver, spec: &Spec, request: &NewRequest) {
             });
             assert_eq!(matches!(finish, FinishReason::Stop { .. }), by_token);
             assert_logprobs(answer, request);
+            assert_hidden_states(answer, request);
         }
     }
 }
@@ -229,6 +239,25 @@ fn assert_logprobs(answer: &common::Answer, request: &NewRequest) {
     assert_eq!(input.token_ids, request.input_ids[start..]);
     assert_eq!(input.rows.len(), input.token_ids.len());
     assert!(input.rows.iter().enumerate().all(|(i, row)| row.is_none() == (i == 0)));
+}
+
+/// One state per position that was computed, each where it belongs.
+fn assert_hidden_states(answer: &common::Answer, request: &NewRequest) {
+    let mut rows = hidden_states(&[&request.input_ids[..], &answer.output].concat());
+    rows.truncate(rows.len().saturating_sub(1));
+    let prompt_len = request.input_ids.len();
+    let mut expected = Vec::new();
+    let made = answer.output.len() - request.resumed_output_ids.len();
+    if request.return_hidden_states.need_capture() && made > 0 {
+        let mut steps = rows.split_off(prompt_len + answer.output.len() - made);
+        if request.resumed_output_ids.is_empty() {
+            expected.push(HiddenStateChunk::List(rows.split_off(answer.cached_tokens)));
+        } else {
+            expected.push(HiddenStateChunk::Vector(rows.pop().unwrap()));
+        }
+        expected.extend(steps.drain(..).map(HiddenStateChunk::Vector));
+    }
+    assert_eq!(answer.hidden_states, expected, "{}", request.rid);
 }
 
 proptest! {

@@ -187,6 +187,7 @@ async fn open(
         preferred_sampling_params: args.preferred_sampling_params.clone(),
         allow_auto_truncate: args.allow_auto_truncate,
         default_priority: args.default_priority_value,
+        hidden_states: args.hidden_states(),
         dp_size: args.dp_size,
         grammars: args.grammar_backend != "none" && !args.skip_tokenizer_init,
         embedding: model.embedding,

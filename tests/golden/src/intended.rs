@@ -312,7 +312,7 @@ pub const FREE: &[(&str, &[&str])] = &[
 ];
 
 /// Exchanges that are not replayed, and why.
-pub const NOT_REPLAYED: &[(&str, &str)] = &[("limits/hidden-states", "hidden states are not given")];
+pub const NOT_REPLAYED: &[(&str, &str)] = &[];
 
 /// The entries of an exchange.
 pub fn intended(set: &str, name: &str) -> impl Iterator<Item = &'static Intended> {

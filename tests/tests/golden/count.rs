@@ -19,7 +19,7 @@ fn the_documentation_says_how_many_exchanges_are_alike() {
     }
     let alike = names.len() - different.len() - left_out.len();
     let sentence = format!(
-        "Of {} recorded exchanges {alike} are answered alike, {} differ on purpose, {} is not replayed",
+        "Of {} recorded exchanges {alike} are answered alike, {} differ on purpose, {} are not replayed",
         names.len(),
         different.len(),
         left_out.len()

@@ -83,7 +83,14 @@ fn experts_are_recorded_as_by_the_reference() {
 #[test]
 fn a_full_server_refuses_as_the_references() {
     let folder = tempfile::tempdir().unwrap();
-    let flags = ["--max-running-requests", "1", "--max-queued-requests", "1", "--allow-auto-truncate"];
+    let flags = [
+        "--max-running-requests",
+        "1",
+        "--max-queued-requests",
+        "1",
+        "--allow-auto-truncate",
+        "--enable-return-hidden-states",
+    ];
     let server = serve(&mixture_of_experts(), folder.path(), &flags, &[]);
     let recorded = |name: &str| exchange("limits", name);
     let mut found = Found::default();
@@ -109,7 +116,12 @@ fn a_full_server_refuses_as_the_references() {
         server.post("/abort_request", &json!({"abort_all": true})).unwrap();
         first.join().unwrap();
     });
-    for name in ["auto-truncate-long-prompt", "expert-record-without-flag-ends-server", "health-after-that"] {
+    for name in [
+        "auto-truncate-long-prompt",
+        "hidden-states",
+        "expert-record-without-flag-ends-server",
+        "health-after-that",
+    ] {
         found.replay(&server, &recorded(name));
     }
     found.assert_none();

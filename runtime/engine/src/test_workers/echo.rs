@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sglang_proto::forward::{ForwardBatch, ForwardResult, NewRow};
+use sglang_proto::forward::{ForwardBatch, ForwardResult, HiddenStateRows, NewRow};
 use sglang_proto::worker::{
     MemoryTag, ModelWorker, ModelWorkerInfo, PromptReach, StageError, StagedWeights, WeightStager,
     WorkerError,
@@ -13,6 +13,8 @@ use sglang_proto::worker::{
 /// Keeps token ids where a model keeps keys and values, and reads the prompt back through the slots of its row: a slot
 /// that is shared or freed too early shows as a wrong answer. The k-th output token is the k-th prompt token; after the
 /// whole prompt comes the end-of-sequence id, then the prompt again.
+///
+/// The hidden state of a position is its token id and itself.
 ///
 /// Its weight is a number that is added to every prompt token of an answer. A model path `shift:N` has the weight `N`,
 /// `broken:WHY` cannot be loaded, and any other is not found. Without its weight or its slots it cannot run: a batch
@@ -155,6 +157,12 @@ impl ModelWorker for EchoWorker {
                     .get_mut(slot as usize)
                     .ok_or_else(|| WorkerError::InvalidBatch(format!("slot {slot} is out of range")))? = id;
                 row.slots.push(slot);
+            }
+            if let Some(spec) = batch.hidden_states.iter().find(|spec| spec.req_index as usize == i) {
+                let first = prefix + spec.row_start as usize;
+                let hidden = |at: usize| Ok(vec![self.id_at(&row, at)? as f32, at as f32]);
+                let rows = (first..row.slots.len()).map(hidden).collect::<Result<_, WorkerError>>()?;
+                result.hidden_states.push(HiddenStateRows { req_index: spec.req_index, rows });
             }
             let next = if batch.sample[i] { Some(self.answer(&row)?) } else { None };
             row.last = next.or(row.last);

@@ -330,6 +330,7 @@ mod tests {
             out_cache_loc: Vec::new(),
             new_rows: Vec::new(),
             input_logprobs: Vec::new(),
+            hidden_states: Vec::new(),
         };
         let positions = (0..ids.len() as u32).collect();
         (batch, ForwardPlan { input_ids: ids.to_vec(), positions, ..ForwardPlan::default() })

@@ -1,6 +1,7 @@
 //! Runs batches: [`ModelRunner`] is the model worker of a scheduler process.
 
 mod embed;
+mod hidden_states;
 mod logits;
 mod plan;
 
@@ -358,6 +359,7 @@ impl ModelWorker for ModelRunner {
             self.embed(batch, &plan, &hidden, &mut out).map_err(failed)?;
         } else {
             out.input_logprobs = self.input_logprobs(batch, &plan, &hidden).map_err(failed)?;
+            out.hidden_states = self.wanted_hidden_states(batch, &plan, &hidden).map_err(failed)?;
             self.sample(batch, &plan, &hidden, &mut out).map_err(failed)?;
         }
         out.model_seconds = started.elapsed().as_secs_f64();

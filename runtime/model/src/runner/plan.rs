@@ -1,6 +1,6 @@
 //! Checks a batch once, so that nothing after it has to: the kernels index memory by slots and ids.
 
-use sglang_proto::forward::{ForwardBatch, ForwardMode, InputLogprobSpec};
+use sglang_proto::forward::{ForwardBatch, ForwardMode, HiddenStatesSpec, InputLogprobSpec};
 use sglang_proto::worker::WorkerError;
 
 use crate::memory::ReqToTokenPool;
@@ -89,6 +89,9 @@ pub(super) fn plan_batch(
     for spec in &batch.input_logprobs {
         check_logprob_spec(spec, &plan)?;
     }
+    for spec in &batch.hidden_states {
+        check_hidden_spec(*spec, &plan)?;
+    }
     Ok(plan)
 }
 
@@ -144,6 +147,19 @@ fn resolve_id(
         Ok(id) if id < limits.vocab_size => Ok(id),
         _ => invalid(format!("input id {id} is not below the vocabulary's size {}", limits.vocab_size)),
     }
+}
+
+fn check_hidden_spec(spec: HiddenStatesSpec, plan: &ForwardPlan) -> Result<(), WorkerError> {
+    let Some(seq) = plan.seqs.get(spec.req_index as usize) else {
+        return invalid(format!("hidden_states: request {} is not in the batch", spec.req_index));
+    };
+    if spec.row_start as usize >= seq.extend_len {
+        return invalid(format!(
+            "hidden_states: request {} has {} new tokens, those from {} on are asked for",
+            spec.req_index, seq.extend_len, spec.row_start
+        ));
+    }
+    Ok(())
 }
 
 fn check_logprob_spec(spec: &InputLogprobSpec, plan: &ForwardPlan) -> Result<(), WorkerError> {

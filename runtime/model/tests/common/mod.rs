@@ -7,7 +7,9 @@ use std::sync::Arc;
 use sglang_model::runner::ModelRunner;
 use sglang_model::{Backend, ModelOptions, load_runner};
 use sglang_proto::SamplingParams;
-use sglang_proto::forward::{EmbeddingSpec, ForwardBatch, ForwardMode, ForwardResult, NewRow, ReqSampling};
+use sglang_proto::forward::{
+    EmbeddingSpec, ForwardBatch, ForwardMode, ForwardResult, HiddenStatesSpec, NewRow, ReqSampling,
+};
 use sglang_proto::worker::{ModelWorker, WorkerError};
 
 /// What transformers computed for one model.
@@ -128,6 +130,8 @@ pub struct Part {
     pub embedding: Option<Arc<EmbeddingSpec>>,
     /// The adapter of an entering request.
     pub lora_id: Option<String>,
+    /// First new token whose hidden state is wanted.
+    pub hidden_from: Option<u32>,
 }
 
 /// Greedy sampling state of a request.
@@ -187,6 +191,13 @@ impl Worker {
                 })
                 .collect(),
             input_logprobs: Vec::new(),
+            hidden_states: parts
+                .iter()
+                .enumerate()
+                .filter_map(|(i, p)| {
+                    Some(HiddenStatesSpec { req_index: i as u32, row_start: p.hidden_from? })
+                })
+                .collect(),
         }
     }
 

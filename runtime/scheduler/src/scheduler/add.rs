@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sglang_proto::messages::FinishReason;
 
 use super::Scheduler;
+use crate::hidden_states::HiddenStateCollector;
 use crate::radix_cache::Namespace;
 use crate::req::{InputLogprobState, Req, ReqState};
 use crate::request::PROMPT_TAIL_LEN;
@@ -123,6 +124,7 @@ impl Scheduler {
             return_logprob: request.return_logprob,
             top_logprobs_num: request.top_logprobs_num,
             token_ids_logprob: request.token_ids_logprob,
+            return_hidden_states: request.return_hidden_states,
             skip_special_tokens: params.skip_special_tokens,
             spaces_between_special_tokens: params.spaces_between_special_tokens,
             no_stop_trim: params.no_stop_trim,
@@ -163,6 +165,7 @@ impl Scheduler {
             retraction_count: 0,
             input_logprob,
             unsent_logprobs: Vec::new(),
+            hidden_states: HiddenStateCollector::new(request.return_hidden_states),
             sent,
             sent_any: false,
         };

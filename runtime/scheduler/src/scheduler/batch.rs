@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ahash::AHashSet;
-use sglang_proto::forward::{ForwardBatch, ForwardMode, InputLogprobSpec, NewRow};
+use sglang_proto::forward::{ForwardBatch, ForwardMode, HiddenStatesSpec, InputLogprobSpec, NewRow};
 
 use super::{Entry, InFlight, Scheduler};
 use crate::BatchReport;
@@ -33,6 +33,7 @@ impl BatchBuilder {
                 out_cache_loc: Vec::new(),
                 new_rows: Vec::new(),
                 input_logprobs: Vec::new(),
+                hidden_states: Vec::new(),
             },
             entries: Vec::new(),
             report: BatchReport::default(),
@@ -89,6 +90,11 @@ impl Scheduler {
                 token_ids_logprob: req.info.token_ids_logprob.clone().unwrap_or_default(),
             });
         }
+        let mut hidden_rows = 0;
+        if let Some(first) = req.hidden_rows_from(from, to) {
+            hidden_rows = to - first;
+            batch.hidden_states.push(HiddenStatesSpec { req_index, row_start: (first - from) as u32 });
+        }
         let mut key = None;
         if is_prefill {
             key = prefix_key(&req.namespace, &req.tokens, self.config.page_size);
@@ -103,7 +109,14 @@ impl Scheduler {
         }
         req.in_flight += 1;
         req.pending_samples += usize::from(sample);
-        builder.entries.push(Entry { req: id, extend_len: to - from, sample, logprob_rows, prefix_key: key });
+        builder.entries.push(Entry {
+            req: id,
+            extend_len: to - from,
+            sample,
+            logprob_rows,
+            hidden_rows,
+            prefix_key: key,
+        });
     }
 
     /// Hands the batch over: from now on it is in flight.

@@ -57,12 +57,14 @@ impl Scheduler {
         if first_with_input {
             req.input_logprob = None;
         }
+        let new_ids = req.output_len() - req.sent;
         let event = OutputEvent {
             request: Arc::clone(&req.info),
             output_ids: req.output_ids()[req.sent..].to_vec(),
             output_offset: req.sent,
             output_logprobs: std::mem::take(&mut req.unsent_logprobs),
             input_logprobs,
+            hidden_states: req.hidden_states.as_mut().map_or_else(Vec::new, |h| h.take_unsent(new_ids)),
             embedding: req.unsent_embedding.take(),
             finish_reason,
             first: !req.sent_any,
@@ -92,6 +94,7 @@ impl Scheduler {
                 output_offset: info.resumed_output_ids.len(),
                 output_logprobs: Vec::new(),
                 input_logprobs: None,
+                hidden_states: Vec::new(),
                 embedding: None,
                 finish_reason: Some(FinishReason::refused(LOST, 500, "InternalServerError")),
                 first: true,

@@ -43,6 +43,8 @@ struct Entry {
     sample: bool,
     /// Rows of input log-probabilities asked for.
     logprob_rows: usize,
+    /// Hidden states asked for.
+    hidden_rows: usize,
     /// What it is prefilling, for deferral.
     prefix_key: Option<PrefixKey>,
 }

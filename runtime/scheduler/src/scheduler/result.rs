@@ -1,13 +1,13 @@
 //! A step's result comes back.
 
-use sglang_proto::forward::{Embedding, ForwardResult, InputLogprobs, PositionLogprobs};
+use sglang_proto::forward::{Embedding, ForwardResult, HiddenStateRows, InputLogprobs, PositionLogprobs};
 use sglang_proto::grammar::GrammarEnd;
 use sglang_proto::messages::FinishReason;
 
 use super::{Entry, InFlight, Scheduler};
 use crate::events::TailDecoder;
 use crate::finish::{NAN_MATCHED, check_finish, grammar_finish};
-use crate::req::ReqState;
+use crate::req::{Req, ReqState};
 use crate::{PauseMode, SchedulerError};
 
 /// What a request hears whose vector is not to be used.
@@ -20,6 +20,7 @@ struct Landed {
     logprobs: Option<PositionLogprobs>,
     grammar_end: Option<GrammarEnd>,
     embedding: Option<Embedding>,
+    hidden: Option<HiddenStateRows>,
 }
 
 impl Scheduler {
@@ -42,11 +43,14 @@ impl Scheduler {
             let steps = result.next_token_ids.into_iter().zip(result.nan).zip(result.output_logprobs);
             let mut grammar_ends = result.grammar_ends.into_iter();
             let mut embeddings = result.embeddings.into_iter();
+            let mut hidden_states = result.hidden_states.into_iter();
             for (entry, ((token, nan), logprobs)) in batch.entries.iter().zip(steps) {
                 let input = if entry.logprob_rows > 0 { rows.next() } else { None };
                 let grammar_end = grammar_ends.next().flatten();
                 let embedding = embeddings.next().flatten();
-                self.land(*entry, Landed { token, nan, logprobs, grammar_end, embedding }, input, tail);
+                let hidden = if entry.hidden_rows > 0 { hidden_states.next() } else { None };
+                let landed = Landed { token, nan, logprobs, grammar_end, embedding, hidden };
+                self.land(*entry, landed, input, tail);
             }
         }
         self.settle();
@@ -91,12 +95,18 @@ impl Scheduler {
         if was_prefill {
             req.times.finish_chunk(self.now, entry.sample);
         }
+        let to = req.kv_done;
         if let (Some(state), Some(input)) = (req.input_logprob.as_mut(), input) {
             state.rows.extend(input.rows);
         }
         if landed.nan {
             // Its KV is not to be shared.
             req.kv_done = req.protected_len;
+        }
+        let hidden =
+            landed.hidden.map_or(Ok(()), |hidden| collect_hidden(req, entry, was_prefill, to, hidden));
+        if let Err(why) = hidden {
+            return self.finish(id, FinishReason::refused(why, 400, "BadRequestError"), false);
         }
         if !entry.sample {
             if landed.nan {
@@ -178,6 +188,29 @@ impl Scheduler {
     }
 }
 
+/// Takes in the hidden states of a request's extend, which ends in front of position `to`.
+fn collect_hidden(
+    req: &mut Req,
+    entry: Entry,
+    was_prefill: bool,
+    to: usize,
+    hidden: HiddenStateRows,
+) -> Result<(), String> {
+    let of_prompt = was_prefill && req.output_len() == 0;
+    let cached = req.cached_tokens.unwrap_or(0);
+    let Some(collector) = req.hidden_states.as_mut() else { return Ok(()) };
+    let mut rows = hidden.rows;
+    if of_prompt && collector.wants_prompt() {
+        collector.add_prompt(to.saturating_sub(rows.len() + cached), rows)?;
+        if entry.sample {
+            collector.end_prompt();
+        }
+    } else if let Some(last) = rows.pop() {
+        collector.add_step(last);
+    }
+    Ok(())
+}
+
 /// Whether every request of the batch has its part in the result.
 fn check_shape(batch: &InFlight, result: &ForwardResult) -> Result<(), String> {
     let n = batch.entries.len();
@@ -211,6 +244,11 @@ fn check_shape(batch: &InFlight, result: &ForwardResult) -> Result<(), String> {
     let given = result.input_logprobs.iter().map(|l| (l.req_index as usize, l.rows.len()));
     if !given.eq(wanted.iter().copied()) {
         return Err("input_logprobs do not answer what was asked".to_owned());
+    }
+    let wanted = batch.entries.iter().map(|e| e.hidden_rows).enumerate().filter(|(_, n)| *n > 0);
+    let given = result.hidden_states.iter().map(|h| (h.req_index as usize, h.rows.len()));
+    if !given.eq(wanted) {
+        return Err("hidden_states do not answer what was asked".to_owned());
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ mod worker;
 
 pub use run::{CostModel, SimReport, simulate};
 pub use traffic::{Arrival, Traffic};
-pub use worker::{SimWorker, alone, embedding_alone};
+pub use worker::{SimWorker, alone, embedding_alone, hidden_states};
 
 use crate::TailDecoder;
 

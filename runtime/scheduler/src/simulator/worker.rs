@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sglang_proto::forward::{
-    Embedding, ForwardBatch, ForwardResult, InputLogprobs, NewRow, PositionLogprobs, ReqSampling,
-    TokenLogprob,
+    Embedding, ForwardBatch, ForwardResult, HiddenStateRows, InputLogprobs, NewRow, PositionLogprobs,
+    ReqSampling, TokenLogprob,
 };
 use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, PromptReach, WorkerError};
 
@@ -23,6 +23,20 @@ fn sample(context: u64, seed: u64, vocab_size: u32) -> u32 {
 
 fn logprob(context: u64, id: u32) -> f32 {
     -((mix(context ^ u64::from(id)) % 10_000) as f32) / 1000.0
+}
+
+/// The hidden state after a context.
+fn hidden_state(context: u64) -> Vec<f32> {
+    vec![(context >> 32) as f32, context as u32 as f32]
+}
+
+/// The hidden state of each position of `tokens`, as [`SimWorker`] gives them.
+pub fn hidden_states(tokens: &[u32]) -> Vec<Vec<f32>> {
+    let next = |before: &mut u64, token: &u32| {
+        *before = digest(*before, *token);
+        Some(hidden_state(*before))
+    };
+    tokens.iter().scan(0, next).collect()
 }
 
 /// What [`SimWorker`] generates for a request that is alone: `max_new_tokens` tokens, or fewer if one of `stops` comes
@@ -145,6 +159,13 @@ impl SimWorker {
                 })
                 .collect();
             result.input_logprobs.push(InputLogprobs { req_index: spec.req_index, rows });
+        }
+        for spec in &batch.hidden_states {
+            let context = contexts.get(spec.req_index as usize).ok_or_else(|| invalid("no such request"))?;
+            let wanted = context.get(spec.row_start as usize..);
+            let wanted = wanted.ok_or_else(|| invalid("hidden states beyond the extend"))?;
+            let rows = wanted.iter().map(|context| hidden_state(*context)).collect();
+            result.hidden_states.push(HiddenStateRows { req_index: spec.req_index, rows });
         }
         Ok(result)
     }

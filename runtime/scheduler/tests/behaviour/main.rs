@@ -10,6 +10,7 @@ mod chunking;
 mod control;
 mod embedding;
 mod ending;
+mod hidden_states;
 mod hold;
 mod intake;
 mod order;

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use sglang_proto::SamplingParams;
 use sglang_proto::forward::ForwardBatch;
 use sglang_proto::messages::FinishReason;
+use sglang_proto::{CaptureHiddenMode, HiddenStateChunk, SamplingParams};
 use sglang_sched::simulator::{NoText, SimWorker};
 use sglang_sched::{NewRequest, OutputEvent, Plan, Scheduler, SchedulerConfig, TailDecoder};
 
@@ -21,6 +21,7 @@ pub struct Answer {
     pub retractions: u64,
     pub input_logprobs: Vec<sglang_sched::InputLogprobs>,
     pub output_logprobs: usize,
+    pub hidden_states: Vec<HiddenStateChunk>,
     pub last: Option<OutputEvent>,
 }
 
@@ -142,6 +143,10 @@ impl Driver {
             answer.retractions = event.retraction_count;
             answer.output_logprobs += event.output_logprobs.len();
             answer.input_logprobs.extend(event.input_logprobs.clone());
+            if event.request.return_hidden_states == CaptureHiddenMode::Last {
+                answer.hidden_states.clear();
+            }
+            answer.hidden_states.extend(event.hidden_states.clone());
             if event.finish_reason.is_some() {
                 self.ends.push(event.rid().to_owned());
             }

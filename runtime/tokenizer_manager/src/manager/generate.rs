@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use sglang_proto::CaptureHiddenMode;
 use sglang_proto::messages::{FinishReason, TokenizedGenerateReqInput};
 
 use super::{NOT_A_GENERATION_MODEL, TokenizerManager};
@@ -77,7 +78,7 @@ impl TokenizerManager {
         if self.limits.embedding.is_some() {
             return Err(ValueError(NOT_A_GENERATION_MODEL.into()).into());
         }
-        tokenize::check_features(&request, self.limits.dp_size, self.adapters().is_some())?;
+        tokenize::check_features(&request, &self.limits, self.adapters().is_some())?;
         let show = ShowOptions {
             return_text_in_logprobs: request.return_text_in_logprobs && self.limits.codec.is_some(),
             return_prompt_token_ids: request.return_prompt_token_ids,
@@ -165,6 +166,7 @@ impl TokenizerManager {
                 warm_up.sampling_params.min_new_tokens = 0;
                 warm_up.stream = false;
                 warm_up.return_logprob = false;
+                warm_up.return_hidden_states = CaptureHiddenMode::Null;
                 self.dispatch(warm_up, adapter.clone(), created)
             });
             for mut handle in warm_ups.collect::<Result<Vec<_>, _>>()? {

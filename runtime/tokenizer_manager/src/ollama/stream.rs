@@ -56,6 +56,7 @@ mod tests {
             counts: Default::default(),
             logprobs: Default::default(),
             cached_tokens_details: None,
+            hidden_states: None,
             finish,
         };
         let lines = lines(Route::Generate, "m", update);

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::answer::{AnswerFormat, ToolCall};
 use super::chat_request::ChatCompletionRequest;
-use super::choice::{created, metadata, sglext};
+use super::choice::{created, last_hidden_state, metadata, sglext};
 use super::logprobs::ChoiceLogprobs;
 use super::usage::UsageInfo;
 use crate::app::App;
@@ -29,6 +29,8 @@ struct Choice {
     logprobs: Option<ChoiceLogprobs>,
     finish_reason: Option<&'static str>,
     matched_stop: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hidden_states: Option<Vec<f32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt_token_ids: Option<Vec<u32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,6 +92,7 @@ fn choice(
         logprobs: codec.map(|codec| ChoiceLogprobs::new(codec, &lists.output_token, &lists.output_top)),
         finish_reason: answer.finish_reason,
         matched_stop: answer.matched_stop,
+        hidden_states: last_hidden_state(state, &output),
         prompt_token_ids: if request.return_prompt_token_ids || request.return_token_ids {
             prompt_ids()
         } else {

@@ -37,11 +37,21 @@ struct CallDelta<'a> {
     tool_calls: [&'a ToolCall; 1],
 }
 
+/// The delta of a hidden state writes every key but `tool_calls`.
+#[derive(Serialize)]
+struct HiddenDelta<'a> {
+    role: (),
+    content: (),
+    reasoning_content: (),
+    hidden_states: &'a [f32],
+}
+
 #[derive(Serialize)]
 #[serde(untagged)]
 enum AnyDelta<'a> {
     Text(Delta<'a>),
     Call(CallDelta<'a>),
+    Hidden(HiddenDelta<'a>),
 }
 
 #[derive(Serialize)]
@@ -94,6 +104,7 @@ struct ChatStream<S> {
     /// Log-probabilities of tokens whose text has not come yet.
     pending: BTreeMap<usize, Logprobs>,
     cached_tokens_details: Option<Value>,
+    hidden_states: BTreeMap<usize, Vec<f32>>,
 }
 
 impl<S: Stream<Item = Update> + Unpin> ChatStream<S> {
@@ -190,6 +201,9 @@ impl<S: Stream<Item = Update> + Unpin> ChatStream<S> {
             self.chunk(out, &[choice], None, None);
         }
         self.content(out, &update);
+        if let Some(hidden_states) = update.hidden_states {
+            self.hidden_states.insert(update.index, hidden_states);
+        }
         if let Some(reason) = update.finish {
             self.finishes.insert(update.index, reason);
         }
@@ -207,6 +221,17 @@ impl<S: Stream<Item = Update> + Unpin> ChatStream<S> {
                 matched_stop: matched_stop(reason),
             };
             self.chunk(out, &[choice], None, None);
+        }
+        for (index, hidden_states) in &self.hidden_states {
+            let delta = HiddenDelta { role: (), content: (), reasoning_content: (), hidden_states };
+            let choice = Choice {
+                index: *index,
+                delta: AnyDelta::Hidden(delta),
+                logprobs: None,
+                finish_reason: None,
+                matched_stop: None,
+            };
+            self.chunk(out, &[choice], Some(None), None);
         }
         if let Some(sglext) =
             sglext(self.options.return_cached_tokens_details, self.cached_tokens_details.take())
@@ -262,6 +287,7 @@ pub fn stream(
         finishes: BTreeMap::new(),
         pending: BTreeMap::new(),
         cached_tokens_details: None,
+        hidden_states: BTreeMap::new(),
     };
     stream::unfold(state, ChatStream::next)
 }

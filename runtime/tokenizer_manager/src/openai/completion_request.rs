@@ -1,10 +1,11 @@
 //! The body of `/v1/completions` (reference: `CompletionRequest`).
 
 use serde_json::{Map, Value, json};
+use sglang_proto::CaptureHiddenMode;
 
 use super::completion_template::CompletionTemplate;
 use super::fields::{self, StreamOptions};
-use crate::requests::generate::session_params;
+use crate::requests::generate::{hidden_mode, session_params};
 use crate::requests::sampling::SamplingMap;
 use crate::requests::validation::{
     FieldError, Fields, Mismatch, Read, boolean, float, int, list, nullable, object, string,
@@ -121,10 +122,10 @@ pub(super) fn base(f: &mut Fields<'_>) -> GenerateReqInput {
                 ],
             )
         },
-        return_hidden_states: !matches!(
-            f.map().get("return_hidden_states"),
-            None | Some(Value::Null | Value::Bool(false))
-        ),
+        return_hidden_states: {
+            let mode = f.or("return_hidden_states", CaptureHiddenMode::Null, hidden_mode);
+            Some(OneOrMany::One(mode))
+        },
         has_custom_logit_processor: f.has("custom_logit_processor"),
         return_text_in_logprobs: true,
         ..Default::default()

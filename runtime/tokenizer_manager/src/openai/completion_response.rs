@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::choice::{created, finish_word, matched_stop, metadata, sglext};
+use super::choice::{created, finish_word, last_hidden_state, matched_stop, metadata, sglext};
 use super::completion_request::{CompletionPrompt, CompletionRequest};
 use super::logprobs::LogProbs;
 use super::usage::UsageInfo;
@@ -20,6 +20,8 @@ struct Choice {
     logprobs: Option<LogProbs>,
     finish_reason: Option<&'static str>,
     matched_stop: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hidden_states: Option<Vec<f32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     token_ids: Option<Vec<u32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,6 +86,7 @@ fn choice(
         logprobs: logprobs(codec, &output.logprobs, with_prompt),
         finish_reason: reason.map(finish_word),
         matched_stop: reason.and_then(matched_stop),
+        hidden_states: last_hidden_state(state, &output),
         token_ids: request.return_token_ids.then(|| output.output_ids.clone()),
         prompt_token_ids: match request.return_token_ids {
             true => state.request.input_ids.as_ref().map(|ids| ids.0.clone()),

@@ -1,5 +1,7 @@
 //! A text completion as a stream: pieces of text, the last of each choice with its end, counts.
 
+use std::collections::BTreeMap;
+
 use actix_web::web;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
@@ -24,6 +26,8 @@ struct Choice {
     logprobs: Option<LogProbs>,
     finish_reason: Option<&'static str>,
     matched_stop: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hidden_states: Option<Vec<f32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     token_ids: Option<Vec<u32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,6 +57,7 @@ struct CompletionStream<S> {
     updates: Option<S>,
     counts: StreamCounts,
     cached_tokens_details: Option<Value>,
+    hidden_states: BTreeMap<usize, Vec<f32>>,
 }
 
 impl<S: Stream<Item = Update> + Unpin> CompletionStream<S> {
@@ -84,6 +89,7 @@ impl<S: Stream<Item = Update> + Unpin> CompletionStream<S> {
             logprobs: logprobs(codec, &update.logprobs, with_prompt),
             finish_reason: update.finish.as_ref().map(finish_word),
             matched_stop: update.finish.as_ref().and_then(matched_stop),
+            hidden_states: None,
             token_ids: with_ids.then(|| std::mem::take(&mut update.output_ids)),
             prompt_token_ids: match with_ids && update.first {
                 true => self.prompts.get(update.index).cloned(),
@@ -102,6 +108,9 @@ impl<S: Stream<Item = Update> + Unpin> CompletionStream<S> {
             push_event(out, &error);
             return false;
         }
+        if let Some(hidden_states) = update.hidden_states.take() {
+            self.hidden_states.insert(update.index, hidden_states);
+        }
         let choice = self.choice(&mut update);
         // The reference gives the cache report only in the last count.
         let usage = self
@@ -113,6 +122,19 @@ impl<S: Stream<Item = Update> + Unpin> CompletionStream<S> {
     }
 
     fn end(&mut self, out: &mut String) {
+        for (index, hidden_states) in std::mem::take(&mut self.hidden_states) {
+            let choice = Choice {
+                index,
+                text: String::new(),
+                logprobs: None,
+                finish_reason: None,
+                matched_stop: None,
+                hidden_states: Some(hidden_states),
+                token_ids: None,
+                prompt_token_ids: None,
+            };
+            self.chunk(out, &[choice], None, None);
+        }
         if let Some(sglext) =
             sglext(self.request.return_cached_tokens_details, self.cached_tokens_details.take())
         {
@@ -169,6 +191,7 @@ pub fn stream(
         updates: Some(updates(handles)),
         counts: StreamCounts::default(),
         cached_tokens_details: None,
+        hidden_states: BTreeMap::new(),
     };
     stream::unfold(state, CompletionStream::next)
 }

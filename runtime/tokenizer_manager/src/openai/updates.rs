@@ -3,6 +3,7 @@
 use futures::{Stream, StreamExt, stream};
 use sglang_proto::messages::FinishReason;
 
+use super::choice::last_hidden_state;
 use crate::manager::GenerateError;
 use crate::response::generate::Cursor;
 use crate::response::meta_info::cached_tokens_details;
@@ -25,6 +26,8 @@ pub struct Update {
     pub logprobs: Logprobs,
     /// Where cached tokens came from.
     pub cached_tokens_details: Option<serde_json::Value>,
+    /// With its end, the hidden state behind the last token, where it is wanted.
+    pub hidden_states: Option<Vec<f32>>,
     /// How the choice ended.
     pub finish: Option<FinishReason>,
 }
@@ -65,6 +68,7 @@ impl Reader {
             counts: output.counts,
             logprobs,
             cached_tokens_details: cached_tokens_details(&output),
+            hidden_states: last_hidden_state(self.handle.state(), &output),
             finish: output.finish.as_ref().map(|f| f.reason.clone()),
         };
         self.from = Cursor { text: output.text.len(), ids: output.output_ids.len() };

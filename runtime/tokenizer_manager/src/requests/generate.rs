@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use sglang_proto::CaptureHiddenMode;
 use sglang_proto::messages::SessionParams;
 
 use super::python::type_name;
@@ -48,8 +49,8 @@ pub struct GenerateReqInput {
     pub return_text_in_logprobs: bool,
     /// Send output as it is made.
     pub stream: bool,
-    /// Whether hidden states were asked for.
-    pub return_hidden_states: bool,
+    /// Which hidden states are wanted.
+    pub return_hidden_states: Option<OneOrMany<CaptureHiddenMode>>,
     /// Give the prompt's ids back.
     pub return_prompt_token_ids: bool,
     /// Adapter names.
@@ -100,6 +101,18 @@ pub(super) fn input_ids(value: &Value) -> Read<OneOrMany<Vec<i64>>> {
             .collect::<Read<_>>()
             .map(OneOrMany::Many),
         Some(first) => Err(refuse(format!("elements must be int or list; got {}", type_name(first)))),
+    }
+}
+
+/// `return_hidden_states` of one prompt.
+pub(crate) fn hidden_mode(value: &Value) -> Read<CaptureHiddenMode> {
+    match value.as_str() {
+        Some("last") => Ok(CaptureHiddenMode::Last),
+        _ => match boolean(value) {
+            Ok(true) => Ok(CaptureHiddenMode::Full),
+            Ok(false) => Ok(CaptureHiddenMode::Null),
+            Err(_) => Err(Mismatch::rule("return_hidden_states must be a boolean or 'last'", value)),
+        },
     }
 }
 
@@ -168,7 +181,13 @@ impl GenerateReqInput {
             ),
             return_text_in_logprobs: f.optional("return_text_in_logprobs", boolean).unwrap_or_default(),
             stream: f.optional("stream", boolean).unwrap_or_default(),
-            return_hidden_states: present("return_hidden_states"),
+            return_hidden_states: f.union(
+                "return_hidden_states",
+                &[
+                    ("list[union[bool,literal['last']]]", &many(hidden_mode)),
+                    ("union[bool,literal['last']]", &one(hidden_mode)),
+                ],
+            ),
             return_prompt_token_ids: f.or("return_prompt_token_ids", false, boolean),
             lora_path: f.union(
                 "lora_path",

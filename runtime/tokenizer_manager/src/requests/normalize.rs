@@ -1,6 +1,7 @@
 //! Splits a [`GenerateReqInput`] into single requests: batches, `n` samples, request ids, values given once or per
 //! prompt (reference: `GenerateReqInput.normalize_batch_and_arguments`).
 
+use sglang_proto::CaptureHiddenMode;
 use sglang_proto::messages::SessionParams;
 
 use super::ValueError;
@@ -38,6 +39,8 @@ pub struct SingleReqInput {
     pub top_logprobs_num: i64,
     /// Ids to report at every position.
     pub token_ids_logprob: Option<Vec<i64>>,
+    /// Which hidden states are wanted.
+    pub return_hidden_states: CaptureHiddenMode,
     /// Give token texts in log-probability lists.
     pub return_text_in_logprobs: bool,
     /// Send output as it is made.
@@ -285,6 +288,10 @@ impl GenerateReqInput {
             Some(OneOrMany::One(name)) => vec![name; size],
             Some(OneOrMany::Many(names)) => exact(names, "lora_path", size)?,
         };
+        // Samples of a prompt want what the prompt's entry says, so a list may come with several.
+        let mut hidden_states =
+            spread(self.return_hidden_states, CaptureHiddenMode::Null, "return_hidden_states", size, 1)?
+                .into_iter();
         let mut rids = rids(self.rid, size, is_single, samples)?.into_iter();
         let mut return_logprob =
             spread(self.return_logprob, false, "return_logprob", size, samples)?.into_iter();
@@ -309,6 +316,7 @@ impl GenerateReqInput {
                 logprob_start_len: logprob_start_len.next().unwrap_or(-1),
                 top_logprobs_num: top_logprobs_num.next().unwrap_or_default(),
                 token_ids_logprob,
+                return_hidden_states: hidden_states.next().unwrap_or_default(),
                 return_text_in_logprobs: self.return_text_in_logprobs,
                 stream: self.stream,
                 return_prompt_token_ids: self.return_prompt_token_ids,

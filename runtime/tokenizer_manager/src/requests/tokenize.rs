@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use sglang_proto::CaptureHiddenMode;
 use sglang_proto::messages::TokenizedGenerateReqInput;
 use sglang_proto::wire::TokenIds;
 
@@ -28,6 +29,8 @@ pub struct RequestLimits {
     pub allow_auto_truncate: bool,
     /// `--default-priority-value`.
     pub default_priority: Option<i64>,
+    /// Which hidden states may be asked for.
+    pub hidden_states: CaptureHiddenMode,
     /// Data-parallel ranks.
     pub dp_size: usize,
     /// Whether output may follow a grammar: there is a tokenizer, and `--grammar-backend` is not none.
@@ -42,7 +45,11 @@ pub struct RequestLimits {
 ///
 /// # Errors
 /// The first such field.
-pub fn check_features(request: &GenerateReqInput, dp_size: usize, lora: bool) -> Result<(), ValueError> {
+pub fn check_features(
+    request: &GenerateReqInput,
+    limits: &RequestLimits,
+    lora: bool,
+) -> Result<(), ValueError> {
     let fail = |text: String| Err(ValueError(text));
     if request.has_media {
         return fail("Model only supports text input; received image, video or audio data.".into());
@@ -55,12 +62,20 @@ pub fn check_features(request: &GenerateReqInput, dp_size: usize, lora: bool) ->
             "max_thinking_tokens requires the server to be launched with --enable-strict-thinking".into(),
         );
     }
-    if request.return_hidden_states {
-        return fail(
-            "The server is not configured to return hidden states. Please set `--return-hidden-states-mode last`, \
-             `--return-hidden-states-mode full`, or the legacy `--enable-return-hidden-states` flag."
+    let hidden_states = match &request.return_hidden_states {
+        None => CaptureHiddenMode::Null,
+        Some(OneOrMany::One(mode)) => *mode,
+        Some(OneOrMany::Many(modes)) => modes.iter().copied().max().unwrap_or_default(),
+    };
+    if hidden_states > limits.hidden_states {
+        return fail(match limits.hidden_states.need_capture() {
+            true => "The requested return_hidden_states mode exceeds the server maximum `last`. Please launch with \
+                     `--return-hidden-states-mode full` to allow return_hidden_states=True."
                 .into(),
-        );
+            false => "The server is not configured to return hidden states. Please set `--return-hidden-states-mode \
+                      last`, `--return-hidden-states-mode full`, or the legacy `--enable-return-hidden-states` flag."
+                .into(),
+        });
     }
     if request.has_custom_logit_processor {
         return fail(
@@ -70,9 +85,9 @@ pub fn check_features(request: &GenerateReqInput, dp_size: usize, lora: bool) ->
         );
     }
     if let Some(rank) = request.routed_dp_rank
-        && !(0..i64::try_from(dp_size).unwrap_or(1)).contains(&rank)
+        && !(0..i64::try_from(limits.dp_size).unwrap_or(1)).contains(&rank)
     {
-        return fail(format!("routed_dp_rank={rank} out of range [0, {dp_size})"));
+        return fail(format!("routed_dp_rank={rank} out of range [0, {})", limits.dp_size));
     }
     Ok(())
 }
@@ -199,6 +214,7 @@ impl RequestLimits {
             logprob_start_len: item.logprob_start_len,
             top_logprobs_num: item.top_logprobs_num,
             token_ids_logprob,
+            return_hidden_states: item.return_hidden_states,
             stream: item.stream,
             session_id: item.session_id,
             session_params: item.session_params,
@@ -275,6 +291,7 @@ mod tests {
             preferred_sampling_params: None,
             allow_auto_truncate: false,
             default_priority: None,
+            hidden_states: CaptureHiddenMode::Null,
             dp_size: 1,
             grammars: false,
             embedding: None,
@@ -284,7 +301,7 @@ mod tests {
 
     fn tokenize(limits: &RequestLimits, body: Value) -> Result<TokenizedGenerateReqInput, String> {
         let request = GenerateReqInput::from_json(body.as_object().unwrap()).unwrap();
-        check_features(&request, limits.dp_size, false).map_err(|e| e.0)?;
+        check_features(&request, limits, false).map_err(|e| e.0)?;
         let item = request.normalize().map_err(|e| e.0)?.items.remove(0);
         limits.tokenize(item).map_err(|e| e.0)
     }

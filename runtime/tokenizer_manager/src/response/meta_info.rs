@@ -167,6 +167,9 @@ impl MetaInfo<'_> {
             map.serialize_entry("weight_versions", &spans(output, self.weight_version))?;
         }
         map.serialize_entry("cached_tokens_details", &cached_tokens_details(output))?;
+        if let Some(hidden_states) = &output.hidden_states {
+            map.serialize_entry("hidden_states", hidden_states)?;
+        }
         map.serialize_entry("dp_rank", &output.dp_rank)?;
         if let Some(finish) = &output.finish {
             map.serialize_entry("e2e_latency", &finish.e2e_latency)?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sglang_proto::HiddenStates;
 use sglang_proto::messages::{
     BatchEmbeddingOutput, BatchStrOutput, BatchTokenIDOutput, FinishReason, ReqTimeStats, WeightVersionSpan,
 };
@@ -31,6 +32,8 @@ pub struct OutputDelta {
     pub logprobs: Logprobs,
     /// The scheduler's times, when there are new ones.
     pub times: Option<ReqTimeStats>,
+    /// New hidden states.
+    pub hidden_states: Option<HiddenStates>,
     /// The vector of an embedding request.
     pub embedding: Vec<f32>,
     /// The hidden state in front of the model's head.
@@ -98,6 +101,11 @@ macro_rules! deltas {
                         weight_versions: take(&mut m.weight_versions, i),
                         cached_tokens_details: take(&mut m.cached_tokens_details, i),
                         dp_rank: m.dp_ranks.as_ref().and_then(|all| all.get(i)).copied().flatten(),
+                        hidden_states: m
+                            .output_hidden_states
+                            .as_mut()
+                            .and_then(|all| all.get_mut(i))
+                            .and_then(Option::take),
                         logprobs: Logprobs {
                             input_token: take_tokens(
                                 &mut m.input_token_logprobs_val,

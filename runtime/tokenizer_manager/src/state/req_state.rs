@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
+use sglang_proto::HiddenStates;
 use sglang_proto::messages::{
     AbortReq, AnyMessage, FinishReason, ReqTimeStats, TokenizedEmbeddingReqInput, TokenizedGenerateReqInput,
     WeightVersionSpan,
@@ -48,6 +49,8 @@ pub struct Output {
     pub dp_rank: Option<i64>,
     /// The scheduler's times, as it last told them.
     pub times: Option<ReqTimeStats>,
+    /// Hidden states, where they are wanted.
+    pub hidden_states: Option<HiddenStates>,
     /// The vector, or the scores of classes, of an embedding request.
     pub embedding: Vec<f32>,
     /// The hidden state in front of the model's head, when it was asked for.
@@ -223,6 +226,9 @@ impl ReqState {
             let new_ids = delta.output_ids.len().saturating_sub(repeated);
             delta.output_ids.drain(..delta.output_ids.len() - new_ids);
             delta.logprobs.skip_output(repeated);
+            if let Some(HiddenStates::List(chunks)) = &mut delta.hidden_states {
+                chunks.drain(..repeated.min(chunks.len()));
+            }
             if new_ids == 0 {
                 delta.text.clear();
             }
@@ -240,6 +246,11 @@ impl ReqState {
         output.logprobs.append(delta.logprobs);
         output.weight_versions = delta.weight_versions.or(output.weight_versions.take());
         output.cached_tokens_details = delta.cached_tokens_details.or(output.cached_tokens_details.take());
+        match (&mut output.hidden_states, delta.hidden_states) {
+            (Some(HiddenStates::List(all)), Some(HiddenStates::List(mut new))) => all.append(&mut new),
+            (known, Some(new)) => *known = Some(new),
+            (_, None) => {}
+        }
         output.dp_rank = delta.dp_rank.or(output.dp_rank);
         output.times = delta.times.or(output.times.take());
         output.embedding = delta.embedding;
@@ -306,6 +317,7 @@ pub(crate) mod tests {
             preferred_sampling_params: None,
             allow_auto_truncate: false,
             default_priority: None,
+            hidden_states: sglang_proto::CaptureHiddenMode::Null,
             dp_size: 1,
             grammars: false,
             embedding: None,
@@ -368,6 +380,31 @@ pub(crate) mod tests {
             (lists.input_token.len(), lists.input_token_ids.len())
         };
         assert_eq!((shown(-1), shown(1)), ((0, 0), (1, 1)));
+    }
+
+    #[test]
+    fn hidden_states_accumulate_without_repeats_and_the_last_one_replaces() {
+        let chunk = |x: f32| sglang_proto::HiddenStateChunk::Vector(vec![x]);
+        let state = ReqState::new(request("a"), Instant::now());
+        for (ids, offset, chunks) in [
+            (&[1, 2][..], 0, vec![chunk(1.0), chunk(2.0)]),
+            (&[2, 3], 1, vec![chunk(2.0), chunk(3.0)]),
+            (&[3], 2, vec![chunk(3.0)]),
+        ] {
+            let mut new = delta(ids, "x", offset);
+            new.hidden_states = Some(HiddenStates::List(chunks));
+            state.apply(new);
+        }
+        let expected = HiddenStates::List(vec![chunk(1.0), chunk(2.0), chunk(3.0)]);
+        assert_eq!(state.output().hidden_states, Some(expected));
+        let state = ReqState::new(request("b"), Instant::now());
+        for (ids, at) in [(&[1][..], 0), (&[2], 1)] {
+            let mut new = delta(ids, "x", at);
+            new.hidden_states = Some(HiddenStates::Vector(vec![at as f32]));
+            state.apply(new);
+        }
+        state.apply(delta(&[3], "x", 2));
+        assert_eq!(state.output().hidden_states, Some(HiddenStates::Vector(vec![1.0])));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use sglang_proto::messages::{
     SetInternalStateReqOutput, SlowDownReqOutput, TokenizedEmbeddingReqInput, TokenizedGenerateReqInput,
     UpdateWeightFromDiskReqInput,
 };
+use sglang_proto::{CaptureHiddenMode, HiddenStateChunk, HiddenStates};
 use sglang_tokenizer_manager::text::TextCodec;
 
 use super::byte_codec::ByteCodec;
@@ -355,6 +356,21 @@ fn times() -> ReqTimeStats {
     }
 }
 
+/// The hidden state of a position is half a step behind it.
+fn hidden_states(request: &TokenizedGenerateReqInput, from: usize, to: usize) -> Option<HiddenStates> {
+    let prompt = request.input_ids.as_ref().unwrap().len();
+    let state = |position: usize| vec![position as f32 + 0.5];
+    let chunk = |output: usize| match output {
+        0 => HiddenStateChunk::List((0..prompt).map(state).collect()),
+        _ => HiddenStateChunk::Vector(state(prompt + output - 1)),
+    };
+    match request.return_hidden_states {
+        CaptureHiddenMode::Null => None,
+        CaptureHiddenMode::Last => Some(HiddenStates::Vector(state(prompt + to - 2))),
+        CaptureHiddenMode::Full => Some(HiddenStates::List((from..to).map(chunk).collect())),
+    }
+}
+
 fn output(
     request: &TokenizedGenerateReqInput,
     ids: &[u32],
@@ -378,6 +394,7 @@ fn output(
         req_time_stats: (from == 0).then(|| vec![Some(times())]),
         ..Default::default()
     };
+    m.output_hidden_states = hidden_states(request, from, to).map(|states| vec![Some(states)]);
     if request.return_logprob {
         let top = request.top_logprobs_num as usize;
         let tops = |n: usize| -> Vec<Option<Vec<f32>>> {

@@ -68,6 +68,7 @@ async fn start_kind(flags: &[&str], env: EnvSettings, embedding: Option<Embeddin
         preferred_sampling_params: args.preferred_sampling_params.clone(),
         allow_auto_truncate: false,
         default_priority: None,
+        hidden_states: args.hidden_states(),
         dp_size: 1,
         grammars: args.grammar_backend != "none",
         embedding,
