@@ -40,8 +40,12 @@ pub struct ModelWorkerInfo {
     pub weight_bytes: u64,
     /// Bytes of the KV pool.
     pub kv_cache_bytes: u64,
+    /// Bytes of memory that are free when everything is there, for reports.
+    pub available_bytes: u64,
     /// `cpu` or `cuda:N`.
     pub device: String,
+    /// Number format of weights and activations: `float32`, `bfloat16` or `float16`.
+    pub dtype: String,
 }
 
 /// A part of a worker's memory that can be given back while nothing runs (reference: `GPU_MEMORY_ALL_TYPES`).

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use sglang_proto::server_args::{Default, Exit, Kind, ServerArgs, Support, flags};
+use serde_json::Value;
+use sglang_proto::server_args::{Default, Exit, JsonObject, Kind, ServerArgs, Support, flags};
 
 fn parse(argv: &[&str]) -> Result<ServerArgs, Exit> {
     ServerArgs::parse_from(std::iter::once("sglang-launch").chain(argv.iter().copied()))
@@ -218,6 +219,54 @@ fn every_argument_is_in_the_json_by_its_field_name() {
     assert_eq!(json["tp_size"], 1);
     assert_eq!(json["hicache_ratio"], 2.0);
     assert_eq!(json["enable_lora"], false);
+}
+
+/// What the reference answered to `/get_server_info`.
+fn recorded() -> JsonObject {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/golden/generate.json");
+    let text = std::fs::read_to_string(path).expect("the recording");
+    let exchanges: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+    let exchange = exchanges.iter().find(|e| e["name"] == "info-get_server_info").expect("the exchange");
+    let body = exchange["response_body"].as_str().expect("text");
+    serde_json::from_str(body).expect("an object")
+}
+
+#[test]
+fn every_argument_of_the_reference_is_in_the_json_in_its_order_and_kind() {
+    // What the tokenizer manager adds.
+    const ADDED: [&str; 10] = [
+        "launch_command",
+        "status",
+        "max_total_num_tokens",
+        "max_req_input_len",
+        "startup_time",
+        "hicache_object_layout",
+        "kv_events",
+        "internal_states",
+        "version",
+        "frontend",
+    ];
+    // Chosen when the model is loaded, or, as a switch, off where the reference says null.
+    const LATER: [&str; 2] = ["chunked_prefill_size", "enable_lora"];
+    let argv = ["--model-path", "m", "--context-length", "4096", "--max-total-tokens", "32768"];
+    let more = ["--max-running-requests", "16", "--enable-metrics", "--random-seed", "1"];
+    let ours = parse(&[&argv[..], &more].concat()).expect("valid").to_json();
+    let theirs = recorded();
+    let names: Vec<&String> = theirs.keys().filter(|name| !ADDED.contains(&name.as_str())).collect();
+    assert!(names.len() > 500);
+    assert!(ours.keys().take(names.len()).eq(names.iter().copied()), "order or names differ");
+    let kind = |value: &Value| match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "text",
+        Value::Array(_) => "list",
+        Value::Object(_) => "object",
+    };
+    for name in names.into_iter().filter(|name| !LATER.contains(&name.as_str())) {
+        let (ours, theirs) = (&ours[name], &theirs[name]);
+        assert_eq!(kind(ours), kind(theirs), "{name}: {ours} and {theirs}");
+    }
 }
 
 #[test]

@@ -7,17 +7,23 @@
 mod check;
 mod cli;
 mod config;
+mod fields;
 mod lora;
 mod not_yet;
 mod spec;
 mod table;
 mod value;
 
+use serde_json::Value;
+
 pub use cli::Exit;
 pub use lora::LORA_TARGET_MODULES;
 pub use spec::{Default, FlagSpec, Group, Kind, Support};
 pub use table::ServerArgs;
 pub use value::JsonObject;
+
+/// `--mem-fraction-static` when it is not given.
+pub const DEFAULT_MEM_FRACTION_STATIC: f64 = 0.8;
 
 /// Every flag: those with a field in [`ServerArgs`], then those that are only known by name.
 pub fn flags() -> impl Iterator<Item = &'static FlagSpec> {
@@ -56,19 +62,31 @@ impl ServerArgs {
         if self.ssl_certfile.is_some() { "https" } else { "http" }
     }
 
-    /// Every argument by its snake_case name, with the names that follow from others filled in, as
-    /// `/get_server_info` gives them. Nothing is left out, keys included: the route that shows it guards them.
+    /// Every argument of the reference by its snake_case name and in its order, with what follows from others filled
+    /// in, as `/get_server_info` gives them, then our own ones. What depends on the model or the machine is as it was
+    /// given. Nothing is left out, keys included: the route that shows it guards them.
     pub fn to_json(&self) -> JsonObject {
-        let mut map = self.fields_json();
-        map.insert("served_model_name".to_owned(), self.served_model_name().into());
-        map.insert("tokenizer_path".to_owned(), self.tokenizer_path().into());
+        let mut own = self.fields_json();
+        own.insert("served_model_name".to_owned(), self.served_model_name().into());
+        own.insert("tokenizer_path".to_owned(), self.tokenizer_path().into());
+        // As the text that was typed.
+        let overrides = Value::Object(self.json_model_override_args.clone()).to_string();
+        own.insert("json_model_override_args".to_owned(), overrides.into());
+        for (name, default) in [
+            ("mem_fraction_static", DEFAULT_MEM_FRACTION_STATIC.into()),
+            ("expert_distribution_recorder_buffer_size", 1000.into()),
+            // There is one set of kernels per device; none of the reference's libraries is needed.
+            ("attention_backend", "torch_native".into()),
+        ] {
+            if let Some(value @ Value::Null) = own.get_mut(name) {
+                *value = default;
+            }
+        }
         // Not the reference's, and of no meaning beyond this machine.
-        for own in ["model_files", "tokenizer_files"] {
-            map.remove(own);
+        for path in ["model_files", "tokenizer_files"] {
+            own.shift_remove(path);
         }
-        for flag in not_yet::FLAGS {
-            map.insert(flag.field.to_owned(), not_yet::default_json(flag));
-        }
-        map
+        let known = |name: &str| not_yet::FLAGS.iter().find(|flag| flag.field == name);
+        fields::complete(own, |name| known(name).map(not_yet::default_json))
     }
 }

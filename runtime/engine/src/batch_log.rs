@@ -15,6 +15,7 @@ pub struct BatchLog {
     decode_steps: u64,
     last_decode: Instant,
     generated: u64,
+    last_gen_throughput: f64,
     planned: VecDeque<(ForwardMode, BatchReport)>,
 }
 
@@ -26,6 +27,7 @@ impl BatchLog {
             decode_steps: 0,
             last_decode: Instant::now(),
             generated: 0,
+            last_gen_throughput: 0.0,
             planned: VecDeque::new(),
         }
     }
@@ -44,6 +46,11 @@ impl BatchLog {
         }
     }
 
+    /// Tokens per second of the last line about decoding; 0 before it.
+    pub fn last_gen_throughput(&self) -> f64 {
+        self.last_gen_throughput
+    }
+
     /// The loop was idle: the next throughput must not count the time.
     pub fn idle(&mut self) {
         self.last_decode = Instant::now();
@@ -57,6 +64,7 @@ impl BatchLog {
             return;
         }
         let throughput = rate(std::mem::take(&mut self.generated), &mut self.last_decode);
+        self.last_gen_throughput = throughput;
         tracing::info!(
             "Decode batch, #running-req: {}, #token: {}, token usage: {:.2}, cpu graph: False, gen throughput \
              (token/s): {throughput:.2}, #queue-req: {}",

@@ -311,6 +311,7 @@ impl<'a> EventLoop<'a> {
             counters: self.counters.to_json(),
             elapsed: self.clock.elapsed(),
             gen_throughput: made as f64 / seconds.max(1e-3),
+            last_gen_throughput: self.log.last_gen_throughput(),
             num_grammar_queue_reqs: self.grammars.len(),
             num_sessions: self.sessions.len(),
             released_memory: self.memory.names(),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use sglang_checkpoint::{Checkpoint, GenerationConfig, ModelConfig};
@@ -76,13 +77,43 @@ struct Parts {
     info: Value,
 }
 
+/// Seconds of the phases of start-up that the reference names.
+struct StartupTimes {
+    began: Instant,
+    load_weight: f64,
+    kv_cache_allocation: f64,
+}
+
+impl StartupTimes {
+    fn note(&mut self, phase: &str, seconds: f64) {
+        match phase {
+            "load weights" => self.load_weight += seconds,
+            "allocate KV cache" => self.kv_cache_allocation += seconds,
+            _ => {}
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "load_weight": self.load_weight,
+            "kv_cache_allocation": self.kv_cache_allocation,
+            "scheduler_e2e": self.began.elapsed().as_secs_f64(),
+        })
+    }
+}
+
 fn prepare(args: &ServerArgs, load: &LoadWorker, ready: &mut ReadyHandle) -> Result<Parts, EngineError> {
+    let mut times = StartupTimes { began: Instant::now(), load_weight: 0.0, kv_cache_allocation: 0.0 };
     let ipc_dir = args.ipc_dir.as_deref().ok_or(EngineError::NoIpcDir)?;
     let checkpoint = Checkpoint::open(args.model_files())?;
     // The tokenizer is only needed for stop strings; it is read while the weights are.
     let (worker, tokenizer) = std::thread::scope(|scope| {
         let tokenizer = scope.spawn(|| load_tokenizer(args, &checkpoint));
-        let worker = load(args, &mut |name, seconds| ready.phase(name, seconds)).map_err(EngineError::Model);
+        let mut phase = |name: &str, seconds| {
+            times.note(name, seconds);
+            ready.phase(name, seconds);
+        };
+        let worker = load(args, &mut phase).map_err(EngineError::Model);
         let tokenizer = tokenizer.join().unwrap_or(Err(EngineError::Model("the tokenizer panicked".into())));
         (worker, tokenizer)
     });
@@ -92,12 +123,12 @@ fn prepare(args: &ServerArgs, load: &LoadWorker, ready: &mut ReadyHandle) -> Res
         tuning: environment::tuning(),
         ..SchedulerConfig::from_server_args(args, worker.info(), eos)?
     };
-    let info = ready_info(&config, worker.info());
     let vocab_size = worker.info().vocab_size;
     check_vocabulary(args, tokenizer.as_deref(), vocab_size)?;
     let think_end = think_end_ids(args, &checkpoint, tokenizer.as_deref())?;
     let eos = &config.eos_token_ids;
     let grammars = GrammarBackend::of_server(args, tokenizer.as_ref(), vocab_size, eos, think_end);
+    let info = ready_info(&config, worker.info(), &times);
     let scheduler = Scheduler::new(config)?;
     let progress = Arc::new(Progress::default());
     let identity = Identity::new("scheduler", info.clone());
@@ -183,7 +214,7 @@ fn tokenizer_error(error: impl std::fmt::Display) -> EngineError {
 }
 
 /// What launcher and peers are told about this scheduler.
-fn ready_info(config: &SchedulerConfig, worker: &ModelWorkerInfo) -> Value {
+fn ready_info(config: &SchedulerConfig, worker: &ModelWorkerInfo, times: &StartupTimes) -> Value {
     json!({
         "max_total_num_tokens": config.max_total_num_tokens,
         "max_req_input_len": config.max_req_input_len(),
@@ -197,5 +228,8 @@ fn ready_info(config: &SchedulerConfig, worker: &ModelWorkerInfo) -> Value {
         "device": worker.device,
         "weight_bytes": worker.weight_bytes,
         "kv_cache_bytes": worker.kv_cache_bytes,
+        "available_bytes": worker.available_bytes,
+        "dtype": worker.dtype,
+        "startup_time": times.to_json(),
     })
 }

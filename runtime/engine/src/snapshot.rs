@@ -16,6 +16,8 @@ pub struct LoopFigures {
     pub elapsed: Duration,
     /// Output tokens per second since the last figures.
     pub gen_throughput: f64,
+    /// The same between the last two log lines about decoding.
+    pub last_gen_throughput: f64,
     /// Requests whose grammar is being compiled.
     pub num_grammar_queue_reqs: usize,
     /// Open sessions.
@@ -58,6 +60,7 @@ pub fn to_json(stats: &SchedulerStats, figures: &LoopFigures) -> Value {
         "released_memory": figures.released_memory,
         "step_counters": figures.counters,
         "gen_throughput": figures.gen_throughput,
+        "last_gen_throughput": figures.last_gen_throughput,
         "model_busy_s": figures.model_busy.as_secs_f64(),
         "uptime_s": figures.elapsed.as_secs_f64(),
     })

@@ -81,6 +81,15 @@ pub fn resolve_dtype(value: &str, checkpoint: Option<&str>, device: Device) -> R
     }
 }
 
+/// The name of a number format, as `--dtype` takes it.
+pub fn dtype_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::BFloat16 => "bfloat16",
+        Kind::Half => "float16",
+        _ => "float32",
+    }
+}
+
 /// Sets the number of threads for libtorch and gives it: `asked`, or one per core.
 pub fn set_threads(asked: Option<usize>) -> usize {
     let threads = asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get())).max(1);
@@ -98,6 +107,9 @@ mod tests {
         assert_eq!(resolve_dtype("auto", Some("bfloat16"), Device::Cuda(0)).unwrap(), Kind::BFloat16);
         assert_eq!(resolve_dtype("auto", Some("float32"), Device::Cuda(0)).unwrap(), Kind::Half);
         assert_eq!(resolve_dtype("half", None, Device::Cpu).unwrap(), Kind::Half);
+        for name in ["float32", "bfloat16", "float16"] {
+            assert_eq!(dtype_name(resolve_dtype(name, None, Device::Cpu).unwrap()), name);
+        }
         assert!(resolve_dtype("int8", None, Device::Cpu).unwrap_err().to_string().contains("--dtype int8"));
     }
 

@@ -11,7 +11,7 @@ use sglang_proto::server_args::ServerArgs;
 use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, PromptReach};
 use tch::{Device, Kind};
 
-use crate::device::{device_name, resolve_device, resolve_dtype, set_threads};
+use crate::device::{device_name, dtype_name, resolve_device, resolve_dtype, set_threads};
 use crate::eplb::{ExpertDistributionRecorder, RecorderSettings};
 use crate::error::{ModelError, Result};
 use crate::loader::{WeightSource, WeightTarget};
@@ -192,7 +192,9 @@ pub fn load_runner(options: &ModelOptions, report_phase: &mut dyn FnMut(&str, f6
         prompt_reach: loaded.model.embedding_head().map_or(PromptReach::Causal, |head| head.reach),
         weight_bytes,
         kv_cache_bytes: kv_pool.bytes(),
+        available_bytes: free_bytes(ops.device()),
         device: device_name(device),
+        dtype: dtype_name(kind).to_owned(),
     };
     tracing::info!("KV cache: {} tokens, {:.1} MB", kv_pool.slots(), kv_pool.bytes() as f64 / 1e6);
     let stager = CheckpointStager {

@@ -267,7 +267,9 @@ mod tests {
             prompt_reach: PromptReach::Causal,
             weight_bytes: 0,
             kv_cache_bytes: 0,
+            available_bytes: 0,
             device: device.into(),
+            dtype: "float32".into(),
         };
         SchedulerConfig::from_server_args(&args, &info, vec![2])
     }

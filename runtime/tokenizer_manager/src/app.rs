@@ -147,6 +147,8 @@ pub struct App {
     pub manager: Arc<TokenizerManager>,
     /// Seconds since 1970 at start.
     pub started_at: f64,
+    /// Seconds that this process took to start.
+    pub startup_seconds: f64,
     /// Kept responses of `/v1/responses`.
     pub responses: ResponseStore,
     served: Arc<RwLock<Served>>,
@@ -194,6 +196,7 @@ impl App {
             parsers,
             manager,
             started_at: crate::state::unix_seconds(),
+            startup_seconds: 0.0,
             responses: ResponseStore::default(),
             served,
         }

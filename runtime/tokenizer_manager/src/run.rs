@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::web;
 use anyhow::{Context, bail};
@@ -72,6 +72,8 @@ pub fn run(args: ServerArgs) -> anyhow::Result<()> {
 
 /// What is read before anything is opened.
 struct Model {
+    /// When start-up began.
+    began: Instant,
     facts: ModelFacts,
     context_len: usize,
     vocab_size: u32,
@@ -80,6 +82,7 @@ struct Model {
 }
 
 fn prepare(args: &ServerArgs, ready: &mut ReadyHandle) -> anyhow::Result<Model> {
+    let began = Instant::now();
     if let Some(name) = &args.completion_template {
         CompletionTemplate::load(name).map_err(anyhow::Error::msg)?;
     }
@@ -106,6 +109,7 @@ fn prepare(args: &ServerArgs, ready: &mut ReadyHandle) -> anyhow::Result<Model> 
     };
     let detected_parsers = codec.as_ref().map(|codec| codec.detected_parsers()).unwrap_or_default();
     Ok(Model {
+        began,
         embedding,
         context_len: args.context_length.unwrap_or(config.usable_positions()),
         vocab_size: u32::try_from(config.vocab_size).context("the vocabulary is too large")?,
@@ -204,7 +208,9 @@ async fn open(
     tokio::spawn(manager.clone().handle_loop(pull));
     let address = listener.local_addr()?;
     let scheme = args.url_scheme();
-    let app = web::Data::new(App::new(args, EnvSettings::from_env(), model.facts, manager));
+    let mut app = App::new(args, EnvSettings::from_env(), model.facts, manager);
+    app.startup_seconds = model.began.elapsed().as_secs_f64();
+    let app = web::Data::new(app);
     let server = server::serve(app.clone(), listener)?;
     if !launched {
         tracing::info!("Listening on {scheme}://{address}");

@@ -267,6 +267,17 @@ async fn model_and_server_say_what_they_are() {
     assert_eq!(info["max_total_num_tokens"], 32768);
     assert_eq!(info["internal_states"][0]["loop"]["step"], 3);
     assert_eq!((&info["api_key"], &info["context_length"]), (&json!("***"), &json!(4096)));
+    // What the scheduler told is in use, although it was not given.
+    assert_eq!(info["max_total_tokens"], 32768);
+    let state = &info["internal_states"][0];
+    assert_eq!(
+        (&state["api_key"], &state["effective_max_running_requests_per_dp"]),
+        (&json!("***"), &json!(16))
+    );
+    assert_eq!(
+        (&state["tp_size"], &state["world_size"], &state["loop"]["step"]),
+        (&json!(1), &json!(1), &json!(3))
+    );
     let models = get("/v1/models").await;
     assert_eq!(
         (&models["data"][0]["id"], &models["data"][0]["max_model_len"]),

@@ -139,7 +139,7 @@ impl Comparison<'_> {
             }
         }
         if a != b {
-            for key in b.iter().filter(|key| !a.contains(key) && !(self.stream && **key == SOMETIMES)) {
+            for key in b.iter().filter(|key| !a.contains(key) && (!self.stream || **key != SOMETIMES)) {
                 self.out.push(format!("{path}.{key}: missing"));
             }
             for key in a.iter().filter(|key| !b.contains(key)) {

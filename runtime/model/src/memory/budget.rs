@@ -1,5 +1,6 @@
 //! How many tokens the KV pool holds.
 
+use sglang_proto::server_args::DEFAULT_MEM_FRACTION_STATIC as DEFAULT_FRACTION;
 use tch::Device;
 
 use crate::error::{ModelError, Result};
@@ -8,9 +9,6 @@ use crate::torch_cuda;
 /// Largest pool that is chosen without being asked for, on a CPU. Host memory is shared with everything else on the
 /// machine, unlike a GPU's.
 const CPU_DEFAULT_BYTES: u64 = 2 << 30;
-/// Share of the memory for weights and KV pool when `--mem-fraction-static` is not given.
-const DEFAULT_FRACTION: f64 = 0.8;
-
 /// What the pool's size depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct KvBudget {

@@ -64,13 +64,18 @@ pub async fn hicache_storage(app: web::Data<App>, req: HttpRequest) -> HttpRespo
 
 /// `GET /get_hicache_l3_cache_layout`.
 pub async fn hicache_layout(app: web::Data<App>) -> HttpResponse {
-    reply::json(&json!({
+    reply::json(&hicache_object_layout(&app))
+}
+
+/// How the hierarchical cache would lay pages out, if there were one.
+pub fn hicache_object_layout(app: &App) -> Value {
+    json!({
         "enabled": false,
         "backend": null,
         "page_size": app.args.page_size,
         "hicache_object_layout": {"pools": []},
         "reason": "Hierarchical cache is disabled",
-    }))
+    })
 }
 
 /// `POST /pd_role_switch`.

@@ -1,10 +1,8 @@
 //! What the server says of itself and its model.
 
-use std::time::Duration;
-
 use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sglang_proto::lora::LoRARef;
 
 use super::errors::ApiError;
@@ -15,8 +13,6 @@ use crate::state::unix_seconds;
 
 /// Version of the reference whose API this is.
 pub const API_VERSION: &str = "0.5.23";
-/// Longest wait for the scheduler's live state.
-const STATE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// `GET /`.
 pub async fn root(app: web::Data<App>) -> HttpResponse {
@@ -61,56 +57,6 @@ pub async fn model_info(app: web::Data<App>) -> HttpResponse {
         "model_type": app.model.model_type,
         "architectures": app.model.architectures,
     }))
-}
-
-/// `GET /get_server_info`, `GET /server_info`: arguments, sizes, and the scheduler's live state. Without an answer of
-/// the scheduler `internal_states` is empty.
-pub async fn server_info(app: web::Data<App>) -> HttpResponse {
-    let state = match app.manager.internal_state(STATE_TIMEOUT).await {
-        Ok(state) => vec![state],
-        Err(error) => {
-            tracing::warn!("No live state for /server_info: {error}");
-            Vec::new()
-        }
-    };
-    let mut info: Map<String, Value> = app.args.to_json();
-    let served = app.served();
-    for (key, value) in [
-        ("model_path", served.model_path),
-        ("served_model_name", served.model_name),
-        ("load_format", served.load_format),
-        ("weight_version", served.weight_version),
-    ] {
-        info.insert(key.into(), value.into());
-    }
-    let launch_command: Vec<String> = std::env::args().collect();
-    info.insert("launch_command".into(), launch_command.join(" ").into());
-    info.insert("status".into(), if app.manager.status.is_up() { "ready" } else { "starting" }.into());
-    let scheduler = app.manager.scheduler_info.read().clone();
-    for key in ["max_total_num_tokens", "max_req_input_len", "startup_time"] {
-        info.insert(key.into(), scheduler.get(key).cloned().unwrap_or_default());
-    }
-    info.insert("internal_states".into(), redact(state).into());
-    info.insert("version".into(), API_VERSION.into());
-    info.insert("frontend".into(), "rust".into());
-    for key in ["api_key", "admin_api_key", "ssl_keyfile_password"] {
-        if info.get(key).is_some_and(|v| !v.is_null()) {
-            info.insert(key.into(), "***".into());
-        }
-    }
-    reply::json(&info)
-}
-
-/// Keys are shown to nobody.
-fn redact(mut states: Vec<Value>) -> Vec<Value> {
-    for state in &mut states {
-        for key in ["api_key", "admin_api_key"] {
-            if let Some(value) = state.get_mut(key).filter(|v| !v.is_null()) {
-                *value = "***".into();
-            }
-        }
-    }
-    states
 }
 
 fn card(app: &App) -> Value {

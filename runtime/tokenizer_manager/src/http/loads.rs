@@ -77,7 +77,7 @@ fn rounded(number: f64, places: i32) -> f64 {
 }
 
 /// Bytes as GiB.
-fn gib(bytes: Option<u64>) -> f64 {
+pub(super) fn gib(bytes: Option<u64>) -> f64 {
     rounded(bytes.unwrap_or_default() as f64 / f64::from(1 << 30), 3)
 }
 

@@ -29,6 +29,7 @@ pub mod reply;
 pub mod responses;
 pub mod routes;
 pub mod server;
+pub mod server_info;
 pub mod sessions;
 pub mod sse;
 pub mod tokenize;

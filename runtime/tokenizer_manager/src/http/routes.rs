@@ -7,8 +7,8 @@ use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{
     anthropic, chat, completions, control, disabled, embedding, embeddings, expert_distribution, generate,
-    health, info, loads, lora, memory, ollama, operations, parsers, responses, sessions, tokenize,
-    unsupported, vertex, weights,
+    health, info, loads, lora, memory, ollama, operations, parsers, responses, server_info, sessions,
+    tokenize, unsupported, vertex, weights,
 };
 use crate::app::App;
 use crate::metrics::http as metrics;
@@ -55,8 +55,8 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/ping", GET, Normal, health::ping),
     row!("/get_model_info", GET, Normal, info::get_model_info),
     row!("/model_info", GET, Normal, info::model_info),
-    row!("/get_server_info", GET, Normal, info::server_info),
-    row!("/server_info", GET, Normal, info::server_info),
+    row!("/get_server_info", GET, Normal, server_info::server_info),
+    row!("/server_info", GET, Normal, server_info::server_info),
     row!("/tokenize", POST, Normal, tokenize::tokenize),
     row!("/v1/tokenize", POST, Normal, tokenize::tokenize),
     row!("/detokenize", POST, Normal, tokenize::detokenize),

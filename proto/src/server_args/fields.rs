@@ -1,0 +1,60 @@
+//! The names of all server arguments of the reference, in its order, as `/get_server_info` gives them. `fields.txt` has
+//! one per line. A name alone is a flag's: its value is what the flag's field or its row says. A name with a JSON value
+//! belongs to a part that is not here, or says more exactly than the flag's row what the reference shows: it cannot
+//! have another value in this version.
+
+use serde_json::Value;
+
+use super::JsonObject;
+
+const FIELDS: &str = include_str!("fields.txt");
+
+/// Names, and the values of those that have one here.
+fn rows() -> impl Iterator<Item = (&'static str, Option<Value>)> {
+    FIELDS.lines().map(|line| match line.split_once(' ') {
+        // The tests keep the file readable.
+        Some((name, text)) => (name, Some(serde_json::from_str(text).unwrap_or_default())),
+        None => (line, None),
+    })
+}
+
+/// Every argument in the reference's order, then those of `own` that the reference does not have. `of_flag` gives the
+/// values of flags that are known by name only.
+pub(super) fn complete(mut own: JsonObject, of_flag: impl Fn(&str) -> Option<Value>) -> JsonObject {
+    let mut all = JsonObject::new();
+    for (name, value) in rows() {
+        let value = value.or_else(|| own.shift_remove(name)).or_else(|| of_flag(name));
+        all.insert(name.to_owned(), value.unwrap_or_default());
+    }
+    all.extend(own);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::{flags, not_yet, table};
+    use super::*;
+
+    #[test]
+    fn every_name_has_exactly_one_source_and_every_flag_a_name() {
+        let mut names = BTreeSet::new();
+        for (name, value) in rows() {
+            assert!(names.insert(name), "{name} is there twice");
+            let has_field = table::FLAGS.iter().any(|flag| flag.field == name);
+            let is_known = not_yet::FLAGS.iter().any(|flag| flag.field == name);
+            assert!(value.is_some() || has_field || is_known, "{name} has no value");
+            assert!(value.is_none() || !has_field, "{name} has a value although a flag gives it");
+        }
+        for line in FIELDS.lines() {
+            if let Some((name, text)) = line.split_once(' ') {
+                serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            }
+        }
+        let ours = ["model_files", "tokenizer_files", "ipc_dir", "scheduler_threads"];
+        for flag in flags() {
+            assert!(names.contains(flag.field) != ours.contains(&flag.field), "{}", flag.field);
+        }
+    }
+}
