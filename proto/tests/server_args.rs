@@ -280,6 +280,42 @@ fn a_flag_may_be_cut_short_where_only_one_begins_so() {
 }
 
 #[test]
+fn flags_that_tune_what_is_not_here_are_accepted_and_change_nothing() {
+    let given = [
+        "--cuda-graph-max-bs",
+        "8",
+        "--cuda-graph-bs",
+        "1",
+        "2",
+        "--enable-torch-compile",
+        "--sampling-backend",
+        "pytorch",
+        "--gc-threshold",
+        "700",
+        "--disable-custom-all-reduce",
+        "--grammar-backend",
+        "xgrammar",
+        "--model-loader-extra-config",
+        r#"{"enable_multithread_load": true}"#,
+        "--swa-full-tokens-ratio",
+        "0.5",
+    ];
+    let args = parse(&[&["--model-path", "m"], &given[..]].concat()).expect("valid");
+    let plain = parse(&["--model-path", "m", "--grammar-backend", "xgrammar"]).expect("valid");
+    assert_eq!(args.without_effect["cuda_graph_max_bs_decode"], 8);
+    assert_eq!(args.without_effect.len(), 8);
+    let json = args.to_json();
+    assert_eq!((&json["sampling_backend"], &json["swa_full_tokens_ratio"]), (&"pytorch".into(), &0.5.into()));
+    assert_eq!(json["cuda_graph_bs_decode"], serde_json::json!(["1", "2"]));
+    assert_eq!(ServerArgs { without_effect: JsonObject::new(), ..args }, plain);
+    assert!(
+        error(&["--model-path", "m", "--torch-compile-max-bs", "many"]).contains("expected a whole number")
+    );
+    let help = parse(&["--help"]).expect_err("help").text;
+    assert!(help.contains("accepted and change nothing: --tokenizer-backend"));
+}
+
+#[test]
 fn the_tables_are_consistent() {
     let mut names = BTreeSet::new();
     for flag in flags() {

@@ -10,9 +10,11 @@ use clap::builder::PossibleValuesParser;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use clap_complete::Shell;
+use serde_json::Value;
 
 use super::spec::{Default, FlagSpec, Kind, Support};
-use super::{ServerArgs, config, flags};
+use super::value::{FlagValue, JsonObject};
+use super::{ServerArgs, config, flags, no_effect};
 
 /// Text to print before ending: help, a version, a completion script, or what is wrong with the arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,11 +91,12 @@ impl ServerArgs {
                 Default::Required | Default::Unset => None,
             })
             .collect();
-        Self::build(
+        let args = Self::build(
             |field| typed.get(field).or_else(|| defaults.get(field)).cloned(),
             |long, texts, why| Exit::bad_value(long, &texts.join(" "), &why),
         )?
-        .check()
+        .check()?;
+        Ok(Self { without_effect: without_effect(typed)?, ..args })
     }
 }
 
@@ -114,6 +117,28 @@ fn typed(matches: &ArgMatches) -> Result<BTreeMap<&'static str, Vec<String>>, Ex
         typed.insert(flag.field, texts);
     }
     Ok(typed)
+}
+
+/// The values of flags that change nothing here.
+fn without_effect(typed: &BTreeMap<&'static str, Vec<String>>) -> Result<JsonObject, Exit> {
+    fn json<T: FlagValue>(texts: &[String]) -> Result<Value, String> {
+        T::read(Some(texts)).map(|value| value.json())
+    }
+    let mut all = JsonObject::new();
+    for flag in no_effect::FLAGS {
+        let Some(texts) = typed.get(flag.field) else { continue };
+        let value = match flag.kind {
+            Kind::Switch => json::<bool>(texts),
+            Kind::Int => json::<i64>(texts),
+            Kind::Float => json::<f64>(texts),
+            Kind::Text => json::<String>(texts),
+            Kind::Json => json::<JsonObject>(texts),
+            Kind::List => json::<Vec<String>>(texts),
+        };
+        let value = value.map_err(|why| Exit::bad_value(flag.long, &texts.join(" "), &why))?;
+        all.insert(flag.field.to_owned(), value);
+    }
+    Ok(all)
 }
 
 /// Refuses a flag or a value that this version knows and does not do.
@@ -148,8 +173,11 @@ fn check_supported(flag: &FlagSpec, texts: &[String]) -> Result<(), Exit> {
 
 /// The parser, made from the tables.
 fn command(program: &str) -> Command {
-    let later: Vec<String> =
-        flags().filter(|f| f.support == Support::NotYet).map(|f| format!("--{}", f.long)).collect();
+    let named = |support: Support| {
+        let names: Vec<String> =
+            flags().filter(|f| f.support == support).map(|f| format!("--{}", f.long)).collect();
+        names.join(" ")
+    };
     // clap wants names that live as long as the program; there is one per run.
     let name: &'static str = match program {
         "sglang-scheduler" => "sglang-scheduler",
@@ -161,7 +189,12 @@ fn command(program: &str) -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Serves a language model through SGLang's and OpenAI's HTTP APIs.")
         .override_usage(format!("{name} --model-path <PATH> [OPTIONS]"))
-        .after_help(format!("Flags of SGLang that are known and not supported yet: {}", later.join(" ")))
+        .after_help(format!(
+            "Flags of SGLang that are accepted and change nothing: {}\n\nFlags of SGLang that are known and not \
+             supported yet: {}",
+            named(Support::NoEffect),
+            named(Support::NotYet)
+        ))
         .args_override_self(true)
         // As argparse does: `--tp 1` is --tp-size 1.
         .infer_long_args(true)
@@ -195,7 +228,7 @@ fn argument(flag: &'static FlagSpec) -> Arg {
         .long(flag.long)
         .visible_aliases(flag.aliases.iter().copied())
         .help_heading(flag.group.heading())
-        .hide(flag.support == Support::NotYet);
+        .hide(flag.support != Support::Supported);
     arg = match flag.kind {
         Kind::Switch => return arg.action(ArgAction::SetTrue).help(flag.help),
         Kind::Int => arg.value_name("N").allow_negative_numbers(true),

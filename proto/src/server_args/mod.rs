@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod fields;
 mod lora;
+mod no_effect;
 mod not_yet;
 mod spec;
 mod table;
@@ -27,7 +28,7 @@ pub const DEFAULT_MEM_FRACTION_STATIC: f64 = 0.8;
 
 /// Every flag: those with a field in [`ServerArgs`], then those that are only known by name.
 pub fn flags() -> impl Iterator<Item = &'static FlagSpec> {
-    table::FLAGS.iter().chain(not_yet::FLAGS)
+    table::FLAGS.iter().chain(not_yet::FLAGS).chain(no_effect::FLAGS)
 }
 
 impl ServerArgs {
@@ -86,7 +87,10 @@ impl ServerArgs {
         for path in ["model_files", "tokenizer_files"] {
             own.shift_remove(path);
         }
-        let known = |name: &str| not_yet::FLAGS.iter().find(|flag| flag.field == name);
-        fields::complete(own, |name| known(name).map(not_yet::default_json))
+        let known =
+            |name: &str| not_yet::FLAGS.iter().chain(no_effect::FLAGS).find(|flag| flag.field == name);
+        let mut all = fields::complete(own, |name| known(name).map(not_yet::default_json));
+        all.extend(self.without_effect.clone());
+        all
     }
 }

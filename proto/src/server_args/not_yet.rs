@@ -42,14 +42,8 @@ pub(super) fn default_json(flag: &FlagSpec) -> Value {
 
 known_flags! {
     Model {
-        tokenizer_backend, "tokenizer-backend", Text, Is("huggingface"), "Tokenizer library.";
-        tokenizer_worker_num, "tokenizer-worker-num", Int, Is("1"), "Tokenizer manager processes.";
-        detokenizer_worker_num, "detokenizer-worker-num", Int, Is("1"), "Detokenizer processes.";
-        model_loader_extra_config, "model-loader-extra-config", Json, Is("{}"), "Settings of the weight loader.";
-        model_impl, "model-impl", Text, Is("auto"), "Implementation of the model.";
         model_config_parser, "model-config-parser", Text, Is("auto"), "Reader of the model's configuration.";
         model_checksum, "model-checksum", Text, Unset, "Checksums of the model's files.";
-        weight_loader_disable_mmap, "weight-loader-disable-mmap", Switch, Unset, "Read weights instead of mapping them.";
         custom_weight_loader, "custom-weight-loader", List, Unset, "Python functions that load weights.";
         delete_ckpt_after_loading, "delete-ckpt-after-loading", Switch, Unset, "Delete the checkpoint once loaded.";
     }
@@ -67,7 +61,6 @@ known_flags! {
     Api {
         hf_chat_template_name, "hf-chat-template-name", Text, Unset, "Which of several chat templates.";
         tool_server, "tool-server", Text, Unset, "Tool servers for /v1/responses.";
-        batch_notify_size, "batch-notify-size", Int, Is("16"), "Wake-ups per batch in the front end.";
         enable_return_routed_experts, "enable-return-routed-experts", Switch, Unset, "Return the experts used.";
         enable_strict_thinking, "enable-strict-thinking", Switch, Unset, "Filter tokens while thinking.";
         enable_session_radix_cache, "enable-session-radix-cache", Switch, Unset, "Prefix cache per session.";
@@ -76,38 +69,26 @@ known_flags! {
         return_output_ids, "return-output-ids", Switch, Unset, "Return the output's ids.";
     }
     MemoryAndScheduling {
-        enable_dynamic_chunking, "enable-dynamic-chunking", Switch, Unset, "Adapt the chunk size in a pipeline.";
-        scheduler_recv_interval, "scheduler-recv-interval", Int, Is("1"), "Scheduler steps per look for requests.";
         enable_hierarchical_cache, "enable-hierarchical-cache" | "enable-hicache", Switch, Unset,
             "Keep prefixes in host memory too.";
         hicache_ratio, "hicache-ratio", Float, Is("2.0"), "Host cache size in device pools.";
         hicache_size, "hicache-size", Int, Is("0"), "Host cache size in GB.";
         hicache_write_policy, "hicache-write-policy", Text, Is("write_through"), "When to write to the host cache.";
         hicache_storage_backend, "hicache-storage-backend", Text, Unset, "Third cache level.";
-        disable_hybrid_swa_memory, "disable-hybrid-swa-memory", Switch, Unset, "One pool for sliding windows too.";
-        swa_full_tokens_ratio, "swa-full-tokens-ratio", Float, Unset, "Sliding-window tokens per full token.";
         cpu_offload_gb, "cpu-offload-gb", Int, Is("0"), "Weights kept in host memory, in GB.";
         radix_cache_backend, "radix-cache-backend", Text, Unset, "Other prefix cache.";
     }
     Runtime {
-        gpu_id_step, "gpu-id-step", Int, Is("1"), "Distance between GPU ids.";
-        numa_node, "numa-node", List, Unset, "NUMA node per process.";
-        gc_threshold, "gc-threshold", List, Unset, "Thresholds of Python's garbage collector.";
         use_ray, "use-ray", Switch, Unset, "Start processes through Ray.";
     }
     Parallelism {
         attn_dp_size, "attn-dp-size", Int, Is("1"), "Data parallel attention groups.";
         attn_cp_size, "attn-cp-size" | "attention-context-parallel-size", Int, Is("1"), "Context parallel ranks.";
         moe_dp_size, "moe-dp-size" | "moe-data-parallel-size", Int, Is("1"), "Data parallel expert groups.";
+        pp_max_micro_batch_size, "pp-max-micro-batch-size", Int, Unset, "Largest micro batch of a pipeline.";
         enable_dp_attention, "enable-dp-attention", Switch, Unset, "Data parallel attention.";
         enable_dp_lm_head, "enable-dp-lm-head", Switch, Unset, "Vocabulary parallel across attention groups.";
-        load_balance_method, "load-balance-method", Text, Is("auto"), "How requests are spread over replicas.";
-        nccl_port, "nccl-port", Int, Unset, "Port of the NCCL rendezvous.";
-        dist_timeout, "dist-timeout", Int, Unset, "Seconds for the rendezvous.";
-        pp_max_micro_batch_size, "pp-max-micro-batch-size", Int, Unset, "Largest micro batch of a pipeline.";
-        pp_async_batch_depth, "pp-async-batch-depth", Int, Is("0"), "Micro batches ahead in a pipeline.";
         moe_a2a_backend, "moe-a2a-backend", Text, Is("none"), "Exchange between experts.";
-        moe_runner_backend, "moe-runner-backend", Text, Is("auto"), "Kernels for experts.";
         moe_dense_tp_size, "moe-dense-tp-size", Int, Unset, "Tensor parallel ranks of dense layers.";
         enable_eplb, "enable-eplb", Switch, Unset, "Balance experts.";
         ep_num_redundant_experts, "ep-num-redundant-experts", Int, Is("0"), "Copies of experts.";
@@ -117,23 +98,8 @@ known_flags! {
         constrained_json_max_whitespace_cnt, "constrained-json-max-whitespace-cnt", Int, Unset,
             "Most white space in a row.";
     }
-    Kernels {
-        prefill_attention_backend, "prefill-attention-backend", Text, Unset, "Kernels for prefill attention.";
-        decode_attention_backend, "decode-attention-backend", Text, Unset, "Kernels for decode attention.";
-        sampling_backend, "sampling-backend", Text, Unset, "Kernels for sampling.";
-        cuda_graph_max_bs_decode, "cuda-graph-max-bs-decode", Int, Unset, "Largest batch of a CUDA graph.";
-        cuda_graph_bs_decode, "cuda-graph-bs-decode", List, Unset, "Batch sizes of CUDA graphs.";
-        disable_cuda_graph_padding, "disable-cuda-graph-padding", Switch, Unset, "CUDA graphs at exact sizes only.";
-        enable_torch_compile, "enable-torch-compile", Switch, Unset, "Compile the model with PyTorch.";
-        torch_compile_max_bs, "torch-compile-max-bs", Int, Is("32"), "Largest batch to compile for.";
-        disable_custom_all_reduce, "disable-custom-all-reduce", Switch, Unset, "All-reduce with NCCL only.";
-        enable_nccl_nvls, "enable-nccl-nvls", Switch, Unset, "NVLink SHARP.";
-        enable_symm_mem, "enable-symm-mem", Switch, Unset, "Symmetric memory for collectives.";
-    }
     Lora {
-        enable_lora_overlap_loading, "enable-lora-overlap-loading", Switch, Unset, "Copy adapters to the device while it computes.";
         experts_shared_outer_loras, "experts-shared-outer-loras", Switch, Unset, "Adapters of experts that share their outer matrices.";
-        lora_use_virtual_experts, "lora-use-virtual-experts", Switch, Unset, "Another way to compute adapters of experts.";
         lora_strict_loading, "lora-strict-loading", Switch, Unset, "Refuse adapters with keys too many or too few.";
         lora_drain_wait_threshold, "lora-drain-wait-threshold", Float, Is("0.0"), "Seconds after which a waiting adapter gets the place of a running one.";
     }
@@ -151,7 +117,6 @@ known_flags! {
     }
     Multimodal {
         enable_multimodal, "enable-multimodal", Switch, Unset, "Images, audio and video.";
-        mm_attention_backend, "mm-attention-backend", Text, Unset, "Kernels for the encoders.";
         limit_mm_data_per_request, "limit-mm-data-per-request", Text, Unset, "Most inputs per request.";
         media_url_max_file_size_mb, "media-url-max-file-size-mb", Int, Is("64"), "Largest download.";
     }

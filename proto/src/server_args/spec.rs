@@ -93,6 +93,8 @@ pub enum Support {
     Supported,
     /// The flag is known, and start-up fails when it is given another value than its default.
     NotYet,
+    /// The flag tunes what is not here: it is accepted and changes nothing.
+    NoEffect,
 }
 
 /// One flag. Help, completions, `--config` keys, parsing and `/get_server_info` all come from these rows.

@@ -16,6 +16,8 @@ macro_rules! server_args {
         #[derive(Debug, Clone, PartialEq)]
         pub struct ServerArgs {
             $($( #[doc = $help] pub $field: $ty, )*)*
+            /// Flags that were given and change nothing here, by field name, with their values.
+            pub without_effect: JsonObject,
         }
 
         /// The rows behind [`ServerArgs`], in the order of its fields.
@@ -44,6 +46,7 @@ macro_rules! server_args {
                         <$ty as FlagValue>::read(typed.as_deref())
                             .map_err(|why| fail($long, typed.as_deref().unwrap_or_default(), why))?
                     }, )*)*
+                    without_effect: JsonObject::new(),
                 })
             }
 
@@ -288,8 +291,9 @@ server_args! {
     }
     ConstrainedDecoding {
         grammar_backend: String = Is("llguidance"), "grammar-backend", Supported,
-            "Engine for structured output; none refuses such requests.",
-            one_of &["llguidance", "none"], not_yet &["xgrammar", "outlines"];
+            "Engine for structured output; none refuses such requests. xgrammar and outlines are accepted and mean \
+             llguidance.",
+            one_of &["llguidance", "xgrammar", "outlines", "none"];
         constrained_json_whitespace_pattern: Option<String> = Unset, "constrained-json-whitespace-pattern", Supported,
             "Regular expression for white space in constrained JSON.";
         constrained_json_disable_any_whitespace: bool = Unset, "constrained-json-disable-any-whitespace", Supported,

@@ -61,6 +61,11 @@ fn launch(args: &ServerArgs, argv: &[OsString], started: Instant) -> Result<Outc
     let settings = Settings::from_env()?;
     tls::check(args)?;
     tracing::info!("server_args={}", serde_json::Value::Object(given_arguments(args)));
+    if !args.without_effect.is_empty() {
+        let given: Vec<String> =
+            args.without_effect.keys().map(|name| format!("--{}", name.replace('_', "-"))).collect();
+        tracing::warn!("{} changed nothing: what it tunes is not here", given.join(", "));
+    }
     let listener = listen::bind(&args.host, args.port)?;
     let address =
         listener.local_addr().map_err(|e| LaunchError::System("reading the listening address", e))?;
