@@ -50,9 +50,13 @@ fn requests_that_wait_or_run_for_too_long_are_told_so() {
         refused("Request waiting timeout reached.");
         runs.join().unwrap();
     });
-    // Also where nothing else happens.
-    command(&server, "/pause_generation", json!({"mode": "in_place"}));
-    refused("Request waiting timeout reached.");
+    // Also where nothing else happens: paused, with what ran in the queue again.
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| refused("Request waiting timeout reached."));
+        server.until_loads(1, 0).unwrap();
+        command(&server, "/pause_generation", json!({"mode": "retract"}));
+        waits.join().unwrap();
+    });
     command(&server, "/continue_generation", json!({}));
     assert_eq!(generate(&server, "x", greedy(2))["meta_info"]["completion_tokens"], 2);
 }
