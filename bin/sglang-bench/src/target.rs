@@ -30,8 +30,13 @@ impl Target {
             bail!("server address {base_url:?} must start with http:// and name a host");
         }
         // Proxies of the environment are for the outside world, and would be measured too.
-        let client =
-            Client::builder().no_proxy().tcp_nodelay(true).build().context("cannot build an HTTP client")?;
+        let client = Client::builder()
+            .no_proxy()
+            .tcp_nodelay(true)
+            // A connection per request, as separate users have; one that is used again may just be closing.
+            .pool_max_idle_per_host(0)
+            .build()
+            .context("cannot build an HTTP client")?;
         Ok(Self { base_url: base_url.trim_end_matches('/').to_owned(), client, api_key })
     }
 

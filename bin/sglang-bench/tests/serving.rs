@@ -54,6 +54,15 @@ fn every_protocol_is_measured_from_the_servers_own_counts() {
     }
 }
 
+/// As llama.cpp's server does when it is busy.
+#[test]
+fn a_server_that_ends_idle_connections_is_measured_without_failures() {
+    let server = FakeServer::start(Fault::OneAnswerPerConnection);
+    let (output, lines) = serving(&server, &["--num-prompts", "6", "--max-concurrency", "1"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!((&lines[0]["completed"], &lines[0]["failed"]), (&json!(6), &json!(0)));
+}
+
 #[test]
 fn whole_answers_have_no_token_latencies() {
     let server = FakeServer::start(Fault::None);

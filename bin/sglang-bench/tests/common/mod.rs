@@ -21,6 +21,8 @@ pub enum Fault {
     CutStream,
     /// An event in the stream says that the request was aborted.
     Abort,
+    /// A connection stays open after its answer, and ends when the next request comes on it.
+    OneAnswerPerConnection,
     /// Generations never answer.
     Hang,
 }
@@ -90,7 +92,9 @@ fn handle(stream: TcpStream, fault: Fault, seen: &Seen) -> std::io::Result<()> {
             let busy = Busy::new(seen);
             seen.bodies.lock().unwrap().push(body.clone());
             let number = seen.generations.fetch_add(1, Ordering::SeqCst) + 1;
-            generate(stream, &path, &body, fault, number, busy)
+            generate(stream, &path, &body, fault, number, busy)?;
+            // Until the next request or the end of the connection.
+            if fault == Fault::OneAnswerPerConnection { reader.fill_buf().map(drop) } else { Ok(()) }
         }
         _ => reply(stream, "404 Not Found", "text/plain", "no such path"),
     }
@@ -148,9 +152,11 @@ fn generate(
         drop(busy);
         return reply(stream, "200 OK", "application/json", &text);
     }
-    stream.write_all(
-        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\
-          connection: close\r\n\r\n",
+    let connection = if fault == Fault::OneAnswerPerConnection { "keep-alive" } else { "close" };
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\
+         connection: {connection}\r\n\r\n"
     )?;
     let mut text = String::from(": welcome\r\n\r\n");
     if path == "/v1/chat/completions" {
