@@ -8,6 +8,7 @@ mod check;
 mod cli;
 mod config;
 mod fields;
+mod known;
 mod lora;
 mod no_effect;
 mod not_yet;

@@ -4,26 +4,9 @@
 
 use serde_json::Value;
 
+use super::known::known_flags;
 use super::spec::Default::{self, Is, Unset};
 use super::spec::{FlagSpec, Group, Kind, Support};
-
-macro_rules! known_flags {
-    ($($group:ident { $($field:ident, $long:literal $(| $alias:literal)*, $kind:ident, $default:expr, $help:literal;)* })*) => {
-        /// The rows.
-        pub(super) const FLAGS: &[FlagSpec] = &[$($( FlagSpec {
-            field: stringify!($field),
-            long: $long,
-            aliases: &[$($alias),*],
-            group: Group::$group,
-            kind: Kind::$kind,
-            default: $default,
-            choices: &[],
-            choices_not_yet: &[],
-            support: Support::NotYet,
-            help: $help,
-        }, )*)*];
-    };
-}
 
 /// The default of a flag as JSON. The tables' own tests keep the texts readable, so a text that is not of its kind
 /// is shown as it stands.
@@ -41,6 +24,7 @@ pub(super) fn default_json(flag: &FlagSpec) -> Value {
 }
 
 known_flags! {
+    NotYet;
     Model {
         model_config_parser, "model-config-parser", Text, Is("auto"), "Reader of the model's configuration.";
         model_checksum, "model-checksum", Text, Unset, "Checksums of the model's files.";
