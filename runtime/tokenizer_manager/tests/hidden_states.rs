@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use common::engine::{Behaviour, Engine};
 use serde_json::{Value, json};
-use sglang_proto::messages::AnyMessage;
 
 const FLAG: [&str; 1] = ["--enable-return-hidden-states"];
 const OFF: &str = "The server is not configured to return hidden states. Please set `--return-hidden-states-mode last`, \
@@ -193,13 +192,7 @@ async fn those_from_before_a_restart_of_the_scheduler_stay() {
     let body = generate(json!({"return_hidden_states": true, "stream": true}));
     let request = server.client.post(server.url("/generate")).json(&body);
     let running = tokio::spawn(async move { request.send().await.unwrap().text().await.unwrap() });
-    let has_token = |message: &AnyMessage| match message {
-        AnyMessage::TokenizedGenerateReqInput(r) => !r.resumed_output_ids.as_ref().unwrap().is_empty(),
-        _ => false,
-    };
-    while !server.app.manager.registry.resume().first().is_some_and(has_token) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    server.until_first_token().await;
     server.engine.kill();
     let _second = Engine::start(server.dir.path()).await;
     let text = tokio::time::timeout(Duration::from_secs(5), running).await.unwrap().unwrap();

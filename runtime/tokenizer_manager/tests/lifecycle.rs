@@ -84,13 +84,7 @@ async fn requests_go_on_after_a_restart_of_the_scheduler() {
         .json(&json!({"text": "abc", "rid": "r", "stream": true, "sampling_params": {"max_new_tokens": 5}}));
     let running = tokio::spawn(async move { request.send().await.unwrap().text().await.unwrap() });
     server.engine.saw_request().await;
-    let has_token = |message: &AnyMessage| match message {
-        AnyMessage::TokenizedGenerateReqInput(r) => !r.resumed_output_ids.as_ref().unwrap().is_empty(),
-        _ => false,
-    };
-    while !server.app.manager.registry.resume().first().is_some_and(has_token) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    server.until_first_token().await;
     server.engine.kill();
     let second = Engine::start(server.dir.path()).await;
     let resumed = second.saw_request().await;

@@ -30,8 +30,9 @@ impl Scheduler {
     /// Every request that has a limit now: when it comes, the request's id, and what it will be told.
     fn timeouts(&self) -> impl Iterator<Item = (f64, &Arc<str>, &'static str)> {
         let (waiting, running) = (self.config.tuning.waiting_timeout, self.config.tuning.running_timeout);
+        // Without limits nothing is walked: this is part of every step.
         let limited = waiting.is_some() || running.is_some();
-        self.reqs.iter().filter(move |_| limited).filter_map(move |(_, req)| {
+        limited.then(|| self.reqs.iter()).into_iter().flatten().filter_map(move |(_, req)| {
             let (since, limit, why) = match req.state {
                 ReqState::Waiting => (req.times.waiting_since(), waiting, WAITED),
                 ReqState::Finished => return None,

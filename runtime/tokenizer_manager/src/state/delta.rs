@@ -101,11 +101,7 @@ macro_rules! deltas {
                         weight_versions: take(&mut m.weight_versions, i),
                         cached_tokens_details: take(&mut m.cached_tokens_details, i),
                         dp_rank: m.dp_ranks.as_ref().and_then(|all| all.get(i)).copied().flatten(),
-                        hidden_states: m
-                            .output_hidden_states
-                            .as_mut()
-                            .and_then(|all| all.get_mut(i))
-                            .and_then(Option::take),
+                        hidden_states: take(&mut m.output_hidden_states, i),
                         logprobs: Logprobs {
                             input_token: take_tokens(
                                 &mut m.input_token_logprobs_val,

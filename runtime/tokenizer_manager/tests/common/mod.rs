@@ -14,6 +14,7 @@ use engine::Engine;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use sglang_ipc::{Endpoints, Identity, PullLink, PushLink};
+use sglang_proto::messages::AnyMessage;
 use sglang_proto::server_args::ServerArgs;
 use sglang_tokenizer_manager::app::{App, EnvSettings, ModelFacts};
 use sglang_tokenizer_manager::http::server;
@@ -130,6 +131,17 @@ impl TestServer {
         let (status, answer) = self.call(path, body).await;
         assert_eq!(status, 200, "{answer}");
         answer
+    }
+
+    /// Waits until the first request that runs has a token.
+    pub async fn until_first_token(&self) {
+        let has_token = |message: &AnyMessage| match message {
+            AnyMessage::TokenizedGenerateReqInput(r) => !r.resumed_output_ids.as_ref().unwrap().is_empty(),
+            _ => false,
+        };
+        while !self.app.manager.registry.resume().first().is_some_and(has_token) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// The chunks of a stream, which must end with the end mark.
