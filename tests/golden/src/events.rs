@@ -101,8 +101,11 @@ pub(crate) fn in_our_chunks(ours: &[Value], theirs: &[Value]) -> Vec<Value> {
         let mut chunk: Option<Value> = None;
         while let Some(next) = rest.next_if(|next| place(next) <= place(event)) {
             let mut next = next.clone();
-            if let (true, Some(before)) = (incremental, &chunk) {
-                add_before(before, &mut next);
+            if let Some(before) = &chunk {
+                keep_sent(before, &mut next);
+                if incremental {
+                    add_before(before, &mut next);
+                }
             }
             let reached = place(&next) == place(event);
             chunk = Some(next);
@@ -116,6 +119,15 @@ pub(crate) fn in_our_chunks(ours: &[Value], theirs: &[Value]) -> Vec<Value> {
     out
 }
 
+/// The first chunk tells when it was sent: so does the one that has taken it in.
+fn keep_sent(before: &Value, next: &mut Value) {
+    const SENT: &str = "response_sent_to_client_ts";
+    let Some(sent) = before["meta_info"].get(SENT) else { return };
+    if let Some(meta_info) = next["meta_info"].as_object_mut() {
+        meta_info.entry(SENT).or_insert_with(|| sent.clone());
+    }
+}
+
 /// Puts what an incremental chunk has in front of what the next one has.
 fn add_before(before: &Value, next: &mut Value) {
     let text = before["text"].as_str().unwrap_or_default().to_owned();
@@ -127,5 +139,28 @@ fn add_before(before: &Value, next: &mut Value) {
         if let (Some(first), Some(list)) = (first, next.pointer_mut(place).and_then(Value::as_array_mut)) {
             list.splice(0..0, first.iter().cloned());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_chunk_that_takes_in_the_first_one_tells_when_that_was_sent() {
+        let theirs = [
+            json!({"text": "a", "output_ids": [1],
+                "meta_info": {"completion_tokens": 1, "response_sent_to_client_ts": 5.0}}),
+            json!({"text": "b", "output_ids": [2], "meta_info": {"completion_tokens": 2}}),
+            json!({"text": "c", "output_ids": [3], "meta_info": {"completion_tokens": 3}}),
+        ];
+        let ours =
+            [json!({"meta_info": {"completion_tokens": 2}}), json!({"meta_info": {"completion_tokens": 3}})];
+        let merged = json!({"text": "ab", "output_ids": [1, 2],
+            "meta_info": {"completion_tokens": 2, "response_sent_to_client_ts": 5.0}});
+        assert_eq!(in_our_chunks(&ours, &theirs), [merged, theirs[2].clone()]);
+        assert_eq!(in_our_chunks(&theirs, &theirs), theirs);
     }
 }
