@@ -57,6 +57,10 @@ fn vocabulary() -> Vec<Vec<u8>> {
         "<tool",
         "tool_call>",
         "日",
+        "ab\"",
+        "é, a!",
+        "世界\", \"",
+        "a line of more than thirty plain characters",
     ];
     words.extend(marks.iter().map(|mark| mark.as_bytes().to_vec()));
     words.sort();
@@ -95,6 +99,19 @@ term ::= [a-z]+ | [0-9]{1,4} | "(" expr ")""#;
                 json!({"type": "array", "items": {"type": "string", "pattern": "^ ?[a-z]+$", "maxLength": 7}}),
             ),
         ),
+        (
+            "short strings",
+            schema(json!({"type": "array", "minItems": 6, "items": {"type": "string", "maxLength": 3}})),
+        ),
+        (
+            "strings of a length",
+            schema(
+                json!({"type": "array", "minItems": 6, "items": {"type": "string", "minLength": 9, "maxLength": 9}}),
+            ),
+        ),
+        ("strings of some lengths", schema(json!({"enum": ["ab", "é, a!", "another"], "type": "string"}))),
+        ("text that may go on behind its length", regex(r#"([^"\\\x00-\x1f\x7f]{4}|[a-z]{7})(","[^"]{2})*"#)),
+        ("a line", schema(json!({"type": "string", "maxLength": 44}))),
         ("tags", GrammarSpec::StructuralTag(tag.to_string())),
         ("sql", GrammarSpec::Ebnf(sql.into())),
         ("recursion", GrammarSpec::Ebnf(nested.into())),

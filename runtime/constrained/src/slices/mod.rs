@@ -7,29 +7,30 @@
 //! whose every byte keeps the lexer inside a lexeme is allowed whatever the parser says, so the answer is exact; where
 //! there is none, the tokens of the slice are read one by one, as all are without slices.
 
+mod plain;
 mod runs;
 mod trie;
 
 use std::collections::BTreeMap;
 
-use llguidance::derivre::StateID;
+use llguidance::derivre::{NextByte, StateID};
 use llguidance::earley::{BiasComputer, ParserRecognizer};
 use llguidance::toktrie::{SimpleVob, TokEnv, TokTrie};
 use toktrie::Recognizer;
 
+use plain::{PlainTokens, Room, room};
 use runs::{Kind, Steps, taken};
 use trie::Trie;
 
 /// The slices that `llguidance` itself decides about: what a JSON string holds without escapes, of any length and up to
-/// some. Passed to its factory, which numbers them in this order.
-pub(crate) const PLAIN_REGEXES: [&str; 3] =
-    [r#"[^"\\\x00-\x1F\x7F]+"#, r#"[^"\\\x00-\x1F\x7F]{1,30}"#, r#"[^"\\\x00-\x1F\x7F]{1,10}"#];
-/// The same in characters.
-const PLAIN_LENGTHS: [usize; 3] = [usize::MAX, 30, 10];
+/// [`plain::LONGEST`]. Passed to its factory, which numbers them in this order.
+pub(crate) const PLAIN_REGEXES: [&str; 2] = [r#"[^"\\\x00-\x1F\x7F]+"#, r#"[^"\\\x00-\x1F\x7F]{1,30}"#];
 /// Work that deciding about it may take, in the library's units (about 0.1 us).
 const PLAIN_BUDGET: u64 = 1000;
 /// Most steps of the lexer that deciding about one kind of run may take.
 const RUN_BUDGET: usize = 3000;
+/// Most steps of the lexer that finding the room of a string may take: thirty characters of about 470.
+const ROOM_BUDGET: usize = 15_000;
 /// Fewer tokens are not worth a slice.
 const MIN_SLICE: usize = 32;
 /// Lengths in characters up to which runs are told apart; short ones are allowed where long ones are not.
@@ -64,17 +65,9 @@ struct Prefix {
 #[derive(Debug)]
 pub(crate) struct SliceBias {
     env: Debugless,
-    /// For each of [`PLAIN_REGEXES`].
-    plain: Vec<Plain>,
+    plain: PlainTokens,
     prefixes: Vec<Prefix>,
     rest: Trie,
-}
-
-/// The tokens of a slice, and those beyond it.
-#[derive(Debug)]
-struct Plain {
-    tokens: SimpleVob,
-    others: Trie,
 }
 
 struct Debugless(TokEnv);
@@ -91,11 +84,13 @@ impl Steps for ParserRecognizer<'_> {
         // With a lowest match the lexeme ends here, and the parser would have to be asked.
         (!next.is_dead() && !next.has_lowest_match()).then_some(next)
     }
-}
 
-/// Whether a JSON string holds the token as it is.
-fn is_plain(text: &str) -> bool {
-    text.chars().all(|c| c != '"' && c != '\\' && c >= ' ' && c != '\u{7f}')
+    fn forced(&mut self, state: StateID) -> Option<u8> {
+        match self.lexer_mut().next_byte(state) {
+            NextByte::ForcedByte(byte) => Some(byte),
+            _ => None,
+        }
+    }
 }
 
 /// What a token is a run of, and behind which byte.
@@ -146,26 +141,7 @@ impl SliceBias {
         for prefix in &mut prefixes {
             prefix.letters = all_letters(trie, &prefix.runs);
         }
-        let plain = PLAIN_LENGTHS.iter().map(|&longest| Plain::new(trie, longest)).collect();
-        Self { env: Debugless(env.clone()), plain, prefixes, rest: Trie::new(rest) }
-    }
-}
-
-impl Plain {
-    fn new(trie: &TokTrie, longest: usize) -> Self {
-        let mut tokens = trie.alloc_token_set();
-        let mut others = Vec::new();
-        for id in 0..trie.vocab_size() as u32 {
-            let bytes = trie.token(id);
-            let text = std::str::from_utf8(bytes).ok();
-            match text.is_some_and(|text| is_plain(text) && text.chars().count() <= longest) {
-                _ if bytes.is_empty() => {}
-                true => tokens.allow_token(id),
-                false => others.push((bytes, id)),
-            }
-        }
-        tokens.trim_trailing_zeros();
-        Self { tokens, others: Trie::new(others) }
+        Self { env: Debugless(env.clone()), plain: PlainTokens::new(trie), prefixes, rest: Trie::new(rest) }
     }
 }
 
@@ -231,6 +207,22 @@ impl Prefix {
     }
 }
 
+/// How much plain text may stand where `reader` is.
+fn plain_room(reader: &mut ParserRecognizer<'_>) -> Option<Room> {
+    let state = reader.lexer_state();
+    if state.is_dead() || state.has_lowest_match() {
+        return None;
+    }
+    let lexer = reader.lexer_mut();
+    let rooms = [Room::ANY, Room { taken: plain::LONGEST, ends: false }];
+    let known = lexer.subsume_possible(state).then(|| {
+        rooms.into_iter().enumerate().find_map(|(number, room)| {
+            lexer.check_subsume(state, number, PLAIN_BUDGET, None).unwrap_or(false).then_some(room)
+        })
+    });
+    known.flatten().or_else(|| room(reader, state, plain::LONGEST, ROOM_BUDGET))
+}
+
 impl BiasComputer for SliceBias {
     fn compute_bias(&self, reader: &mut ParserRecognizer<'_>, start: &[u8]) -> SimpleVob {
         let mut allowed = self.trie().alloc_token_set();
@@ -238,16 +230,10 @@ impl BiasComputer for SliceBias {
             self.trie().add_bias(reader, &mut allowed, start);
             return allowed;
         }
-        let state = reader.lexer_state();
-        let lexer = reader.lexer_mut();
-        let possible = lexer.subsume_possible(state);
-        let plain = self.plain.iter().enumerate().find(|(number, _)| {
-            possible && lexer.check_subsume(state, *number, PLAIN_BUDGET, None).unwrap_or(false)
-        });
+        let room = plain_room(reader);
         reader.trie_started("slices");
-        if let Some((_, plain)) = plain {
-            allowed.or(&plain.tokens);
-            plain.others.walk(reader, &mut allowed);
+        if let Some(room) = room {
+            self.plain.allow(room, reader, &mut allowed);
         } else {
             self.rest.walk(reader, &mut allowed);
             for prefix in &self.prefixes {

@@ -87,6 +87,9 @@ impl Kind {
 /// A lexer whose steps can be tried: `None` for a byte behind which it does not just go on within its lexemes.
 pub(super) trait Steps {
     fn step(&mut self, state: StateID, byte: u8) -> Option<StateID>;
+
+    /// The byte that has to come next, when the lexer knows that no other may and that no lexeme ends here.
+    fn forced(&mut self, state: StateID) -> Option<u8>;
 }
 
 /// How many characters long the runs of `kind` may be that the lexer takes from `state`, all of them, without leaving
@@ -185,6 +188,10 @@ mod tests {
                 0x80..=0xbf if n == 20 || n == 21 => Some(StateID::new(if n == 20 { 21 } else { 0 })),
                 _ => None,
             }
+        }
+
+        fn forced(&mut self, _: StateID) -> Option<u8> {
+            None
         }
     }
 
