@@ -1,6 +1,7 @@
 //! From a checkpoint's tensors to weights in the form that the backend wants.
 
 mod bytes;
+mod dense;
 mod dummy;
 mod experts;
 mod gguf_names;
@@ -21,6 +22,7 @@ use crate::lora::LoraSites;
 use crate::ops::{LinearWeight, Matrix, native_matrix};
 
 pub(crate) use bytes::{PIECE, TensorBytes, WeightBuffer};
+pub(crate) use dense::dense;
 pub use experts::ExpertNames;
 pub use progress::LoadProgress;
 pub use source::WeightSource;
@@ -259,46 +261,4 @@ fn dequantized(storage: GgmlType, data: &[u8], count: usize) -> Result<Vec<f32>>
     sglang_checkpoint::dequantize(storage, data, &mut values)
         .map_err(|e| ModelError::Kernel(e.to_string()))?;
     Ok(values)
-}
-
-/// A dense tensor; 16-bit checkpoints in their own format are not widened on the way.
-pub(crate) fn dense(
-    storage: GgmlType,
-    parts: &[&TensorBytes<'_>],
-    rows: usize,
-    columns: usize,
-    device: Device,
-    kind: Kind,
-) -> Result<Tensor> {
-    let same = match storage {
-        GgmlType::F32 => Some(Kind::Float),
-        GgmlType::F16 => Some(Kind::Half),
-        GgmlType::BF16 => Some(Kind::BFloat16),
-        _ => None,
-    };
-    let all = Tensor::f_empty([rows as i64, columns as i64], (kind, device))?;
-    let stored: usize = parts.iter().map(|p| p.len()).sum();
-    let row_bytes = stored.checked_div(rows).unwrap_or(0).max(1);
-    let piece = (PIECE / row_bytes).max(1) * row_bytes;
-    let mut start = 0;
-    for part in parts {
-        for from in (0..part.len()).step_by(piece) {
-            let range = from..(from + piece).min(part.len());
-            let data = part.piece(range.clone());
-            let shape = [(range.len() / row_bytes) as i64, columns as i64];
-            let tensor = match same {
-                Some(stored) => Tensor::f_from_data_size(&data, &shape, stored)?,
-                None => {
-                    let count = range.len() / row_bytes * columns;
-                    Tensor::f_from_slice(&dequantized(storage, &data, count)?)?.f_view(shape)?
-                }
-            };
-            let mut target = all.f_narrow(0, start, shape[0])?;
-            target.f_copy_(&tensor)?;
-            start += shape[0];
-            drop(data);
-            part.release_piece(range);
-        }
-    }
-    Ok(all)
 }

@@ -13,7 +13,7 @@ mod native;
 mod native_experts;
 mod native_latent;
 mod native_lora;
-mod raw;
+pub(crate) mod raw;
 #[cfg(test)]
 mod tests;
 mod torch;
