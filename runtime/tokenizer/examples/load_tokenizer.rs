@@ -1,4 +1,4 @@
-//! Loads a tokenizer and prints what it costs: `cargo run --release --example load -- MODEL [TEXT]`.
+//! Loads a tokenizer and prints what it costs: `cargo run --release --example load_tokenizer -- MODEL [TEXT]`.
 
 use std::time::Instant;
 
