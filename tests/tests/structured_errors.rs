@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sglang_e2e::Server;
+use sglang_e2e::{Server, ServerOptions};
 
 /// Field, grammar, and what the answer says.
 const WRONG: [(&str, &str, &str); 15] = [
@@ -146,4 +146,27 @@ fn a_grammar_that_is_too_large_is_refused_and_one_that_is_too_much_work_holds_no
     });
     let again = server.post_json("/generate", &generate("regex", "ok")).unwrap();
     assert_eq!(again["text"], "ok");
+}
+
+#[test]
+fn a_grammar_that_takes_longer_than_the_limit_is_refused_and_the_server_goes_on() {
+    // Four times 5 ms. One thread cannot read 2,000 patterns in that time, even where nothing else runs.
+    let limit = [("SGLANG_GRAMMAR_POLL_INTERVAL", "0.005"), ("SGLANG_GRAMMAR_MAX_POLL_ITERATIONS", "4")];
+    let options = ServerOptions {
+        env: limit.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        ..Default::default()
+    };
+    let server = Server::start_with(&options).unwrap();
+    let properties: serde_json::Map<String, Value> = (1..2000)
+        .map(|i| (format!("p{i}"), json!({"type": "string", "pattern": format!("^[a-f]{{1,{i}}}x$")})))
+        .collect();
+    let slow = json!({"type": "object", "properties": properties}).to_string();
+    let body = json!({"text": "x", "sampling_params": {"json_schema": slow, "max_new_tokens": 4}});
+    let says = "Failed to compile json grammar: Grammar preprocessing timed out after 20 ms";
+    let message = refusal(&server, "/generate", &body);
+    assert!(message.contains(says), "{message}");
+    let free = json!({"text": "x", "sampling_params": {"max_new_tokens": 4, "temperature": 0}});
+    assert_eq!(server.post_json("/generate", &free).unwrap()["meta_info"]["completion_tokens"], 4);
+    // Remembered: it does not take a thread a second time.
+    assert!(refusal(&server, "/generate", &body).contains(says));
 }

@@ -1,4 +1,6 @@
-//! What the environment says about the schedule (reference: `environ.py`).
+//! What the environment says about the schedule and about grammars (reference: `environ.py`).
+
+use std::time::Duration;
 
 use sglang_process::env;
 use sglang_sched::Tuning;
@@ -28,4 +30,15 @@ pub fn tuning() -> Tuning {
             .filter(|interval| *interval > 0)
             .unwrap_or(default.force_stream_interval),
     }
+}
+
+/// How long compiling a grammar may take, where that is set: as often as the reference looks for the result, times how
+/// long it waits in between.
+pub fn grammar_timeout() -> Option<Duration> {
+    let interval = env::seconds("SGLANG_GRAMMAR_POLL_INTERVAL");
+    let polls = env::number("SGLANG_GRAMMAR_MAX_POLL_ITERATIONS");
+    if interval.is_none() && polls.is_none() {
+        return None;
+    }
+    interval.unwrap_or(Duration::from_millis(5)).checked_mul(polls.unwrap_or(10_000))
 }

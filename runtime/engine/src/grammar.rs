@@ -18,6 +18,7 @@ use sglang_proto::messages::TokenizedGenerateReqInput;
 use sglang_proto::server_args::ServerArgs;
 use sglang_tokenizer::Tokenizer;
 
+use crate::environment::grammar_timeout;
 use crate::links::Incoming;
 
 /// Threads that compute masks while the model runs.
@@ -44,7 +45,8 @@ impl GrammarBackend {
     /// # Errors
     /// The vocabulary cannot be used, or the system has no thread to give.
     pub fn new(env: TokenEnvironment, json: JsonOptions) -> Result<Self, String> {
-        let config = CompilerConfig { json, ..Default::default() };
+        let mut config = CompilerConfig { json, ..Default::default() };
+        config.timeout = grammar_timeout().unwrap_or(config.timeout);
         Ok(Self {
             compiler: GrammarCompiler::new(env, config).map_err(|e| e.to_string())?,
             masks: Arc::new(MaskPool::new(MASK_THREADS).map_err(|e| e.to_string())?),
