@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Writes runtime/model/tests/fixtures/lora: what transformers with PEFT computes in float32 for models with LoRA adapters.
 
-usage: lora.py OUT_DIR [MODEL...]
+usage: lora.py OUT_DIR [MODEL_OR_ADAPTER...]
 
 The models are the checkpoints of decoders.py, which must be there, one adapter for each: every linear layer of its
-decoder, by a rank that is no multiple of anything. The first one has two adapters more, of other ranks and for other
-modules, so that batches can mix them. NAME/ is an adapter as PEFT saves it, NAME.json and NAME.bin are as llama.py
+decoder, by a rank that is no multiple of anything. The first one has adapters more, of other ranks and for other
+modules, so that batches can mix them; some change embedding and output matrix. NAME/ is an adapter as PEFT saves it, NAME.json and NAME.bin are as llama.py
 describes them; `model` in NAME.json is the checkpoint.
 """
 import json
@@ -30,7 +30,13 @@ MERGED = {"phi3": ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]}
 MORE = [
     ("llama-attention", "llama", 4, 6, ["q_proj", "v_proj"], False, torch.bfloat16),
     ("llama-rslora", "llama", 8, 3, ["o_proj", "up_proj", "down_proj"], True, torch.float16),
+    # Embedding and output matrix: two, or one for both (Gemma), with factors on what comes and goes (Gemma, Granite).
+    ("llama-vocabulary", "llama", 4, 6, ["embed_tokens", "v_proj", "lm_head"], False, torch.float32),
+    ("gemma3-vocabulary", "gemma3", 3, 5, ["embed_tokens", "down_proj", "lm_head"], False, torch.bfloat16),
+    ("granite-vocabulary", "granite", 5, 4, ["embed_tokens", "lm_head"], True, torch.float32),
 ]
+# Saved together with the base model's own matrices, as PEFT does by itself when the vocabulary is among the targets.
+WITH_BASE = ["llama-vocabulary"]
 
 
 def adapters():
@@ -64,7 +70,7 @@ def build(out, name, base, rank, alpha, modules, rslora, dtype):
     file.write_text(json.dumps(json.loads(file.read_text()) | more) + "\n")
     folder = out / name
     shutil.rmtree(folder, ignore_errors=True)
-    model.save_pretrained(folder, save_embedding_layers=False)
+    model.save_pretrained(folder, save_embedding_layers=name in WITH_BASE)
     (folder / "README.md").unlink(missing_ok=True)
     tensors = {key: value.to(dtype).contiguous() for key, value in load_file(folder / "adapter_model.safetensors").items()}
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
@@ -81,7 +87,7 @@ def main():
     out = pathlib.Path(sys.argv[1]) / "lora"
     out.mkdir(parents=True, exist_ok=True)
     for adapter in adapters():
-        if not sys.argv[2:] or adapter[1] in sys.argv[2:]:
+        if not sys.argv[2:] or {adapter[0], adapter[1]} & set(sys.argv[2:]):
             build(out, *adapter)
 
 

@@ -19,7 +19,7 @@ use sglang_proto::worker::{ModelWorker, WorkerError};
 
 const BACKENDS: [Backend; 2] = [Backend::Native, Backend::Torch];
 /// Adapters of one model, of different ranks, modules, scalings and number formats.
-const MIXED: [&str; 3] = ["llama-all", "llama-attention", "llama-rslora"];
+const MIXED: [&str; 4] = ["llama-all", "llama-attention", "llama-rslora", "llama-vocabulary"];
 
 fn folder(adapter: &str) -> PathBuf {
     fixtures().join("lora").join(adapter)
@@ -65,7 +65,7 @@ fn all() -> Vec<String> {
 #[test]
 fn every_dense_architecture_gives_the_logits_and_tokens_of_peft() {
     let names = all();
-    assert_eq!(names.len(), 12, "{names:?}");
+    assert_eq!(names.len(), 15, "{names:?}");
     for name in &names {
         for backend in BACKENDS {
             println!("{name} on {backend:?}"); // shown when an assertion fails
@@ -129,8 +129,8 @@ fn run(worker: &mut Worker, requests: &[(Vec<u32>, Option<String>)], steps: usiz
 #[test]
 fn a_batch_of_several_adapters_equals_its_requests_alone_and_leaves_the_others_as_they_were() {
     let cases = fixture("lora/llama-all").cases;
-    let adapters =
-        [None, Some(MIXED[0]), Some(MIXED[1]), None, Some(MIXED[0]), Some(MIXED[2]), Some(MIXED[1]), None];
+    let [all, attention, rslora, vocabulary] = MIXED.map(Some);
+    let adapters = [None, all, attention, vocabulary, None, all, rslora, attention, None, vocabulary];
     let requests: Vec<(Vec<u32>, Option<String>)> = adapters
         .iter()
         .enumerate()
@@ -156,7 +156,7 @@ fn a_batch_of_several_adapters_equals_its_requests_alone_and_leaves_the_others_a
             }
         }
         // Requests with other adapters differ from each other, too.
-        assert_ne!(together[1][0], together[5][0]);
+        assert_ne!(together[1][0], together[9][0]);
     }
 }
 
@@ -274,7 +274,7 @@ fn an_adapter_that_does_not_fit_is_refused_with_file_tensor_expected_and_found()
         }
     };
     let file = "adapter_model.safetensors: tensor";
-    let cases: [(&str, String); 6] = [
+    let cases: [(&str, String); 7] = [
         (
             "shape",
             refusal(&limits, |_, t| {
@@ -287,6 +287,7 @@ fn an_adapter_that_does_not_fit_is_refused_with_file_tensor_expected_and_found()
         ("module", refusal(&limits, |_, t| moved(t, "model.layers.1.mlp.router"))),
         ("expert", refusal(&limits, |_, t| moved(t, "model.layers.1.mlp.experts.0.down_proj"))),
         ("head", refusal(&limits, |_, t| moved(t, "lm_head"))),
+        ("norm", refusal(&limits, |_, t| moved(t, "model.norm"))),
     ];
     let expected = [
         "layers.1.mlp.down_proj.lora_B.weight: expected [42, 3], found [3, 42]",
@@ -294,7 +295,8 @@ fn an_adapter_that_does_not_fit_is_refused_with_file_tensor_expected_and_found()
         "layers.3.mlp.down_proj.lora_A.weight: expected a module of the model's 3 layers, found",
         "mlp.router.lora_A.weight: expected one of the layers' modules that adapters can change",
         "experts.0.down_proj.lora_A.weight: expected modules outside of experts",
-        "lm_head.lora_A.weight: expected a module of the decoder's layers",
+        "lm_head.lora_A.weight: expected [3, 42], found [3, ",
+        "model.norm.lora_A.weight: expected a module that adapters can change (",
     ];
     for ((name, text), expected) in cases.iter().zip(expected) {
         assert!(text.starts_with("Failed to load LoRA adapter x: "), "{name}: {text}");

@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use crate::error::Result;
+use crate::lora::LoraBatch;
 use crate::ops::{ForwardContext, LinearWeight, Ops};
 
 /// The embedding matrix, `[vocab, hidden]`.
@@ -22,7 +23,7 @@ impl VocabEmbedding {
     /// # Errors
     /// The backend's.
     pub fn forward(&self, ops: &dyn Ops, ctx: &ForwardContext<'_>) -> Result<Tensor> {
-        ops.embedding(&self.weight, ctx)
+        ctx.embedding(ops, &self.weight)
     }
 }
 
@@ -33,12 +34,14 @@ pub struct LmHead {
     weight: Option<LinearWeight>,
     scale: f64,
     softcap: Option<f64>,
+    lora_site: usize,
 }
 
 impl LmHead {
-    /// A matrix of its own, or the embedding's (`None`).
-    pub fn new(weight: Option<LinearWeight>) -> Self {
-        Self { weight, scale: 1.0, softcap: None }
+    /// A matrix of its own, or the embedding's (`None`). `lora_site` is its number among the layers that adapters can
+    /// change: as an embedding and as a head the same matrix is changed by different ones.
+    pub fn new(weight: Option<LinearWeight>, lora_site: usize) -> Self {
+        Self { weight, scale: 1.0, softcap: None, lora_site }
     }
 
     /// Multiplies the logits.
@@ -53,12 +56,21 @@ impl LmHead {
         Self { softcap, ..self }
     }
 
-    /// Logits of `[rows, hidden]`, as float32 on the device.
+    /// Logits of `[rows, hidden]`, as float32 on the device, with what adapters add to the products.
     ///
     /// # Errors
     /// The backend's.
-    pub fn forward(&self, ops: &dyn Ops, hidden: &Tensor, embedding: &VocabEmbedding) -> Result<Tensor> {
+    pub fn forward(
+        &self,
+        ops: &dyn Ops,
+        hidden: &Tensor,
+        embedding: &VocabEmbedding,
+        lora: Option<&LoraBatch<'_>>,
+    ) -> Result<Tensor> {
         let mut logits = ops.lm_head(hidden, self.weight.as_ref().unwrap_or(&embedding.weight))?;
+        if let Some(lora) = lora {
+            lora.add(ops, self.lora_site, hidden, &mut logits)?;
+        }
         let before_cap = self.softcap.map_or(self.scale, |cap| self.scale / cap);
         if before_cap != 1.0 {
             let _ = logits.f_mul_scalar_(before_cap)?;

@@ -82,6 +82,23 @@ impl<'a> WeightLoader<'a> {
         Ok(weight.with_lora_site(self.lora_sites.add(parts, columns)))
     }
 
+    /// The embedding matrix `name`, which adapters can change. Whoever has it reads it with
+    /// [`crate::ops::ForwardContext::embedding`].
+    ///
+    /// # Errors
+    /// As of [`WeightLoader::linear`].
+    pub fn embedding(&mut self, name: &str, vocab_size: usize, hidden_size: usize) -> Result<LinearWeight> {
+        let weight = self.linear(&[(name, vocab_size)], hidden_size, false)?;
+        self.lora_sites.add_embedding(vocab_size, hidden_size);
+        Ok(weight)
+    }
+
+    /// The number of the output matrix `name` among the layers that adapters can change, whether it is one of its own or
+    /// the embedding's.
+    pub fn head_site(&mut self, name: &str, vocab_size: usize, hidden_size: usize) -> usize {
+        self.lora_sites.add(&[(name, vocab_size)], hidden_size)
+    }
+
     /// A linear layer whose rows are those of several modules (`name`, rows), each with `name.weight` and, when `bias`,
     /// `name.bias`.
     ///
@@ -256,7 +273,7 @@ impl<'a> WeightLoader<'a> {
     }
 }
 
-fn dequantized(storage: GgmlType, data: &[u8], count: usize) -> Result<Vec<f32>> {
+pub(crate) fn dequantized(storage: GgmlType, data: &[u8], count: usize) -> Result<Vec<f32>> {
     let mut values = vec![0.0; count];
     sglang_checkpoint::dequantize(storage, data, &mut values)
         .map_err(|e| ModelError::Kernel(e.to_string()))?;

@@ -7,8 +7,8 @@ use sglang_checkpoint::safetensors::{Dtype, TensorView};
 use tch::{Device, Kind};
 
 use crate::error::Result;
-use crate::loader::{TensorBytes, WeightTarget, dense};
-use crate::ops::{LoraPart, Matrix, native_matrix};
+use crate::loader::{TensorBytes, WeightTarget, dense, dequantized};
+use crate::ops::{LinearWeight, LoraPart, Matrix, native_matrix};
 
 /// An adapter: for each site that it changes, its matrices.
 #[derive(Debug)]
@@ -18,19 +18,40 @@ pub struct LoraAdapter {
     /// Bytes of all matrices.
     pub bytes: u64,
     sites: HashMap<usize, Vec<LoraPart>>,
+    embedding: Option<LoraEmbedding>,
+}
+
+/// What an adapter does to the embedding.
+#[derive(Debug)]
+pub struct LoraEmbedding {
+    /// For each token what its one-hot row times `A` is, `[vocab, rank]`.
+    pub table: LinearWeight,
+    /// `B`, for rows of the table.
+    pub part: LoraPart,
 }
 
 impl LoraAdapter {
     /// An adapter from its matrices.
-    pub(super) fn new(scaling: f64, sites: HashMap<usize, Vec<LoraPart>>) -> Self {
-        let matrices = sites.values().flatten().flat_map(|part| [&part.a, &part.b]);
-        let bytes = matrices.map(bytes_of).sum();
-        Self { scaling, bytes, sites }
+    pub(super) fn new(
+        scaling: f64,
+        sites: HashMap<usize, Vec<LoraPart>>,
+        embedding: Option<LoraEmbedding>,
+    ) -> Self {
+        let parts = sites.values().flatten().chain(embedding.as_ref().map(|e| &e.part));
+        let matrices = parts.flat_map(|part| part.a.iter().chain([&part.b]));
+        let tables = embedding.iter().flat_map(|e| e.table.parts());
+        let bytes = matrices.chain(tables).map(bytes_of).sum();
+        Self { scaling, bytes, sites, embedding }
     }
 
     /// The matrices for a site; none where the adapter changes nothing.
     pub fn parts(&self, site: usize) -> &[LoraPart] {
         self.sites.get(&site).map_or(&[], Vec::as_slice)
+    }
+
+    /// What is done to the embedding; `None` where the adapter leaves it alone.
+    pub fn embedding(&self) -> Option<&LoraEmbedding> {
+        self.embedding.as_ref()
     }
 
     /// A copy on another device.
@@ -39,14 +60,20 @@ impl LoraAdapter {
     /// The device has no room for it.
     pub(super) fn to_device(&self, device: Device) -> Result<Self> {
         let part = |part: &LoraPart| -> Result<LoraPart> {
-            let columns = part.columns.clone();
-            Ok(LoraPart { a: moved(&part.a, device)?, b: moved(&part.b, device)?, columns })
+            let (a, columns) = (part.a.as_ref(), part.columns.clone());
+            let a = a.map(|a| moved(a, device)).transpose()?;
+            Ok(LoraPart { a, b: moved(&part.b, device)?, columns })
+        };
+        let embedding = |e: &LoraEmbedding| -> Result<LoraEmbedding> {
+            let table = LinearWeight::new(vec![moved(e.table.only_part()?, device)?], None)?;
+            Ok(LoraEmbedding { table, part: part(&e.part)? })
         };
         let site = |(site, parts): (&usize, &Vec<LoraPart>)| -> Result<(usize, Vec<LoraPart>)> {
             Ok((*site, parts.iter().map(part).collect::<Result<_>>()?))
         };
         let sites = self.sites.iter().map(site).collect::<Result<_>>()?;
-        Ok(Self { scaling: self.scaling, bytes: self.bytes, sites })
+        let embedding = self.embedding.as_ref().map(embedding).transpose()?;
+        Ok(Self { scaling: self.scaling, bytes: self.bytes, sites, embedding })
     }
 }
 
@@ -75,16 +102,41 @@ pub(super) fn host_matrix(
     shape: [usize; 2],
     target: WeightTarget,
 ) -> Result<Matrix> {
-    let [rows, columns] = shape;
-    let data = TensorBytes::Memory(view.data.to_vec());
+    in_form_of(target, storage, &TensorBytes::Memory(view.data.to_vec()), shape)
+}
+
+fn in_form_of(
+    target: WeightTarget,
+    storage: GgmlType,
+    data: &TensorBytes<'_>,
+    [rows, columns]: [usize; 2],
+) -> Result<Matrix> {
     match target {
         WeightTarget::Native(_) => {
-            Ok(Matrix::Native(native_matrix(storage, &[&data], rows, columns, Kind::Float)?))
+            Ok(Matrix::Native(native_matrix(storage, &[data], rows, columns, Kind::Float)?))
         }
         WeightTarget::Torch(_, kind) => {
-            Ok(Matrix::Torch(dense(storage, &[&data], rows, columns, Device::Cpu, kind)?))
+            Ok(Matrix::Torch(dense(storage, &[data], rows, columns, Device::Cpu, kind)?))
         }
     }
+}
+
+/// The transposed `[rows, columns]` matrix, as float32 or what the backend has instead.
+///
+/// # Errors
+/// The backend's.
+pub(super) fn transposed(
+    view: &TensorView<'_>,
+    storage: GgmlType,
+    shape: [usize; 2],
+    target: WeightTarget,
+) -> Result<Matrix> {
+    let [rows, columns] = shape;
+    let values = dequantized(storage, view.data, rows * columns)?;
+    let column = |c: usize| values.iter().skip(c).step_by(columns.max(1));
+    let data =
+        TensorBytes::Memory((0..columns).flat_map(|c| column(c).flat_map(|x| x.to_le_bytes())).collect());
+    in_form_of(target, GgmlType::F32, &data, [columns, rows])
 }
 
 /// The number format of an adapter's tensor in the kernels' terms.

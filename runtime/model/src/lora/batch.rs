@@ -1,9 +1,11 @@
 //! A step's rows, grouped by adapter.
 
+use std::ops::Range;
+
 use tch::Tensor;
 
 use crate::error::Result;
-use crate::ops::{LoraRows, LoraSegment, Ops};
+use crate::ops::{ForwardContext, LoraRows, LoraSegment, Ops};
 use crate::plan::ForwardPlan;
 
 use super::LoraAdapter;
@@ -11,7 +13,7 @@ use super::LoraAdapter;
 /// The adapters of a step, each with its rows. Requests of one adapter are computed together wherever they are in the
 /// batch.
 #[derive(Debug)]
-pub(crate) struct LoraBatch<'a> {
+pub struct LoraBatch<'a> {
     groups: Vec<(&'a LoraAdapter, LoraRows)>,
 }
 
@@ -22,10 +24,35 @@ impl<'a> LoraBatch<'a> {
         plan: &ForwardPlan,
         adapter: impl Fn(u32) -> Option<(Id, &'a LoraAdapter)>,
     ) -> Option<Self> {
+        let spans = plan
+            .seqs
+            .iter()
+            .map(|seq| (seq.row, seq.first_token as u32..(seq.first_token + seq.extend_len) as u32));
+        Self::of_spans(spans, adapter)
+    }
+
+    /// The groups of some of a step's rows, ascending, that have been put next to each other.
+    pub(crate) fn of_rows<Id: PartialEq>(
+        plan: &ForwardPlan,
+        rows: &[usize],
+        adapter: impl Fn(u32) -> Option<(Id, &'a LoraAdapter)>,
+    ) -> Option<Self> {
+        let spans = rows.iter().enumerate().filter_map(|(i, row)| {
+            let after = plan.seqs.partition_point(|seq| seq.first_token <= *row);
+            let seq = plan.seqs.get(after.checked_sub(1)?)?;
+            Some((seq.row, i as u32..i as u32 + 1))
+        });
+        Self::of_spans(spans, adapter)
+    }
+
+    /// From pool rows with what is theirs.
+    fn of_spans<Id: PartialEq>(
+        spans: impl Iterator<Item = (u32, Range<u32>)>,
+        adapter: impl Fn(u32) -> Option<(Id, &'a LoraAdapter)>,
+    ) -> Option<Self> {
         let mut groups: Vec<(Id, &LoraAdapter, Vec<u32>)> = Vec::new();
-        for seq in &plan.seqs {
-            let Some((id, adapter)) = adapter(seq.row) else { continue };
-            let rows = seq.first_token as u32..(seq.first_token + seq.extend_len) as u32;
+        for (row, rows) in spans {
+            let Some((id, adapter)) = adapter(row) else { continue };
             match groups.iter_mut().find(|(known, ..)| *known == id) {
                 Some((_, _, all)) => all.extend(rows),
                 None => groups.push((id, adapter, rows.collect())),
@@ -49,6 +76,25 @@ impl<'a> LoraBatch<'a> {
             .collect();
         if segments.is_empty() { Ok(()) } else { ops.add_lora(x, y, &segments) }
     }
+
+    /// Adds what the adapters give for the step's tokens to their embeddings `y`.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub(crate) fn add_to_embeddings(
+        &self,
+        ops: &dyn Ops,
+        ctx: &ForwardContext<'_>,
+        y: &mut Tensor,
+    ) -> Result<()> {
+        for (adapter, rows) in &self.groups {
+            let Some(embedding) = adapter.embedding() else { continue };
+            let x = ops.embedding(&embedding.table, ctx)?;
+            let parts = std::slice::from_ref(&embedding.part);
+            ops.add_lora(&x, y, &[LoraSegment { rows, scaling: adapter.scaling, parts }])?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -63,7 +109,7 @@ mod tests {
             seqs: vec![seq(5, 0, 2), seq(6, 2, 1), seq(7, 3, 1), seq(8, 4, 2)],
             ..Default::default()
         };
-        let (a, b) = (LoraAdapter::new(1.0, Default::default()), LoraAdapter::new(2.0, Default::default()));
+        let [a, b] = [1.0, 2.0].map(|scaling| LoraAdapter::new(scaling, Default::default(), None));
         let of = |row| match row {
             5 | 8 => Some((1, &a)),
             6 => Some((2, &b)),
@@ -73,6 +119,10 @@ mod tests {
         let groups: Vec<(f64, &[u32])> =
             batch.groups.iter().map(|(a, rows)| (a.scaling, rows.indices())).collect();
         assert_eq!(groups, [(1.0, &[0, 1, 4, 5][..]), (2.0, &[2][..])]);
+        // The last rows of three requests, and one that is in the middle.
+        let chosen = LoraBatch::of_rows(&plan, &[1, 2, 3, 4], of).unwrap();
+        let groups: Vec<&[u32]> = chosen.groups.iter().map(|(_, rows)| rows.indices()).collect();
+        assert_eq!(groups, [&[0, 3][..], &[1]]);
         assert!(LoraBatch::of_step(&plan, |_| None::<(u32, &LoraAdapter)>).is_none());
     }
 }

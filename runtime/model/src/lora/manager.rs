@@ -192,13 +192,25 @@ impl LoraManager {
         plan: &ForwardPlan,
         id_of: impl Fn(u32) -> Option<&'a str>,
     ) -> Option<LoraBatch<'a>> {
-        LoraBatch::of_step(plan, |row| {
-            let id = id_of(row)?;
-            let adapter = match &self.pool {
-                Some(pool) => pool.get(id),
-                None => self.loaded.get(id).map(|l| &l.adapter),
-            };
-            adapter.map(|adapter| (id, adapter))
-        })
+        LoraBatch::of_step(plan, |row| self.of(id_of(row)?))
+    }
+
+    /// The groups of some of a step's rows, ascending, that have been put next to each other.
+    pub(crate) fn batch_of_rows<'a>(
+        &'a self,
+        plan: &ForwardPlan,
+        rows: &[usize],
+        id_of: impl Fn(u32) -> Option<&'a str>,
+    ) -> Option<LoraBatch<'a>> {
+        LoraBatch::of_rows(plan, rows, |row| self.of(id_of(row)?))
+    }
+
+    /// A prepared adapter, by its id.
+    fn of<'a>(&'a self, id: &'a str) -> Option<(&'a str, &'a LoraAdapter)> {
+        let adapter = match &self.pool {
+            Some(pool) => pool.get(id),
+            None => self.loaded.get(id).map(|l| &l.adapter),
+        };
+        adapter.map(|adapter| (id, adapter))
     }
 }

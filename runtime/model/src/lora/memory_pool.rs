@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn after(policy: EvictionPolicy, steps: &[&[&str]]) -> Vec<String> {
-        let adapter = LoraAdapter::new(1.0, HashMap::new());
+        let adapter = LoraAdapter::new(1.0, HashMap::new(), None);
         let mut pool = MemoryPool::new(Device::Cpu, 2, policy);
         for step in steps {
             pool.prepare(step, |_| Some(&adapter), |id| id == "pinned").unwrap();
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(after(EvictionPolicy::Fifo, &[&["a"], &["b"], &["a"], &["c"]]), ["b", "c"]);
         assert_eq!(after(EvictionPolicy::Lru, &[&["pinned"], &["b"], &["c"]]), ["pinned", "c"]);
         assert_eq!(after(EvictionPolicy::Lru, &[&["pinned"], &["a", "b"]]), ["a", "b"]);
-        let adapter = LoraAdapter::new(1.0, HashMap::new());
+        let adapter = LoraAdapter::new(1.0, HashMap::new(), None);
         let mut pool = MemoryPool::new(Device::Cpu, 2, EvictionPolicy::Lru);
         assert!(pool.prepare(&["a", "b", "c"], |_| Some(&adapter), |_| false).is_err());
         pool.prepare(&["a"], |_| Some(&adapter), |_| false).unwrap();

@@ -14,7 +14,7 @@ pub mod reader;
 pub mod sites;
 
 pub use adapter::LoraAdapter;
-pub(crate) use batch::LoraBatch;
+pub use batch::LoraBatch;
 pub use manager::{LoraManager, LoraOptions};
 pub use memory_pool::EvictionPolicy;
 pub use reader::{LoraLimits, LoraReader};

@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::RwLock;
 
 use sglang_checkpoint::lora::{LoraConfig, TargetModules, adapter_weights, added_tokens, merged_module};
-use sglang_checkpoint::{SafetensorsIndex, TensorView};
+use sglang_checkpoint::{GgmlType, SafetensorsIndex, TensorView};
 use sglang_proto::lora::LoRARef;
 use sglang_proto::worker::{AdapterReader, StagedWeights};
 
 use crate::error::{ModelError, Result};
 use crate::loader::WeightTarget;
-use crate::ops::LoraPart;
+use crate::ops::{LinearWeight, LoraPart, Matrix};
 
 use super::LoraAdapter;
-use super::adapter::{host_matrix, storage_of};
-use super::sites::{LoraSites, name_in_layers};
+use super::adapter::{LoraEmbedding, host_matrix, storage_of, transposed};
+use super::sites::{LoraSites, ModuleSite, SiteKind, name_in_layers};
 
 /// What adapters of a server may be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,25 +86,53 @@ impl LoraReader {
         let mut modules: BTreeSet<String> = pairs.keys().map(|m| merged_module(m).to_owned()).collect();
         match &config.target_modules {
             TargetModules::Names(_) => modules.extend(config.merged_modules().unwrap_or_default()),
-            TargetModules::All if self.limits().modules.is_none() => modules = self.sites.merged_modules(),
+            TargetModules::All if self.limits().modules.is_none() => {
+                modules.extend(self.sites.merged_modules_of_layers());
+            }
             TargetModules::All | TargetModules::Pattern(_) => {}
         }
         self.check_limits(name, config.r, &modules)?;
         let mut sites: HashMap<usize, Vec<LoraPart>> = HashMap::new();
+        let mut embedding = None;
         for (module, [a, b]) in &pairs {
             let Some(place) = self.sites.find(module) else { continue };
-            let (rank, columns) = (config.r, place.columns.clone());
-            let a = self.matrix(&weights, a.as_deref(), module, "A", [rank, place.in_features])?;
-            let b = self.matrix(&weights, b.as_deref(), module, "B", [columns.len(), rank])?;
-            sites.entry(place.site).or_default().push(LoraPart { a, b, columns });
+            let ModuleSite { kind, site, columns, in_features } = place.clone();
+            let [a, b] = [("A", a, [config.r, in_features]), ("B", b, [columns.len(), config.r])].map(
+                |(which, tensor, shape)| Factor {
+                    weights: &weights,
+                    tensor: tensor.as_deref(),
+                    module,
+                    which,
+                    shape,
+                },
+            );
+            let a = a.read(|view, storage| match kind {
+                SiteKind::Linear => host_matrix(view, storage, a.shape, self.target),
+                SiteKind::Embedding => transposed(view, storage, a.shape, self.target),
+            })?;
+            let b = b.read(|view, storage| host_matrix(view, storage, b.shape, self.target))?;
+            match kind {
+                SiteKind::Linear => {
+                    sites.entry(site).or_default().push(LoraPart { a: Some(a), b, columns });
+                }
+                SiteKind::Embedding => {
+                    let table = LinearWeight::new(vec![a], None)?;
+                    embedding = Some(LoraEmbedding { table, part: LoraPart { a: None, b, columns } });
+                }
+            }
         }
-        Ok(ReadAdapter { adapter: LoraAdapter::new(config.scaling(), sites), rank: config.r, modules })
+        let adapter = LoraAdapter::new(config.scaling(), sites, embedding);
+        Ok(ReadAdapter { adapter, rank: config.r, modules })
     }
 
     /// The names of the two matrices of every module.
     fn pairs(&self, weights: &SafetensorsIndex) -> Result<BTreeMap<String, [Option<String>; 2]>> {
         let mut pairs: BTreeMap<String, [Option<String>; 2]> = BTreeMap::new();
         for name in weights.names() {
+            // The base model's own matrix, which PEFT saves beside an embedding's adapter.
+            if name.ends_with(".base_layer.weight") {
+                continue;
+            }
             let (module, matrix) = match split(name) {
                 Some((module, matrix)) if self.sites.find(module).is_some() => (module, matrix),
                 Some((module, _)) => {
@@ -138,7 +166,7 @@ impl LoraReader {
                 format!("modules outside of experts, which adapters cannot change: {}", names())
             }
             Some(_) => format!("one of the layers' modules that adapters can change ({})", names()),
-            None => format!("a module of the decoder's layers ({}); {last} cannot be changed", names()),
+            None => format!("a module that adapters can change ({}); {last} is none", names()),
         }
     }
 
@@ -169,17 +197,23 @@ impl LoraReader {
             why.join("; ")
         )))
     }
+}
 
-    fn matrix(
-        &self,
-        weights: &SafetensorsIndex,
-        tensor: Option<&str>,
-        module: &str,
-        which: &str,
-        shape: [usize; 2],
-    ) -> Result<crate::ops::Matrix> {
-        let Some(tensor) = tensor else {
-            let name = format!("{module}.lora_{which}.weight");
+/// One of a module's two matrices in an adapter's file.
+struct Factor<'a> {
+    weights: &'a SafetensorsIndex,
+    tensor: Option<&'a str>,
+    module: &'a str,
+    which: &'static str,
+    shape: [usize; 2],
+}
+
+impl Factor<'_> {
+    /// Its numbers in another form.
+    fn read(&self, form: impl Fn(&TensorView<'_>, GgmlType) -> Result<Matrix>) -> Result<Matrix> {
+        let Self { weights, shape, .. } = self;
+        let Some(tensor) = self.tensor else {
+            let name = format!("{}.lora_{}.weight", self.module, self.which);
             return Err(wrong(weights, &name, format!("{shape:?}"), "nothing of that name".into()));
         };
         let view: TensorView<'_> = weights.tensor(tensor)?;
@@ -189,17 +223,19 @@ impl LoraReader {
         let storage = storage_of(view.dtype).ok_or_else(|| {
             wrong(weights, tensor, "type F32, F16 or BF16".into(), format!("{:?}", view.dtype))
         })?;
-        host_matrix(&view, storage, shape, self.target)
+        form(&view, storage)
     }
 }
 
 /// The module of a tensor, and 0 for its first matrix, 1 for its second.
 fn split(tensor: &str) -> Option<(&str, usize)> {
-    let stem = tensor.strip_suffix(".weight")?;
+    // An embedding's are parameters of their own, without `.weight`.
+    let stem = tensor.strip_suffix(".weight").unwrap_or(tensor);
     let stem = stem.strip_suffix(".default").unwrap_or(stem);
-    let (module, matrix) = match (stem.strip_suffix(".lora_A"), stem.strip_suffix(".lora_B")) {
-        (Some(module), _) => (module, 0),
-        (_, Some(module)) => (module, 1),
+    let (module, matrix) = stem.rsplit_once(".lora_")?;
+    let matrix = match matrix {
+        "A" | "embedding_A" => 0,
+        "B" | "embedding_B" => 1,
         _ => return None,
     };
     Some((module.strip_prefix("base_model.model.").unwrap_or(module), matrix))

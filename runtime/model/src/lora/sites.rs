@@ -5,14 +5,25 @@ use std::ops::Range;
 
 use sglang_checkpoint::lora::merged_module;
 
+/// What a layer does with its inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SiteKind {
+    /// Multiplies them.
+    Linear,
+    /// They are token ids, and its outputs rows of a table.
+    Embedding,
+}
+
 /// Some outputs of a layer, which an adapter knows by a name of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModuleSite {
+    /// What the layer does.
+    pub kind: SiteKind,
     /// Number of the layer among those that can be changed.
     pub site: usize,
     /// Outputs of the layer.
     pub columns: Range<usize>,
-    /// Inputs of the layer.
+    /// Inputs of the layer; of an embedding the size of its vocabulary.
     pub in_features: usize,
 }
 
@@ -23,6 +34,11 @@ pub struct LoraSites {
     sites: usize,
 }
 
+/// The embedding's name.
+pub const EMBEDDING: &str = "embed_tokens";
+/// The output matrix's name.
+pub const HEAD: &str = "lm_head";
+
 /// A module's name from its layer on, such as `layers.3.mlp.up_proj`: what comes before differs between checkpoints,
 /// and the text part of a multimodal one has a prefix more.
 pub fn name_in_layers(name: &str) -> Option<&str> {
@@ -32,36 +48,53 @@ pub fn name_in_layers(name: &str) -> Option<&str> {
     name.find(".layers.").and_then(|at| name.get(at + 1..))
 }
 
+/// The same of modules outside of layers: embedding and output matrix, by any of their names.
+fn name_in_model(name: &str) -> Option<&str> {
+    name_in_layers(name).or_else(|| match merged_module(name) {
+        outside @ (EMBEDDING | HEAD) => Some(outside),
+        _ => None,
+    })
+}
+
 impl LoraSites {
     /// Enters a layer whose outputs are those of several modules (name, outputs); gives its number.
     pub(crate) fn add(&mut self, parts: &[(&str, usize)], in_features: usize) -> usize {
         let site = self.sites;
         self.sites += 1;
         let mut start = 0;
+        let kind = SiteKind::Linear;
         for (name, rows) in parts {
             let columns = start..start + rows;
             start += rows;
-            self.enter(name, ModuleSite { site, columns, in_features });
+            self.enter(name, ModuleSite { kind, site, columns, in_features });
         }
         // An adapter may have been made for the merged form.
         if let [(first, _), _, ..] = parts
             && let Some((parent, _)) = first.rsplit_once('.')
         {
             let merged = format!("{parent}.{}", merged_module(first));
-            self.enter(&merged, ModuleSite { site, columns: 0..start, in_features });
+            self.enter(&merged, ModuleSite { kind, site, columns: 0..start, in_features });
         }
         site
     }
 
+    /// Enters the embedding.
+    pub(crate) fn add_embedding(&mut self, vocab_size: usize, hidden_size: usize) {
+        let site = self.sites;
+        self.sites += 1;
+        let (kind, columns) = (SiteKind::Embedding, 0..hidden_size);
+        self.enter(EMBEDDING, ModuleSite { kind, site, columns, in_features: vocab_size });
+    }
+
     fn enter(&mut self, name: &str, site: ModuleSite) {
-        if let Some(name) = name_in_layers(name) {
+        if let Some(name) = name_in_model(name) {
             self.modules.insert(name.to_owned(), site);
         }
     }
 
     /// Where a module of any such name is.
     pub fn find(&self, name: &str) -> Option<&ModuleSite> {
-        self.modules.get(name_in_layers(name)?)
+        self.modules.get(name_in_model(name)?)
     }
 
     /// Layers of the model, as far as they can be changed.
@@ -73,6 +106,15 @@ impl LoraSites {
     /// The names that `--lora-target-modules` knows these layers by, merged ones in their merged form.
     pub fn merged_modules(&self) -> BTreeSet<String> {
         self.modules.keys().map(|name| merged_module(name).to_owned()).collect()
+    }
+
+    /// Those of them that belong to layers: what PEFT's `all-linear` means.
+    pub fn merged_modules_of_layers(&self) -> BTreeSet<String> {
+        self.modules
+            .keys()
+            .filter_map(|name| name_in_layers(name))
+            .map(|n| merged_module(n).to_owned())
+            .collect()
     }
 
     /// Numbers of an adapter of `rank` that changes all layers of `modules`.
@@ -106,6 +148,8 @@ mod tests {
         let parts: Vec<(&str, usize)> = parts.iter().map(String::as_str).zip([8, 4, 4]).collect();
         assert_eq!(sites.add(&parts, 16), 0);
         assert_eq!(sites.add(&[("model.layers.1.self_attn.o_proj", 16)], 8), 1);
+        sites.add_embedding(50, 16);
+        assert_eq!(sites.add(&[("lm_head", 50)], 16), 3);
         sites
     }
 
@@ -120,14 +164,23 @@ mod tests {
         }
         assert_eq!(sites.find("model.layers.1.self_attn.qkv_proj").unwrap().columns, 0..16);
         assert_eq!(sites.find("model.layers.0.self_attn.q_proj"), None);
-        assert_eq!(sites.find("lm_head"), None);
+        for (name, kind, shape) in [
+            ("model.embed_tokens", SiteKind::Embedding, (16, 50)),
+            ("language_model.lm_head", SiteKind::Linear, (50, 16)),
+            ("unembed_tokens", SiteKind::Linear, (50, 16)),
+        ] {
+            let found = sites.find(name).unwrap();
+            assert_eq!((found.kind, (found.columns.len(), found.in_features)), (kind, shape), "{name}");
+        }
+        assert_eq!(sites.find("model.norm"), None);
         assert_eq!(sites.num_layers(), 2);
     }
 
     #[test]
     fn the_size_of_an_adapter_counts_every_matrix_once() {
         let sites = sites();
-        assert_eq!(sites.numbers(2, &sites.merged_modules()), 2 * (3 * 16 + 16 + 16 + 8));
+        assert_eq!(sites.numbers(2, &sites.merged_modules_of_layers()), 2 * (3 * 16 + 16 + 16 + 8));
+        assert_eq!(sites.numbers(2, &sites.merged_modules()), 2 * (3 * 16 + 16 + 16 + 8 + 50 + 16 + 50 + 16));
         assert_eq!(sites.numbers(2, &["o_proj".to_owned()].into()), 2 * (16 + 8));
     }
 }

@@ -8,6 +8,7 @@ use sglang_checkpoint::ModelConfig;
 use crate::error::{ModelError, Result};
 use crate::layers::{EncoderAttention, LayerNorm, VocabEmbedding};
 use crate::loader::WeightLoader;
+use crate::lora::LoraBatch;
 use crate::memory::{KvCacheShape, MHATokenToKVPool};
 use crate::ops::{ForwardContext, HeadLayout, LinearWeight, Ops};
 
@@ -211,7 +212,7 @@ impl CausalLM for BertModel {
         Ok(x)
     }
 
-    fn logits(&self, _ops: &dyn Ops, _hidden: &Tensor) -> Result<Tensor> {
+    fn logits(&self, _ops: &dyn Ops, _hidden: &Tensor, _lora: Option<&LoraBatch<'_>>) -> Result<Tensor> {
         Err(ModelError::Kernel("an encoder has no output matrix".to_owned()))
     }
 

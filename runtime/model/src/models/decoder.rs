@@ -11,6 +11,7 @@ use crate::layers::{
     VocabEmbedding,
 };
 use crate::loader::WeightLoader;
+use crate::lora::LoraBatch;
 use crate::memory::{KvCacheShape, MHATokenToKVPool};
 use crate::ops::{ForwardContext, LayerKv, Ops};
 
@@ -69,8 +70,9 @@ impl Decoder {
     ) -> Result<Self> {
         let there = |prefix: &&str| weights.has(&format!("{prefix}embed_tokens.weight"));
         let prefix = PREFIXES.into_iter().find(there).unwrap_or("model.");
-        let embedding = [(&*format!("{prefix}embed_tokens"), config.vocab_size)];
-        let embed_tokens = VocabEmbedding::new(weights.linear(&embedding, config.hidden_size, false)?);
+        let embedding = format!("{prefix}embed_tokens");
+        let embed_tokens =
+            VocabEmbedding::new(weights.embedding(&embedding, config.vocab_size, config.hidden_size)?);
         let mut layers: Vec<Box<dyn DecoderLayer>> = Vec::with_capacity(config.num_hidden_layers);
         for index in 0..config.num_hidden_layers {
             let name = LayerName { index, prefix: format!("{prefix}layers.{index}") };
@@ -152,12 +154,14 @@ impl DecoderForCausalLM {
     /// The tensor is missing or of another shape.
     pub fn load_head(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) -> Result<LmHead> {
         if config.tie_word_embeddings {
-            return Ok(LmHead::new(None));
+            let site = weights.head_site("lm_head", config.vocab_size, config.hidden_size);
+            return Ok(LmHead::new(None, site));
         }
         let there = |name: &&str| weights.has(&format!("{name}.weight"));
         let name = ["lm_head", "language_model.lm_head"].into_iter().find(there).unwrap_or("lm_head");
         let weight = weights.linear(&[(name, config.vocab_size)], config.hidden_size, false)?;
-        Ok(LmHead::new(Some(weight)))
+        let site = weights.head_site(name, config.vocab_size, config.hidden_size);
+        Ok(LmHead::new(Some(weight), site))
     }
 }
 
@@ -166,8 +170,8 @@ impl CausalLM for DecoderForCausalLM {
         self.model.forward(ops, ctx, kv)
     }
 
-    fn logits(&self, ops: &dyn Ops, hidden: &Tensor) -> Result<Tensor> {
-        self.lm_head.forward(ops, hidden, self.model.embedding())
+    fn logits(&self, ops: &dyn Ops, hidden: &Tensor, lora: Option<&LoraBatch<'_>>) -> Result<Tensor> {
+        self.lm_head.forward(ops, hidden, self.model.embedding(), lora)
     }
 
     fn num_layers(&self) -> usize {

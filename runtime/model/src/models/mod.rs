@@ -23,6 +23,7 @@ mod registry;
 use tch::Tensor;
 
 use crate::error::Result;
+use crate::lora::LoraBatch;
 use crate::memory::{KvCacheShape, MHATokenToKVPool};
 use crate::ops::{ForwardContext, Ops};
 
@@ -40,11 +41,11 @@ pub trait CausalLM: Send + std::fmt::Debug {
     /// The backend's.
     fn forward(&self, ops: &dyn Ops, ctx: &ForwardContext<'_>, kv: &MHATokenToKVPool) -> Result<Tensor>;
 
-    /// Logits of rows of [`CausalLM::forward`], as float32 on the host.
+    /// Logits of rows of [`CausalLM::forward`], as float32 on the device. `lora` has the adapters of these rows.
     ///
     /// # Errors
     /// The backend's.
-    fn logits(&self, ops: &dyn Ops, hidden: &Tensor) -> Result<Tensor>;
+    fn logits(&self, ops: &dyn Ops, hidden: &Tensor, lora: Option<&LoraBatch<'_>>) -> Result<Tensor>;
 
     /// Layers with a KV cache.
     fn num_layers(&self) -> usize;

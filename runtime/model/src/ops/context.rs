@@ -75,6 +75,18 @@ impl<'a> ForwardContext<'a> {
         Ok(y)
     }
 
+    /// Embeddings of the step's tokens, with what the requests' adapters add to them.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn embedding(&self, ops: &dyn Ops, weight: &LinearWeight) -> Result<Tensor> {
+        let mut y = ops.embedding(weight, self)?;
+        if let Some(lora) = &self.lora {
+            lora.add_to_embeddings(ops, self, &mut y)?;
+        }
+        Ok(y)
+    }
+
     /// Notes the experts that a layer chose for the step's tokens.
     pub fn on_select_experts(&self, layer_idx: usize, topk: &TopKOutput) {
         if let Some(recorder) = self.recorder {

@@ -13,8 +13,8 @@ use super::weight::Matrix;
 /// The two matrices for some of a layer's outputs: all of them, or the query columns of a merged projection.
 #[derive(Debug)]
 pub struct LoraPart {
-    /// `[rank, in_features]`.
-    pub a: Matrix,
+    /// `[rank, in_features]`; `None` where the input has been multiplied with it.
+    pub a: Option<Matrix>,
     /// `[columns, rank]`.
     pub b: Matrix,
     /// Outputs that are changed.

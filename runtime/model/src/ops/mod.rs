@@ -126,7 +126,7 @@ pub trait Ops: Send + std::fmt::Debug {
     fn linear(&self, x: &Tensor, weight: &LinearWeight) -> Result<Tensor>;
 
     /// Adds what adapters give to a layer's products: `y[rows, columns] += scaling * (x · Aᵀ) · Bᵀ` for every segment and
-    /// each of its parts. Rows that are in no segment are not touched.
+    /// each of its parts, `scaling * x · Bᵀ` for a part without `A`. Rows that are in no segment are not touched.
     fn add_lora(&self, x: &Tensor, y: &mut Tensor, segments: &[LoraSegment<'_>]) -> Result<()>;
 
     /// Root mean square normalisation of every row (Zhang and Sennrich, 2019).

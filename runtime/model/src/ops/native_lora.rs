@@ -36,15 +36,19 @@ pub(super) fn add_lora(
     for (segment, s) in segments.iter().enumerate() {
         let rows = s.rows.indices().len();
         for part in s.parts {
-            let inner = vec![0.0; rows * size(&part.a)?];
+            let inner = match &part.a {
+                Some(a) => vec![0.0; rows * size(a)?],
+                None => inputs.get(segment).map(|rows| rows.to_vec()).unwrap_or_default(),
+            };
             let outer = vec![0.0; rows * size(&part.b)?];
             pieces.push(Piece { segment, part, inner, outer });
         }
     }
     let mut shrink = Vec::with_capacity(pieces.len());
     for Piece { segment, part, inner, .. } in &mut pieces {
+        let Some(a) = &part.a else { continue };
         let x = inputs.get(*segment).map_or(&[][..], |rows| rows.as_ref());
-        shrink.push(Product { x, parts: vec![native(&part.a)?], bias: None, out: inner });
+        shrink.push(Product { x, parts: vec![native(a)?], bias: None, out: inner });
     }
     sglang_kernels::linear_products(pool, &mut shrink)?;
     for Piece { segment, inner, .. } in &mut pieces {

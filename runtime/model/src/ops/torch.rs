@@ -110,8 +110,13 @@ impl Ops for TorchOps {
             let index = segment.rows.tensor(self.device)?;
             let x = if all { x.shallow_clone() } else { x.f_index_select(0, index)? };
             for LoraPart { a, b, columns } in segment.parts {
-                let inner = x.f_linear(tensor(a)?, None::<&Tensor>)?.f_mul_scalar(segment.scaling)?;
-                let outer = inner.f_linear(tensor(b)?, None::<&Tensor>)?;
+                let inner = match a {
+                    Some(a) => x.f_linear(tensor(a)?, None::<&Tensor>)?,
+                    None => x.shallow_clone(),
+                };
+                let outer = inner.f_mul_scalar(segment.scaling)?.f_linear(tensor(b)?, None::<&Tensor>)?;
+                // Logits are float32 whatever the model computes in.
+                let outer = outer.f_to_kind(y.f_kind()?)?;
                 let mut part = y.f_narrow(1, columns.start as i64, columns.len() as i64)?;
                 let _ = if all { part.f_add_(&outer)? } else { part.f_index_add_(0, index, &outer)? };
             }

@@ -125,7 +125,7 @@ impl ModelRunner {
             let rows: Vec<usize> = (0..plan.num_tokens()).collect();
             let mut all = Vec::with_capacity(rows.len());
             for chunk in rows.chunks(logits::ROWS_AT_ONCE) {
-                let mut logits = runner.logits(&hidden, chunk)?;
+                let mut logits = runner.logits(&plan, &hidden, chunk)?;
                 for i in 0..chunk.len() {
                     all.push(logits.row(i).to_vec());
                 }
@@ -221,15 +221,16 @@ impl ModelRunner {
     }
 
     /// Logits of some rows of the hidden states, on the device.
-    fn device_logits(&self, hidden: &Tensor, rows: &[usize]) -> Result<Tensor> {
+    fn device_logits(&self, plan: &ForwardPlan, hidden: &Tensor, rows: &[usize]) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         let chosen = self.ops.select_rows(hidden, rows)?;
-        self.model()?.logits(self.ops.as_ref(), &chosen)
+        let lora = self.lora.as_ref().and_then(|l| l.batch_of_rows(plan, rows, |row| self.lora_id(row)));
+        self.model()?.logits(self.ops.as_ref(), &chosen, lora.as_ref())
     }
 
     /// The same on the host.
-    fn logits(&self, hidden: &Tensor, rows: &[usize]) -> Result<Logits> {
-        Logits::new(&self.device_logits(hidden, rows)?, self.info.vocab_size as usize)
+    fn logits(&self, plan: &ForwardPlan, hidden: &Tensor, rows: &[usize]) -> Result<Logits> {
+        Logits::new(&self.device_logits(plan, hidden, rows)?, self.info.vocab_size as usize)
     }
 
     /// Whether a request takes the most likely token, whatever else there is.
@@ -254,7 +255,7 @@ impl ModelRunner {
                 .filter_map(|&i| plan.seqs.get(i).map(|s| s.first_token + s.extend_len - 1))
                 .collect();
             let vocab_size = self.info.vocab_size as usize;
-            let on_device = self.device_logits(hidden, &last_rows)?;
+            let on_device = self.device_logits(plan, hidden, &last_rows)?;
             let simple = |&i: &usize| plan.seqs.get(i).is_some_and(|s| self.takes_argmax(s.row));
             let likely = if chunk.iter().all(simple) {
                 self.ops.argmax(&on_device, vocab_size)?
@@ -307,7 +308,7 @@ impl ModelRunner {
             for (c, targets) in spec.targets.chunks(logits::ROWS_AT_ONCE).enumerate() {
                 let start = first + c * logits::ROWS_AT_ONCE;
                 let wanted: Vec<usize> = (start..start + targets.len()).collect();
-                let mut logits = self.logits(hidden, &wanted)?;
+                let mut logits = self.logits(plan, hidden, &wanted)?;
                 for (r, &target) in targets.iter().enumerate() {
                     let (top, ids) = (spec.top_logprobs_num, &spec.token_ids_logprob);
                     rows.push(self.sampler.input_logprobs(logits.row(r), target, top, ids));

@@ -9,6 +9,7 @@ use sglang_proto::worker::PromptReach;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{ModelError, Result};
+use crate::lora::LoraBatch;
 use crate::memory::{KvCacheShape, MHATokenToKVPool};
 use crate::ops::{ForwardContext, Ops};
 
@@ -92,7 +93,7 @@ impl CausalLM for EmbeddingModel {
         self.body.forward(ops, ctx, kv)
     }
 
-    fn logits(&self, _ops: &dyn Ops, _hidden: &Tensor) -> Result<Tensor> {
+    fn logits(&self, _ops: &dyn Ops, _hidden: &Tensor, _lora: Option<&LoraBatch<'_>>) -> Result<Tensor> {
         Err(ModelError::Kernel("a model that embeds has no output matrix".to_owned()))
     }
 
