@@ -27,6 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .map(|(name, schedule_policy)| (name.to_owned(), SchedulerConfig { schedule_policy, ..base() }))
         .collect();
     cases.push(("fcfs, mixed chunk".into(), SchedulerConfig { enable_mixed_chunk: true, ..base() }));
+    cases.push(("fcfs, turns".into(), SchedulerConfig { contended_prefill_size: Some(256), ..base() }));
     cases.push(("fcfs, no cache".into(), SchedulerConfig { disable_radix_cache: true, ..base() }));
     cases.push((
         "fcfs, conservative 0.3".into(),

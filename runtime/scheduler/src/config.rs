@@ -15,6 +15,9 @@ pub const DEFAULT_CHUNKED_PREFILL_SIZE: usize = 4096;
 /// second (docs/performance.md), it only makes everyone else wait for longer.
 pub const DEFAULT_CHUNKED_PREFILL_SIZE_CPU: usize = 256;
 
+/// The same while others wait for their next token: half the wait for little of the throughput.
+pub const CONTENDED_PREFILL_SIZE_CPU: usize = 128;
+
 /// Which running request is retracted first when the KV pool is full (`--retraction-policy`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetractionPolicy {
@@ -64,6 +67,10 @@ pub struct SchedulerConfig {
     pub enable_overlap: bool,
     /// Whether decode rows ride along in prefill steps.
     pub enable_mixed_chunk: bool,
+    /// Tokens of a prefill step while other requests decode, who get a step of theirs after each. `None`: only the chunks of
+    /// one long prompt take turns with them, and a queue of prompts goes first, as on the reference. A CPU takes a good part
+    /// of a second for a prompt.
+    pub contended_prefill_size: Option<usize>,
     /// Whether `priority` of requests counts.
     pub enable_priority_scheduling: bool,
     /// Whether smaller priorities go first (default: larger).
@@ -113,6 +120,7 @@ impl Default for SchedulerConfig {
             disable_radix_cache: false,
             enable_overlap: true,
             enable_mixed_chunk: false,
+            contended_prefill_size: None,
             enable_priority_scheduling: false,
             schedule_low_priority_values_first: false,
             enable_priority_preemption: true,
@@ -170,6 +178,11 @@ impl SchedulerConfig {
             disable_radix_cache: args.disable_radix_cache || info.prompt_reach != PromptReach::Causal,
             enable_overlap: !args.disable_overlap_schedule,
             enable_mixed_chunk: args.enable_mixed_chunk,
+            contended_prefill_size: match args.chunked_prefill_size {
+                _ if info.device != "cpu" => None,
+                None => Some(CONTENDED_PREFILL_SIZE_CPU.next_multiple_of(args.page_size.max(1))),
+                Some(size) => usize::try_from(size).ok().filter(|size| *size > 0),
+            },
             enable_priority_scheduling: args.enable_priority_scheduling || args.schedule_policy == "priority",
             schedule_low_priority_values_first: args.schedule_low_priority_values_first,
             enable_priority_preemption: !args.disable_priority_preemption,
@@ -281,6 +294,13 @@ mod tests {
         assert_eq!((config.max_prefill_tokens, config.page_size, config.stream_interval), (16_384, 1, 1));
         assert_eq!(config.schedule_policy, PolicyKind::Fcfs);
         assert!(config.enable_overlap && !config.enable_mixed_chunk && !config.enable_priority_scheduling);
+        assert_eq!(config.contended_prefill_size, None);
+        let on_cpu = |flags: &[&str]| from_flags_on("cpu", flags).unwrap().contended_prefill_size;
+        assert_eq!((on_cpu(&[]), on_cpu(&["--page-size=48"])), (Some(128), Some(144)));
+        assert_eq!(
+            (on_cpu(&["--chunked-prefill-size=512"]), on_cpu(&["--chunked-prefill-size=-1"])),
+            (Some(512), None)
+        );
         assert_eq!((config.max_req_len(), config.max_req_input_len()), (2047, 2042));
         assert_eq!((config.vocab_size, config.eos_token_ids), (100, vec![2]));
     }

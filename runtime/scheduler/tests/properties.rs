@@ -112,12 +112,12 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 prop_compose! {
     fn config()(
         page_size in prop::sample::select(vec![1usize, 4, 16]), pages in 8usize..40, max_running_requests in 1usize..10,
-        chunk_pages in prop::option::of(1usize..6), policy in 0usize..5, eviction in 0usize..7, bools in any::<[bool; 7]>(),
+        chunk_pages in prop::option::of(1usize..6), policy in 0usize..5, eviction in 0usize..7, bools in any::<[bool; 8]>(),
         conservativeness in prop::sample::select(vec![0.01, 0.3, 1.0]), prefill_max in prop::option::of(1usize..4),
         max_prefill_tokens in prop::sample::select(vec![8usize, 64, 1000]), stream_interval in 1usize..5,
         starvation_bound in prop::sample::select(vec![0u64, 4, 512]), by_priority in prop::bool::weighted(0.3),
     ) -> SchedulerConfig {
-        let [overlap, mixed, no_cache, low_first, preempt, retract_priority, small_pages] = bools;
+        let [overlap, mixed, no_cache, low_first, preempt, retract_priority, small_pages, take_turns] = bools;
         let pages = if small_pages { pages } else { pages * 16 / page_size };
         SchedulerConfig {
             max_total_num_tokens: pages.max(24) * page_size,
@@ -135,6 +135,7 @@ prop_compose! {
             disable_radix_cache: no_cache,
             enable_overlap: overlap,
             enable_mixed_chunk: mixed,
+            contended_prefill_size: take_turns.then_some(page_size * 2),
             enable_priority_scheduling: by_priority,
             schedule_low_priority_values_first: low_first,
             enable_priority_preemption: preempt,

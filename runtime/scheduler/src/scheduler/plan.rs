@@ -60,7 +60,7 @@ impl Scheduler {
         plan
     }
 
-    /// Prefill first, unless requests that decode have just sat out a chunk.
+    /// Prefill first, unless requests that decode have just sat out a step.
     fn fill(&mut self, builder: &mut BatchBuilder, retraction: &mut Option<RetractionReport>) {
         if self.decode_owed {
             let planned = self.plan_decode(builder, retraction);

@@ -41,9 +41,17 @@ impl Scheduler {
                 self.push_decode_rows(builder, &decoding);
             }
         }
-        self.decode_owed = self.chunked.is_some() && builder.report.num_decode_reqs == 0;
+        let sat_out = self.chunked.is_some()
+            || (self.config.contended_prefill_size.is_some() && !self.running.is_empty());
+        self.decode_owed = sat_out && builder.report.num_decode_reqs == 0;
         self.running.extend(started);
         Planned::Work
+    }
+
+    /// Tokens of this step, fewer while others decode.
+    fn prefill_size(&self) -> Option<usize> {
+        let contended = self.config.contended_prefill_size.filter(|_| !self.running.is_empty());
+        self.config.chunked_prefill_size.map(|size| size.min(contended.unwrap_or(size)))
     }
 
     /// What this step may take, given what running requests are expected to need.
@@ -53,7 +61,7 @@ impl Scheduler {
             config.page_size,
             config.tuning.clip_max_new_tokens,
             config.max_prefill_tokens,
-            config.chunked_prefill_size,
+            self.prefill_size(),
             mixed_decode_tokens,
         );
         budget.total_offset +=

@@ -33,6 +33,53 @@ fn a_long_prompt_stops_other_streams_for_no_longer_than_one_chunk() {
 }
 
 #[test]
+fn a_queue_of_prompts_stops_other_streams_for_no_longer_than_one_step_where_they_take_turns() {
+    for (enable_overlap, contended_prefill_size) in [(false, Some(64)), (true, Some(64)), (false, None)] {
+        let config = SchedulerConfig { enable_overlap, contended_prefill_size, ..chunked(small(4096)) };
+        let mut driver = Driver::new(config);
+        driver.add(request("short", prompt(1, 8), 200));
+        for _ in 0..3 {
+            driver.step(&mut NoText);
+        }
+        for i in 0..6 {
+            driver.add(request(&format!("prompt {i}"), prompt(10 + i, 64), 40));
+        }
+        driver.plans.clear();
+        for _ in 0..14 {
+            driver.step(&mut NoText);
+        }
+        let modes: Vec<ForwardMode> =
+            driver.plans.iter().filter_map(|p| p.batch.as_ref()).map(|b| b.mode).collect();
+        assert_eq!(modes.iter().filter(|mode| **mode == ForwardMode::Extend).count(), 6);
+        let in_a_row = modes.windows(2).any(|w| w == [ForwardMode::Extend; 2]);
+        assert_eq!(in_a_row, contended_prefill_size.is_none(), "{modes:?}");
+        driver.run();
+        driver.assert_clean();
+    }
+}
+
+#[test]
+fn prompts_that_come_together_go_first_where_nobody_decodes_yet() {
+    let mut driver = Driver::new(SchedulerConfig {
+        contended_prefill_size: Some(32),
+        enable_overlap: false,
+        ..chunked(small(4096))
+    });
+    (0..2).for_each(|i| driver.add(request(&format!("prompt {i}"), prompt(10 + i, 64), 40)));
+    for _ in 0..4 {
+        driver.step(&mut NoText);
+    }
+    let batches = driver.plans.iter().filter_map(|p| p.batch.as_ref());
+    let steps: Vec<(ForwardMode, usize)> = batches.map(|b| (b.mode, b.num_tokens())).collect();
+    let (extend, decode) = (ForwardMode::Extend, ForwardMode::Decode);
+    assert_eq!(
+        steps,
+        [(extend, 64), (extend, 32), (decode, 1), (extend, 32)],
+        "the second in halves: the first one decodes by then"
+    );
+}
+
+#[test]
 fn with_mixed_chunk_other_streams_get_a_token_with_every_chunk() {
     let mut driver = Driver::new(SchedulerConfig { enable_mixed_chunk: true, ..chunked(small(4096)) });
     driver.add(request("short", prompt(1, 8), 200));
