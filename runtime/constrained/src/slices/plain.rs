@@ -75,51 +75,44 @@ impl Room {
     pub(super) const ANY: Self = Self { taken: usize::MAX, ends: false };
 }
 
-/// How much plain text the lexer takes from `state`, looked at up to `longest` characters. `None` where some texts of a
-/// length are taken and others are not, or where finding out takes more than `budget` steps.
+/// How much plain text the lexer takes from `state`, looked at up to `longest` characters. `None` where it tells the
+/// characters apart, or where finding out takes more than `budget` steps.
 pub(super) fn room(
     steps: &mut impl Steps,
-    state: StateID,
+    mut state: StateID,
     longest: usize,
     mut budget: usize,
 ) -> Option<Room> {
-    // The states behind all texts of exactly `taken` characters.
-    let mut states = vec![state];
     for taken in 0..longest {
-        let closed =
-            |forced: Option<u8>| forced.is_some_and(|byte| byte < b' ' || matches!(byte, b'"' | b'\\'));
-        if states.iter().all(|&state| closed(steps.forced(state))) {
+        let forced = steps.forced(state);
+        if forced.is_some_and(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
             return Some(Room { taken, ends: true });
         }
-        let next = behind_a_character(steps, &states, &mut budget)?;
-        if next.len() == states.len() && next.iter().all(|state| states.contains(state)) {
+        let next = behind_a_character(steps, state, &mut budget)?;
+        if next == state {
             return Some(Room::ANY);
         }
-        states = next;
+        state = next;
     }
     Some(Room { taken: longest, ends: false })
 }
 
-/// The states behind one more plain character; `None` when one of the characters is not taken.
-fn behind_a_character(steps: &mut impl Steps, from: &[StateID], budget: &mut usize) -> Option<Vec<StateID>> {
+/// The state behind one more plain character, whichever it is; `None` when one is not taken or leads elsewhere. Nothing
+/// is looked at behind the first of those, so that lexers with many states are not made to build them.
+fn behind_a_character(steps: &mut impl Steps, from: StateID, budget: &mut usize) -> Option<StateID> {
     // Pairs of a place and a state, each looked at once, since most characters lead through the same ones.
-    let mut within: Vec<(Place, StateID)> = from.iter().map(|&state| (Place::Start, state)).collect();
-    let mut behind = Vec::new();
+    let mut within = vec![(Place::Start, from)];
+    let mut behind = None;
     let mut at = 0;
     while let Some(&(place, state)) = within.get(at) {
         at += 1;
         for &(first, last, to) in place.edges() {
-            let mut before = None;
             for byte in first..=last {
                 *budget = budget.checked_sub(1)?;
                 let next = steps.step(state, byte)?;
-                if before == Some(next) {
-                    continue;
-                }
-                before = Some(next);
                 if to == Place::Start {
-                    if !behind.contains(&next) {
-                        behind.push(next);
+                    if *behind.get_or_insert(next) != next {
+                        return None;
                     }
                 } else if !within.contains(&(to, next)) {
                     within.push((to, next));
@@ -127,7 +120,7 @@ fn behind_a_character(steps: &mut impl Steps, from: &[StateID], budget: &mut usi
             }
         }
     }
-    Some(behind)
+    behind
 }
 
 /// The plain tokens of a vocabulary.
