@@ -1,6 +1,7 @@
 """Ollama's client against a running server: python ollama_client.py BASE_URL. Prints `ok` at the end."""
 
 import asyncio
+import json
 import sys
 
 import ollama
@@ -34,6 +35,23 @@ one = {**options, "num_predict": 1}
 assert first.response and whole.response.startswith(first.response) and end.done and not end.response
 
 assert client.generate(model=model.model, prompt="").done
+
+schema = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "maxLength": 20}, "size": {"enum": ["small", "large"]}},
+    "required": ["city", "size"],
+    "additionalProperties": False,
+}
+options = {"temperature": 0, "num_predict": 64}
+for ask in (
+    lambda **more: client.chat(model=model.model, messages=question, options=options, format=schema, **more),
+    lambda **more: client.generate(model=model.model, prompt=prompt, options=options, format=schema, **more),
+):
+    text = lambda r: r.message.content if hasattr(r, "message") else r.response
+    bound = json.loads(text(ask()))
+    assert set(bound) == {"city", "size"} and bound["size"] in ("small", "large"), bound
+    assert json.loads("".join(map(text, ask(stream=True)))) == bound
+assert client.chat(model=model.model, messages=question, options=options, format="json").message.content.startswith("{")
 
 try:
     client.chat(model=model.model, messages=question, options={"temperature": -1})

@@ -77,6 +77,28 @@ async fn options_reach_the_engine_and_the_seed_is_no_error() {
 }
 
 #[actix_web::test]
+async fn a_format_is_the_grammar_of_the_answer() {
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
+    for (format, expected) in [
+        (json!("json"), Some(json!({"type": "object"}))),
+        (schema.clone(), Some(schema)),
+        (Value::Null, None),
+    ] {
+        let bodies = [
+            ("/api/chat", chat(json!({"stream": false, "format": format}))),
+            ("/api/generate", json!({"model": "m", "prompt": "x", "stream": false, "format": format})),
+        ];
+        for (path, body) in bodies {
+            let server = common::start(&[]).await;
+            server.ok(path, body).await;
+            let params = server.engine.saw_request().await.sampling_params;
+            let grammar = params.json_schema.as_deref().map(serde_json::from_str::<Value>);
+            assert_eq!(grammar.transpose().unwrap(), expected, "{path}");
+        }
+    }
+}
+
+#[actix_web::test]
 async fn an_answer_may_have_2048_tokens_when_nothing_is_said() {
     let server = common::start(&[]).await;
     server.ok("/api/chat", chat(json!({"stream": false}))).await;

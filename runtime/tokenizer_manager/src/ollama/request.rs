@@ -38,12 +38,21 @@ fn sampling_params(options: &Map<String, Value>) -> SamplingMap {
     params
 }
 
-fn generate(prompt: Prompt, options: &Map<String, Value>, stream: bool) -> GenerateReqInput {
+fn generate(
+    prompt: Prompt,
+    options: &Map<String, Value>,
+    schema: Option<&str>,
+    stream: bool,
+) -> GenerateReqInput {
     let (text, input_ids) = match prompt {
         Prompt::Text(text) => (Some(OneOrMany::One(text)), None),
         Prompt::Ids(ids) => (None, Some(OneOrMany::One(ids.into_iter().map(i64::from).collect()))),
     };
-    let sampling_params = Some(OneOrMany::One(sampling_params(options)));
+    let mut params = sampling_params(options);
+    if let Some(schema) = schema {
+        params.insert("json_schema".to_owned(), schema.into());
+    }
+    let sampling_params = Some(OneOrMany::One(params));
     GenerateReqInput { text, input_ids, sampling_params, stream, ..Default::default() }
 }
 
@@ -52,18 +61,22 @@ enum Prompt {
     Ids(Vec<u32>),
 }
 
-/// Fields that both generating routes take and that change nothing; only their form is checked.
-fn without_effect(f: &mut Fields<'_>) {
-    f.union::<()>(
+/// The schema that `format` stands for: that of any object, or one that is given.
+fn format(f: &mut Fields<'_>) -> Option<String> {
+    f.union(
         "format",
         &[
             ("literal['json']", &|v: &Value| match v.as_str() {
-                Some("json") => Ok(()),
+                Some("json") => Ok(r#"{"type": "object"}"#.to_owned()),
                 _ => Err(Mismatch::literal("'json'", v)),
             }),
-            ("dict[str,any]", &|v: &Value| object(v).map(drop)),
+            ("dict[str,any]", &|v: &Value| object(v).map(|schema| Value::Object(schema).to_string())),
         ],
-    );
+    )
+}
+
+/// A field that both generating routes take and that changes nothing; only its form is checked.
+fn keep_alive(f: &mut Fields<'_>) {
     f.union::<()>(
         "keep_alive",
         &[("float", &|v: &Value| float(v).map(drop)), ("str", &|v: &Value| string(v).map(drop))],
@@ -78,6 +91,7 @@ pub struct OllamaChatRequest {
     /// Send output as it is made.
     pub stream: bool,
     options: Map<String, Value>,
+    schema: Option<String>,
 }
 
 fn message(value: &Value) -> Read<Value> {
@@ -113,15 +127,16 @@ impl OllamaChatRequest {
             messages: messages.unwrap_or_default(),
             stream: f.or("stream", true, boolean),
             options: f.optional("options", object).unwrap_or_default(),
+            schema: format(&mut f),
         };
-        without_effect(&mut f);
+        keep_alive(&mut f);
         f.optional("think", think);
         f.finish(Some(request))
     }
 
     /// The native request over the rendered messages.
     pub fn to_generate(&self, prompt: Vec<u32>) -> GenerateReqInput {
-        generate(Prompt::Ids(prompt), &self.options, self.stream)
+        generate(Prompt::Ids(prompt), &self.options, self.schema.as_deref(), self.stream)
     }
 }
 
@@ -133,6 +148,7 @@ pub struct OllamaGenerateRequest {
     /// Send output as it is made.
     pub stream: bool,
     options: Map<String, Value>,
+    schema: Option<String>,
 }
 
 impl OllamaGenerateRequest {
@@ -158,8 +174,9 @@ impl OllamaGenerateRequest {
                 f.or("raw", false, boolean);
                 f.optional("options", object).unwrap_or_default()
             },
+            schema: format(&mut f),
         };
-        without_effect(&mut f);
+        keep_alive(&mut f);
         f.optional("images", list(string));
         f.optional("think", boolean);
         f.finish(Some(request))
@@ -172,7 +189,7 @@ impl OllamaGenerateRequest {
 
     /// The native request.
     pub fn into_generate(self) -> GenerateReqInput {
-        generate(Prompt::Text(self.prompt), &self.options, self.stream)
+        generate(Prompt::Text(self.prompt), &self.options, self.schema.as_deref(), self.stream)
     }
 }
 
