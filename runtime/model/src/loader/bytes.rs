@@ -110,6 +110,17 @@ fn copy_rows(data: &[u8], order: &[usize], row_bytes: usize, target: &mut [u8]) 
     }
 }
 
+/// Copies tensors into memory of their length together, one behind the other.
+pub(super) fn read_all_into(parts: &[&TensorBytes<'_>], target: &mut [u8]) -> Result<()> {
+    let mut rest = target;
+    for part in parts {
+        let (target, after) = rest.split_at_mut_checked(part.len()).unwrap_or_default();
+        part.read_into(target)?;
+        rest = after;
+    }
+    Ok(())
+}
+
 /// Memory for weights.
 #[derive(Debug)]
 pub(crate) enum WeightBuffer {
@@ -135,12 +146,7 @@ impl WeightBuffer {
     /// Puts tensors one behind the other.
     pub(crate) fn filled(parts: &[&TensorBytes<'_>]) -> Result<Self> {
         let mut buffer = Self::new(parts.iter().map(|p| p.len()).sum())?;
-        let mut rest = buffer.bytes_mut();
-        for part in parts {
-            let (target, after) = rest.split_at_mut_checked(part.len()).unwrap_or_default();
-            part.read_into(target)?;
-            rest = after;
-        }
+        read_all_into(parts, buffer.bytes_mut())?;
         Ok(buffer)
     }
 

@@ -3,7 +3,7 @@
 use sglang_checkpoint::GgmlType;
 use tch::{Device, Kind, Tensor};
 
-use super::bytes::{PIECE, TensorBytes};
+use super::bytes::{PIECE, TensorBytes, read_all_into};
 use super::dequantized;
 use crate::error::Result;
 use crate::ops::raw::{HostView, bytes_mut, prefer_huge_pages};
@@ -36,12 +36,7 @@ pub(crate) fn dense(
         && stored_kind == Some(kind)
         && stored == rows * columns * kind.elt_size_in_bytes()
     {
-        let mut rest = bytes_mut(&mut all)?;
-        for part in parts {
-            let (target, after) = rest.split_at_mut_checked(part.len()).unwrap_or_default();
-            part.read_into(target)?;
-            rest = after;
-        }
+        read_all_into(parts, bytes_mut(&mut all)?)?;
         return Ok(all);
     }
     let row_bytes = stored.checked_div(rows).unwrap_or(0).max(1);

@@ -19,6 +19,7 @@ use crate::config::NormStorage;
 use crate::error::{ModelError, Result};
 use crate::layers::{LayerNorm, RMSNorm};
 use crate::lora::LoraSites;
+use crate::lora::sites::HEAD;
 use crate::ops::{LinearWeight, Matrix, native_matrix};
 
 pub(crate) use bytes::{PIECE, TensorBytes, WeightBuffer};
@@ -93,10 +94,10 @@ impl<'a> WeightLoader<'a> {
         Ok(weight)
     }
 
-    /// The number of the output matrix `name` among the layers that adapters can change, whether it is one of its own or
-    /// the embedding's.
-    pub fn head_site(&mut self, name: &str, vocab_size: usize, hidden_size: usize) -> usize {
-        self.lora_sites.add(&[(name, vocab_size)], hidden_size)
+    /// The number of the output matrix among the layers that adapters can change, whether it is one of its own or the
+    /// embedding's.
+    pub fn head_site(&mut self, vocab_size: usize, hidden_size: usize) -> usize {
+        self.lora_sites.add(&[(HEAD, vocab_size)], hidden_size)
     }
 
     /// A linear layer whose rows are those of several modules (`name`, rows), each with `name.weight` and, when `bias`,

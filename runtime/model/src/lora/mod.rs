@@ -4,7 +4,9 @@
 //! A layer that adapters can change has a number, its site ([`sites`]). An adapter is read once, checked against the
 //! sites, and holds its matrices by them ([`adapter`], [`reader`]). The manager keeps what is loaded and brings the
 //! adapters of a step to the device ([`manager`]); the step's rows are grouped by adapter ([`batch`]), and every layer
-//! adds what its groups give ([`crate::ops::ForwardContext::linear`]).
+//! adds what its groups give ([`crate::ops::ForwardContext::linear`]), the embedding too
+//! ([`crate::ops::ForwardContext::embedding`]), and the output matrix for the rows that it is asked for
+//! ([`crate::layers::LmHead`]).
 
 pub mod adapter;
 pub mod batch;

@@ -153,14 +153,13 @@ impl DecoderForCausalLM {
     /// # Errors
     /// The tensor is missing or of another shape.
     pub fn load_head(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) -> Result<LmHead> {
+        let site = weights.head_site(config.vocab_size, config.hidden_size);
         if config.tie_word_embeddings {
-            let site = weights.head_site("lm_head", config.vocab_size, config.hidden_size);
             return Ok(LmHead::new(None, site));
         }
         let there = |name: &&str| weights.has(&format!("{name}.weight"));
         let name = ["lm_head", "language_model.lm_head"].into_iter().find(there).unwrap_or("lm_head");
         let weight = weights.linear(&[(name, config.vocab_size)], config.hidden_size, false)?;
-        let site = weights.head_site(name, config.vocab_size, config.hidden_size);
         Ok(LmHead::new(Some(weight), site))
     }
 }
