@@ -10,6 +10,7 @@ mod client;
 mod download;
 mod error;
 mod local;
+mod part;
 mod progress;
 mod reference;
 mod repository;
@@ -19,7 +20,8 @@ mod snapshot;
 
 pub use error::HubError;
 pub use local::{HubFiles, reference_of, use_cached_files};
+pub use part::Part;
 pub use progress::{Progress, Silent, TerminalProgress};
 pub use reference::{FileChoice, HubReference};
 pub use settings::HubSettings;
-pub use snapshot::{Hub, Part};
+pub use snapshot::Hub;

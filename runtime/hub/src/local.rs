@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use sglang_proto::server_args::ServerArgs;
 
 use crate::error::HubError;
+use crate::part::Part;
 use crate::progress::Progress;
 use crate::reference::HubReference;
 use crate::settings::HubSettings;
-use crate::snapshot::{Hub, Part};
+use crate::snapshot::Hub;
 
 /// Local paths of what is on the hub; `None` for what is local already or not given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -51,7 +51,7 @@ impl Repository {
         let answer: Answer = serde_json::from_slice(answer)
             .map_err(|e| format!("expected a repository's description: {e}"))?;
         if !is_commit(&answer.sha) {
-            return Err(format!("expected a commit of 40 hexadecimal digits, found {:?}", answer.sha));
+            return Err(format!("expected a commit of 40 hexadecimal digits, found `{}`", answer.sha));
         }
         let file = |s: Sibling| {
             let (lfs_size, lfs_etag) = s.lfs.map_or((None, None), |l| (l.size, Some(l.sha256)));

@@ -1,9 +1,11 @@
 //! Which files of a repository a server needs.
 
 use serde_json::Value;
+use sglang_checkpoint::part_name::{self, PartName};
+use sglang_checkpoint::safetensors::weight_files;
 
+use crate::part::Part;
 use crate::reference::FileChoice;
-use crate::snapshot::Part;
 
 /// The weights in one file, as transformers names it.
 const SINGLE: &str = "model.safetensors";
@@ -34,8 +36,8 @@ pub(crate) enum Plan {
         /// The index among them.
         index: Option<String>,
     },
-    /// One GGUF file, which holds everything.
-    Gguf(String),
+    /// The GGUF file that holds everything, or all its parts.
+    Gguf(Vec<String>),
 }
 
 /// Chooses among the files of a repository. The error says what is there and what would have been right.
@@ -46,7 +48,8 @@ pub(crate) fn choose(files: &[&str], part: &Part, choice: &FileChoice) -> Result
         Part::Model { load_format } => (load_format.as_str(), true),
         Part::Weights { load_format } => (load_format.as_str(), false),
     };
-    let is_folder = has(SINGLE) || has(INDEX);
+    let unlisted = if has(SINGLE) || has(INDEX) { Vec::new() } else { weight_files(files)? };
+    let is_folder = has(SINGLE) || has(INDEX) || !unlisted.is_empty();
     if *choice != FileChoice::Any || load_format == "gguf" || (load_format == "auto" && !is_folder) {
         return match (choose_gguf(files, choice), choice) {
             (Err(_), FileChoice::Any) if load_format == "auto" && !files.iter().any(|f| is_model_gguf(f)) => {
@@ -73,6 +76,8 @@ pub(crate) fn choose(files: &[&str], part: &Part, choice: &FileChoice) -> Result
         } else if has(INDEX) {
             wanted.push(INDEX.to_owned());
             index = Some(INDEX.to_owned());
+        } else if !unlisted.is_empty() {
+            wanted.extend(unlisted);
         } else {
             return Err(nothing_to_serve(files));
         }
@@ -131,12 +136,14 @@ fn is_model_gguf(path: &str) -> bool {
     name.ends_with(".gguf") && !name.starts_with("mmproj") && !name.contains("imatrix")
 }
 
-fn choose_gguf(files: &[&str], choice: &FileChoice) -> Result<String, String> {
-    let found: Vec<&str> = files.iter().copied().filter(|f| is_model_gguf(f)).collect();
+/// The file that is meant, or all parts of it.
+fn choose_gguf(files: &[&str], choice: &FileChoice) -> Result<Vec<String>, String> {
+    let all: Vec<&str> = files.iter().copied().filter(|f| is_model_gguf(f)).collect();
+    let found = part_name::models(&all);
     let available = || format!("; the repository has {}", shortened(&found));
-    let one = |of: &[&str], what: &str| match of {
+    let one = |of: &[&str], what: &str| match part_name::models(of).as_slice() {
         [] => Err(format!("no {what}{}", available())),
-        [one] => whole_file(one),
+        [one] => all_parts(&all, one),
         several => {
             Err(format!("{} files are {what}: {}; name one of them", several.len(), shortened(several)))
         }
@@ -146,23 +153,23 @@ fn choose_gguf(files: &[&str], choice: &FileChoice) -> Result<String, String> {
     }
     match choice {
         FileChoice::File(name) => {
-            let exact: Vec<&str> = found.iter().copied().filter(|f| *f == name.as_str()).collect();
+            let exact: Vec<&str> = all.iter().copied().filter(|f| *f == name.as_str()).collect();
             if !exact.is_empty() {
                 return one(&exact, name);
             }
             let ending = format!("/{name}");
             one(
-                &found.iter().copied().filter(|f| f.ends_with(&ending)).collect::<Vec<_>>(),
+                &all.iter().copied().filter(|f| f.ends_with(&ending)).collect::<Vec<_>>(),
                 &format!("file {name}"),
             )
         }
         FileChoice::Quant(quant) => one(&of_quant(&found, quant), &format!("GGUF of {quant}")),
         FileChoice::Any => match found.as_slice() {
-            [one] => whole_file(one),
+            [one] => all_parts(&all, one),
             several => {
                 let usual = USUAL_QUANTS.iter().map(|q| of_quant(several, q)).find(|f| f.len() == 1);
                 match usual.as_deref() {
-                    Some([one]) => whole_file(one),
+                    Some([one]) => all_parts(&all, one),
                     _ => Err(format!(
                         "several GGUF files; name one as REPOSITORY:QUANT or REPOSITORY:FILE{}",
                         available()
@@ -177,10 +184,10 @@ fn choose_gguf(files: &[&str], choice: &FileChoice) -> Result<String, String> {
 fn of_quant<'a>(files: &[&'a str], quant: &str) -> Vec<&'a str> {
     let quant = quant.to_ascii_uppercase();
     let is_of = |path: &str| {
-        let path = path.to_ascii_uppercase();
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
-        let stem = name.trim_end_matches(".GGUF");
-        let stem = stem.split_once("-00001-OF-").map_or(stem, |(stem, _)| stem);
+        let path = path.to_ascii_lowercase();
+        let stem = PartName::parse(&path).map_or(path.trim_end_matches(".gguf"), |part| part.stem());
+        let stem = stem.to_ascii_uppercase();
+        let (folder, stem) = stem.rsplit_once('/').unwrap_or(("", &stem));
         let ends = |text: &str| {
             text.strip_suffix(quant.as_str())
                 .is_some_and(|rest| rest.is_empty() || rest.ends_with(['-', '.', '_', '/']))
@@ -190,27 +197,27 @@ fn of_quant<'a>(files: &[&'a str], quant: &str) -> Vec<&'a str> {
     files.iter().copied().filter(|f| is_of(f)).collect()
 }
 
-/// Refuses a part of a split model.
-fn whole_file(path: &str) -> Result<String, String> {
-    let stem = path.to_ascii_lowercase();
-    let stem = stem.trim_end_matches(".gguf");
-    let number = |text: &str| text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit());
-    let part = stem
-        .rsplit_once("-of-")
-        .filter(|(before, count)| number(count) && before.rsplit_once('-').is_some_and(|(_, n)| number(n)));
-    match part {
-        Some((_, count)) => Err(format!(
-            "{path} is one of {} parts; only whole GGUF files are read",
-            count.trim_start_matches('0')
-        )),
-        None => Ok(path.to_owned()),
+/// The file of a GGUF model that its path names.
+pub(crate) fn first_part(parts: &[String]) -> &str {
+    parts.first().map_or("", String::as_str)
+}
+
+/// A file, or every part of the model that it is a part of.
+fn all_parts(files: &[&str], path: &str) -> Result<Vec<String>, String> {
+    let Some(part) = PartName::parse(path) else { return Ok(vec![path.to_owned()]) };
+    let parts: Vec<String> = part.all().collect();
+    match parts.iter().find(|name| !files.contains(&name.as_str())) {
+        Some(missing) => {
+            Err(format!("{path} is one of {} parts, of which {missing} is missing", part.count()))
+        }
+        None => Ok(parts),
     }
 }
 
 /// The shards that an index names, in its order, each once.
 pub(crate) fn shards(index: &[u8]) -> Result<Vec<String>, String> {
     let wrong = || format!("{INDEX}: expected an object weight_map of tensor and file names");
-    let index: Value = serde_json::from_slice(index).map_err(|e| format!("{INDEX}: {e}"))?;
+    let index = sglang_checkpoint::json::parse(index).map_err(|e| format!("{INDEX}: {e}"))?;
     let map = index.get("weight_map").and_then(Value::as_object).ok_or_else(wrong)?;
     let mut shards: Vec<String> = Vec::new();
     for file in map.values() {
@@ -310,7 +317,7 @@ mod tests {
         ];
         let quant = |q: &str| choose(&all, &model("auto"), &FileChoice::Quant(q.to_owned()));
         let file = |f: &str| choose(&all, &model("auto"), &FileChoice::File(f.to_owned()));
-        let gguf = |f: &str| Ok(Plan::Gguf(f.to_owned()));
+        let gguf = |f: &str| Ok(Plan::Gguf(vec![f.to_owned()]));
         assert_eq!(quant("Q4_K_M"), gguf("m-Q4_K_M.gguf"));
         assert_eq!(quant("Q8_0"), gguf("m.q8_0.gguf"));
         assert_eq!(quant("bf16"), gguf("BF16/m.gguf"));
@@ -323,11 +330,30 @@ mod tests {
             error.contains("Q3_K_S") && error.contains("m-Q2_K.gguf") && !error.contains("mmproj"),
             "{error}"
         );
-        let error = quant("Q6_K").expect_err("split");
-        assert!(error.contains("one of 2 parts"), "{error}");
+        let parts = ["m-Q6_K-00001-of-00002.gguf", "m-Q6_K-00002-of-00002.gguf"];
+        let split = Ok(Plan::Gguf(parts.map(str::to_owned).to_vec()));
+        assert_eq!((quant("Q6_K"), file(parts[0]), file(parts[1])), (split.clone(), split.clone(), split));
+        let error = choose(&all[..7], &model("auto"), &FileChoice::Quant("Q6_K".into())).expect_err("a half");
+        assert!(error.contains("one of 2 parts, of which m-Q6_K-00002-of-00002.gguf is missing"), "{error}");
+        let split = ["big/m-00001-of-00002.gguf", "big/m-00002-of-00002.gguf"];
+        let expected = Ok(Plan::Gguf(split.map(str::to_owned).to_vec()));
+        assert_eq!(choose(&split, &model("auto"), &FileChoice::Any), expected);
+        assert_eq!(choose(&split, &model("auto"), &FileChoice::Quant("big".into())), expected);
         let error =
             choose(&["a-Q2_K.gguf", "b-Q2_K.gguf"], &model("auto"), &FileChoice::Any).expect_err("two");
         assert!(error.contains("a-Q2_K.gguf, b-Q2_K.gguf"), "{error}");
+    }
+
+    #[test]
+    fn shards_that_no_index_lists_are_all_fetched() {
+        let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+        let all = ["config.json", shards[1], shards[0], "adapter_model.safetensors", "x.gguf"];
+        let (files, index) = folder(&all, &model("auto"));
+        assert_eq!((&files[1..], index), (&shards.map(str::to_owned)[..], None));
+        let error = choose(&all[..2], &model("auto"), &FileChoice::Any).expect_err("a half");
+        assert!(error.contains("found no model-00001-of-00002.safetensors"), "{error}");
+        let (files, _) = folder(&["config.json", "weights.safetensors"], &model("safetensors"));
+        assert_eq!(files, ["config.json", "weights.safetensors"]);
     }
 
     #[test]

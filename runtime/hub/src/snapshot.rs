@@ -8,10 +8,11 @@ use crate::cache::RepoCache;
 use crate::client::{Client, Failure};
 use crate::download::{Downloads, Wanted, free_bytes, length, no_room};
 use crate::error::HubError;
+use crate::part::Part;
 use crate::progress::Progress;
 use crate::reference::HubReference;
 use crate::repository::{RemoteFile, Repository, is_commit};
-use crate::select::{Plan, choose, shards};
+use crate::select::{Plan, choose, first_part, shards};
 use crate::settings::HubSettings;
 
 /// Files that come side by side.
@@ -20,23 +21,6 @@ const SIDE_BY_SIDE: usize = 4;
 const DEFAULT_REVISION: &str = "main";
 /// Attempts to read a description that the cache cannot stand in for.
 const API_ATTEMPTS: u32 = 3;
-
-/// What of a model is needed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Part {
-    /// All that a server reads, weights as `--load-format` says.
-    Model {
-        /// `--load-format`.
-        load_format: String,
-    },
-    /// Configuration and weights.
-    Weights {
-        /// Format of the weights.
-        load_format: String,
-    },
-    /// Tokenizer and chat template.
-    Tokenizer,
-}
 
 /// A hub and its cache.
 #[derive(Debug, Clone)]
@@ -112,7 +96,7 @@ impl Hub {
         }
         let names: Vec<&str> = here.iter().map(String::as_str).collect();
         let (files, index) = match choose(&names, part, &reference.file) {
-            Ok(Plan::Gguf(file)) => return Ok(cache.pointer(&commit, &file)),
+            Ok(Plan::Gguf(parts)) => return Ok(cache.pointer(&commit, first_part(&parts))),
             Ok(Plan::Folder { files, index }) => (files, index),
             Err(why) => return Err(format!("has only a part of it: {why}")),
         };
@@ -156,10 +140,10 @@ impl Hub {
         let names: Vec<&str> = repository.files.iter().map(|f| f.path.as_str()).collect();
         let commit = &repository.commit;
         let path = match choose(&names, part, &reference.file).map_err(no_model)? {
-            Plan::Gguf(file) => {
-                tracing::info!("{name}: {file} of commit {commit}");
-                self.bring(&downloads, &repository, std::slice::from_ref(&file)).await?;
-                cache.pointer(commit, &file)
+            Plan::Gguf(parts) => {
+                tracing::info!("{name}: {} of commit {commit}", parts.join(", "));
+                self.bring(&downloads, &repository, &parts).await?;
+                cache.pointer(commit, first_part(&parts))
             }
             Plan::Folder { files, index } => {
                 tracing::info!("{name}: commit {commit}");

@@ -393,3 +393,41 @@ fn progress_counts_every_byte_once_whatever_breaks() {
     assert_eq!((files, bytes, names.len()), (5, done as u64, 5));
     assert!(bytes > 605_000, "{bytes}");
 }
+
+#[test]
+fn all_parts_of_a_split_model_are_fetched_and_its_first_is_the_path() {
+    let s = setup();
+    let part = |i: usize| format!("Q2_K/m-Q2_K-{i:05}-of-00003.gguf");
+    let mut repository = TestRepo::new("org/split").with("README.md", "no").with("m-Q8_0.gguf", "no");
+    for i in 1..=3 {
+        repository = repository.with(&part(i), shard(i));
+    }
+    s.hub.add(repository);
+    for name in
+        ["org/split:Q2_K".to_owned(), format!("org/split:{}", part(2)), format!("org/split/{}", part(3))]
+    {
+        let path = s.fetch(&name).unwrap();
+        assert!(path.ends_with(part(1)), "{name}: {}", path.display());
+        let folder = path.parent().unwrap();
+        let expected = (1..=3).map(|i| part(i)["Q2_K/".len()..].to_owned()).collect::<Vec<_>>();
+        assert_eq!(files_of(folder), expected);
+        assert_eq!(std::fs::read(folder.join(&expected[2])).unwrap(), shard(3));
+    }
+    let offline = |s: &Setup| s.get("org/split:Q2_K", None, |settings| settings.offline = true);
+    assert!(offline(&s).unwrap().ends_with(part(1)));
+    let lost = s.fetch("org/split:Q2_K").unwrap().with_file_name(&part(2)["Q2_K/".len()..]);
+    std::fs::remove_file(lost).unwrap();
+    let error = one_line(&offline(&s).unwrap_err());
+    assert!(error.contains(&format!("{} is missing", part(2))), "{error}");
+}
+
+#[test]
+fn shards_without_an_index_are_fetched() {
+    let s = setup();
+    let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    let repository =
+        TestRepo::new("org/unlisted").with("config.json", "{}").with("consolidated.safetensors", "no");
+    s.hub.add(repository.with(shards[0], shard(1)).with(shards[1], shard(2)));
+    let folder = s.fetch("org/unlisted").unwrap();
+    assert_eq!(files_of(&folder), ["config.json", shards[0], shards[1]]);
+}

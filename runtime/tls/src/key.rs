@@ -6,7 +6,7 @@ use pkcs8::{EncryptedPrivateKeyInfo, SecretDocument};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::TlsError;
+use crate::error::TlsError;
 
 const FLAG: &str = "ssl-keyfile";
 /// Label of an encrypted key in PEM.

@@ -4,12 +4,14 @@
 //! `--enable-ssl-refresh` reads them again when they change.
 
 mod client;
+mod error;
 mod files;
 mod key;
 mod server;
 mod verifier;
 
 pub use client::{TlsStream, connect};
-pub use files::{TlsError, TlsFiles};
+pub use error::TlsError;
+pub use files::TlsFiles;
 pub use rustls::ServerConfig;
 pub use server::ServerTls;

@@ -8,7 +8,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, crypto::CryptoProvider};
 
-use crate::files::{Material, Stamp, TlsError, TlsFiles};
+use crate::error::TlsError;
+use crate::files::{Material, Stamp, TlsFiles};
 use crate::verifier::ClientVerifier;
 
 /// Gives whoever connects the newest certificate.

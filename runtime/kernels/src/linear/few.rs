@@ -6,7 +6,7 @@ use crate::quant::QuantType;
 use crate::quant::blocks32::{self, Block32, LEN};
 use crate::simd::Simd;
 
-use super::block::{Block, CHUNK, put};
+use super::operands::{Block, CHUNK, put};
 
 /// Rows of the weight that are taken together: as many chains of additions hide the latency of one.
 const ROWS: usize = 4;

@@ -7,7 +7,8 @@ use crate::rows::Rows;
 use crate::simd::Isa;
 use crate::weight::WeightMatrix;
 
-use super::{Tasks, rows_per_task};
+use super::Tasks;
+use super::block::rows_per_task;
 
 /// Where the columns of heads are in rows: those of head `h` begin at column `h * step`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 mod block;
 mod few;
 mod heads;
+mod operands;
 pub(crate) mod tile;
 
 use crate::error::{KernelError, Result, check_len};
@@ -16,7 +17,8 @@ use crate::rows::Rows;
 use crate::simd::{Isa, Scratch};
 use crate::weight::WeightMatrix;
 
-use block::{Block, PANEL};
+use block::rows_per_task;
+use operands::Block;
 
 pub use heads::{HeadColumns, linear_heads};
 
@@ -223,10 +225,4 @@ fn products_with(isa: Isa, pool: &ThreadPool, products: &mut [Product<'_>]) -> R
     // writes its columns of the `m` rows of `out`, which has `ldo` columns. All of it is borrowed by `products` or owned by
     // `tasks`, which outlive the job.
     unsafe { tasks.run(isa, pool) }
-}
-
-/// Rows of the weight that a task takes: enough to be worth its start, few enough that the threads end together.
-fn rows_per_task(threads: usize, n: usize, m: usize) -> usize {
-    let fair = n.div_ceil(threads * 8).next_multiple_of(8);
-    if m <= 32 { fair.clamp(8, 64) } else { fair.clamp(8, PANEL) }
 }
