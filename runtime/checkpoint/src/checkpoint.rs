@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use crate::error::CheckpointError;
 use crate::gguf::GgufFile;
+use crate::part_name;
 use crate::safetensors::SafetensorsIndex;
 
 /// A model on disk.
 #[derive(Debug)]
 pub enum Checkpoint {
-    /// One GGUF file holding weights, configuration, tokenizer and chat template.
+    /// A GGUF file, or all parts of one, holding weights, configuration, tokenizer and chat template.
     Gguf(GgufFile),
     /// A folder in Hugging Face's layout.
     HfFolder(HfFolder),
@@ -42,7 +43,8 @@ impl HfFolder {
 }
 
 impl Checkpoint {
-    /// Opens a `.gguf` file, a Hugging Face folder, or a folder that holds exactly one `.gguf` file.
+    /// Opens a `.gguf` file (with the other parts when it is one of several), a Hugging Face folder, or a folder that holds
+    /// one model in `.gguf` files.
     ///
     /// A folder with both is taken as a Hugging Face folder if it has safetensors weights.
     ///
@@ -64,16 +66,14 @@ impl Checkpoint {
         }
         let found = gguf_files(path)?;
         match found.as_slice() {
-            [one] => Ok(Self::Gguf(GgufFile::open(one)?)),
+            [one] => Ok(Self::Gguf(GgufFile::open(path.join(one))?)),
             [] if described => Ok(hf()),
             [] => Err(nothing(path, "the folder has neither config.json nor a .gguf file")),
             many => {
-                let names: Vec<_> =
-                    many.iter().filter_map(|p| Some(p.file_name()?.to_string_lossy().into_owned())).collect();
                 let what = format!(
                     "the folder has {} .gguf files ({}); name one of them instead",
                     many.len(),
-                    names.join(", ")
+                    many.join(", ")
                 );
                 Err(nothing(path, what))
             }
@@ -93,16 +93,19 @@ fn nothing(path: &Path, looked_for: impl Into<String>) -> CheckpointError {
     CheckpointError::NotACheckpoint { path: path.to_owned(), looked_for: looked_for.into() }
 }
 
-/// The `.gguf` files of a folder, sorted. Vision projectors (`mmproj…`) are no language models.
-fn gguf_files(dir: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+/// The `.gguf` files of a folder, sorted, of every split model the first part that is there. Vision projectors
+/// (`mmproj…`) are no language models.
+fn gguf_files(dir: &Path) -> Result<Vec<String>, CheckpointError> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(|e| CheckpointError::io(dir, e))? {
         let path = entry.map_err(|e| CheckpointError::io(dir, e))?.path();
-        let projector = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("mmproj"));
-        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf")) && path.is_file() && !projector {
-            found.push(path);
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        let is_gguf = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
+        if is_gguf && path.is_file() && !name.starts_with("mmproj") {
+            found.push(name.to_owned());
         }
     }
     found.sort();
-    Ok(found)
+    let names: Vec<&str> = found.iter().map(String::as_str).collect();
+    Ok(part_name::models(&names).into_iter().map(str::to_owned).collect())
 }

@@ -112,6 +112,81 @@ fn rope_is_read_in_both_spellings() {
     assert_eq!((gemma.rope_theta, gemma.rope_local_theta), (1e6, Some(1e4)));
 }
 
+/// The rotations of a configuration: bases of layers without and with a window, rotated part, scalings.
+fn rotation(c: &ModelConfig) -> (f64, f64, f64, [RopeScaling; 2]) {
+    let plain = |scaling: &Option<RopeScaling>| scaling.clone().unwrap_or(RopeScaling::Default);
+    let scalings = [plain(&c.rope_scaling), plain(&c.rope_local_scaling)];
+    (c.rope_theta, c.rope_local_theta.unwrap_or(c.rope_theta), c.partial_rotary_factor, scalings)
+}
+
+#[test]
+fn every_spelling_of_a_rotation_means_what_it_means_to_transformers_and_the_reference() {
+    let fixture: Value = serde_json::from_str(include_str!("fixtures/rope_keys.json")).unwrap();
+    let cases = fixture["cases"].as_array().unwrap();
+    assert!(cases.len() > 40);
+    let dir = tempfile::tempdir().unwrap();
+    for case in cases {
+        let read = |keys: &Value, overrides: &Value| {
+            let mut config = fixture["base"].clone();
+            for (key, value) in keys.as_object().unwrap() {
+                config[key] = value.clone();
+            }
+            std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+            let checkpoint = Checkpoint::open(dir.path()).unwrap();
+            let overrides = Some(overrides).filter(|o| !o.is_null());
+            ModelConfig::from_checkpoint(&checkpoint, overrides).unwrap()
+        };
+        let found = read(&case["config"], &case["overrides"]);
+        // The same rotation in the form that transformers gives it.
+        let mut keys = case["config"].clone();
+        keys.as_object_mut().unwrap().retain(|key, _| !key.starts_with("rope_"));
+        keys["rope_parameters"] = case["rope_parameters"].clone();
+        let expected = read(&keys, &Value::Null);
+        let name = &case["name"];
+        assert_eq!(rotation(&found), rotation(&expected), "{name}");
+        assert_eq!(found.usable_positions() as u64, case["context_length"].as_u64().unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn overrides_of_a_rotation_win_over_every_spelling_of_the_file() {
+    let file = json!({"rope_parameters": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0, "rope_theta": 7.0}, "rope_theta": null});
+    let with = |overrides: Value| parse_with(file.clone(), &[], Some(&overrides)).unwrap();
+    let linear = Some(RopeScaling::Linear { factor: 2.0 });
+    // The older spelling of the kind, a base beside the object, and no scaling any more.
+    let c = with(json!({"rope_scaling": {"type": "linear", "factor": 2.0}}));
+    assert_eq!((c.rope_scaling, c.rope_theta), (linear.clone(), 7.0));
+    let c = with(json!({"rope_theta": 9.0}));
+    assert!(matches!(c.rope_scaling, Some(RopeScaling::Llama3 { .. })) && c.rope_theta == 9.0);
+    let c = with(json!({"rope_theta": 9.0, "rope_parameters": {"rope_theta": 11.0}}));
+    assert_eq!(c.rope_theta, 11.0);
+    let c = with(json!({"rope_scaling": null}));
+    assert_eq!((c.rope_scaling, c.rope_theta), (None, 7.0));
+    // By kind of layer.
+    let file = json!({"model_type": "gemma3_text", "rope_parameters": {
+        "full_attention": {"rope_type": "default", "rope_theta": 5.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 6.0}
+    }});
+    let with = |overrides: Value| parse_with(file.clone(), &[], Some(&overrides)).unwrap();
+    let c =
+        with(json!({"rope_scaling": {"rope_type": "linear", "factor": 2.0}, "rope_local_base_freq": 8.0}));
+    assert_eq!((c.rope_scaling, c.rope_theta, c.rope_local_theta), (linear.clone(), 5.0, Some(8.0)));
+    let c = with(json!({"text_config": {"rope_scaling": {"rope_type": "linear", "factor": 2.0}}}));
+    assert_eq!((c.usable_positions(), c.rope_scaling), (512, linear));
+}
+
+#[test]
+fn the_length_of_a_gguf_file_is_not_stretched_again() {
+    let stretched = gguf("llama")
+        .text("llama.rope.scaling.type", "linear")
+        .meta("llama.rope.scaling.factor", Meta::F32(2.0));
+    let c = from_gguf(&stretched).unwrap();
+    assert_eq!((c.rope_scaling, c.context_length), (Some(RopeScaling::Linear { factor: 2.0 }), 512));
+    let bert = parse(json!({"model_type": "bert", "model_max_length": 1_000_000})).unwrap();
+    assert_eq!(bert.usable_positions(), 512);
+}
+
 #[test]
 fn the_other_rope_scalings_are_read() {
     let scaling = |value: Value| parse(json!({"rope_scaling": value})).map(|c| c.rope_scaling);

@@ -7,6 +7,7 @@ use common::{GgufWriter, Meta};
 use half::f16;
 use sglang_checkpoint::gguf::MetadataValue;
 use sglang_checkpoint::{Checkpoint, GgmlType, GgufFile, dequantize};
+use sha2::{Digest, Sha256};
 
 fn sample() -> GgufWriter {
     GgufWriter::default()
@@ -130,8 +131,8 @@ fn what_breaks_the_format_is_named() {
     let cases = [
         (with(|w| w.version = 1), "version: expected 2 or 3, found 1"),
         (with(|w| w.version = 3_u32.swap_bytes()), "version: expected a little-endian file"),
-        (with(|w| w.tensors[0].2 = 20), "tensor `w`: expected one of the types F32, F16, BF16, Q4_0"),
-        (with(|w| w.tensors[0].2 = 20), "found IQ4_NL (type 20)"),
+        (with(|w| w.tensors[0].2 = 28), "tensor `w`: expected one of the types F32, F16, BF16, Q4_0"),
+        (with(|w| w.tensors[0].2 = 28), "found F64 (type 28)"),
         (with(|w| w.tensors[0].2 = 2), "tensor `w`: expected rows of whole Q4_0 blocks of 32 elements"),
         (with(|w| w.tensors[0].1 = vec![1; 5]), "tensor `w`: expected 1 to 4 dimensions, found 5"),
         (with(|w| w.tensors[0].1 = vec![u64::MAX, 2]), "tensor `w`: expected rows of whole F32 blocks"),
@@ -161,11 +162,41 @@ fn hex(text: &str) -> Vec<u8> {
     digits.iter().map(|d| u8::from_str_radix(std::str::from_utf8(d).unwrap(), 16).unwrap()).collect()
 }
 
+/// Blocks as `scripts/fixtures.d/gguf_quants.py` makes them.
+fn many_blocks(ty: GgmlType, count: usize, scales: &[usize]) -> Vec<u8> {
+    let mut state = ty.id();
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    let mut data: Vec<u8> = (0..count * ty.block_bytes()).map(|_| next()).collect();
+    for block in data.chunks_mut(ty.block_bytes()) {
+        scales.iter().for_each(|offset| block[offset + 1] &= 0xBF);
+        if ty == GgmlType::IQ1_M {
+            block[55] &= 0xBF;
+        }
+    }
+    data
+}
+
 #[test]
 fn blocks_of_every_type_decode_to_the_bits_of_the_gguf_package() {
     let fixture: serde_json::Value = serde_json::from_str(include_str!("fixtures/gguf_quants.json")).unwrap();
     for ty in GgmlType::ALL {
         let entry = &fixture[ty.name()];
+        if let Some(count) = entry["blocks"].as_u64() {
+            let number = |v: &serde_json::Value| v.as_u64().unwrap() as usize;
+            let scales: Vec<usize> = entry["scales"].as_array().unwrap().iter().map(number).collect();
+            let mut out = vec![0.0; count as usize * ty.block_len()];
+            dequantize(ty, &many_blocks(ty, count as usize, &scales), &mut out).unwrap();
+            for (x, expected) in out.iter().zip(entry["first"].as_array().unwrap()) {
+                assert_eq!(f64::from(*x), expected.as_f64().unwrap(), "{ty}");
+            }
+            let bytes: Vec<u8> = out.iter().flat_map(|v| v.to_le_bytes()).collect();
+            let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(digest, entry["sha256"], "{ty}");
+            continue;
+        }
         let data = hex(entry["data"].as_str().unwrap());
         let expected = hex(entry["values"].as_str().unwrap());
         let mut out = vec![0.0; expected.len() / 4];
@@ -203,4 +234,78 @@ fn a_path_is_a_file_a_folder_or_an_error_that_says_what_was_looked_for() {
     std::fs::write(dir.path().join("config.json"), "{}").unwrap();
     std::fs::write(dir.path().join("model.safetensors"), "").unwrap();
     assert!(matches!(Checkpoint::open(dir.path()), Ok(Checkpoint::HfFolder(_))));
+}
+
+/// Writes `sample` as a split model of three files: metadata alone, then a tensor each.
+fn write_split(dir: &std::path::Path, stem: &str, change: impl Fn(usize, &mut GgufWriter)) {
+    for number in 0..3_usize {
+        let mut part = sample();
+        part.tensors =
+            sample().tensors.into_iter().skip(number.wrapping_sub(1)).take(number.min(1)).collect();
+        if number > 0 {
+            part.meta.clear();
+        }
+        part = part.meta("split.no", Meta::U16(number as u16)).meta("split.count", Meta::U16(3));
+        part = part.meta("split.tensors.count", Meta::I32(2));
+        change(number, &mut part);
+        part.write(&dir.join(format!("{stem}-{:05}-of-00003.gguf", number + 1)));
+    }
+}
+
+#[test]
+fn every_part_of_a_split_model_opens_all_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    write_split(dir.path(), "m", |_, _| {});
+    let part = |number: usize| dir.path().join(format!("m-{number:05}-of-00003.gguf"));
+    for number in 1..=3 {
+        let file = GgufFile::open(part(number)).unwrap();
+        assert_eq!((file.num_parts(), file.path()), (3, part(1).as_path()));
+        assert_eq!(file.metadata().str("general.architecture").unwrap(), "llama");
+        assert_eq!(file.names().collect::<Vec<_>>(), ["w", "b"]);
+        assert_eq!(file.tensor("w").unwrap().shape, [2, 3]);
+        assert_eq!(file.tensor("b").unwrap().data, 9.0_f32.to_le_bytes());
+        assert_eq!(file.part("b").unwrap().mapped(), 9.0_f32.to_le_bytes());
+        assert_eq!((file.file_of("b"), file.file_of("none")), (part(3).as_path(), part(1).as_path()));
+    }
+    // A folder with one split model is that model; with two it is none.
+    assert!(matches!(Checkpoint::open(dir.path()), Ok(Checkpoint::Gguf(f)) if f.path() == part(1)));
+    write_split(dir.path(), "n", |_, _| {});
+    let error = Checkpoint::open(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("2 .gguf files (m-00001-of-00003.gguf, n-00001-of-00003.gguf)"), "{error}");
+}
+
+#[test]
+fn what_is_wrong_with_the_parts_of_a_split_model_is_named() {
+    let with = |change: &dyn Fn(usize, &mut GgufWriter), lost: Option<usize>| {
+        let dir = tempfile::tempdir().unwrap();
+        write_split(dir.path(), "m", change);
+        if let Some(number) = lost {
+            std::fs::remove_file(dir.path().join(format!("m-{number:05}-of-00003.gguf"))).unwrap();
+        }
+        let there = if lost == Some(1) { "m-00002-of-00003.gguf" } else { "m-00001-of-00003.gguf" };
+        GgufFile::open(dir.path().join(there)).unwrap_err().to_string()
+    };
+    let key = |part: usize, key: &'static str, value: Meta| {
+        move |number: usize, w: &mut GgufWriter| {
+            let slot = w.meta.iter_mut().find(|(k, _)| number == part && k == key);
+            if let Some(slot) = slot {
+                slot.1 = value.clone();
+            }
+        }
+    };
+    let nothing = |_: usize, _: &mut GgufWriter| {};
+    let error = with(&nothing, Some(3));
+    assert!(
+        error.contains("split model of 3 parts: expected ")
+            && error.contains("m-00003-of-00003.gguf, found no")
+    );
+    assert!(with(&nothing, Some(1)).contains("m-00001-of-00003.gguf, found no such file"));
+    let error = with(&key(2, "split.no", Meta::U16(0)), None);
+    assert!(error.contains("m-00003-of-00003.gguf: key `split.no`: expected 2, found 0"), "{error}");
+    let error = with(&key(1, "split.count", Meta::U16(2)), None);
+    assert!(error.contains("m-00002-of-00003.gguf: key `split.count`: expected 3, found 2"), "{error}");
+    let error = with(&key(0, "split.tensors.count", Meta::I32(5)), None);
+    assert!(error.contains("expected 5 tensors in its 3 parts, found 2"), "{error}");
+    let twice = |number: usize, w: &mut GgufWriter| w.tensors = sample().tensors.split_off(number.min(1));
+    assert!(with(&twice, None).contains("tensor `b`: expected one entry in all parts, found two"));
 }

@@ -64,8 +64,62 @@ fn a_broken_index_is_named_with_shard_and_tensor() {
     index(r#"{"weight_map":{"a":"one.safetensors"}}"#);
     let missing = error(dir.path());
     assert!(missing.contains("one.safetensors: tensor `a`") && missing.contains("no such file"), "{missing}");
-    write(dir.path(), "one.safetensors", &safetensors("{}", &[]));
-    assert!(error(dir.path()).contains("one.safetensors: no tensor named `a`"));
+}
+
+/// A file with one tensor of one byte.
+fn one_byte(name: &str, byte: u8) -> Vec<u8> {
+    let header = format!(r#"{{"{name}":{{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}}}"#);
+    safetensors(&header, &[byte])
+}
+
+#[test]
+fn what_shards_hold_counts_and_not_what_the_index_says_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "one.safetensors", &one_byte("a", 1));
+    let two = r#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}"#;
+    write(dir.path(), "two.safetensors", &safetensors(two, &[2, 3]));
+    // A byte-order mark, a comment, a tensor that is gone, one that is in another shard, and one that is not named.
+    let map =
+        "\u{feff}{ // shards\n\"weight_map\": {\"a\": \"two.safetensors\", \"gone\": \"one.safetensors\"}}";
+    write(dir.path(), "model.safetensors.index.json", map.as_bytes());
+    assert!(
+        SafetensorsIndex::open(dir.path()).unwrap().names().eq(["a", "b"]),
+        "a shard that the index names is read whole"
+    );
+    let index = |map: &str| {
+        write(dir.path(), "model.safetensors.index.json", map.as_bytes());
+        SafetensorsIndex::open(dir.path()).unwrap()
+    };
+    for (meant, byte) in [("one", 1), ("two", 2)] {
+        let other = if meant == "one" { "two" } else { "one" };
+        let index = index(&format!(
+            r#"{{"weight_map":{{"a":"{meant}.safetensors","b":"{other}.safetensors","gone":"{other}.safetensors"}}}}"#
+        ));
+        assert_eq!(index.tensor("a").unwrap().data, [byte]);
+        assert_eq!(index.tensor("b").unwrap().data, [3]);
+        let error = index.tensor("gone").unwrap_err().to_string();
+        assert!(error.contains("no tensor named `gone`"), "{error}");
+    }
+}
+
+#[test]
+fn shards_need_no_index() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "model-00001-of-00002.safetensors", &one_byte("a", 1));
+    let missing = error(dir.path());
+    assert!(missing.contains("expected 2 shards, found no model-00002-of-00002.safetensors"), "{missing}");
+    write(dir.path(), "model-00002-of-00002.safetensors", &one_byte("b", 2));
+    write(dir.path(), "adapter_model.safetensors", &one_byte("c", 3));
+    write(dir.path(), "consolidated.safetensors", &one_byte("d", 4));
+    let index = SafetensorsIndex::open(dir.path()).unwrap();
+    assert_eq!(index.names().collect::<Vec<_>>(), ["a", "b"]);
+    assert!(SafetensorsIndex::exists_in(dir.path()));
+    write(dir.path(), "copy.safetensors", &one_byte("b", 2));
+    let twice = error(dir.path());
+    assert!(twice.contains("tensor `b`") && twice.contains("copy.safetensors"), "{twice}");
+    let alone = tempfile::tempdir().unwrap();
+    write(alone.path(), "weights.safetensors", &one_byte("a", 1));
+    assert_eq!(SafetensorsIndex::open(alone.path()).unwrap().tensor("a").unwrap().data, [1]);
 }
 
 #[test]

@@ -90,6 +90,22 @@ pub fn dtype_name(kind: Kind) -> &'static str {
     }
 }
 
+/// What a kind of number is called in messages.
+pub(crate) fn number_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Float => "float32",
+        Kind::Double => "float64",
+        Kind::Half => "float16",
+        Kind::BFloat16 => "bfloat16",
+        Kind::Int => "int32",
+        Kind::Int64 => "int64",
+        Kind::Int8 => "int8",
+        Kind::Uint8 => "uint8",
+        Kind::Bool => "bool",
+        _ => "another kind of number",
+    }
+}
+
 /// Sets the number of threads for libtorch and gives it: `asked`, or one per core.
 pub fn set_threads(asked: Option<usize>) -> usize {
     let threads = asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get())).max(1);

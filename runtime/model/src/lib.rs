@@ -15,6 +15,7 @@ pub mod models;
 pub mod ops;
 mod plan;
 pub mod runner;
+mod same_model;
 mod torch_cuda;
 mod update;
 mod worker;

@@ -9,10 +9,11 @@ use sglang_proto::worker::{StageError, StagedWeights, WeightStager};
 use tch::Device;
 
 use crate::error::{ModelError, Result};
-use crate::loader::{WeightLoader, WeightSource, WeightTable, WeightTarget};
+use crate::loader::{LoadSummary, WeightLoader, WeightSource, WeightTable, WeightTarget};
 use crate::lora::LoraSites;
 use crate::memory::free_bytes;
 use crate::models::{CausalLM, load_model};
+use crate::same_model::{Difference, difference};
 
 /// A model with its weights.
 #[derive(Debug)]
@@ -21,10 +22,8 @@ pub(crate) struct LoadedModel {
     pub(crate) table: WeightTable,
     /// Layers that adapters can change.
     pub(crate) lora_sites: LoraSites,
-    /// Bytes of the weights.
-    pub(crate) bytes: u64,
-    /// Seconds that reading took.
-    pub(crate) seconds: f64,
+    /// Bytes and seconds.
+    pub(crate) summary: LoadSummary,
 }
 
 impl LoadedModel {
@@ -39,8 +38,7 @@ impl LoadedModel {
         let mut weights = WeightLoader::new(source, target, config.head_dim);
         let model = load_model(config, context_length, path, &mut weights)?;
         let (table, lora_sites) = (weights.take_table(), weights.take_lora_sites());
-        let (bytes, seconds) = weights.finish();
-        Ok(Self { model, table, lora_sites, bytes, seconds })
+        Ok(Self { model, table, lora_sites, summary: weights.finish() })
     }
 }
 
@@ -83,9 +81,9 @@ impl CheckpointStager {
         let path = path.as_path();
         let no_iterator = |e: ModelError| StageError::Iterator(e.to_string());
         let checkpoint = Checkpoint::open(path).map_err(|e| no_iterator(e.into()))?;
-        self.check_config(&checkpoint).map_err(|e| StageError::Load(e.to_string()))?;
+        let config = self.config_of(&checkpoint).map_err(|e| StageError::Load(e.to_string()))?;
         let source = WeightSource::new(checkpoint, load_format).map_err(no_iterator)?;
-        let loaded = self.load(path, &source).map_err(|e| StageError::Load(e.to_string()))?;
+        let loaded = self.load(&config, path, &source).map_err(|e| StageError::Load(e.to_string()))?;
         Ok(StagedWeights(Box::new(loaded)))
     }
 
@@ -104,27 +102,28 @@ impl CheckpointStager {
         })
     }
 
-    /// Refuses a checkpoint whose configuration describes another model. A folder may have weights alone.
-    fn check_config(&self, checkpoint: &Checkpoint) -> Result<()> {
+    /// The configuration to serve a checkpoint with: that of the served model, but for what says where the output matrix
+    /// is. Refuses a checkpoint whose configuration describes another model. A folder may have weights alone.
+    fn config_of(&self, checkpoint: &Checkpoint) -> Result<ModelConfig> {
         if let Checkpoint::HfFolder(folder) = checkpoint
             && !folder.file("config.json").is_file()
         {
-            return Ok(());
+            return Ok(self.config.clone());
         }
         let config = ModelConfig::from_checkpoint(checkpoint, Some(&self.overrides))?;
-        self.config.difference(&config).map_or(Ok(()), |difference| {
-            Err(ModelError::Config {
+        match difference(&self.config, &config, self.context_length) {
+            None => {
+                Ok(ModelConfig { tie_word_embeddings: config.tie_word_embeddings, ..self.config.clone() })
+            }
+            Some(Difference { key, expected, found }) => Err(ModelError::Config {
                 file: checkpoint.path().to_owned(),
-                field: difference.key.to_owned(),
-                why: format!(
-                    "expected {} as in the served model, found {}",
-                    difference.expected, difference.found
-                ),
-            })
-        })
+                field: key.to_owned(),
+                why: format!("expected {expected} as in the served model, found {found}"),
+            }),
+        }
     }
 
-    fn load(&self, path: &Path, source: &WeightSource) -> Result<LoadedModel> {
+    fn load(&self, config: &ModelConfig, path: &Path, source: &WeightSource) -> Result<LoadedModel> {
         // Layers for predicting several tokens lie behind those of the model.
         let extra = self.config.raw.get("num_nextn_predict_layers").and_then(Value::as_u64).unwrap_or(0);
         if let Some(name) = source.layer_beyond(self.config.num_hidden_layers + extra as usize) {
@@ -152,6 +151,6 @@ impl CheckpointStager {
                 ),
             });
         }
-        LoadedModel::load(&self.config, self.context_length, path, source, self.target)
+        LoadedModel::load(config, self.context_length, path, source, self.target)
     }
 }

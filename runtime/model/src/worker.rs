@@ -7,16 +7,16 @@ use std::time::Instant;
 use sglang_checkpoint::{Checkpoint, ModelConfig};
 use sglang_hub::{Hub, HubSettings};
 use sglang_process::env;
-use sglang_proto::server_args::ServerArgs;
+use sglang_proto::server_args::{DEFAULT_MEM_FRACTION_STATIC, ServerArgs};
 use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, PromptReach};
 use tch::{Device, Kind};
 
 use crate::device::{device_name, dtype_name, resolve_device, resolve_dtype, set_threads};
 use crate::eplb::{ExpertDistributionRecorder, RecorderSettings};
 use crate::error::{ModelError, Result};
-use crate::loader::{WeightSource, WeightTarget};
+use crate::loader::{LoadSummary, WeightSource, WeightTarget};
 use crate::lora::{LoraManager, LoraOptions};
-use crate::memory::{KvBudget, MHATokenToKVPool, free_bytes};
+use crate::memory::{KvBudget, KvCacheShape, MHATokenToKVPool, MemoryForecast, free_bytes};
 use crate::models::{CausalLM, check_architecture};
 use crate::ops::{NativeOps, Ops, TorchOps};
 use crate::runner::ModelRunner;
@@ -24,6 +24,9 @@ use crate::update::{CheckpointStager, LoadedModel};
 
 /// Requests at once when `--max-running-requests` is not given.
 const DEFAULT_MAX_RUNNING_REQUESTS: u32 = 256;
+
+/// Variable that lets `--context-length` go beyond what the model was made for.
+const LONGER_CONTEXT: &str = "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN";
 
 /// Which implementation of [`Ops`] runs the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub struct ModelOptions {
     pub quantization: Option<String>,
     pub device: String,
     pub context_length: Option<u32>,
+    /// `SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN`: more than the model was made for is a warning.
+    pub longer_context: bool,
     pub max_total_tokens: Option<u32>,
     pub mem_fraction_static: Option<f64>,
     pub max_running_requests: Option<u32>,
@@ -81,6 +86,7 @@ impl ModelOptions {
             quantization: None,
             device: "auto".to_owned(),
             context_length: None,
+            longer_context: false,
             max_total_tokens: None,
             mem_fraction_static: None,
             max_running_requests: None,
@@ -108,6 +114,7 @@ impl From<&ServerArgs> for ModelOptions {
             quantization: args.quantization.clone(),
             device: args.device.clone(),
             context_length: args.context_length.map(small),
+            longer_context: env::switch(LONGER_CONTEXT).unwrap_or(false),
             max_total_tokens: args.max_total_tokens.map(small),
             mem_fraction_static: args.mem_fraction_static,
             max_running_requests: args.max_running_requests.map(small),
@@ -165,14 +172,18 @@ pub fn load_runner(options: &ModelOptions, report_phase: &mut dyn FnMut(&str, f6
     let kind = resolve_dtype(&options.dtype, config.torch_dtype.as_deref(), device)?;
     let threads = set_threads(options.threads);
     let (ops, target) = backend(options, device, kind, threads)?;
+    let forecast = forecast(options, &config, &source, target, context_length, ops.as_ref());
+    match forecast.tokens {
+        Some(_) => tracing::info!("{forecast}"),
+        None => tracing::warn!("{forecast}"),
+    }
     phase("prepare device");
     let loaded = LoadedModel::load(&config, context_length as usize, &path, &source, target)?;
-    let weight_bytes = loaded.bytes;
+    let LoadSummary { bytes: weight_bytes, seconds, ref converted } = loaded.summary;
     tracing::info!(
-        "Loaded {} weights, {:.1} MB in {:.2} s, on {}",
+        "Loaded {} weights, {:.1} MB in {seconds:.2} s, on {}{converted}",
         config.architecture(),
         weight_bytes as f64 / 1e6,
-        loaded.seconds,
         device_name(device)
     );
     phase("load weights");
@@ -239,10 +250,20 @@ fn check_quantization(source: &WeightSource, options: &ModelOptions) -> Result<(
 fn context_length(config: &ModelConfig, options: &ModelOptions) -> Result<u32> {
     let made_for = u32::try_from(config.usable_positions()).unwrap_or(u32::MAX);
     match options.context_length {
+        // Positions of encoders are rows of a table.
+        Some(asked) if asked > made_for && options.longer_context && !config.has_position_table() => {
+            tracing::warn!(
+                "--context-length {asked} is more than the {made_for} positions that the model was made for; answers may be \
+                 wrong beyond them"
+            );
+            Ok(asked)
+        }
         Some(asked) if asked > made_for => Err(ModelError::Option {
             flag: "context-length",
             value: asked.to_string(),
-            why: format!("the model was made for {made_for} positions; expected 1 to {made_for}"),
+            why: format!(
+                "the model was made for {made_for} positions; expected 1 to {made_for}, or {LONGER_CONTEXT}=1 to risk it"
+            ),
         }),
         Some(asked) => Ok(asked),
         None => Ok(made_for),
@@ -291,6 +312,39 @@ fn adapters(
     LoraManager::new(lora, loaded.lora_sites.clone(), target, vocab_size).map(Some)
 }
 
+/// What the model will take, as far as its configuration and the files' headers tell.
+fn forecast(
+    options: &ModelOptions,
+    config: &ModelConfig,
+    source: &WeightSource,
+    target: WeightTarget,
+    context_length: u32,
+    ops: &dyn Ops,
+) -> MemoryForecast {
+    let number = |key: &str| config.raw.get(key).and_then(serde_json::Value::as_u64).map(|n| n as usize);
+    let shape = match (number("kv_lora_rank"), number("qk_rope_head_dim")) {
+        (Some(kv_lora_rank), Some(qk_rope_head_dim)) => {
+            KvCacheShape::Latent { kv_lora_rank, qk_rope_head_dim }
+        }
+        _ => KvCacheShape::Heads { kv_heads: config.num_key_value_heads, head_dim: config.head_dim },
+    };
+    let weight_bytes = source.kept_bytes(target);
+    let budget = KvBudget {
+        bytes_per_token: MHATokenToKVPool::bytes_per_token(config.num_hidden_layers, shape, ops.kv_kind()),
+        free_bytes: free_bytes(ops.device()).saturating_sub(weight_bytes),
+        weight_bytes,
+        context_length,
+        max_running_requests: max_running_requests(options),
+    };
+    let tokens = budget.tokens(options.max_total_tokens, options.mem_fraction_static, options.page_size);
+    MemoryForecast {
+        budget,
+        tokens: tokens.ok(),
+        fraction: options.mem_fraction_static.unwrap_or(DEFAULT_MEM_FRACTION_STATIC),
+        is_asked: options.max_total_tokens.is_some(),
+    }
+}
+
 fn kv_pool(
     options: &ModelOptions,
     model: &dyn CausalLM,
@@ -307,7 +361,6 @@ fn kv_pool(
         weight_bytes,
         context_length,
         max_running_requests: max_running_requests(options),
-        on_cpu: device == Device::Cpu,
     };
     let slots = budget.tokens(options.max_total_tokens, options.mem_fraction_static, options.page_size)?;
     MHATokenToKVPool::new(layers, slots, shape, kind, device)

@@ -35,12 +35,12 @@ fn batches_that_break_the_contract_are_refused_and_leave_no_trace() {
         ("appears twice", |b| b.out_cache_loc[3] = b.out_cache_loc[20]),
         ("pool row 16 is not below 16", |b| b.req_pool_indices[1] = 16),
         ("pool row 0 appears twice", |b| b.req_pool_indices[1] = 0),
-        ("0 new tokens in a Extend step", |b| {
+        ("0 new tokens in a prefill step", |b| {
             b.extend_lens[0] = 0;
             b.input_ids.truncate(17);
             b.out_cache_loc.truncate(17);
         }),
-        ("5 new tokens in a Decode step", |b| b.mode = sglang_proto::forward::ForwardMode::Decode),
+        ("5 new tokens in a decode step", |b| b.mode = sglang_proto::forward::ForwardMode::Decode),
         ("prefix of 1 tokens, row 0 has 0", |b| b.prefix_lens[0] = 1),
         ("input id 300 is not below the vocabulary's size 300", |b| b.input_ids[4] = 300),
         ("no token has been sampled for pool row 8", |b| b.input_ids[4] = -9),
@@ -179,7 +179,11 @@ fn logits_that_are_not_numbers_are_flagged_and_later_steps_run() {
 #[test]
 fn options_that_cannot_be_honoured_are_named_with_what_would_be_valid() {
     type Change = fn(&mut sglang_model::ModelOptions);
-    let cases: [(&str, Change); 7] = [
+    let cases: [(&str, Change); 8] = [
+        ("--mem-fraction-static 0.000001: ", |o| {
+            o.max_total_tokens = None;
+            o.mem_fraction_static = Some(0.000_001);
+        }),
         ("--device tpu: expected auto, cpu, cuda or cuda:N", |o| o.device = "tpu".into()),
         ("--dtype int4: expected auto, float32, bfloat16 or float16", |o| o.dtype = "int4".into()),
         ("--context-length 257: the model was made for 256 positions", |o| o.context_length = Some(257)),
@@ -197,6 +201,17 @@ fn options_that_cannot_be_honoured_are_named_with_what_would_be_valid() {
         let text = load_runner(&options, &mut |_, _| {}).unwrap_err().to_string();
         assert!(text.starts_with(expected), "{text:?} should start with {expected:?}");
     }
+}
+
+#[test]
+fn a_longer_context_than_the_model_was_made_for_can_be_risked() {
+    let longer = |model: &str, length| sglang_model::ModelOptions {
+        context_length: Some(length),
+        longer_context: true,
+        ..options(fixtures().join(model), Backend::Native)
+    };
+    let worker = Worker::new(longer(MODEL, 1000));
+    assert_eq!(worker.runner.info().context_length, 1000);
 }
 
 #[test]

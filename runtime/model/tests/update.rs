@@ -118,8 +118,9 @@ fn weights_that_do_not_fit_are_refused_by_name_and_the_old_ones_serve_on() {
             let bytes = std::fs::read(&path).unwrap();
             std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
         }),
-        ("neither model.safetensors nor", |f| {
+        ("expected 5 shards, found no model-00004-of-00005.safetensors", |f| {
             std::fs::remove_file(f.join("model.safetensors.index.json")).unwrap();
+            std::fs::remove_file(f.join("model-00004-of-00005.safetensors")).unwrap();
         }),
     ];
     let mut worker = Worker::new(options(fixtures().join(MODEL), Backend::Native));
@@ -186,5 +187,41 @@ fn weights_are_found_by_the_names_of_the_checkpoint() {
         assert_eq!(rows("model.embed_tokens.weight"), 300);
         assert_eq!(get("model.embed_tokens.weight", 2).unwrap()[1].as_array().unwrap().len(), 144);
         assert_eq!(get("no.such.weight", 1), None);
+    }
+}
+
+/// Models that are there as a folder and as a GGUF file.
+fn both_forms() -> Vec<std::path::PathBuf> {
+    let files = std::fs::read_dir(fixtures().join("decoders")).unwrap().map(|f| f.unwrap().path());
+    files.filter(|f| f.extension().is_some_and(|e| e == "gguf")).collect()
+}
+
+#[test]
+fn a_gguf_file_and_the_folder_of_one_model_take_each_others_place() {
+    let models = both_forms();
+    assert!(models.len() >= 9);
+    for gguf in models {
+        let folder = gguf.with_extension("");
+        println!("{}", folder.display());
+        let facts: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(gguf.with_extension("json")).unwrap()).unwrap();
+        // Keys that GGUF files have no place for.
+        let overrides = facts["gguf_overrides"].as_object().cloned().unwrap_or_default();
+        let context_length = facts["context_length"].as_u64().map(|n| n as u32);
+        let of = |path: &Path| sglang_model::ModelOptions {
+            overrides: overrides.clone(),
+            context_length,
+            ..options(path, Backend::Native)
+        };
+        let (mut from_file, mut from_folder) = (Worker::new(of(&gguf)), Worker::new(of(&folder)));
+        let expected = [logits(&mut from_file), logits(&mut from_folder)];
+        stage_and_swap(&mut from_file, &folder);
+        stage_and_swap(&mut from_folder, &gguf);
+        for (worker, expected) in [(&mut from_file, &expected[1]), (&mut from_folder, &expected[0])] {
+            for (row, expected) in logits(worker).iter().zip(expected) {
+                let error = common::relative_error(row, expected);
+                assert!(error < 1e-4, "{error:.2e}");
+            }
+        }
     }
 }

@@ -50,7 +50,8 @@ impl ModelConfig {
         Ok(())
     }
 
-    /// Positions that a prompt can use. RoBERTa's first position comes after that of the padding token, so that its
+    /// Positions that a prompt and its answer can use. Encoders have no more than their table has rows; the first
+    /// position of RoBERTa comes after that of the padding token, so that its
     /// table has rows that no prompt reaches.
     pub fn usable_positions(&self) -> usize {
         match self.model_type.as_str() {
@@ -58,8 +59,17 @@ impl ModelConfig {
                 let first = self.pad_token_id.map_or(1, |id| id as usize) + 1;
                 self.max_position_embeddings.saturating_sub(first).max(1)
             }
-            _ => self.max_position_embeddings,
+            "bert" => self.context_length.min(self.max_position_embeddings),
+            _ => self.context_length,
         }
+    }
+
+    /// Whether positions are rows of a table, beyond which there are none.
+    pub fn has_position_table(&self) -> bool {
+        matches!(
+            self.model_type.as_str(),
+            "bert" | "roberta" | "xlm-roberta" | "xlm-roberta-xl" | "camembert"
+        )
     }
 
     /// Names of the classes of a model with a classification head, by number; without any in the file they are
@@ -98,7 +108,7 @@ mod tests {
         for (key, new) in extra.as_object().unwrap() {
             value[key] = new.clone();
         }
-        super::super::hf::parse("config.json".as_ref(), value).unwrap()
+        ModelConfig::from_json("config.json".as_ref(), value, None).unwrap()
     }
 
     #[test]
@@ -112,6 +122,8 @@ mod tests {
 
     #[test]
     fn robertas_table_begins_after_the_padding_token() {
+        assert!(config(json!({"model_type": "bert"})).has_position_table());
+        assert!(!config(json!({})).has_position_table());
         assert_eq!(config(json!({"model_type": "bert"})).usable_positions(), 514);
         assert_eq!(config(json!({"model_type": "xlm-roberta", "pad_token_id": 1})).usable_positions(), 512);
         assert_eq!(config(json!({"model_type": "roberta", "pad_token_id": 3})).usable_positions(), 510);

@@ -208,8 +208,15 @@ fn rope_scaling(keys: &Keys<'_>) -> Result<Value, CheckpointError> {
     let original = keys.opt_u64("rope.scaling.original_context_length")?;
     Ok(match keys.file.metadata().opt_str(&name)? {
         None if long_factors(keys.file)? => longrope(keys, original)?,
+        // The file says whether there is a scaling, whatever the family's configuration class would assume.
+        None | Some("none") if keys.arch == "gpt-oss" => json!({"rope_type": "default"}),
         None | Some("none") => Value::Null,
-        Some("linear") => json!({"rope_type": "linear", "factor": keys.f64("rope.scaling.factor")?}),
+        Some("linear") => json!({
+            "rope_type": "linear",
+            "factor": keys.f64("rope.scaling.factor")?,
+            // `context_length` is that of the stretched model, so that it is not stretched again.
+            "original_max_position_embeddings": original.or(keys.opt_u64("context_length")?),
+        }),
         Some("yarn") => json!({
             "rope_type": "yarn",
             "factor": keys.f64("rope.scaling.factor")?,

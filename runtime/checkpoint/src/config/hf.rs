@@ -2,14 +2,19 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{ModelConfig, defaults, rope};
+use super::{ModelConfig, defaults, rope, rope_keys};
 use crate::error::CheckpointError;
 use crate::json::{self, JsonFile};
 
+/// Keys for the longest sequence, of which the first counts; `max_position_embeddings` comes after them (reference:
+/// `CONTEXT_LENGTH_KEYS`).
+const CONTEXT_LENGTH_KEYS: [&str; 4] =
+    ["max_sequence_length", "seq_length", "max_seq_len", "model_max_length"];
+
 /// Lifts the keys of a nested `text_config` (multimodal checkpoints) over those beside it.
-fn flatten_text_config(path: &Path, value: Value) -> Result<Value, CheckpointError> {
+pub(super) fn flatten_text_config(path: &Path, value: Value) -> Result<Map<String, Value>, CheckpointError> {
     let Value::Object(mut top) = value else {
         return Err(CheckpointError::malformed(path, "content", "a JSON object", json::shorten(&value)));
     };
@@ -20,12 +25,13 @@ fn flatten_text_config(path: &Path, value: Value) -> Result<Value, CheckpointErr
             }
         }
     }
-    Ok(Value::Object(top))
+    Ok(top)
 }
 
 /// Reads the shared keys.
-pub(super) fn parse(path: &Path, value: Value) -> Result<ModelConfig, CheckpointError> {
-    let raw = flatten_text_config(path, value)?;
+pub(super) fn parse(path: &Path, config: Map<String, Value>) -> Result<ModelConfig, CheckpointError> {
+    let context_factor = rope_keys::context_factor(&config);
+    let raw = Value::Object(config);
     let c = JsonFile::new(path, &raw);
     let model_type = c.str("model_type")?.unwrap_or_default().to_owned();
     let defaults = defaults::of(&model_type);
@@ -63,6 +69,13 @@ pub(super) fn parse(path: &Path, value: Value) -> Result<ModelConfig, Checkpoint
     };
     let max_position_embeddings = positive("max_position_embeddings")?
         .unwrap_or_else(|| sizes.map_or(2048, |s| s.max_position_embeddings));
+    let mut context_length = max_position_embeddings;
+    for key in CONTEXT_LENGTH_KEYS {
+        if let Some(length) = positive(key)? {
+            context_length = length;
+            break;
+        }
+    }
     let rope = rope::read(&c, max_position_embeddings)?;
     let norm_eps = match c.f64("rms_norm_eps")? {
         Some(eps) => Some(eps),
@@ -92,11 +105,13 @@ pub(super) fn parse(path: &Path, value: Value) -> Result<ModelConfig, Checkpoint
         num_key_value_heads,
         head_dim,
         max_position_embeddings,
+        context_length: (context_length as f64 * context_factor) as usize,
         rms_norm_eps: norm_eps.unwrap_or(defaults.norm_eps),
         rope_theta: rope.theta.unwrap_or(defaults.rope_theta),
         rope_local_theta: rope.local_theta.or(defaults.rope_local_theta),
         partial_rotary_factor: rope.partial_rotary_factor.unwrap_or(1.0),
         rope_scaling: rope.scaling,
+        rope_local_scaling: rope.local_scaling,
         rope_freq_factors: None,
         tie_word_embeddings: c.bool("tie_word_embeddings")?.unwrap_or(defaults.tie_word_embeddings),
         attention_bias: c.bool("attention_bias")?.unwrap_or(false),

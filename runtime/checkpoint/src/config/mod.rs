@@ -2,17 +2,18 @@
 //!
 //! GGUF metadata is first put into the same form ([`gguf`]), so that overrides and defaults work alike for both.
 
-mod compare;
 mod deepseek2;
 mod defaults;
 mod embedding;
 mod gguf;
 mod hf;
 mod rope;
+mod rope_keys;
+
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
-pub use compare::Difference;
 pub use rope::{Longrope, RopeScaling, Yarn};
 
 use crate::checkpoint::Checkpoint;
@@ -42,8 +43,11 @@ pub struct ModelConfig {
     pub num_key_value_heads: usize,
     /// Width of one head.
     pub head_dim: usize,
-    /// Longest sequence the model was made for.
+    /// `max_position_embeddings`: positions that rotations are computed from. See [`ModelConfig::usable_positions`].
     pub max_position_embeddings: usize,
+    /// Longest sequence that the configuration allows: its first key for that, times the stretch of a `rope_scaling` that
+    /// does not say what it was stretched from (reference: `get_context_length`).
+    pub context_length: usize,
     /// Epsilon of the norms (`rms_norm_eps`, or `layer_norm_eps` of encoder models).
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
@@ -54,6 +58,8 @@ pub struct ModelConfig {
     pub partial_rotary_factor: f64,
     /// How rotary frequencies are stretched; `None` when the file says nothing.
     pub rope_scaling: Option<RopeScaling>,
+    /// The same for sliding-window layers where they have their own.
+    pub rope_local_scaling: Option<RopeScaling>,
     /// Per-frequency divisors that a GGUF file carries as `rope_freqs.weight` (`head_dim / 2` of them): llama.cpp's
     /// form of llama3 scaling. Frequencies are divided by them and `rope_scaling` is then `None`.
     pub rope_freq_factors: Option<Vec<f32>>,
@@ -94,7 +100,7 @@ impl ModelConfig {
         overrides: Option<&Value>,
     ) -> Result<Self, CheckpointError> {
         let mut freq_factors = None;
-        let (path, mut value) = match checkpoint {
+        let (path, value) = match checkpoint {
             Checkpoint::Gguf(file) => {
                 freq_factors = gguf::rope_freq_factors(file)?;
                 (file.path().to_owned(), Value::Object(gguf::to_hf(file)?))
@@ -105,8 +111,7 @@ impl ModelConfig {
                 (path, value)
             }
         };
-        apply_overrides(&path, &mut value, overrides)?;
-        let mut config = hf::parse(&path, value)?;
+        let mut config = Self::from_json(&path, value, overrides)?;
         config.rope_freq_factors = freq_factors;
         if let Some(generation) = GenerationConfig::from_checkpoint(checkpoint)? {
             config.eos_token_ids.extend(&generation.eos_token_ids);
@@ -116,40 +121,40 @@ impl ModelConfig {
         Ok(config)
     }
 
+    /// Reads a configuration object; `path` is for messages.
+    fn from_json(path: &Path, value: Value, overrides: Option<&Value>) -> Result<Self, CheckpointError> {
+        let mut config = hf::flatten_text_config(path, value)?;
+        rope_keys::unify(&mut config);
+        if let Some(overrides) = overrides {
+            apply_overrides(path, &mut config, overrides)?;
+        }
+        hf::parse(path, config)
+    }
+
     /// The first architecture, or an empty text.
     pub fn architecture(&self) -> &str {
         self.architectures.first().map_or("", String::as_str)
     }
 }
 
+/// Replaces keys by those of `--json-model-override-args`; keys of its `text_config` count like those beside it.
 fn apply_overrides(
-    path: &std::path::Path,
-    value: &mut Value,
-    overrides: Option<&Value>,
+    path: &Path,
+    config: &mut Map<String, Value>,
+    overrides: &Value,
 ) -> Result<(), CheckpointError> {
-    let Some(overrides) = overrides else { return Ok(()) };
-    let expected = "a JSON object of configuration keys";
     let Some(new) = overrides.as_object() else {
         let found = json::shorten(overrides);
+        let expected = "a JSON object of configuration keys";
         return Err(CheckpointError::wrong_key(path, "--json-model-override-args", expected, found));
     };
-    let Some(object) = value.as_object_mut() else {
-        return Err(CheckpointError::malformed(path, "content", "a JSON object", json::shorten(value)));
-    };
-    // A nested text configuration would win over the top level, so an override must reach it too.
-    if let Some(Value::Object(text)) = object.get_mut("text_config") {
-        replace_known(text, new);
-    }
-    for (key, new_value) in new {
-        object.insert(key.clone(), new_value.clone());
+    let nested = new.get("text_config").and_then(Value::as_object);
+    for new in [Some(new), nested].into_iter().flatten() {
+        let kept = |key: &&String| !rope_keys::is_object_key(key) && *key != "text_config";
+        for key in new.keys().filter(kept) {
+            config.insert(key.clone(), new.get(key).cloned().unwrap_or_default());
+        }
+        rope_keys::override_with(config, new);
     }
     Ok(())
-}
-
-fn replace_known(object: &mut Map<String, Value>, new: &Map<String, Value>) {
-    for (key, value) in new {
-        if let Some(slot) = object.get_mut(key) {
-            *slot = value.clone();
-        }
-    }
 }

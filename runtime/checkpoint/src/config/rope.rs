@@ -1,8 +1,13 @@
 //! How rotary position frequencies are stretched beyond the trained length.
 //!
 //! Both spellings are read: `rope_theta` + `rope_scaling` (with `rope_type` or the older `type`), and transformers
-//! 5's `rope_parameters`, which may be one object or one per kind of layer.
+//! 5's `rope_parameters`, which may be one object or one per kind of layer. [`super::rope_keys`] has left one of them.
 
+use std::fmt;
+
+use serde_json::json;
+
+use super::rope_keys::{FULL, SLIDING};
 use crate::error::CheckpointError;
 use crate::json::JsonFile;
 
@@ -59,6 +64,48 @@ pub struct Yarn {
     pub truncate: bool,
 }
 
+impl fmt::Display for RopeScaling {
+    /// The object that a `config.json` would have, without keys at their defaults.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut object = match self {
+            Self::Default => json!({"rope_type": "default"}),
+            Self::Linear { factor } => json!({"rope_type": "linear", "factor": factor}),
+            Self::Dynamic { factor } => json!({"rope_type": "dynamic", "factor": factor}),
+            Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } => {
+                json!({
+                    "rope_type": "llama3", "factor": factor, "low_freq_factor": low_freq_factor,
+                    "high_freq_factor": high_freq_factor,
+                    "original_max_position_embeddings": original_max_position_embeddings,
+                })
+            }
+            Self::Yarn(yarn) => json!({
+                "rope_type": "yarn", "factor": yarn.factor,
+                "original_max_position_embeddings": yarn.original_max_position_embeddings,
+                "attention_factor": yarn.attention_factor,
+                "beta_fast": Some(yarn.beta_fast).filter(|beta| *beta != BETA_FAST),
+                "beta_slow": Some(yarn.beta_slow).filter(|beta| *beta != BETA_SLOW),
+                "mscale": yarn.mscale, "mscale_all_dim": yarn.mscale_all_dim,
+                "truncate": Some(yarn.truncate).filter(|truncate| !truncate),
+            }),
+            Self::Longrope(longrope) => json!({
+                "rope_type": "longrope", "short_factor": longrope.short_factor,
+                "long_factor": longrope.long_factor,
+                "original_max_position_embeddings": longrope.original_max_position_embeddings,
+                "factor": longrope.factor, "attention_factor": longrope.attention_factor,
+            }),
+        };
+        if let Some(object) = object.as_object_mut() {
+            object.retain(|_, value| !value.is_null());
+        }
+        object.fmt(f)
+    }
+}
+
+/// Turns of the fastest frequencies where YaRN's file does not say.
+const BETA_FAST: f64 = 32.0;
+/// The same for the slowest.
+const BETA_SLOW: f64 = 1.0;
+
 impl Yarn {
     /// `0.1 * weight * ln(factor) + 1`: how much larger products are made where positions are squeezed.
     pub fn magnitude(&self, weight: f64) -> f64 {
@@ -88,6 +135,7 @@ pub(super) struct RopeKeys {
     pub(super) local_theta: Option<f64>,
     pub(super) partial_rotary_factor: Option<f64>,
     pub(super) scaling: Option<RopeScaling>,
+    pub(super) local_scaling: Option<RopeScaling>,
 }
 
 /// Reads the rope keys of a configuration object.
@@ -97,16 +145,18 @@ pub(super) fn read(config: &JsonFile<'_>, max_position: usize) -> Result<RopeKey
         local_theta: config.f64("rope_local_base_freq")?,
         partial_rotary_factor: config.f64("partial_rotary_factor")?,
         scaling: None,
+        local_scaling: None,
     };
-    let parameters = match config.nested("rope_parameters")? {
-        Some(parameters) => Some(parameters),
-        None => config.nested("rope_scaling")?,
+    let parameters = match config.nested("rope_scaling")? {
+        Some(scaling) => Some(scaling),
+        None => config.nested("rope_parameters")?,
     };
     let Some(mut parameters) = parameters else { return Ok(keys) };
-    if let Some(sliding) = parameters.nested_if_object("sliding_attention") {
+    if let Some(sliding) = parameters.nested_if_object(SLIDING) {
         keys.local_theta = sliding.f64("rope_theta")?.or(keys.local_theta);
+        keys.local_scaling = read_scaling(config, &sliding, max_position)?;
     }
-    if let Some(full) = parameters.nested_if_object("full_attention") {
+    if let Some(full) = parameters.nested_if_object(FULL) {
         parameters = full;
     }
     keys.theta = parameters.f64("rope_theta")?.or(keys.theta);
@@ -153,8 +203,8 @@ fn read_scaling(
             factor: number("factor")?,
             original_max_position_embeddings: original()?.unwrap_or(max_position),
             attention_factor: p.f64("attention_factor")?,
-            beta_fast: p.f64("beta_fast")?.unwrap_or(32.0),
-            beta_slow: p.f64("beta_slow")?.unwrap_or(1.0),
+            beta_fast: p.f64("beta_fast")?.filter(|beta| *beta != 0.0).unwrap_or(BETA_FAST),
+            beta_slow: p.f64("beta_slow")?.filter(|beta| *beta != 0.0).unwrap_or(BETA_SLOW),
             mscale: p.f64("mscale")?,
             mscale_all_dim: p.f64("mscale_all_dim")?,
             truncate: p.bool("truncate")?.unwrap_or(true),

@@ -4,8 +4,8 @@
 
 use half::{bf16, f16};
 
-use super::k_quants;
 use super::types::GgmlType;
+use super::{iq, k_quants, ternary};
 
 /// Input and output do not fit together.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -57,9 +57,22 @@ pub fn dequantize(ty: GgmlType, data: &[u8], out: &mut [f32]) -> Result<(), Dequ
         GgmlType::Q5_0 => each(data, out, q5_0),
         GgmlType::Q5_1 => each(data, out, q5_1),
         GgmlType::Q8_0 => each(data, out, q8_0),
+        GgmlType::Q2_K => each(data, out, k_quants::q2_k),
+        GgmlType::Q3_K => each(data, out, k_quants::q3_k),
         GgmlType::Q4_K => each(data, out, k_quants::q4_k),
         GgmlType::Q5_K => each(data, out, k_quants::q5_k),
         GgmlType::Q6_K => each(data, out, k_quants::q6_k),
+        GgmlType::IQ1_S => each(data, out, iq::iq1_s),
+        GgmlType::IQ1_M => each(data, out, iq::iq1_m),
+        GgmlType::IQ2_XXS => each(data, out, iq::iq2_xxs),
+        GgmlType::IQ2_XS => each(data, out, iq::iq2_xs),
+        GgmlType::IQ2_S => each(data, out, iq::iq2_s),
+        GgmlType::IQ3_XXS => each(data, out, iq::iq3_xxs),
+        GgmlType::IQ3_S => each(data, out, iq::iq3_s),
+        GgmlType::IQ4_NL => each(data, out, iq::iq4_nl),
+        GgmlType::IQ4_XS => each(data, out, iq::iq4_xs),
+        GgmlType::TQ1_0 => each(data, out, ternary::tq1_0),
+        GgmlType::TQ2_0 => each(data, out, ternary::tq2_0),
         GgmlType::MXFP4 => each(data, out, mxfp4),
     }
     Ok(())

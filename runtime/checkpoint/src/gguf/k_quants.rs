@@ -1,4 +1,4 @@
-//! The super-block formats Q4_K, Q5_K and Q6_K: 256 elements in sub-blocks with their own scales.
+//! The super-block formats Q2_K to Q6_K: 256 elements in sub-blocks with their own scales.
 
 use super::dequant::half_at;
 
@@ -14,6 +14,43 @@ fn scales_and_mins<const N: usize>(b: &[u8; N], at: usize) -> ([f32; 8], [f32; 8
         mn[i + 4] = f32::from((both >> 4) | ((low_m >> 6) << 4));
     }
     (sc, mn)
+}
+
+pub(super) fn q2_k(b: &[u8; 84], o: &mut [f32; 256]) {
+    let (d, dmin) = (half_at(b, 80), half_at(b, 82));
+    for (group, o) in o.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+        let (scale, min) = (d * f32::from(b[group] & 0xF), dmin * f32::from(b[group] >> 4));
+        // Eight groups share 32 bytes, two bits each.
+        let (start, shift) = (16 + group / 8 * 32 + group % 2 * 16, group % 8 / 2 * 2);
+        for (l, x) in o.iter_mut().enumerate() {
+            *x = scale * f32::from((b[start + l] >> shift) & 3) - min;
+        }
+    }
+}
+
+/// The sixteen 6-bit scales of Q3_K, less 32: low nibbles in bytes 0–7, two high bits in bytes 8–11.
+pub(super) fn q3_k_scales(b: &[u8; 110]) -> [i8; 16] {
+    std::array::from_fn(|i| {
+        let low = b[96 + i % 8] >> (i / 8 * 4) & 0xF;
+        let high = b[104 + i % 4] >> (i / 4 * 2) & 3;
+        (low | high << 4) as i8 - 32
+    })
+}
+
+/// Number `i` of a block of Q3_K, from -4 to 3.
+pub(super) fn q3_k_number(b: &[u8; 110], i: usize) -> i8 {
+    let low = b[32 + i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
+    // A bit that is set adds four.
+    let high = b[i % 32] >> (i / 32) & 1;
+    (low | high << 2) as i8 - 4
+}
+
+pub(super) fn q3_k(b: &[u8; 110], o: &mut [f32; 256]) {
+    let d = half_at(b, 108);
+    let scales = q3_k_scales(b).map(|scale| d * f32::from(scale));
+    for (i, x) in o.iter_mut().enumerate() {
+        *x = scales[i / 16] * f32::from(q3_k_number(b, i));
+    }
 }
 
 pub(super) fn q4_k(b: &[u8; 144], o: &mut [f32; 256]) {

@@ -58,7 +58,7 @@ impl<'a> Parts<'a> {
             Dtype::F32 => tensor.data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
             Dtype::F16 => pairs().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
             Dtype::BF16 => pairs().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
-            other => return Err(self.wrong(part, "type F32, F16 or BF16".into(), format!("{other:?}"))),
+            other => return Err(self.wrong(part, "type F32, F16 or BF16".into(), other.to_string())),
         })
     }
 
@@ -69,7 +69,7 @@ impl<'a> Parts<'a> {
             Dtype::I32 | Dtype::U32 => {
                 Ok(tensor.data.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect())
             }
-            other => Err(self.wrong(part, "type I32".into(), format!("{other:?}"))),
+            other => Err(self.wrong(part, "type I32".into(), other.to_string())),
         }
     }
 
@@ -83,7 +83,7 @@ impl<'a> Parts<'a> {
         let tensor = self.tensor(part, shape)?;
         match tensor.dtype {
             found if found == dtype => Ok(tensor.data),
-            other => Err(self.wrong(part, format!("type {dtype:?}"), format!("{other:?}"))),
+            other => Err(self.wrong(part, format!("type {dtype}"), other.to_string())),
         }
     }
 

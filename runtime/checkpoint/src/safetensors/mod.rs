@@ -1,11 +1,13 @@
 //! Safetensors files of a Hugging Face folder: one file, or shards with an index.
 
+mod files;
 mod shard;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 pub use ::safetensors::Dtype;
+pub use files::weight_files;
 
 use crate::error::CheckpointError;
 use crate::json::{self, JsonFile};
@@ -42,10 +44,13 @@ pub struct SafetensorsIndex {
 impl SafetensorsIndex {
     /// Whether `dir` has safetensors weights.
     pub fn exists_in(dir: &Path) -> bool {
-        dir.join(SINGLE_FILE).is_file() || dir.join(INDEX_FILE).is_file()
+        let some =
+            |found: Result<Vec<String>, CheckpointError>| found.map_or(true, |files| !files.is_empty());
+        dir.join(SINGLE_FILE).is_file() || dir.join(INDEX_FILE).is_file() || some(files_without_index(dir))
     }
 
-    /// Opens `model.safetensors`, or else the shards named by `model.safetensors.index.json`.
+    /// Opens `model.safetensors`, or else the shards named by `model.safetensors.index.json`, or else every safetensors
+    /// file of the folder.
     ///
     /// # Errors
     /// [`CheckpointError`] naming the file, and the tensor where one is concerned.
@@ -57,13 +62,19 @@ impl SafetensorsIndex {
         if single.is_file() {
             return Ok(Self { quantization, ..Self::single(&single)? });
         }
-        if !index.is_file() {
+        if index.is_file() {
+            return Ok(Self { quantization, ..Self::open_sharded(dir, &index)? });
+        }
+        let files = files_without_index(dir)?;
+        if files.is_empty() {
             return Err(CheckpointError::NotACheckpoint {
                 path: dir.to_owned(),
-                looked_for: format!("neither {SINGLE_FILE} nor {INDEX_FILE} is there"),
+                looked_for: format!(
+                    "neither {SINGLE_FILE} nor {INDEX_FILE} is there, nor another .safetensors file with weights"
+                ),
             });
         }
-        Ok(Self { quantization, ..Self::open_sharded(dir, &index)? })
+        Ok(Self { quantization, ..Self::without_index(dir, &files)? })
     }
 
     /// Opens one file by its path.
@@ -77,42 +88,77 @@ impl SafetensorsIndex {
         Ok(Self { dir, shards: vec![shard], tensors, quantization: None })
     }
 
+    /// Opens the shards that an index names. What a shard holds counts, not what the index says of it: indices of edited
+    /// checkpoints name tensors that are gone.
     fn open_sharded(dir: &Path, index: &Path) -> Result<Self, CheckpointError> {
         let value = json::read(index)?;
         let map = JsonFile::new(index, &value).required_object("weight_map")?;
         let mut numbers: HashMap<&str, usize> = HashMap::new();
         let mut shards = Vec::new();
-        let mut tensors = BTreeMap::new();
         for (tensor, file) in map {
-            let key = format!("weight_map.{tensor}");
-            let name = file
-                .as_str()
-                .ok_or_else(|| CheckpointError::wrong_key(index, &key, "a file name", json::shorten(file)))?;
+            let key = || format!("weight_map.{tensor}");
+            let name = file.as_str().ok_or_else(|| {
+                CheckpointError::wrong_key(index, key(), "a file name", json::shorten(file))
+            })?;
             // A name with a folder in it could point outside the checkpoint.
             if Path::new(name).file_name() != Some(std::ffi::OsStr::new(name)) {
-                return Err(CheckpointError::wrong_key(index, &key, "a file name without folders", name));
+                return Err(CheckpointError::wrong_key(index, key(), "a file name without folders", name));
             }
-            let number = match numbers.get(name) {
-                Some(number) => *number,
-                None => {
-                    let path = dir.join(name);
-                    if !path.is_file() {
-                        return Err(CheckpointError::malformed(
-                            &path,
-                            format!("tensor `{tensor}`"),
-                            format!("this shard, which {} names", index.display()),
-                            "no such file",
-                        ));
-                    }
-                    shards.push(Shard::open(&path)?);
-                    numbers.insert(name, shards.len() - 1);
-                    shards.len() - 1
+            if numbers.contains_key(name) {
+                continue;
+            }
+            let path = dir.join(name);
+            if !path.is_file() {
+                return Err(CheckpointError::malformed(
+                    &path,
+                    format!("tensor `{tensor}`"),
+                    format!("this shard, which {} names", index.display()),
+                    "no such file",
+                ));
+            }
+            numbers.insert(name, shards.len());
+            shards.push(Shard::open(&path)?);
+        }
+        let mut tensors = BTreeMap::new();
+        for (number, shard) in shards.iter().enumerate() {
+            for name in shard.names() {
+                // A tensor that is in several shards is the one that the index means.
+                let meant = map.get(&name).and_then(|file| numbers.get(file.as_str()?));
+                if meant == Some(&number) || !tensors.contains_key(&name) {
+                    tensors.insert(name, number);
                 }
-            };
-            if !shards.get(number).is_some_and(|s: &Shard| s.has(tensor)) {
-                return Err(CheckpointError::MissingTensor { path: dir.join(name), tensor: tensor.clone() });
             }
-            tensors.insert(tensor.clone(), number);
+        }
+        let absent: Vec<&String> = map.keys().filter(|name| !tensors.contains_key(*name)).collect();
+        if let Some(first) = absent.first() {
+            tracing::warn!(
+                "{}: {} of {} tensors are in no shard, the first is {first}",
+                index.display(),
+                absent.len(),
+                map.len()
+            );
+        }
+        Ok(Self { dir: dir.to_owned(), shards, tensors, quantization: None })
+    }
+
+    /// Opens files that nothing lists.
+    fn without_index(dir: &Path, files: &[String]) -> Result<Self, CheckpointError> {
+        let mut shards: Vec<Shard> = Vec::with_capacity(files.len());
+        let mut tensors: BTreeMap<String, usize> = BTreeMap::new();
+        for file in files {
+            let shard = Shard::open(&dir.join(file))?;
+            for name in shard.names() {
+                if let Some(before) = tensors.get(&name).and_then(|number| shards.get(*number)) {
+                    return Err(CheckpointError::malformed(
+                        shard.path(),
+                        format!("tensor `{name}`"),
+                        format!("one entry in the files of a folder without {INDEX_FILE}"),
+                        format!("another in {}", before.path().display()),
+                    ));
+                }
+                tensors.insert(name, shards.len());
+            }
+            shards.push(shard);
         }
         Ok(Self { dir: dir.to_owned(), shards, tensors, quantization: None })
     }
@@ -130,6 +176,15 @@ impl SafetensorsIndex {
     /// How the matrices are stored, when they are quantised.
     pub fn quantization(&self) -> Option<&Quantization> {
         self.quantization.as_ref()
+    }
+
+    /// Bits of a number where several are packed into a word.
+    pub fn packed_bits(&self) -> Option<usize> {
+        match self.quantization()? {
+            Quantization::Awq { .. } => Some(4),
+            Quantization::Gptq { bits, .. } | Quantization::CompressedTensors { bits } => Some(*bits),
+            Quantization::Fp8 { .. } => None,
+        }
     }
 
     /// Whether a tensor of this name exists.
@@ -163,4 +218,19 @@ impl SafetensorsIndex {
     pub fn file_of(&self, name: &str) -> Option<&Path> {
         self.tensors.get(name).and_then(|n| self.shards.get(*n)).map(Shard::path)
     }
+}
+
+/// The weights of a folder with neither the one file nor an index.
+fn files_without_index(dir: &Path) -> Result<Vec<String>, CheckpointError> {
+    let io = |e| CheckpointError::io(dir, e);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        if entry.path().is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    weight_files(&names)
+        .map_err(|looked_for| CheckpointError::NotACheckpoint { path: dir.to_owned(), looked_for })
 }

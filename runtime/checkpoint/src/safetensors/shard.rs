@@ -33,10 +33,6 @@ impl Shard {
         self.metadata.offset_keys().into_iter()
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.metadata.info(name).is_some()
-    }
-
     pub(super) fn tensor(&self, name: &str) -> Option<TensorView<'_>> {
         let info = self.metadata.info(name)?;
         Some(TensorView { dtype: info.dtype, shape: &info.shape, data: self.part(name)?.mapped() })

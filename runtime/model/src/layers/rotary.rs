@@ -85,6 +85,22 @@ impl RotaryEmbedding {
         Self { inv_freq, attention_factor: attention_factor as f32, dynamic }
     }
 
+    /// Whether all angles are the same but for a relative error.
+    pub fn is_close(&self, other: &Self, tolerance: f64) -> bool {
+        let close = |a: f64, b: f64| (a - b).abs() <= tolerance * a.abs().max(b.abs());
+        let dynamic = match (&self.dynamic, &other.dynamic) {
+            (None, None) => true,
+            (Some(a), Some(b)) => {
+                close(a.factor, b.factor) && close(a.max_position_embeddings, b.max_position_embeddings)
+            }
+            _ => false,
+        };
+        dynamic
+            && close(f64::from(self.attention_factor), f64::from(other.attention_factor))
+            && self.inv_freq.len() == other.inv_freq.len()
+            && self.inv_freq.iter().zip(&other.inv_freq).all(|(a, b)| close(f64::from(*a), f64::from(*b)))
+    }
+
     /// Columns of a head that are rotated.
     pub fn rotary_dim(&self) -> usize {
         2 * self.inv_freq.len()

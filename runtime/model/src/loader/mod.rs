@@ -6,13 +6,18 @@ mod dummy;
 mod experts;
 mod gguf_names;
 mod gpt_oss;
+mod kept;
 mod latent;
 mod mxfp4;
+mod native;
 mod progress;
 mod source;
 mod table;
 
+use std::collections::BTreeMap;
+
 use sglang_checkpoint::GgmlType;
+use sglang_checkpoint::gguf::dequant::DequantError;
 use tch::{Device, Kind, Tensor};
 
 use crate::config::NormStorage;
@@ -20,11 +25,12 @@ use crate::error::{ModelError, Result};
 use crate::layers::{LayerNorm, RMSNorm};
 use crate::lora::LoraSites;
 use crate::lora::sites::HEAD;
-use crate::ops::{LinearWeight, Matrix, native_matrix};
+use crate::ops::{LinearWeight, Matrix};
 
-pub(crate) use bytes::{PIECE, TensorBytes, WeightBuffer};
+pub(crate) use bytes::TensorBytes;
 pub(crate) use dense::dense;
 pub use experts::ExpertNames;
+pub(crate) use native::{kept_type, native_matrix};
 pub use progress::LoadProgress;
 pub use source::WeightSource;
 pub use table::WeightTable;
@@ -48,6 +54,34 @@ pub struct WeightLoader<'a> {
     table: WeightTable,
     lora_sites: LoraSites,
     bytes: u64,
+    converted: Converted,
+}
+
+/// Weights that are kept in another storage type than the file's: bytes in the file and in memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Converted(BTreeMap<(&'static str, &'static str), (u64, u64)>);
+
+impl std::fmt::Display for Converted {
+    /// Nothing, or `; 60.1 MB of IQ2_XS are 905.3 MB of F32, …`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mb = |bytes: u64| bytes as f64 / 1e6;
+        for (i, ((from, to), (file, memory))) in self.0.iter().enumerate() {
+            let separator = if i == 0 { "; " } else { ", " };
+            write!(f, "{separator}{:.1} MB of {from} are {:.1} MB of {to}", mb(*file), mb(*memory))?;
+        }
+        Ok(())
+    }
+}
+
+/// What loading came to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoadSummary {
+    /// Bytes that the weights take.
+    pub bytes: u64,
+    /// Seconds since the start.
+    pub seconds: f64,
+    /// What the file has in a form that no kernel works on.
+    pub converted: Converted,
 }
 
 impl<'a> WeightLoader<'a> {
@@ -55,12 +89,13 @@ impl<'a> WeightLoader<'a> {
     pub fn new(source: &'a WeightSource, target: WeightTarget, head_dim: usize) -> Self {
         let progress = LoadProgress::new(source.total_bytes());
         let (table, lora_sites) = (WeightTable::default(), LoraSites::default());
-        Self { source, target, head_dim, progress, table, lora_sites, bytes: 0 }
+        let converted = Converted::default();
+        Self { source, target, head_dim, progress, table, lora_sites, bytes: 0, converted }
     }
 
-    /// Ends the progress bar; gives the bytes that the weights take and the seconds since the start.
-    pub fn finish(self) -> (u64, f64) {
-        (self.bytes, self.progress.finish())
+    /// Ends the progress bar.
+    pub fn finish(self) -> LoadSummary {
+        LoadSummary { bytes: self.bytes, seconds: self.progress.finish(), converted: self.converted }
     }
 
     /// The weights handed out so far, by name.
@@ -152,6 +187,11 @@ impl<'a> WeightLoader<'a> {
         self.source.has(name)
     }
 
+    /// Whether two tensors of the checkpoint have the same type, shape and bytes.
+    pub fn stores_the_same(&self, name: &str, other: &str) -> bool {
+        self.source.stores_the_same(name, other)
+    }
+
     /// The norm `name` with its bias over `size` columns.
     ///
     /// # Errors
@@ -241,7 +281,16 @@ impl<'a> WeightLoader<'a> {
         columns: usize,
     ) -> Result<Matrix> {
         let matrix = self.matrix(storage, parts, rows, columns)?;
-        self.progress.add(parts.iter().map(|p| p.len() as u64).sum());
+        let in_file: u64 = parts.iter().map(|p| p.len() as u64).sum();
+        self.progress.add(in_file);
+        if let (WeightTarget::Native(kind), Matrix::Native(w)) = (self.target, &matrix)
+            && storage.is_quantized()
+            && kept_type(storage, kind) != storage
+        {
+            let names = (storage.name(), kept_type(storage, kind).name());
+            let (file, memory) = self.converted.0.entry(names).or_default();
+            (*file, *memory) = (*file + in_file, *memory + w.bytes().len() as u64);
+        }
         Ok(matrix)
     }
 
@@ -274,9 +323,57 @@ impl<'a> WeightLoader<'a> {
     }
 }
 
+/// Numbers from which on a second thread pays for itself.
+const PER_THREAD: usize = 1 << 17;
+
+/// The float32 values of whole blocks. Threads share the work where there is enough.
 pub(crate) fn dequantized(storage: GgmlType, data: &[u8], count: usize) -> Result<Vec<f32>> {
     let mut values = vec![0.0; count];
-    sglang_checkpoint::dequantize(storage, data, &mut values)
-        .map_err(|e| ModelError::Kernel(e.to_string()))?;
+    let wrong = |e: DequantError| ModelError::Kernel(e.to_string());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let blocks = count.div_ceil(storage.block_len());
+    let each = blocks.div_ceil(threads.min(count / PER_THREAD).max(1)).max(1);
+    // What does not fit together is refused by the first piece or as a whole.
+    if each >= blocks || storage.bytes_for(count) != Some(data.len()) {
+        sglang_checkpoint::dequantize(storage, data, &mut values).map_err(wrong)?;
+        return Ok(values);
+    }
+    let pieces = data.chunks(each * storage.block_bytes()).zip(values.chunks_mut(each * storage.block_len()));
+    let results = std::thread::scope(|scope| {
+        let read = |(data, values)| scope.spawn(move || sglang_checkpoint::dequantize(storage, data, values));
+        let threads: Vec<_> = pieces.map(read).collect();
+        threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
+    });
+    for result in results {
+        let panicked = || ModelError::Kernel("a thread that read blocks panicked".to_owned());
+        result.map_err(|_| panicked())?.map_err(wrong)?;
+    }
     Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_read_alike_by_one_thread_and_by_several() {
+        let count = 5 * PER_THREAD + 3 * 256;
+        let storage = GgmlType::Q2_K;
+        let data: Vec<u8> = (0..storage.bytes_for(count).unwrap()).map(|i| (i % 59) as u8).collect();
+        let mut expected = vec![0.0; count];
+        sglang_checkpoint::dequantize(storage, &data, &mut expected).unwrap();
+        assert_eq!(dequantized(storage, &data, count).unwrap(), expected);
+        assert!(dequantized(storage, &data, count + 256).is_err());
+        assert!(dequantized(storage, &data[1..], count).is_err());
+    }
+
+    #[test]
+    fn what_is_kept_in_another_form_is_said_with_its_memory() {
+        let mut converted = Converted::default();
+        assert_eq!(converted.to_string(), "");
+        converted.0.insert(("IQ2_XS", "F32"), (60_100_000, 905_300_000));
+        converted.0.insert(("Q3_K", "Q6_K"), (1_000_000, 2_000_000));
+        let expected = "; 60.1 MB of IQ2_XS are 905.3 MB of F32, 1.0 MB of Q3_K are 2.0 MB of Q6_K";
+        assert_eq!(converted.to_string(), expected);
+    }
 }

@@ -8,7 +8,7 @@ use sglang_checkpoint::{Checkpoint, FileBytes, GgmlType, GgufFile, Quantization,
 
 use crate::error::{ModelError, Result};
 
-use super::bytes::TensorBytes;
+use super::bytes::{PIECE, TensorBytes};
 use super::dummy::random_values;
 use super::gguf_names::{gguf_expert, gguf_name, is_permuted, unpermuted_rows};
 
@@ -86,10 +86,17 @@ impl WeightSource {
         }
     }
 
+    /// What the files call a tensor.
+    fn stored_name(&self, name: &str) -> String {
+        let Self::Gguf(_, architecture) = self else { return name.to_owned() };
+        let stack = gguf_expert(name).map(|(stack, _)| stack);
+        stack.or_else(|| gguf_name(architecture, name)).unwrap_or_else(|| name.to_owned())
+    }
+
     /// File that holds, or should hold, a tensor.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         match self {
-            Self::Gguf(file, _) => file.path().to_owned(),
+            Self::Gguf(file, _) => file.file_of(&self.stored_name(name)).to_owned(),
             Self::Safetensors(index) => index.file_of(name).unwrap_or(index.dir()).to_owned(),
             Self::Dummy(path) => path.clone(),
         }
@@ -109,6 +116,39 @@ impl WeightSource {
         }
     }
 
+    /// Whether two tensors have the same type, shape and bytes; false for one that is packed or not there.
+    pub(super) fn stores_the_same(&self, name: &str, other: &str) -> bool {
+        let (name, other) = (self.stored_name(name), self.stored_name(other));
+        let parts = match self {
+            Self::Gguf(file, _) => {
+                let kind = |name: &str| file.tensor(name).ok().map(|t| (t.ggml_type, t.shape));
+                if kind(&name) != kind(&other) {
+                    return false;
+                }
+                (file.part(&name), file.part(&other))
+            }
+            Self::Safetensors(index) => {
+                let kind = |name: &str| index.tensor(name).ok().map(|t| (t.dtype, t.shape));
+                if kind(&name) != kind(&other) {
+                    return false;
+                }
+                (index.part(&name), index.part(&other))
+            }
+            Self::Dummy(_) => return true,
+        };
+        let (Some(a), Some(b)) = parts else { return false };
+        // In pieces, so that little of the file is resident at a time.
+        a.len() == b.len()
+            && (0..a.len()).step_by(PIECE).all(|start| {
+                let piece = start..(start + PIECE).min(a.len());
+                let (Some(a), Some(b)) = (a.slice(piece.clone()), b.slice(piece)) else { return false };
+                let same = a.mapped() == b.mapped();
+                a.release();
+                b.release();
+                same
+            })
+    }
+
     /// A tensor of bytes that must have this shape: numbers that are packed in a way of their own.
     pub(super) fn bytes(&self, name: &str, shape: &[usize]) -> Result<&[u8]> {
         let wrong = |found: String| ModelError::Tensor {
@@ -123,19 +163,13 @@ impl WeightSource {
         let t = index.tensor(name).map_err(|_| wrong("nothing of that name".to_owned()))?;
         match (t.dtype, t.shape == shape) {
             (Dtype::U8, true) => Ok(t.data),
-            (other, _) => Err(wrong(format!("{other:?} of shape {:?}", t.shape))),
+            (other, _) => Err(wrong(format!("{other} of shape {:?}", t.shape))),
         }
     }
 
     /// A tensor that must have this shape. Rows of heads of `head_dim` come in Hugging Face order.
     pub(super) fn tensor(&self, name: &str, shape: &[usize], head_dim: usize) -> Result<SourceTensor<'_>> {
-        let stored_name = match self {
-            Self::Gguf(_, architecture) => gguf_expert(name)
-                .map(|(stack, _)| stack)
-                .or_else(|| gguf_name(architecture, name))
-                .unwrap_or_else(|| name.to_owned()),
-            _ => name.to_owned(),
-        };
+        let stored_name = self.stored_name(name);
         if let Some(values) = self.dequantized(name, shape)? {
             let data = values.iter().flat_map(|x| x.to_le_bytes()).collect();
             return Ok(SourceTensor { storage: GgmlType::F32, data: TensorBytes::Memory(data) });
@@ -167,7 +201,7 @@ impl WeightSource {
                     Dtype::F32 => GgmlType::F32,
                     Dtype::F16 => GgmlType::F16,
                     Dtype::BF16 => GgmlType::BF16,
-                    other => return Err(wrong("type F32, F16 or BF16".to_owned(), format!("{other:?}"))),
+                    other => return Err(wrong("type F32, F16 or BF16".to_owned(), other.to_string())),
                 };
                 (t.shape, storage, index.part(name).ok_or_else(missing)?)
             }

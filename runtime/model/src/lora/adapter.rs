@@ -7,8 +7,8 @@ use sglang_checkpoint::safetensors::{Dtype, TensorView};
 use tch::{Device, Kind};
 
 use crate::error::Result;
-use crate::loader::{TensorBytes, WeightTarget, dense, dequantized};
-use crate::ops::{LinearWeight, LoraPart, Matrix, native_matrix};
+use crate::loader::{TensorBytes, WeightTarget, dense, dequantized, native_matrix};
+use crate::ops::{LinearWeight, LoraPart, Matrix};
 
 /// An adapter: for each site that it changes, its matrices.
 #[derive(Debug)]

@@ -220,9 +220,8 @@ impl Factor<'_> {
         if view.shape != shape {
             return Err(wrong(weights, tensor, format!("{shape:?}"), format!("{:?}", view.shape)));
         }
-        let storage = storage_of(view.dtype).ok_or_else(|| {
-            wrong(weights, tensor, "type F32, F16 or BF16".into(), format!("{:?}", view.dtype))
-        })?;
+        let storage = storage_of(view.dtype)
+            .ok_or_else(|| wrong(weights, tensor, "type F32, F16 or BF16".into(), view.dtype.to_string()))?;
         form(&view, storage)
     }
 }

@@ -56,6 +56,12 @@ pub struct Decoder {
 /// of checkpoints that were saved without a head.
 const PREFIXES: [&str; 4] = ["model.", "model.language_model.", "language_model.model.", ""];
 
+/// How the names of a checkpoint begin.
+fn prefix(weights: &WeightLoader<'_>) -> &'static str {
+    let there = |prefix: &&str| weights.has(&format!("{prefix}embed_tokens.weight"));
+    PREFIXES.into_iter().find(there).unwrap_or("model.")
+}
+
 impl Decoder {
     /// Loads embedding and final norm, and each layer by `layer`. `rotary` are the rotations that layers refer to by
     /// index.
@@ -68,8 +74,7 @@ impl Decoder {
         rotary: Vec<RotaryEmbedding>,
         mut layer: impl FnMut(&mut WeightLoader<'_>, &LayerName) -> Result<L>,
     ) -> Result<Self> {
-        let there = |prefix: &&str| weights.has(&format!("{prefix}embed_tokens.weight"));
-        let prefix = PREFIXES.into_iter().find(there).unwrap_or("model.");
+        let prefix = prefix(weights);
         let embedding = format!("{prefix}embed_tokens");
         let embed_tokens =
             VocabEmbedding::new(weights.embedding(&embedding, config.vocab_size, config.hidden_size)?);
@@ -148,17 +153,35 @@ impl DecoderForCausalLM {
         Self { model, lm_head }
     }
 
-    /// Loads the output matrix `lm_head`, unless it is the embedding.
+    /// The embedding as the output matrix, whatever the checkpoint has: for models whose outputs go elsewhere.
+    ///
+    /// # Errors
+    /// None; the form is that of [`DecoderForCausalLM::load_head`].
+    pub fn no_head(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) -> Result<LmHead> {
+        Ok(LmHead::new(None, weights.head_site(config.vocab_size, config.hidden_size)))
+    }
+
+    /// Loads the output matrix `lm_head`, unless it is the embedding. Where the configuration says that it is, a matrix
+    /// in the checkpoint with other values counts all the same (as in transformers).
     ///
     /// # Errors
     /// The tensor is missing or of another shape.
     pub fn load_head(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) -> Result<LmHead> {
         let site = weights.head_site(config.vocab_size, config.hidden_size);
-        if config.tie_word_embeddings {
-            return Ok(LmHead::new(None, site));
-        }
         let there = |name: &&str| weights.has(&format!("{name}.weight"));
-        let name = ["lm_head", "language_model.lm_head"].into_iter().find(there).unwrap_or("lm_head");
+        let found = ["lm_head", "language_model.lm_head"].into_iter().find(there);
+        if config.tie_word_embeddings {
+            let embedding = format!("{}embed_tokens.weight", prefix(weights));
+            let stored = |name: &&str| !weights.stores_the_same(&format!("{name}.weight"), &embedding);
+            if found.filter(stored).is_none() {
+                return Ok(LmHead::new(None, site));
+            }
+            tracing::warn!(
+                "tie_word_embeddings is true, but the checkpoint has an lm_head.weight with other values than \
+                 embed_tokens.weight: lm_head.weight is used"
+            );
+        }
+        let name = found.unwrap_or("lm_head");
         let weight = weights.linear(&[(name, config.vocab_size)], config.hidden_size, false)?;
         Ok(LmHead::new(Some(weight), site))
     }

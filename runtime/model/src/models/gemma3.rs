@@ -25,7 +25,8 @@ pub(super) fn model(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) 
     let cap = config.number("attn_logit_softcapping", None)?;
     let shape = config.attention(config.attention_bias, config.attention_bias);
     let scale = query_scale(config)?;
-    let local = config.rotary_of(config.rope_local_theta.unwrap_or(10_000.0), None)?;
+    let local =
+        config.rotary_of(config.rope_local_theta.unwrap_or(10_000.0), config.rope_local_scaling.as_ref())?;
     let model = Decoder::load(config, weights, vec![config.rotary()?, local], |weights, layer| {
         let q_norm = config.norm_of(weights, &layer.of("self_attn.q_norm"), config.head_dim)?;
         let k_norm = config.norm_of(weights, &layer.of("self_attn.k_norm"), config.head_dim)?;

@@ -18,7 +18,10 @@ pub(super) fn model(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) 
     let (heads, bias) = (config.heads(), config.attention_bias);
     // OLMo 2 has no `sliding_window`, so that no layer has one.
     let windows = config.windows(|layer| !(layer + 1).is_multiple_of(4))?;
-    let local = config.rotary_of(config.rope_local_theta.unwrap_or(config.rope_theta), None)?;
+    let local = config.rotary_of(
+        config.rope_local_theta.unwrap_or(config.rope_theta),
+        config.rope_local_scaling.as_ref(),
+    )?;
     Decoder::load(config, weights, vec![config.rotary()?, local], |weights, layer| {
         let window = windows.of(layer.index);
         let q_norm = config.norm_of(weights, &layer.of("self_attn.q_norm"), heads.q_size())?;

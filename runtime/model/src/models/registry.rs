@@ -87,10 +87,21 @@ pub fn load_model(
         let model = embedding::load(config, pooling, context_length, path, weights)?;
         return Ok(Box::new(model));
     }
+    load_decoder(config, context_length, path, weights, DecoderForCausalLM::load_head)
+}
+
+/// Builds the first architecture of the configuration that is known, with the output matrix that `load_head` gives.
+pub(super) fn load_decoder(
+    config: &ModelConfig,
+    context_length: usize,
+    path: &Path,
+    weights: &mut WeightLoader<'_>,
+    load_head: impl FnOnce(&DecoderConfig<'_>, &mut WeightLoader<'_>) -> Result<LmHead>,
+) -> Result<Box<dyn CausalLM>> {
     let architecture = find(config, path)?;
     let config = DecoderConfig::new(config, context_length, path);
     let model = (architecture.model)(&config, weights)?;
-    let head = (architecture.head)(&config, DecoderForCausalLM::load_head(&config, weights)?)?;
+    let head = (architecture.head)(&config, load_head(&config, weights)?)?;
     Ok(Box::new(DecoderForCausalLM::new(model, head)))
 }
 

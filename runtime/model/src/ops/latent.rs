@@ -82,7 +82,10 @@ impl LatentWeights {
             }
         };
         if !fits {
-            return Err(ModelError::Kernel(format!("matrices of heads that do not fit {layout:?}")));
+            return Err(ModelError::Kernel(format!(
+                "matrices that do not fit {num_heads} heads of {qk_nope_head_dim} and {v_head_dim} columns over \
+                 {kv_lora_rank}"
+            )));
         }
         Ok(Self { layout, form })
     }

@@ -34,7 +34,6 @@ pub use experts::{Expert, ExpertWeights, TopKOutput};
 pub use latent::{LatentForm, LatentLayout, LatentWeights};
 pub use lora::{LoraPart, LoraRows, LoraSegment};
 pub use native::NativeOps;
-pub(crate) use native::native_matrix;
 pub use sglang_kernels::RotaryColumns;
 pub use torch::TorchOps;
 pub use weight::{LinearWeight, Matrix};

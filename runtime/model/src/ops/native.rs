@@ -4,18 +4,14 @@
 #![allow(unsafe_code)]
 
 use std::ops::Range;
-use std::sync::Mutex;
 
-use half::{bf16, f16};
-use sglang_checkpoint::GgmlType;
 use sglang_kernels::{
-    AttentionRequest, KernelError, KvLayout, PagedKv, QuantType, RotaryTable, Rows, RowsMut, ThreadPool,
-    Values, WeightMatrix,
+    AttentionRequest, KernelError, KvLayout, PagedKv, RotaryTable, Rows, RowsMut, ThreadPool, Values,
+    WeightMatrix,
 };
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{ModelError, Result};
-use crate::loader::{PIECE, TensorBytes, WeightBuffer};
 
 use super::context::ForwardContext;
 use super::raw::{empty, floats, floats_mut, pool_slice, pool_slice_mut};
@@ -274,80 +270,5 @@ impl Ops for NativeOps {
 
     fn lm_head(&self, x: &Tensor, weight: &LinearWeight) -> Result<Tensor> {
         self.linear(x, weight)
-    }
-}
-
-/// A matrix of rows from several tensors, in their storage type; float32 is rounded to `narrow` when that is a 16-bit
-/// format.
-pub(crate) fn native_matrix(
-    storage: GgmlType,
-    parts: &[&TensorBytes<'_>],
-    rows: usize,
-    columns: usize,
-    narrow: Kind,
-) -> Result<WeightMatrix> {
-    let (quant, buffer) = match (storage, narrow) {
-        (GgmlType::F32, Kind::BFloat16) => {
-            (QuantType::BF16, rounded(parts, |x| bf16::from_f32(x).to_le_bytes())?)
-        }
-        (GgmlType::F32, Kind::Half) => (QuantType::F16, rounded(parts, |x| f16::from_f32(x).to_le_bytes())?),
-        _ => (quant_type(storage), WeightBuffer::filled(parts)?),
-    };
-    let bytes = buffer.share();
-    let range = 0..bytes.as_ref().as_ref().len();
-    Ok(WeightMatrix::from_bytes(quant, rows, columns, bytes, range)?)
-}
-
-/// Float32 tensors as 16-bit numbers, one behind the other. Threads share the work; of the file only the pieces at hand
-/// are resident.
-fn rounded(parts: &[&TensorBytes<'_>], round: impl Fn(f32) -> [u8; 2] + Sync) -> Result<WeightBuffer> {
-    let mut buffer = WeightBuffer::new(parts.iter().map(|p| p.len() / 2).sum())?;
-    let mut rest = buffer.bytes_mut();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    for part in parts {
-        let (target, after) = rest.split_at_mut_checked(part.len() / 2).unwrap_or_default();
-        let few = target.len().div_ceil(PIECE / 2);
-        let pieces = Mutex::new(target.chunks_mut(PIECE / 2).zip((0..).step_by(PIECE)));
-        let work = || {
-            loop {
-                let next = pieces.lock().map_or(None, |mut pieces| pieces.next());
-                let Some((target, start)) = next else { return };
-                let range = start..start + 2 * target.len();
-                let source = part.piece(range.clone());
-                for (target, x) in target.chunks_exact_mut(2).zip(source.chunks_exact(4)) {
-                    if let Ok(x) = x.try_into() {
-                        target.copy_from_slice(&round(f32::from_le_bytes(x)));
-                    }
-                }
-                part.release_piece(range);
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..threads.min(few) {
-                scope.spawn(work);
-            }
-            work();
-        });
-        rest = after;
-    }
-    Ok(buffer)
-}
-
-/// The same storage type in the kernels' terms.
-fn quant_type(storage: GgmlType) -> QuantType {
-    match storage {
-        GgmlType::F32 => QuantType::F32,
-        GgmlType::F16 => QuantType::F16,
-        GgmlType::BF16 => QuantType::BF16,
-        GgmlType::Q4_0 => QuantType::Q4_0,
-        GgmlType::Q4_1 => QuantType::Q4_1,
-        GgmlType::Q5_0 => QuantType::Q5_0,
-        GgmlType::Q5_1 => QuantType::Q5_1,
-        GgmlType::Q8_0 => QuantType::Q8_0,
-        GgmlType::Q4_K => QuantType::Q4_K,
-        GgmlType::Q5_K => QuantType::Q5_K,
-        GgmlType::Q6_K => QuantType::Q6_K,
-        // The loader has turned it into this.
-        GgmlType::MXFP4 => QuantType::Q8_0,
     }
 }

@@ -77,9 +77,10 @@ fn input_rows<'a>(
 ) -> Result<Cow<'a, [f32]>> {
     if let Some(range) = segment.rows.range() {
         let rows = x.get(range.start * columns..range.end * columns);
-        return rows
-            .map(Cow::Borrowed)
-            .ok_or_else(|| ModelError::Kernel(format!("there are no rows {range:?} for an adapter")));
+        return rows.map(Cow::Borrowed).ok_or_else(|| {
+            let (from, to) = (range.start, range.end);
+            ModelError::Kernel(format!("there are no rows {from} to {to} for an adapter"))
+        });
     }
     let order = segment.rows.indices();
     let mut rows = vec![0.0; order.len() * columns];

@@ -5,6 +5,7 @@ use half::{bf16, f16};
 use sglang_kernels::{KvSlice, KvSliceMut};
 use tch::{Device, Kind, Tensor};
 
+use crate::device::{device_name, number_name};
 use crate::error::{ModelError, Result};
 
 /// Refuses what is not dense float32 on the host.
@@ -12,8 +13,9 @@ fn check(t: &Tensor) -> Result<usize> {
     let kind = t.f_kind()?;
     if t.device() != Device::Cpu || kind != Kind::Float || !t.is_contiguous() {
         return Err(ModelError::Kernel(format!(
-            "the native kernels need dense float32 on a CPU, found {kind:?} on {:?}",
-            t.device()
+            "the native kernels need dense float32 on a CPU, found {} on {}",
+            number_name(kind),
+            device_name(t.device())
         )));
     }
     Ok(t.numel())
@@ -48,7 +50,7 @@ fn pool_memory(t: &Tensor) -> Result<(*mut std::ffi::c_void, usize)> {
 }
 
 fn unknown_kind(kind: Kind) -> ModelError {
-    ModelError::Kernel(format!("a KV pool of {kind:?} is not supported"))
+    ModelError::Kernel(format!("a KV pool of {} is not supported", number_name(kind)))
 }
 
 /// A layer's keys or values.
@@ -91,7 +93,8 @@ pub(super) fn empty(rows: usize, columns: usize) -> Result<Tensor> {
 /// The memory of a dense tensor on the host, to write, whatever its kind of number.
 pub(crate) fn bytes_mut(t: &mut Tensor) -> Result<&mut [u8]> {
     if t.device() != Device::Cpu || !t.is_contiguous() {
-        return Err(ModelError::Kernel(format!("no dense tensor on a CPU but one on {:?}", t.device())));
+        let device = device_name(t.device());
+        return Err(ModelError::Kernel(format!("no dense tensor on a CPU but one on {device}")));
     }
     match t.numel() * t.f_kind()?.elt_size_in_bytes() {
         0 => Ok(&mut []),
@@ -132,7 +135,8 @@ impl<'a> HostView<'a> {
         let size = kind.elt_size_in_bytes();
         let wanted = usize::try_from(shape[0] * shape[1]).unwrap_or(0) * size;
         if bytes.len() != wanted {
-            return Err(ModelError::Kernel(format!("{} bytes for {shape:?} of {kind:?}", bytes.len())));
+            let (found, kind) = (bytes.len(), number_name(kind));
+            return Err(ModelError::Kernel(format!("{found} bytes for {shape:?} of {kind}")));
         }
         let tensor = if wanted == 0 || bytes.as_ptr().align_offset(size) != 0 {
             Tensor::f_from_data_size(bytes, &shape, kind)?

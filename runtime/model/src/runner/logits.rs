@@ -3,6 +3,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::device::device_name;
 use crate::error::{ModelError, Result};
 
 /// Rows that are computed together: bounds the memory of logits for long prompts (32 MiB for 64k ids).
@@ -26,8 +27,8 @@ impl Logits {
             tensor.device() == Device::Cpu && tensor.f_kind()? == Kind::Float && tensor.is_contiguous();
         if !host || width < vocab_size {
             return Err(ModelError::Kernel(format!(
-                "logits of {width} columns on {:?} for {vocab_size} tokens",
-                tensor.device()
+                "logits of {width} columns on {} for {vocab_size} tokens",
+                device_name(tensor.device())
             )));
         }
         Ok(Self { tensor, rows, width, vocab_size })

@@ -396,7 +396,7 @@ impl ModelWorker for ModelRunner {
         }
         self.model = Some(loaded.model);
         self.table = loaded.table;
-        self.info.weight_bytes = loaded.bytes;
+        self.info.weight_bytes = loaded.summary.bytes;
         Ok(())
     }
 

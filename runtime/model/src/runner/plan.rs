@@ -67,7 +67,8 @@ pub(super) fn plan_batch(
         }
         let (prefix_len, extend_len) = (value(&batch.prefix_lens, i), value(&batch.extend_lens, i));
         if extend_len == 0 || (batch.mode == ForwardMode::Decode && extend_len != 1) {
-            return invalid(format!("request {i}: {extend_len} new tokens in a {:?} step", batch.mode));
+            let kind = if batch.mode == ForwardMode::Decode { "decode" } else { "prefill" };
+            return invalid(format!("request {i}: {extend_len} new tokens in a {kind} step"));
         }
         if prefix_len + extend_len > limits.max_positions {
             return invalid(format!(

@@ -11,7 +11,7 @@ use crate::error::{ModelError, Result};
 use crate::loader::WeightLoader;
 
 use super::super::bert::{BertModel, PositionNumbers};
-use super::super::{CausalLM, check_architecture, load_model};
+use super::super::{CausalLM, DecoderForCausalLM, check_architecture, registry::load_decoder};
 use super::{EmbeddingHead, EmbeddingModel, HeadActivation, Pooler, ScoreHead};
 
 /// What follows a decoder's body.
@@ -64,9 +64,9 @@ fn form(config: &ModelConfig) -> Option<Form> {
     config.architectures.iter().find_map(|a| FORMS.iter().find(|(name, _)| name == a)).map(|(_, form)| *form)
 }
 
-/// The generating model whose body is used: the same without its output matrix.
+/// The generating model whose body is used.
 fn body_config(config: &ModelConfig, architecture: Option<&str>) -> ModelConfig {
-    let mut body = ModelConfig { tie_word_embeddings: true, pooling: None, ..config.clone() };
+    let mut body = ModelConfig { pooling: None, ..config.clone() };
     if let Some(name) = architecture {
         body.architectures = vec![name.to_owned()];
     }
@@ -92,7 +92,8 @@ pub(in super::super) fn load(
 ) -> Result<EmbeddingModel> {
     let build = Build { config, pooling, path };
     let mut decoder = |base: Option<&str>, head: DecoderHead| -> Result<EmbeddingModel> {
-        let body = load_model(&body_config(config, base), context_length, path, weights)?;
+        let body = body_config(config, base);
+        let body = load_decoder(&body, context_length, path, weights, DecoderForCausalLM::no_head)?;
         let head = build.decoder_head(head, weights)?;
         Ok(EmbeddingModel::new(body, head))
     };

@@ -3,6 +3,7 @@
 use cudarc::nvrtc::{CompileError, CompileOptions, Ptx, compile_ptx_with_opts};
 use tch::Kind;
 
+use crate::device::number_name;
 use crate::torch_cuda;
 
 const COMMON: &str = include_str!("common.cuh");
@@ -38,7 +39,7 @@ fn scalar(kind: Kind) -> Option<&'static str> {
 /// # Errors
 /// NVRTC is missing, or refuses the source (its log).
 pub(super) fn compile(program: Program, kind: Kind, capability: i32) -> Result<Ptx, String> {
-    let scalar = scalar(kind).ok_or_else(|| format!("no kernels for {kind:?}"))?;
+    let scalar = scalar(kind).ok_or_else(|| format!("no kernels for {}", number_name(kind)))?;
     torch_cuda::load_nvrtc()?;
     let mut options =
         vec![format!("--gpu-architecture=compute_{capability}"), format!("--define-macro=SCALAR={scalar}")];
@@ -51,11 +52,18 @@ pub(super) fn compile(program: Program, kind: Kind, capability: i32) -> Result<P
         }
     };
     let options = CompileOptions { options, ..CompileOptions::default() };
-    compile_ptx_with_opts([COMMON, body].concat(), options).map_err(|e| match e {
-        CompileError::CompileError { log, .. } => {
-            format!("{program:?} for {kind:?} does not compile: {}", log.to_string_lossy())
-        }
-        other => format!("{program:?} for {kind:?} does not compile: {other}"),
+    compile_ptx_with_opts([COMMON, body].concat(), options).map_err(|e| {
+        let what = match program {
+            Program::Layers => "the layers' kernels".to_owned(),
+            Program::PagedAttention { lanes, heads } => {
+                format!("the attention kernel of {lanes} lanes and {heads} heads")
+            }
+        };
+        let why = match e {
+            CompileError::CompileError { log, .. } => log.to_string_lossy().into_owned(),
+            other => other.to_string(),
+        };
+        format!("{what} for {} do not compile: {why}", number_name(kind))
     })
 }
 
@@ -77,6 +85,6 @@ mod tests {
         for (lanes, heads) in [(8, 1), (16, 2), (32, 4)] {
             compile(Program::PagedAttention { lanes, heads }, Kind::BFloat16, 90).unwrap();
         }
-        assert!(compile(Program::Layers, Kind::Int64, 90).unwrap_err().contains("Int64"));
+        assert!(compile(Program::Layers, Kind::Int64, 90).unwrap_err().contains("int64"));
     }
 }

@@ -1,31 +1,11 @@
-//! Reading JSON files so that every complaint names the file and the key.
+//! Typed look-ups whose complaints name the file and the key.
 
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::shorten;
 use crate::error::CheckpointError;
-
-/// Reads and parses a file.
-pub(crate) fn read(path: &Path) -> Result<Value, CheckpointError> {
-    let bytes = std::fs::read(path).map_err(|e| CheckpointError::io(path, e))?;
-    serde_json::from_slice(&bytes)
-        .map_err(|e| CheckpointError::malformed(path, "content", "valid JSON", e.to_string()))
-}
-
-/// Reads a file that may be absent.
-pub(crate) fn read_optional(path: &Path) -> Result<Option<Value>, CheckpointError> {
-    if path.is_file() { read(path).map(Some) } else { Ok(None) }
-}
-
-/// A value for an error message, at most 60 characters of it.
-pub(crate) fn shorten(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(60) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    }
-}
 
 /// Typed look-ups in an object. A key that is absent or null counts as not given.
 #[derive(Clone)]

@@ -1,0 +1,114 @@
+//! The JSON files of a checkpoint, as Python and hand editing leave them.
+
+mod file;
+mod lenient;
+
+use std::path::Path;
+
+use serde_json::Value;
+
+pub(crate) use file::JsonFile;
+
+use crate::error::CheckpointError;
+
+/// Key of the object that stands for a number which JSON does not have (transformers writes the same).
+const SPECIAL_FLOAT: &str = "__float__";
+
+/// Reads JSON, and what is often found in its place: a byte-order mark, comments, commas behind the last item, and the
+/// numbers that Python writes as `NaN` and `Infinity`. These become `{"__float__": "NaN"}`, as in transformers' files, and
+/// typed look-ups refuse them.
+///
+/// # Errors
+/// What is wrong and where, when it is neither JSON nor JSON5.
+pub fn parse(bytes: &[u8]) -> Result<Value, String> {
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    serde_json::from_slice(bytes).or_else(|strict| {
+        let text = std::str::from_utf8(bytes).map_err(|_| strict.to_string())?;
+        lenient::parse(text).ok_or_else(|| strict.to_string())
+    })
+}
+
+/// Reads and parses a file.
+///
+/// # Errors
+/// [`CheckpointError`] naming the file.
+pub fn read(path: &Path) -> Result<Value, CheckpointError> {
+    let bytes = std::fs::read(path).map_err(|e| CheckpointError::io(path, e))?;
+    parse(&bytes).map_err(|found| CheckpointError::malformed(path, "content", "valid JSON", found))
+}
+
+/// Reads a file that may be absent.
+///
+/// # Errors
+/// [`CheckpointError`] naming the file.
+pub fn read_optional(path: &Path) -> Result<Option<Value>, CheckpointError> {
+    if path.is_file() { read(path).map(Some) } else { Ok(None) }
+}
+
+/// A number, also one that JSON does not have ([`parse`]).
+pub fn number(value: &Value) -> Option<f64> {
+    if let Some(number) = value.as_f64() {
+        return Some(number);
+    }
+    match value.get(SPECIAL_FLOAT)?.as_str()? {
+        "NaN" => Some(f64::NAN),
+        "Infinity" => Some(f64::INFINITY),
+        "-Infinity" => Some(f64::NEG_INFINITY),
+        _ => None,
+    }
+}
+
+/// A value for an error message, at most 60 characters of it.
+pub(crate) fn shorten(value: &Value) -> String {
+    let special = value.get(SPECIAL_FLOAT).and_then(Value::as_str);
+    let text = special.map_or_else(|| value.to_string(), str::to_owned);
+    match text.char_indices().nth(60) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_python_and_editors_leave_in_json_is_read() {
+        let special = |name: &str| json!({"__float__": name});
+        let text = "\u{feff}{ // a comment, with \"quotes\"\n \"a\": NaN, /* , */ \"b\": [Infinity, -Infinity, 1e400],\n \
+                    \"c\": \"// no comment, NaN\", \"d\": 9223372036854775807, \"e\": 1e-5, \"f\": 2.0, }";
+        let expected = json!({
+            "a": special("NaN"), "b": [special("Infinity"), special("-Infinity"), special("Infinity")],
+            "c": "// no comment, NaN", "d": 9_223_372_036_854_775_807_u64, "e": 1e-5, "f": 2.0,
+        });
+        assert_eq!(parse(text.as_bytes()), Ok(expected));
+        assert_eq!(parse("\u{feff}[1, 2.0, null, true]".as_bytes()), Ok(json!([1, 2.0, null, true])));
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused_with_its_place() {
+        for (text, expected) in [
+            ("{\"a\": ", "EOF while parsing a value at line 1 column 6"),
+            ("{\n\"a\": nan}", "expected ident at line 2 column 7"),
+            ("{} {}", "trailing characters at line 1 column 4"),
+            ("", "EOF while parsing a value at line 1 column 0"),
+        ] {
+            assert_eq!(parse(text.as_bytes()), Err(expected.to_owned()), "{text}");
+        }
+        assert!(parse(&[b'"', 0xFF, b'"']).is_err());
+        for deep in ["[".repeat(100_000), "{\"a\":".repeat(100_000), format!("{}NaN", "[".repeat(100_000))] {
+            assert!(parse(deep.as_bytes()).unwrap_err().contains("recursion limit"));
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_refused_where_a_number_is_needed() {
+        let path = Path::new("config.json");
+        let value = parse(b"{\"eps\": Infinity, \"size\": NaN}").unwrap();
+        let file = JsonFile::new(path, &value);
+        let error = file.f64("eps").unwrap_err().to_string();
+        assert_eq!(error, "config.json: key `eps`: expected a number, found Infinity");
+        assert!(file.usize("size").unwrap_err().to_string().ends_with("found NaN"));
+    }
+}
