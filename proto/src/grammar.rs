@@ -1,4 +1,4 @@
-//! How a grammar travels with a request: the engine compiles it, the worker follows it (reference:
+//! How a grammar travels with a request: the scheduler process compiles it, the worker follows it (reference:
 //! `constrained/base_grammar_backend.py`). Only the contract is here; `runtime/constrained` does the parsing.
 
 use std::fmt::Debug;

@@ -111,13 +111,19 @@ pub fn python_float(x: f64) -> String {
     }
 }
 
+/// Takes the texts out of `list`, without empty ones: those would be found in any output.
+fn without_empty(list: &mut StringList) -> StringList {
+    StringList(std::mem::take(list).0.into_iter().filter(|text| !text.is_empty()).collect())
+}
+
 impl SamplingParams {
     /// Whether the choice is the most likely token.
     pub fn is_greedy(&self) -> bool {
         self.top_k <= 1
     }
 
-    /// Resolves aliases and special values: greedy temperatures, `top_k` -1, empty grammars, stop lists.
+    /// Resolves aliases and special values: greedy temperatures, `top_k` -1, empty grammars, stop lists without their
+    /// empty texts.
     /// `stop_token_len` gives the length in tokens of a stop string (its length in characters without a tokenizer).
     ///
     /// # Errors
@@ -141,8 +147,8 @@ impl SamplingParams {
         if self.stop_token_ids.as_ref().is_some_and(Vec::is_empty) {
             self.stop_token_ids = None;
         }
-        self.stop_strs = std::mem::take(&mut self.stop);
-        self.stop_regex_strs = std::mem::take(&mut self.stop_regex);
+        self.stop_strs = without_empty(&mut self.stop);
+        self.stop_regex_strs = without_empty(&mut self.stop_regex);
         let stops = self.stop_strs.0.len();
         if stops > MAX_STOP_COUNT {
             return fail(format!("at most {MAX_STOP_COUNT} stop strings are allowed, got {stops}"));
@@ -282,6 +288,16 @@ mod tests {
             assert_eq!(normalized(change).verify(100).unwrap_err().0, text);
         }
         normalized(|_| {}).verify(100).unwrap();
+    }
+
+    #[test]
+    fn empty_stop_texts_are_left_out() {
+        let p = normalized(|p| {
+            p.stop = StringList(vec!["".into(), "a".into()]);
+            p.stop_regex = StringList(vec!["".into()]);
+        });
+        assert_eq!((p.stop_strs.0, p.stop_str_max_len), (vec!["a".to_owned()], 1));
+        assert!(p.stop_regex_strs.0.is_empty());
     }
 
     #[test]

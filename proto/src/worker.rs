@@ -1,5 +1,5 @@
 //! The seam between the scheduler process and a model: [`ModelWorker`]. `runtime/model` implements it with libtorch;
-//! the engine's echo and faulty workers implement it without any model, for tests.
+//! the scheduler process's echo and faulty workers implement it without any model, for tests.
 
 use std::any::Any;
 use std::collections::BTreeMap;

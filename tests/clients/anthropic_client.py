@@ -45,6 +45,14 @@ assert same.content[0].text == block.text
 tools = [{"name": "get_weather", "description": "The weather", "input_schema": {"type": "object", "properties": {}}}]
 assert client.messages.create(**ask, tools=tools, tool_choice={"type": "none"}).content
 
+begun = [{"role": "assistant", "content": "The capital of France is"}]
+continued = client.messages.create(**{**ask, "messages": question + begun})
+assert continued.content[0].text.startswith(" Paris"), continued
+with client.messages.stream(**{**ask, "messages": question + begun}) as stream:
+    assert stream.get_final_message().content[0].text == continued.content[0].text
+begun_count = client.messages.count_tokens(model="my-model", messages=question + begun)
+assert begun_count.input_tokens == continued.usage.input_tokens > count.input_tokens
+
 for name, bad in (("temperature", {"extra_body": {"temperature": -1}}), ("max_tokens", {"max_tokens": 0})):
     try:
         client.messages.create(**{**ask, **bad})

@@ -30,6 +30,12 @@ whole = client.generate(model=model.model, prompt=prompt, options=options)
 assert "Paris" in whole.response and whole.eval_count == 8, whole
 pieces = [c.response for c in client.generate(model=model.model, prompt=prompt, options=options, stream=True)]
 assert "".join(pieces) == whole.response, pieces
+assert whole.done_reason == "length" and client.ps().models[0].model == model.model
+logged = client.chat(model=model.model, messages=question, think=False, logprobs=True, top_logprobs=2, options=options)
+assert len(logged.logprobs) == logged.eval_count and all(len(t.top_logprobs) == 2 for t in logged.logprobs), logged
+begun = question + [{"role": "assistant", "content": "The capital of France is"}]
+continued = client.chat(model=model.model, messages=begun, options={"temperature": 0, "num_predict": 8})
+assert continued.message.content.startswith(" Paris"), continued
 one = {**options, "num_predict": 1}
 (first, end) = client.generate(model=model.model, prompt=prompt, options=one, stream=True)
 assert first.response and whole.response.startswith(first.response) and end.done and not end.response

@@ -111,7 +111,11 @@ result = {"type": "function_call_output", "call_id": call.call_id, "output": "Su
 answer = client.responses.create(**{**ask, "input": [result]}, previous_response_id=called.id)
 assert answer.output_text and answer.usage.input_tokens > called.usage.input_tokens
 
-for bad, field in (({"model": "nobody"}, "nobody"), ({"temperature": -1}, "temperature"), ({"tool_choice": "required"}, "tool")):
+# As in chats, every name means the model where there are no adapters.
+named = client.responses.create(**{**ask, "model": "default"})
+assert named.model == "default" and named.output_text == response.output_text, named
+
+for bad, field in (({"temperature": -1}, "temperature"), ({"tool_choice": "required"}, "tool")):
     try:
         client.responses.create(**{**ask, **bad})
     except openai.APIStatusError as error:

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         tracing::error!("Scheduler hit an exception: {error}");
         return ExitCode::FAILURE;
     }
-    match sglang_engine::run(&args, &load) {
+    match sglang_scheduler::run(&args, &load) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("Scheduler hit an exception: {error}");

@@ -95,6 +95,7 @@ any_message! {
     HealthCheckOutput, Hello,
     ProfileReq, ProfileReqOutput,
     UpdateWeightFromDiskReqInput, UpdateWeightFromDiskReqOutput, GetWeightsByNameReqInput, GetWeightsByNameReqOutput,
+    UpdateWeightVersionReqInput, UpdateWeightVersionReqOutput,
     LoadLoRAAdapterReqInput, UnloadLoRAAdapterReqInput, LoRAUpdateOutput,
     ReleaseMemoryOccupationReqInput, ReleaseMemoryOccupationReqOutput,
     ResumeMemoryOccupationReqInput, ResumeMemoryOccupationReqOutput,

@@ -32,7 +32,17 @@ control! {
         success: bool, /// What happened.
         message: String;
         /// Unfinished requests that were held back while the weights were exchanged.
-        num_paused_requests: u64 = 0 }
+        num_paused_requests: u64 = 0,
+        /// Whether the new weights are served, also where the cache could not be emptied (not in the reference, which
+        /// then goes on to name the old ones).
+        weights_served: bool = false }
+    /// Gives the weights that are served another label.
+    UpdateWeightVersionReqInput { /// The label.
+        new_version: String;
+        /// End all requests before; the tokenizer manager does it.
+        abort_all_requests: bool = true }
+    /// Answer to [`UpdateWeightVersionReqInput`]: it is done.
+    UpdateWeightVersionReqOutput {; }
     /// Asks for some numbers of a weight.
     GetWeightsByNameReqInput { /// Name in the checkpoint, such as `model.norm.weight`.
         name: String;

@@ -64,7 +64,7 @@ fn targets(level: &str, level_http: &str) -> Targets {
 
 /// Starts logging. `suffix` stands after the time, as `TP0` does in a scheduler's lines. `level` and `level_http` are
 /// the values of `--log-level` and `--log-level-http`. The environment variable `SGLANG_LOG` may say more, in the
-/// form `info,sglang_engine=debug`.
+/// form `info,sglang_scheduler=debug`.
 ///
 /// Call it before any thread starts: the offset to local time cannot be read safely afterwards, and times would be in
 /// UTC. Later calls have no effect.

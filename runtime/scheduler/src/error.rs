@@ -1,31 +1,27 @@
-//! What can go wrong between the scheduler and the process around it.
+//! Why the scheduler process cannot start or go on.
 
-/// A call that the scheduler cannot honour. Requests that are merely refused (queue full, prompt too long) are not
-/// errors: they end with an [`crate::OutputEvent`] that carries the reason.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// An error of the scheduler process.
+#[derive(Debug, thiserror::Error)]
 pub enum SchedulerError {
-    /// The message has no request id.
-    #[error("the request has no rid")]
-    MissingRid,
-    /// A request with this id is still live. The new one was not taken; the live one goes on.
-    #[error("Duplicate request ID detected: {0}")]
-    DuplicateRid(String),
-    /// A result belongs to no batch in flight, or to one that is not the oldest.
-    #[error("result of step {got} does not belong to the oldest batch in flight ({expected:?})")]
-    UnexpectedResult {
-        /// Step of the result.
-        got: u64,
-        /// Step that was due.
-        expected: Option<u64>,
-    },
-    /// A setting that the scheduler cannot work with.
-    #[error("{setting} is {value}: {valid}")]
-    InvalidConfig {
-        /// The flag's name.
-        setting: &'static str,
-        /// Its value.
-        value: String,
-        /// What would have been valid.
-        valid: String,
-    },
+    /// A link cannot be opened.
+    #[error(transparent)]
+    Ipc(#[from] sglang_ipc::IpcError),
+    /// The system refused a thread or runtime.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+    /// A setting the planner cannot work with.
+    #[error(transparent)]
+    Planner(#[from] sglang_planner::PlannerError),
+    /// The model file or folder cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] sglang_checkpoint::CheckpointError),
+    /// The model or its tokenizer cannot be loaded.
+    #[error("{0}")]
+    Model(String),
+    /// The model gave up for good.
+    #[error(transparent)]
+    Worker(#[from] sglang_proto::worker::WorkerError),
+    /// `--ipc-dir` is missing.
+    #[error("--ipc-dir is needed when a process is started by hand; it names the folder of the sockets")]
+    NoIpcDir,
 }

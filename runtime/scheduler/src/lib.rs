@@ -1,72 +1,42 @@
-//! The scheduler as pure logic: no model, no sockets, no threads and no clock. Time comes in as an argument, batches go
-//! out as data ([`sglang_proto::forward::ForwardBatch`]), and what the model answers comes back as data. The process
-//! around it (`runtime/engine`) receives messages, runs the batches and sends the outputs on.
+//! The scheduler process around the planner and a model.
 //!
-//! # The story of a step
+//! [`run`] is the whole life of a scheduler of rank 0. Three threads work together:
 //!
-//! 1. [`Scheduler::add_request`] checks a request, cuts `max_new_tokens` to what context and KV pool allow, and puts it
-//!    into the waiting queue.
-//! 2. [`Scheduler::plan`] decides what the model does next. Prefill goes first: the [`policy`] orders the queue, each
-//!    request looks its prefix up in the [`radix_cache`], and the budgets of [`admission`] say who fits. A prompt
-//!    longer than a chunk is split; while its chunks run, every second step decodes, so that nobody else waits longer
-//!    than a chunk. If nothing can be prefilled, all running requests decode one token; if the KV pool is full, cached
-//!    prefixes are evicted, and if that is not enough, requests are retracted to the queue.
-//! 3. The caller runs the batch. With overlap it may call `plan` once more before the result is there: tokens that are
-//!    not known yet go into the next batch as negative ids, which the worker resolves. Slots of a batch in flight are
-//!    neither freed nor given to anyone before its result is back; whatever would take memory from a running request
-//!    (retraction, preemption, pause) waits for that.
-//! 4. [`Scheduler::on_result`] appends the tokens, checks stop conditions, hands computed prefixes to the tree, and
-//!    releases what ended requests held. A request that turned out to have ended in step k while step k+1 was already
-//!    under way drops its token of k+1.
-//! 5. [`Scheduler::take_events`] hands out what is to be sent: new ids per request and, exactly once per request, how it
-//!    ended.
+//! * the **loop** ([`event_loop`]) owns the planner: it takes messages, plans batches, and sends outputs;
+//! * the **model** thread ([`worker_thread`]) owns the [`ModelWorker`](sglang_proto::worker::ModelWorker) and runs one
+//!   batch after the other, so that the next batch is planned while one runs;
+//! * the **ipc** thread ([`links`]) moves messages and answers questions about the loop's state even while the loop waits
+//!   for the model, which is what makes health answers honest.
 //!
-//! ```
-//! use sglang_sched::{NewRequest, Scheduler, SchedulerConfig};
-//! use sglang_sched::simulator::{NoText, SimWorker};
-//!
-//! let config = SchedulerConfig { max_total_num_tokens: 1024, ..SchedulerConfig::default() };
-//! let mut worker = SimWorker::new(&config);
-//! let mut scheduler = Scheduler::new(config)?;
-//! scheduler.add_request(NewRequest::new("a", vec![1, 2, 3]), 0.0)?;
-//! let mut ended = Vec::new();
-//! while let Some(batch) = scheduler.plan(0.0).batch {
-//!     let result = worker.run(&batch).map_err(|why| why.to_string()).unwrap_or_default();
-//!     scheduler.on_result(result, &mut NoText)?;
-//!     ended.extend(scheduler.take_events().into_iter().filter_map(|event| event.finish_reason));
-//! }
-//! assert_eq!(ended.len(), 1);
-//! # Ok::<(), sglang_sched::SchedulerError>(())
-//! ```
+//! What the loop does beside planning is the work of its components: adapters, sessions, grammars, weights with the
+//! memory, flush, profiler and outputs. Each handles its own messages and says at its
+//! type what of its state must survive a restart.
 
-pub mod admission;
-mod config;
+mod adapters;
+mod background;
+mod environment;
 mod error;
-mod events;
-mod finish;
-mod hidden_states;
-mod ledger;
-pub mod memory;
-pub mod policy;
-pub mod radix_cache;
-mod req;
-mod request;
-mod rng;
-mod scheduler;
-pub mod simulator;
-mod stats;
-mod times;
-mod tuning;
+pub mod event_loop;
+mod flush;
+pub mod grammar;
+mod incoming;
+mod internal_state;
+pub mod links;
+mod model_calls;
+mod monitor;
+pub mod outputs;
+pub mod profiler;
+pub mod progress;
+mod run;
+mod seeds;
+pub mod sessions;
+mod settings;
+mod step;
+#[cfg(feature = "test-workers")]
+pub mod test_workers;
+mod weights;
+pub mod worker_thread;
 
-pub use config::{
-    DEFAULT_CHUNKED_PREFILL_SIZE, DEFAULT_CHUNKED_PREFILL_SIZE_CPU, RetractionPolicy, SchedulerConfig,
-};
 pub use error::SchedulerError;
-pub use events::{BatchReport, InputLogprobs, OutputEvent, RetractionReport, TailDecoder};
-pub use finish::NAN_MATCHED;
-pub use ledger::Ledger;
-pub use request::{NewRequest, PROMPT_TAIL_LEN, RequestInfo};
-pub use scheduler::{AbortCause, PauseMode, Plan, Scheduler};
-pub use stats::SchedulerStats;
-pub use times::ReqTimes;
-pub use tuning::Tuning;
+pub use run::run;
+pub use settings::SchedulerSettings;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
-use sglang_checkpoint::Checkpoint;
+use sglang_checkpoint::{Checkpoint, ModelConfig};
 
 use crate::error::TokenizerError;
 
@@ -64,7 +64,7 @@ pub(crate) fn read_config(dir: &Path) -> Result<TokenizerConfig, TokenizerError>
         }
     }
     if let Some(length) = config.get("model_max_length").filter(|v| !v.is_null()) {
-        let number = length.as_f64().filter(|n| *n >= 0.0).ok_or_else(|| {
+        let number = sglang_checkpoint::json::number(length).filter(|n| *n >= 0.0).ok_or_else(|| {
             TokenizerError::invalid(
                 &path,
                 format!("key `model_max_length`: expected a length, found {length}"),
@@ -81,7 +81,7 @@ pub(crate) fn read_json(path: &Path) -> Result<Option<Value>, TokenizerError> {
     }
     let bytes =
         std::fs::read(path).map_err(|e| TokenizerError::invalid(path, format!("cannot be read: {e}")))?;
-    serde_json::from_slice(&bytes)
+    sglang_checkpoint::json::parse(&bytes)
         .map(Some)
         .map_err(|e| TokenizerError::invalid(path, format!("expected valid JSON, found {e}")))
 }
@@ -115,6 +115,9 @@ fn role_text(path: &Path, config: &Value, role: &str) -> Result<Option<String>, 
 /// Longest sequence of the model itself, for tokenizers that state no limit. A configuration that cannot be read is
 /// no obstacle to tokenizing.
 pub(crate) fn context_length(checkpoint: &Checkpoint) -> Option<usize> {
+    if let Ok(config) = ModelConfig::from_checkpoint(checkpoint, None) {
+        return Some(config.usable_positions());
+    }
     match checkpoint {
         Checkpoint::Gguf(file) => {
             let arch = file.metadata().str("general.architecture").ok()?;

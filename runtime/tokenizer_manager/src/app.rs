@@ -11,9 +11,10 @@ use sglang_process::env;
 use sglang_proto::server_args::ServerArgs;
 
 use crate::http::moved_routes::MovedRoutes;
-use crate::lora::LoraSettings;
+use crate::lora::{LoraRegistry, LoraSettings};
 use crate::manager::TokenizerManager;
 use crate::metrics::Metrics;
+use crate::model_name::{UnknownModel, adapter_of};
 use crate::openai::completion_template::CompletionTemplate;
 use crate::parsers::Parsers;
 use crate::responses::store::ResponseStore;
@@ -88,6 +89,8 @@ pub struct EnvSettings {
     pub openapi_doc: bool,
     /// `SGLANG_ENABLE_REQUEST_HEADER_OVERRIDES`: `x-override-…` headers set fields of requests.
     pub request_header_overrides: bool,
+    /// `SGLANG_RERANK_RESULTS`: `/v1/rerank` answers in the form of Cohere and Jina whatever the body is.
+    pub rerank_results: bool,
     /// `SGLANG_ENABLE_REQUEST_DECOMPRESSION`: bodies may be compressed (`x-body-compressed`).
     pub request_decompression: bool,
 }
@@ -103,6 +106,7 @@ impl Default for EnvSettings {
             forward_unknown_tools: false,
             openapi_doc: true,
             request_header_overrides: false,
+            rerank_results: false,
             request_decompression: false,
         }
     }
@@ -125,6 +129,7 @@ impl EnvSettings {
             openapi_doc: !env::switch("DISABLE_OPENAPI_DOC").unwrap_or(!default.openapi_doc),
             request_header_overrides: env::switch("SGLANG_ENABLE_REQUEST_HEADER_OVERRIDES")
                 .unwrap_or(default.request_header_overrides),
+            rerank_results: env::switch("SGLANG_RERANK_RESULTS").unwrap_or(default.rerank_results),
             request_decompression: env::switch("SGLANG_ENABLE_REQUEST_DECOMPRESSION")
                 .unwrap_or(default.request_decompression),
         }
@@ -222,6 +227,15 @@ impl App {
         self.served.read().model_name.clone()
     }
 
+    /// The adapter that a request's `model` means, if it means one.
+    ///
+    /// # Errors
+    /// The name is none of those that are served.
+    pub fn adapter_of(&self, model: &str) -> Result<Option<String>, UnknownModel> {
+        let adapters = self.manager.adapters().map(LoraRegistry::known_names);
+        adapter_of(model, &self.served_model_name(), adapters.as_deref())
+    }
+
     /// The weights come from another checkpoint now, which is the model's name from now on (as in the reference).
     pub fn set_served_model(&self, model_path: String, load_format: String) {
         let mut served = self.served.write();
@@ -232,6 +246,13 @@ impl App {
     /// Context length in tokens.
     pub fn context_len(&self) -> usize {
         self.manager.limits.context_len
+    }
+
+    /// Tokens of a request, prompt and answer, that really fit: the context, or the whole KV cache where that is smaller.
+    pub fn max_model_len(&self) -> usize {
+        let pool = self.manager.scheduler_number("max_total_num_tokens");
+        let pool = pool.and_then(|tokens| usize::try_from(tokens).ok()).filter(|tokens| *tokens > 0);
+        pool.map_or(self.context_len(), |pool| pool.min(self.context_len()))
     }
 }
 

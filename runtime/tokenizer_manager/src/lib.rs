@@ -13,6 +13,7 @@ pub mod http;
 pub mod lora;
 pub mod manager;
 pub mod metrics;
+pub mod model_name;
 pub mod ollama;
 pub mod openai;
 pub mod openapi;
@@ -32,5 +33,5 @@ pub use run::run;
 #[cfg(test)]
 extern crate self as sglang_tokenizer_manager;
 #[cfg(test)]
-#[path = "../tests/common/byte_codec.rs"]
+#[path = "../tests/http/common/byte_codec.rs"]
 mod test_codec;

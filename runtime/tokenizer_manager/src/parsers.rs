@@ -62,6 +62,12 @@ impl Parsers {
         }
     }
 
+    /// The same, with the parser of calls that the chat template points to where no flag names one.
+    pub fn or_detected_tools(&self, detected: &DetectedParsers) -> Self {
+        let found = || detected.tool_call_parser.and_then(ToolParser::by_name);
+        Self { tool_call: self.tool_call.or_else(found), ..*self }
+    }
+
     /// Whether a parser reads gpt-oss's messages, whose marks are special tokens: the text must keep them.
     pub fn reads_harmony(&self) -> bool {
         self.reasoning.is_some_and(|p| p.name() == "gpt-oss")
@@ -73,15 +79,25 @@ impl Parsers {
     /// # Errors
     /// They cannot; the text is the answer's.
     pub fn check(&self, request: &ChatCompletionRequest) -> Result<(), String> {
-        if self.reads_harmony() && request.reasoning_effort.as_ref().is_some_and(|effort| effort == "none") {
+        if !self.reads_harmony() {
+            return Ok(());
+        }
+        if request.reasoning_effort.as_ref().is_some_and(|effort| effort == "none") {
             return Err("Harmony does not support reasoning effort none".into());
+        }
+        if request.reasoning_is_over && request.continued_text().is_some_and(|text| !text.is_empty()) {
+            return Err(
+                "The last message is the beginning of the assistant's answer, which a gpt-oss model cannot \
+                        continue: end with a message of the user."
+                    .into(),
+            );
         }
         Ok(())
     }
 
     /// Whether the answer to `request` starts with reasoning. `defaults` are template arguments that the server adds.
     pub fn thinks(&self, request: &ChatCompletionRequest, defaults: Option<&Map<String, Value>>) -> bool {
-        let Some(parser) = &self.reasoning else { return false };
+        let Some(parser) = self.reasoning.filter(|_| !request.reasoning_is_over) else { return false };
         let switch = |name: &str| {
             let given = request.chat_template_kwargs.get(name);
             given.or_else(|| defaults?.get(name)).and_then(Value::as_bool)

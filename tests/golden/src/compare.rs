@@ -3,7 +3,7 @@ use serde_json::{Map, Value};
 
 use crate::events::{are_native, documents, in_our_chunks, joined, sort_by_answer};
 use crate::exchange::{Answer, Exchange};
-use crate::intended::{FREE, intended};
+use crate::intended::{FREE, MOVED, intended};
 
 /// Headers that are compared.
 const HEADERS: [&str; 9] = [
@@ -185,6 +185,24 @@ fn are_equal_json(a: &str, b: &str) -> bool {
     matches!((parse(a), parse(b)), (Some(a), Some(b)) if a == b)
 }
 
+/// Our answer with everything where the reference has it.
+fn moved_back(mut ours: Value) -> Value {
+    for place in MOVED {
+        let Some(from) = ours.pointer_mut(place.ours).and_then(Value::as_object_mut) else { continue };
+        let Some(value) = from.shift_remove(place.key) else { continue };
+        let is_empty = from.is_empty();
+        if let Some((parent, key)) = place.ours.rsplit_once('/').filter(|_| is_empty)
+            && let Some(parent) = ours.pointer_mut(parent).and_then(Value::as_object_mut)
+        {
+            parent.shift_remove(key);
+        }
+        if let Some(to) = ours.pointer_mut(place.theirs).and_then(Value::as_object_mut) {
+            to.insert(place.key.to_owned(), value);
+        }
+    }
+    ours
+}
+
 fn bodies(exchange: &Exchange, answer: &Answer, out: &mut Vec<String>) {
     let (ours, theirs) = (answer.body.as_str(), exchange.response_body.as_str());
     if exchange.path.starts_with("/metrics") || exchange.path.ends_with("format=prometheus") {
@@ -209,7 +227,7 @@ fn bodies(exchange: &Exchange, answer: &Answer, out: &mut Vec<String>) {
             comparison.values("$", &ours_events.into(), &theirs_events.into());
         }
         _ => match (serde_json::from_str(ours), serde_json::from_str(theirs)) {
-            (Ok(ours), Ok(theirs)) => comparison.values("$", &ours, &theirs),
+            (Ok(ours), Ok(theirs)) => comparison.values("$", &moved_back(ours), &theirs),
             _ if ours == theirs => {}
             _ => comparison.out.push(format!("$: {ours:?} instead of {theirs:?}")),
         },

@@ -294,6 +294,24 @@ pub const INTENDED: &[Intended] = &[
         "Unsupported tool_call_parser: nope.",
         "unknown parser in `/parse_function_call`, `/separate_reasoning`",
     ),
+    different(
+        "generate/ollama-generate",
+        &["$.done_reason", "$.context"],
+        "\"done_reason\":\"length\"",
+        "Ollama `done_reason`",
+    ),
+    different(
+        "generate/error-ollama-no-model",
+        &["$.error: added"],
+        "\"error\":\"1 validation",
+        "Ollama errors",
+    ),
+    different(
+        "generate/error-responses-unknown-model",
+        &["status", "$."],
+        "\"object\":\"response\"",
+        "`model` of `/v1/responses`",
+    ),
     different("generate/ollama-generate-stream", &["$"], "\"done\":true", "Ollama streams"),
     different("generate/ollama-chat-stream", &["$"], "\"done\":true", "Ollama streams"),
     different("auth/ollama-stream-incremental", &["$"], "\"done\":true", "Ollama streams"),
@@ -329,6 +347,27 @@ pub const INTENDED: &[Intended] = &[
     ),
     different("limits/health-after-that", &["status", "header"], "", "expert-record routes without the flag"),
 ];
+
+/// What stands elsewhere in every answer that has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Moved {
+    /// JSON pointer to the object that has it in the reference's answers.
+    pub theirs: &'static str,
+    /// JSON pointer to the object that has it in ours.
+    pub ours: &'static str,
+    /// The key.
+    pub key: &'static str,
+    /// First column of the row of docs/api.md, "Differences", that says why.
+    pub row: &'static str,
+}
+
+/// Everything that stands elsewhere.
+pub const MOVED: &[Moved] = &[Moved {
+    theirs: "/metadata",
+    ours: "/sglext",
+    key: "weight_versions",
+    row: "`metadata.weight_versions`",
+}];
 
 /// Places that are not compared: they are a matter of time, or of arithmetic.
 pub const FREE: &[(&str, &[&str])] = &[

@@ -11,4 +11,4 @@ mod intended;
 
 pub use compare::differences;
 pub use exchange::{Answer, Exchange, SETS, exchange, exchanges};
-pub use intended::{FREE, INTENDED, Intended, NOT_REPLAYED, intended};
+pub use intended::{FREE, INTENDED, Intended, MOVED, Moved, NOT_REPLAYED, intended};

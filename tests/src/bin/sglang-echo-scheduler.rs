@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use sglang_checkpoint::{Checkpoint, ModelConfig};
-use sglang_engine::test_workers::{EchoWorker, FaultyWorker};
 use sglang_proto::server_args::ServerArgs;
 use sglang_proto::worker::ModelWorker;
+use sglang_scheduler::test_workers::{EchoWorker, FaultyWorker};
 
 fn main() -> ExitCode {
     let args = match ServerArgs::parse_from(std::env::args_os()) {
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         Err(exit) => return exit.report(),
     };
     sglang_process::logging::init(Some("TP0"), &args.log_level, None);
-    match sglang_engine::run(&args, &load) {
+    match sglang_scheduler::run(&args, &load) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("Scheduler hit an exception: {error}");

@@ -1,201 +1,179 @@
-//! A scheduler with a simulated worker, driven as the engine drives it, with the books checked after every move.
+//! A running loop with the echo worker, whose weight shows in every token, and the test in the place of the other two
+//! processes.
+#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
-#![allow(dead_code, reason = "every test file uses a part")]
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use sglang_ipc::{Endpoints, Identity, PullLink, PushLink, Received};
+use sglang_planner::{Planner, PlannerConfig};
+use sglang_proto::SamplingParams;
+use sglang_proto::messages::*;
+use sglang_proto::wire::TokenIds;
+use sglang_scheduler::event_loop::EventLoop;
+use sglang_scheduler::links::{Incoming, Links};
+use sglang_scheduler::progress::Progress;
+use sglang_scheduler::test_workers::EchoWorker;
+use sglang_scheduler::worker_thread::WorkerThread;
+use sglang_scheduler::{SchedulerError, SchedulerSettings};
 
-use sglang_proto::forward::ForwardBatch;
-use sglang_proto::messages::FinishReason;
-use sglang_proto::{CaptureHiddenMode, HiddenStateChunk, SamplingParams};
-use sglang_sched::simulator::{NoText, SimWorker};
-use sglang_sched::{NewRequest, OutputEvent, Plan, Scheduler, SchedulerConfig, TailDecoder};
+pub const EOS: u32 = 2;
 
-/// Everything a request was told.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// A running loop, and the test in the place of the two other processes.
+pub struct Engine {
+    pub to_scheduler: PushLink,
+    pub at_detokenizer: PullLink,
+    pub at_tokenizer: PullLink,
+    pub inject: crossbeam_channel::Sender<Incoming>,
+    pub thread: std::thread::JoinHandle<Result<(), SchedulerError>>,
+    /// Ids and labels of requests by their id.
+    pub answers: HashMap<String, Answer>,
+    _dir: tempfile::TempDir,
+}
+
+#[derive(Default)]
 pub struct Answer {
-    pub output: Vec<u32>,
-    pub finish: Option<FinishReason>,
-    pub events: usize,
-    pub event_sizes: Vec<usize>,
-    pub cached_tokens: usize,
-    pub retractions: u64,
-    pub input_logprobs: Vec<sglang_sched::InputLogprobs>,
-    pub output_logprobs: usize,
-    pub hidden_states: Vec<HiddenStateChunk>,
-    pub last: Option<OutputEvent>,
+    pub ids: Vec<u32>,
+    pub spans: Option<Vec<WeightVersionSpan>>,
 }
 
-impl Answer {
-    pub fn aborted(&self) -> bool {
-        matches!(self.finish, Some(FinishReason::Abort { .. }))
+impl Engine {
+    pub async fn start(step: Duration) -> Self {
+        Self::start_from("shift:0", step).await
     }
 
-    pub fn abort_message(&self) -> &str {
-        match &self.finish {
-            Some(FinishReason::Abort { message, .. }) => message,
-            _ => "",
-        }
+    /// With another path for the weights of the start.
+    pub async fn start_from(model_path: &str, step: Duration) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let endpoints = Endpoints::in_dir(dir.path());
+        let at_detokenizer = PullLink::bind(&endpoints.detokenizer, "").await.unwrap();
+        let at_tokenizer = PullLink::bind(&endpoints.tokenizer, "").await.unwrap();
+        let config = PlannerConfig {
+            max_total_num_tokens: 4096,
+            max_running_requests: 8,
+            context_length: 2048,
+            vocab_size: 10_000,
+            eos_token_ids: vec![EOS],
+            ..Default::default()
+        };
+        let settings = SchedulerSettings {
+            decode_log_interval: 1000,
+            watchdog_timeout: Duration::from_secs(30),
+            model_path: model_path.into(),
+            load_format: "auto".into(),
+            weight_version: "v0".into(),
+            skip_tokenizer_init: false,
+            random_seed: 1,
+            enable_metrics: false,
+            adapters: Vec::new(),
+        };
+        let progress = Arc::new(Progress::default());
+        let identity = Identity::new("scheduler", serde_json::Value::Null);
+        let links = Links::open(dir.path(), identity, progress.clone()).unwrap();
+        let inject = links.inject.clone();
+        let thread = std::thread::spawn(move || {
+            let echo = EchoWorker::new(10_000, EOS, 2048, 4096, 8, step);
+            let worker = WorkerThread::spawn(Box::new(echo)).unwrap();
+            let planner = Planner::new(config).unwrap();
+            EventLoop::new(planner, worker, links, settings, progress, None).run().map(drop)
+        });
+        let identity = Arc::new(Identity::new("tokenizer_manager", serde_json::Value::Null));
+        let to_scheduler = PushLink::connect(&endpoints.scheduler_input, identity);
+        let answers = HashMap::new();
+        Self { to_scheduler, at_detokenizer, at_tokenizer, inject, thread, answers, _dir: dir }
     }
 
-    pub fn status(&self) -> Option<u16> {
-        match &self.finish {
-            Some(FinishReason::Abort { status_code, .. }) => *status_code,
-            _ => None,
-        }
-    }
-}
-
-pub struct Driver {
-    pub scheduler: Scheduler,
-    pub worker: SimWorker,
-    pub flying: VecDeque<ForwardBatch>,
-    pub answers: BTreeMap<String, Answer>,
-    pub plans: Vec<Plan>,
-    /// Requests in the order they ended.
-    pub ends: Vec<String>,
-    pub steps: usize,
-    pub now: f64,
-}
-
-impl Driver {
-    pub fn new(config: SchedulerConfig) -> Self {
-        Self {
-            worker: SimWorker::new(&config),
-            scheduler: Scheduler::new(config).unwrap(),
-            flying: VecDeque::new(),
-            answers: BTreeMap::new(),
-            plans: Vec::new(),
-            ends: Vec::new(),
-            steps: 0,
-            now: 0.0,
-        }
+    pub fn request(&mut self, rid: &str, ids: Vec<u32>, max_new_tokens: i64) {
+        let sampling_params = SamplingParams {
+            max_new_tokens: Some(max_new_tokens),
+            is_normalized: true,
+            ..Default::default()
+        };
+        let request = TokenizedGenerateReqInput {
+            rid: Some(rid.into()),
+            input_ids: Some(TokenIds(ids)),
+            sampling_params,
+            logprob_start_len: -1,
+            stream: true,
+            ..Default::default()
+        };
+        self.to_scheduler.send(request).unwrap();
+        self.answers.insert(rid.into(), Answer::default());
     }
 
-    pub fn add(&mut self, request: NewRequest) {
-        let resumed = request.resumed_output_ids.clone();
-        let rid = request.rid.clone();
-        self.answers.insert(rid, Answer { output: resumed, ..Answer::default() });
-        self.scheduler.add_request(request, self.now).unwrap();
-        self.collect();
+    pub fn update(&self, path: &str, change: impl FnOnce(&mut UpdateWeightFromDiskReqInput)) {
+        let mut request = UpdateWeightFromDiskReqInput { model_path: path.into(), ..Default::default() };
+        change(&mut request);
+        self.to_scheduler.send(request).unwrap();
     }
 
-    /// Plans once and, if enough is in flight or there is nothing to plan, takes one result in. Returns whether
-    /// anything happened.
-    pub fn step(&mut self, tail: &mut dyn TailDecoder) -> bool {
-        self.now += 1.0;
-        let plan = self.scheduler.plan(self.now);
-        self.check();
-        self.collect();
-        let planned = plan.batch.is_some();
-        if let Some(batch) = &plan.batch {
-            self.steps += 1;
-            for earlier in &self.flying {
-                let slots: HashSet<u32> = earlier.out_cache_loc.iter().copied().collect();
-                assert!(
-                    batch.out_cache_loc.iter().all(|slot| !slots.contains(slot)),
-                    "a slot of a batch in flight was given out again"
-                );
+    pub async fn reply(&mut self) -> AnyMessage {
+        loop {
+            if let Received::Message(message) = next(&mut self.at_tokenizer).await {
+                return message;
             }
-            self.flying.push_back(batch.clone());
-        }
-        self.plans.push(plan);
-        let room = usize::from(self.scheduler.config().enable_overlap);
-        let landed = (self.flying.len() > room || !planned) && self.land(tail);
-        planned || landed
-    }
-
-    /// Takes the oldest result in.
-    pub fn land(&mut self, tail: &mut dyn TailDecoder) -> bool {
-        let Some(batch) = self.flying.pop_front() else { return false };
-        let result = self.worker.run(&batch).expect("the batch keeps the contract");
-        self.scheduler.on_result(result, tail).unwrap();
-        self.check();
-        self.collect();
-        true
-    }
-
-    pub fn check(&self) {
-        self.scheduler.verify().unwrap();
-    }
-
-    /// Runs until nothing happens any more.
-    pub fn run(&mut self) {
-        let mut moves = 0;
-        while self.step(&mut NoText) {
-            moves += 1;
-            assert!(moves < 200_000, "the scheduler does not come to an end");
-        }
-        self.collect();
-    }
-
-    pub fn collect(&mut self) {
-        for event in self.scheduler.take_events() {
-            let answer = self.answers.get_mut(event.rid()).expect("events belong to requests");
-            assert_eq!(answer.finish, None, "{} was told its end twice, or more after its end", event.rid());
-            assert_eq!(event.output_offset, answer.output.len(), "{}: a gap or a repeat", event.rid());
-            assert_eq!(event.first, answer.events == 0);
-            answer.events += 1;
-            answer.event_sizes.push(event.output_ids.len());
-            answer.output.extend(&event.output_ids);
-            assert_eq!(event.completion_tokens, answer.output.len());
-            answer.finish = event.finish_reason.clone();
-            answer.cached_tokens = event.cached_tokens;
-            answer.retractions = event.retraction_count;
-            answer.output_logprobs += event.output_logprobs.len();
-            answer.input_logprobs.extend(event.input_logprobs.clone());
-            if event.request.return_hidden_states == CaptureHiddenMode::Last {
-                answer.hidden_states.clear();
-            }
-            answer.hidden_states.extend(event.hidden_states.clone());
-            if event.finish_reason.is_some() {
-                self.ends.push(event.rid().to_owned());
-            }
-            answer.last = Some(event);
         }
     }
 
-    pub fn answer(&self, rid: &str) -> &Answer {
-        &self.answers[rid]
+    pub async fn updated(&mut self) -> (bool, String, u64) {
+        match self.reply().await {
+            AnyMessage::UpdateWeightFromDiskReqOutput(r) => (r.success, r.message, r.num_paused_requests),
+            other => panic!("{other:?}"),
+        }
     }
 
-    /// Everything has ended, and nothing is left behind.
-    pub fn assert_clean(&mut self) {
-        assert!(self.scheduler.is_idle(), "{:?}", self.scheduler.stats());
-        for (rid, answer) in &self.answers {
-            assert!(answer.finish.is_some(), "{rid} was never told its end");
+    /// The shift that the worker has now.
+    pub async fn shift(&mut self) -> u64 {
+        self.to_scheduler
+            .send(GetWeightsByNameReqInput { name: "shift".into(), ..Default::default() })
+            .unwrap();
+        match self.reply().await {
+            AnyMessage::GetWeightsByNameReqOutput(r) => r.parameter[0].as_f64().unwrap() as u64,
+            other => panic!("{other:?}"),
         }
-        let stats = self.scheduler.stats();
-        assert_eq!((stats.num_used_tokens, stats.num_protected_tokens), (0, 0));
-        assert!(self.scheduler.flush_cache());
-        assert_eq!(self.scheduler.stats().num_evictable_tokens, 0);
-        self.check();
+    }
+
+    /// Takes one batch of outputs.
+    pub async fn take(&mut self) {
+        let Received::Message(AnyMessage::BatchTokenIDOutput(batch)) = next(&mut self.at_detokenizer).await
+        else {
+            return;
+        };
+        for (i, rid) in batch.rids.as_ref().unwrap().iter().enumerate() {
+            let answer = self.answers.get_mut(rid).unwrap();
+            answer.ids.extend_from_slice(&batch.output_ids.as_ref().unwrap()[i]);
+            answer.spans = batch.weight_versions.as_ref().unwrap()[i].clone();
+            assert_eq!(batch.finished_reasons[i].is_some(), answer.spans.is_some());
+        }
+    }
+
+    pub async fn take_all(&mut self) {
+        while self.answers.values().any(|a| a.spans.is_none()) {
+            self.take().await;
+        }
+    }
+
+    pub fn spans(&self, rid: &str) -> Vec<(&str, u64, u64)> {
+        let spans = self.answers[rid].spans.as_ref().unwrap();
+        spans.iter().map(|s| (s.version.as_str(), s.start, s.end)).collect()
+    }
+
+    pub fn stop(self) {
+        self.inject.send(Incoming::Shutdown).unwrap();
+        self.thread.join().unwrap().unwrap();
     }
 }
 
-/// A configuration for small tests: no end-of-sequence ids, vocabulary of 1,000.
-pub fn small(pool: usize) -> SchedulerConfig {
-    SchedulerConfig {
-        max_total_num_tokens: pool,
-        max_running_requests: 16,
-        context_length: 4096,
-        vocab_size: 1000,
-        enable_overlap: false,
-        ..SchedulerConfig::default()
-    }
+pub async fn next(link: &mut PullLink) -> Received {
+    tokio::time::timeout(Duration::from_secs(20), link.recv()).await.unwrap().unwrap()
 }
 
-/// `len` ids that start with those of every other prompt of this `family`.
-pub fn prompt(family: u32, len: u32) -> Vec<u32> {
-    (0..len).map(|i| (family * 211 + i * 17) % 1000).collect()
+pub fn prompt(i: u32) -> Vec<u32> {
+    (0..10 + i % 7).map(|k| 10 + (i * 31 + k * 7) % 900).collect()
 }
 
-pub fn request(rid: &str, input_ids: Vec<u32>, max_new_tokens: i64) -> NewRequest {
-    let mut request = NewRequest::new(rid, input_ids);
-    request.seed = 7;
-    request.sampling_params = SamplingParams {
-        max_new_tokens: Some(max_new_tokens),
-        is_normalized: true,
-        ..SamplingParams::default()
-    };
-    request
+/// The answer to a prompt with a weight.
+pub fn answer(prompt: &[u32], shift: u32) -> Vec<u32> {
+    prompt.iter().map(|id| id + shift).chain([EOS]).collect()
 }

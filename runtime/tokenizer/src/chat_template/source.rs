@@ -113,7 +113,7 @@ fn read(path: &Path) -> Result<String, TemplateError> {
 
 /// The key `chat_template`: a text, or a list of names with templates.
 fn from_json(path: &Path) -> Result<Option<TemplateSource>, TemplateError> {
-    let value: Value = serde_json::from_str(&read(path)?)
+    let value = sglang_checkpoint::json::parse(read(path)?.as_bytes())
         .map_err(|e| bad(path, format!("expected valid JSON, found {e}")))?;
     match value.get("chat_template") {
         None | Some(Value::Null) => Ok(None),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::requests::validation::{Mismatch, Read, list, object, string};
+use crate::requests::validation::{Mismatch, Read, given, list, object, optional_key, string};
 
 /// One block of a message's content.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,13 +36,6 @@ pub enum ContentBlock {
     Thinking(String),
     /// The same, encrypted.
     RedactedThinking,
-}
-
-fn text_of(map: &Map<String, Value>, key: &'static str) -> Read<Option<String>> {
-    match map.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => string(value).map(Some).map_err(|m| m.under(key)),
-    }
 }
 
 fn required(map: &Map<String, Value>, whole: &Value, key: &'static str) -> Read<String> {
@@ -93,7 +86,7 @@ fn search_result(map: &Map<String, Value>) -> String {
 /// A tool's answer: contents of messages, and its text.
 fn tool_result(value: Option<&Value>) -> Read<(Vec<Value>, String)> {
     let blocks = match value {
-        None | Some(Value::Null) => return Ok((vec!["".into()], String::new())),
+        None => return Ok((vec!["".into()], String::new())),
         Some(Value::String(text)) => return Ok((vec![text.as_str().into()], text.clone())),
         Some(value) => list(block)(value)?,
     };
@@ -140,18 +133,17 @@ pub fn block(value: &Value) -> Read<ContentBlock> {
         "tool_use" => ContentBlock::ToolUse {
             id: required(&map, value, "id")?,
             name: required(&map, value, "name")?,
-            input: match map.get("input") {
-                None => Map::new(),
-                Some(input) => object(input).map_err(|m| m.under("input"))?,
-            },
+            input: optional_key(&map, "input", object)?.unwrap_or_default(),
         },
         "tool_result" => {
-            let (contents, text) = tool_result(map.get("content")).map_err(|m| m.under("content"))?;
-            let id = text_of(&map, "tool_use_id")?.or(text_of(&map, "id")?).unwrap_or_default();
+            let (contents, text) = tool_result(given(&map, "content")).map_err(|m| m.under("content"))?;
+            let id = optional_key(&map, "tool_use_id", string)?.or(optional_key(&map, "id", string)?);
+            let id = id.unwrap_or_default();
             ContentBlock::ToolResult { id, contents, text }
         }
         "tool_reference" => {
-            ContentBlock::ToolReference(text_of(&map, "tool_name")?.or(text_of(&map, "name")?))
+            let name = optional_key(&map, "tool_name", string)?;
+            ContentBlock::ToolReference(name.or(optional_key(&map, "name", string)?))
         }
         "thinking" => ContentBlock::Thinking(required(&map, value, "thinking")?),
         "redacted_thinking" => ContentBlock::RedactedThinking,

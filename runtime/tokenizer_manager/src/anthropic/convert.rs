@@ -5,6 +5,7 @@ use sglang_parsers::reasoning::{ReasoningDefault, ReasoningParser};
 
 use super::content::{ContentBlock, parts_as_content};
 use super::error::AnthropicError;
+use super::prefill::{Prefill, prefill};
 use super::request::{Content, Message, MessagesRequest, Role};
 use super::tools;
 use crate::openai::chat_request::ChatCompletionRequest;
@@ -198,12 +199,24 @@ pub fn chat_request(
     request: MessagesRequest,
     traits: ModelTraits,
 ) -> Result<ChatCompletionRequest, AnthropicError> {
-    let switch = match request.thinking {
-        Some(enabled) => thinking_switch(enabled, traits.reasoning_parser)?.map(|name| (name, enabled)),
-        None => None,
+    let parser = traits.reasoning_parser;
+    let mut messages = messages(&request, traits)?;
+    let thoughts = match request.messages.last().map(|last| &last.content) {
+        Some(Content::Blocks(blocks)) => thinking_history(blocks, parser)?,
+        _ => None,
+    };
+    let prefill = prefill(&request, &mut messages, thoughts.as_deref())?;
+    let switch = match (request.thinking, prefill) {
+        (Some(enabled), _) => thinking_switch(enabled, parser)?.map(|name| (name, enabled)),
+        // The answer has begun, so there is no thinking in front of it.
+        (None, Prefill::Answer) => {
+            parser.and_then(|p| p.reasoning_default().toggle_param()).map(|name| (name, false))
+        }
+        (None, _) => None,
     };
     let mut body = Map::new();
-    body.insert("messages".into(), messages(&request, traits)?.into());
+    body.insert("messages".into(), messages.into());
+    body.insert("continue_final_message".into(), (prefill != Prefill::None).into());
     tools::insert(&mut body, request.tools, request.tool_choice.as_ref())?;
     if let Some(schema) = request.output_config.schema {
         let schema = json!({"name": "response", "schema": schema, "strict": true});
@@ -227,6 +240,7 @@ pub fn chat_request(
     let mut chat = ChatCompletionRequest::from_json(&body)?;
     // Set afterwards: here effort says nothing of whether the model thinks at all.
     chat.reasoning_effort = request.output_config.effort.map(Value::from);
+    chat.reasoning_is_over = prefill != Prefill::None;
     chat.chat_template_kwargs.extend(switch.map(|(name, enabled)| (name.to_owned(), enabled.into())));
     Ok(chat)
 }
@@ -308,7 +322,8 @@ mod tests {
     #[test]
     fn earlier_thinking_is_told_in_the_models_tags_or_left_out() {
         let body = json!({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": [
-            {"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "text", "text": "a"}]}]});
+            {"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "text", "text": "a"}]},
+            {"role": "user", "content": "r"}]});
         let content = |traits| converted(body.clone(), traits).unwrap().messages[1]["content"].clone();
         assert_eq!(content(ModelTraits::default()), "a");
         assert_eq!(
@@ -318,6 +333,46 @@ mod tests {
         let redacted =
             json!({"messages": [{"role": "assistant", "content": [{"type": "redacted_thinking"}]}]});
         assert!(converted(redacted, ModelTraits::default()).unwrap_err().contains("redacted_thinking"));
+    }
+
+    #[test]
+    fn a_last_message_of_the_assistant_is_continued() {
+        let ask = |content: Value, more: Value, parser: &str| {
+            let mut body = json!({"messages": [{"role": "user", "content": "q"},
+                {"role": "assistant", "content": content}]});
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            converted(body, thinks(parser))
+        };
+        let continued = |content: Value, parser: &str| {
+            let chat = ask(content, json!({}), parser).unwrap();
+            assert!(chat.continue_final_message && chat.reasoning_is_over);
+            (chat.continued_text().unwrap(), Value::from(chat.chat_template_kwargs))
+        };
+        let text = |text: &str| json!({"type": "text", "text": text});
+        let thought = json!({"type": "thinking", "thinking": "hm", "signature": "s"});
+        assert_eq!(continued(json!("Well"), "none"), ("Well".into(), json!({})));
+        assert_eq!(continued(json!([text("We"), text("ll")]), "none"), ("Well".into(), json!({})));
+        assert_eq!(continued(json!([]), "none"), (String::new(), json!({})));
+        assert_eq!(continued(json!("Well"), "qwen3"), ("Well".into(), json!({"enable_thinking": false})));
+        assert_eq!(continued(json!("Well"), "deepseek-r1"), ("Well".into(), json!({})));
+        assert_eq!(
+            continued(json!([thought, text("Well")]), "qwen3"),
+            ("<think>hm\n</think>\n\nWell".into(), json!({}))
+        );
+        let schema = json!({"output_config": {"format": {"type": "json_schema", "schema": {}}}});
+        let on = json!({"thinking": {"type": "adaptive"}});
+        for (content, more, part) in [
+            (json!("Well "), json!({}), "trailing whitespace"),
+            (json!([text("a"), text("\n")]), json!({}), "trailing whitespace"),
+            (json!("{"), schema, "output_config.format"),
+            (json!("Well"), on.clone(), "start with a thinking block"),
+        ] {
+            let error = ask(content, more, "qwen3").unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(ask(json!([thought, text("Well")]), on, "qwen3").unwrap().continue_final_message);
+        let call = json!([text("Let me see."), {"type": "tool_use", "id": "c", "name": "f", "input": {}}]);
+        assert!(!ask(call, json!({}), "none").unwrap().continue_final_message);
     }
 
     #[test]

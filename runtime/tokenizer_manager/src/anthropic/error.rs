@@ -79,6 +79,7 @@ impl AnthropicError {
             ApiError::Http { detail: message, .. } | ApiError::OpenAi { message, .. } => {
                 Self::new(status, message)
             }
+            ApiError::ModelNotFound(unknown) => Self::new(status, unknown.message()),
             other => Self::new(status, other.to_string()),
         }
     }

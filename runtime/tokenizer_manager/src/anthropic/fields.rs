@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::requests::validation::{Mismatch, Read, int, object};
+use crate::requests::validation::{Mismatch, Read, given, int, object, optional_key};
 
 /// Smallest thinking budget that a client may ask for.
 const LEAST_BUDGET: i64 = 1024;
@@ -13,7 +13,7 @@ fn one_of(
     known: &'static [&'static str],
     expected: &str,
 ) -> Read<Option<&'static str>> {
-    let Some(value) = map.get(key).filter(|v| !v.is_null()) else { return Ok(None) };
+    let Some(value) = given(map, key) else { return Ok(None) };
     let found = value.as_str().and_then(|word| known.iter().find(|k| **k == word));
     found.copied().map(Some).ok_or_else(|| Mismatch::literal(expected, value).under(key))
 }
@@ -27,10 +27,7 @@ pub fn thinking(value: &Value) -> Read<bool> {
     let kinds = &["enabled", "disabled", "adaptive"];
     let kind = one_of(&map, "type", kinds, "'enabled', 'disabled' or 'adaptive'")?.unwrap_or_default();
     let display = one_of(&map, "display", &["summarized", "omitted"], "'summarized' or 'omitted'")?;
-    let budget = match map.get("budget_tokens").filter(|v| !v.is_null()) {
-        None => None,
-        Some(budget) => Some(int(budget).map_err(|m| m.under("budget_tokens"))?),
-    };
+    let budget = optional_key(&map, "budget_tokens", int)?;
     let rule = |text: String| Err(Mismatch::rule(text, value));
     match (kind, budget) {
         ("enabled", None) => {
@@ -64,13 +61,8 @@ pub fn output_config(value: &Value) -> Read<OutputConfig> {
     let map = object(value)?;
     let efforts = &["minimal", "low", "medium", "high", "xhigh", "max"];
     let effort = one_of(&map, "effort", efforts, "'minimal', 'low', 'medium', 'high', 'xhigh' or 'max'")?;
-    let schema = match map.get("format").filter(|v| !v.is_null()) {
-        None => None,
-        Some(given) => Some(json_schema(given).map_err(|m| m.under("format"))?),
-    };
-    if let Some(budget) = map.get("task_budget").filter(|v| !v.is_null()) {
-        task_budget(budget).map_err(|m| m.under("task_budget"))?;
-    }
+    let schema = optional_key(&map, "format", json_schema)?;
+    optional_key(&map, "task_budget", task_budget)?;
     Ok(OutputConfig { effort: effort.map(|word| if word == "xhigh" { "max" } else { word }), schema })
 }
 

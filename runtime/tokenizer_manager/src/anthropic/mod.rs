@@ -5,6 +5,7 @@ pub mod content;
 pub mod convert;
 pub mod error;
 pub mod fields;
+mod prefill;
 pub mod request;
 pub mod response;
 pub mod stream;

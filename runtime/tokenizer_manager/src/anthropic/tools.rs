@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::error::AnthropicError;
-use crate::requests::validation::{Mismatch, Read, boolean, object, string};
+use crate::requests::validation::{Mismatch, Read, boolean, object, optional_key, string};
 
 /// `tool_choice`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,14 +32,8 @@ pub fn tool_choice(value: &Value) -> Read<ToolChoice> {
         Some("none") => Kind::None,
         _ => return Err(Mismatch::literal("'auto', 'any', 'tool' or 'none'", given).under("type")),
     };
-    let name = match map.get("name").filter(|v| !v.is_null()) {
-        None => None,
-        Some(name) => Some(string(name).map_err(|m| m.under("name"))?),
-    };
-    let disabled = match map.get("disable_parallel_tool_use") {
-        None => false,
-        Some(value) => boolean(value).map_err(|m| m.under("disable_parallel_tool_use"))?,
-    };
+    let name = optional_key(&map, "name", string)?;
+    let disabled = optional_key(&map, "disable_parallel_tool_use", boolean)?.unwrap_or_default();
     Ok(ToolChoice { kind, name, parallel: !disabled })
 }
 
@@ -58,19 +52,14 @@ pub fn tool(value: &Value) -> Read<Option<Value>> {
     let name = string(name).map_err(|m| m.under("name"))?;
     let schema = map.get("input_schema").ok_or_else(|| Mismatch::missing("input_schema", value))?;
     let mut schema = object(schema).map_err(|m| m.under("input_schema"))?;
+    schema.retain(|key, value| key != "type" || !value.is_null());
     schema.entry("type").or_insert_with(|| "object".into());
-    let description = match map.get("description").filter(|v| !v.is_null()) {
-        None => String::new(),
-        Some(text) => string(text).map_err(|m| m.under("description"))?,
-    };
-    let strict = match map.get("strict") {
-        None => false,
-        Some(value) => boolean(value).map_err(|m| m.under("strict"))?,
-    };
+    let description = optional_key(&map, "description", string)?.unwrap_or_default();
+    let strict = optional_key(&map, "strict", boolean)?.unwrap_or_default();
     let mut function =
         json!({"name": name, "description": description, "parameters": schema, "strict": strict});
-    if let Some(defer) = map.get("defer_loading").filter(|v| !v.is_null()) {
-        function["defer_loading"] = boolean(defer).map_err(|m| m.under("defer_loading"))?.into();
+    if let Some(defer) = optional_key(&map, "defer_loading", boolean)? {
+        function["defer_loading"] = defer.into();
     }
     Ok(Some(json!({"type": "function", "function": function})))
 }

@@ -3,7 +3,10 @@
 
 use serde_json::{Map, Value};
 
+use sglang_parsers::ReasoningParser;
+
 use crate::openai::chat_request::ChatCompletionRequest;
+use crate::openai::message::answer_text;
 use crate::text::{ContentFormat, TextCodec, TextError};
 
 /// Joins the text parts of a list content; other parts are left out.
@@ -39,19 +42,32 @@ fn for_template(message: &Value, format: ContentFormat) -> Value {
     message
 }
 
-/// The last message, when it is an assistant's text: taken out to be continued, or turned into a user's.
-fn settle_last(messages: &mut Vec<Value>, continue_final_message: bool) -> Option<String> {
-    let last = messages.last_mut()?;
-    if last.get("role").is_none_or(|role| role != "assistant") {
-        return None;
+/// Turns the last message into a user's, when it is an assistant's text that is not to be continued.
+fn settle_last(messages: &mut [Value]) {
+    let Some(last) = messages.last_mut() else { return };
+    let text = answer_text(last).filter(|_| last["content"].is_string());
+    if let Some(text) = text {
+        *last = serde_json::json!({"role": "user", "content": text});
     }
-    let text = last.get("content").and_then(Value::as_str)?.to_owned();
-    if continue_final_message {
-        messages.pop();
-        return Some(text);
+}
+
+/// Puts the text that is to be continued behind the rendered opening of an answer. When the opening starts the
+/// thinking and the text is none of it, the thinking ends here.
+fn join_continued(
+    rendered: &str,
+    text: &str,
+    reasoning_is_over: bool,
+    parser: Option<ReasoningParser>,
+) -> String {
+    let opening = rendered.trim_end();
+    let Some(parser) = parser.filter(|p| reasoning_is_over && opening.ends_with(p.think_start())) else {
+        return text.to_owned();
+    };
+    match text.strip_prefix(parser.think_start()) {
+        // The text has its own thinking, which is open already.
+        Some(rest) => rest.to_owned(),
+        None => format!("\n{}\n\n{text}", parser.think_end()),
     }
-    *last = serde_json::json!({"role": "user", "content": text});
-    None
 }
 
 /// How a prompt is to be rendered when it is not for a chat completion (`/tokenize`).
@@ -61,6 +77,8 @@ pub struct RenderOptions {
     pub add_generation_prompt: Option<bool>,
     /// Add the tokenizer's own special tokens around the rendered text.
     pub add_special_tokens: bool,
+    /// How the model marks its thinking.
+    pub reasoning_parser: Option<ReasoningParser>,
 }
 
 /// Prompt ids of a chat request.
@@ -75,10 +93,12 @@ pub fn prompt_ids(
 ) -> Result<Vec<u32>, TextError> {
     let mut messages: Vec<Value> =
         request.messages.iter().map(|m| for_template(m, codec.content_format())).collect();
-    let prefix = match options.add_generation_prompt {
-        Some(_) if !request.continue_final_message => None,
-        _ => settle_last(&mut messages, request.continue_final_message),
-    };
+    let continued = request.continued_text();
+    match (&continued, options.add_generation_prompt) {
+        (Some(_), _) => drop(messages.pop()),
+        (None, None) => settle_last(&mut messages),
+        (None, Some(_)) => {}
+    }
     let mut kwargs = Map::new();
     if let Some(effort) = &request.reasoning_effort {
         kwargs.insert("reasoning_effort".into(), effort.clone());
@@ -99,8 +119,9 @@ pub fn prompt_ids(
     })?;
     // The template has written the special tokens already.
     let mut ids = codec.encode(&rendered, options.add_special_tokens)?;
-    if let Some(prefix) = prefix.filter(|p| !p.is_empty()) {
-        let mut tail = codec.encode(&prefix, true)?;
+    if let Some(text) = continued.filter(|text| !text.is_empty()) {
+        let text = join_continued(&rendered, &text, request.reasoning_is_over, options.reasoning_parser);
+        let mut tail = codec.encode(&text, true)?;
         if tail.first().copied() == codec.bos_token_id() && codec.bos_token_id().is_some() {
             tail.remove(0);
         }
@@ -140,6 +161,23 @@ mod tests {
             render(body(false)).unwrap(),
             "<|turn|>user:hi</s><|turn|>user:Well</s><|turn|>assistant:"
         );
+        let parts = json!({"continue_final_message": true, "messages": [{"role": "user", "content": "hi"},
+            {"role": "assistant", "content": [{"type": "text", "text": "We"}, {"type": "text", "text": "ll"}]}]});
+        assert_eq!(render(parts).unwrap(), "<|turn|>user:hi</s><|turn|>assistant:Well");
+        let call = json!({"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "",
+            "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{}"}}]}]});
+        assert!(render(call).unwrap().contains("<|turn|>assistant:</s>"), "calls stay the assistant's");
+    }
+
+    #[test]
+    fn a_continued_answer_ends_the_thinking_that_the_template_has_opened() {
+        let parser = ReasoningParser::by_name("deepseek-r1");
+        let join = |rendered, text, is_over| join_continued(rendered, text, is_over, parser);
+        assert_eq!(join("assistant:<think>\n", "Paris", true), "\n</think>\n\nParis");
+        assert_eq!(join("assistant:<think>\n", "<think>hm</think>Paris", true), "hm</think>Paris");
+        assert_eq!(join("assistant:", "Paris", true), "Paris");
+        assert_eq!(join("assistant:<think>\n", "hm, Par", false), "hm, Par");
+        assert_eq!(join_continued("assistant:<think>\n", "Paris", true, None), "Paris");
     }
 
     #[test]

@@ -66,6 +66,7 @@ pub async fn messages(
 pub async fn count_tokens(app: web::Data<App>, body: Body) -> Result<HttpResponse, AnthropicError> {
     let body = body.map_err(AnthropicError::schema)?;
     let request = MessagesRequest::from_count_json(&body.0)?;
+    app.adapter_of(&request.model).map_err(|unknown| AnthropicError::conversion(unknown.into()))?;
     let request = to_chat(&app, request)?;
     let ids = chat::prompt_ids(&app, &request, RenderOptions::default(), chat::text_bytes(&request));
     let ids = ids.await.map_err(AnthropicError::conversion)?;

@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures::Stream;
+use serde_json::{Map, Value};
 
 use super::errors::ApiError;
 use super::extract::{Json, NativeJson, OpenAiJson};
@@ -15,6 +16,7 @@ use crate::openai::chat_request::ChatCompletionRequest;
 use crate::openai::chat_response::{self, ChatCompletionResponse};
 use crate::openai::chat_stream::{self, ChatStreamOptions};
 use crate::openai::{fields, tool_constraint, updates};
+use crate::parsers::Parsers;
 use crate::requests::tokenize::INLINE_BYTES;
 use crate::requests::{GenerateReqInput, OneOrMany};
 
@@ -57,6 +59,7 @@ pub(super) async fn prompt_ids(
         ));
     };
     let defaults = app.args.default_chat_template_kwargs.as_ref();
+    let options = RenderOptions { reasoning_parser: app.parsers.reasoning, ..options };
     let ids = if bytes <= INLINE_BYTES {
         chat::prompt_ids(codec.as_ref(), request, defaults, options)
     } else {
@@ -73,12 +76,22 @@ pub(super) async fn prompt_ids(
 
 /// About how much text a conversation has.
 pub(super) fn text_bytes(request: &ChatCompletionRequest) -> usize {
-    let content = |message: &serde_json::Value| match &message["content"] {
-        serde_json::Value::String(text) => text.len(),
-        serde_json::Value::Array(parts) => parts.iter().map(|p| p["text"].as_str().map_or(0, str::len)).sum(),
+    let content = |message: &Value| match &message["content"] {
+        Value::String(text) => text.len(),
+        Value::Array(parts) => parts.iter().map(|p| p["text"].as_str().map_or(0, str::len)).sum(),
         _ => 0,
     };
     request.messages.iter().map(content).sum()
+}
+
+/// What a dialect decides about the native request.
+pub(super) struct Preparation<'a> {
+    /// What reads the answers.
+    pub parsers: &'a Parsers,
+    /// Sampling where the request says nothing, by the native names.
+    pub sampling_defaults: &'a Map<String, Value>,
+    /// Adapter to run with.
+    pub adapter: Option<String>,
 }
 
 /// Checks a request and makes the native one of it.
@@ -90,11 +103,26 @@ pub(super) async fn prepare(
     req: &HttpRequest,
     request: &ChatCompletionRequest,
 ) -> Result<GenerateReqInput, ApiError> {
+    let preparation = Preparation {
+        parsers: &app.parsers,
+        sampling_defaults: &app.model.default_sampling_params,
+        adapter: app.adapter_of(&request.model)?,
+    };
+    prepare_with(app, req, request, preparation).await
+}
+
+/// The same, for a dialect that differs in something.
+pub(super) async fn prepare_with(
+    app: &web::Data<App>,
+    req: &HttpRequest,
+    request: &ChatCompletionRequest,
+    preparation: Preparation<'_>,
+) -> Result<GenerateReqInput, ApiError> {
+    let Preparation { parsers, sampling_defaults, adapter } = preparation;
     request.validate(app.args.context_length, app.args.allow_auto_truncate).map_err(ApiError::bad_request)?;
     request.check_conversion().map_err(ApiError::bad_conversion)?;
-    app.parsers.check(request).map_err(ApiError::bad_conversion)?;
+    parsers.check(request).map_err(ApiError::bad_conversion)?;
     let dp_rank = fields::dp_rank(dp_header(req), request.base.routed_dp_rank)?;
-    let adapter = fields::adapter_of_model(&request.model, &app.served_model_name());
     let prompt = match &request.input_ids {
         Some(ids) => ids.clone(),
         None => {
@@ -102,16 +130,16 @@ pub(super) async fn prepare(
             ids.into_iter().map(i64::from).collect()
         }
     };
-    let mut generate = request.to_generate(prompt, &app.model.default_sampling_params, adapter, dp_rank);
+    let mut generate = request.to_generate(prompt, sampling_defaults, adapter, dp_rank);
     if let Some(OneOrMany::One(sampling)) = &mut generate.sampling_params {
-        tool_constraint::bind(app.parsers.tool_call, request, sampling).map_err(ApiError::bad_conversion)?;
-        if app.parsers.reads_harmony() {
+        tool_constraint::bind(parsers.tool_call, request, sampling).map_err(ApiError::bad_conversion)?;
+        if parsers.reads_harmony() {
             sampling.insert("skip_special_tokens".into(), false.into());
         }
     }
     let template_defaults = app.args.default_chat_template_kwargs.as_ref();
     header_overrides::apply(app, req, &mut generate)?;
-    generate.require_reasoning = app.parsers.opens_with_reasoning(request, template_defaults);
+    generate.require_reasoning = parsers.opens_with_reasoning(request, template_defaults);
     Ok(generate)
 }
 

@@ -31,7 +31,7 @@ pub async fn completions(
         request.fill_in_the_middle(template).map_err(ApiError::bad_conversion)?;
     }
     let dp_rank = fields::dp_rank(dp_header(&req), request.base.routed_dp_rank)?;
-    let adapter = fields::adapter_of_model(&request.model, &app.served_model_name());
+    let adapter = app.adapter_of(&request.model)?;
     let generate = request.to_generate(adapter, dp_rank);
     let mut generation = app.manager.generate_request(generate).await.map_err(ApiError::openai)?;
     if request.stream {

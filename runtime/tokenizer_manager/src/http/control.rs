@@ -127,9 +127,7 @@ pub fn read_weight_version(body: &Map<String, Value>) -> Result<(String, bool), 
 /// `POST /update_weight_version`: a new label for the weights that are loaded.
 pub async fn update_weight_version(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
     let (version, abort_all) = read_weight_version(&body.0)?;
-    if abort_all {
-        app.manager.registry.abort_all();
-    }
+    app.manager.update_weight_version(version.clone(), abort_all, PATIENCE).await?;
     app.set_weight_version(version.clone());
     Ok(reply::json(&json!({
         "success": true,
@@ -139,7 +137,8 @@ pub async fn update_weight_version(app: web::Data<App>, body: NativeJson) -> Res
 }
 
 fn settings(value: &Value) -> Read<BTreeMap<String, f64>> {
-    object(value)?.iter().map(|(key, value)| Ok((key.clone(), float(value)?))).collect()
+    let given = object(value)?.into_iter().filter(|(_, value)| !value.is_null());
+    given.map(|(key, value)| Ok((key, float(&value)?))).collect()
 }
 
 /// Reads the body of `/set_internal_state`.

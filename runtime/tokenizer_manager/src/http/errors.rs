@@ -9,6 +9,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
 
 use crate::manager::{ControlError, GenerateError};
+use crate::model_name::UnknownModel;
 use crate::requests::ValueError;
 use crate::requests::contract::ContractError;
 use crate::requests::validation::FieldError;
@@ -45,8 +46,8 @@ pub enum ApiError {
     },
     /// No key, or the wrong one.
     Unauthorized,
-    /// `/v1/models/{id}` does not know the model.
-    ModelNotFound(String),
+    /// No model of this name is served.
+    ModelNotFound(UnknownModel),
     /// No such path.
     NotFound,
     /// The path exists with other methods only; these.
@@ -97,8 +98,8 @@ impl ApiError {
             Self::Contract(error) => json!({"error": error.0}),
             Self::OpenAi { status, kind, message } => flat(message, kind, *status),
             Self::Unauthorized => json!({"error": "Unauthorized"}),
-            Self::ModelNotFound(model) => json!({"error": {
-                "message": format!("The model '{model}' does not exist"),
+            Self::ModelNotFound(unknown) => json!({"error": {
+                "message": unknown.message(),
                 "type": "invalid_request_error",
                 "param": "model",
                 "code": "model_not_found",
@@ -126,6 +127,12 @@ impl From<ControlError> for ApiError {
             ControlError::Unreachable(_) | ControlError::Restarted => 503,
         };
         Self::Http { status, detail: error.to_string() }
+    }
+}
+
+impl From<UnknownModel> for ApiError {
+    fn from(unknown: UnknownModel) -> Self {
+        Self::ModelNotFound(unknown)
     }
 }
 
@@ -192,7 +199,7 @@ mod tests {
             (ApiError::NotFound, 404, r#"{"detail":"Not Found"}"#),
             (ApiError::MethodNotAllowed(&["PUT", "POST"]), 405, r#"{"detail":"Method Not Allowed"}"#),
             (
-                ApiError::ModelNotFound("a/b".into()),
+                ApiError::ModelNotFound(UnknownModel::new("a/b", Vec::new())),
                 404,
                 r#"{"error":{"message":"The model 'a/b' does not exist","type":"invalid_request_error","param":"model","code":"model_not_found"}}"#,
             ),

@@ -9,6 +9,7 @@ use super::errors::ApiError;
 use super::reply;
 use crate::app::App;
 use crate::lora::LoraRegistry;
+use crate::model_name::UnknownModel;
 use crate::state::unix_seconds;
 
 /// Version of the reference whose API this is.
@@ -67,7 +68,7 @@ fn card(app: &App) -> Value {
         "owned_by": "sglang",
         "root": app.served_model_name(),
         "parent": null,
-        "max_model_len": app.context_len(),
+        "max_model_len": app.max_model_len(),
     })
 }
 
@@ -91,12 +92,16 @@ pub async fn models(app: web::Data<App>) -> HttpResponse {
     reply::json(&json!({"object": "list", "data": cards}))
 }
 
-/// `GET /v1/models/{model}`.
+/// `GET /v1/models/{model}`: one of them.
 pub async fn model(app: web::Data<App>, req: HttpRequest) -> Result<HttpResponse, ApiError> {
     // The framework leaves %2F and %25 as they came, since they would change the path.
     let name = percent_decode_str(req.match_info().query("model")).decode_utf8_lossy();
-    match name == app.served_model_name() {
-        true => Ok(reply::json(&card(&app))),
-        false => Err(ApiError::ModelNotFound(name.into_owned())),
+    if name == app.served_model_name() {
+        return Ok(reply::json(&card(&app)));
+    }
+    let adapters = app.manager.adapters().map(LoraRegistry::registered).unwrap_or_default();
+    match adapters.iter().find(|lora| lora.name() == name) {
+        Some(lora) => Ok(reply::json(&adapter_card(&app, lora))),
+        None => Err(UnknownModel::new(&name, Vec::new()).into()),
     }
 }

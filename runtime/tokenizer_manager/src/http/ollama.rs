@@ -1,41 +1,43 @@
-//! `/api/chat`, `/api/generate`, `/api/tags`, `/api/show`.
-
-use std::time::Instant;
+//! `/api/chat` and `/api/generate`.
 
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use serde_json::{Map, Value};
+use serde_json::json;
 
-use super::chat;
+use super::chat::{self, Preparation};
 use super::errors::ApiError;
 use super::extract::NativeJson;
 use super::reply;
 use crate::app::App;
-use crate::chat::RenderOptions;
-use crate::manager::GenerateError;
-use crate::ollama::request::{self, OllamaChatRequest, OllamaGenerateRequest};
-use crate::ollama::response::{self, Answer, Route};
-use crate::ollama::stream;
+use crate::ollama::chat::OllamaChatRequest;
+use crate::ollama::error::OllamaError;
+use crate::ollama::fields::Common;
+use crate::ollama::generate::OllamaGenerateRequest;
+use crate::ollama::options::sampling_params;
+use crate::ollama::reply::{Parts, Reply};
+use crate::ollama::response::{Answer, End, Route, Work, done_reason};
+use crate::ollama::stream::{self, Frame};
+use crate::openai::answer::AnswerFormat;
 use crate::openai::chat_request::ChatCompletionRequest;
 use crate::openai::updates;
-use crate::requests::GenerateReqInput;
+use crate::parsers::Parsers;
+use crate::requests::{GenerateReqInput, OneOrMany};
 
-fn refused(error: GenerateError) -> ApiError {
-    let status = match &error {
-        GenerateError::Value(_) => 400,
-        GenerateError::Refused { status, .. } => *status,
+/// A body of these routes; what is wrong with it is said in their shape.
+pub(super) type Body = Result<NativeJson, ApiError>;
+
+/// The adapter that `model` names, and the model's name in the answer: the served one, as in the reference, or the
+/// adapter's as the client gave it. Names may have Ollama's tag, which means nothing here.
+pub(super) fn model(app: &App, model: &str) -> Result<(Option<String>, String), OllamaError> {
+    let name = model.strip_suffix(":latest").unwrap_or(model);
+    let adapter = match app.manager.adapters() {
+        Some(_) => app.adapter_of(name).map_err(ApiError::from)?,
+        None => None,
     };
-    ApiError::Http { status, detail: error.to_string() }
-}
-
-/// An error of the chat machinery in the shape of these routes.
-fn unconverted(error: ApiError) -> ApiError {
-    match error {
-        ApiError::OpenAi { status, message: detail, .. } => ApiError::Http { status, detail },
-        other => other,
-    }
+    let shown = if adapter.is_some() { name.to_owned() } else { app.served_model_name() };
+    Ok((adapter, shown))
 }
 
 fn ndjson(lines: impl Stream<Item = Bytes> + 'static) -> HttpResponse {
@@ -44,66 +46,148 @@ fn ndjson(lines: impl Stream<Item = Bytes> + 'static) -> HttpResponse {
         .streaming(lines.map(Ok::<_, std::convert::Infallible>))
 }
 
-async fn serve(
-    app: web::Data<App>,
-    route: Route,
-    request: GenerateReqInput,
-) -> Result<HttpResponse, ApiError> {
-    let started = Instant::now();
-    let streams = request.stream;
-    let mut generation = app.manager.generate_request(request).await.map_err(refused)?;
-    let model = app.served_model_name();
-    if streams {
-        return Ok(ndjson(stream::stream(route, model, generation.handles)));
+fn frame(app: &App, route: Route, model: String, common: &Common) -> Frame {
+    let codec = app.manager.limits.codec.clone().filter(|_| common.logprobs);
+    Frame { route, model, with_context: false, codec }
+}
+
+/// The answer to a request that only wants the model to be there.
+fn loaded(frame: &Frame, common: &Common, done_reason: &'static str) -> Result<HttpResponse, OllamaError> {
+    if common.unloads {
+        return Err(OllamaError::invalid(
+            "keep_alive 0 cannot be followed: the model stays loaded as long as the server runs",
+        ));
     }
-    updates::finished(&mut generation.handles).await.map_err(refused)?;
-    let nanoseconds = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    let (text, counts) = generation
-        .handles
-        .first()
-        .map(|handle| {
-            let output = handle.state().output();
-            (output.text.clone(), output.counts)
-        })
-        .unwrap_or_default();
-    Ok(reply::json(&Answer::new(route, &model, text, Some((nanoseconds, counts)))))
+    let end = End { done_reason, ..End::default() };
+    let answer = Answer::new(frame.route, &frame.model, Parts::default(), None, end);
+    Ok(match common.stream {
+        true => ndjson(futures::stream::iter([stream::line(&answer)])),
+        false => reply::json(&answer),
+    })
+}
+
+/// Runs a native request and answers it.
+async fn serve(
+    app: &App,
+    frame: Frame,
+    format: &AnswerFormat,
+    request: GenerateReqInput,
+) -> Result<HttpResponse, OllamaError> {
+    let streams = request.stream;
+    let mut generation = app.manager.generate_request(request).await?;
+    let mut parts = Reply::new(format);
+    if streams {
+        return Ok(ndjson(stream::stream(frame, parts, generation.handles)));
+    }
+    updates::finished(&mut generation.handles).await?;
+    let Some(handle) = generation.handles.first() else {
+        return Err(ApiError::Http { status: 500, detail: "Internal server error: no answer".into() }.into());
+    };
+    let state = handle.state();
+    let output = state.output();
+    let reason = output.finish.as_ref().map_or("stop", |finish| done_reason(&finish.reason));
+    let work = Work::of(state, output.counts, None);
+    let end = frame.end(state, reason, work, &output.output_ids);
+    let logprobs = frame.logprobs(&output.logprobs);
+    let parts = parts.push(&output.text, true);
+    Ok(reply::json(&Answer::new(frame.route, &frame.model, parts, logprobs, end)))
+}
+
+/// Refuses tools that would not be seen, or whose calls would not be read.
+fn check_tools(app: &App, parsers: &Parsers, request: &OllamaChatRequest) -> Result<(), OllamaError> {
+    let Some(codec) = app.manager.limits.codec.as_deref().filter(|_| !request.tools.is_empty()) else {
+        return Ok(());
+    };
+    let refuse = |why: &str| {
+        let model = &request.common.model;
+        Err(OllamaError::invalid(format!("\"{model}\" does not support tools: {why}")))
+    };
+    if parsers.tool_call.is_none() {
+        return refuse("its calls cannot be read without --tool-call-parser");
+    }
+    let messages = [json!({"role": "user", "content": "x"})];
+    let rendered = |tools| codec.render_chat(&messages, tools, true, &serde_json::Map::new());
+    // A template that fails says why when the conversation itself is rendered.
+    match (rendered(Some(&request.tools)), rendered(None)) {
+        (Ok(with), Ok(without)) if with == without => refuse("its chat template does not show them"),
+        _ => Ok(()),
+    }
+}
+
+/// A chat as the native request, and how its answer is read.
+async fn prepare(
+    app: &web::Data<App>,
+    req: &HttpRequest,
+    common: &Common,
+    chat: &ChatCompletionRequest,
+    parsers: &Parsers,
+    adapter: Option<String>,
+) -> Result<(GenerateReqInput, AnswerFormat), OllamaError> {
+    // Sampling is as for native requests where the options say nothing.
+    let preparation = Preparation { parsers, sampling_defaults: &serde_json::Map::new(), adapter };
+    let mut generate = chat::prepare_with(app, req, chat, preparation).await?;
+    if let Some(OneOrMany::One(sampling)) = &mut generate.sampling_params {
+        sampling.extend(sampling_params(&common.options));
+    }
+    let template_defaults = app.args.default_chat_template_kwargs.as_ref();
+    Ok((generate, AnswerFormat::new(parsers, chat, template_defaults)))
 }
 
 /// `POST /api/chat`.
-pub async fn chat(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+pub async fn chat(app: web::Data<App>, req: HttpRequest, body: Body) -> Result<HttpResponse, OllamaError> {
+    let body = body?;
     let request = OllamaChatRequest::from_json(&body.0)?;
     drop(body);
-    let messages: Map<String, Value> =
-        [("messages".to_owned(), request.messages.clone().into())].into_iter().collect();
-    let conversation = ChatCompletionRequest::from_json(&messages)?;
-    let options = RenderOptions { add_generation_prompt: Some(true), ..Default::default() };
-    let bytes = chat::text_bytes(&conversation);
-    let prompt = chat::prompt_ids(&app, &conversation, options, bytes).await.map_err(unconverted)?;
-    serve(app, Route::Chat, request.to_generate(prompt)).await
+    let common = &request.common;
+    let (adapter, model) = model(&app, &common.model)?;
+    let frame = frame(&app, Route::Chat, model, common);
+    if request.messages.is_empty() {
+        return loaded(&frame, common, "load");
+    }
+    // There are no flags for calls in Ollama, so what the template shows is enough.
+    let parsers = app.parsers.or_detected_tools(&app.model.detected_parsers);
+    check_tools(&app, &parsers, &request)?;
+    let chat = request.to_chat(parsers.reasoning)?;
+    let (generate, format) = prepare(&app, &req, common, &chat, &parsers, adapter).await?;
+    serve(&app, frame, &format, generate).await
 }
 
 /// `POST /api/generate`.
-pub async fn generate(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+pub async fn generate(
+    app: web::Data<App>,
+    req: HttpRequest,
+    body: Body,
+) -> Result<HttpResponse, OllamaError> {
+    let body = body?;
     let request = OllamaGenerateRequest::from_json(&body.0)?;
     drop(body);
+    let common = &request.common;
+    let (adapter, model) = model(&app, &common.model)?;
+    let frame = frame(&app, Route::Generate, model, common);
     if request.is_blank() {
-        let model = app.served_model_name();
-        let answer = Answer::new(Route::Generate, &model, String::new(), None);
-        return Ok(match request.stream {
-            true => ndjson(futures::stream::iter([stream::line(&answer)])),
-            false => reply::json(&answer),
-        });
+        return loaded(&frame, common, "stop");
     }
-    serve(app, Route::Generate, request.into_generate()).await
-}
-
-/// `GET /api/tags`.
-pub async fn tags(app: web::Data<App>) -> HttpResponse {
-    reply::json(&response::tags(&app.served_model_name()))
-}
-
-/// `POST /api/show`.
-pub async fn show(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
-    let model = request::show(&body.0)?;
-    Ok(reply::json(&response::show(&model, app.context_len())))
+    request.check(app.completion_template.is_some())?;
+    let frame = Frame { with_context: request.wants_context(), ..frame };
+    if request.is_templated() {
+        let chat = request.to_chat().to_chat(app.parsers.reasoning)?;
+        let (mut generate, format) = prepare(&app, &req, common, &chat, &app.parsers, adapter).await?;
+        if let Some(OneOrMany::One(ids)) = &mut generate.input_ids {
+            ids.splice(..0, request.context().iter().copied());
+        }
+        return serve(&app, frame, &format, generate).await;
+    }
+    let text = request.text(app.completion_template.as_ref())?;
+    let mut generate = request.to_generate();
+    generate.lora_path = adapter.map(|name| OneOrMany::One(Some(name)));
+    match (request.context(), app.manager.limits.codec.as_deref()) {
+        ([], _) | (_, None) => generate.text = Some(OneOrMany::One(text)),
+        (context, Some(codec)) => {
+            // The earlier prompt has what starts a text.
+            let ids = codec.encode(&text, false).map_err(|e| OllamaError::invalid(e.0))?;
+            let ids = context.iter().copied().chain(ids.into_iter().map(i64::from)).collect();
+            generate.input_ids = Some(OneOrMany::One(ids));
+        }
+    }
+    serve(&app, frame, &AnswerFormat::default(), generate).await
 }

@@ -14,7 +14,6 @@ use super::extract::OpenAiJson;
 use super::reply;
 use crate::anthropic::convert::supports_inline_system;
 use crate::app::App;
-use crate::lora::LoraRegistry;
 use crate::openai::answer::AnswerFormat;
 use crate::openai::chat_request::ChatCompletionRequest;
 use crate::openai::updates;
@@ -98,10 +97,7 @@ pub async fn create(
     let request = ResponsesRequest::from_json(&body.0).map_err(ApiError::from)?;
     drop(body);
     let served = app.served_model_name();
-    let adapters = app.manager.adapters().map(LoraRegistry::registered).unwrap_or_default();
-    let names: Vec<&str> =
-        [served.as_str()].into_iter().chain(adapters.iter().map(|lora| lora.name())).collect();
-    convert::check(&request, traits(&app, &[]), &names)?;
+    convert::check(&request, traits(&app, &[]))?;
     let items = history(&app, &request)?;
     let defaults = &app.model.default_sampling_params;
     let chat = convert::chat_request(&request, &items, traits(&app, &items), defaults, &served)?;

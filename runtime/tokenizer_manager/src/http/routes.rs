@@ -7,8 +7,8 @@ use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{
     anthropic, chat, completions, control, disabled, embedding, embeddings, expert_distribution, generate,
-    health, info, loads, lora, memory, ollama, operations, parsers, responses, server_info, sessions,
-    tokenize, unsupported, vertex, weights,
+    health, info, loads, lora, memory, ollama, ollama_embed, ollama_models, operations, parsers, rerank,
+    responses, server_info, sessions, tokenize, unsupported, vertex, weights,
 };
 use crate::app::App;
 use crate::metrics::http as metrics;
@@ -75,13 +75,19 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/v1/models/{model:.*}", GET, Normal, info::model),
     row!("/api/chat", POST, Normal, ollama::chat),
     row!("/api/generate", POST, Normal, ollama::generate),
-    row!("/api/show", POST, Normal, ollama::show),
-    row!("/api/tags", GET, Normal, ollama::tags),
+    row!("/api/embed", POST, Normal, ollama_embed::embed),
+    row!("/api/embeddings", POST, Normal, ollama_embed::embeddings),
+    row!("/api/show", POST, Normal, ollama_models::show),
+    row!("/api/tags", GET, Normal, ollama_models::tags),
+    row!("/api/ps", GET, Normal, ollama_models::ps),
+    row!("/api/version", GET_HEAD, Normal, ollama_models::version),
     row!("/encode", PUT_POST, Normal, embedding::encode),
     row!("/classify", PUT_POST, Normal, embedding::encode),
     row!("/v1/embeddings", POST, Normal, embeddings::embeddings),
     row!("/v1/classify", POST, Normal, embeddings::classify),
-    row!("/v1/rerank", PUT_POST, Normal, embeddings::rerank),
+    row!("/v1/rerank", PUT_POST, Normal, rerank::rerank),
+    row!("/rerank", PUT_POST, Normal, rerank::rerank),
+    row!("/v2/rerank", PUT_POST, Normal, rerank::rerank),
     row!("/v1/score", POST, Normal, embeddings::score),
     row!("/v1/loads", GET, Normal, loads::loads),
     row!("/open_session", GET_POST, Normal, sessions::open_session),

@@ -42,7 +42,7 @@ async fn off_loop<T: Send + 'static>(
 }
 
 fn max_model_len(app: &App, codec: &dyn TextCodec) -> u64 {
-    let context = app.context_len() as u64;
+    let context = app.max_model_len() as u64;
     codec.model_max_length().map_or(context, |limit| limit.min(context))
 }
 
@@ -121,7 +121,8 @@ async fn tokenize_messages(
     }
     // Only a request that asks for a form of its own may ask for special tokens around it.
     let explicit = add_generation_prompt.is_some() && body.contains_key("add_special_tokens");
-    let options = RenderOptions { add_generation_prompt, add_special_tokens: explicit && add_special_tokens };
+    let add_special_tokens = explicit && add_special_tokens;
+    let options = RenderOptions { add_generation_prompt, add_special_tokens, ..Default::default() };
     prompt_ids(app, &request, options, text_bytes(&request)).await
 }
 

@@ -51,7 +51,7 @@ pub async fn update_weights_from_disk(
         let load_format = request.load_format.get_or_insert_with(|| app.served().load_format).clone();
         let (model_path, version) = (request.model_path.clone(), request.weight_version.clone());
         let mut answer = app.manager.update_weights_from_disk(request).await?;
-        if answer.success {
+        if answer.weights_served {
             app.set_served_model(model_path, load_format);
             if let Some(version) = version {
                 answer.message.push_str(&format!(" Weight version updated to {version}."));

@@ -84,6 +84,12 @@ impl LoraRegistry {
         self.shared.state.lock().registered.clone()
     }
 
+    /// Names that requests may give: those of the registered adapters, and of others that are loaded again when they
+    /// are asked for.
+    pub fn known_names(&self) -> Vec<String> {
+        self.shared.state.lock().known.iter().map(|lora| lora.name().to_owned()).collect()
+    }
+
     /// Enters an adapter that the scheduler has loaded.
     ///
     /// # Errors

@@ -75,6 +75,10 @@ impl TokenizerManager {
                 let rid = reply.rid.clone();
                 self.control.reply(rid.as_deref(), message);
             }
+            AnyMessage::UpdateWeightVersionReqOutput(ref reply) => {
+                let rid = reply.rid.clone();
+                self.control.reply(rid.as_deref(), message);
+            }
             AnyMessage::LoRAUpdateOutput(ref reply) => {
                 let rid = reply.rid.clone();
                 self.control.reply(rid.as_deref(), message);

@@ -121,6 +121,7 @@ impl TokenizerManager {
             logprob_start_len: Some(OneOrMany::One(-1)),
             token_ids_logprob: Some(OneOrMany::Many(labels.clone())),
             sampling_params: Some(OneOrMany::One(Map::from_iter([("max_new_tokens".to_owned(), json!(0))]))),
+            lora_path: request.lora_path.clone().map(|name| OneOrMany::One(Some(name))),
             ..GenerateReqInput::default()
         };
         match prompts {
@@ -166,6 +167,7 @@ impl TokenizerManager {
         };
         let embed = EmbeddingReqInput {
             return_pooled_hidden_states: request.return_pooled_hidden_states,
+            lora_path: request.lora_path.clone().map(|name| OneOrMany::One(Some(name))),
             ..EmbeddingReqInput::of(OneOrMany::Many(prompts))
         };
         let generation = self.embedding_request(embed).await?;

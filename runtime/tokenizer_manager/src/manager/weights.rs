@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sglang_proto::messages::{
     AnyMessage, GetWeightsByNameReqInput, UpdateWeightFromDiskReqInput, UpdateWeightFromDiskReqOutput,
+    UpdateWeightVersionReqInput,
 };
 
 use super::{ControlError, TokenizerManager};
@@ -38,6 +39,30 @@ impl TokenizerManager {
             }
             _ => Err(ControlError::Timeout(UPDATE_PATIENCE)),
         }
+    }
+
+    /// Has the scheduler give the weights another label, which tokens carry from now on. With `abort_all_requests` all
+    /// requests are ended first.
+    ///
+    /// # Errors
+    /// No answer in time; the label may or may not have changed.
+    pub async fn update_weight_version(
+        &self,
+        new_version: String,
+        abort_all_requests: bool,
+        patience: Duration,
+    ) -> Result<(), ControlError> {
+        if abort_all_requests {
+            self.registry.abort_all();
+        }
+        let rid = new_rid();
+        let request = UpdateWeightVersionReqInput {
+            rid: Some(rid.clone()),
+            http_worker_ipc: None,
+            new_version,
+            abort_all_requests,
+        };
+        self.call(rid, request, "UpdateWeightVersionReqOutput", patience).await.map(drop)
     }
 
     /// Rows or numbers of a weight; null when the model has none of that name.

@@ -1,10 +1,12 @@
-//! What the Ollama routes answer.
+//! What the generating routes answer.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
+use sglang_proto::messages::FinishReason;
 use time::OffsetDateTime;
 
-use crate::state::Counts;
+use super::reply::Parts;
+use crate::state::{Counts, ReqState};
 
 /// The time of an answer: UTC, to the millisecond.
 pub fn timestamp(now: OffsetDateTime) -> String {
@@ -23,6 +25,14 @@ pub fn now() -> String {
     timestamp(OffsetDateTime::now_utc())
 }
 
+/// `done_reason`. A call ends the answer like any other stop.
+pub fn done_reason(reason: &FinishReason) -> &'static str {
+    match reason {
+        FinishReason::Length { .. } => "length",
+        _ => "stop",
+    }
+}
+
 /// Which of the two generating routes answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -32,26 +42,39 @@ pub enum Route {
     Generate,
 }
 
-/// The part of an answer that holds the text.
+/// The part of an answer that holds what the model wrote.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Text {
-    Chat { message: Message },
-    Generate { response: String },
+    Chat {
+        message: Message,
+    },
+    Generate {
+        response: String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        thinking: String,
+    },
 }
 
 #[derive(Serialize)]
 struct Message {
     role: &'static str,
     content: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    thinking: String,
     images: Option<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Value>,
 }
 
 impl Route {
-    fn text(self, text: String) -> Text {
+    fn text(self, parts: Parts) -> Text {
+        let Parts { thinking, content, tool_calls } = parts;
         match self {
-            Self::Chat => Text::Chat { message: Message { role: "assistant", content: text, images: None } },
-            Self::Generate => Text::Generate { response: text },
+            Self::Chat => Text::Chat {
+                message: Message { role: "assistant", content, thinking, images: None, tool_calls },
+            },
+            Self::Generate => Text::Generate { response: content, thinking },
         }
     }
 }
@@ -65,28 +88,64 @@ pub struct Line<'a> {
     text: Text,
     done: bool,
     done_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<Value>,
 }
 
 impl<'a> Line<'a> {
-    /// New text.
-    pub fn piece(route: Route, model: &'a str, text: String) -> Self {
-        Self { model, created_at: now(), text: route.text(text), done: false, done_reason: None }
-    }
-
-    /// The end.
-    pub fn end(route: Route, model: &'a str) -> Self {
-        let text = route.text(String::new());
-        Self { model, created_at: now(), text, done: true, done_reason: Some("stop") }
+    /// What is new.
+    pub fn piece(route: Route, model: &'a str, parts: Parts, logprobs: Option<Value>) -> Self {
+        let text = route.text(parts);
+        Self { model, created_at: now(), text, done: false, done_reason: None, logprobs }
     }
 }
 
-/// A whole answer. Durations are in nanoseconds.
+/// Counts and durations (in nanoseconds) of a finished answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    total: u64,
+    prompt: Option<u64>,
+    output: Option<u64>,
+    counts: Counts,
+}
+
+fn nanoseconds(seconds: f64) -> u64 {
+    (seconds * 1e9) as u64
+}
+
+impl Work {
+    /// What a request has taken so far. `first` is when its first token came, in seconds after the request, where the
+    /// answer was streamed; else it is known with `--enable-metrics` only.
+    pub fn of(state: &ReqState, counts: Counts, first: Option<f64>) -> Self {
+        let total = state.timing.elapsed();
+        let prompt = first.or_else(|| state.timing.first_token_latency()).map(|first| first.min(total));
+        Self {
+            total: nanoseconds(total),
+            prompt: prompt.map(nanoseconds),
+            output: prompt.map(|prompt| nanoseconds(total - prompt)),
+            counts,
+        }
+    }
+}
+
+/// How an answer ended.
+#[derive(Clone, Debug, Default)]
+pub struct End {
+    /// `done_reason`.
+    pub done_reason: &'static str,
+    /// What it took; nothing where no model ran.
+    pub work: Option<Work>,
+    /// Ids that a later request can go on from.
+    pub context: Option<Vec<u32>>,
+}
+
+/// A whole answer, or the last line of a stream.
 #[derive(Serialize)]
 pub struct Answer<'a> {
     #[serde(flatten)]
     line: Line<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    context: Option<Value>,
+    context: Option<Option<Vec<u32>>>,
     total_duration: Option<u64>,
     load_duration: Option<u64>,
     prompt_eval_count: Option<u64>,
@@ -96,76 +155,33 @@ pub struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// An answer with this text; without counts one that took no work.
-    pub fn new(route: Route, model: &'a str, text: String, work: Option<(u64, Counts)>) -> Self {
-        let line = Line { text: route.text(text), ..Line::end(route, model) };
+    /// An answer of these parts.
+    pub fn new(route: Route, model: &'a str, parts: Parts, logprobs: Option<Value>, end: End) -> Self {
+        let line = Line::piece(route, model, parts, logprobs);
+        let work = end.work;
         Self {
-            line,
-            // Only this route has the key, and its value was given up by Ollama itself.
-            context: (route == Route::Generate).then_some(Value::Null),
-            total_duration: work.map(|(nanoseconds, _)| nanoseconds),
+            line: Line { done: true, done_reason: Some(end.done_reason), ..line },
+            // Only this route has the key.
+            context: (route == Route::Generate).then_some(end.context),
+            total_duration: work.map(|work| work.total),
             load_duration: None,
-            prompt_eval_count: work.map(|(_, counts)| counts.prompt_tokens),
-            prompt_eval_duration: None,
-            eval_count: work.map(|(_, counts)| counts.completion_tokens),
-            eval_duration: None,
+            prompt_eval_count: work.map(|work| work.counts.prompt_tokens),
+            prompt_eval_duration: work.and_then(|work| work.prompt),
+            eval_count: work.map(|work| work.counts.completion_tokens),
+            eval_duration: work.and_then(|work| work.output),
         }
     }
-}
-
-fn last_step(name: &str) -> &str {
-    name.rsplit('/').next().unwrap_or(name)
-}
-
-/// The answer of `/api/tags`.
-pub fn tags(model: &str) -> Value {
-    json!({"models": [{
-        "name": model,
-        "model": model,
-        "modified_at": now(),
-        "size": 0,
-        "digest": format!("sha256:sglang{}", "0".repeat(58)),
-        "details": {"format": "sglang", "family": last_step(model), "parameter_size": "unknown"},
-    }]})
-}
-
-/// The answer of `/api/show`: `model` is the name that the client gave.
-pub fn show(model: &str, context_len: usize) -> Value {
-    let name = last_step(model);
-    let family = ["-Instruct", "-Chat", "-Base"].iter().find_map(|suffix| name.strip_suffix(suffix));
-    let family = family.unwrap_or(name);
-    let mut model_info = json!({
-        "general.architecture": family,
-        "general.name": model,
-        "general.parameter_count": 0,
-    });
-    model_info[format!("{family}.context_length")] = context_len.into();
-    for unknown in ["block_count", "embedding_length", "attention.head_count"] {
-        model_info[format!("{family}.{unknown}")] = 0.into();
-    }
-    json!({
-        "license": "",
-        "modelfile": format!("FROM {model}\nPARAMETER num_ctx {context_len}\n"),
-        "parameters": format!("num_ctx {context_len}"),
-        "template": "",
-        "modified_at": now(),
-        "details": {
-            "parent_model": "",
-            "format": "sglang",
-            "family": family,
-            "families": [family],
-            "parameter_size": "unknown",
-            "quantization_level": "",
-        },
-        "model_info": model_info,
-        "capabilities": ["completion"],
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::openai::choice::to_json;
+    use serde_json::json;
+
+    fn content(text: &str) -> Parts {
+        Parts { content: text.into(), ..Parts::default() }
+    }
 
     #[test]
     fn times_have_milliseconds() {
@@ -175,41 +191,41 @@ mod tests {
 
     #[test]
     fn answers_have_the_references_keys_in_its_order() {
-        let keys = |text: String| -> Vec<String> {
-            let value: Value = serde_json::from_str(&text).unwrap();
-            value.as_object().unwrap().keys().cloned().collect()
-        };
         let counts = Counts { prompt_tokens: 1, completion_tokens: 4, ..Default::default() };
-        let answer = to_json(&Answer::new(Route::Generate, "m", "x".into(), Some((5, counts))));
+        let work = Work { total: 5, prompt: Some(2), output: Some(3), counts };
+        let end = End { done_reason: "stop", work: Some(work), context: Some(vec![7]) };
+        let mut answer = to_json(&Answer::new(Route::Generate, "m", content("x"), None, end));
+        let at = answer.find(",\"response\"").unwrap();
+        answer.replace_range(..at, "");
         assert_eq!(
-            keys(answer),
-            [
-                "model",
-                "created_at",
-                "response",
-                "done",
-                "done_reason",
-                "context",
-                "total_duration",
-                "load_duration",
-                "prompt_eval_count",
-                "prompt_eval_duration",
-                "eval_count",
-                "eval_duration"
-            ]
+            answer,
+            ",\"response\":\"x\",\"done\":true,\"done_reason\":\"stop\",\"context\":[7],\"total_duration\":5,\
+             \"load_duration\":null,\"prompt_eval_count\":1,\"prompt_eval_duration\":2,\"eval_count\":4,\
+             \"eval_duration\":3}"
         );
-        let line = to_json(&Line::piece(Route::Chat, "m", "x".into()));
+        let line = to_json(&Line::piece(Route::Chat, "m", content("x"), None));
         assert!(line.ends_with(
             r#""message":{"role":"assistant","content":"x","images":null},"done":false,"done_reason":null}"#
         ));
     }
 
     #[test]
-    fn the_family_is_the_name_without_owner_and_kind() {
-        let shown = show("org/Tiny-1B-Instruct", 4096);
-        assert_eq!(shown["details"]["family"], "Tiny-1B");
-        assert_eq!(shown["model_info"]["Tiny-1B.context_length"], 4096);
-        assert_eq!(shown["modelfile"], "FROM org/Tiny-1B-Instruct\nPARAMETER num_ctx 4096\n");
-        assert_eq!(tags("org/Tiny")["models"][0]["details"]["family"], "Tiny");
+    fn thinking_and_calls_are_shown_where_there_are_any() {
+        let parts =
+            Parts { thinking: "hm".into(), content: String::new(), tool_calls: vec![json!({"id": "c"})] };
+        let line = to_json(&Line::piece(Route::Chat, "m", parts.clone(), None));
+        assert!(
+            line.contains(r#""content":"","thinking":"hm","images":null,"tool_calls":[{"id":"c"}]"#),
+            "{line}"
+        );
+        let line = to_json(&Line::piece(Route::Generate, "m", parts, Some(json!([]))));
+        assert!(line.contains(r#""response":"","thinking":"hm","done":false"#), "{line}");
+        assert!(line.ends_with(r#""logprobs":[]}"#));
+    }
+
+    #[test]
+    fn the_limit_is_told_from_a_stop() {
+        assert_eq!(done_reason(&FinishReason::Length { length: 3 }), "length");
+        assert_eq!(done_reason(&FinishReason::matched_token(2)), "stop");
     }
 }

@@ -1,15 +1,20 @@
-//! An answer as lines of JSON: pieces of text as they come, then the end.
+//! An answer as lines of JSON: what is new as it comes, then the end.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::response::{Line, Route};
+use super::reply::{Parts, Reply};
+use super::response::{Answer, End, Line, Route, Work, done_reason};
 use crate::manager::check_finish;
 use crate::openai::choice::to_json;
+use crate::openai::logprobs::ChoiceLogprobs;
 use crate::openai::updates::{Update, updates};
-use crate::state::RequestHandle;
+use crate::state::{Logprobs, ReqState, RequestHandle};
+use crate::text::TextCodec;
 
 /// One line.
 pub fn line(value: &impl Serialize) -> Bytes {
@@ -18,63 +23,89 @@ pub fn line(value: &impl Serialize) -> Bytes {
     line.into()
 }
 
-fn lines(route: Route, model: &str, update: Update) -> Bytes {
-    let mut out = Vec::new();
-    let refused = update.finish.as_ref().and_then(|reason| check_finish(reason).err());
-    if let Some(error) = refused {
-        return line(&json!({"error": error.to_string()}));
+/// How the answers to a request look.
+#[derive(Clone)]
+pub struct Frame {
+    /// Who answers.
+    pub route: Route,
+    /// Name of the model.
+    pub model: String,
+    /// Give the ids of prompt and output at the end.
+    pub with_context: bool,
+    /// For log-probabilities, where they are wanted.
+    pub codec: Option<Arc<dyn TextCodec>>,
+}
+
+impl Frame {
+    /// Log-probabilities as Ollama gives them, which is how chat completions do.
+    pub fn logprobs(&self, lists: &Logprobs) -> Option<Value> {
+        let codec = self.codec.as_deref().filter(|_| !lists.output_token.is_empty())?;
+        let lists = ChoiceLogprobs::new(codec, &lists.output_token, &lists.output_top);
+        serde_json::to_value(lists).ok()?.get_mut("content").map(Value::take)
     }
-    if !update.text.is_empty() {
-        out.extend(line(&Line::piece(route, model, update.text)));
+
+    /// The end of an answer: `output_ids` are all of them, and `work` is what it took.
+    pub fn end(&self, state: &ReqState, reason: &'static str, work: Work, output_ids: &[u32]) -> End {
+        let prompt = || state.request.input_ids.as_ref().map(|ids| ids.0.as_slice()).unwrap_or_default();
+        End {
+            done_reason: reason,
+            work: Some(work),
+            context: self.with_context.then(|| [prompt(), output_ids].concat()),
+        }
     }
-    if update.finish.is_some() {
-        out.extend(line(&Line::end(route, model)));
+}
+
+/// An answer that is being written.
+struct Writer {
+    frame: Frame,
+    reply: Reply,
+    output_ids: Vec<u32>,
+    /// When the first token came, in seconds after the request.
+    first: Option<f64>,
+    /// Log-probabilities of tokens whose text has not come yet.
+    pending: Logprobs,
+}
+
+impl Writer {
+    /// The lines that an update brings.
+    fn update(&mut self, state: &ReqState, update: Update) -> Bytes {
+        if let Some(Err(error)) = update.finish.as_ref().map(check_finish) {
+            return line(&json!({"error": error.to_string()}));
+        }
+        let first = *self.first.get_or_insert_with(|| state.timing.elapsed());
+        if self.frame.with_context {
+            self.output_ids.extend(&update.output_ids);
+        }
+        self.pending.append(update.logprobs);
+        let parts = self.reply.push(&update.text, update.finish.is_some());
+        let (route, model) = (self.frame.route, self.frame.model.as_str());
+        let mut out = Vec::new();
+        let has_logprobs = update.finish.is_some() && !self.pending.output_token.is_empty();
+        if !parts.is_empty() || has_logprobs {
+            let logprobs = self.frame.logprobs(&std::mem::take(&mut self.pending));
+            if !parts.is_empty() || logprobs.is_some() {
+                out.extend(line(&Line::piece(route, model, parts, logprobs)));
+            }
+        }
+        if let Some(reason) = &update.finish {
+            let work = Work::of(state, update.counts, Some(first));
+            let end = self.frame.end(state, done_reason(reason), work, &self.output_ids);
+            out.extend(line(&Answer::new(route, model, Parts::default(), None, end)));
+        }
+        out.into()
     }
-    out.into()
 }
 
 /// The lines of a started request's answer.
-pub fn stream(route: Route, model: String, handles: Vec<RequestHandle>) -> impl Stream<Item = Bytes> {
+pub fn stream(frame: Frame, reply: Reply, handles: Vec<RequestHandle>) -> impl Stream<Item = Bytes> {
+    let state = handles.first().map(RequestHandle::shared_state);
+    let mut writer =
+        Writer { frame, reply, output_ids: Vec::new(), first: None, pending: Logprobs::default() };
     updates(handles)
-        .map(move |update| lines(route, &model, update))
+        .map(move |update| match &state {
+            Some(state) => writer.update(state, update),
+            None => Bytes::new(),
+        })
         // A token may have no text yet.
         .filter(|lines| futures::future::ready(!lines.is_empty()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::Value;
-    use sglang_proto::messages::FinishReason;
-
-    fn read(text: &str, finish: Option<FinishReason>) -> Vec<Value> {
-        let update = Update {
-            index: 0,
-            first: false,
-            text: text.into(),
-            output_ids: Vec::new(),
-            counts: Default::default(),
-            logprobs: Default::default(),
-            cached_tokens_details: None,
-            hidden_states: None,
-            finish,
-        };
-        let lines = lines(Route::Generate, "m", update);
-        let lines = String::from_utf8(lines.to_vec()).unwrap();
-        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    #[test]
-    fn the_last_piece_comes_before_the_end() {
-        let lines = read("abc", Some(FinishReason::Length { length: 1 }));
-        assert_eq!((&lines[0]["response"], &lines[0]["done"]), (&json!("abc"), &json!(false)));
-        assert_eq!((&lines[1]["response"], &lines[1]["done"]), (&json!(""), &json!(true)));
-        assert!(read("", None).is_empty());
-    }
-
-    #[test]
-    fn a_refusal_is_a_line_with_an_error() {
-        let lines = read("", Some(FinishReason::refused("The request queue is full.", 503, "x")));
-        assert_eq!(lines, [json!({"error": "The request queue is full."})]);
-    }
 }

@@ -93,10 +93,14 @@ impl AnswerFormat {
     ) -> Self {
         let reasoning = parsers.reasoning.filter(|_| request.separate_reasoning).map(|parser| {
             let nonempty = request.chat_template_kwargs.get("force_nonempty_content");
+            let mut previous_content = request.continued_text().unwrap_or_default();
+            if request.reasoning_is_over {
+                previous_content.push_str(parser.think_end());
+            }
             let options = ReasoningOptions {
                 force_reasoning: Some(parsers.thinks(request, defaults)),
                 stream_reasoning: request.stream_reasoning,
-                previous_content: request.continued_text().unwrap_or_default().to_owned(),
+                previous_content,
                 force_nonempty_content: nonempty == Some(&Value::Bool(true)),
             };
             (parser, options)

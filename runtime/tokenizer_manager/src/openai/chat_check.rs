@@ -6,7 +6,7 @@ use super::chat_fields::ToolChoice;
 use super::chat_request::ChatCompletionRequest;
 use super::fields;
 use super::message::media_part;
-use super::{tool_constraint, tool_schema};
+use super::tool_constraint;
 
 impl ChatCompletionRequest {
     /// Whether the request makes sense; the text is the answer's.
@@ -48,7 +48,7 @@ impl ChatCompletionRequest {
         }
         for (i, tool) in tools.iter().enumerate() {
             if let Some(schema) = tool["function"].get("parameters").filter(|p| !p.is_null()) {
-                tool_schema::check(schema)
+                sglang_json_schema::check(schema)
                     .map_err(|e| format!("Tool {i} function has invalid 'parameters' schema: {e}"))?;
             }
         }

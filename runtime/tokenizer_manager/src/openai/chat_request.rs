@@ -6,6 +6,7 @@ use super::chat_fields::{ToolChoice, reasoning, tool_choice};
 use super::completion_request::{base, sample_count};
 use super::fields::{self, StreamOptions};
 use super::{message, tool_constraint};
+use crate::model_name::DEFAULT_MODEL;
 use crate::requests::sampling::SamplingMap;
 use crate::requests::validation::{FieldError, Fields, boolean, float, int, list, object, string};
 use crate::requests::{GenerateReqInput, OneOrMany};
@@ -47,6 +48,8 @@ pub struct ChatCompletionRequest {
     pub chat_template_kwargs: Map<String, Value>,
     /// Go on with the last assistant message.
     pub continue_final_message: bool,
+    /// The message that is gone on with is part of the answer proper: its reasoning is over. Other dialects set this.
+    pub reasoning_is_over: bool,
     /// Prompt ids that replace the rendered messages.
     pub input_ids: Option<Vec<i64>>,
     /// Give the prompt's ids.
@@ -122,7 +125,7 @@ impl ChatCompletionRequest {
         let response_format =
             f.optional("response_format", fields::response_format).filter(|kind| kind != "text");
         let request = messages.map(|messages| Self {
-            model: f.or("model", "default".to_owned(), string),
+            model: f.or("model", DEFAULT_MODEL.to_owned(), string),
             messages,
             logprobs: f.or("logprobs", false, boolean),
             top_logprobs: f.optional("top_logprobs", int).unwrap_or_default(),
@@ -139,6 +142,7 @@ impl ChatCompletionRequest {
             reasoning_effort,
             chat_template_kwargs: kwargs,
             continue_final_message: f.or("continue_final_message", false, boolean),
+            reasoning_is_over: false,
             input_ids: f.optional("input_ids", list(int)),
             return_prompt_token_ids: f.or("return_prompt_token_ids", false, boolean),
             return_token_ids: f.or("return_token_ids", false, boolean),
@@ -191,9 +195,8 @@ impl ChatCompletionRequest {
     }
 
     /// The assistant text that the answer continues.
-    pub fn continued_text(&self) -> Option<&str> {
-        let last = self.messages.last().filter(|_| self.continue_final_message)?;
-        last.get("content").and_then(Value::as_str).filter(|_| last["role"] == "assistant")
+    pub fn continued_text(&self) -> Option<String> {
+        message::answer_text(self.messages.last().filter(|_| self.continue_final_message)?)
     }
 
     /// The tools that the prompt shows: those that may be called. `None` when there are none.

@@ -5,12 +5,11 @@ use serde_json::Value;
 
 use super::answer::{AnswerFormat, ToolCall};
 use super::chat_request::ChatCompletionRequest;
-use super::choice::{created, last_hidden_state, metadata, sglext};
+use super::choice::{answer_sglext, created, last_hidden_state, metadata};
 use super::logprobs::ChoiceLogprobs;
 use super::usage::UsageInfo;
 use crate::app::App;
 use crate::response::generate::{Cursor, GenerateAnswer};
-use crate::response::meta_info::cached_tokens_details;
 use crate::state::RequestHandle;
 
 #[derive(Serialize)]
@@ -120,9 +119,6 @@ pub fn response(
         choices: handles.iter().enumerate().map(|(i, h)| choice(app, request, &format, i, h)).collect(),
         usage: UsageInfo::of_choices(counts, request.n, app.args.enable_cache_report),
         metadata: first.map(|h| metadata(app, &h.state().output())),
-        sglext: sglext(
-            request.return_cached_tokens_details,
-            first.and_then(|h| cached_tokens_details(&h.state().output())),
-        ),
+        sglext: first.map(|h| answer_sglext(app, &h.state().output(), request.return_cached_tokens_details)),
     }
 }

@@ -6,7 +6,7 @@ use sglang_proto::messages::FinishReason;
 use sglang_proto::{CaptureHiddenMode, HiddenStateChunk, HiddenStates};
 
 use crate::app::App;
-use crate::response::meta_info::{spans, weight_versions};
+use crate::response::meta_info::{cached_tokens_details, spans, weight_versions};
 use crate::state::{Output, ReqState};
 
 /// `finish_reason` of a choice.
@@ -41,14 +41,23 @@ pub fn last_hidden_state(state: &ReqState, output: &Output) -> Option<Vec<f32>> 
     }
 }
 
-/// `metadata` of an answer.
+/// `metadata` of an answer: texts alone, since clients know nothing else there.
 pub fn metadata(app: &App, output: &Output) -> Value {
     let default = app.weight_version();
-    let version = weight_versions(output, &default).pop().map_or(default.clone(), |span| span.version);
-    json!({"weight_version": version, "weight_versions": spans(output, &default)})
+    let version = weight_versions(output, &default).pop().map_or(default, |span| span.version);
+    json!({"weight_version": version})
 }
 
-/// `sglext` with the cache details, when they are wanted and there are any.
+/// `sglext` of an answer: which weights made which tokens, and the cache details when they are wanted.
+pub fn answer_sglext(app: &App, output: &Output, with_cache: bool) -> Value {
+    let mut ext = json!({"weight_versions": spans(output, &app.weight_version())});
+    if let Some(details) = cached_tokens_details(output).filter(|_| with_cache) {
+        ext["cached_tokens_details"] = details;
+    }
+    ext
+}
+
+/// `sglext` of a stream: the cache details, when they are wanted and there are any.
 pub fn sglext(wanted: bool, details: Option<Value>) -> Option<Value> {
     details.filter(|_| wanted).map(|details| json!({"cached_tokens_details": details}))
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::model_name::DEFAULT_MODEL;
 use crate::requests::embedding::EmbeddingReqInput;
 use crate::requests::generate::{many, one};
 use crate::requests::normalize::new_rid;
@@ -18,6 +19,8 @@ use super::usage::UsageInfo;
 pub struct ClassifyRequest {
     /// What is to be classified.
     pub input: EmbeddingInput,
+    /// Name of the model.
+    pub model: String,
     /// The rest.
     pub base: EmbeddingReqInput,
 }
@@ -30,13 +33,13 @@ impl ClassifyRequest {
     pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut f = Fields::of_body(body);
         let input = EmbeddingInput::read(&mut f, false);
-        f.or("model", "default".to_owned(), string);
+        let model = f.or("model", DEFAULT_MODEL.to_owned(), string);
         let base = EmbeddingReqInput {
             rid: f.union("rid", &[("list[str]", &many(string)), ("str", &one(string))]),
             priority: f.optional("priority", int),
             ..EmbeddingReqInput::default()
         };
-        f.finish(input.map(|input| Self { input, base }))
+        f.finish(input.map(|input| Self { input, model, base }))
     }
 }
 

@@ -3,13 +3,12 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::choice::{created, finish_word, last_hidden_state, matched_stop, metadata, sglext};
+use super::choice::{answer_sglext, created, finish_word, last_hidden_state, matched_stop, metadata};
 use super::completion_request::{CompletionPrompt, CompletionRequest};
 use super::logprobs::LogProbs;
 use super::usage::UsageInfo;
 use crate::app::App;
 use crate::requests::OneOrMany;
-use crate::response::meta_info::cached_tokens_details;
 use crate::state::{Logprobs, RequestHandle};
 use crate::text::TextCodec;
 
@@ -111,9 +110,6 @@ pub fn response(app: &App, request: &CompletionRequest, handles: &[RequestHandle
         choices: handles.iter().enumerate().map(|(i, h)| choice(app, request, &echo, i, h)).collect(),
         usage: UsageInfo::of_choices(counts, request.n, app.args.enable_cache_report),
         metadata: first.map(|h| metadata(app, &h.state().output())),
-        sglext: sglext(
-            request.return_cached_tokens_details,
-            first.and_then(|h| cached_tokens_details(&h.state().output())),
-        ),
+        sglext: first.map(|h| answer_sglext(app, &h.state().output(), request.return_cached_tokens_details)),
     }
 }

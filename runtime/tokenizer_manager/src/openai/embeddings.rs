@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::http::errors::ApiError;
+use crate::model_name::DEFAULT_MODEL;
 use crate::requests::OneOrMany;
 use crate::requests::embedding::{EmbeddingPrompt, EmbeddingReqInput};
 use crate::requests::generate::{many, one};
@@ -143,7 +144,7 @@ impl EmbeddingRequest {
     pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut f = Fields::of_body(body);
         let input = EmbeddingInput::read(&mut f, true);
-        let model = f.or("model", "default".to_owned(), string);
+        let model = f.or("model", DEFAULT_MODEL.to_owned(), string);
         let encoding_format = f.or("encoding_format", "float".to_owned(), string);
         let base = EmbeddingReqInput {
             rid: f.union("rid", &[("list[str]", &many(string)), ("str", &one(string))]),

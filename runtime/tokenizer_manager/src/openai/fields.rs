@@ -4,7 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::http::errors::ApiError;
 use crate::requests::OneOrMany;
-use crate::requests::validation::{Fields, Mismatch, Read, boolean, float, int, list, object, string};
+use crate::requests::validation::{
+    Fields, Mismatch, Read, boolean, float, int, list, object, optional_key, string,
+};
 
 /// `stream_options`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,10 +20,7 @@ pub struct StreamOptions {
 /// Reads `stream_options`.
 pub fn stream_options(value: &Value) -> Read<StreamOptions> {
     let map = object(value)?;
-    let flag = |key: &'static str| match map.get(key) {
-        None | Some(Value::Null) => Ok(false),
-        Some(value) => boolean(value).map_err(|m| m.under(key)),
-    };
+    let flag = |key: &'static str| Ok(optional_key(&map, key, boolean)?.unwrap_or_default());
     Ok(StreamOptions {
         include_usage: flag("include_usage")?,
         continuous_usage_stats: flag("continuous_usage_stats")?,
@@ -104,18 +103,6 @@ pub fn response_schema(format: &Value) -> Option<&Value> {
     places.into_iter().flatten().find(|schema| !schema.is_null())
 }
 
-/// The adapter that `model` names after a colon, if it is not part of the served name.
-pub fn adapter_of_model(model: &str, served: &str) -> Option<String> {
-    if model == served {
-        return None;
-    }
-    let adapter = match model.strip_prefix(served).and_then(|rest| rest.strip_prefix(':')) {
-        Some(adapter) => adapter,
-        None => model.split_once(':')?.1,
-    };
-    Some(adapter.trim().to_owned()).filter(|name| !name.is_empty())
-}
-
 /// The rank that the header `X-Data-Parallel-Rank` names, else the body's.
 ///
 /// # Errors
@@ -135,15 +122,6 @@ pub fn dp_rank(header: Option<&str>, body: Option<i64>) -> Result<Option<i64>, A
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn a_colon_in_the_model_name_selects_an_adapter_unless_it_is_the_served_name() {
-        assert_eq!(adapter_of_model("m:adapter", "x").as_deref(), Some("adapter"));
-        assert_eq!(adapter_of_model("s3://bucket", "s3://bucket"), None);
-        assert_eq!(adapter_of_model("s3://bucket:a", "s3://bucket").as_deref(), Some("a"));
-        assert_eq!(adapter_of_model("m", "x"), None);
-        assert_eq!(adapter_of_model("m:", "x"), None);
-    }
 
     #[test]
     fn a_response_format_is_a_grammar() {

@@ -3,8 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::tool_schema;
-use crate::requests::validation::{Loc, Mismatch, Read, list, object, string};
+use crate::requests::validation::{Loc, Mismatch, Read, given, list, object, string};
 
 const ROLES: [&str; 7] = ["system", "assistant", "tool", "function", "developer", "latest_reminder", "root"];
 
@@ -93,7 +92,7 @@ fn tool_call(value: &Value, strict: bool) -> Read<Value> {
     let mut call = Map::new();
     call.insert("id".into(), map.get("id").cloned().unwrap_or_default());
     call.insert("index".into(), map.get("index").cloned().unwrap_or_default());
-    call.insert("type".into(), map.get("type").cloned().unwrap_or_else(|| "function".into()));
+    call.insert("type".into(), given(&map, "type").cloned().unwrap_or_else(|| "function".into()));
     let given = function.get("arguments").cloned().unwrap_or_default();
     let arguments =
         if strict { arguments(&given).map_err(|m| m.under("arguments").under("function"))? } else { given };
@@ -141,11 +140,11 @@ pub fn message(value: &Value) -> Read<Value> {
 /// other languages in its schema become those of JSON Schema.
 pub fn tool(value: &Value) -> Read<Value> {
     let map = object(value)?;
-    let given = map.get("function").ok_or_else(|| Mismatch::missing("function", value))?;
-    let function = object(given).map_err(|m| m.under("function"))?;
-    let name = text_field(&function, given, "name").map_err(|m| m.under("function"))?;
+    let inner = map.get("function").ok_or_else(|| Mismatch::missing("function", value))?;
+    let function = object(inner).map_err(|m| m.under("function"))?;
+    let name = text_field(&function, inner, "name").map_err(|m| m.under("function"))?;
     if name.trim().is_empty() {
-        let empty = Mismatch::rule("a function needs a name that is not empty", given);
+        let empty = Mismatch::rule("a function needs a name that is not empty", inner);
         return Err(empty.under("name").under("function"));
     }
     if let Some(schema) = function.get("parameters").filter(|p| !p.is_null() && !p.is_object()) {
@@ -153,11 +152,11 @@ pub fn tool(value: &Value) -> Read<Value> {
         return Err(mismatch.under("parameters").under("function"));
     }
     let mut tool = Map::new();
-    tool.insert("type".into(), map.get("type").cloned().unwrap_or_else(|| "function".into()));
+    tool.insert("type".into(), given(&map, "type").cloned().unwrap_or_else(|| "function".into()));
     let mut kept = Map::new();
     for (key, mut value) in function {
         if key == "parameters" {
-            tool_schema::normalize_types(&mut value);
+            sglang_json_schema::normalize_types(&mut value);
         }
         let known = ["description", "name", "parameters", "strict", "defer_loading"].contains(&key.as_str());
         let absent = value.is_null() && ["strict", "defer_loading"].contains(&key.as_str());
@@ -177,6 +176,28 @@ pub fn messages(value: &Value) -> Read<Vec<Value>> {
     let items =
         value.as_array().ok_or_else(|| Mismatch::new("list_type", "Input should be a valid list", value))?;
     items.iter().enumerate().map(|(i, v)| message(v).map_err(|m| m.under(Loc::Index(i)))).collect()
+}
+
+/// The text of an assistant's message, whether it is one text or a list of parts. `None` for other roles, and for
+/// messages with calls or with parts that are neither text nor thinking.
+pub fn answer_text(message: &Value) -> Option<String> {
+    let has_calls = message["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty());
+    if message["role"] != "assistant" || has_calls {
+        return None;
+    }
+    match &message["content"] {
+        Value::Null => Some(String::new()),
+        Value::String(text) => Some(text.clone()),
+        Value::Array(parts) => {
+            let text = |part: &Value| match part["type"].as_str() {
+                Some("text") => part["text"].as_str().map(str::to_owned),
+                Some("thinking" | "reasoning") => Some(String::new()),
+                _ => None,
+            };
+            parts.iter().map(text).collect()
+        }
+        _ => None,
+    }
 }
 
 /// Type of the first part, in all messages, that is no text.
@@ -236,6 +257,20 @@ mod tests {
         let read =
             tool(&json!({"function": {"name": "f", "parameters": {"properties": {"a": {"type": "int"}}}}}));
         assert_eq!(read.unwrap()["function"]["parameters"]["properties"]["a"]["type"], "integer");
+    }
+
+    #[test]
+    fn the_text_of_an_answer_is_that_of_its_parts() {
+        let text = |content: Value| answer_text(&json!({"role": "assistant", "content": content}));
+        assert_eq!(text(json!("a")).as_deref(), Some("a"));
+        assert_eq!(text(Value::Null).as_deref(), Some(""));
+        let parts = json!([{"type": "thinking", "thinking": "t"}, {"type": "text", "text": "a"},
+            {"type": "text", "text": " b"}]);
+        assert_eq!(text(parts).as_deref(), Some("a b"));
+        assert_eq!(text(json!([{"type": "image_url"}])), None);
+        assert_eq!(answer_text(&json!({"role": "user", "content": "a"})), None);
+        let call = json!({"role": "assistant", "content": "a", "tool_calls": [{"id": "c"}]});
+        assert_eq!(answer_text(&call), None);
     }
 
     #[test]

@@ -1,30 +1,42 @@
-//! `/v1/rerank`: request and answer (reference: `serving_rerank.py`).
+//! Reranking: the request of every form, and the reference's answer (reference: `serving_rerank.py`).
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
 use crate::http::errors::ApiError;
+use crate::model_name::DEFAULT_MODEL;
 use crate::requests::validation::{
     FieldError, Fields, Loc, Mismatch, Read, boolean, int, list, object, string,
 };
 use crate::response::embedding::EmbeddingMetaInfo;
 use crate::state::RequestHandle;
 
-/// The body of `/v1/rerank`.
+/// The body of `/v1/rerank`, in the reference's form or in that of Cohere and Jina.
 #[derive(Clone, Debug, PartialEq)]
 pub struct V1RerankReqInput {
+    /// Name of the model.
+    pub model: String,
     /// What is looked for.
     pub query: String,
-    /// What is to be ranked.
+    /// What is to be ranked: its texts.
     pub documents: Vec<String>,
+    /// The documents as they were given.
+    pub given: Vec<Value>,
     /// A task description, for templates that take one.
     pub instruct: Option<String>,
     /// How many of the best are given; all by default.
     pub top_n: Option<usize>,
-    /// Give the documents back.
-    pub return_documents: bool,
+    /// Give the documents back; each form has its own default.
+    pub return_documents: Option<bool>,
+    /// Most tokens of a document that are looked at.
+    pub max_tokens_per_doc: Option<usize>,
+    /// The body is one that only Cohere or Jina take.
+    pub is_foreign: bool,
 }
+
+/// Keys that only bodies for Cohere or Jina have.
+const FOREIGN: [&str; 4] = ["rank_fields", "max_chunks_per_doc", "max_tokens_per_doc", "truncation"];
 
 /// A text, or the texts of a list of parts; other parts are refused.
 fn content(value: &Value) -> Read<String> {
@@ -39,6 +51,27 @@ fn content(value: &Value) -> Read<String> {
     Ok(parts.iter().enumerate().map(text).collect::<Read<Vec<_>>>()?.join(" "))
 }
 
+/// A document: a text, a list of parts, or an object of which `keys` are ranked by.
+fn document(value: &Value, keys: &[String]) -> Read<String> {
+    let Value::Object(map) = value else { return content(value) };
+    let text = |key: &String| match map.get(key) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(Value::Null) | None => Err(Mismatch::rule(format!("the document has no {key:?}"), value)),
+        Some(other) => Ok(other.to_string()),
+    };
+    Ok(keys.iter().map(text).collect::<Read<Vec<_>>>()?.join("\n"))
+}
+
+fn positive(value: &Value, name: &str) -> Read<usize> {
+    match usize::try_from(int(value)?) {
+        Ok(n) if n > 0 => Ok(n),
+        _ => {
+            let rule = format!("Value error, parameter {name} should be larger than 0.");
+            Err(Mismatch::rule(rule, value))
+        }
+    }
+}
+
 impl V1RerankReqInput {
     /// Reads a body.
     ///
@@ -47,21 +80,44 @@ impl V1RerankReqInput {
     pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut f = Fields::of_body(body);
         let query = f.required("query", content);
-        let documents = f.required("documents", list(content));
-        let top_n = f.optional("top_n", |v| match usize::try_from(int(v)?) {
-            Ok(n) if n > 0 => Ok(n),
-            _ => Err(Mismatch::rule("Value error, parameter top_n should be larger than 0.", v)),
-        });
+        let keys = f.optional("rank_fields", list(string)).filter(|keys| !keys.is_empty());
+        let keys = keys.unwrap_or_else(|| vec!["text".to_owned()]);
+        let read = |value: &Value| Ok((document(value, &keys)?, value.clone()));
+        let documents = f.required("documents", list(read));
+        let top_n = f.optional("top_n", |v| positive(v, "top_n"));
         let instruct = f.optional("instruct", string);
-        let return_documents = f.or("return_documents", true, boolean);
-        let request = query.zip(documents).map(|(query, documents)| Self {
-            query,
-            documents,
-            instruct,
-            top_n,
-            return_documents,
+        let return_documents = f.optional("return_documents", boolean);
+        let max_tokens_per_doc = f.optional("max_tokens_per_doc", |v| positive(v, "max_tokens_per_doc"));
+        // Documents are looked at whole, so there are no chunks to limit.
+        f.optional("max_chunks_per_doc", int);
+        f.optional("truncation", boolean);
+        let model = f.or("model", DEFAULT_MODEL.to_owned(), string);
+        let has_foreign_key = FOREIGN.iter().any(|key| f.has(key));
+        let request = query.zip(documents).map(|(query, documents)| {
+            let (documents, given): (Vec<_>, Vec<_>) = documents.into_iter().unzip();
+            let is_foreign = has_foreign_key || given.iter().any(Value::is_object);
+            Self {
+                model,
+                query,
+                documents,
+                given,
+                instruct,
+                top_n,
+                return_documents,
+                max_tokens_per_doc,
+                is_foreign,
+            }
         });
         f.finish(request)
+    }
+
+    /// The documents' places by score, best first; equal scores keep the documents' order.
+    pub fn order(&self, scores: &[f64]) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.documents.len().min(scores.len())).collect();
+        let score = |i: usize| scores.get(i).copied().unwrap_or_default();
+        order.sort_by(|a, b| score(*b).total_cmp(&score(*a)));
+        order.truncate(self.top_n.unwrap_or(usize::MAX));
+        order
     }
 
     /// Refuses what is empty, in the reference's words.
@@ -86,22 +142,19 @@ impl V1RerankReqInput {
         Err(ApiError::bad_request(problem))
     }
 
-    /// The ranking, best first; equal scores keep the documents' order. `handles` give `meta_info` where there are any.
+    /// The ranking in the reference's form, best first. `handles` give `meta_info` where there are any.
     pub fn response(&self, scores: &[f64], handles: &[RequestHandle], app: &App) -> Vec<RerankResponse> {
-        let mut order: Vec<usize> = (0..self.documents.len().min(scores.len())).collect();
-        let score = |i: usize| scores.get(i).copied().unwrap_or_default();
-        order.sort_by(|a, b| score(*b).total_cmp(&score(*a)));
-        order.truncate(self.top_n.unwrap_or(usize::MAX));
+        let with_documents = self.return_documents.unwrap_or(true);
         let response = |index: usize| RerankResponse {
-            score: score(index),
-            document: self.documents.get(index).filter(|_| self.return_documents).cloned(),
+            score: scores.get(index).copied().unwrap_or_default(),
+            document: self.documents.get(index).filter(|_| with_documents).cloned(),
             index,
             meta_info: handles.get(index).map_or(Value::Null, |handle| {
                 let state = handle.state();
                 json!(EmbeddingMetaInfo { state, output: &state.output(), app })
             }),
         };
-        order.into_iter().map(response).collect()
+        self.order(scores).into_iter().map(response).collect()
     }
 }
 
@@ -159,6 +212,23 @@ mod tests {
         assert_eq!(read(json!({"query": parts, "documents": ["d"]})).unwrap().query, "a b");
         let picture = json!([{"type": "image_url", "image_url": {"url": "x"}}]);
         assert!(read(json!({"query": picture, "documents": ["d"]})).unwrap_err().contains("only text parts"));
+    }
+
+    #[test]
+    fn documents_may_be_objects_of_which_some_keys_are_ranked_by() {
+        let documents = json!([{"text": "a", "id": 7}, "b"]);
+        let request = read(json!({"model": "m", "query": "q", "documents": documents})).unwrap();
+        assert_eq!((request.documents, request.is_foreign), (vec!["a".to_owned(), "b".to_owned()], true));
+        assert_eq!(request.given[0]["id"], 7);
+        let fields =
+            json!({"query": "q", "rank_fields": ["title", "year"], "documents": [{"title": "t", "year": 5}]});
+        assert_eq!(read(fields).unwrap().documents, ["t\n5"]);
+        let missing = read(json!({"query": "q", "documents": [{"title": "t"}]})).unwrap_err();
+        assert!(missing.contains("the document has no \"text\""), "{missing}");
+        let plain =
+            json!({"model": "m", "query": "q", "documents": ["a"], "top_n": 1, "return_documents": true});
+        assert!(!read(plain).unwrap().is_foreign, "the reference's documentation names a model");
+        assert!(read(json!({"query": "q", "documents": ["a"], "truncation": true})).unwrap().is_foreign);
     }
 
     #[test]

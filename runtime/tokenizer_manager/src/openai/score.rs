@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::model_name::DEFAULT_MODEL;
 use crate::requests::validation::{FieldError, Fields, Mismatch, Read, boolean, float, int, list, string};
 
 use super::usage::UsageInfo;
@@ -73,6 +74,8 @@ pub struct ScoringRequest {
     pub return_pooled_hidden_states: bool,
     /// Name of the model, for the answer.
     pub model: String,
+    /// Adapter to score with.
+    pub lora_path: Option<String>,
     /// Fields that this version does not know what to do with.
     pub unsupported: Option<&'static str>,
 }
@@ -121,7 +124,8 @@ impl ScoringRequest {
             return_token_logprobs: f.or("return_token_logprobs", false, boolean),
             item_first: f.or("item_first", false, boolean),
             return_pooled_hidden_states: f.or("return_pooled_hidden_states", false, boolean),
-            model: f.or("model", "default".to_owned(), string),
+            model: f.or("model", DEFAULT_MODEL.to_owned(), string),
+            lora_path: None,
             unsupported: UNSUPPORTED.into_iter().find(|name| f.has(name)),
         };
         f.finish(Some(request))

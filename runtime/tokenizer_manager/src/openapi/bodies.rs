@@ -4,7 +4,10 @@ use serde_json::{Map, Value, json};
 
 use crate::anthropic::request::MessagesRequest;
 use crate::http::{control, memory, operations, parsers, sessions, tokenize, vertex, weights};
-use crate::ollama::request::{self as ollama, OllamaChatRequest, OllamaGenerateRequest};
+use crate::ollama::chat::OllamaChatRequest;
+use crate::ollama::embed::OllamaEmbedRequest;
+use crate::ollama::generate::OllamaGenerateRequest;
+use crate::ollama::models::read_show;
 use crate::openai::chat_request::ChatCompletionRequest;
 use crate::openai::classify::ClassifyRequest;
 use crate::openai::completion_request::CompletionRequest;
@@ -31,15 +34,18 @@ pub(super) fn reader(path: &str) -> Option<(fn(), bool)> {
         "/v1/chat/completions" | "/invocations" => reads!(ChatCompletionRequest::from_json),
         "/v1/completions" => reads!(CompletionRequest::from_json),
         "/v1/messages" => reads!(MessagesRequest::from_json),
+        "/v1/messages/count_tokens" => reads!(MessagesRequest::from_count_json),
         "/v1/responses" => reads!(ResponsesRequest::from_json),
         "/encode" | "/classify" => reads!(EmbeddingReqInput::from_json),
         "/v1/embeddings" => reads!(EmbeddingRequest::from_json),
         "/v1/classify" => reads!(ClassifyRequest::from_json),
-        "/v1/rerank" => reads!(V1RerankReqInput::from_json),
+        "/v1/rerank" | "/rerank" | "/v2/rerank" => reads!(V1RerankReqInput::from_json),
         "/v1/score" => reads!(ScoringRequest::from_json),
         "/api/chat" => reads!(OllamaChatRequest::from_json),
         "/api/generate" => reads!(OllamaGenerateRequest::from_json),
-        "/api/show" => reads!(ollama::show),
+        "/api/embed" => reads!(OllamaEmbedRequest::from_json),
+        "/api/embeddings" => reads!(OllamaEmbedRequest::from_prompt_json),
+        "/api/show" => reads!(read_show),
         "/tokenize" | "/v1/tokenize" => reads!(tokenize::read_tokenize),
         "/detokenize" | "/v1/detokenize" => reads!(tokenize::read_detokenize),
         "/parse_function_call" => reads!(parsers::read_function_call),

@@ -164,8 +164,9 @@ pub fn check_generate(body: &Map<String, Value>) -> Check {
         match key.as_str() {
             "rid" | "text" | "extra_key" | "cache_salt" => opt(x, string_or_list)?,
             "input_ids" | "token_ids_logprob" => opt(x, ids_or_lists)?,
-            "stream" | "return_text_in_logprobs" | "require_reasoning" => opt(x, boolean)?,
-            "return_prompt_token_ids" => boolean(x)?,
+            "stream" | "return_text_in_logprobs" | "require_reasoning" | "return_prompt_token_ids" => {
+                opt(x, boolean)?;
+            }
             "sampling_params" => opt(x, |x| match x.is_array() {
                 true => seq(x, sampling_params),
                 false => {
@@ -179,8 +180,9 @@ pub fn check_generate(body: &Map<String, Value>) -> Check {
             "logprob_start_len" | "top_logprobs_num" => {
                 opt(x, |x| one_or_list(x, "Int64OrList", is_int, int))?;
             }
-            "priority" | "routed_dp_rank" | "disagg_prefill_dp_rank" => opt(x, int)?,
-            "routed_experts_start_len" => int(x)?,
+            "priority" | "routed_dp_rank" | "disagg_prefill_dp_rank" | "routed_experts_start_len" => {
+                opt(x, int)?;
+            }
             "lora_path" | "custom_logit_processor" | "bootstrap_host" | "bootstrap_pair_key" => {
                 opt(x, |x| one_or_list(x, "OptionalStringOrList", Value::is_string, optional_string))?;
             }

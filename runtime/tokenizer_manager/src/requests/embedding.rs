@@ -40,6 +40,8 @@ pub struct EmbeddingReqInput {
     pub lora_path: Option<OneOrMany<Option<String>>>,
     /// Priority.
     pub priority: Option<i64>,
+    /// Cut prompts that are longer than the context.
+    pub truncate: bool,
 }
 
 /// One vector to be made.
@@ -57,6 +59,8 @@ pub struct SingleEmbeddingReqInput {
     pub lora_path: Option<String>,
     /// Priority.
     pub priority: Option<i64>,
+    /// Cut the prompt when it is longer than the context.
+    pub truncate: bool,
 }
 
 /// `text`: one text, a list of them, or a list of pairs.
@@ -104,6 +108,7 @@ impl EmbeddingReqInput {
                 &[("list[str]", &many(nullable(string))), ("str", &one(nullable(string)))],
             ),
             priority: f.optional("priority", int),
+            truncate: false,
         };
         f.finish(Some(request))
     }
@@ -165,6 +170,7 @@ impl EmbeddingReqInput {
             dimensions: self.dimensions,
             return_pooled_hidden_states: self.return_pooled_hidden_states,
             priority: self.priority,
+            truncate: self.truncate,
         };
         Ok((prompts.into_iter().zip(rids).zip(lora_path).map(item).collect(), is_single))
     }

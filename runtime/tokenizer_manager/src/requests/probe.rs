@@ -164,15 +164,15 @@ mod tests {
             [
                 ("text", true, json!({"type": "string"})),
                 ("count", false, json!({"type": ["integer", "null"]})),
-                ("share", false, json!({"type": "number"})),
-                ("on", false, json!({"type": "boolean"})),
+                ("share", false, json!({"type": ["number", "null"]})),
+                ("on", false, json!({"type": ["boolean", "null"]})),
                 (
                     "ids",
                     false,
                     json!({"items": {"items": {"type": "integer"}, "type": "array"}, "type": ["array", "null"]})
                 ),
                 ("names", false, json!({"items": {"type": "string"}, "type": ["string", "array", "null"]})),
-                ("mode", false, json!({"enum": ["abort", "retract"], "type": "string"})),
+                ("mode", false, json!({"enum": ["abort", "retract", null], "type": ["string", "null"]})),
                 ("more", false, json!({"type": ["object", "null"]})),
             ]
         );

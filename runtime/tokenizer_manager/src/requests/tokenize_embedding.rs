@@ -28,7 +28,7 @@ impl RequestLimits {
         }
         let (len, context) = (input_ids.len(), self.context_len);
         if len > context {
-            if !self.allow_auto_truncate {
+            if !(self.allow_auto_truncate || item.truncate) {
                 return Err(ValueError(format!(
                     "The input ({len} tokens) is longer than the model's context length ({context} tokens)."
                 )));

@@ -243,6 +243,20 @@ pub fn nullable<T>(item: impl Fn(&Value) -> Read<T>) -> impl Fn(&Value) -> Read<
     move |value| if value.is_null() { Ok(None) } else { item(value).map(Some) }
 }
 
+/// The value of a key that may be left out; null counts as left out.
+pub fn given<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    map.get(key).filter(|value| !value.is_null())
+}
+
+/// Reads a key of a nested object that may be left out or null.
+pub fn optional_key<T>(
+    map: &Map<String, Value>,
+    key: &'static str,
+    read: impl Fn(&Value) -> Read<T>,
+) -> Read<Option<T>> {
+    given(map, key).map(|value| read(value).map_err(|m| m.under(key))).transpose()
+}
+
 /// The fields of one object, with the errors found so far.
 pub struct Fields<'a> {
     map: &'a Map<String, Value>,
@@ -263,7 +277,7 @@ impl<'a> Fields<'a> {
 
     /// Whether the key is there and not null.
     pub fn has(&self, name: &str) -> bool {
-        self.map.get(name).is_some_and(|v| !v.is_null())
+        given(self.map, name).is_some()
     }
 
     fn keep<T>(&mut self, name: &'static str, read: Read<T>) -> Option<T> {
@@ -303,19 +317,12 @@ impl<'a> Fields<'a> {
     /// A field that may be left out or null.
     pub fn optional<T>(&mut self, name: &'static str, read: impl Fn(&Value) -> Read<T>) -> Option<T> {
         probe::note(name, false, true, &|v| read(v).map(drop));
-        match self.map.get(name) {
-            None | Some(Value::Null) => None,
-            Some(value) => self.keep(name, read(value)),
-        }
+        given(self.map, name).and_then(|value| self.keep(name, read(value)))
     }
 
-    /// A field that may be left out, but not null.
+    /// A field that may be left out or null; then it has its default.
     pub fn or<T>(&mut self, name: &'static str, default: T, read: impl Fn(&Value) -> Read<T>) -> T {
-        probe::note(name, false, false, &|v| read(v).map(drop));
-        match self.map.get(name) {
-            None => default,
-            Some(value) => self.keep(name, read(value)).unwrap_or(default),
-        }
+        self.optional(name, read).unwrap_or(default)
     }
 
     /// A field of several possible shapes: the first that fits is taken; when none does, each says why.
@@ -327,7 +334,7 @@ impl<'a> Fields<'a> {
             }
             tried
         });
-        let value = self.map.get(name).filter(|v| !v.is_null())?;
+        let value = given(self.map, name)?;
         let mut mismatches = Vec::with_capacity(arms.len());
         for (arm, read) in arms {
             match read(value) {
@@ -406,6 +413,17 @@ mod tests {
         assert_eq!(boolean(&json!("yes")), Ok(true));
         assert!(boolean(&json!(2)).is_err());
         assert_eq!(float(&json!(1)), Ok(1.0));
+    }
+
+    #[test]
+    fn null_is_the_default_of_every_field_that_may_be_left_out() {
+        let map = json!({"n": null, "temperature": null, "stop": null}).as_object().cloned().unwrap();
+        let mut f = Fields::of_body(&map);
+        assert_eq!((f.or("n", 1, int), f.optional("temperature", float)), (1, None));
+        assert_eq!(f.union::<String>("stop", &[("str", &string)]), None);
+        f.finish(Some(())).unwrap();
+        assert_eq!(optional_key(&map, "n", int), Ok(None));
+        assert!(optional_key(json!({"n": "x"}).as_object().unwrap(), "n", int).is_err());
     }
 
     #[test]

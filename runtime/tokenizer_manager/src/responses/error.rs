@@ -76,6 +76,9 @@ impl From<ApiError> for ResponsesError {
             .find_map(|place| shown.pointer(place).and_then(Value::as_str))
             .unwrap_or(&phrase)
             .to_owned();
+        if matches!(error, ApiError::ModelNotFound(_)) {
+            return Self::not_found(text, "model");
+        }
         let kind = match &error {
             ApiError::OpenAi { status: 400, .. } => "invalid_request_error".to_owned(),
             _ => phrase,
@@ -115,6 +118,10 @@ mod tests {
         assert_eq!(
             of(full),
             r#"{"error":{"message":"full","type":"Service Unavailable","param":null,"code":503}}"#
+        );
+        assert_eq!(
+            of(crate::model_name::UnknownModel::new("m", Vec::new()).into()),
+            r#"{"error":{"message":"The model 'm' does not exist","type":"invalid_request_error","param":"model","code":404}}"#
         );
         assert!(of(ApiError::Validation(Vec::new())).contains("\"type\":\"Bad Request\""));
     }

@@ -6,7 +6,7 @@ use super::tools;
 use crate::openai::fields;
 use crate::requests::normalize::new_rid;
 use crate::requests::validation::{
-    FieldError, Fields, Mismatch, Read, boolean, float, int, list, object, string,
+    FieldError, Fields, Mismatch, Read, boolean, float, int, list, object, optional_key, string,
 };
 
 const INCLUDES: [&str; 6] = [
@@ -101,32 +101,18 @@ fn word<'a>(known: &'a [&'a str]) -> impl Fn(&Value) -> Read<String> + 'a {
     }
 }
 
-fn optional_at<T>(
-    map: &Map<String, Value>,
-    key: &'static str,
-    read: impl Fn(&Value) -> Read<T>,
-) -> Read<Option<T>> {
-    match map.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => read(value).map(Some).map_err(|m| m.under(key)),
-    }
-}
-
 /// Effort (`medium` when nothing is said) and whether a summary is wanted.
 fn reasoning(value: &Value) -> Read<(Option<String>, bool)> {
     let map = object(value)?;
-    let effort = match map.get("effort") {
-        None => Some("medium".to_owned()),
-        Some(_) => optional_at(&map, "effort", word(&EFFORTS))?,
-    };
-    Ok((effort, optional_at(&map, "summary", word(&SUMMARIES))?.is_some()))
+    let effort = optional_key(&map, "effort", word(&EFFORTS))?.unwrap_or_else(|| "medium".to_owned());
+    Ok((Some(effort), optional_key(&map, "summary", word(&SUMMARIES))?.is_some()))
 }
 
 /// `text`: its format checked, its nulls dropped.
 fn text(value: &Value) -> Read<Value> {
     let mut map = object(value)?;
     map.retain(|_, value| !value.is_null());
-    optional_at(&map, "verbosity", word(&["low", "medium", "high"]))?;
+    optional_key(&map, "verbosity", word(&["low", "medium", "high"]))?;
     if let Some(format) = map.get_mut("format") {
         let kinds = ["text", "json_object", "json_schema"];
         let mut inner = object(format).map_err(|m| m.under("format"))?;

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::requests::validation::{Mismatch, Read, boolean, object, string};
+use crate::requests::validation::{Mismatch, Read, boolean, object, optional_key, string};
 
 const TYPES: [&str; 13] = [
     "function",
@@ -24,13 +24,6 @@ const TYPES: [&str; 13] = [
 /// The only argument of a function that stands for a tool of free text.
 const INPUT: &str = "input";
 
-fn text_or_null(map: &Map<String, Value>, key: &'static str) -> Read<Value> {
-    match map.get(key) {
-        None | Some(Value::Null) => Ok(Value::Null),
-        Some(text) => string(text).map(Value::from).map_err(|m| m.under(key)),
-    }
-}
-
 /// Reads one tool and gives it as the answer repeats it.
 pub(super) fn tool(value: &Value) -> Read<Value> {
     let map = object(value)?;
@@ -39,25 +32,23 @@ pub(super) fn tool(value: &Value) -> Read<Value> {
         let known: Vec<String> = TYPES.iter().map(|t| format!("'{t}'")).collect();
         return Err(Mismatch::literal(&known.join(", "), kind).under("type"));
     }
-    let optional_object = |key: &'static str| match map.get(key) {
-        None | Some(Value::Null) => Ok(Value::Null),
-        Some(inner) => object(inner).map(Value::Object).map_err(|m| m.under(key)),
-    };
-    let strict = map.get("strict").filter(|v| !v.is_null()).map_or(Ok(false), boolean);
-    let name = text_or_null(&map, "name")?;
+    let text_or_null = |key: &'static str| Ok(optional_key(&map, key, string)?.into());
+    let object_or_null = |key: &'static str| Ok(optional_key(&map, key, object)?.into());
+    let strict = optional_key(&map, "strict", boolean)?.unwrap_or_default();
+    let name: Value = text_or_null("name")?;
     if kind == "function" && name.as_str().is_none_or(|name| name.trim().is_empty()) {
         return Err(Mismatch::rule("Function tools must include a name.", value));
     }
     let mut tool = Map::new();
     tool.insert("type".into(), kind.clone());
     tool.insert("name".into(), name);
-    tool.insert("description".into(), text_or_null(&map, "description")?);
-    tool.insert("parameters".into(), optional_object("parameters")?);
-    tool.insert("strict".into(), strict.map_err(|m| m.under("strict"))?.into());
+    tool.insert("description".into(), text_or_null("description")?);
+    tool.insert("parameters".into(), object_or_null("parameters")?);
+    tool.insert("strict".into(), strict.into());
     for key in ["tools", "defer_loading"] {
         tool.insert(key.into(), map.get(key).cloned().unwrap_or_default());
     }
-    tool.insert("format".into(), optional_object("format")?);
+    tool.insert("format".into(), object_or_null("format")?);
     for (key, value) in map {
         tool.entry(key).or_insert(value);
     }

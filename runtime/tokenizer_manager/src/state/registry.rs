@@ -193,6 +193,11 @@ impl RequestHandle {
         &self.state
     }
 
+    /// The same, to be looked at when the handle is gone.
+    pub fn shared_state(&self) -> Arc<ReqState> {
+        self.state.clone()
+    }
+
     /// Waits for news; several changes since the last call count as one.
     pub async fn next(&mut self) {
         loop {

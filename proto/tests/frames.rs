@@ -1,0 +1,648 @@
+//! The bytes of every message, against a recording of them. A change of the wire form shows here first.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use sglang_proto::messages::*;
+use sglang_proto::wire::{StringList, TokenIds, Trailer};
+use sglang_proto::{CaptureHiddenMode, HiddenStateChunk, HiddenStates, SamplingParams};
+
+fn map(value: Value) -> serde_json::Map<String, Value> {
+    value.as_object().cloned().unwrap()
+}
+
+fn sampling_params() -> SamplingParams {
+    SamplingParams {
+        max_new_tokens: Some(16),
+        stop: StringList(vec!["x".into()]),
+        stop_token_ids: Some(vec![5, 6]),
+        stop_regex: StringList(vec!["a+".into()]),
+        temperature: 0.5,
+        top_p: 0.25,
+        top_k: 40,
+        min_p: 0.125,
+        frequency_penalty: -0.5,
+        presence_penalty: 0.75,
+        repetition_penalty: 1.5,
+        min_new_tokens: 2,
+        n: 3,
+        beam_width: Some(1),
+        json_schema: Some("{}".into()),
+        regex: Some("b".into()),
+        ebnf: Some("root ::= \"c\"".into()),
+        structural_tag: Some("d".into()),
+        ignore_eos: true,
+        skip_special_tokens: false,
+        spaces_between_special_tokens: false,
+        no_stop_trim: true,
+        stream_interval: Some(4),
+        logit_bias: Some(BTreeMap::from([("9".into(), 1.5)])),
+        sampling_seed: Some(-7),
+        custom_params: Some(json!({"k": [1, "x"]})),
+        watermark: Some(json!({"w": 1})),
+        stop_strs: StringList(vec!["x".into(), "é".into()]),
+        stop_regex_strs: StringList(vec!["a+".into()]),
+        stop_str_max_len: 2,
+        stop_regex_max_len: 9,
+        is_normalized: true,
+        ebnf_full_assistant: true,
+    }
+}
+
+fn generate(rid: &str) -> TokenizedGenerateReqInput {
+    TokenizedGenerateReqInput {
+        rid: Some(rid.into()),
+        input_text: Some("héllo".into()),
+        input_ids: Some(TokenIds(vec![1, 2, 49151])),
+        sampling_params: sampling_params(),
+        return_logprob: true,
+        logprob_start_len: 2,
+        top_logprobs_num: 5,
+        token_ids_logprob: Some(vec![7, 8]),
+        stream: true,
+        return_hidden_states: CaptureHiddenMode::Full,
+        session_id: Some("s0".into()),
+        session_params: Some(SessionParams {
+            id: Some("s1".into()),
+            rid: Some("r0".into()),
+            offset: Some(-1),
+            replace: Some(true),
+            drop_previous_output: Some(false),
+        }),
+        lora_id: Some("l1".into()),
+        routed_dp_rank: Some(0),
+        routing_key: Some("k".into()),
+        require_reasoning: true,
+        priority: Some(-3),
+        extra_key: Some("e".into()),
+        no_logs: true,
+        cache_salt: Some("s".into()),
+        lora_name: Some("l".into()),
+        resumed_output_ids: Some(TokenIds(vec![3, 4])),
+        ..Default::default()
+    }
+}
+
+fn embed(rid: &str) -> TokenizedEmbeddingReqInput {
+    TokenizedEmbeddingReqInput {
+        rid: Some(rid.into()),
+        input_text: Some("t".into()),
+        input_ids: Some(TokenIds(vec![9])),
+        token_type_ids: Some(vec![1]),
+        sampling_params: SamplingParams::default(),
+        lora_id: Some("l1".into()),
+        routed_dp_rank: Some(0),
+        priority: Some(4),
+        dimensions: Some(64),
+        return_pooled_hidden_states: true,
+        lora_name: Some("l".into()),
+        ..Default::default()
+    }
+}
+
+fn times() -> ReqTimeStats {
+    ReqTimeStats {
+        scheduler_recv_time: 1.5,
+        wait_queue_entry_time: 2.5,
+        forward_entry_time: 3.5,
+        prefill_finished_time: 4.5,
+        queue_duration_s: 0.25,
+        chunked_prefill_s: vec![0.5],
+    }
+}
+
+fn spans() -> Vec<WeightVersionSpan> {
+    vec![WeightVersionSpan { version: "default".into(), start: 0, end: 2 }]
+}
+
+fn details() -> BTreeMap<String, Value> {
+    BTreeMap::from([("device".into(), json!(2)), ("host".into(), json!(0))])
+}
+
+fn reasons() -> Vec<Option<FinishReason>> {
+    vec![None, Some(FinishReason::matched_token(2)), Some(FinishReason::Length { length: 3 })]
+}
+
+fn hidden() -> Vec<Option<HiddenStates>> {
+    let prompt = HiddenStateChunk::List(vec![vec![0.5, -1.0], vec![2.0, 3.0]]);
+    let all = HiddenStates::List(vec![prompt, HiddenStateChunk::Vector(vec![0.25, 1e-3])]);
+    vec![None, Some(all), Some(HiddenStates::Vector(vec![1.0]))]
+}
+
+/// Of three requests: one that wants none, one that wants all, one that wants those of its own tokens.
+fn token_logprobs() -> (TokenLogprobValues, TokenLogprobIndices) {
+    let values = vec![None, Some(vec![None, Some(-0.5)]), Some(vec![Some(-1.25)])];
+    let ids = vec![None, Some(vec![Some(4), Some(5)]), Some(vec![Some(6)])];
+    (Some(values), Some(ids))
+}
+
+fn top_logprobs() -> (TopLogprobValues, TopLogprobIndices) {
+    let values = vec![None, Some(vec![None, Some(vec![]), Some(vec![-0.5, -1.5])]), None];
+    let ids = vec![None, Some(vec![None, Some(vec![]), Some(vec![5, 6])]), None];
+    (Some(values), Some(ids))
+}
+
+fn ids() -> Option<Vec<TokenIds>> {
+    Some(vec![TokenIds(vec![7]), TokenIds(vec![8, 9]), TokenIds(vec![])])
+}
+
+fn rids() -> Option<Vec<String>> {
+    Some(vec!["a".into(), "b".into(), "c".into()])
+}
+
+/// What every batch of three requests has.
+fn plain_tokens() -> BatchTokenIDOutput {
+    BatchTokenIDOutput {
+        rids: rids(),
+        finished_reasons: reasons(),
+        decoded_texts: vec![String::new(); 3],
+        decode_ids: vec![TokenIds(vec![1, 2, 7]), TokenIds(vec![8, 9]), TokenIds(vec![])],
+        read_offsets: vec![2, 2, 300],
+        output_ids: ids(),
+        skip_special_tokens: vec![true, false, true],
+        spaces_between_special_tokens: vec![false, true, true],
+        no_stop_trim: vec![true, true, false],
+        prompt_tokens: vec![2, 300, 70_000],
+        reasoning_tokens: vec![0, 0, 0],
+        completion_tokens: vec![1, 2, 3],
+        cached_tokens: vec![0, 1, 128],
+        retraction_counts: Some(vec![0, 1, 2]),
+        weight_versions: Some(vec![None, Some(spans()), Some(vec![])]),
+        output_offsets: Some(vec![0, 4, 3]),
+        ..Default::default()
+    }
+}
+
+fn all_tokens() -> BatchTokenIDOutput {
+    let (token_values, token_ids) = token_logprobs();
+    let (top_values, top_ids) = top_logprobs();
+    BatchTokenIDOutput {
+        input_token_logprobs_val: token_values.clone(),
+        input_token_logprobs_idx: token_ids.clone(),
+        output_token_logprobs_val: token_values,
+        output_token_logprobs_idx: token_ids,
+        input_top_logprobs_val: top_values.clone(),
+        input_top_logprobs_idx: top_ids.clone(),
+        output_top_logprobs_val: top_values.clone(),
+        output_top_logprobs_idx: top_ids.clone(),
+        input_token_ids_logprobs_val: top_values.clone(),
+        input_token_ids_logprobs_idx: top_ids.clone(),
+        output_token_ids_logprobs_val: top_values,
+        output_token_ids_logprobs_idx: top_ids,
+        output_hidden_states: Some(hidden()),
+        cached_tokens_details: Some(vec![None, Some(details()), None]),
+        dp_ranks: Some(vec![None, Some(0), None]),
+        req_time_stats: Some(vec![None, Some(times()), None]),
+        ..plain_tokens()
+    }
+}
+
+/// The same batch with text.
+fn text_of(batch: BatchTokenIDOutput) -> BatchStrOutput {
+    BatchStrOutput {
+        rids: batch.rids,
+        finished_reasons: batch.finished_reasons,
+        output_strs: vec!["x".into(), "é\n".into(), String::new()],
+        output_ids: batch.output_ids,
+        prompt_tokens: batch.prompt_tokens,
+        completion_tokens: batch.completion_tokens,
+        reasoning_tokens: batch.reasoning_tokens,
+        cached_tokens: batch.cached_tokens,
+        input_token_logprobs_val: batch.input_token_logprobs_val,
+        input_token_logprobs_idx: batch.input_token_logprobs_idx,
+        output_token_logprobs_val: batch.output_token_logprobs_val,
+        output_token_logprobs_idx: batch.output_token_logprobs_idx,
+        input_top_logprobs_val: batch.input_top_logprobs_val,
+        input_top_logprobs_idx: batch.input_top_logprobs_idx,
+        output_top_logprobs_val: batch.output_top_logprobs_val,
+        output_top_logprobs_idx: batch.output_top_logprobs_idx,
+        input_token_ids_logprobs_val: batch.input_token_ids_logprobs_val,
+        input_token_ids_logprobs_idx: batch.input_token_ids_logprobs_idx,
+        output_token_ids_logprobs_val: batch.output_token_ids_logprobs_val,
+        output_token_ids_logprobs_idx: batch.output_token_ids_logprobs_idx,
+        output_hidden_states: batch.output_hidden_states,
+        retraction_counts: batch.retraction_counts,
+        weight_versions: batch.weight_versions,
+        cached_tokens_details: batch.cached_tokens_details,
+        dp_ranks: batch.dp_ranks,
+        output_offsets: batch.output_offsets,
+        req_time_stats: batch.req_time_stats,
+        ..Default::default()
+    }
+}
+
+fn embeddings(all: bool) -> BatchEmbeddingOutput {
+    BatchEmbeddingOutput {
+        rids: rids(),
+        finished_reasons: reasons(),
+        embeddings: vec![vec![], vec![0.5, -0.25], vec![1e-3]],
+        prompt_tokens: vec![2, 300, 70_000],
+        cached_tokens: vec![0, 1, 128],
+        retraction_counts: Some(vec![0, 1, 2]),
+        cached_tokens_details: all.then(|| vec![None, Some(details()), None]),
+        pooled_hidden_states: all.then(|| vec![None, Some(vec![0.5]), None]),
+        req_time_stats: all.then(|| vec![None, None, Some(times())]),
+        ..Default::default()
+    }
+}
+
+/// The output messages.
+fn outputs() -> Vec<(&'static str, AnyMessage)> {
+    vec![
+        ("BatchTokenIDOutput", plain_tokens().into()),
+        ("BatchTokenIDOutput with every column", all_tokens().into()),
+        ("BatchStrOutput", text_of(plain_tokens()).into()),
+        ("BatchStrOutput with every column", text_of(all_tokens()).into()),
+        ("BatchEmbeddingOutput", embeddings(false).into()),
+        ("BatchEmbeddingOutput with every column", embeddings(true).into()),
+    ]
+}
+
+/// Requests and what ends them.
+fn requests() -> Vec<(&'static str, AnyMessage)> {
+    let refused = FinishReason::refused("The request queue is full.", 503, "ServiceUnavailable");
+    vec![
+        ("TokenizedGenerateReqInput", generate("r1").into()),
+        (
+            "TokenizedGenerateReqInput with defaults",
+            TokenizedGenerateReqInput { rid: Some("r2".into()), ..Default::default() }.into(),
+        ),
+        (
+            "BatchTokenizedGenerateReqInput",
+            BatchTokenizedGenerateReqInput {
+                batch: vec![generate("r1"), generate("r2")],
+                ..Default::default()
+            }
+            .into(),
+        ),
+        ("TokenizedEmbeddingReqInput", embed("e1").into()),
+        (
+            "BatchTokenizedEmbeddingReqInput",
+            BatchTokenizedEmbeddingReqInput { batch: vec![embed("e1"), embed("e2")], ..Default::default() }
+                .into(),
+        ),
+        ("AbortReq of one", AbortReq { rid: Some("r1".into()), ..Default::default() }.into()),
+        ("AbortReq of all", AbortReq { abort_all: true, ..Default::default() }.into()),
+        (
+            "AbortReq as an end",
+            AbortReq {
+                rid: Some("r1".into()),
+                finished_reason: Some(refused),
+                abort_message: Some("m".into()),
+                weight_versions: Some(spans()),
+                ..Default::default()
+            }
+            .into(),
+        ),
+    ]
+}
+
+/// Calls about the state of the scheduler, and their answers.
+fn calls() -> Vec<(&'static str, AnyMessage)> {
+    let rid = || Some("c1".to_owned());
+    vec![
+        (
+            "FlushCacheReqInput",
+            FlushCacheReqInput { rid: rid(), timeout_s: Some(1.5), ..Default::default() }.into(),
+        ),
+        ("FlushCacheReqInput without id", FlushCacheReqInput::default().into()),
+        (
+            "FlushCacheReqOutput",
+            FlushCacheReqOutput { rid: rid(), success: true, message: "m".into(), ..Default::default() }
+                .into(),
+        ),
+        ("FlushCacheReqOutput without id", FlushCacheReqOutput::default().into()),
+        (
+            "PauseGenerationReqInput",
+            PauseGenerationReqInput { mode: "retract".into(), ..Default::default() }.into(),
+        ),
+        (
+            "ContinueGenerationReqInput",
+            ContinueGenerationReqInput { torch_empty_cache: false, ..Default::default() }.into(),
+        ),
+        ("GetInternalStateReq", GetInternalStateReq { rid: rid(), ..Default::default() }.into()),
+        (
+            "GetInternalStateReqOutput",
+            GetInternalStateReqOutput {
+                rid: rid(),
+                internal_state: json!({"a": [1, null]}),
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "SetInternalStateReq",
+            SetInternalStateReq {
+                rid: rid(),
+                server_args: BTreeMap::from([("pp_max_micro_batch_size".into(), 2.0)]),
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "SetInternalStateReqOutput",
+            SetInternalStateReqOutput { rid: rid(), updated: true, ..Default::default() }.into(),
+        ),
+        (
+            "ExpertDistributionReq",
+            ExpertDistributionReq {
+                rid: rid(),
+                action: ExpertDistributionReqType::DumpRecord,
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "ExpertDistributionReqOutput",
+            ExpertDistributionReqOutput {
+                rid: rid(),
+                success: false,
+                message: "m".into(),
+                ..Default::default()
+            }
+            .into(),
+        ),
+        ("ShutdownReq", ShutdownReq::default().into()),
+        (
+            "ConfigureLoggingReq",
+            ConfigureLoggingReq {
+                log_requests: Some(true),
+                log_requests_level: Some(2),
+                log_requests_format: Some("json".into()),
+                log_level: Some("debug".into()),
+                dump_requests_folder: Some("/d".into()),
+                dump_requests_threshold: Some(10),
+                crash_dump_folder: Some("/c".into()),
+                dump_requests_exclude_meta_keys: Some(vec!["k".into()]),
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "OpenSessionReqInput",
+            OpenSessionReqInput {
+                rid: rid(),
+                capacity_of_str_len: 1000,
+                session_id: Some("s1".into()),
+                streaming: Some(true),
+                timeout: Some(2.5),
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "OpenSessionReqOutput",
+            OpenSessionReqOutput {
+                rid: rid(),
+                session_id: Some("s1".into()),
+                success: true,
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "CloseSessionReqInput",
+            CloseSessionReqInput { session_id: "s1".into(), ..Default::default() }.into(),
+        ),
+        ("HealthCheckOutput", HealthCheckOutput::default().into()),
+        (
+            "Hello",
+            Hello {
+                role: "scheduler".into(),
+                incarnation: 1 << 40,
+                run_id: "run".into(),
+                info: json!({"max_total_num_tokens": 4096}),
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "ProfileReq",
+            ProfileReq {
+                rid: rid(),
+                req_type: STOP_PROFILE,
+                output_dir: Some("/t".into()),
+                start_step: Some(3),
+                num_steps: Some(4),
+                activities: Some(vec!["CPU".into()]),
+                profile_by_stage: true,
+                with_stack: Some(true),
+                record_shapes: Some(false),
+                profile_id: Some("p".into()),
+                merge_profiles: true,
+                profile_prefix: Some("q".into()),
+                profile_stages: Some(vec!["decode".into()]),
+                detailed_annotations: true,
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "ProfileReqOutput",
+            ProfileReqOutput { rid: rid(), success: true, message: "/t/x".into(), ..Default::default() }
+                .into(),
+        ),
+    ]
+}
+
+/// Calls about weights, adapters and memory, and their answers.
+fn model_calls() -> Vec<(&'static str, AnyMessage)> {
+    let rid = || Some("c1".to_owned());
+    vec![
+        (
+            "UpdateWeightFromDiskReqInput",
+            UpdateWeightFromDiskReqInput {
+                rid: rid(),
+                model_path: "/m".into(),
+                load_format: Some("auto".into()),
+                abort_all_requests: true,
+                weight_version: Some("v2".into()),
+                is_async: true,
+                torch_empty_cache: true,
+                keep_pause: true,
+                recapture_cuda_graph: true,
+                token_step: 5,
+                flush_cache: false,
+                manifest: Some(json!({"a": 1})),
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "UpdateWeightFromDiskReqOutput",
+            UpdateWeightFromDiskReqOutput {
+                rid: rid(),
+                success: true,
+                message: "m".into(),
+                num_paused_requests: 3,
+                weights_served: true,
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "UpdateWeightVersionReqInput",
+            UpdateWeightVersionReqInput {
+                rid: rid(),
+                new_version: "v2".into(),
+                abort_all_requests: false,
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "UpdateWeightVersionReqOutput",
+            UpdateWeightVersionReqOutput { rid: rid(), ..Default::default() }.into(),
+        ),
+        (
+            "GetWeightsByNameReqInput",
+            GetWeightsByNameReqInput { rid: rid(), name: "w".into(), truncate_size: 7, ..Default::default() }
+                .into(),
+        ),
+        (
+            "GetWeightsByNameReqOutput",
+            GetWeightsByNameReqOutput { rid: rid(), parameter: json!([0.5]), ..Default::default() }.into(),
+        ),
+        (
+            "LoadLoRAAdapterReqInput",
+            LoadLoRAAdapterReqInput {
+                rid: rid(),
+                lora_name: "a".into(),
+                lora_path: "/a".into(),
+                pinned: true,
+                lora_id: Some("l1".into()),
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "UnloadLoRAAdapterReqInput",
+            UnloadLoRAAdapterReqInput {
+                rid: rid(),
+                lora_name: "a".into(),
+                lora_id: Some("l1".into()),
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "LoRAUpdateOutput",
+            LoRAUpdateOutput {
+                rid: rid(),
+                success: true,
+                error_message: Some("m".into()),
+                loaded_adapters: Some(map(json!({"a": "/a"}))),
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "ReleaseMemoryOccupationReqInput",
+            ReleaseMemoryOccupationReqInput {
+                rid: rid(),
+                tags: Some(vec!["kv_cache".into()]),
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "ReleaseMemoryOccupationReqOutput",
+            ReleaseMemoryOccupationReqOutput {
+                rid: rid(),
+                success: false,
+                message: "m".into(),
+                released: false,
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "ResumeMemoryOccupationReqInput",
+            ResumeMemoryOccupationReqInput {
+                rid: rid(),
+                tags: Some(vec!["weights".into()]),
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "ResumeMemoryOccupationReqOutput",
+            ResumeMemoryOccupationReqOutput {
+                rid: rid(),
+                success: false,
+                message: "m".into(),
+                released: true,
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "SlowDownReqInput",
+            SlowDownReqInput { rid: rid(), forward_sleep_time: Some(0.5), ..Default::default() }.into(),
+        ),
+        ("SlowDownReqOutput", SlowDownReqOutput { rid: rid(), ..Default::default() }.into()),
+        (
+            "CheckWeightsReqInput",
+            CheckWeightsReqInput {
+                rid: rid(),
+                action: "compare".into(),
+                allow_quant_error: true,
+                skip_tensor_list: Some(vec!["norm".into()]),
+                selector: "target".into(),
+                ..Default::default()
+            }
+            .into(),
+        ),
+        (
+            "CheckWeightsReqOutput",
+            CheckWeightsReqOutput {
+                rid: rid(),
+                success: true,
+                message: "m".into(),
+                payload: Some(json!([{"checksums": {}}])),
+                ..Default::default()
+            }
+            .into(),
+        ),
+    ]
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn the_bytes_of_every_message_are_those_that_were_recorded() {
+    let messages = [outputs(), requests(), calls(), model_calls()].into_iter().flatten();
+    let made: Vec<(String, String)> =
+        messages.map(|(name, message)| (name.to_owned(), hex(&message.encode(None).unwrap()))).collect();
+    let recorded = include_str!("fixtures/frames.txt").lines().map(|line| {
+        let (name, bytes) = line.split_once(": ").unwrap();
+        (name.to_owned(), bytes.to_owned())
+    });
+    let recorded: Vec<(String, String)> = recorded.collect();
+    if made != recorded {
+        let path = std::env::temp_dir().join("frames.txt");
+        let lines: String = made.iter().map(|(name, bytes)| format!("{name}: {bytes}\n")).collect();
+        std::fs::write(&path, lines).unwrap();
+        for (made, recorded) in made.iter().zip(&recorded) {
+            assert_eq!(made, recorded, "all frames as they are now: {}", path.display());
+        }
+        panic!("{} frames, {} recorded; those of now: {}", made.len(), recorded.len(), path.display());
+    }
+}
+
+#[test]
+fn every_recorded_frame_is_read_again_and_written_as_it_was() {
+    let trailer = Trailer { incarnation: 3, seq: 9 };
+    for line in include_str!("fixtures/frames.txt").lines() {
+        let (name, bytes) = line.split_once(": ").unwrap();
+        let frame: Vec<u8> =
+            (0..bytes.len()).step_by(2).map(|i| u8::from_str_radix(&bytes[i..i + 2], 16).unwrap()).collect();
+        let (message, none) = AnyMessage::decode(&frame).unwrap();
+        assert_eq!((hex(&message.encode(None).unwrap()).as_str(), none), (bytes, None), "{name}");
+        let again = message.encode(Some(trailer)).unwrap();
+        assert_eq!(AnyMessage::decode(&again).unwrap(), (message, Some(trailer)), "{name}");
+    }
+}

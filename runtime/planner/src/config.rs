@@ -1,0 +1,336 @@
+//! Settings of the planner.
+
+use sglang_proto::server_args::ServerArgs;
+use sglang_proto::worker::{ModelWorkerInfo, PromptReach};
+
+use crate::policy::PolicyKind;
+use crate::radix_cache::EvictionPolicy;
+use crate::{PlannerError, Tuning};
+
+/// Chunk size when `--chunked-prefill-size` is not given, in tokens (the reference's choice for devices whose memory
+/// it does not know).
+pub const DEFAULT_CHUNKED_PREFILL_SIZE: usize = 4096;
+
+/// The same on a CPU, whose cores are busy with far fewer tokens: beyond this a larger step computes no more tokens a
+/// second (docs/performance.md), it only makes everyone else wait for longer.
+pub const DEFAULT_CHUNKED_PREFILL_SIZE_CPU: usize = 256;
+
+/// The same while others wait for their next token: half the wait for little of the throughput.
+pub const CONTENDED_PREFILL_SIZE_CPU: usize = 128;
+
+/// Which running request is retracted first when the KV pool is full (`--retraction-policy`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetractionPolicy {
+    /// Fewest output tokens first, then longest prompt.
+    Length,
+    /// Lowest priority first, then as [`RetractionPolicy::Length`].
+    Priority,
+}
+
+/// Everything the planner needs to know beforehand. All sizes are in tokens unless said otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannerConfig {
+    /// Size of the KV pool; slots are `0..max_total_num_tokens` (rounded down to whole pages).
+    pub max_total_num_tokens: usize,
+    /// Most requests that hold a `ReqToTokenPool` row at once.
+    pub max_running_requests: usize,
+    /// Positions the model was made for.
+    pub context_length: usize,
+    /// Entries of the output distribution; ids at or above it are treated as NaN.
+    pub vocab_size: u32,
+    /// Whether requests get tokens; otherwise they get one vector each.
+    pub is_generation: bool,
+    /// Ids that end the output of every request: the model's end-of-sequence ids, the tokenizer's, and its additional
+    /// stop ids.
+    pub eos_token_ids: Vec<u32>,
+    /// Tokens per page of the KV pool.
+    pub page_size: usize,
+    /// Most prompt tokens per prefill step; `None` prefills a prompt in one step.
+    pub chunked_prefill_size: Option<usize>,
+    /// Token budget of a prefill step.
+    pub max_prefill_tokens: usize,
+    /// Most requests in one prefill step.
+    pub prefill_max_requests: Option<usize>,
+    /// Most LoRA adapters in one batch, requests without one counting as one more; `None` with LoRA off.
+    pub max_loras_per_batch: Option<usize>,
+    /// Most requests that wait; further ones are refused with 503.
+    pub max_queued_requests: Option<usize>,
+    /// Order of the waiting queue.
+    pub schedule_policy: PolicyKind,
+    /// Factor on the share of `max_new_tokens` that admission reserves.
+    pub schedule_conservativeness: f64,
+    /// Which cached prefix is dropped first.
+    pub radix_eviction_policy: EvictionPolicy,
+    /// Whether prefixes are not reused at all.
+    pub disable_radix_cache: bool,
+    /// Whether a step may be planned while the one before is still running.
+    pub enable_overlap: bool,
+    /// Whether decode rows ride along in prefill steps.
+    pub enable_mixed_chunk: bool,
+    /// Tokens of a prefill step while other requests decode, who get a step of theirs after each. `None`: only the chunks of
+    /// one long prompt take turns with them, and a queue of prompts goes first, as on the reference. A CPU takes a good part
+    /// of a second for a prompt.
+    pub contended_prefill_size: Option<usize>,
+    /// Whether `priority` of requests counts.
+    pub enable_priority_scheduling: bool,
+    /// Whether smaller priorities go first (default: larger).
+    pub schedule_low_priority_values_first: bool,
+    /// Whether a running request may be stopped for one of higher priority.
+    pub enable_priority_preemption: bool,
+    /// A running request is only stopped when the priorities differ by more than this.
+    pub priority_scheduling_preemption_threshold: i64,
+    /// Priority of requests that bring none.
+    pub default_priority_value: Option<i64>,
+    /// Whether a priority is refused when priority scheduling is off.
+    pub abort_on_priority_when_disabled: bool,
+    /// Victims under memory pressure.
+    pub retraction_policy: RetractionPolicy,
+    /// Tokens per streamed output when the request does not say.
+    pub stream_interval: usize,
+    /// Whether a prompt that is too long is cut instead of refused.
+    pub allow_auto_truncate: bool,
+    /// Seed of the `random` policy.
+    pub random_seed: u64,
+    /// A waiting request goes ahead of the policy's order once this many requests were admitted since it queued (plus
+    /// one for each that waited before it). Bounds waiting under lpm, dfs-weight, lof and random; priorities are
+    /// still obeyed.
+    pub starvation_bound: u64,
+    /// What the environment says.
+    pub tuning: Tuning,
+}
+
+impl Default for PlannerConfig {
+    fn default() -> Self {
+        Self {
+            max_total_num_tokens: 65_536,
+            max_running_requests: 256,
+            context_length: 8_192,
+            vocab_size: 32_000,
+            is_generation: true,
+            eos_token_ids: Vec::new(),
+            page_size: 1,
+            chunked_prefill_size: Some(DEFAULT_CHUNKED_PREFILL_SIZE),
+            max_prefill_tokens: 16_384,
+            prefill_max_requests: None,
+            max_loras_per_batch: None,
+            max_queued_requests: None,
+            schedule_policy: PolicyKind::Fcfs,
+            schedule_conservativeness: 1.0,
+            radix_eviction_policy: EvictionPolicy::Lru,
+            disable_radix_cache: false,
+            enable_overlap: true,
+            enable_mixed_chunk: false,
+            contended_prefill_size: None,
+            enable_priority_scheduling: false,
+            schedule_low_priority_values_first: false,
+            enable_priority_preemption: true,
+            priority_scheduling_preemption_threshold: 10,
+            default_priority_value: None,
+            abort_on_priority_when_disabled: false,
+            retraction_policy: RetractionPolicy::Length,
+            stream_interval: 1,
+            allow_auto_truncate: false,
+            random_seed: 0,
+            starvation_bound: 512,
+            tuning: Tuning::default(),
+        }
+    }
+}
+
+fn invalid(setting: &'static str, value: impl ToString, valid: impl Into<String>) -> PlannerError {
+    PlannerError::InvalidConfig { setting, value: value.to_string(), valid: valid.into() }
+}
+
+impl PlannerConfig {
+    /// Settings from the command line and from what the loaded model says. `eos_token_ids` are the ids of
+    /// [`PlannerConfig::eos_token_ids`].
+    ///
+    /// # Errors
+    /// A flag whose value the planner does not know or cannot work with.
+    pub fn from_server_args(
+        args: &ServerArgs,
+        info: &ModelWorkerInfo,
+        eos_token_ids: Vec<u32>,
+    ) -> Result<Self, PlannerError> {
+        let config = Self {
+            max_total_num_tokens: info.max_total_num_tokens as usize,
+            max_running_requests: info.max_running_requests as usize,
+            context_length: info.context_length as usize,
+            vocab_size: info.vocab_size,
+            is_generation: info.is_generation,
+            eos_token_ids,
+            page_size: args.page_size,
+            chunked_prefill_size: match args.chunked_prefill_size {
+                _ if info.prompt_reach == PromptReach::Bidirectional => None,
+                None if info.device == "cpu" => {
+                    Some(DEFAULT_CHUNKED_PREFILL_SIZE_CPU.next_multiple_of(args.page_size.max(1)))
+                }
+                None => Some(DEFAULT_CHUNKED_PREFILL_SIZE.next_multiple_of(args.page_size.max(1))),
+                Some(size) => usize::try_from(size).ok().filter(|size| *size > 0),
+            },
+            max_prefill_tokens: args.max_prefill_tokens,
+            prefill_max_requests: args.prefill_max_requests,
+            max_loras_per_batch: args.enable_lora.then_some(args.max_loras_per_batch),
+            max_queued_requests: args.max_queued_requests,
+            schedule_policy: args.schedule_policy.parse()?,
+            schedule_conservativeness: args.schedule_conservativeness,
+            radix_eviction_policy: args.radix_eviction_policy.parse()?,
+            disable_radix_cache: args.disable_radix_cache || info.prompt_reach != PromptReach::Causal,
+            enable_overlap: !args.disable_overlap_schedule,
+            enable_mixed_chunk: args.enable_mixed_chunk,
+            contended_prefill_size: match args.chunked_prefill_size {
+                _ if info.device != "cpu" => None,
+                None => Some(CONTENDED_PREFILL_SIZE_CPU.next_multiple_of(args.page_size.max(1))),
+                Some(size) => usize::try_from(size).ok().filter(|size| *size > 0),
+            },
+            enable_priority_scheduling: args.enable_priority_scheduling || args.schedule_policy == "priority",
+            schedule_low_priority_values_first: args.schedule_low_priority_values_first,
+            enable_priority_preemption: !args.disable_priority_preemption,
+            priority_scheduling_preemption_threshold: args.priority_scheduling_preemption_threshold,
+            default_priority_value: args.default_priority_value,
+            abort_on_priority_when_disabled: args.abort_on_priority_when_disabled,
+            retraction_policy: match args.retraction_policy.as_str() {
+                "length" => RetractionPolicy::Length,
+                "priority" => RetractionPolicy::Priority,
+                other => return Err(invalid("--retraction-policy", other, "expected length or priority")),
+            },
+            stream_interval: args.stream_interval,
+            allow_auto_truncate: args.allow_auto_truncate,
+            random_seed: args.random_seed.unwrap_or(0),
+            ..Self::default()
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Largest request (prompt and output) that can run: `min(context, pool) - 1` (reference: `max_req_len`).
+    pub fn max_req_len(&self) -> usize {
+        self.context_length.min(self.max_total_num_tokens).saturating_sub(1)
+    }
+
+    /// Prompts of this length and more are refused or cut (reference: `max_req_input_len`).
+    pub fn max_req_input_len(&self) -> usize {
+        self.max_req_len().saturating_sub(5)
+    }
+
+    /// Checks what the planner relies on.
+    ///
+    /// # Errors
+    /// The first setting that does not hold.
+    pub fn check(&self) -> Result<(), PlannerError> {
+        if self.page_size == 0 {
+            return Err(invalid("--page-size", 0, "must be at least 1"));
+        }
+        if self.max_total_num_tokens < 8 * self.page_size {
+            return Err(invalid(
+                "--max-total-tokens",
+                self.max_total_num_tokens,
+                format!("the KV pool needs at least 8 pages ({} tokens)", 8 * self.page_size),
+            ));
+        }
+        if u32::try_from(self.max_total_num_tokens).is_err() {
+            return Err(invalid("--max-total-tokens", self.max_total_num_tokens, "must be below 2^32"));
+        }
+        if self.max_running_requests == 0 {
+            return Err(invalid("--max-running-requests", 0, "must be at least 1"));
+        }
+        if let Some(chunk) = self.chunked_prefill_size
+            && (chunk < self.page_size || !chunk.is_multiple_of(self.page_size))
+        {
+            return Err(invalid(
+                "--chunked-prefill-size",
+                chunk,
+                format!("must be a multiple of the page size {}, or -1", self.page_size),
+            ));
+        }
+        if self.max_prefill_tokens == 0 {
+            return Err(invalid("--max-prefill-tokens", 0, "must be at least 1"));
+        }
+        if self.stream_interval == 0 {
+            return Err(invalid("--stream-interval", 0, "must be at least 1"));
+        }
+        if self.schedule_conservativeness.is_nan() || self.schedule_conservativeness < 0.0 {
+            return Err(invalid(
+                "--schedule-conservativeness",
+                self.schedule_conservativeness,
+                "must be a non-negative number",
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_flags(flags: &[&str]) -> Result<PlannerConfig, PlannerError> {
+        from_flags_on("cuda:0", flags)
+    }
+
+    fn from_flags_on(device: &str, flags: &[&str]) -> Result<PlannerConfig, PlannerError> {
+        let argv = ["sglang-launch", "--model-path", "m"].iter().chain(flags).copied();
+        let args = ServerArgs::parse_from(argv).unwrap_or_else(|_| panic!("{flags:?} are flags"));
+        let info = ModelWorkerInfo {
+            vocab_size: 100,
+            context_length: 2048,
+            max_total_num_tokens: 4096,
+            max_running_requests: 32,
+            is_generation: true,
+            prompt_reach: PromptReach::Causal,
+            weight_bytes: 0,
+            kv_cache_bytes: 0,
+            available_bytes: 0,
+            device: device.into(),
+            dtype: "float32".into(),
+        };
+        PlannerConfig::from_server_args(&args, &info, vec![2])
+    }
+
+    #[test]
+    fn plain_flags_give_the_references_defaults() {
+        let config = from_flags(&[]).unwrap();
+        assert_eq!(config.chunked_prefill_size, Some(4096));
+        assert_eq!((config.max_prefill_tokens, config.page_size, config.stream_interval), (16_384, 1, 1));
+        assert_eq!(config.schedule_policy, PolicyKind::Fcfs);
+        assert!(config.enable_overlap && !config.enable_mixed_chunk && !config.enable_priority_scheduling);
+        assert_eq!(config.contended_prefill_size, None);
+        let on_cpu = |flags: &[&str]| from_flags_on("cpu", flags).unwrap().contended_prefill_size;
+        assert_eq!((on_cpu(&[]), on_cpu(&["--page-size=48"])), (Some(128), Some(144)));
+        assert_eq!(
+            (on_cpu(&["--chunked-prefill-size=512"]), on_cpu(&["--chunked-prefill-size=-1"])),
+            (Some(512), None)
+        );
+        assert_eq!((config.max_req_len(), config.max_req_input_len()), (2047, 2042));
+        assert_eq!((config.vocab_size, config.eos_token_ids), (100, vec![2]));
+    }
+
+    #[test]
+    fn a_cpu_prefills_in_smaller_steps_of_whole_pages() {
+        let chunk = |flags: &[&str]| from_flags_on("cpu", flags).unwrap().chunked_prefill_size;
+        assert_eq!(chunk(&[]), Some(256));
+        assert_eq!(chunk(&["--page-size=48"]), Some(288));
+        assert_eq!(chunk(&["--chunked-prefill-size=512"]), Some(512));
+    }
+
+    #[test]
+    fn flags_reach_their_settings() {
+        let config = from_flags(&[
+            "--chunked-prefill-size=-1",
+            "--schedule-policy=lpm",
+            "--radix-eviction-policy=slru",
+            "--disable-overlap-schedule",
+            "--enable-mixed-chunk",
+            "--disable-radix-cache",
+            "--retraction-policy=priority",
+            "--page-size=16",
+        ])
+        .unwrap();
+        assert_eq!((config.chunked_prefill_size, config.page_size), (None, 16));
+        assert_eq!(config.schedule_policy, PolicyKind::Lpm);
+        assert_eq!(config.radix_eviction_policy, EvictionPolicy::Slru);
+        assert_eq!(config.retraction_policy, RetractionPolicy::Priority);
+        assert!(!config.enable_overlap && config.enable_mixed_chunk && config.disable_radix_cache);
+        assert!(from_flags(&["--schedule-policy=priority"]).unwrap().enable_priority_scheduling);
+    }
+}

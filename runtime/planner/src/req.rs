@@ -1,0 +1,189 @@
+//! A request inside the planner (reference: `managers/schedule_batch.py`, `Req`).
+
+use std::sync::Arc;
+
+use sglang_proto::SamplingParams;
+use sglang_proto::forward::{Embedding, EmbeddingSpec, PositionLogprobs, ReqSampling};
+use sglang_proto::grammar::GrammarHandle;
+
+use crate::events::InputLogprobs;
+use crate::hidden_states::HiddenStateCollector;
+use crate::radix_cache::{Namespace, NodeId};
+use crate::{ReqTimes, RequestInfo};
+
+/// Where a request is on its way.
+///
+/// ```text
+///  Waiting ──► Prefilling (more chunks to come) ──► Running ──► Finished
+///     ▲              │                                 │
+///     └──────────────┴── retracted, preempted, paused ─┘
+/// ```
+/// From every state an abort leads to `Finished`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReqState {
+    /// In the queue; holds neither row nor slots.
+    Waiting,
+    /// Admitted, and a part of its prompt is not planned yet.
+    Prefilling,
+    /// Its prompt is planned to the end; it decodes.
+    Running,
+    /// Ended; kept while a batch in flight still uses its row.
+    Finished,
+}
+
+/// Log-probabilities of the prompt, collected chunk by chunk.
+#[derive(Clone, Debug, Default)]
+pub struct InputLogprobState {
+    /// First reported prompt position.
+    pub start: usize,
+    /// Rows `start..` of the model's output, as far as they have come back. Row `r` judges token `r + 1`.
+    pub rows: Vec<PositionLogprobs>,
+    /// Whether everything has been collected.
+    pub complete: bool,
+}
+
+/// A request and everything it holds.
+#[derive(Debug)]
+pub struct Req {
+    pub info: Arc<RequestInfo>,
+    /// Prompt and output.
+    pub tokens: Vec<u32>,
+    pub prompt_len: usize,
+    pub params: SamplingParams,
+    /// After clipping to context and KV pool.
+    pub max_new_tokens: usize,
+    pub seed: u64,
+    /// The grammar that the output follows.
+    pub grammar: Option<GrammarHandle>,
+    /// Set when a vector is wanted instead of tokens.
+    pub embedding: Option<Arc<EmbeddingSpec>>,
+    /// That vector, until it goes out.
+    pub unsent_embedding: Option<Embedding>,
+    pub namespace: Arc<Namespace>,
+    pub priority: i64,
+    /// Order of arrival.
+    pub arrival: u64,
+    /// Goes ahead of the policy's order once so many requests have been admitted in all.
+    pub overdue_at: u64,
+    /// When it arrived, in the caller's seconds.
+    pub arrived_at: f64,
+    pub times: ReqTimes,
+
+    pub state: ReqState,
+    /// Its row in the `ReqToTokenPool`, while admitted.
+    pub row: Option<u32>,
+    /// The tree node it pins, while admitted.
+    pub lock: Option<NodeId>,
+    /// Positions whose slots belong to the tree (and are pinned); the row's other slots are the request's own.
+    pub protected_len: usize,
+    /// Positions to prefill, set at admission.
+    pub fill_len: usize,
+    /// Positions whose KV is computed for sure: their batch has come back.
+    pub kv_done: usize,
+    /// Batches in flight that use the row.
+    pub in_flight: usize,
+    /// Tokens sampled by batches in flight.
+    pub pending_samples: usize,
+
+    /// Cached tokens of the first prefill; `None` before it.
+    pub cached_tokens: Option<usize>,
+    pub retraction_count: u64,
+    pub input_logprob: Option<InputLogprobState>,
+    /// Output log-probabilities that have not gone out.
+    pub unsent_logprobs: Vec<PositionLogprobs>,
+    /// Collects hidden states, where they are wanted.
+    pub hidden_states: Option<Box<HiddenStateCollector>>,
+    /// Output ids that have gone out.
+    pub sent: usize,
+    pub sent_any: bool,
+}
+
+impl Req {
+    /// Output tokens that have come back.
+    pub fn output_len(&self) -> usize {
+        self.tokens.len() - self.prompt_len
+    }
+
+    /// Output so far.
+    pub fn output_ids(&self) -> &[u32] {
+        &self.tokens[self.prompt_len..]
+    }
+
+    /// Output tokens still to make, those in flight not counted as made.
+    pub fn remaining_new_tokens(&self) -> usize {
+        self.max_new_tokens.saturating_sub(self.output_len())
+    }
+
+    /// Whether the tokens in flight are its last ones.
+    pub fn finishes_in_flight(&self) -> bool {
+        self.pending_samples > 0 && self.output_len() + self.pending_samples >= self.max_new_tokens
+    }
+
+    /// Longest prefix it may take from the cache: at least one token is computed, so that there is something to sample
+    /// from, and so are all positions whose log-probabilities are wanted. What is prefilled again goes on with its hidden
+    /// states where it stopped.
+    pub fn max_prefix_len(&self) -> usize {
+        let mut longest = self.tokens.len().saturating_sub(1);
+        if let Some(wanted) = self.input_logprob.as_ref().filter(|wanted| !wanted.complete) {
+            longest = longest.min(wanted.start);
+        }
+        if let (Some(collector), Some(cached), 0) =
+            (&self.hidden_states, self.cached_tokens, self.output_len())
+        {
+            longest = longest.min(collector.collected_to(cached).unwrap_or(usize::MAX));
+        }
+        longest
+    }
+
+    /// First position among `from..to`, the prefill's part that is computed, whose hidden state is wanted.
+    pub fn hidden_rows_from(&self, from: usize, to: usize) -> Option<usize> {
+        let collector = self.hidden_states.as_ref()?;
+        let prompt = from < self.fill_len && self.output_len() == 0;
+        let first = match prompt.then_some(self.cached_tokens).flatten() {
+            Some(cached) if collector.wants_prompt() => from.max(cached),
+            _ if to >= self.fill_len => to.saturating_sub(1).max(from),
+            _ => return None,
+        };
+        (first < to).then_some(first)
+    }
+
+    /// Wanted log-probability rows among the positions `from..to`: the first row and the tokens they judge.
+    pub fn logprob_rows(&self, from: usize, to: usize) -> Option<(usize, Vec<u32>)> {
+        let wanted = self.input_logprob.as_ref().filter(|wanted| !wanted.complete)?;
+        let first = from.max(wanted.start);
+        let last = to.min(self.prompt_len.saturating_sub(1));
+        (first < last).then(|| (first, self.tokens[first + 1..=last].to_vec()))
+    }
+
+    /// The prompt's log-probabilities in the form they go out.
+    pub fn input_logprobs(&self) -> Option<InputLogprobs> {
+        let state = self.input_logprob.as_ref().filter(|state| state.complete)?;
+        let token_ids = self.tokens[state.start.min(self.prompt_len)..self.prompt_len].to_vec();
+        let mut rows = Vec::with_capacity(token_ids.len());
+        if !token_ids.is_empty() {
+            rows.push(None);
+            rows.extend(state.rows.iter().cloned().map(Some));
+        }
+        Some(InputLogprobs { start: state.start, token_ids, rows })
+    }
+
+    /// What the sampler has to know, as of now.
+    pub fn sampling(&self, eos_token_ids: &[u32]) -> ReqSampling {
+        let mut stop_token_ids = eos_token_ids.to_vec();
+        let own = self.params.stop_token_ids.iter().flatten();
+        stop_token_ids.extend(own.filter_map(|id| u32::try_from(*id).ok()));
+        stop_token_ids.sort_unstable();
+        stop_token_ids.dedup();
+        ReqSampling {
+            params: self.params.clone(),
+            seed: self.seed,
+            prompt_len: self.prompt_len as u32,
+            output_ids: self.output_ids().to_vec(),
+            stop_token_ids,
+            return_logprob: self.info.return_logprob,
+            top_logprobs_num: self.info.top_logprobs_num,
+            token_ids_logprob: self.info.token_ids_logprob.clone().unwrap_or_default(),
+            grammar: self.grammar.clone(),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! LoRA adapters that come and go while the server runs (reference: `Scheduler.load_lora_adapter`).
+//!
+//! An adapter is read on a thread of its own; between two steps the model takes it. It is the tokenizer manager that
+//! knows names and that lets an adapter go only when no request uses it.
+
+use serde_json::{Map, Value};
+use sglang_planner::Planner;
+use sglang_proto::lora::LoRARef;
+use sglang_proto::messages::{
+    AbortReq, AnyMessage, LoRAUpdateOutput, LoadLoRAAdapterReqInput, UnloadLoRAAdapterReqInput,
+};
+use sglang_proto::worker::StagedWeights;
+
+use crate::background::Reporter;
+use crate::worker_thread::WorkerThread;
+
+const LORA_OFF: &str = "LoRA is not enabled. Please set `--enable-lora` to enable LoRA.";
+
+/// What concerns the adapters.
+#[derive(Debug)]
+pub enum AdaptersInput {
+    /// Read an adapter and serve it.
+    Load(LoadLoRAAdapterReqInput),
+    /// The thread that reads an adapter is done.
+    Read(AdapterRead),
+    /// Forget an adapter.
+    Unload(UnloadLoRAAdapterReqInput),
+}
+
+/// An adapter as a thread has read it, with the call that asked for it.
+#[derive(Debug)]
+pub struct AdapterRead {
+    request: LoadLoRAAdapterReqInput,
+    read: Result<StagedWeights, String>,
+}
+
+/// What [`Adapters`] may reach.
+pub struct Access<'a> {
+    /// Who keeps the pinned adapters in the batch.
+    pub planner: &'a mut Planner,
+    /// Who computes with the adapters.
+    pub worker: &'a WorkerThread,
+}
+
+/// What comes of an input.
+#[derive(Debug, Default)]
+pub struct Handled {
+    /// The answer, when it is due.
+    pub answer: Option<LoRAUpdateOutput>,
+    /// Requests that waited for an adapter and go on, in order of arrival.
+    pub released: Vec<AnyMessage>,
+}
+
+/// What is known of a request's adapter.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It can run, or has none.
+    Loaded,
+    /// Its adapter is being read.
+    Reading,
+    /// There is no such adapter; the text is for the client.
+    Nothing(String),
+}
+
+/// The adapters that are loaded or being read.
+///
+/// Nothing here must survive a restart: a new process loads the adapters of the command line, and the tokenizer
+/// manager, which knows what changed since then, sends the changes again before the requests.
+pub struct Adapters {
+    loaded: Vec<LoRARef>,
+    /// Ids of adapters that are being read.
+    reading: Vec<String>,
+    /// Requests whose adapter is being read: after a restart they come right behind it.
+    held: Vec<AnyMessage>,
+    reader: Reporter<AdapterRead>,
+}
+
+impl Adapters {
+    /// With those of the command line. What a thread has read goes to `reader`, and from there to
+    /// [`Adapters::handle`].
+    pub fn new(loaded: &[LoRARef], reader: Reporter<AdapterRead>) -> Self {
+        Self { loaded: loaded.to_vec(), reading: Vec::new(), held: Vec::new(), reader }
+    }
+
+    /// Handles one input.
+    pub fn handle(&mut self, input: AdaptersInput, on: &mut Access<'_>) -> Handled {
+        match input {
+            AdaptersInput::Load(request) => Handled { answer: self.load(request, on), released: Vec::new() },
+            AdaptersInput::Read(read) => {
+                let answer = Some(self.take(read, on));
+                Handled { answer, released: std::mem::take(&mut self.held) }
+            }
+            AdaptersInput::Unload(request) => {
+                Handled { answer: Some(self.unload(request, on)), released: Vec::new() }
+            }
+        }
+    }
+
+    /// What is known of the adapter with this id.
+    pub fn find(&self, lora_id: Option<&str>) -> Found {
+        match lora_id {
+            None => Found::Loaded,
+            Some(id) if self.loaded.iter().any(|lora| lora.lora_id == id) => Found::Loaded,
+            Some(id) if self.reading.iter().any(|reading| reading == id) => Found::Reading,
+            Some(id) => Found::Nothing(format!("LoRA ID {id} is not loaded.")),
+        }
+    }
+
+    /// Keeps a request until its adapter has been read.
+    pub fn hold(&mut self, request: AnyMessage) {
+        self.held.push(request);
+    }
+
+    /// Lets requests go that are to be aborted; gives their ids.
+    pub fn abort(&mut self, abort: &AbortReq) -> Vec<String> {
+        let aborted = |request: &mut AnyMessage| abort.abort_all || (rid(request) == abort.rid.as_ref());
+        self.held.extract_if(.., aborted).filter_map(|request| rid(&request).cloned()).collect()
+    }
+
+    /// Starts to read an adapter. Gives an answer only when it cannot.
+    fn load(&mut self, request: LoadLoRAAdapterReqInput, on: &Access<'_>) -> Option<LoRAUpdateOutput> {
+        let Some(reader) = on.worker.adapter_reader() else {
+            return Some(self.answer(request.rid, Err(LORA_OFF.to_owned())));
+        };
+        let lora = request.to_ref();
+        tracing::info!("LoRA adapter loading starts: {} from {}", lora.name(), lora.path());
+        let (id, rid) = (lora.lora_id.clone(), request.rid.clone());
+        let report = |read: Result<_, String>| AdapterRead { request, read: read.flatten() };
+        match self.reader.spawn("adapter", move || reader.read(&lora), report) {
+            Ok(()) => {
+                self.reading.push(id);
+                None
+            }
+            Err(error) => Some(self.answer(rid, Err(error.to_string()))),
+        }
+    }
+
+    /// An adapter has been read, or could not be: the model takes it.
+    fn take(&mut self, done: AdapterRead, on: &mut Access<'_>) -> LoRAUpdateOutput {
+        let AdapterRead { request, read } = done;
+        let lora = request.to_ref();
+        self.reading.retain(|id| *id != lora.lora_id);
+        let taken = read.and_then(|read| {
+            let lora = lora.clone();
+            let call = on.worker.call(move |worker| worker.load_adapter(lora, read));
+            call.unwrap_or_else(|error| Err(error.to_string()))
+        });
+        if taken.is_ok() {
+            on.planner.pin_adapter(&lora.lora_id, lora.is_pinned());
+            self.loaded.push(lora);
+        }
+        self.answer(request.rid, taken)
+    }
+
+    /// Forgets an adapter.
+    fn unload(&mut self, request: UnloadLoRAAdapterReqInput, on: &mut Access<'_>) -> LoRAUpdateOutput {
+        let id = request.lora_id.unwrap_or_default();
+        let lora_id = id.clone();
+        let call = on.worker.call(move |worker| worker.unload_adapter(&lora_id));
+        let done = call.map_err(|error| error.to_string());
+        if done.is_ok() {
+            self.loaded.retain(|lora| lora.lora_id != id);
+            on.planner.pin_adapter(&id, false);
+        }
+        self.answer(request.rid, done)
+    }
+
+    fn answer(&self, rid: Option<String>, result: Result<(), String>) -> LoRAUpdateOutput {
+        if let Err(error) = &result {
+            tracing::error!("LoRA adapter: {error}");
+        }
+        LoRAUpdateOutput {
+            rid,
+            http_worker_ipc: None,
+            success: result.is_ok(),
+            error_message: Some(result.err().unwrap_or_default()),
+            loaded_adapters: Some(self.paths()),
+        }
+    }
+
+    /// Paths by name, as answers give them.
+    fn paths(&self) -> Map<String, Value> {
+        self.loaded.iter().map(|lora| (lora.name().to_owned(), lora.path().into())).collect()
+    }
+}
+
+fn rid(request: &AnyMessage) -> Option<&String> {
+    match request {
+        AnyMessage::TokenizedGenerateReqInput(request) => request.rid.as_ref(),
+        AnyMessage::TokenizedEmbeddingReqInput(request) => request.rid.as_ref(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sglang_proto::messages::TokenizedGenerateReqInput;
+
+    #[test]
+    fn requests_wait_for_an_adapter_that_is_being_read_and_can_be_aborted() {
+        let mut adapters = Adapters::new(&[LoRARef::at_start("a", "/a", false)], Reporter::new(drop));
+        let loaded = adapters.loaded[0].lora_id.clone();
+        adapters.reading.push("soon".into());
+        assert_eq!(adapters.find(None), Found::Loaded);
+        assert_eq!(adapters.find(Some(&loaded)), Found::Loaded);
+        assert_eq!(adapters.find(Some("soon")), Found::Reading);
+        assert!(matches!(adapters.find(Some("gone")), Found::Nothing(why) if why.contains("gone")));
+        for rid in ["x", "y", "z"] {
+            let request = TokenizedGenerateReqInput { rid: Some(rid.into()), ..Default::default() };
+            adapters.hold(request.into());
+        }
+        assert_eq!(adapters.abort(&AbortReq { rid: Some("y".into()), ..Default::default() }), ["y"]);
+        assert_eq!(adapters.abort(&AbortReq { rid: Some("y".into()), ..Default::default() }).len(), 0);
+        assert_eq!(adapters.abort(&AbortReq { abort_all: true, ..Default::default() }), ["x", "z"]);
+    }
+}

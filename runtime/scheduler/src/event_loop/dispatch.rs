@@ -1,0 +1,152 @@
+//! Who handles what arrives.
+
+use std::time::Instant;
+
+use sglang_planner::{AbortCause, PauseMode};
+use sglang_proto::messages::{AnyMessage, ConfigureLoggingReq};
+
+use super::EventLoop;
+use crate::adapters::{self, AdaptersInput};
+use crate::incoming::Incoming;
+use crate::model_calls::ModelInput;
+use crate::sessions::{RequestEnd, SessionsInput};
+use crate::weights::{self, WeightsInput};
+use crate::{flush, internal_state, model_calls};
+
+impl EventLoop<'_> {
+    /// Handles one thing that arrived. `true` when the loop must end.
+    pub(super) fn handle(&mut self, incoming: Incoming) -> bool {
+        match incoming {
+            Incoming::Message(message) => return self.handle_message(message),
+            Incoming::TokenizerManager { restarted: true } => self.drop_requests(),
+            Incoming::TokenizerManager { restarted: false } => {}
+            Incoming::Grammar(news) => {
+                for outcome in self.grammars.handle(news) {
+                    self.leave_grammar_queue(outcome);
+                }
+            }
+            Incoming::Adapter(read) => self.handle_adapters(AdaptersInput::Read(*read)),
+            Incoming::Weights(read) => self.handle_weights(WeightsInput::Read(read)),
+            Incoming::Shutdown => return true,
+        }
+        false
+    }
+
+    fn handle_message(&mut self, message: AnyMessage) -> bool {
+        use AnyMessage as M;
+        match message {
+            M::TokenizedGenerateReqInput(request) => self.add(*request),
+            M::BatchTokenizedGenerateReqInput(batch) => {
+                batch.batch.into_iter().for_each(|request| self.add(request));
+            }
+            M::TokenizedEmbeddingReqInput(request) => self.add_embedding(*request),
+            M::BatchTokenizedEmbeddingReqInput(batch) => {
+                batch.batch.into_iter().for_each(|request| self.add_embedding(request));
+            }
+            M::AbortReq(abort) => self.abort(&abort),
+            M::PauseGenerationReqInput(pause) => self.pause(&pause.mode),
+            M::ContinueGenerationReqInput(_) => self.planner.resume(),
+            M::FlushCacheReqInput(request) => {
+                let on = &mut flush::Access { planner: &mut self.planner, grammars: &self.grammars };
+                let answer = self.flush.handle(*request, on);
+                self.answer(answer);
+            }
+            M::LoadLoRAAdapterReqInput(request) => self.handle_adapters(AdaptersInput::Load(*request)),
+            M::UnloadLoRAAdapterReqInput(request) => self.handle_adapters(AdaptersInput::Unload(*request)),
+            M::UpdateWeightFromDiskReqInput(request) => self.handle_weights(WeightsInput::Update(*request)),
+            M::UpdateWeightVersionReqInput(request) => {
+                self.handle_weights(WeightsInput::UpdateVersion(*request));
+            }
+            M::GetWeightsByNameReqInput(request) => self.handle_weights(WeightsInput::Get(*request)),
+            M::CheckWeightsReqInput(request) => self.handle_weights(WeightsInput::Check(*request)),
+            M::ReleaseMemoryOccupationReqInput(request) => {
+                self.handle_weights(WeightsInput::Release(*request));
+            }
+            M::ResumeMemoryOccupationReqInput(request) => {
+                self.handle_weights(WeightsInput::Resume(*request));
+            }
+            M::OpenSessionReqInput(request) => self.handle_sessions(SessionsInput::Open(*request)),
+            M::CloseSessionReqInput(request) => self.handle_sessions(SessionsInput::Close(*request)),
+            M::ProfileReq(request) => {
+                let next_step = self.planner.next_forward_id();
+                let answer = self.profiler.handle(*request, next_step);
+                self.answer(answer);
+            }
+            M::ExpertDistributionReq(request) => self.call_model(ModelInput::ExpertDistribution(*request)),
+            M::SlowDownReqInput(request) => self.call_model(ModelInput::SlowDown(*request)),
+            M::SetInternalStateReq(request) => {
+                let answer = internal_state::handle(*request, &mut self.planner);
+                self.answer(Some(answer));
+            }
+            M::ConfigureLoggingReq(request) => self.configure_logging(*request),
+            M::ShutdownReq(_) => return true,
+            other => tracing::warn!("The scheduler does not take a {}", other.class()),
+        }
+        false
+    }
+
+    fn handle_weights(&mut self, input: WeightsInput) {
+        let on = &mut weights::Access {
+            planner: &mut self.planner,
+            worker: &self.worker,
+            grammars_wait: !self.grammars.is_empty(),
+        };
+        let answer = self.weights.handle(input, on);
+        self.answer(answer);
+    }
+
+    fn handle_adapters(&mut self, input: AdaptersInput) {
+        let on = &mut adapters::Access { planner: &mut self.planner, worker: &self.worker };
+        let handled = self.adapters.handle(input, on);
+        self.answer(handled.answer);
+        for request in handled.released {
+            match request {
+                AnyMessage::TokenizedGenerateReqInput(request) => self.add(*request),
+                AnyMessage::TokenizedEmbeddingReqInput(request) => self.add_embedding(*request),
+                _ => {}
+            }
+        }
+    }
+
+    fn handle_sessions(&mut self, input: SessionsInput) {
+        let answer = self.sessions.handle(input, Instant::now());
+        self.answer(answer);
+    }
+
+    fn call_model(&mut self, input: ModelInput) {
+        let answer = model_calls::handle(input, &self.worker);
+        self.answer(Some(answer));
+    }
+
+    fn pause(&mut self, mode: &str) {
+        match mode.parse::<PauseMode>() {
+            Ok(mode) => self.planner.pause(mode),
+            Err(error) => tracing::warn!("Not paused: {error}"),
+        }
+    }
+
+    /// The tokenizer manager was restarted: its earlier requests have no client left.
+    fn drop_requests(&mut self) {
+        tracing::warn!("The tokenizer manager was restarted: its requests are dropped");
+        for rid in self.grammars.abort_all() {
+            self.sessions.ended(&rid, RequestEnd::Aborted, Instant::now());
+        }
+        self.planner.abort_all(&AbortCause::Client);
+        // Nobody but the sessions waits for these ends.
+        let events = self.planner.take_events();
+        self.sessions.observe(&events, Instant::now());
+    }
+
+    /// Sets the level of this process's log, and has the detokenizer set its own, to which the tokenizer manager has no
+    /// link.
+    fn configure_logging(&self, request: ConfigureLoggingReq) {
+        if let Some(level) = &request.log_level
+            && let Err(error) = sglang_process::logging::set_level(level)
+        {
+            tracing::warn!("{error}");
+        }
+        if let Err(error) = self.links.detokenizer.send(request) {
+            tracing::error!("Cannot tell the detokenizer: {error}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The scheduler loop: receive, plan, submit, take results, send. With overlap the model runs one batch while the next
+//! is planned (reference: `event_loop_normal` and `event_loop_overlap` of `managers/scheduler.py`, which differ here
+//! only in how many batches may be under way).
+
+mod dispatch;
+mod requests;
+mod step;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::RecvTimeoutError;
+use sglang_planner::Planner;
+use sglang_proto::messages::AnyMessage;
+use sglang_tokenizer::Tokenizer;
+
+use crate::adapters::Adapters;
+use crate::background::Reporter;
+use crate::flush::{self, Flush};
+use crate::grammar::{GrammarManager, StartBackend};
+use crate::links::{self, Incoming, Links};
+use crate::monitor::{ComponentFigures, Monitor};
+use crate::outputs::Outputs;
+use crate::profiler::Profiler;
+use crate::progress::{LoopPhase, Progress};
+use crate::seeds::Seeds;
+use crate::sessions::SessionController;
+use crate::weights::{self, Weights};
+use crate::worker_thread::WorkerThread;
+use crate::{SchedulerError, SchedulerSettings};
+
+/// Why the loop ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoopEnd {
+    /// The tokenizer manager, the launcher or a signal asked for it.
+    Shutdown,
+}
+
+/// Everything the loop works with: the planner, the model and the links, and a component for each thing that it does
+/// beside planning. A component handles its own messages, reaches only what it is given, and says at its type what of
+/// its state must survive a restart.
+pub struct EventLoop<'a> {
+    planner: Planner,
+    worker: WorkerThread,
+    links: Links,
+    adapters: Adapters,
+    sessions: SessionController,
+    grammars: GrammarManager,
+    weights: Weights,
+    flush: Flush,
+    profiler: Profiler,
+    outputs: Outputs<'a>,
+    monitor: Monitor,
+    seeds: Seeds,
+}
+
+impl<'a> EventLoop<'a> {
+    /// A loop that has not started.
+    pub fn new(
+        mut planner: Planner,
+        worker: WorkerThread,
+        links: Links,
+        settings: SchedulerSettings,
+        progress: Arc<Progress>,
+        tokenizer: Option<&'a Tokenizer>,
+    ) -> Self {
+        for lora in settings.adapters.iter().filter(|lora| lora.is_pinned()) {
+            planner.pin_adapter(&lora.lora_id, true);
+        }
+        let read_adapter = links.reporter(|read| Incoming::Adapter(Box::new(read)));
+        let to_tokenizer = links.tokenizer.clone();
+        let written_trace = Reporter::new(move |done| links::answer(&to_tokenizer, done));
+        Self {
+            planner,
+            worker: worker.within(settings.watchdog_timeout),
+            adapters: Adapters::new(&settings.adapters, read_adapter),
+            sessions: SessionController::new(tokenizer.and_then(Tokenizer::bos_token_id)),
+            grammars: GrammarManager::new(None, links.reporter(Incoming::Grammar)),
+            weights: Weights::new(&settings, links.reporter(Incoming::Weights)),
+            flush: Flush::default(),
+            profiler: Profiler::new(written_trace),
+            outputs: Outputs::new(&settings, tokenizer),
+            monitor: Monitor::new(progress, settings.decode_log_interval),
+            seeds: Seeds::new(settings.random_seed),
+            links,
+        }
+    }
+
+    /// Serves grammars with what `start` makes; without it they are refused.
+    #[must_use]
+    pub fn with_grammars(mut self, start: Option<StartBackend>) -> Self {
+        self.grammars = GrammarManager::new(start, self.links.reporter(Incoming::Grammar));
+        self
+    }
+
+    /// Runs until it is told to end.
+    ///
+    /// # Errors
+    /// When the model fails for good or does not come back from a step.
+    pub fn run(&mut self) -> Result<LoopEnd, SchedulerError> {
+        self.publish();
+        loop {
+            while let Ok(incoming) = self.links.incoming.try_recv() {
+                let began = self.profiler.now();
+                if self.handle(incoming) {
+                    return Ok(LoopEnd::Shutdown);
+                }
+                self.profiler.span("receive", began, None);
+            }
+            self.advance_weights()?;
+            if !self.step()? && self.wait_for_work() {
+                return Ok(LoopEnd::Shutdown);
+            }
+        }
+    }
+
+    /// Exchanges weights and releases memory if it is time.
+    fn advance_weights(&mut self) -> Result<(), SchedulerError> {
+        let answers = self.weights.advance(&mut weights::Access {
+            planner: &mut self.planner,
+            worker: &self.worker,
+            grammars_wait: !self.grammars.is_empty(),
+        })?;
+        for answer in answers {
+            self.answer(Some(answer));
+        }
+        Ok(())
+    }
+
+    /// Flushes the caches if a flush waits and it is time.
+    fn advance_flush(&mut self) {
+        let on = &mut flush::Access { planner: &mut self.planner, grammars: &self.grammars };
+        let answer = self.flush.advance(on);
+        self.answer(answer);
+    }
+
+    /// Sleeps until a message comes. `true` when it says to end.
+    fn wait_for_work(&mut self) -> bool {
+        self.advance_flush();
+        self.publish();
+        self.monitor.enter(LoopPhase::Idle);
+        let began = self.profiler.now();
+        let incoming = match self.next_deadline() {
+            None => self.links.incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(deadline) => self.links.incoming.recv_deadline(deadline),
+        };
+        self.monitor.enter(LoopPhase::Scheduling);
+        self.profiler.span("idle", began, None);
+        self.monitor.idle();
+        match incoming {
+            Ok(incoming) => self.handle(incoming),
+            Err(RecvTimeoutError::Timeout) => {
+                self.advance_flush();
+                self.sessions.reap(Instant::now());
+                false
+            }
+            Err(RecvTimeoutError::Disconnected) => true,
+        }
+    }
+
+    /// When an idle loop has to look again.
+    fn next_deadline(&self) -> Option<Instant> {
+        let timeout = self.planner.next_timeout().and_then(|at| self.monitor.moment(at));
+        // A little later, so that it is over when the loop looks.
+        let timeout = timeout.map(|at| at + Duration::from_millis(1));
+        let deadlines = [self.flush.deadline(), self.sessions.next_deadline(), timeout];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Sends an answer, if there is one. The caller that gets it may ask for the state at once.
+    fn answer(&mut self, answer: Option<impl Into<AnyMessage>>) {
+        if let Some(answer) = answer {
+            self.publish();
+            self.links.answer(answer);
+        }
+    }
+
+    /// Lets others see the state as it is now.
+    fn publish(&mut self) {
+        let components = ComponentFigures {
+            num_grammar_queue_reqs: self.grammars.len(),
+            num_sessions: self.sessions.len(),
+            released_memory: self.weights.released_names(),
+        };
+        self.monitor.publish(&self.planner, components);
+    }
+}

@@ -1,0 +1,103 @@
+//! What compiles grammars: a trie of the vocabulary, and threads.
+
+use std::sync::Arc;
+
+use sglang_constrained::{
+    CompileResult, CompiledGrammar, CompilerConfig, GrammarCompiler, GrammarSpec, JsonOptions, MaskPool,
+    TokenEnvironment,
+};
+use sglang_proto::grammar::GrammarHandle;
+use sglang_proto::server_args::ServerArgs;
+use sglang_tokenizer::Tokenizer;
+
+use super::factory::Factory;
+use crate::environment::grammar_timeout;
+
+/// Threads that compute masks while the model runs.
+const MASK_THREADS: usize = 2;
+
+/// Compiler and threads.
+#[derive(Debug)]
+pub struct GrammarBackend {
+    compiler: GrammarCompiler,
+    masks: Arc<MaskPool>,
+    /// What ends the thinking of a request that starts with it; empty: such requests are bound from the first token.
+    think_end_ids: Arc<[u32]>,
+}
+
+/// Makes the backend; called at most once.
+pub type StartBackend = Box<dyn FnOnce() -> Result<GrammarBackend, String> + Send>;
+
+impl GrammarBackend {
+    /// Starts the threads for a vocabulary.
+    ///
+    /// # Errors
+    /// The vocabulary cannot be used, or the system has no thread to give.
+    pub fn new(env: TokenEnvironment, json: JsonOptions) -> Result<Self, String> {
+        let mut config = CompilerConfig { json, ..Default::default() };
+        config.timeout = grammar_timeout().unwrap_or(config.timeout);
+        Ok(Self {
+            compiler: GrammarCompiler::new(env, config).map_err(|e| e.to_string())?,
+            masks: Arc::new(MaskPool::new(MASK_THREADS).map_err(|e| e.to_string())?),
+            think_end_ids: Arc::default(),
+        })
+    }
+
+    /// Lets the grammars of requests that think begin behind these ids.
+    #[must_use]
+    pub fn after_thinking(mut self, think_end_ids: &[u32]) -> Self {
+        self.think_end_ids = think_end_ids.into();
+        self
+    }
+
+    /// Has a grammar compiled on one of the threads, which gives the result to `done`.
+    pub(super) fn compile(&self, spec: GrammarSpec, done: impl FnOnce(CompileResult) + Send + 'static) {
+        self.compiler.compile_with(spec, done);
+    }
+
+    /// A compiled grammar for the worker; for a request that thinks it begins behind the thinking.
+    pub(super) fn handle_of(&self, grammar: Arc<CompiledGrammar>, thinks: bool) -> GrammarHandle {
+        let think_end_ids = if thinks { Arc::clone(&self.think_end_ids) } else { Arc::default() };
+        GrammarHandle::new(Arc::new(Factory { grammar, masks: Arc::clone(&self.masks), think_end_ids }))
+    }
+
+    /// Forgets the compiled grammars.
+    pub(super) fn clear(&self) {
+        self.compiler.clear();
+    }
+
+    /// What makes the backend of a server; `None` with `--grammar-backend none`. Masks are over `vocab_size` ids, as
+    /// wide as the model's logits. `think_end_ids` end the thinking of the requests that start with it.
+    pub fn of_server(
+        args: &ServerArgs,
+        tokenizer: Option<&Arc<Tokenizer>>,
+        vocab_size: u32,
+        eos: &[u32],
+        think_end_ids: Vec<u32>,
+    ) -> Option<StartBackend> {
+        let tokenizer = Arc::clone(tokenizer.filter(|_| args.grammar_backend != "none")?);
+        let json = JsonOptions {
+            any_whitespace: !args.constrained_json_disable_any_whitespace,
+            whitespace_pattern: args.constrained_json_whitespace_pattern.clone(),
+            ..Default::default()
+        };
+        let eos: Vec<u32> = eos.iter().copied().filter(|id| *id < vocab_size).collect();
+        Some(Box::new(move || {
+            let env = environment(&tokenizer, vocab_size, &eos)?;
+            Ok(Self::new(env, json)?.after_thinking(&think_end_ids))
+        }))
+    }
+}
+
+/// The vocabulary as the masks need it: the bytes of each token, special ones by name.
+fn environment(tokenizer: &Tokenizer, vocab_size: u32, eos: &[u32]) -> Result<TokenEnvironment, String> {
+    let vocab = (0..vocab_size).filter_map(|id| {
+        let special = tokenizer.is_special(id);
+        let bytes = match special {
+            true => tokenizer.id_to_token(id)?.into_bytes(),
+            false => tokenizer.id_to_bytes(id)?,
+        };
+        Some((id, bytes, special))
+    });
+    TokenEnvironment::new(vocab, vocab_size as usize, eos).map_err(|e| e.to_string())
+}

@@ -1,0 +1,97 @@
+//! The loop's side of a trace: starting, stopping, and writing it without holding up the loop.
+
+use std::time::Instant;
+
+use sglang_proto::forward::ForwardResult;
+use sglang_proto::messages::{ProfileReq, ProfileReqOutput, STOP_PROFILE};
+
+use super::recorder::{Finished, Recorder};
+use crate::background::Reporter;
+use crate::step::StepInfo;
+
+/// Records traces on request.
+///
+/// Nothing here must survive a restart: a trace of a process that died is lost, and the caller is told of the restart.
+pub struct Profiler {
+    recorder: Recorder,
+    answers: Reporter<ProfileReqOutput>,
+}
+
+impl Profiler {
+    /// Records nothing yet. Answers that come late, when a file is written, go to `answers`.
+    pub fn new(answers: Reporter<ProfileReqOutput>) -> Self {
+        Self { recorder: Recorder::default(), answers }
+    }
+
+    /// Starts or stops a trace. `next_step` is the number that the next step will have. Gives the answer, unless it
+    /// comes when the file of a stopped trace is written.
+    pub fn handle(&mut self, request: ProfileReq, next_step: u64) -> Option<ProfileReqOutput> {
+        let done = if request.req_type == STOP_PROFILE {
+            match self.recorder.stop() {
+                Ok(finished) => {
+                    self.write(finished, Some(request.rid));
+                    return None;
+                }
+                Err(error) => Err(error),
+            }
+        } else {
+            self.recorder.start(&request, next_step).map(|path| path.display().to_string())
+        };
+        let (success, message) = match done {
+            Ok(path) => (true, path),
+            Err(error) => (false, error.to_string()),
+        };
+        Some(ProfileReqOutput { rid: request.rid, http_worker_ipc: None, success, message })
+    }
+
+    /// The time, if it is wanted: the beginning of a [`Profiler::span`].
+    pub fn now(&self) -> Option<Instant> {
+        self.recorder.now()
+    }
+
+    /// Notes that the loop has done `name` since `start`.
+    pub fn span(&mut self, name: &'static str, start: Option<Instant>, step: Option<StepInfo>) {
+        self.recorder.span(name, start, step);
+    }
+
+    /// Notes a step that the model has run. `result` is absent when it failed.
+    pub fn step(&mut self, info: StepInfo, started: Instant, ended: Instant, result: Option<&ForwardResult>) {
+        self.recorder.step(info, started, ended, result);
+    }
+
+    /// Writes a trace whose steps have all been recorded.
+    pub fn advance(&mut self) {
+        if let Some(finished) = self.recorder.take_finished() {
+            self.write(finished, None);
+        }
+    }
+
+    /// Writes a trace on a thread of its own, and answers the call `rid` when there is one.
+    fn write(&self, finished: Finished, call: Option<Option<String>>) {
+        let answers = self.answers.clone();
+        let write = move || {
+            let (success, message) = write(&finished);
+            if let Some(rid) = call {
+                answers.report(ProfileReqOutput { rid, http_worker_ipc: None, success, message });
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("trace".into()).spawn(write) {
+            tracing::error!("Cannot write the trace: {error}");
+        }
+    }
+}
+
+fn write(finished: &Finished) -> (bool, String) {
+    let path = finished.path.display();
+    match finished.write() {
+        Ok(()) => {
+            tracing::info!("Profiling done. {} steps are in {path}", finished.steps);
+            (true, path.to_string())
+        }
+        Err(error) => {
+            let message = format!("the trace cannot be written to {path}: {error}");
+            tracing::error!("{message}");
+            (false, message)
+        }
+    }
+}

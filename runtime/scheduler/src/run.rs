@@ -1,0 +1,236 @@
+//! The life of a scheduler process.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use sglang_checkpoint::{Checkpoint, GenerationConfig, ModelConfig};
+use sglang_ipc::Identity;
+use sglang_parsers::{ReasoningParser, detect_parsers};
+use sglang_planner::{Planner, PlannerConfig};
+use sglang_process::control::{self, ControlEvent};
+use sglang_process::ready::ReadyHandle;
+use sglang_process::signals::TerminationSignals;
+use sglang_proto::server_args::ServerArgs;
+use sglang_proto::worker::{ModelWorker, ModelWorkerInfo};
+use sglang_tokenizer::{Tokenizer, chat_template};
+
+use crate::environment;
+use crate::event_loop::{EventLoop, LoopEnd};
+use crate::grammar::{GrammarBackend, StartBackend};
+use crate::links::{Incoming, Links};
+use crate::progress::Progress;
+use crate::worker_thread::WorkerThread;
+use crate::{SchedulerError, SchedulerSettings};
+
+/// Makes the model worker; gets the arguments and a function that takes start-up phases with their seconds.
+pub type LoadWorker =
+    dyn Fn(&ServerArgs, &mut dyn FnMut(&str, f64)) -> Result<Box<dyn ModelWorker>, String> + Sync;
+
+/// Runs the scheduler until it is told to end. Call it first thing in `main`: it blocks signals before any thread starts.
+///
+/// # Errors
+/// Whatever kept it from starting or going on; the launcher has been told.
+pub fn run(args: &ServerArgs, load: &LoadWorker) -> Result<LoopEnd, SchedulerError> {
+    let signals = TerminationSignals::block()?;
+    let mut ready = ReadyHandle::from_env("scheduler");
+    let prepared = prepare(args, load, &mut ready);
+    let parts = match prepared {
+        Ok(parts) => parts,
+        Err(error) => {
+            ready.failed(&error.to_string());
+            return Err(error);
+        }
+    };
+    let inject = parts.links.inject.clone();
+    let stop = inject.clone();
+    // Requests are drained by the tokenizer manager before it lets this process end.
+    signals.watch(move |_| {
+        let _ = stop.send(Incoming::Shutdown);
+    })?;
+    control::watch(move |event| {
+        if event == ControlEvent::ParentGone {
+            let _ = inject.send(Incoming::Shutdown);
+        }
+    })?;
+    ready.ready(parts.info);
+    let mut event_loop = EventLoop::new(
+        parts.planner,
+        parts.worker,
+        parts.links,
+        SchedulerSettings::from_server_args(args),
+        parts.progress,
+        parts.tokenizer.as_deref(),
+    )
+    .with_grammars(parts.grammars);
+    event_loop.run()
+}
+
+struct Parts {
+    planner: Planner,
+    worker: WorkerThread,
+    links: Links,
+    progress: Arc<Progress>,
+    tokenizer: Option<Arc<Tokenizer>>,
+    grammars: Option<StartBackend>,
+    info: Value,
+}
+
+/// Seconds of the phases of start-up that the reference names.
+struct StartupTimes {
+    began: Instant,
+    load_weight: f64,
+    kv_cache_allocation: f64,
+}
+
+impl StartupTimes {
+    fn note(&mut self, phase: &str, seconds: f64) {
+        match phase {
+            "load weights" => self.load_weight += seconds,
+            "allocate KV cache" => self.kv_cache_allocation += seconds,
+            _ => {}
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "load_weight": self.load_weight,
+            "kv_cache_allocation": self.kv_cache_allocation,
+            "scheduler_e2e": self.began.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+fn prepare(args: &ServerArgs, load: &LoadWorker, ready: &mut ReadyHandle) -> Result<Parts, SchedulerError> {
+    let mut times = StartupTimes { began: Instant::now(), load_weight: 0.0, kv_cache_allocation: 0.0 };
+    let ipc_dir = args.ipc_dir.as_deref().ok_or(SchedulerError::NoIpcDir)?;
+    let checkpoint = Checkpoint::open(args.model_files())?;
+    // The tokenizer is only needed for stop strings; it is read while the weights are.
+    let (worker, tokenizer) = std::thread::scope(|scope| {
+        let tokenizer = scope.spawn(|| load_tokenizer(args, &checkpoint));
+        let mut phase = |name: &str, seconds| {
+            times.note(name, seconds);
+            ready.phase(name, seconds);
+        };
+        let worker = load(args, &mut phase).map_err(SchedulerError::Model);
+        let tokenizer =
+            tokenizer.join().unwrap_or(Err(SchedulerError::Model("the tokenizer panicked".into())));
+        (worker, tokenizer)
+    });
+    let (worker, tokenizer) = (worker?, tokenizer?.map(Arc::new));
+    let eos = eos_token_ids(args, &checkpoint, tokenizer.as_deref())?;
+    let config = PlannerConfig {
+        tuning: environment::tuning(),
+        ..PlannerConfig::from_server_args(args, worker.info(), eos)?
+    };
+    let vocab_size = worker.info().vocab_size;
+    check_vocabulary(args, tokenizer.as_deref(), vocab_size)?;
+    let think_end = think_end_ids(args, &checkpoint, tokenizer.as_deref())?;
+    let eos = &config.eos_token_ids;
+    let grammars = GrammarBackend::of_server(args, tokenizer.as_ref(), vocab_size, eos, think_end);
+    let info = ready_info(&config, worker.info(), &times);
+    let planner = Planner::new(config)?;
+    let progress = Arc::new(Progress::default());
+    let identity = Identity::new("scheduler", info.clone());
+    let links = Links::open(Path::new(ipc_dir), identity, progress.clone())?;
+    let worker = WorkerThread::spawn(worker)?;
+    Ok(Parts { planner, worker, links, progress, tokenizer, grammars, info })
+}
+
+fn load_tokenizer(args: &ServerArgs, model: &Checkpoint) -> Result<Option<Tokenizer>, SchedulerError> {
+    if args.skip_tokenizer_init {
+        return Ok(None);
+    }
+    let tokenizer = match args.own_tokenizer_files() {
+        Some(path) => Tokenizer::from_checkpoint(&Checkpoint::open(path)?),
+        None => Tokenizer::from_checkpoint(model),
+    };
+    tokenizer.map(Some).map_err(tokenizer_error)
+}
+
+/// Refuses a tokenizer of another model. Tokens that were added to a vocabulary may lie beyond the embedding (Gemma 3's
+/// image token does, in its text models): a request with such an id is refused when it comes.
+fn check_vocabulary(
+    args: &ServerArgs,
+    tokenizer: Option<&Tokenizer>,
+    vocab_size: u32,
+) -> Result<(), SchedulerError> {
+    let tokens = tokenizer.map_or(0, Tokenizer::vocab_size);
+    if tokens <= vocab_size as usize {
+        return Ok(());
+    }
+    Err(SchedulerError::Model(format!(
+        "{}: the tokenizer does not fit the model {}: expected at most {vocab_size} tokens, the rows of its embedding, found \
+         {tokens}",
+        args.tokenizer_files(),
+        args.model_files()
+    )))
+}
+
+/// Ids that end every request: the configuration's, the generation configuration's and the tokenizer's.
+fn eos_token_ids(
+    args: &ServerArgs,
+    checkpoint: &Checkpoint,
+    tokenizer: Option<&Tokenizer>,
+) -> Result<Vec<u32>, SchedulerError> {
+    let overrides = Value::Object(args.json_model_override_args.clone());
+    let mut ids = ModelConfig::from_checkpoint(checkpoint, Some(&overrides))?.eos_token_ids;
+    ids.extend(GenerationConfig::from_checkpoint(checkpoint)?.into_iter().flat_map(|c| c.eos_token_ids));
+    if let Some(tokenizer) = tokenizer {
+        ids.extend(tokenizer.eos_token_id());
+        ids.extend(tokenizer.additional_stop_ids());
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+/// The ids that end the thinking of the model, by `--reasoning-parser`; none without one.
+fn think_end_ids(
+    args: &ServerArgs,
+    model: &Checkpoint,
+    tokenizer: Option<&Tokenizer>,
+) -> Result<Vec<u32>, SchedulerError> {
+    let (Some(name), Some(tokenizer)) = (args.reasoning_parser.as_deref(), tokenizer) else {
+        return Ok(Vec::new());
+    };
+    let parser = if name == "auto" {
+        let own = args.own_tokenizer_files().map(Checkpoint::open).transpose()?;
+        let file = args.chat_template.as_deref().map(Path::new);
+        let source =
+            chat_template::load_source(file, own.as_ref().unwrap_or(model)).map_err(tokenizer_error)?;
+        let text = source.as_ref().map(|s| s.choose(true)).transpose().map_err(tokenizer_error)?;
+        let known = |token: &str| tokenizer.token_to_id(token).is_some();
+        detect_parsers(text.unwrap_or_default(), &known).reasoning_parser
+    } else {
+        Some(name)
+    };
+    let Some(parser) = parser.and_then(ReasoningParser::by_name) else { return Ok(Vec::new()) };
+    tokenizer.encode(parser.think_end(), false).map_err(tokenizer_error)
+}
+
+fn tokenizer_error(error: impl std::fmt::Display) -> SchedulerError {
+    SchedulerError::Model(error.to_string())
+}
+
+/// What launcher and peers are told about this scheduler.
+fn ready_info(config: &PlannerConfig, worker: &ModelWorkerInfo, times: &StartupTimes) -> Value {
+    json!({
+        "max_total_num_tokens": config.max_total_num_tokens,
+        "max_req_input_len": config.max_req_input_len(),
+        "max_running_requests": config.max_running_requests,
+        "context_length": config.context_length,
+        "vocab_size": config.vocab_size,
+        "is_generation": config.is_generation,
+        "page_size": config.page_size,
+        "chunked_prefill_size": config.chunked_prefill_size,
+        "eos_token_ids": config.eos_token_ids,
+        "device": worker.device,
+        "weight_bytes": worker.weight_bytes,
+        "kv_cache_bytes": worker.kv_cache_bytes,
+        "available_bytes": worker.available_bytes,
+        "dtype": worker.dtype,
+        "startup_time": times.to_json(),
+    })
+}

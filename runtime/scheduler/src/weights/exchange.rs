@@ -1,0 +1,210 @@
+//! Exchanging the weights of a running server.
+//!
+//! New weights are read on a thread of their own while the old ones serve. When they have been read and checked,
+//! running requests come to their end, waiting ones wait, and between two steps the model takes the new weights. A
+//! paused server exchanges them at once. Whatever goes wrong before that moment leaves the old weights as they were.
+
+use sglang_planner::PauseMode;
+use sglang_proto::messages::{
+    AnyMessage, UpdateWeightFromDiskReqInput, UpdateWeightFromDiskReqOutput, UpdateWeightVersionReqInput,
+    UpdateWeightVersionReqOutput,
+};
+use sglang_proto::worker::{MemoryTag, StageError, StagedWeights, WorkerError};
+
+use super::{Access, Weights, WeightsRead};
+use crate::SchedulerError;
+use crate::worker_thread::WorkerThread;
+
+const SUCCEEDED: &str = "Succeeded to update model weights.";
+const NOT_FLUSHED: &str = "Weights were updated, but the cache was not flushed because requests are still running or \
+                           queued. Retract or finish them, then call /flush_cache.";
+
+/// What weights are read for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// An exchange.
+    Update(Box<UpdateWeightFromDiskReqInput>),
+    /// Taking released memory again, the weights among it.
+    Resume {
+        /// Id of the call.
+        rid: Option<String>,
+        /// Every part that comes back.
+        tags: Vec<MemoryTag>,
+    },
+}
+
+/// An exchange under way.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    purpose: Purpose,
+    /// The new weights, once they are read.
+    staged: Option<StagedWeights>,
+}
+
+impl Exchange {
+    /// Whether the new weights wait to be served.
+    pub(super) fn is_staged(&self) -> bool {
+        self.staged.is_some()
+    }
+}
+
+impl Weights {
+    /// Starts to read new weights.
+    pub(super) fn update(
+        &mut self,
+        request: UpdateWeightFromDiskReqInput,
+        on: &Access<'_>,
+    ) -> Option<AnyMessage> {
+        if self.exchange.is_some() {
+            let why = "Another update of the weights is in progress.";
+            return Some(update_answer(request.rid, Updated::refused(why.to_owned())));
+        }
+        tracing::info!("Update engine weights online from disk begin: {}", request.model_path);
+        let (path, format) = (request.model_path.clone(), request.load_format.clone());
+        let format = format.unwrap_or_else(|| "auto".to_owned());
+        let rid = request.rid.clone();
+        let started = self.read(Purpose::Update(Box::new(request)), path, format, on.worker);
+        started.err().map(|error| update_answer(rid, Updated::refused(error.to_string())))
+    }
+
+    /// Has a thread read weights, whose report comes to [`Weights::take_read`]. Those of a resume are the served ones.
+    pub(super) fn read(
+        &mut self,
+        purpose: Purpose,
+        path: String,
+        format: String,
+        worker: &WorkerThread,
+    ) -> Result<(), StageError> {
+        let stager =
+            worker.stager().ok_or_else(|| StageError::Loader("this worker has no weights".into()))?;
+        let again = matches!(purpose, Purpose::Resume { .. });
+        let work = move || match again {
+            true => stager.reload(&path, &format),
+            false => stager.stage(&path, &format),
+        };
+        let report =
+            |read: Result<WeightsRead, String>| read.unwrap_or_else(|why| Err(StageError::Load(why)));
+        self.reader.spawn("weights", work, report).map_err(|error| StageError::Load(error.to_string()))?;
+        self.exchange = Some(Exchange { purpose, staged: None });
+        Ok(())
+    }
+
+    /// New weights have been read, or could not be.
+    pub(super) fn take_read(&mut self, result: WeightsRead, on: &mut Access<'_>) -> Option<AnyMessage> {
+        match (result, self.exchange.take()) {
+            (Ok(staged), Some(exchange)) => {
+                self.exchange = Some(Exchange { staged: Some(staged), ..exchange });
+                self.hold_or_admit(on.planner);
+                None
+            }
+            (Err(error), Some(Exchange { purpose: Purpose::Update(request), .. })) => {
+                Some(update_answer(request.rid, Updated::refused(error.to_string())))
+            }
+            (Err(error), Some(Exchange { purpose: Purpose::Resume { rid, tags }, .. })) => {
+                // Nothing is rolled back here, as the error's own text would say.
+                let (StageError::Loader(why) | StageError::Iterator(why) | StageError::Load(why)) = error;
+                Some(self.finish_resume(rid, &tags, Err(format!("'weights' stays released: {why}")), on))
+            }
+            (_, None) => {
+                tracing::warn!("Weights were read that nobody asked for");
+                None
+            }
+        }
+    }
+
+    /// Exchanges the weights if new ones have been read and nothing runs that needs the old ones.
+    pub(super) fn finish_exchange(
+        &mut self,
+        on: &mut Access<'_>,
+    ) -> Result<Option<AnyMessage>, SchedulerError> {
+        let planner = &*on.planner;
+        let ready = || match planner.is_paused() {
+            true => planner.num_in_flight() == 0,
+            false => planner.is_drained(),
+        };
+        let taken = self.exchange.take_if(|exchange| exchange.is_staged() && ready());
+        let Some(Exchange { purpose, staged: Some(staged) }) = taken else { return Ok(None) };
+        let swapped = on.worker.call(move |worker| worker.swap_weights(staged))?;
+        Ok(Some(match purpose {
+            Purpose::Update(request) => self.finish_update(*request, swapped, on),
+            Purpose::Resume { rid, tags } => {
+                self.finish_resume(rid, &tags, swapped.map_err(|error| error.to_string()), on)
+            }
+        }))
+    }
+
+    /// Everything after the model has taken new weights, or has not.
+    fn finish_update(
+        &mut self,
+        request: UpdateWeightFromDiskReqInput,
+        swapped: Result<(), WorkerError>,
+        on: &mut Access<'_>,
+    ) -> AnyMessage {
+        let planner = &mut *on.planner;
+        let num_paused_requests = planner.num_live() as u64;
+        let (mut success, mut message) = match swapped {
+            Ok(()) => (true, SUCCEEDED.to_owned()),
+            Err(error) => (false, StageError::Load(error.to_string()).to_string()),
+        };
+        let weights_served = success;
+        if success {
+            self.released.weights_are_back();
+            let format = request.load_format.unwrap_or_else(|| "auto".to_owned());
+            self.served = (request.model_path, format);
+            if let Some(version) = &request.weight_version {
+                self.versions.change(version, planner.live_outputs());
+            }
+            if request.flush_cache && !planner.flush_cache() {
+                (success, message) = (false, NOT_FLUSHED.to_owned());
+            }
+            if request.keep_pause && !planner.is_paused() {
+                planner.pause(PauseMode::InPlace);
+            }
+        }
+        self.hold_or_admit(planner);
+        update_answer(request.rid, Updated { success, message, num_paused_requests, weights_served })
+    }
+
+    /// Gives the weights another label: tokens from now on carry it.
+    pub(super) fn update_version(
+        &mut self,
+        request: UpdateWeightVersionReqInput,
+        on: &Access<'_>,
+    ) -> UpdateWeightVersionReqOutput {
+        self.versions.change(&request.new_version, on.planner.live_outputs());
+        tracing::info!("Weight version updated to {}", request.new_version);
+        UpdateWeightVersionReqOutput { rid: request.rid, http_worker_ipc: None }
+    }
+}
+
+/// What came of an exchange. Fields are those of [`UpdateWeightFromDiskReqOutput`].
+struct Updated {
+    success: bool,
+    message: String,
+    num_paused_requests: u64,
+    weights_served: bool,
+}
+
+impl Updated {
+    /// The old weights are served on.
+    fn refused(message: String) -> Self {
+        Self { success: false, message, num_paused_requests: 0, weights_served: false }
+    }
+}
+
+fn update_answer(rid: Option<String>, updated: Updated) -> AnyMessage {
+    let Updated { success, message, num_paused_requests, weights_served } = updated;
+    match success {
+        true => tracing::info!("Update weights end."),
+        false => tracing::error!("{message}"),
+    }
+    UpdateWeightFromDiskReqOutput {
+        rid,
+        http_worker_ipc: None,
+        success,
+        message,
+        num_paused_requests,
+        weights_served,
+    }
+    .into()
+}

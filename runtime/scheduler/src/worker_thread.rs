@@ -1,0 +1,189 @@
+//! The thread that owns the model: it takes batches in order and gives results back.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use sglang_proto::forward::{ForwardBatch, ForwardResult};
+use sglang_proto::worker::{AdapterReader, ModelWorker, WeightStager, WorkerError};
+
+use crate::background::panic_text;
+use crate::step::StepInfo;
+
+/// Batches that may wait while one runs: the one planned ahead.
+const AHEAD: usize = 2;
+
+/// A result with the time the model was busy with it.
+#[derive(Debug)]
+pub struct StepOutcome {
+    /// What the batch was.
+    pub step: StepInfo,
+    /// What the model gave, or why it could not.
+    pub result: Result<ForwardResult, WorkerError>,
+    /// When the batch started to run.
+    pub started: Instant,
+    /// When it ended.
+    pub ended: Instant,
+}
+
+impl StepOutcome {
+    /// How long the model was busy with it.
+    pub fn busy(&self) -> Duration {
+        self.ended.duration_since(self.started)
+    }
+}
+
+/// Something that the thread does with the worker between two batches.
+type Call = Box<dyn FnOnce(&mut dyn ModelWorker) + Send>;
+
+/// What the thread does next.
+enum Job {
+    Batch(Box<ForwardBatch>),
+    Call(Call),
+}
+
+/// Handle on the model's thread.
+pub struct WorkerThread {
+    jobs: Option<Sender<Job>>,
+    stager: Option<Arc<dyn WeightStager>>,
+    adapter_reader: Option<Arc<dyn AdapterReader>>,
+    outcomes: Receiver<StepOutcome>,
+    /// Microseconds to wait before each batch.
+    delay: Arc<AtomicU64>,
+    /// Longest that a batch or a call may take.
+    limit: Duration,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl WorkerThread {
+    /// Moves `worker` to a thread of its own.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn spawn(mut worker: Box<dyn ModelWorker>) -> std::io::Result<Self> {
+        let (stager, adapter_reader) = (worker.stager(), worker.adapter_reader());
+        let (jobs, inbox) = bounded::<Job>(AHEAD);
+        let (outbox, outcomes) = bounded::<StepOutcome>(AHEAD + 1);
+        let delay = Arc::new(AtomicU64::new(0));
+        let pace = delay.clone();
+        let thread = std::thread::Builder::new().name("model".into()).spawn(move || {
+            for job in inbox {
+                let batch = match job {
+                    Job::Batch(batch) => batch,
+                    Job::Call(call) => {
+                        call(worker.as_mut());
+                        continue;
+                    }
+                };
+                match pace.load(Ordering::Relaxed) {
+                    0 => {}
+                    micros => std::thread::sleep(Duration::from_micros(micros)),
+                }
+                let started = Instant::now();
+                let step = StepInfo::of(&batch);
+                let run = AssertUnwindSafe(|| worker.forward(&batch));
+                // A panic in a model must end in answers, not in a silent thread.
+                let result = catch_unwind(run)
+                    .unwrap_or_else(|cause| Err(WorkerError::Fatal(panic_text(cause.as_ref()))));
+                let outcome = StepOutcome { step, result, started, ended: Instant::now() };
+                if outbox.send(outcome).is_err() {
+                    return;
+                }
+            }
+        })?;
+        let limit = Duration::MAX;
+        Ok(Self { jobs: Some(jobs), stager, adapter_reader, outcomes, delay, limit, thread: Some(thread) })
+    }
+
+    /// Takes the thread for dead when a batch or a call does not come back within `limit`.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Longest that a batch or a call may take.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Hands a batch over. At most two may be under way.
+    ///
+    /// # Errors
+    /// When the thread has ended.
+    pub fn submit(&self, batch: ForwardBatch) -> Result<(), WorkerError> {
+        self.send(Job::Batch(Box::new(batch)))
+    }
+
+    /// Runs `call` on the worker after the batches that were submitted, and waits for what it gives.
+    ///
+    /// # Errors
+    /// When the thread has ended, the call panics, or it does not come back in time.
+    pub fn call<R: Send + 'static>(
+        &self,
+        call: impl FnOnce(&mut dyn ModelWorker) -> R + Send + 'static,
+    ) -> Result<R, WorkerError> {
+        let (reply, answer) = bounded(1);
+        self.send(Job::Call(Box::new(move |worker| {
+            let result = catch_unwind(AssertUnwindSafe(|| call(worker)));
+            // The caller may have given up.
+            let _ = reply.send(result.map_err(|cause| WorkerError::Fatal(panic_text(cause.as_ref()))));
+        })))?;
+        answer.recv_timeout(self.limit).map_err(|error| gone_or_late(error, self.limit))?
+    }
+
+    /// Has the thread wait before each batch from now on.
+    pub fn slow_down(&self, delay: Duration) {
+        self.delay.store(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// What reads new weights for the worker.
+    pub fn stager(&self) -> Option<Arc<dyn WeightStager>> {
+        self.stager.clone()
+    }
+
+    /// What reads adapters for the worker.
+    pub fn adapter_reader(&self) -> Option<Arc<dyn AdapterReader>> {
+        self.adapter_reader.clone()
+    }
+
+    fn send(&self, job: Job) -> Result<(), WorkerError> {
+        self.jobs.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())
+    }
+
+    /// Waits for the next result, in the order of submission.
+    ///
+    /// # Errors
+    /// When the thread has ended or does not come back in time.
+    pub fn wait(&self) -> Result<StepOutcome, WorkerError> {
+        self.outcomes.recv_timeout(self.limit).map_err(|error| gone_or_late(error, self.limit))
+    }
+}
+
+impl Drop for WorkerThread {
+    fn drop(&mut self) {
+        self.jobs = None;
+        // A thread that is stuck in a step would hold up the end of the process.
+        if let Some(thread) = self.thread.take().filter(JoinHandle::is_finished) {
+            // The thread catches panics itself; there is nothing to learn from its end.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn gone() -> WorkerError {
+    WorkerError::Fatal("the model thread has ended".into())
+}
+
+fn gone_or_late(error: RecvTimeoutError, limit: Duration) -> WorkerError {
+    match error {
+        RecvTimeoutError::Disconnected => gone(),
+        RecvTimeoutError::Timeout => WorkerError::Fatal(format!(
+            "a step has not come back within {} s (--watchdog-timeout)",
+            limit.as_secs_f64()
+        )),
+    }
+}

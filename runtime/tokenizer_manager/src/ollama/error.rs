@@ -1,0 +1,108 @@
+//! Errors of the Ollama routes: `{"error": "…"}`, and beside it the keys that the reference answers with.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+use serde_json::{Value, json};
+
+use crate::http::errors::ApiError;
+use crate::http::reply;
+use crate::manager::GenerateError;
+use crate::requests::ValueError;
+use crate::requests::validation::FieldError;
+
+/// An answer that is an error.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OllamaError {
+    status: StatusCode,
+    kind: String,
+    message: String,
+}
+
+impl OllamaError {
+    /// A request that cannot be served as it is.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, kind: "400".into(), message: message.into() }
+    }
+
+    fn body(&self) -> Value {
+        json!({
+            "error": self.message,
+            "object": "error",
+            "message": self.message,
+            "type": self.kind,
+            "param": null,
+            "code": self.status.as_u16(),
+        })
+    }
+}
+
+impl From<ApiError> for OllamaError {
+    fn from(error: ApiError) -> Self {
+        let (status, shown) = (error.status_code(), error.body());
+        let text = |places: &[&str]| {
+            places.iter().find_map(|place| shown.pointer(place).and_then(Value::as_str)).map(str::to_owned)
+        };
+        let phrase = || status.canonical_reason().unwrap_or("Internal Server Error").to_owned();
+        let kind = match error {
+            ApiError::Validation(_) => phrase(),
+            _ => status.as_u16().to_string(),
+        };
+        let message = text(&["/message", "/error/message", "/error", "/detail"]).unwrap_or_else(phrase);
+        Self { status, kind, message }
+    }
+}
+
+impl From<Vec<FieldError>> for OllamaError {
+    fn from(errors: Vec<FieldError>) -> Self {
+        ApiError::Validation(errors).into()
+    }
+}
+
+impl From<GenerateError> for OllamaError {
+    fn from(error: GenerateError) -> Self {
+        match error {
+            GenerateError::Value(ValueError(message)) => Self::invalid(message),
+            GenerateError::Refused { status, message } => ApiError::Http { status, detail: message }.into(),
+        }
+    }
+}
+
+impl fmt::Display for OllamaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl ResponseError for OllamaError {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        reply::json_status(self.status, &self.body())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model_name::UnknownModel;
+
+    #[test]
+    fn the_text_stands_where_ollamas_clients_and_the_references_look() {
+        let body = OllamaError::invalid("no").body();
+        assert_eq!(
+            body.to_string(),
+            r#"{"error":"no","object":"error","message":"no","type":"400","param":null,"code":400}"#
+        );
+        let unknown = OllamaError::from(ApiError::from(UnknownModel::new("m", Vec::new())));
+        assert_eq!(
+            (unknown.status.as_u16(), unknown.message.as_str()),
+            (404, "The model 'm' does not exist")
+        );
+        let schema = OllamaError::from(Vec::<FieldError>::new());
+        assert_eq!(schema.kind, "Bad Request");
+    }
+}

@@ -1,0 +1,161 @@
+//! An answer taken apart into what Ollama's messages have: thinking, text, and calls, which come whole.
+
+use serde_json::{Map, Value, json};
+
+use crate::openai::answer::{AnswerFormat, AnswerStream, Piece, ToolCall};
+
+/// What an answer has come to, or what is new in it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parts {
+    /// Thinking.
+    pub thinking: String,
+    /// Text for the reader.
+    pub content: String,
+    /// Complete calls.
+    pub tool_calls: Vec<Value>,
+}
+
+impl Parts {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.thinking.is_empty() && self.content.is_empty() && self.tool_calls.is_empty()
+    }
+}
+
+/// A call whose arguments are still coming.
+#[derive(Clone, Debug)]
+struct OpenCall {
+    index: usize,
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+/// Reads an answer piece by piece; a whole answer is one piece, so both forms are alike.
+pub struct Reply {
+    answer: AnswerStream,
+    open: Option<OpenCall>,
+    calls: usize,
+}
+
+impl Reply {
+    /// An answer of this format.
+    pub fn new(format: &AnswerFormat) -> Self {
+        Self { answer: format.stream(), open: None, calls: 0 }
+    }
+
+    /// Takes the next piece of text; with the `last` one comes what was held back.
+    pub fn push(&mut self, text: &str, last: bool) -> Parts {
+        let mut pieces = self.answer.push(text);
+        if last {
+            pieces.append(&mut self.answer.finish());
+        }
+        let mut parts = Parts::default();
+        for piece in pieces {
+            match piece {
+                Piece::Reasoning(text) => parts.thinking.push_str(&text),
+                Piece::Content(text) => parts.content.push_str(&text),
+                Piece::Call(call) => self.call(&mut parts, call),
+            }
+        }
+        if last {
+            self.close(&mut parts);
+        }
+        parts
+    }
+
+    fn call(&mut self, parts: &mut Parts, call: ToolCall) {
+        match (call.function.name, &mut self.open) {
+            (Some(name), _) => {
+                self.close(parts);
+                let (id, arguments) = (call.id.unwrap_or_default(), call.function.arguments);
+                self.open = Some(OpenCall { index: call.index, id, name, arguments });
+            }
+            (None, Some(open)) => open.arguments.push_str(&call.function.arguments),
+            (None, None) => {}
+        }
+    }
+
+    /// Ends the open call. One that was cut off, or has no object for arguments, could not be run and is left out.
+    fn close(&mut self, parts: &mut Parts) {
+        let Some(open) = self.open.take() else { return };
+        let arguments = match open.arguments.trim() {
+            "" => Some(Map::new()),
+            text => serde_json::from_str(text).ok(),
+        };
+        let Some(arguments) = arguments.filter(|_| !self.answer.is_cut(open.index)) else {
+            tracing::warn!("A call of {} is left out: its arguments are no JSON object", open.name);
+            return;
+        };
+        parts.tool_calls.push(json!({
+            "id": open.id,
+            "function": {"index": self.calls, "name": open.name, "arguments": arguments},
+        }));
+        self.calls += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::openai::chat_request::ChatCompletionRequest;
+    use crate::parsers::Parsers;
+    use sglang_parsers::{DetectedParsers, ToolParserOptions};
+    use sglang_proto::server_args::ServerArgs;
+
+    fn format() -> AnswerFormat {
+        let argv = ["x", "--model-path", "m", "--tool-call-parser", "hermes", "--reasoning-parser", "qwen3"];
+        let args = ServerArgs::parse_from(argv).unwrap_or_else(|_| panic!("flags"));
+        let parsers = Parsers::new(&args, &DetectedParsers::default(), ToolParserOptions::default());
+        let body = json!({"messages": [{"role": "user", "content": "x"}],
+            "tools": [{"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {"name": "g"}}]});
+        let chat = ChatCompletionRequest::from_json(body.as_object().unwrap()).unwrap();
+        AnswerFormat::new(&parsers, &chat, None)
+    }
+
+    fn streamed(text: &str) -> Parts {
+        let mut reply = Reply::new(&format());
+        let count = text.chars().count();
+        let mut all = Parts::default();
+        for (i, c) in text.chars().enumerate() {
+            let parts = reply.push(&c.to_string(), i + 1 == count);
+            all.thinking.push_str(&parts.thinking);
+            all.content.push_str(&parts.content);
+            all.tool_calls.extend(parts.tool_calls);
+        }
+        all
+    }
+
+    /// The parts without the ids of calls, which are fresh.
+    fn settled(mut parts: Parts) -> Parts {
+        for call in &mut parts.tool_calls {
+            assert!(call["id"].as_str().is_some_and(|id| !id.is_empty()));
+            call["id"] = Value::Null;
+        }
+        parts
+    }
+
+    #[test]
+    fn calls_come_whole_and_the_pieces_of_a_stream_are_the_whole_answer() {
+        let call = |name: &str, arguments: &str| {
+            format!("<tool_call>\n{{\"name\": \"{name}\", \"arguments\": {arguments}}}\n</tool_call>")
+        };
+        let text = format!("hm</think>So:{}{}", call("f", "{\"a\": [1, \"x\"]}"), call("g", "{}"));
+        let whole = settled(Reply::new(&format()).push(&text, true));
+        assert_eq!(whole, settled(streamed(&text)));
+        assert_eq!((whole.thinking.as_str(), whole.content.as_str()), ("hm", "So:"));
+        let calls = json!([
+            {"id": null, "function": {"index": 0, "name": "f", "arguments": {"a": [1, "x"]}}},
+            {"id": null, "function": {"index": 1, "name": "g", "arguments": {}}},
+        ]);
+        assert_eq!(Value::from(whole.tool_calls), calls);
+    }
+
+    #[test]
+    fn a_call_that_was_cut_off_is_left_out_in_both_forms() {
+        let text = "</think><tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": \"Par";
+        let whole = Reply::new(&format()).push(text, true);
+        assert!(whole.tool_calls.is_empty(), "{whole:?}");
+        assert_eq!(whole, streamed(text));
+    }
+}

@@ -1,0 +1,32 @@
+//! The server's routes over HTTP, with a scheduler that the tests play. One program: each test file of its own would
+//! compile and link the whole server again.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+mod access_log;
+mod anthropic;
+mod embedding;
+mod empty_stops;
+mod environment;
+mod forced_tools;
+mod golden;
+mod hidden_states;
+mod lifecycle;
+mod limits;
+mod lora;
+mod memory;
+mod model_names;
+mod native;
+mod nulls;
+mod ollama;
+mod openai;
+mod openapi;
+mod operations;
+mod reasoning;
+mod rerank;
+mod responses;
+mod sessions;
+mod suffix;
+mod tools;
+mod weights;

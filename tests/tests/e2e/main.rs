@@ -1,0 +1,26 @@
+//! Real processes, a real model, real clients. One program: each test file of its own would compile and link the
+//! clients again.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod clients;
+mod embedding;
+mod experts;
+mod families;
+mod faults;
+mod golden;
+mod hidden_states;
+mod hub;
+mod logprobs;
+mod lora;
+mod memory;
+mod native;
+mod processes;
+mod promises;
+mod refusals;
+mod scheduling;
+mod serving;
+mod structured;
+mod structured_errors;
+mod structured_thinking;
+mod tls;
+mod weights;

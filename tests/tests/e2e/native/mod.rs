@@ -1,0 +1,5 @@
+//! The native routes besides `/generate`, on the real model.
+
+mod operations;
+mod sessions;
+mod times;

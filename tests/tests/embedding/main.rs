@@ -1,9 +1,0 @@
-//! Embeddings, classification, reranking and scoring over HTTP, against what sentence-transformers and transformers
-//! compute (scripts/fixtures.d/embedding_routes.py).
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod errors;
-mod harness;
-mod rerank;
-mod score;
-mod vectors;
