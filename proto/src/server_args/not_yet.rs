@@ -43,7 +43,6 @@ known_flags! {
         file_storage_path, "file-storage-path", Text, Unset, "Folder for uploaded files.";
     }
     Api {
-        hf_chat_template_name, "hf-chat-template-name", Text, Unset, "Which of several chat templates.";
         tool_server, "tool-server", Text, Unset, "Tool servers for /v1/responses.";
         enable_return_routed_experts, "enable-return-routed-experts", Switch, Unset, "Return the experts used.";
         enable_strict_thinking, "enable-strict-thinking", Switch, Unset, "Filter tokens while thinking.";

@@ -144,6 +144,9 @@ server_args! {
     Api {
         chat_template: Option<String> = Unset, "chat-template", Supported,
             "Jinja file to use in place of the model's own chat template.";
+        hf_chat_template_name: Option<String> = Unset, "hf-chat-template-name", Supported,
+            "Which of the model's named chat templates to use, for all requests. Default: tool_use for requests with \
+             tools where there is one, else default.";
         completion_template: Option<String> = Unset, "completion-template", Supported,
             "Template that puts prompt and suffix of /v1/completions together: deepseek_coder, star_coder, qwen_coder, or \
              a JSON file.";

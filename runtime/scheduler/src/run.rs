@@ -198,8 +198,9 @@ fn think_end_ids(
     let parser = if name == "auto" {
         let own = args.own_tokenizer_files().map(Checkpoint::open).transpose()?;
         let file = args.chat_template.as_deref().map(Path::new);
+        let name = args.hf_chat_template_name.as_deref();
         let source =
-            chat_template::load_source(file, own.as_ref().unwrap_or(model)).map_err(tokenizer_error)?;
+            chat_template::load_source(file, name, own.as_ref().unwrap_or(model)).map_err(tokenizer_error)?;
         let text = source.as_ref().map(|s| s.choose(true)).transpose().map_err(tokenizer_error)?;
         let known = |token: &str| tokenizer.token_to_id(token).is_some();
         detect_parsers(text.unwrap_or_default(), &known).reasoning_parser

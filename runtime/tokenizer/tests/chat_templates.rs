@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
+#[path = "../../checkpoint/tests/common/mod.rs"]
+mod files;
 
 use std::collections::BTreeMap;
 
+use files::GgufWriter;
 use serde_json::{Map, Value, json};
 use sglang_checkpoint::Checkpoint;
-use sglang_tokenizer::chat_template::{TemplateSource, find_source, read_file};
+use sglang_tokenizer::chat_template::{TemplateSource, find_source, load_source, read_file};
 use sglang_tokenizer::{ChatTemplate, TemplateError, Tokenizer};
 use time::macros::datetime;
 
@@ -129,11 +132,87 @@ fn templates_are_found_in_every_place_that_folders_have() {
 }
 
 #[test]
+fn named_templates_of_a_folder_are_used_with_tools_or_when_chosen() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("config.json", "{}");
+    write("tokenizer_config.json", r#"{"chat_template": "D"}"#);
+    std::fs::create_dir(dir.path().join("additional_chat_templates")).unwrap();
+    write("additional_chat_templates/tool_use.jinja", "T");
+    write("additional_chat_templates/rag.jinja", "R\r\n");
+    write("additional_chat_templates/notes.txt", "no template");
+    let checkpoint = Checkpoint::open(dir.path()).unwrap();
+    let all = load_source(None, None, &checkpoint).unwrap().unwrap();
+    assert_eq!((all.choose(false).unwrap(), all.choose(true).unwrap()), ("D", "T"));
+    write("chat_template.jinja", "J");
+    assert_eq!(load_source(None, None, &checkpoint).unwrap().unwrap().choose(false).unwrap(), "J");
+    for (name, text) in [("default", "J"), ("tool_use", "T"), ("rag", "R\n")] {
+        let one = load_source(None, Some(name), &checkpoint).unwrap().unwrap();
+        assert_eq!((one.choose(false).unwrap(), one.choose(true).unwrap()), (text, text));
+    }
+    let refused = load_source(None, Some("nope"), &checkpoint).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "--hf-chat-template-name: expected one of the model's chat templates (default, rag, tool_use), found nope"
+    );
+}
+
+#[test]
+fn named_templates_of_a_gguf_file_are_found_by_their_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.gguf");
+    GgufWriter::default()
+        .text("general.architecture", "llama")
+        .text("tokenizer.chat_template", "D\r\n")
+        .text("tokenizer.chat_template.rag", "R")
+        .text("tokenizer.chat_template.tool_use", "T")
+        .write(&path);
+    let checkpoint = Checkpoint::open(&path).unwrap();
+    let all = load_source(None, None, &checkpoint).unwrap().unwrap();
+    assert_eq!((all.choose(false).unwrap(), all.choose(true).unwrap()), ("D\n", "T"));
+    let one = load_source(None, Some("rag"), &checkpoint).unwrap().unwrap();
+    assert_eq!(one.choose(true).unwrap(), "R");
+}
+
+/// What Jinja2 renders from this template, whose line ends come from three systems.
+const LINE_ENDS: &str = "a\r\nb\rc\nd{{ 'x\r\ny\rz' }}\r\n{% if true %}\r\n  e\r\n{% endif %}\r\n";
+const LINE_ENDS_RENDERED: &str = "a\nb\nc\ndx\ny\nz\n  e\n";
+
+#[test]
+fn line_ends_of_templates_are_those_of_jinja2_wherever_the_template_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("config.json", "{}");
+    let render =
+        |text: &str| ChatTemplate::new(text, None, None, &[]).unwrap().render(&[], None, true, &Map::new());
+    assert_eq!(render(LINE_ENDS).unwrap(), LINE_ENDS_RENDERED);
+    let of_folder = || {
+        let found = find_source(&Checkpoint::open(dir.path()).unwrap()).unwrap().unwrap();
+        assert!(found.named.iter().all(|(_, text)| !text.contains('\r')), "{found:?}");
+        render(found.choose(false).unwrap()).unwrap()
+    };
+    write("tokenizer_config.json", &json!({"chat_template": LINE_ENDS}).to_string());
+    assert_eq!(of_folder(), LINE_ENDS_RENDERED);
+    write(
+        "tokenizer_config.json",
+        &json!({"chat_template": [{"name": "default", "template": LINE_ENDS}]}).to_string(),
+    );
+    assert_eq!(of_folder(), LINE_ENDS_RENDERED);
+    write("chat_template.json", &json!({"chat_template": LINE_ENDS}).to_string());
+    assert_eq!(of_folder(), LINE_ENDS_RENDERED);
+    write("chat_template.jinja", LINE_ENDS);
+    assert_eq!(of_folder(), LINE_ENDS_RENDERED);
+    write("mine.jinja", &format!("\r\n{LINE_ENDS}\r\n"));
+    let mine = read_file(&dir.path().join("mine.jinja")).unwrap();
+    assert_eq!(render(mine.choose(false).unwrap()).unwrap(), LINE_ENDS_RENDERED);
+}
+
+#[test]
 fn templates_without_a_default_are_refused_by_name() {
     let source = TemplateSource { named: vec![("rag".to_owned(), "x".to_owned())] };
     assert_eq!(
         source.choose(false).unwrap_err().to_string(),
-        "expected a chat template named default, found rag"
+        "expected a chat template named default, found rag; --hf-chat-template-name chooses one"
     );
 }
 

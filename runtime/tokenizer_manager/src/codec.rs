@@ -24,14 +24,16 @@ pub struct ModelCodec {
 
 impl ModelCodec {
     /// Loads what the arguments name: `--tokenizer-path`, else the model's own; `--chat-template`, else the
-    /// checkpoint's.
+    /// checkpoint's, of which `--hf-chat-template-name` chooses one.
     ///
     /// # Errors
     /// A file that cannot be read or a template that is not valid, by name.
     pub fn load(args: &ServerArgs) -> anyhow::Result<Self> {
         let checkpoint = Checkpoint::open(args.tokenizer_files())?;
         let tokenizer = Tokenizer::from_checkpoint(&checkpoint)?;
-        let source = chat_template::load_source(args.chat_template.as_deref().map(Path::new), &checkpoint)?;
+        let file = args.chat_template.as_deref().map(Path::new);
+        let name = args.hf_chat_template_name.as_deref();
+        let source = chat_template::load_source(file, name, &checkpoint)?;
         Self::new(tokenizer, source.as_ref())
     }
 

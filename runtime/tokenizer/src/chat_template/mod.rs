@@ -77,6 +77,7 @@ impl ChatTemplate {
     ) -> Result<Self, TemplateError> {
         let syntax = |e: minijinja::Error| TemplateError::Syntax(describe(&e));
         let mut environment = environment::new(clock).map_err(syntax)?;
+        let source = &*source::line_ends(source);
         environment.add_template_owned(NAME, generation_tag::replace(source)).map_err(syntax)?;
         let roles = [("bos_token", bos_token), ("eos_token", eos_token)];
         let given = roles.into_iter().filter_map(|(role, text)| Some((role, text?)));

@@ -1,6 +1,7 @@
 //! Where a checkpoint keeps its chat template.
 
-use std::path::Path;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sglang_checkpoint::Checkpoint;
@@ -14,9 +15,49 @@ pub struct TemplateSource {
     pub named: Vec<(String, String)>,
 }
 
+/// The name of a template that has none of its own.
+const DEFAULT: &str = "default";
+/// The name of the template for requests with tools.
+const TOOL_USE: &str = "tool_use";
+/// transformers' folder of templates beside the default one.
+const ADDITIONAL: &str = "additional_chat_templates";
+
+/// Line ends as Jinja2 reads a template: `\r\n` and `\r` are `\n`, also inside texts.
+pub(super) fn line_ends(text: &str) -> Cow<'_, str> {
+    if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n").into() } else { text.into() }
+}
+
 impl TemplateSource {
-    fn single(text: impl Into<String>) -> Self {
-        Self { named: vec![("default".to_owned(), text.into())] }
+    fn single(text: &str) -> Self {
+        let mut source = Self::default();
+        source.set(DEFAULT, text);
+        source
+    }
+
+    /// Gives a name its template.
+    fn set(&mut self, name: &str, text: &str) {
+        let text = line_ends(text).into_owned();
+        match self.named.iter_mut().find(|(n, _)| n == name) {
+            Some((_, old)) => *old = text,
+            None => self.named.push((name.to_owned(), text)),
+        }
+    }
+
+    fn names(&self) -> String {
+        self.named.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Only the template called `name`, for all requests (`--hf-chat-template-name`).
+    ///
+    /// # Errors
+    /// [`TemplateError::Source`] when there is none of that name, naming what there is.
+    pub fn only(&self, name: &str) -> Result<Self, TemplateError> {
+        self.get(name).map(Self::single).ok_or_else(|| {
+            TemplateError::Source(format!(
+                "--hf-chat-template-name: expected one of the model's chat templates ({}), found {name}",
+                self.names()
+            ))
+        })
     }
 
     /// The template called `name`.
@@ -30,61 +71,104 @@ impl TemplateSource {
     /// # Errors
     /// [`TemplateError::Source`] when there is no default, naming what there is.
     pub fn choose(&self, with_tools: bool) -> Result<&str, TemplateError> {
-        let chosen = if with_tools { self.get("tool_use") } else { None };
-        chosen.or_else(|| self.get("default")).ok_or_else(|| {
-            let names: Vec<_> = self.named.iter().map(|(n, _)| n.as_str()).collect();
+        let chosen = if with_tools { self.get(TOOL_USE) } else { None };
+        chosen.or_else(|| self.get(DEFAULT)).ok_or_else(|| {
             TemplateError::Source(format!(
-                "expected a chat template named default, found {}",
-                names.join(", ")
+                "expected a chat template named {DEFAULT}, found {}; --hf-chat-template-name chooses one",
+                self.names()
             ))
         })
     }
 }
 
 /// Finds the templates of a checkpoint: `chat_template.jinja`, `chat_template.json` or the key `chat_template` of
-/// `tokenizer_config.json`, in this order; for GGUF the key `tokenizer.chat_template` and those beginning with it.
+/// `tokenizer_config.json`, in this order, and the files of `additional_chat_templates` under their names; for GGUF the
+/// key `tokenizer.chat_template` and those that begin with it.
 ///
 /// # Errors
 /// [`TemplateError::Source`] naming a file that cannot be read.
 pub fn find(checkpoint: &Checkpoint) -> Result<Option<TemplateSource>, TemplateError> {
-    match checkpoint {
+    let found = match checkpoint {
         Checkpoint::Gguf(file) => {
             let metadata = file.metadata();
-            let key = "tokenizer.chat_template";
-            let text = |key: &str| metadata.opt_str(key).map_err(|e| TemplateError::Source(e.to_string()));
-            let Some(default) = text(key)? else { return Ok(None) };
-            let mut found = TemplateSource::single(default);
-            if let Some(tool_use) = text("tokenizer.chat_template.tool_use")? {
-                found.named.push(("tool_use".to_owned(), tool_use.to_owned()));
-            }
-            Ok(Some(found))
-        }
-        Checkpoint::HfFolder(folder) => {
-            let jinja = folder.file("chat_template.jinja");
-            if jinja.is_file() {
-                return Ok(Some(TemplateSource::single(read(&jinja)?)));
-            }
-            for name in ["chat_template.json", "tokenizer_config.json"] {
-                let path = folder.file(name);
-                if path.is_file()
-                    && let Some(found) = from_json(&path)?
+            let mut found = TemplateSource::default();
+            for key in metadata.keys() {
+                let Some(rest) = key.strip_prefix("tokenizer.chat_template") else { continue };
+                let name = if rest.is_empty() { Some(DEFAULT) } else { rest.strip_prefix('.') };
+                if let Some(name) = name
+                    && let Some(text) =
+                        metadata.opt_str(key).map_err(|e| TemplateError::Source(e.to_string()))?
                 {
-                    return Ok(Some(found));
+                    found.set(name, text);
                 }
             }
-            Ok(None)
+            found
         }
-    }
+        Checkpoint::HfFolder(folder) => {
+            let mut found = main_template(folder.dir())?;
+            for path in additional(folder.dir())? {
+                if let Some(name) = path.file_stem().and_then(|name| name.to_str()) {
+                    found.set(name, &read(&path)?);
+                }
+            }
+            found
+        }
+    };
+    Ok(Some(found).filter(|found| !found.named.is_empty()))
 }
 
-/// The templates of a server: those of `file` (`--chat-template`) if there is one, else the checkpoint's.
+/// The first file of a folder that holds a template.
+fn main_template(dir: &Path) -> Result<TemplateSource, TemplateError> {
+    let jinja = dir.join("chat_template.jinja");
+    if jinja.is_file() {
+        return Ok(TemplateSource::single(&read(&jinja)?));
+    }
+    for name in ["chat_template.json", "tokenizer_config.json"] {
+        let path = dir.join(name);
+        if path.is_file()
+            && let Some(found) = from_json(&path)?
+        {
+            return Ok(found);
+        }
+    }
+    Ok(TemplateSource::default())
+}
+
+/// The `.jinja` files of `additional_chat_templates`, by name.
+fn additional(dir: &Path) -> Result<Vec<PathBuf>, TemplateError> {
+    let folder = dir.join(ADDITIONAL);
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let unreadable = |e: std::io::Error| bad(&folder, format!("cannot be read: {e}"));
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|extension| extension == "jinja") && path.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// The templates of a server: those of `file` (`--chat-template`) if there is one, else the checkpoint's; of them only
+/// the one called `name` (`--hf-chat-template-name`), if that is given.
 ///
 /// # Errors
-/// As [`read_file`] and [`find`].
-pub fn load(file: Option<&Path>, checkpoint: &Checkpoint) -> Result<Option<TemplateSource>, TemplateError> {
-    match file {
-        Some(file) => read_file(file).map(Some),
-        None => find(checkpoint),
+/// As [`read_file`], [`find`] and [`TemplateSource::only`].
+pub fn load(
+    file: Option<&Path>,
+    name: Option<&str>,
+    checkpoint: &Checkpoint,
+) -> Result<Option<TemplateSource>, TemplateError> {
+    let found = match file {
+        Some(file) => Some(read_file(file)?),
+        None => find(checkpoint)?,
+    };
+    match name {
+        Some(name) => found.unwrap_or_default().only(name).map(Some),
+        None => Ok(found),
     }
 }
 
@@ -100,7 +184,7 @@ pub fn read_file(path: &Path) -> Result<TemplateSource, TemplateError> {
     if !path.is_file() {
         return Err(bad(path, "expected a .jinja or .json file with a chat template, found no such file"));
     }
-    Ok(TemplateSource::single(read(path)?.trim_matches('\n').replace("\\n", "\n")))
+    Ok(TemplateSource::single(&line_ends(&read(path)?).trim_matches('\n').replace("\\n", "\n")))
 }
 
 fn bad(path: &Path, what: impl std::fmt::Display) -> TemplateError {
@@ -123,10 +207,14 @@ fn from_json(path: &Path) -> Result<Option<TemplateSource>, TemplateError> {
                 let text = |key: &str| entry.get(key)?.as_str().map(str::to_owned);
                 Some((text("name")?, text("template")?))
             };
-            let named = list.iter().map(pair).collect::<Option<Vec<_>>>().ok_or_else(|| {
-                bad(path, "key `chat_template`: expected a list of objects with `name` and `template`")
-            })?;
-            Ok(Some(TemplateSource { named }))
+            let mut found = TemplateSource::default();
+            for entry in list {
+                let (name, text) = pair(entry).ok_or_else(|| {
+                    bad(path, "key `chat_template`: expected a list of objects with `name` and `template`")
+                })?;
+                found.set(&name, &text);
+            }
+            Ok(Some(found))
         }
         Some(_) => Err(bad(path, "key `chat_template`: expected a template or a list of named templates")),
     }
