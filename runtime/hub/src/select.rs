@@ -14,13 +14,16 @@ const INDEX: &str = "model.safetensors.index.json";
 /// What describes a model.
 const CONFIG: [&str; 2] = ["config.json", "generation_config.json"];
 /// What turns text into tokens.
-const TOKENIZER: [&str; 5] = [
+const TOKENIZER: [&str; 6] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "added_tokens.json",
     "chat_template.jinja",
     "chat_template.json",
 ];
+/// The folder of chat templates beside the default one.
+const TEMPLATES: &str = "additional_chat_templates/";
 /// The modules of an embedding model; each has a folder with a config.json.
 const MODULES: &str = "modules.json";
 /// Quantisations that are taken when none is named, as llama.cpp does.
@@ -63,7 +66,7 @@ pub(crate) fn choose(files: &[&str], part: &Part, choice: &FileChoice) -> Result
     }
     let mut wanted: Vec<String> = CONFIG.iter().copied().filter(|n| has(n)).map(str::to_owned).collect();
     if with_tokenizer {
-        wanted.extend(TOKENIZER.iter().copied().filter(|n| has(n)).map(str::to_owned));
+        wanted.extend(tokenizer_files(files));
     }
     if has(MODULES) {
         wanted.push(MODULES.to_owned());
@@ -93,11 +96,19 @@ fn tokenizer_plan(files: &[&str], choice: &FileChoice) -> Result<Plan, String> {
             false => Err("the repository has no tokenizer.json".to_owned()),
         };
     }
-    let mut wanted: Vec<String> =
-        TOKENIZER.iter().copied().filter(|n| files.contains(n)).map(str::to_owned).collect();
+    let mut wanted: Vec<String> = tokenizer_files(files).collect();
     // Some tokenizers take their end-of-sequence token from there.
     wanted.extend(CONFIG.iter().copied().filter(|n| files.contains(n)).map(str::to_owned));
     Ok(Plan::Folder { files: wanted, index: None })
+}
+
+/// The files that turn text into tokens and messages into text.
+fn tokenizer_files(files: &[&str]) -> impl Iterator<Item = String> {
+    let is_template = |file: &&str| {
+        file.strip_prefix(TEMPLATES).is_some_and(|name| name.ends_with(".jinja") && !name.contains('/'))
+    };
+    let fixed = TOKENIZER.into_iter().filter(|name| files.contains(name));
+    fixed.chain(files.iter().copied().filter(is_template)).map(str::to_owned)
 }
 
 /// `1_Pooling/config.json` and the like.
@@ -281,6 +292,26 @@ mod tests {
             files,
             ["tokenizer.json", "tokenizer_config.json", "config.json", "generation_config.json"]
         );
+    }
+
+    #[test]
+    fn companions_of_the_tokenizer_come_along_with_named_templates() {
+        let mut all = SMALL.to_vec();
+        all.extend([
+            "added_tokens.json",
+            "additional_chat_templates/rag.jinja",
+            "additional_chat_templates/old/x.jinja",
+            "additional_chat_templates/notes.md",
+            "model.safetensors",
+        ]);
+        let expected = [
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "added_tokens.json",
+            "additional_chat_templates/rag.jinja",
+        ];
+        assert_eq!(folder(&all, &Part::Tokenizer).0[..4], expected);
+        assert_eq!(folder(&all, &model("auto")).0[1..5], expected);
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(crate) fn load(dir: &Path) -> Result<Parts, TokenizerError> {
         .map_err(|e| TokenizerError::invalid(&path, format!("truncation cannot be switched off: {e}")))?;
     inner.with_padding(None);
     let config = read_config(dir)?;
+    config.added.apply(dir, &mut inner)?;
+    inner.set_encode_special_tokens(config.split_special_tokens);
     if config.add_bos.is_some() || config.add_eos.is_some() {
         let surround = Surround {
             bos: config.roles.get("bos_token").filter(|_| config.add_bos == Some(true)),

@@ -3,6 +3,7 @@
 //! Shared by the tokenizer manager and the detokenizer: a [`Tokenizer`] keeps only what encoding and decoding need and
 //! holds no file open.
 
+mod added;
 mod bytes;
 pub mod chat_template;
 pub mod error;

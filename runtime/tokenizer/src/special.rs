@@ -5,64 +5,65 @@ use std::path::Path;
 use serde_json::Value;
 use sglang_checkpoint::{Checkpoint, ModelConfig};
 
+use crate::added::AddedTokens;
 use crate::error::TokenizerError;
 
 /// Roles that a chat template sees as variables of the same name.
 pub(crate) const ROLES: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
-/// Texts of special tokens by role, in the order of [`ROLES`].
+/// Texts of special tokens by role: those of [`ROLES`] in their order, then the model's own (`image_token`, …).
 #[derive(Debug, Clone, Default)]
-pub(crate) struct RoleTokens(Vec<(&'static str, String)>);
+pub(crate) struct RoleTokens(Vec<(String, String)>);
 
 impl RoleTokens {
     pub(crate) fn get(&self, role: &str) -> Option<&str> {
-        self.0.iter().find(|(r, _)| *r == role).map(|(_, text)| text.as_str())
+        self.0.iter().find(|(r, _)| r == role).map(|(_, text)| text.as_str())
     }
 
-    pub(crate) fn push(&mut self, role: &'static str, text: String) {
-        self.0.push((role, text));
+    pub(crate) fn push(&mut self, role: impl Into<String>, text: impl Into<String>) {
+        self.0.push((role.into(), text.into()));
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0.iter().map(|(role, text)| (*role, text.as_str()))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(role, text)| (role.as_str(), text.as_str()))
     }
 }
 
-/// What `tokenizer_config.json` says.
+/// What `tokenizer_config.json` and the files beside it say.
 #[derive(Debug, Default)]
 pub(crate) struct TokenizerConfig {
     pub(crate) roles: RoleTokens,
+    pub(crate) added: AddedTokens,
     pub(crate) add_bos: Option<bool>,
     pub(crate) add_eos: Option<bool>,
     pub(crate) model_max_length: Option<usize>,
     pub(crate) clean_up_spaces: bool,
+    /// Special tokens written in a text are plain text.
+    pub(crate) split_special_tokens: bool,
 }
 
 /// Lengths above this mean "no limit" (transformers writes 1e30).
 const LARGEST_LENGTH: f64 = 1e15;
 
-/// Reads `tokenizer_config.json`, and `special_tokens_map.json` for roles that it leaves out.
+/// Reads `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`.
 pub(crate) fn read_config(dir: &Path) -> Result<TokenizerConfig, TokenizerError> {
     let path = dir.join("tokenizer_config.json");
     let config = read_json(&path)?.unwrap_or_default();
-    let map_path = dir.join("special_tokens_map.json");
-    let map = read_json(&map_path)?.unwrap_or_default();
+    let added = AddedTokens::read(dir, &path, &config)?;
+    let mut roles = RoleTokens::default();
+    for (role, token) in &added.named {
+        roles.push(role.as_str(), token.content.as_str());
+    }
     let mut out = TokenizerConfig {
+        roles,
+        added,
         add_bos: bool_key(&path, &config, "add_bos_token")?,
         add_eos: bool_key(&path, &config, "add_eos_token")?,
         clean_up_spaces: bool_key(&path, &config, "clean_up_tokenization_spaces")?.unwrap_or(false),
-        ..TokenizerConfig::default()
+        split_special_tokens: bool_key(&path, &config, "split_special_tokens")?.unwrap_or(false),
+        model_max_length: None,
     };
-    for role in ROLES {
-        let text = match role_text(&path, &config, role)? {
-            Some(text) => Some(text),
-            None => role_text(&map_path, &map, role)?,
-        };
-        if let Some(text) = text {
-            out.roles.push(role, text);
-        }
-    }
     if let Some(length) = config.get("model_max_length").filter(|v| !v.is_null()) {
         let number = sglang_checkpoint::json::number(length).filter(|n| *n >= 0.0).ok_or_else(|| {
             TokenizerError::invalid(
@@ -93,22 +94,6 @@ fn bool_key(path: &Path, config: &Value, key: &str) -> Result<Option<bool>, Toke
         Some(other) => {
             Err(TokenizerError::invalid(path, format!("key `{key}`: expected true or false, found {other}")))
         }
-    }
-}
-
-/// A role's token: a text, or an object with the text under `content`.
-fn role_text(path: &Path, config: &Value, role: &str) -> Result<Option<String>, TokenizerError> {
-    let value = match config.get(role) {
-        Some(Value::Object(object)) => object.get("content"),
-        other => other,
-    };
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(other) => Err(TokenizerError::invalid(
-            path,
-            format!("key `{role}`: expected a token's text, found {other}"),
-        )),
     }
 }
 

@@ -64,7 +64,10 @@ impl Tokenizer {
     fn new(parts: Parts) -> Self {
         let Parts { inner, roles, model_max_length, clean_up_spaces } = parts;
         let added = inner.get_added_tokens_decoder();
-        let mut special_ids: Vec<u32> = added.iter().filter(|(_, t)| t.special).map(|(id, _)| *id).collect();
+        // The library's own list, which its decoder goes by: a token that was once special stays so.
+        let is_special = |token: &str| inner.get_added_vocabulary().is_special_token(token);
+        let mut special_ids: Vec<u32> =
+            added.iter().filter(|(_, t)| is_special(&t.content)).map(|(id, _)| *id).collect();
         special_ids.sort_unstable();
         let mut additional_stop_ids: Vec<u32> = added
             .iter()
@@ -197,7 +200,7 @@ impl Tokenizer {
     }
 
     /// Texts of the special tokens by role (`bos_token`, `eos_token`, …), as chat templates see them.
-    pub fn special_tokens(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub fn special_tokens(&self) -> impl Iterator<Item = (&str, &str)> {
         self.roles.iter()
     }
 

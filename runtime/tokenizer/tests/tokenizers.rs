@@ -104,9 +104,13 @@ fn files_that_do_not_make_a_tokenizer_are_named() {
         error.contains("tokenizer_config.json: key `add_bos_token`: expected true or false, found \"yes\""),
         "{error}"
     );
+}
+
+#[test]
+fn a_begin_token_that_the_vocabulary_lacks_is_added_to_it() {
     let dir = folder(r#"{"add_bos_token": true, "bos_token": "<nope>"}"#);
-    let error = Tokenizer::from_path(dir.path()).err().unwrap().to_string();
-    assert!(error.contains("special token `<nope>` is not in the vocabulary"), "{error}");
+    let tokenizer = Tokenizer::from_path(dir.path()).unwrap();
+    assert_eq!(tokenizer.encode("a", true).unwrap(), [49152, 81]);
 }
 
 #[test]
@@ -207,12 +211,49 @@ fn trailing_control_tokens_are_added_tokens_and_unused_rows_are_none() {
     assert_eq!(tokenizer.id_to_token(264), None);
 }
 
+/// BPE over characters with marked spaces, as in Gemma 4's files.
+fn marked(kind: &str, pre: Option<&str>) -> GgufWriter {
+    let tokens =
+        ["<bos>", "<unk>", "<0xC3>", "<0xA9>", "▁", "a", "b", "▁a", "ab", "\n", "\n\n"].map(str::to_owned);
+    let writer = GgufWriter::default()
+        .text("general.architecture", "gemma3")
+        .text("tokenizer.ggml.model", kind)
+        .meta("tokenizer.ggml.tokens", Meta::Strings(tokens.to_vec()))
+        .meta("tokenizer.ggml.token_type", Meta::I32s(vec![3, 2, 6, 6, 1, 1, 1, 1, 1, 1, 1]))
+        .meta("tokenizer.ggml.merges", Meta::Strings(["▁ a", "a b", "\n \n"].map(str::to_owned).to_vec()))
+        .meta("tokenizer.ggml.bos_token_id", Meta::U32(0))
+        .meta("tokenizer.ggml.unknown_token_id", Meta::U32(1));
+    match pre {
+        Some(pre) => writer.text("tokenizer.ggml.pre", pre),
+        None => writer,
+    }
+}
+
+#[test]
+fn vocabularies_over_characters_mark_spaces_and_fall_back_to_bytes() {
+    for (writer, bos) in [
+        (marked("gemma4", None), &[0][..]),
+        (marked("gpt2", Some("gemma4")), &[0]),
+        (marked("gemma4", None).meta("tokenizer.ggml.add_bos_token", Meta::Bool(false)), &[0]),
+        (marked("gpt2", Some("sarvam-moe")), &[]),
+    ] {
+        let tokenizer = load(&writer).unwrap();
+        let text = "ab a\n\né  b";
+        let ids = [8, 7, 10, 2, 3, 4, 4, 6];
+        assert_eq!(tokenizer.encode(text, false).unwrap(), ids);
+        assert_eq!(tokenizer.encode(text, true).unwrap(), [bos, &ids].concat());
+        assert_eq!(tokenizer.decode(&ids, true, true), text);
+    }
+}
+
 #[test]
 fn the_begin_token_is_added_when_the_file_or_its_kind_says_so() {
     let encode = |writer: &GgufWriter| load(writer).unwrap().encode("a", true).unwrap();
     let a = u32::from(b'a');
     assert_eq!(encode(&tiny("gpt-2")), [a]);
     assert_eq!(encode(&tiny("llama-bpe")), [262, a]);
+    assert_eq!(encode(&tiny("tekken")), [262, a]);
+    assert_eq!(encode(&tiny("tekken").meta("tokenizer.ggml.add_bos_token", Meta::Bool(false))), [a]);
     assert_eq!(encode(&tiny("gpt-2").meta("tokenizer.ggml.add_bos_token", Meta::Bool(true))), [262, a]);
     assert_eq!(encode(&tiny("llama-bpe").meta("tokenizer.ggml.add_bos_token", Meta::Bool(false))), [a]);
 }
@@ -231,7 +272,7 @@ fn metadata_that_does_not_make_a_tokenizer_is_named() {
         load(&tiny("klingon"))
             .err()
             .unwrap()
-            .contains("key `tokenizer.ggml.pre`: expected one of gpt-2, default")
+            .contains("key `tokenizer.ggml.pre`: expected one of default, gpt-2")
     );
     let kind = error(|w| w.meta[1].1 = Meta::Str("t5".into()));
     assert!(kind.contains("t.gguf: key `tokenizer.ggml.model`: expected gpt2"), "{kind}");

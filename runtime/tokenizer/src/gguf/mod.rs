@@ -3,9 +3,10 @@
 //! Keys are those of ggml's `docs/gguf.md` under `tokenizer.ggml.`: the kind (`model`), tokens with their types, and
 //! merges or scores.
 
-mod byte_level;
+mod bpe;
 mod pre_tokenizer;
 mod sentencepiece;
+mod splittings;
 
 use sglang_checkpoint::GgufFile;
 use sglang_checkpoint::gguf::Metadata;
@@ -16,8 +17,14 @@ use crate::special::RoleTokens;
 use crate::surround::Surround;
 use crate::tokenizer::Parts;
 
+/// A kind of tokenizer with a pre-tokenizer of its own.
+const GEMMA4: &str = "gemma4";
+
 /// Words whose pieces a thread remembers; the library's default of 10,000 costs each thread some megabytes.
 const WORD_CACHE: usize = 2_000;
+
+/// SentencePiece's mark for a space.
+const SPACE: &str = "▁";
 
 /// `token_type` of tokens that control the model, such as `<|im_end|>`.
 const CONTROL: i64 = 3;
@@ -58,13 +65,22 @@ impl<'a> Vocabulary<'a> {
         self.tokens.iter().take(self.base).enumerate().map(|(id, token)| (id as u32, *token))
     }
 
-    /// Control and user-defined tokens in id order.
-    fn added_tokens(&self) -> impl Iterator<Item = AddedToken> {
-        self.tokens.iter().zip(&self.types).take(self.end).filter_map(|(token, ty)| match *ty {
-            CONTROL => Some(AddedToken::from(*token, true).normalized(false)),
-            USER_DEFINED => Some(AddedToken::from(*token, false).normalized(false)),
-            _ => None,
-        })
+    /// Control and user-defined tokens in id order. Tokens that end a turn control the model, whatever their type says:
+    /// converters have written them as plain ones.
+    fn added_tokens(&self) -> Result<Vec<AddedToken>, TokenizerError> {
+        let mut ends = Vec::new();
+        for key in ["eos", "eot", "eom"] {
+            ends.extend(self.role(key)?);
+        }
+        let rows = self.tokens.iter().zip(&self.types).take(self.end);
+        Ok(rows
+            .filter_map(|(token, ty)| match *ty {
+                CONTROL => Some(AddedToken::from(*token, true).normalized(false)),
+                _ if ends.contains(token) => Some(AddedToken::from(*token, true).normalized(false)),
+                USER_DEFINED => Some(AddedToken::from(*token, false).normalized(false)),
+                _ => None,
+            })
+            .collect())
     }
 
     /// The text of the token that `key` names.
@@ -84,19 +100,22 @@ pub(crate) fn load(file: &GgufFile) -> Result<Parts, TokenizerError> {
     let path = file.path();
     let vocabulary = Vocabulary::read(metadata)?;
     let kind = metadata.str("tokenizer.ggml.model")?;
-    let pre = metadata.opt_str("tokenizer.ggml.pre")?.unwrap_or("default");
+    let pre = match kind {
+        GEMMA4 => GEMMA4,
+        _ => metadata.opt_str("tokenizer.ggml.pre")?.unwrap_or("default"),
+    };
     let mut inner = match kind {
-        "gpt2" => byte_level::build(&vocabulary, pre)?,
+        "gpt2" | GEMMA4 => bpe::build(&vocabulary, pre)?,
         "llama" => sentencepiece::build(&vocabulary)?,
         other => {
             let what = format!(
-                "key `tokenizer.ggml.model`: expected gpt2 (byte-level BPE) or llama (SentencePiece BPE), found {other}"
+                "key `tokenizer.ggml.model`: expected gpt2 or gemma4 (BPE with merges) or llama (SentencePiece BPE), found {other}"
             );
             return Err(TokenizerError::invalid(path, what));
         }
     };
     inner
-        .add_tokens(vocabulary.added_tokens())
+        .add_tokens(vocabulary.added_tokens()?)
         .map_err(|e| TokenizerError::invalid(path, format!("the control tokens cannot be added: {e}")))?;
     let mut roles = RoleTokens::default();
     for (role, key) in [
@@ -109,12 +128,17 @@ pub(crate) fn load(file: &GgufFile) -> Result<Parts, TokenizerError> {
         ("mask_token", "mask"),
     ] {
         if let Some(text) = vocabulary.role(key)? {
-            roles.push(role, text.to_owned());
+            roles.push(role, text);
         }
     }
     let add = |key: &str| metadata.opt_bool(&format!("tokenizer.ggml.add_{key}_token"));
     // llama.cpp's defaults where the file is silent.
-    let add_bos = add("bos")?.unwrap_or(kind == "llama" || pre_tokenizer::adds_bos(pre));
+    let add_bos = match add("bos")? {
+        // Gemma 4's files say no, and the model does not work without it.
+        Some(false) if kind != "llama" && splittings::needs_bos(pre) => true,
+        Some(add_bos) => add_bos,
+        None => kind == "llama" || splittings::adds_bos(pre),
+    };
     let add_eos = add("eos")?.unwrap_or(false);
     let surround = Surround {
         bos: roles.get("bos_token").filter(|_| add_bos),

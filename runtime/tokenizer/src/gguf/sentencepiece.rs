@@ -11,11 +11,8 @@ use tokenizers::decoders::strip::Strip;
 use tokenizers::models::bpe::{BPE, Merges, Vocab};
 use tokenizers::normalizers::{Prepend, Replace, Sequence};
 
-use super::{CONTROL, USER_DEFINED, Vocabulary, WORD_CACHE};
+use super::{CONTROL, SPACE, USER_DEFINED, Vocabulary, WORD_CACHE};
 use crate::error::TokenizerError;
-
-/// SentencePiece's mark for a space.
-const SPACE: &str = "▁";
 
 pub(super) fn build(vocabulary: &Vocabulary<'_>) -> Result<tokenizers::Tokenizer, TokenizerError> {
     let metadata = vocabulary.metadata;

@@ -122,8 +122,24 @@ impl RequestLimits {
                             .into(),
                     )
                 })?;
-                codec.encode(&text, true).map_err(|e| ValueError(e.0))
+                self.known_ids(codec.encode(&text, true).map_err(|e| ValueError(e.0))?)
             }
+        }
+    }
+
+    /// Ids of a text, unless the tokenizer has given one that the model has no row for: files beside a tokenizer may add
+    /// tokens that the model was never given.
+    ///
+    /// # Errors
+    /// The first such id.
+    pub(super) fn known_ids(&self, ids: Vec<u32>) -> Result<Vec<u32>, ValueError> {
+        match ids.iter().find(|id| **id >= self.vocab_size) {
+            None => Ok(ids),
+            Some(id) => Err(ValueError(format!(
+                "The text has a token with id {id}, which the tokenizer knows and the model does not: its vocabulary \
+                 is [0, {}).",
+                self.vocab_size
+            ))),
         }
     }
 
@@ -282,6 +298,7 @@ pub fn text_bytes(items: &[SingleReqInput]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_codec::ByteCodec;
     use serde_json::{Value, json};
 
     fn limits() -> RequestLimits {
@@ -317,6 +334,16 @@ mod tests {
         assert_eq!(
             tokenize(&limits(), json!({"input_ids": [1], "token_ids_logprob": [100]})).unwrap_err(),
             "token_ids_logprob contains out-of-vocabulary token id 100; valid range is [0, 100)."
+        );
+    }
+
+    #[test]
+    fn tokens_of_a_text_that_the_model_has_no_row_for_are_refused() {
+        let limits = RequestLimits { codec: Some(Arc::new(ByteCodec::default())), ..limits() };
+        assert_eq!(
+            tokenize(&limits, json!({"text": "x"})).unwrap_err(),
+            "The text has a token with id 120, which the tokenizer knows and the model does not: its vocabulary is \
+             [0, 100)."
         );
     }
 

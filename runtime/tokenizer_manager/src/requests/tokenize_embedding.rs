@@ -76,11 +76,15 @@ impl RequestLimits {
             EmbeddingPrompt::Ids(ids) => Ok((self.valid_ids(&ids, "input_ids")?, Vec::new(), None)),
             EmbeddingPrompt::Text(text) => {
                 let ids = codec()?.encode(&text, true).map_err(|e| ValueError(e.0))?;
-                Ok((ids, Vec::new(), Some(text)))
+                Ok((self.known_ids(ids)?, Vec::new(), Some(text)))
             }
             EmbeddingPrompt::Pair(first, second) => {
                 let (ids, types) = codec()?.encode_pair(&first, &second).map_err(|e| ValueError(e.0))?;
-                Ok((ids, types.into_iter().map(i64::from).collect(), Some(first + " " + &second)))
+                Ok((
+                    self.known_ids(ids)?,
+                    types.into_iter().map(i64::from).collect(),
+                    Some(first + " " + &second),
+                ))
             }
         }
     }
