@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::gguf::dequant::DequantError;
-
 /// Why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -73,9 +71,6 @@ pub enum CheckpointError {
         /// What is not supported and what is.
         what: String,
     },
-    /// Quantised bytes and output do not fit together.
-    #[error(transparent)]
-    Dequant(#[from] DequantError),
 }
 
 impl CheckpointError {

@@ -14,6 +14,7 @@ mod mapped_file;
 pub mod part_name;
 pub mod pooling;
 pub mod quantization;
+pub mod quantized;
 pub mod safetensors;
 
 pub use checkpoint::{Checkpoint, HfFolder};

@@ -7,19 +7,9 @@ use serde_json::Value;
 use sglang_checkpoint::{ModelConfig, RopeScaling};
 
 use crate::error::{ModelError, Result};
-use crate::layers::{AttentionShape, MlpShape, RMSNorm, RopeParameters, RotaryEmbedding};
-use crate::loader::WeightLoader;
+use crate::layers::{AttentionShape, MlpShape, NormKind, RMSNorm, RopeParameters, RotaryEmbedding};
+use crate::loader::{NormStorage, WeightLoader};
 use crate::ops::{Activation, HeadLayout};
-
-/// How a checkpoint stores the weights of its norms.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NormStorage {
-    /// As they are applied.
-    #[default]
-    Plain,
-    /// Less one (Gemma). GGUF files hold them as they are applied.
-    LessOne,
-}
 
 /// A configuration with what decoders derive from it. The keys that all families share are those of
 /// [`ModelConfig`], which this dereferences to.
@@ -123,7 +113,12 @@ impl<'a> DecoderConfig<'a> {
     /// # Errors
     /// Its weight is missing or of another shape.
     pub fn norm_of(&self, weights: &mut WeightLoader<'_>, name: &str, size: usize) -> Result<RMSNorm> {
-        weights.norm(name, size, self.rms_norm_eps, self.norm_storage)
+        self.norm_kind().load(weights, name, size)
+    }
+
+    /// What its norms have in common.
+    pub fn norm_kind(&self) -> NormKind {
+        NormKind { eps: self.rms_norm_eps, storage: self.norm_storage }
     }
 
     /// The rotary embedding of `rope_theta` and `rope_scaling`.

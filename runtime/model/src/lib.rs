@@ -10,6 +10,7 @@ mod error;
 pub mod layers;
 pub mod loader;
 pub mod lora;
+pub mod lora_sites;
 pub mod memory;
 pub mod models;
 pub mod ops;

@@ -10,7 +10,7 @@ use tch::Device;
 
 use crate::error::{ModelError, Result};
 use crate::loader::{LoadSummary, WeightLoader, WeightSource, WeightTable, WeightTarget};
-use crate::lora::LoraSites;
+use crate::lora_sites::LoraSites;
 use crate::memory::free_bytes;
 use crate::models::{CausalLM, load_model};
 use crate::same_model::{Difference, difference};

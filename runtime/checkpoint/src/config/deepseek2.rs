@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::CheckpointError;
 
-use super::gguf::Keys;
+use super::gguf_keys::Keys;
 
 /// `expert_gating_func` of scores that every expert has for itself.
 const SIGMOID: u64 = 2;

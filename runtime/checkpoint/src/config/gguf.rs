@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::deepseek2;
+use super::gguf_keys::Keys;
 use crate::error::CheckpointError;
 use crate::gguf::{GgmlType, GgufFile, MetadataValue};
 
@@ -39,34 +40,6 @@ const FAMILIES: [Family; 12] = [
     family("gpt-oss", "GptOssForCausalLM", "gpt_oss"),
     family("deepseek2", "DeepseekV2ForCausalLM", "deepseek_v2"),
 ];
-
-/// Metadata under the architecture's prefix.
-pub(super) struct Keys<'a> {
-    pub(super) file: &'a GgufFile,
-    pub(super) arch: &'a str,
-}
-
-impl Keys<'_> {
-    pub(super) fn name(&self, key: &str) -> String {
-        format!("{}.{key}", self.arch)
-    }
-
-    pub(super) fn opt_u64(&self, key: &str) -> Result<Option<u64>, CheckpointError> {
-        self.file.metadata().opt_u64(&self.name(key))
-    }
-
-    pub(super) fn u64(&self, key: &str) -> Result<u64, CheckpointError> {
-        self.file.metadata().u64(&self.name(key))
-    }
-
-    pub(super) fn opt_f64(&self, key: &str) -> Result<Option<f64>, CheckpointError> {
-        self.file.metadata().opt_f64(&self.name(key))
-    }
-
-    fn f64(&self, key: &str) -> Result<f64, CheckpointError> {
-        self.file.metadata().f64(&self.name(key))
-    }
-}
 
 /// The configuration of a GGUF file as a `config.json` object.
 pub(super) fn to_hf(file: &GgufFile) -> Result<Map<String, Value>, CheckpointError> {
@@ -267,7 +240,5 @@ fn small_tensor(file: &GgufFile, name: &str) -> Result<Vec<f32>, CheckpointError
             format!("{} of shape {:?}", tensor.ggml_type, tensor.shape),
         ));
     }
-    let mut out = vec![0.0; tensor.data.len() / 4];
-    crate::gguf::dequant::dequantize(tensor.ggml_type, tensor.data, &mut out)?;
-    Ok(out)
+    Ok(tensor.data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
 }

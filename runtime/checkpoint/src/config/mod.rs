@@ -6,6 +6,7 @@ mod deepseek2;
 mod defaults;
 mod embedding;
 mod gguf;
+mod gguf_keys;
 mod hf;
 mod rope;
 mod rope_keys;

@@ -2,8 +2,9 @@
 //!
 //! Block layouts follow ggml's `ggml-quants`; multi-byte fields are little endian.
 
-use half::{bf16, f16};
+use half::bf16;
 
+use super::bits::half_at;
 use super::types::GgmlType;
 use super::{iq, k_quants, ternary};
 
@@ -85,11 +86,6 @@ fn each<const N: usize, const M: usize>(data: &[u8], out: &mut [f32], f: impl Fn
     for (block, o) in blocks.iter().zip(outs) {
         f(block, o);
     }
-}
-
-/// The half-precision number at byte `at` of a block.
-pub(super) fn half_at<const N: usize>(block: &[u8; N], at: usize) -> f32 {
-    f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
 }
 
 // 16 bytes hold 32 nibbles: element j in the low half of byte j, element j + 16 in the high half.

@@ -1,6 +1,6 @@
 //! The super-block formats Q2_K to Q6_K: 256 elements in sub-blocks with their own scales.
 
-use super::dequant::half_at;
+use super::bits::half_at;
 
 /// The eight 6-bit scales and minima that Q4_K and Q5_K pack into 12 bytes: sub-blocks 0–3 lie in the low six bits
 /// of bytes 0–7; sub-blocks 4–7 have their low nibble in bytes 8–11 and two high bits on top of bytes 0–7.

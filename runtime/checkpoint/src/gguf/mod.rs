@@ -4,6 +4,7 @@
 //! Tensor bytes are as llama.cpp stores them: the rows of `attn_q` and `attn_k` of the `llama` architecture are
 //! permuted against Hugging Face's, and Gemma's norm weights have 1 added.
 
+mod bits;
 mod cursor;
 pub mod dequant;
 mod iq;

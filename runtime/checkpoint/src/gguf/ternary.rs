@@ -1,6 +1,6 @@
 //! The formats TQ1_0 and TQ2_0: 256 numbers that are -1, 0 or 1 times a scale.
 
-use super::dequant::half_at;
+use super::bits::half_at;
 
 /// Numbers of a block of TQ1_0, five to a byte: the byte is a fraction of 256 whose digits to the base of 3 they are.
 pub(super) fn tq1_0_numbers(b: &[u8; 54]) -> [i8; 256] {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::shorten;
+use super::value::shorten;
 use crate::error::CheckpointError;
 
 /// Typed look-ups in an object. A key that is absent or null counts as not given.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 
-use super::SPECIAL_FLOAT;
+use super::value::SPECIAL_FLOAT;
 
 /// Deepest nesting, as of serde_json.
 const MAX_DEPTH: usize = 128;

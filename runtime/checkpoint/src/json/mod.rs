@@ -2,17 +2,17 @@
 
 mod file;
 mod lenient;
+mod value;
 
 use std::path::Path;
 
 use serde_json::Value;
 
 pub(crate) use file::JsonFile;
+pub use value::number;
+pub(crate) use value::shorten;
 
 use crate::error::CheckpointError;
-
-/// Key of the object that stands for a number which JSON does not have (transformers writes the same).
-const SPECIAL_FLOAT: &str = "__float__";
 
 /// Reads JSON, and what is often found in its place: a byte-order mark, comments, commas behind the last item, and the
 /// numbers that Python writes as `NaN` and `Infinity`. These become `{"__float__": "NaN"}`, as in transformers' files, and
@@ -43,29 +43,6 @@ pub fn read(path: &Path) -> Result<Value, CheckpointError> {
 /// [`CheckpointError`] naming the file.
 pub fn read_optional(path: &Path) -> Result<Option<Value>, CheckpointError> {
     if path.is_file() { read(path).map(Some) } else { Ok(None) }
-}
-
-/// A number, also one that JSON does not have ([`parse`]).
-pub fn number(value: &Value) -> Option<f64> {
-    if let Some(number) = value.as_f64() {
-        return Some(number);
-    }
-    match value.get(SPECIAL_FLOAT)?.as_str()? {
-        "NaN" => Some(f64::NAN),
-        "Infinity" => Some(f64::INFINITY),
-        "-Infinity" => Some(f64::NEG_INFINITY),
-        _ => None,
-    }
-}
-
-/// A value for an error message, at most 60 characters of it.
-pub(crate) fn shorten(value: &Value) -> String {
-    let special = value.get(SPECIAL_FLOAT).and_then(Value::as_str);
-    let text = special.map_or_else(|| value.to_string(), str::to_owned);
-    match text.char_indices().nth(60) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::step_buffer::StepBuffer;
 use super::torch_save::PyObject;
 use crate::config::num_experts;
 use crate::error::{ModelError, Result};
-use crate::ops::TopKOutput;
+use crate::ops::{ExpertObserver, TopKOutput};
 use crate::plan::ForwardPlan;
 
 /// Choices per token of a per-token record; fewer are filled up with -1.
@@ -191,23 +191,6 @@ impl ExpertDistributionRecorder {
         });
     }
 
-    /// A layer has chosen.
-    pub(crate) fn on_select_experts(&self, layer_idx: usize, topk: &TopKOutput) {
-        let mut state = self.state.borrow_mut();
-        let Some(pass) = &mut state.pass else { return };
-        let layer = layer_idx * self.num_experts..(layer_idx + 1) * self.num_experts;
-        if let Some(counts) = pass.count.get_mut(layer) {
-            for &id in &topk.topk_ids {
-                if let Some(count) = counts.get_mut(id as usize) {
-                    *count += 1;
-                }
-            }
-        }
-        if let Some(tokens) = &mut pass.tokens {
-            tokens.note(layer_idx, self.num_layers, topk);
-        }
-    }
-
     /// A step has ended well.
     pub(crate) fn on_forward_pass_end(&self, forward_pass_id: u64) {
         let mut state = self.state.borrow_mut();
@@ -311,6 +294,24 @@ fn forward_mode(mode: ForwardMode) -> i64 {
         ForwardMode::Extend => 1,
         ForwardMode::Decode => 2,
         ForwardMode::Mixed => 3,
+    }
+}
+
+impl ExpertObserver for ExpertDistributionRecorder {
+    fn on_select_experts(&self, layer_idx: usize, topk: &TopKOutput) {
+        let mut state = self.state.borrow_mut();
+        let Some(pass) = &mut state.pass else { return };
+        let layer = layer_idx * self.num_experts..(layer_idx + 1) * self.num_experts;
+        if let Some(counts) = pass.count.get_mut(layer) {
+            for &id in &topk.topk_ids {
+                if let Some(count) = counts.get_mut(id as usize) {
+                    *count += 1;
+                }
+            }
+        }
+        if let Some(tokens) = &mut pass.tokens {
+            tokens.note(layer_idx, self.num_layers, topk);
+        }
     }
 }
 

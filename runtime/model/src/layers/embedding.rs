@@ -3,8 +3,7 @@
 use tch::Tensor;
 
 use crate::error::Result;
-use crate::lora::LoraBatch;
-use crate::ops::{ForwardContext, LinearWeight, Ops};
+use crate::ops::{ForwardContext, LinearWeight, Ops, StepAdapters};
 
 /// The embedding matrix, `[vocab, hidden]`.
 #[derive(Debug)]
@@ -65,7 +64,7 @@ impl LmHead {
         ops: &dyn Ops,
         hidden: &Tensor,
         embedding: &VocabEmbedding,
-        lora: Option<&LoraBatch<'_>>,
+        lora: Option<&dyn StepAdapters>,
     ) -> Result<Tensor> {
         let mut logits = ops.lm_head(hidden, self.weight.as_ref().unwrap_or(&embedding.weight))?;
         if let Some(lora) = lora {

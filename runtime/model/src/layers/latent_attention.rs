@@ -2,16 +2,19 @@
 
 use tch::Tensor;
 
-use crate::config::DecoderConfig;
 use crate::error::{ModelError, Result};
 use crate::loader::WeightLoader;
 use crate::ops::{AttentionOptions, LatentLayout, LatentWeights, LinearWeight, Ops, RotaryColumns};
 
-use super::{LayerStep, RMSNorm, SelfAttention};
+use super::{LayerStep, NormKind, RMSNorm, SelfAttention};
 
 /// Sizes and choices of a latent attention block.
 #[derive(Clone, Copy, Debug)]
 pub struct LatentAttentionShape {
+    /// Columns of the residual stream.
+    pub hidden_size: usize,
+    /// The norms of compressed rows.
+    pub norm: NormKind,
     /// Sizes of heads and compressed rows.
     pub layout: LatentLayout,
     /// Columns that queries are compressed to; none where they are not.
@@ -49,20 +52,15 @@ impl MultiHeadLatentAttention {
     ///
     /// # Errors
     /// A tensor is missing or of another shape.
-    pub fn load(
-        config: &DecoderConfig<'_>,
-        weights: &mut WeightLoader<'_>,
-        name: &str,
-        shape: LatentAttentionShape,
-    ) -> Result<Self> {
-        let (hidden, layout) = (config.hidden_size, shape.layout);
+    pub fn load(weights: &mut WeightLoader<'_>, name: &str, shape: LatentAttentionShape) -> Result<Self> {
+        let (hidden, layout) = (shape.hidden_size, shape.layout);
         let of = |module: &str| format!("{name}.{module}");
         let q_size = layout.num_heads * layout.qk_head_dim();
         let query = match shape.q_lora_rank {
             None => Query::Direct(weights.linear(&[(&of("q_proj"), q_size)], hidden, false)?),
             Some(rank) => Query::Compressed {
                 q_a_proj: weights.linear(&[(&of("q_a_proj"), rank)], hidden, shape.bias)?,
-                q_a_layernorm: config.norm_of(weights, &of("q_a_layernorm"), rank)?,
+                q_a_layernorm: shape.norm.load(weights, &of("q_a_layernorm"), rank)?,
                 q_b_proj: weights.linear(&[(&of("q_b_proj"), q_size)], rank, false)?,
             },
         };
@@ -71,7 +69,7 @@ impl MultiHeadLatentAttention {
         Ok(Self {
             query,
             kv_a_proj_with_mqa: weights.linear(&latent, hidden, shape.bias)?,
-            kv_a_layernorm: config.norm_of(weights, &of("kv_a_layernorm"), layout.kv_lora_rank)?,
+            kv_a_layernorm: shape.norm.load(weights, &of("kv_a_layernorm"), layout.kv_lora_rank)?,
             kv_b_proj: weights.latent(name, layout)?,
             o_proj: weights.linear(&[(&of("o_proj"), hidden)], values, shape.bias)?,
             options: AttentionOptions::new(shape.scale),

@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use crate::error::Result;
+use crate::loader::WeightLoader;
 
 /// `(x - mean) / sqrt(variance + eps) * weight + bias` of every row (Ba et al., 2016).
 #[derive(Debug)]
@@ -13,9 +14,14 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// A norm with a weight and a bias per column.
-    pub fn new(weight: Tensor, bias: Tensor, eps: f64) -> Self {
-        Self { weight, bias, eps }
+    /// Loads the norm `name` over `size` columns.
+    ///
+    /// # Errors
+    /// Its weight or bias is missing or of another shape.
+    pub fn load(weights: &mut WeightLoader<'_>, name: &str, size: usize, eps: f64) -> Result<Self> {
+        let weight = weights.tensor(&format!("{name}.weight"), &[size])?;
+        let bias = weights.tensor(&format!("{name}.bias"), &[size])?;
+        Ok(Self { weight, bias, eps })
     }
 
     /// The normalised rows.

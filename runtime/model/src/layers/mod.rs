@@ -20,7 +20,7 @@ pub use latent_attention::{LatentAttentionShape, MultiHeadLatentAttention};
 pub use layer_norm::LayerNorm;
 pub use mlp::{FeedForward, GatedMLP, MlpShape};
 pub use moe::{SharedExpert, SparseMoeBlock};
-pub use norm::RMSNorm;
+pub use norm::{NormKind, RMSNorm};
 pub use residual::ResidualStream;
 pub use rotary::{RopeParameters, RotaryEmbedding};
 pub use topk::{ExpertGroups, ScoringFunc, TopK};

@@ -5,7 +5,27 @@ use std::ops::Range;
 use tch::Tensor;
 
 use crate::error::Result;
+use crate::loader::{NormStorage, WeightLoader};
 use crate::ops::Ops;
+
+/// What the norms of a model have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct NormKind {
+    /// Added to the mean square.
+    pub eps: f64,
+    /// How the checkpoint stores the weights.
+    pub storage: NormStorage,
+}
+
+impl NormKind {
+    /// Loads the norm `name` over `size` columns.
+    ///
+    /// # Errors
+    /// Its weight is missing or of another shape.
+    pub fn load(self, weights: &mut WeightLoader<'_>, name: &str, size: usize) -> Result<RMSNorm> {
+        Ok(RMSNorm::new(weights.norm_weight(name, size, self.storage)?, self.eps))
+    }
+}
 
 /// `x / rms(x) * weight`, optionally after adding to the residual stream (reference: `layers/layernorm.py`).
 #[derive(Debug)]

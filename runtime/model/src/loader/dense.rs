@@ -4,7 +4,7 @@ use sglang_checkpoint::GgmlType;
 use tch::{Device, Kind, Tensor};
 
 use super::bytes::{PIECE, TensorBytes, read_all_into};
-use super::dequantized;
+use super::dequantized::dequantized;
 use crate::error::Result;
 use crate::ops::raw::{HostView, bytes_mut, prefer_huge_pages};
 

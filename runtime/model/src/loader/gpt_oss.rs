@@ -7,6 +7,7 @@ use tch::Tensor;
 use crate::error::{ModelError, Result};
 use crate::ops::{Activation, Expert, ExpertWeights, LinearWeight};
 
+use super::dequantized::dequantized;
 use super::mxfp4::{BLOCK, LARGEST_EXPONENT, SMALLEST_EXPONENT, pairs_to_q8_0};
 use super::{ExpertNames, TensorBytes, WeightLoader, WeightSource};
 
@@ -133,7 +134,7 @@ impl<'a> WeightLoader<'a> {
     fn matrix_values(&mut self, name: &str, rows: usize, columns: usize) -> Result<Vec<f32>> {
         let tensor = self.source.tensor(name, &[rows, columns], self.head_dim)?;
         self.progress.add(tensor.data.len() as u64);
-        super::dequantized(tensor.storage, &tensor.data.to_slice(), rows * columns)
+        dequantized(tensor.storage, &tensor.data.to_slice(), rows * columns)
     }
 }
 

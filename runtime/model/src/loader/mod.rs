@@ -2,6 +2,7 @@
 
 mod bytes;
 mod dense;
+mod dequantized;
 mod dummy;
 mod experts;
 mod gguf_names;
@@ -17,18 +18,15 @@ mod table;
 use std::collections::BTreeMap;
 
 use sglang_checkpoint::GgmlType;
-use sglang_checkpoint::gguf::dequant::DequantError;
 use tch::{Device, Kind, Tensor};
 
-use crate::config::NormStorage;
-use crate::error::{ModelError, Result};
-use crate::layers::{LayerNorm, RMSNorm};
-use crate::lora::LoraSites;
-use crate::lora::sites::HEAD;
+use crate::error::Result;
+use crate::lora_sites::{HEAD, LoraSites};
 use crate::ops::{LinearWeight, Matrix};
 
 pub(crate) use bytes::TensorBytes;
 pub(crate) use dense::dense;
+pub(crate) use dequantized::dequantized;
 pub use experts::ExpertNames;
 pub(crate) use native::{kept_type, native_matrix};
 pub use progress::LoadProgress;
@@ -42,6 +40,16 @@ pub enum WeightTarget {
     Native(Kind),
     /// Dense tensors, for [`crate::ops::TorchOps`].
     Torch(Device, Kind),
+}
+
+/// How a checkpoint stores the weights of its norms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NormStorage {
+    /// As they are applied.
+    #[default]
+    Plain,
+    /// Less one (Gemma). GGUF files hold them as they are applied.
+    LessOne,
 }
 
 /// Hands out a checkpoint's weights, checking names and shapes.
@@ -165,11 +173,11 @@ impl<'a> WeightLoader<'a> {
         LinearWeight::new(matrices, bias)
     }
 
-    /// The norm `name` over `size` columns.
+    /// The weight of the norm `name` over `size` columns, as it is applied.
     ///
     /// # Errors
-    /// Its weight is missing or of another shape.
-    pub fn norm(&mut self, name: &str, size: usize, eps: f64, storage: NormStorage) -> Result<RMSNorm> {
+    /// It is missing or of another shape.
+    pub fn norm_weight(&mut self, name: &str, size: usize, storage: NormStorage) -> Result<Tensor> {
         let name = format!("{name}.weight");
         let stored = self.vector(&name, size)?;
         let mut used = stored.clone();
@@ -179,7 +187,7 @@ impl<'a> WeightLoader<'a> {
         let weight = self.upload(used)?;
         // By its name a weight is what the checkpoint holds.
         self.table.add_vector(name, &Tensor::f_from_slice(&stored)?);
-        Ok(RMSNorm::new(weight, eps))
+        Ok(weight)
     }
 
     /// Whether the checkpoint has a tensor.
@@ -190,16 +198,6 @@ impl<'a> WeightLoader<'a> {
     /// Whether two tensors of the checkpoint have the same type, shape and bytes.
     pub fn stores_the_same(&self, name: &str, other: &str) -> bool {
         self.source.stores_the_same(name, other)
-    }
-
-    /// The norm `name` with its bias over `size` columns.
-    ///
-    /// # Errors
-    /// Its weight or bias is missing or of another shape.
-    pub fn layer_norm(&mut self, name: &str, size: usize, eps: f64) -> Result<LayerNorm> {
-        let weight = self.tensor(&format!("{name}.weight"), &[size])?;
-        let bias = self.tensor(&format!("{name}.bias"), &[size])?;
-        Ok(LayerNorm::new(weight, bias, eps))
     }
 
     /// A small tensor in the backend's number format, never quantised.
@@ -323,49 +321,9 @@ impl<'a> WeightLoader<'a> {
     }
 }
 
-/// Numbers from which on a second thread pays for itself.
-const PER_THREAD: usize = 1 << 17;
-
-/// The float32 values of whole blocks. Threads share the work where there is enough.
-pub(crate) fn dequantized(storage: GgmlType, data: &[u8], count: usize) -> Result<Vec<f32>> {
-    let mut values = vec![0.0; count];
-    let wrong = |e: DequantError| ModelError::Kernel(e.to_string());
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let blocks = count.div_ceil(storage.block_len());
-    let each = blocks.div_ceil(threads.min(count / PER_THREAD).max(1)).max(1);
-    // What does not fit together is refused by the first piece or as a whole.
-    if each >= blocks || storage.bytes_for(count) != Some(data.len()) {
-        sglang_checkpoint::dequantize(storage, data, &mut values).map_err(wrong)?;
-        return Ok(values);
-    }
-    let pieces = data.chunks(each * storage.block_bytes()).zip(values.chunks_mut(each * storage.block_len()));
-    let results = std::thread::scope(|scope| {
-        let read = |(data, values)| scope.spawn(move || sglang_checkpoint::dequantize(storage, data, values));
-        let threads: Vec<_> = pieces.map(read).collect();
-        threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
-    });
-    for result in results {
-        let panicked = || ModelError::Kernel("a thread that read blocks panicked".to_owned());
-        result.map_err(|_| panicked())?.map_err(wrong)?;
-    }
-    Ok(values)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn blocks_are_read_alike_by_one_thread_and_by_several() {
-        let count = 5 * PER_THREAD + 3 * 256;
-        let storage = GgmlType::Q2_K;
-        let data: Vec<u8> = (0..storage.bytes_for(count).unwrap()).map(|i| (i % 59) as u8).collect();
-        let mut expected = vec![0.0; count];
-        sglang_checkpoint::dequantize(storage, &data, &mut expected).unwrap();
-        assert_eq!(dequantized(storage, &data, count).unwrap(), expected);
-        assert!(dequantized(storage, &data, count + 256).is_err());
-        assert!(dequantized(storage, &data[1..], count).is_err());
-    }
 
     #[test]
     fn what_is_kept_in_another_form_is_said_with_its_memory() {

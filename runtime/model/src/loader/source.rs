@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 
 use sglang_checkpoint::safetensors::Dtype;
-use sglang_checkpoint::{Checkpoint, FileBytes, GgmlType, GgufFile, Quantization, SafetensorsIndex};
+use sglang_checkpoint::{
+    Checkpoint, FileBytes, GgmlType, GgufFile, Quantization, SafetensorsIndex, quantized,
+};
 
 use crate::error::{ModelError, Result};
 
@@ -257,7 +259,6 @@ impl WeightSource {
         else {
             return Ok(None);
         };
-        let Some(quantization) = index.quantization() else { return Ok(None) };
-        Ok(quantization.matrix(index, module, *rows, *columns)?)
+        Ok(quantized::matrix(index, module, *rows, *columns)?)
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use tch::Tensor;
 
 use crate::error::Result;
-use crate::ops::{ForwardContext, LoraRows, LoraSegment, Ops};
+use crate::ops::{ForwardContext, LoraRows, LoraSegment, Ops, StepAdapters};
 use crate::plan::ForwardPlan;
 
 use super::LoraAdapter;
@@ -62,12 +62,10 @@ impl<'a> LoraBatch<'a> {
             groups.into_iter().map(|(_, adapter, rows)| (adapter, LoraRows::new(rows))).collect();
         (!groups.is_empty()).then_some(Self { groups })
     }
+}
 
-    /// Adds what the adapters give for a layer's input `x` to its products `y`.
-    ///
-    /// # Errors
-    /// The backend's.
-    pub(crate) fn add(&self, ops: &dyn Ops, site: usize, x: &Tensor, y: &mut Tensor) -> Result<()> {
+impl StepAdapters for LoraBatch<'_> {
+    fn add(&self, ops: &dyn Ops, site: usize, x: &Tensor, y: &mut Tensor) -> Result<()> {
         let segments: Vec<LoraSegment<'_>> = self
             .groups
             .iter()
@@ -77,16 +75,7 @@ impl<'a> LoraBatch<'a> {
         if segments.is_empty() { Ok(()) } else { ops.add_lora(x, y, &segments) }
     }
 
-    /// Adds what the adapters give for the step's tokens to their embeddings `y`.
-    ///
-    /// # Errors
-    /// The backend's.
-    pub(crate) fn add_to_embeddings(
-        &self,
-        ops: &dyn Ops,
-        ctx: &ForwardContext<'_>,
-        y: &mut Tensor,
-    ) -> Result<()> {
+    fn add_to_embeddings(&self, ops: &dyn Ops, ctx: &ForwardContext<'_>, y: &mut Tensor) -> Result<()> {
         for (adapter, rows) in &self.groups {
             let Some(embedding) = adapter.embedding() else { continue };
             let x = ops.embedding(&embedding.table, ctx)?;

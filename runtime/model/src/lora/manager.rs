@@ -9,11 +9,12 @@ use tch::Device;
 
 use crate::error::{ModelError, Result};
 use crate::loader::WeightTarget;
+use crate::lora_sites::LoraSites;
 use crate::plan::ForwardPlan;
 
 use super::memory_pool::MemoryPool;
 use super::reader::ReadAdapter;
-use super::{EvictionPolicy, LoraAdapter, LoraBatch, LoraLimits, LoraReader, LoraSites};
+use super::{EvictionPolicy, LoraAdapter, LoraBatch, LoraLimits, LoraReader};
 
 /// What a server's adapters are served with.
 #[derive(Clone, Debug, Default)]

@@ -11,11 +11,11 @@ use sglang_proto::worker::{AdapterReader, StagedWeights};
 
 use crate::error::{ModelError, Result};
 use crate::loader::WeightTarget;
+use crate::lora_sites::{LoraSites, ModuleSite, SiteKind, name_in_layers};
 use crate::ops::{LinearWeight, LoraPart, Matrix};
 
 use super::LoraAdapter;
 use super::adapter::{LoraEmbedding, host_matrix, storage_of, transposed};
-use super::sites::{LoraSites, ModuleSite, SiteKind, name_in_layers};
 
 /// What adapters of a server may be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,9 +8,8 @@ use sglang_checkpoint::ModelConfig;
 use crate::error::{ModelError, Result};
 use crate::layers::{EncoderAttention, LayerNorm, VocabEmbedding};
 use crate::loader::WeightLoader;
-use crate::lora::LoraBatch;
 use crate::memory::{KvCacheShape, MHATokenToKVPool};
-use crate::ops::{ForwardContext, HeadLayout, LinearWeight, Ops};
+use crate::ops::{ForwardContext, HeadLayout, LinearWeight, Ops, StepAdapters};
 
 use super::CausalLM;
 
@@ -98,7 +97,7 @@ impl BertModel {
             weights.tensor(&name("position_embeddings.weight"), &[config.max_position_embeddings, hidden])?;
         let token_type_embeddings =
             weights.tensor(&name("token_type_embeddings.weight"), &[types, hidden])?;
-        let embedding_norm = weights.layer_norm(&name("LayerNorm"), hidden, config.rms_norm_eps)?;
+        let embedding_norm = LayerNorm::load(weights, &name("LayerNorm"), hidden, config.rms_norm_eps)?;
         let heads = HeadLayout {
             num_heads: config.num_attention_heads,
             num_kv_heads: config.num_attention_heads,
@@ -176,10 +175,10 @@ impl BertLayer {
                 heads.q_size(),
                 true,
             )?,
-            attention_norm: weights.layer_norm(&name("attention.output.LayerNorm"), hidden, eps)?,
+            attention_norm: LayerNorm::load(weights, &name("attention.output.LayerNorm"), hidden, eps)?,
             intermediate: weights.linear(&[(&name("intermediate.dense"), inner)], hidden, true)?,
             output: weights.linear(&[(&name("output.dense"), hidden)], inner, true)?,
-            output_norm: weights.layer_norm(&name("output.LayerNorm"), hidden, eps)?,
+            output_norm: LayerNorm::load(weights, &name("output.LayerNorm"), hidden, eps)?,
         })
     }
 
@@ -212,7 +211,7 @@ impl CausalLM for BertModel {
         Ok(x)
     }
 
-    fn logits(&self, _ops: &dyn Ops, _hidden: &Tensor, _lora: Option<&LoraBatch<'_>>) -> Result<Tensor> {
+    fn logits(&self, _ops: &dyn Ops, _hidden: &Tensor, _lora: Option<&dyn StepAdapters>) -> Result<Tensor> {
         Err(ModelError::Kernel("an encoder has no output matrix".to_owned()))
     }
 

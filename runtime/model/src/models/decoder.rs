@@ -11,9 +11,8 @@ use crate::layers::{
     VocabEmbedding,
 };
 use crate::loader::WeightLoader;
-use crate::lora::LoraBatch;
 use crate::memory::{KvCacheShape, MHATokenToKVPool};
-use crate::ops::{ForwardContext, LayerKv, Ops};
+use crate::ops::{ForwardContext, LayerKv, Ops, StepAdapters};
 
 use super::CausalLM;
 
@@ -192,7 +191,7 @@ impl CausalLM for DecoderForCausalLM {
         self.model.forward(ops, ctx, kv)
     }
 
-    fn logits(&self, ops: &dyn Ops, hidden: &Tensor, lora: Option<&LoraBatch<'_>>) -> Result<Tensor> {
+    fn logits(&self, ops: &dyn Ops, hidden: &Tensor, lora: Option<&dyn StepAdapters>) -> Result<Tensor> {
         self.lm_head.forward(ops, hidden, self.model.embedding(), lora)
     }
 

@@ -55,7 +55,7 @@ fn model(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>, defaults: &
     let LatentLayout { kv_lora_rank, qk_rope_head_dim, .. } = attention.layout;
     let sparse = SparseLayers::new(config, defaults)?;
     let decoder = Decoder::load(config, weights, vec![config.rotary()?], |weights, layer| {
-        let self_attn = MultiHeadLatentAttention::load(config, weights, &layer.of("self_attn"), attention)?;
+        let self_attn = MultiHeadLatentAttention::load(weights, &layer.of("self_attn"), attention)?;
         let mlp = sparse.load(config, weights, layer)?;
         PreNormLayer::load(config, weights, layer, self_attn, mlp)
     })?;
@@ -76,6 +76,8 @@ fn attention(config: &DecoderConfig<'_>) -> Result<LatentAttentionShape> {
         _ => 1.0,
     };
     Ok(LatentAttentionShape {
+        hidden_size: config.hidden_size,
+        norm: config.norm_kind(),
         layout,
         q_lora_rank: config.count("q_lora_rank")?.filter(|rank| *rank > 0),
         bias: config.attention_bias,

@@ -1,10 +1,10 @@
 //! Gemma 2 (Gemma Team, 2024): norms before and after each block, capped scores and logits, and a sliding window in every
 //! other layer. Reference: `srt/models/gemma2.py`.
 
-use crate::config::{DecoderConfig, NormStorage};
+use crate::config::DecoderConfig;
 use crate::error::Result;
 use crate::layers::{Attention, FeedForward, GatedMLP, LayerStep, LmHead, RMSNorm, ResidualStream};
-use crate::loader::WeightLoader;
+use crate::loader::{NormStorage, WeightLoader};
 use crate::ops::Ops;
 
 use super::decoder::{Decoder, DecoderLayer, LayerName};

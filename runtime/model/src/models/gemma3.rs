@@ -1,10 +1,10 @@
 //! Gemma 3 (Gemma Team, 2025), the text model: Gemma 2 with normalised queries and keys, five layers with a sliding
 //! window and a rotation of their own to each layer without, and no caps. Reference: `srt/models/gemma3_causal.py`.
 
-use crate::config::{DecoderConfig, NormStorage};
+use crate::config::DecoderConfig;
 use crate::error::Result;
 use crate::layers::{Attention, LmHead};
-use crate::loader::WeightLoader;
+use crate::loader::{NormStorage, WeightLoader};
 
 use super::decoder::Decoder;
 use super::gemma2::{GemmaDecoderLayer, query_scale};

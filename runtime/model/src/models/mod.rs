@@ -4,11 +4,13 @@ mod bert;
 mod decoder;
 mod deepseek;
 pub mod embedding;
+mod forms;
 mod gemma2;
 mod gemma3;
 mod gpt_oss;
 mod granite;
 mod llama;
+mod load;
 mod mistral;
 mod mixtral;
 mod moe;
@@ -23,14 +25,14 @@ mod registry;
 use tch::Tensor;
 
 use crate::error::Result;
-use crate::lora::LoraBatch;
 use crate::memory::{KvCacheShape, MHATokenToKVPool};
-use crate::ops::{ForwardContext, Ops};
+use crate::ops::{ForwardContext, Ops, StepAdapters};
 
 pub use bert::{BertModel, PositionNumbers};
 pub use decoder::{Decoder, DecoderForCausalLM, DecoderLayer, LayerName, PreNormLayer};
 pub use embedding::{EmbeddingHead, EmbeddingModel};
-pub use registry::{check_architecture, load_model, supported_architectures};
+pub use load::{check_architecture, load_model};
+pub use registry::supported_architectures;
 
 /// A model that gives a distribution over the next token, or with an [`EmbeddingHead`] an answer per prompt.
 pub trait CausalLM: Send + std::fmt::Debug {
@@ -45,7 +47,7 @@ pub trait CausalLM: Send + std::fmt::Debug {
     ///
     /// # Errors
     /// The backend's.
-    fn logits(&self, ops: &dyn Ops, hidden: &Tensor, lora: Option<&LoraBatch<'_>>) -> Result<Tensor>;
+    fn logits(&self, ops: &dyn Ops, hidden: &Tensor, lora: Option<&dyn StepAdapters>) -> Result<Tensor>;
 
     /// Layers with a KV cache.
     fn num_layers(&self) -> usize;

@@ -1,4 +1,4 @@
-//! Architectures by the name that checkpoints give them.
+//! Architectures that generate, by the name that checkpoints give them.
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use crate::layers::LmHead;
 use crate::loader::WeightLoader;
 
 use super::{
-    CausalLM, Decoder, DecoderForCausalLM, deepseek, embedding, gemma2, gemma3, gpt_oss, granite, llama,
-    mistral, mixtral, olmo2, phi3, qwen2, qwen2_moe, qwen3, qwen3_moe,
+    CausalLM, Decoder, DecoderForCausalLM, deepseek, forms, gemma2, gemma3, gpt_oss, granite, llama, mistral,
+    mixtral, olmo2, phi3, qwen2, qwen2_moe, qwen3, qwen3_moe,
 };
 
 /// How the models of one name are built.
@@ -60,36 +60,6 @@ pub fn supported_architectures() -> Vec<&'static str> {
     REGISTRY.iter().map(|a| a.name).collect()
 }
 
-/// Refuses a configuration without a known architecture, before anything is loaded.
-///
-/// # Errors
-/// [`ModelError::Architecture`], listing what is known.
-pub fn check_architecture(config: &ModelConfig, path: &Path) -> Result<()> {
-    match config.pooling {
-        Some(_) => embedding::check(config, path),
-        None => find(config, path).map(|_| ()),
-    }
-}
-
-/// Builds the first architecture of the configuration that is known, in its embedding form when
-/// [`ModelConfig::pooling`] is set. `context_length` is the length it is served with,
-/// `path` the model's, for messages.
-///
-/// # Errors
-/// An unknown architecture, or what the model's own loading refuses.
-pub fn load_model(
-    config: &ModelConfig,
-    context_length: usize,
-    path: &Path,
-    weights: &mut WeightLoader<'_>,
-) -> Result<Box<dyn CausalLM>> {
-    if let Some(pooling) = config.pooling {
-        let model = embedding::load(config, pooling, context_length, path, weights)?;
-        return Ok(Box::new(model));
-    }
-    load_decoder(config, context_length, path, weights, DecoderForCausalLM::load_head)
-}
-
 /// Builds the first architecture of the configuration that is known, with the output matrix that `load_head` gives.
 pub(super) fn load_decoder(
     config: &ModelConfig,
@@ -114,7 +84,7 @@ pub(super) fn find(config: &ModelConfig, path: &Path) -> Result<Architecture> {
         supported: REGISTRY
             .iter()
             .map(|a| a.name)
-            .chain(embedding::architectures())
+            .chain(forms::architectures())
             .collect::<Vec<_>>()
             .join(", "),
     })

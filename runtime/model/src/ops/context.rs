@@ -4,15 +4,36 @@ use std::cell::OnceCell;
 
 use tch::{Device, Tensor};
 
-use crate::eplb::ExpertDistributionRecorder;
 use crate::error::Result;
-use crate::lora::LoraBatch;
 use crate::memory::ReqToTokenPool;
 use crate::plan::ForwardPlan;
 
 use super::cuda::DecodeTable;
+use super::index::index_tensor;
 use super::torch_attention::AttentionPlan;
 use super::{LinearWeight, Ops, TopKOutput};
+
+/// The adapters of a step's requests.
+pub trait StepAdapters: std::fmt::Debug {
+    /// Adds what the adapters give for a layer's input `x` to its products `y`. `site` is the layer's number among those
+    /// that adapters can change.
+    ///
+    /// # Errors
+    /// The backend's.
+    fn add(&self, ops: &dyn Ops, site: usize, x: &Tensor, y: &mut Tensor) -> Result<()>;
+
+    /// Adds what the adapters give for the step's tokens to their embeddings `y`.
+    ///
+    /// # Errors
+    /// The backend's.
+    fn add_to_embeddings(&self, ops: &dyn Ops, ctx: &ForwardContext<'_>, y: &mut Tensor) -> Result<()>;
+}
+
+/// Learns which experts the layers choose.
+pub trait ExpertObserver: std::fmt::Debug {
+    /// `layer_idx` chose these experts for the step's tokens.
+    fn on_select_experts(&self, layer_idx: usize, topk: &TopKOutput);
+}
 
 /// One step: the plan, the slots of its requests, and what the backends derive from them once per step.
 #[derive(Debug)]
@@ -23,8 +44,8 @@ pub struct ForwardContext<'a> {
     pub slot_tables: Vec<&'a [u32]>,
     /// Slot of padding rows: the pool's last one, which no request owns.
     pub padding_slot: u32,
-    recorder: Option<&'a ExpertDistributionRecorder>,
-    lora: Option<LoraBatch<'a>>,
+    observer: Option<&'a dyn ExpertObserver>,
+    adapters: Option<Box<dyn StepAdapters + 'a>>,
     device: Device,
     torch: OnceCell<TorchInputs>,
     decode_table: OnceCell<DecodeTable>,
@@ -45,22 +66,22 @@ impl<'a> ForwardContext<'a> {
             plan,
             slot_tables: plan.slot_tables(table),
             padding_slot,
-            recorder: None,
-            lora: None,
+            observer: None,
+            adapters: None,
             device,
             torch: OnceCell::new(),
             decode_table: OnceCell::new(),
         }
     }
 
-    /// Tells `recorder` which experts are chosen.
-    pub fn with_recorder(self, recorder: Option<&'a ExpertDistributionRecorder>) -> Self {
-        Self { recorder, ..self }
+    /// Tells `observer` which experts are chosen.
+    pub fn with_observer(self, observer: Option<&'a dyn ExpertObserver>) -> Self {
+        Self { observer, ..self }
     }
 
-    /// Has `lora` change the products of [`ForwardContext::linear`].
-    pub(crate) fn with_lora(self, lora: Option<LoraBatch<'a>>) -> Self {
-        Self { lora, ..self }
+    /// Has `adapters` change the products of [`ForwardContext::linear`] and the rows of [`ForwardContext::embedding`].
+    pub fn with_adapters(self, adapters: Option<Box<dyn StepAdapters + 'a>>) -> Self {
+        Self { adapters, ..self }
     }
 
     /// `x · weightᵀ + bias`, with what the requests' adapters add to it.
@@ -69,8 +90,8 @@ impl<'a> ForwardContext<'a> {
     /// The backend's.
     pub fn linear(&self, ops: &dyn Ops, x: &Tensor, weight: &LinearWeight) -> Result<Tensor> {
         let mut y = ops.linear(x, weight)?;
-        if let (Some(lora), Some(site)) = (&self.lora, weight.lora_site()) {
-            lora.add(ops, site, x, &mut y)?;
+        if let (Some(adapters), Some(site)) = (&self.adapters, weight.lora_site()) {
+            adapters.add(ops, site, x, &mut y)?;
         }
         Ok(y)
     }
@@ -81,16 +102,16 @@ impl<'a> ForwardContext<'a> {
     /// The backend's.
     pub fn embedding(&self, ops: &dyn Ops, weight: &LinearWeight) -> Result<Tensor> {
         let mut y = ops.embedding(weight, self)?;
-        if let Some(lora) = &self.lora {
-            lora.add_to_embeddings(ops, self, &mut y)?;
+        if let Some(adapters) = &self.adapters {
+            adapters.add_to_embeddings(ops, self, &mut y)?;
         }
         Ok(y)
     }
 
     /// Notes the experts that a layer chose for the step's tokens.
     pub fn on_select_experts(&self, layer_idx: usize, topk: &TopKOutput) {
-        if let Some(recorder) = self.recorder {
-            recorder.on_select_experts(layer_idx, topk);
+        if let Some(observer) = self.observer {
+            observer.on_select_experts(layer_idx, topk);
         }
     }
 
@@ -113,7 +134,7 @@ impl<'a> ForwardContext<'a> {
         if let Some(plan) = cell.get() {
             return Ok(plan);
         }
-        let plan = AttentionPlan::new(self, self.device)?;
+        let plan = AttentionPlan::new(self.plan, &self.slot_tables, self.padding_slot, self.device)?;
         Ok(cell.get_or_init(|| plan))
     }
 
@@ -128,10 +149,4 @@ impl<'a> ForwardContext<'a> {
         }
         Ok(self.decode_table.get())
     }
-}
-
-/// Indices as an int64 tensor on `device`.
-pub(super) fn index_tensor(values: impl Iterator<Item = u32>, device: Device) -> Result<Tensor> {
-    let values: Vec<i64> = values.map(i64::from).collect();
-    Ok(Tensor::f_from_slice(&values)?.f_to(device)?)
 }

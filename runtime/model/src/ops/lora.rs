@@ -7,7 +7,7 @@ use tch::{Device, Tensor};
 
 use crate::error::Result;
 
-use super::context::index_tensor;
+use super::index::index_tensor;
 use super::weight::Matrix;
 
 /// The two matrices for some of a layer's outputs: all of them, or the query columns of a merged projection.

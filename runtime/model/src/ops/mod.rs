@@ -7,12 +7,14 @@ mod attention_options;
 mod context;
 mod cuda;
 mod experts;
+mod index;
 mod latent;
 mod lora;
 mod native;
 mod native_experts;
 mod native_latent;
 mod native_lora;
+mod native_matrix;
 pub(crate) mod raw;
 #[cfg(test)]
 mod tests;
@@ -29,7 +31,7 @@ use crate::error::Result;
 use crate::memory::KvCacheShape;
 
 pub use attention_options::AttentionOptions;
-pub use context::ForwardContext;
+pub use context::{ExpertObserver, ForwardContext, StepAdapters};
 pub use experts::{Expert, ExpertWeights, TopKOutput};
 pub use latent::{LatentForm, LatentLayout, LatentWeights};
 pub use lora::{LoraPart, LoraRows, LoraSegment};

@@ -5,27 +5,19 @@
 
 use std::ops::Range;
 
-use sglang_kernels::{
-    AttentionRequest, KernelError, KvLayout, PagedKv, RotaryTable, Rows, RowsMut, ThreadPool, Values,
-    WeightMatrix,
-};
+use sglang_kernels::{AttentionRequest, KvLayout, PagedKv, RotaryTable, Rows, RowsMut, ThreadPool, Values};
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{ModelError, Result};
 
 use super::context::ForwardContext;
+use super::native_matrix::{activate, native};
 use super::raw::{empty, floats, floats_mut, pool_slice, pool_slice_mut};
-use super::weight::{LinearWeight, Matrix};
+use super::weight::LinearWeight;
 use super::{
     Activation, AttentionOptions, ExpertWeights, HeadLayout, LatentWeights, LayerKv, LoraSegment, Ops,
     RopeTable, RotaryColumns, TopKOutput, native_experts, native_latent, native_lora,
 };
-
-impl From<KernelError> for ModelError {
-    fn from(e: KernelError) -> Self {
-        Self::Kernel(e.to_string())
-    }
-}
 
 /// The project's kernels and the threads they run on.
 #[derive(Debug)]
@@ -59,34 +51,6 @@ impl NativeOps {
         let layout = Self::layout(heads, kv)?;
         Ok(sglang_kernels::store_kv(columns(q)?, columns(q + kv_size)?, slots, layout, &mut k, &mut v)?)
     }
-}
-
-/// A native matrix, as this backend's loader has made it.
-pub(super) fn native(matrix: &Matrix) -> Result<&WeightMatrix> {
-    match matrix {
-        Matrix::Native(w) => Ok(w),
-        Matrix::Torch(_) => {
-            Err(ModelError::Kernel("a libtorch matrix reached the native kernels".to_owned()))
-        }
-    }
-}
-
-/// `activation(gate) * up` of rows of `2 * width`.
-pub(super) fn activate(
-    pool: &ThreadPool,
-    gate_up: &[f32],
-    width: usize,
-    activation: Activation,
-    out: &mut [f32],
-) -> Result<()> {
-    match activation {
-        Activation::Silu => sglang_kernels::silu_and_mul(pool, gate_up, width, out)?,
-        Activation::GeluTanh => sglang_kernels::gelu_tanh_and_mul(pool, gate_up, width, out)?,
-        Activation::ClampedSwiglu { alpha, limit } => {
-            sglang_kernels::clamped_swiglu_and_mul(pool, gate_up, width, alpha as f32, limit as f32, out)?;
-        }
-    }
-    Ok(())
 }
 
 impl Ops for NativeOps {

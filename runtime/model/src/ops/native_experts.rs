@@ -8,7 +8,7 @@ use tch::Tensor;
 use crate::error::Result;
 
 use super::experts::{Dispatch, Expert, ExpertWeights, TopKOutput};
-use super::native::{activate, native};
+use super::native_matrix::{activate, native};
 use super::raw::{empty, floats, floats_mut};
 use super::weight::LinearWeight;
 

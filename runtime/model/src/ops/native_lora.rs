@@ -9,7 +9,7 @@ use tch::Tensor;
 use crate::error::{ModelError, Result};
 
 use super::lora::{LoraPart, LoraSegment};
-use super::native::native;
+use super::native_matrix::native;
 use super::raw::{floats, floats_mut};
 use super::weight::Matrix;
 

@@ -7,9 +7,10 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::{ModelError, Result};
 
-use super::context::{ForwardContext, index_tensor};
+use super::context::ForwardContext;
 use super::cuda::{CudaKernels, GateActivation, PagedDecode};
 use super::experts::Dispatch;
+use super::index::index_tensor;
 use super::lora::{LoraPart, LoraSegment};
 use super::weight::{LinearWeight, Matrix};
 use super::{

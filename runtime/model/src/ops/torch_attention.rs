@@ -7,8 +7,9 @@ use std::rc::Rc;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::Result;
+use crate::plan::ForwardPlan;
 
-use super::context::{ForwardContext, index_tensor};
+use super::index::index_tensor;
 use super::{AttentionOptions, HeadLayout, LayerKv};
 
 /// Gather indices and masks of one step, for all layers.
@@ -52,10 +53,10 @@ pub(super) enum Mask {
 }
 
 impl Group {
-    fn new(seqs: &[(usize, usize, &[u32])], ctx: &ForwardContext<'_>, device: Device) -> Result<Self> {
+    fn new(seqs: &[(usize, usize, &[u32])], padding_slot: u32, device: Device) -> Result<Self> {
         let longest = seqs.iter().map(|(_, _, slots)| slots.len()).max().unwrap_or(0);
         let padded = seqs.iter().flat_map(|(_, _, slots)| {
-            slots.iter().copied().chain(std::iter::repeat_n(ctx.padding_slot, longest - slots.len()))
+            slots.iter().copied().chain(std::iter::repeat_n(padding_slot, longest - slots.len()))
         });
         let (first_token, queries) = seqs.first().map_or((0, 0), |(first, queries, _)| (*first, *queries));
         Ok(Self {
@@ -99,12 +100,19 @@ impl Group {
 }
 
 impl AttentionPlan {
-    pub(super) fn new(ctx: &ForwardContext<'_>, device: Device) -> Result<Self> {
-        let seqs: Vec<(usize, usize, &[u32])> = (ctx.plan.seqs.iter().zip(&ctx.slot_tables))
+    /// The plan of a step whose requests have these slots; `padding_slot` fills up shorter ones.
+    pub(super) fn new(
+        plan: &ForwardPlan,
+        slot_tables: &[&[u32]],
+        padding_slot: u32,
+        device: Device,
+    ) -> Result<Self> {
+        let seqs: Vec<(usize, usize, &[u32])> = (plan.seqs.iter().zip(slot_tables))
             .map(|(seq, slots)| (seq.first_token, seq.extend_len, *slots))
             .collect();
-        let together = if ctx.plan.is_decode() { seqs.len().max(1) } else { 1 };
-        let groups = seqs.chunks(together).map(|c| Group::new(c, ctx, device)).collect::<Result<_>>()?;
+        let together = if plan.is_decode() { seqs.len().max(1) } else { 1 };
+        let groups =
+            seqs.chunks(together).map(|c| Group::new(c, padding_slot, device)).collect::<Result<_>>()?;
         Ok(Self { groups, masks: RefCell::default(), device })
     }
 

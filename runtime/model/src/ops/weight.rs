@@ -56,7 +56,7 @@ impl LinearWeight {
         Ok(Self { parts, bias, out_features, in_features, lora_site: None })
     }
 
-    /// Lets adapters change the layer: those that have something for this number of [`crate::lora::LoraSites`].
+    /// Lets adapters change the layer: those that have something for this number of [`crate::lora_sites::LoraSites`].
     #[must_use]
     pub(crate) fn with_lora_site(self, site: usize) -> Self {
         Self { lora_site: Some(site), ..self }

@@ -10,7 +10,8 @@ use crate::error::Result;
 use crate::models::embedding::host_rows;
 use crate::plan::{ForwardPlan, PlannedSeq};
 
-use super::{ModelRunner, set};
+use super::ModelRunner;
+use super::outputs::set;
 
 impl ModelRunner {
     /// Segment of each token of a step; empty when no request names any.
@@ -74,8 +75,8 @@ impl ModelRunner {
         let answers = if ended.is_empty() { Vec::new() } else { head.answers(ops, pooled, &wanted)? };
         out.embeddings = vec![None; plan.seqs.len()];
         for (i, answer) in ended.into_iter().zip(answers) {
-            set(&mut out.nan, i, !answer.values.iter().all(|x| x.is_finite()));
-            set(&mut out.embeddings, i, Some(answer));
+            set(&mut out.nan, i, !answer.values.iter().all(|x| x.is_finite()))?;
+            set(&mut out.embeddings, i, Some(answer))?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod embed;
 mod hidden_states;
 mod logits;
+mod outputs;
 mod plan;
 
 use std::collections::BTreeMap;
@@ -28,11 +29,12 @@ use crate::lora::reader::ReadAdapter;
 use crate::memory::{MHATokenToKVPool, ReqToTokenPool, give_back_freed_memory};
 use crate::models::CausalLM;
 use crate::models::embedding::Pooled;
-use crate::ops::{ForwardContext, Ops};
+use crate::ops::{ExpertObserver, ForwardContext, Ops, StepAdapters};
 use crate::plan::ForwardPlan;
 use crate::update::{CheckpointStager, LoadedModel};
 
 use logits::Logits;
+use outputs::set;
 use plan::{Limits, plan_batch};
 
 /// Positions a row has beyond the context: an overlapping scheduler learns one step late that a request has ended.
@@ -214,9 +216,10 @@ impl ModelRunner {
     /// Runs all layers: `[tokens, hidden]`.
     fn hidden_states(&self, plan: &ForwardPlan) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
+        let adapters = self.lora.as_ref().and_then(|lora| lora.batch(plan, |row| self.lora_id(row)));
         let ctx = ForwardContext::new(plan, &self.req_to_token, self.kv_pool.slots(), self.ops.device())
-            .with_recorder(self.recorder.as_ref())
-            .with_lora(self.lora.as_ref().and_then(|lora| lora.batch(plan, |row| self.lora_id(row))));
+            .with_observer(self.recorder.as_ref().map(|recorder| recorder as &dyn ExpertObserver))
+            .with_adapters(adapters.map(|batch| Box::new(batch) as Box<dyn StepAdapters>));
         self.model()?.forward(self.ops.as_ref(), &ctx, &self.kv_pool)
     }
 
@@ -225,7 +228,8 @@ impl ModelRunner {
         let _guard = tch::no_grad_guard();
         let chosen = self.ops.select_rows(hidden, rows)?;
         let lora = self.lora.as_ref().and_then(|l| l.batch_of_rows(plan, rows, |row| self.lora_id(row)));
-        self.model()?.logits(self.ops.as_ref(), &chosen, lora.as_ref())
+        let lora = lora.as_ref().map(|batch| batch as &dyn StepAdapters);
+        self.model()?.logits(self.ops.as_ref(), &chosen, lora)
     }
 
     /// The same on the host.
@@ -282,12 +286,12 @@ impl ModelRunner {
                 state.observe(sampled.token);
                 if let Some(end) = grammar.as_mut().and_then(|g| g.accept(sampled.token)) {
                     out.grammar_ends.resize(plan.seqs.len(), None);
-                    set(&mut out.grammar_ends, i, Some(end));
+                    set(&mut out.grammar_ends, i, Some(end))?;
                 }
                 *last_token = Some(sampled.token);
-                set(&mut out.next_token_ids, i, Some(sampled.token));
-                set(&mut out.nan, i, sampled.nan);
-                set(&mut out.output_logprobs, i, sampled.logprobs);
+                set(&mut out.next_token_ids, i, Some(sampled.token))?;
+                set(&mut out.nan, i, sampled.nan)?;
+                set(&mut out.output_logprobs, i, sampled.logprobs)?;
             }
         }
         Ok(())
@@ -317,12 +321,6 @@ impl ModelRunner {
             answers.push(InputLogprobs { req_index: spec.req_index, rows });
         }
         Ok(answers)
-    }
-}
-
-fn set<T>(values: &mut [T], i: usize, value: T) {
-    if let Some(slot) = values.get_mut(i) {
-        *slot = value;
     }
 }
 

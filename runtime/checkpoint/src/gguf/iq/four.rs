@@ -1,7 +1,6 @@
 //! Four bits: every number from a table of sixteen that are denser around zero.
 
-use super::{nibble, u16_at};
-use crate::gguf::dequant::half_at;
+use crate::gguf::bits::{half_at, nibble, u16_at};
 
 /// ggml's `kvalues_iq4nl`.
 pub(crate) const VALUES: [i8; 16] =

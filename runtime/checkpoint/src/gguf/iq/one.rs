@@ -3,8 +3,7 @@
 use half::f16;
 
 use super::grids::GRIDS;
-use super::{nibble, u16_at};
-use crate::gguf::dequant::half_at;
+use crate::gguf::bits::{half_at, nibble, u16_at};
 
 const DELTA: f32 = 0.125;
 

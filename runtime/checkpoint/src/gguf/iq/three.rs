@@ -1,8 +1,7 @@
 //! Three bits: groups of four from tables of magnitudes, with signs.
 
 use super::grids::GRIDS;
-use super::{even_signs, nibble, sign, u32_at};
-use crate::gguf::dequant::half_at;
+use crate::gguf::bits::{even_signs, half_at, nibble, sign, u32_at};
 
 /// Group `k` of four numbers; two groups share a byte of signs.
 fn group(o: &mut [f32; 4], k: usize, scale: f32, grid: &[i8; 4], signs: u8) {

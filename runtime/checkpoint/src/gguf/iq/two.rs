@@ -1,8 +1,7 @@
 //! Two bits: groups of eight from tables of magnitudes, with signs.
 
 use super::grids::GRIDS;
-use super::{even_signs, nibble, sign, u16_at, u32_at};
-use crate::gguf::dequant::half_at;
+use crate::gguf::bits::{even_signs, half_at, nibble, sign, u16_at, u32_at};
 
 fn group(o: &mut [f32; 8], scale: f32, grid: &[i8; 8], signs: u8) {
     for (j, (x, value)) in o.iter_mut().zip(grid).enumerate() {

@@ -9,15 +9,14 @@ use sglang_proto::worker::PromptReach;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{ModelError, Result};
-use crate::lora::LoraBatch;
 use crate::memory::{KvCacheShape, MHATokenToKVPool};
-use crate::ops::{ForwardContext, Ops};
+use crate::ops::{ForwardContext, Ops, StepAdapters};
 
 use super::CausalLM;
 
 pub use head::{HeadActivation, ScoreHead};
 pub use pooler::{Pooled, Pooler};
-pub(super) use registry::{architectures, check, load};
+pub(super) use registry::{check, load};
 
 /// What makes answers out of a body's outputs (reference: `Pooler`, `CrossEncodingPooler` and `score_and_pool` in
 /// `layers/pooler.py`).
@@ -93,7 +92,7 @@ impl CausalLM for EmbeddingModel {
         self.body.forward(ops, ctx, kv)
     }
 
-    fn logits(&self, _ops: &dyn Ops, _hidden: &Tensor, _lora: Option<&LoraBatch<'_>>) -> Result<Tensor> {
+    fn logits(&self, _ops: &dyn Ops, _hidden: &Tensor, _lora: Option<&dyn StepAdapters>) -> Result<Tensor> {
         Err(ModelError::Kernel("a model that embeds has no output matrix".to_owned()))
     }
 

@@ -1,5 +1,4 @@
-//! Architectures that embed, score or classify, by the name that checkpoints give them. Every generating architecture
-//! embeds too, with `--is-embedding`.
+//! Builds models that embed, score or classify. Every generating architecture embeds too, with `--is-embedding`.
 
 use std::path::Path;
 
@@ -11,58 +10,10 @@ use crate::error::{ModelError, Result};
 use crate::loader::WeightLoader;
 
 use super::super::bert::{BertModel, PositionNumbers};
-use super::super::{CausalLM, DecoderForCausalLM, check_architecture, registry::load_decoder};
+use super::super::forms::{DecoderHead, Form, form};
+use super::super::registry::{find, load_decoder};
+use super::super::{CausalLM, DecoderForCausalLM};
 use super::{EmbeddingHead, EmbeddingModel, HeadActivation, Pooler, ScoreHead};
-
-/// What follows a decoder's body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum DecoderHead {
-    /// Nothing: the pooled row is the answer.
-    None,
-    /// One linear layer, `score`.
-    Score,
-    /// Two linear layers with a ReLU between them, `score.0` and `score.2`.
-    Reward,
-}
-
-/// How an architecture is built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// The body of a generating architecture.
-    Decoder(&'static str, DecoderHead),
-    /// An encoder; the flag says whether its classifier is there.
-    Bert { classifies: bool },
-    /// The same with RoBERTa's positions and classifier.
-    XlmRoberta { classifies: bool },
-}
-
-const FORMS: [(&str, Form); 16] = [
-    ("LlamaModel", Form::Decoder("LlamaForCausalLM", DecoderHead::None)),
-    ("LlamaEmbeddingModel", Form::Decoder("LlamaForCausalLM", DecoderHead::None)),
-    ("MistralModel", Form::Decoder("MistralForCausalLM", DecoderHead::None)),
-    ("Qwen2Model", Form::Decoder("Qwen2ForCausalLM", DecoderHead::None)),
-    ("Qwen3Model", Form::Decoder("Qwen3ForCausalLM", DecoderHead::None)),
-    ("LlamaForSequenceClassification", Form::Decoder("LlamaForCausalLM", DecoderHead::Score)),
-    ("MistralForSequenceClassification", Form::Decoder("MistralForCausalLM", DecoderHead::Score)),
-    ("Qwen2ForSequenceClassification", Form::Decoder("Qwen2ForCausalLM", DecoderHead::Score)),
-    ("Qwen3ForSequenceClassification", Form::Decoder("Qwen3ForCausalLM", DecoderHead::Score)),
-    ("Qwen2ForRewardModel", Form::Decoder("Qwen2ForCausalLM", DecoderHead::Reward)),
-    ("Qwen3ForRewardModel", Form::Decoder("Qwen3ForCausalLM", DecoderHead::Reward)),
-    ("BertModel", Form::Bert { classifies: false }),
-    ("Contriever", Form::Bert { classifies: false }),
-    ("BertForSequenceClassification", Form::Bert { classifies: true }),
-    ("XLMRobertaModel", Form::XlmRoberta { classifies: false }),
-    ("XLMRobertaForSequenceClassification", Form::XlmRoberta { classifies: true }),
-];
-
-/// Names of the architectures that only embed, score or classify.
-pub(in super::super) fn architectures() -> impl Iterator<Item = &'static str> {
-    FORMS.iter().map(|(name, _)| *name)
-}
-
-fn form(config: &ModelConfig) -> Option<Form> {
-    config.architectures.iter().find_map(|a| FORMS.iter().find(|(name, _)| name == a)).map(|(_, form)| *form)
-}
 
 /// The generating model whose body is used.
 fn body_config(config: &ModelConfig, architecture: Option<&str>) -> ModelConfig {
@@ -76,9 +27,9 @@ fn body_config(config: &ModelConfig, architecture: Option<&str>) -> ModelConfig 
 /// Refuses a configuration without a known architecture, before anything is loaded.
 pub(in super::super) fn check(config: &ModelConfig, path: &Path) -> Result<()> {
     match form(config) {
-        Some(Form::Decoder(base, _)) => check_architecture(&body_config(config, Some(base)), path),
+        Some(Form::Decoder(base, _)) => find(&body_config(config, Some(base)), path).map(|_| ()),
         Some(_) => Ok(()),
-        None => check_architecture(&body_config(config, None), path),
+        None => find(&body_config(config, None), path).map(|_| ()),
     }
 }
 

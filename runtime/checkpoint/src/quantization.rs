@@ -1,23 +1,11 @@
-//! Quantised safetensors checkpoints: fp8, AWQ, GPTQ and compressed-tensors. Their matrices are turned into float32 when
-//! they are read.
+//! The schemes of quantised safetensors checkpoints: fp8, AWQ, GPTQ and compressed-tensors.
 //!
 //! References: `layers/quantization/` of SGLang, and the packing of AutoAWQ, AutoGPTQ and compressed-tensors.
 
-mod awq;
-mod compressed;
-mod float8;
-mod gptq;
-mod parts;
-
 use std::path::Path;
-
-use ::safetensors::Dtype;
 
 use crate::error::CheckpointError;
 use crate::json::{self, JsonFile};
-use crate::safetensors::SafetensorsIndex;
-
-use parts::Parts;
 
 /// How the matrices of a checkpoint are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +39,10 @@ pub enum Quantization {
 /// What the scheme of [`Quantization`] is called in `quant_method` and by `--quantization`.
 const METHODS: [&str; 4] = ["fp8", "awq", "gptq", "compressed-tensors"];
 
+/// Formats of compressed-tensors that can be read.
+const COMPRESSED_FORMATS: [&str; 5] =
+    ["float-quantized", "int-quantized", "naive-quantized", "pack-quantized", "dense"];
+
 impl Quantization {
     /// What the `config.json` at this path says; `None` for a file that is not there or says nothing.
     ///
@@ -70,7 +62,7 @@ impl Quantization {
             "fp8" => Self::fp8(&config).map(Some),
             "awq" => Self::awq(&config).map(Some),
             "gptq" => Self::gptq(&config).map(Some),
-            "compressed-tensors" => compressed::read(&config).map(Some),
+            "compressed-tensors" => Self::compressed(&config).map(Some),
             // The models that have it read it themselves.
             "mxfp4" => Ok(None),
             other => Err(config.wrong("quant_method", &METHODS.join(", "), &other.into())),
@@ -131,36 +123,32 @@ impl Quantization {
         Ok(Self::Gptq { bits, group_size, zero_offset })
     }
 
-    /// The matrix `module.weight` of this shape, row by row; `None` when this matrix is not quantised.
-    ///
-    /// # Errors
-    /// [`CheckpointError::Malformed`] naming the tensor that does not fit the shape or the scheme.
-    pub fn matrix(
-        &self,
-        index: &SafetensorsIndex,
-        module: &str,
-        rows: usize,
-        columns: usize,
-    ) -> Result<Option<Vec<f32>>, CheckpointError> {
-        let parts = Parts::new(index, module, rows, columns);
-        match self {
-            Self::Awq { group_size } if parts.has("qweight") => awq::matrix(&parts, *group_size).map(Some),
-            Self::Gptq { bits, group_size, zero_offset } if parts.has("qweight") => {
-                gptq::matrix(&parts, *bits, *group_size, *zero_offset).map(Some)
-            }
-            Self::CompressedTensors { bits } if parts.has("weight_packed") => {
-                compressed::packed(&parts, *bits).map(Some)
-            }
-            Self::Fp8 { .. } | Self::CompressedTensors { .. } => match parts.dtype("weight") {
-                Some(Dtype::F8_E4M3) => float8::matrix(&parts, self.block()).map(Some),
-                Some(Dtype::I8) => compressed::int8(&parts).map(Some),
-                _ => Ok(None),
-            },
-            _ => Ok(None),
+    /// The configuration. All groups must have the same number of bits.
+    fn compressed(c: &JsonFile<'_>) -> Result<Self, CheckpointError> {
+        let format = c.str("format")?.unwrap_or("dense");
+        if !COMPRESSED_FORMATS.contains(&format) {
+            return Err(c.wrong("format", &COMPRESSED_FORMATS.join(", "), &format.into()));
         }
+        let mut bits = None;
+        for group in c.object("config_groups")?.into_iter().flat_map(|groups| groups.values()) {
+            let found =
+                group.get("weights").and_then(|w| w.get("num_bits")).and_then(serde_json::Value::as_u64);
+            if let Some(found) = found {
+                if bits.is_some_and(|bits| bits != found) {
+                    return Err(c.wrong("config_groups", "one num_bits for all groups", group));
+                }
+                bits = Some(found);
+            }
+        }
+        let bits = bits.unwrap_or(8);
+        if format == "pack-quantized" && ![4, 8].contains(&bits) {
+            return Err(c.wrong("config_groups", "weights of 4 or 8 bits", &bits.into()));
+        }
+        Ok(Self::CompressedTensors { bits: bits as usize })
     }
 
-    fn block(&self) -> Option<[usize; 2]> {
+    /// Rows and columns that share a scale, of the 8-bit floats that have blocks.
+    pub fn block(&self) -> Option<[usize; 2]> {
         match self {
             Self::Fp8 { block } => *block,
             _ => None,

@@ -2,36 +2,8 @@
 
 use ::safetensors::Dtype;
 
-use super::Quantization;
 use super::parts::{Parts, unpack};
 use crate::error::CheckpointError;
-use crate::json::JsonFile;
-
-/// Formats that can be read.
-const FORMATS: [&str; 5] = ["float-quantized", "int-quantized", "naive-quantized", "pack-quantized", "dense"];
-
-/// The configuration. All groups must have the same number of bits.
-pub(super) fn read(c: &JsonFile<'_>) -> Result<Quantization, CheckpointError> {
-    let format = c.str("format")?.unwrap_or("dense");
-    if !FORMATS.contains(&format) {
-        return Err(c.wrong("format", &FORMATS.join(", "), &format.into()));
-    }
-    let mut bits = None;
-    for group in c.object("config_groups")?.into_iter().flat_map(|groups| groups.values()) {
-        let found = group.get("weights").and_then(|w| w.get("num_bits")).and_then(serde_json::Value::as_u64);
-        if let Some(found) = found {
-            if bits.is_some_and(|bits| bits != found) {
-                return Err(c.wrong("config_groups", "one num_bits for all groups", group));
-            }
-            bits = Some(found);
-        }
-    }
-    let bits = bits.unwrap_or(8);
-    if format == "pack-quantized" && ![4, 8].contains(&bits) {
-        return Err(c.wrong("config_groups", "weights of 4 or 8 bits", &bits.into()));
-    }
-    Ok(Quantization::CompressedTensors { bits: bits as usize })
-}
 
 /// `(weight - weight_zero_point) * weight_scale` of its row.
 pub(super) fn int8(parts: &Parts<'_>) -> Result<Vec<f32>, CheckpointError> {

@@ -103,7 +103,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Number `i` of those of `bits` in a row of words, lowest bits first.
+/// The `i`-th integer of `bits` bits in a row of packed words, lowest bits first.
 pub(super) fn unpack(words: &[u32], i: usize, bits: usize) -> i32 {
     let per_word = 32 / bits;
     let word = words.get(i / per_word).copied().unwrap_or_default();
