@@ -5,6 +5,9 @@ use uuid::Uuid;
 
 use crate::wire::positional;
 
+/// The answer to requests about adapters of a server without `--enable-lora`.
+pub const LORA_OFF: &str = "LoRA is not enabled. Please set `--enable-lora` to enable LoRA.";
+
 positional! {
     /// A name for an adapter, where it is, and an id that no other adapter has: not even one that has the same name
     /// later. Prefixes are cached by the id.

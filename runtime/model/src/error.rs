@@ -53,6 +53,9 @@ pub enum ModelError {
     /// A LoRA adapter cannot be served.
     #[error("{0}")]
     Adapter(String),
+    /// The weights have been given back to the system (`/release_memory_occupation`).
+    #[error("the weights are released; /resume_memory_occupation takes them back")]
+    Released,
     /// One of the project's own kernels refused its input.
     #[error("kernel: {0}")]
     Kernel(String),

@@ -16,6 +16,11 @@ pub struct PlannedSeq {
 }
 
 impl PlannedSeq {
+    /// Index of the last new token in the flat arrays.
+    pub fn last_token(&self) -> usize {
+        (self.first_token + self.extend_len).saturating_sub(1)
+    }
+
     /// Positions that the last new token attends to.
     pub fn seq_len(&self) -> usize {
         self.prefix_len + self.extend_len

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 use sglang_planner::Planner;
-use sglang_proto::lora::LoRARef;
+use sglang_proto::lora::{LORA_OFF, LoRARef};
 use sglang_proto::messages::{
     AbortReq, AnyMessage, LoRAUpdateOutput, LoadLoRAAdapterReqInput, UnloadLoRAAdapterReqInput,
 };
@@ -13,8 +13,6 @@ use sglang_proto::worker::StagedWeights;
 
 use crate::background::Reporter;
 use crate::worker_thread::WorkerThread;
-
-const LORA_OFF: &str = "LoRA is not enabled. Please set `--enable-lora` to enable LoRA.";
 
 /// What concerns the adapters.
 #[derive(Debug)]

@@ -8,9 +8,6 @@
 
 use crate::tokenizer::Tokenizer;
 
-/// Prompt ids that a window begins with (reference: `INIT_INCREMENTAL_DETOKENIZATION_OFFSET`).
-pub const WINDOW_BEFORE_OUTPUT: usize = 5;
-
 /// How ids become text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeOptions {
@@ -64,8 +61,8 @@ enum Tail {
 }
 
 impl IncrementalDecoder {
-    /// Starts an output. `context` are the last ids of the prompt (the reference sends
-    /// [`WINDOW_BEFORE_OUTPUT`] of them), `decoded_text` is output that was decoded before (a resumed request).
+    /// Starts an output. `context` are the last ids of the prompt (schedulers send five, the
+    /// reference's `INIT_INCREMENTAL_DETOKENIZATION_OFFSET`), `decoded_text` is output that was decoded before (a resumed request).
     pub fn new(tokenizer: &Tokenizer, context: &[u32], decoded_text: &str, options: DecodeOptions) -> Self {
         let tail = if tokenizer.joins_bytes() {
             let mut bytes = Vec::new();

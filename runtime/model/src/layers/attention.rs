@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use crate::error::Result;
+use crate::error::{ModelError, Result};
 use crate::loader::WeightLoader;
 use crate::ops::{AttentionOptions, ForwardContext, HeadLayout, LayerKv, LinearWeight, Ops, RopeTable};
 
@@ -30,6 +30,15 @@ pub struct LayerStep<'a> {
     pub ropes: &'a [RopeTable],
     /// The layer's keys and values.
     pub kv: LayerKv<'a>,
+}
+
+/// The table of one kind of layer.
+///
+/// # Errors
+/// The model has no such table.
+pub(super) fn rope_table(ropes: &[RopeTable], index: usize) -> Result<&RopeTable> {
+    let missing = || ModelError::Kernel(format!("rotation table {index} of {}", ropes.len()));
+    ropes.get(index).ok_or_else(missing)
 }
 
 /// The first half of a decoder layer: what tokens get from those before them.
@@ -133,10 +142,26 @@ impl Attention {
             q_norm.forward_columns(ops, &mut qkv, 0..q)?;
             k_norm.forward_columns(ops, &mut qkv, q..q + kv)?;
         }
-        if let Some(rope) = self.rope.and_then(|i| step.ropes.get(i)) {
-            ops.rotary(&mut qkv, self.heads, rope)?;
+        if let Some(rope) = self.rope {
+            ops.rotary(&mut qkv, self.heads, rope_table(step.ropes, rope)?)?;
         }
         let attended = ops.paged_attention(&qkv, self.heads, &self.options, step.kv, step.ctx)?;
         step.ctx.linear(ops, &attended, &self.o_proj)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind, Tensor};
+
+    use super::*;
+
+    #[test]
+    fn a_layer_whose_table_is_missing_fails_instead_of_leaving_its_columns_as_they_are() {
+        let table = || Tensor::zeros([1, 2], (Kind::Float, Device::Cpu));
+        let ropes = [RopeTable { cos: table(), sin: table() }];
+        assert!(rope_table(&ropes, 0).is_ok());
+        let error = rope_table(&ropes, 1).unwrap_err().to_string();
+        assert_eq!(error, "kernel: rotation table 1 of 1");
     }
 }

@@ -2,10 +2,11 @@
 
 use tch::Tensor;
 
-use crate::error::{ModelError, Result};
+use crate::error::Result;
 use crate::loader::WeightLoader;
 use crate::ops::{AttentionOptions, LatentLayout, LatentWeights, LinearWeight, Ops, RotaryColumns};
 
+use super::attention::rope_table;
 use super::{LayerStep, NormKind, RMSNorm, SelfAttention};
 
 /// Sizes and choices of a latent attention block.
@@ -91,9 +92,7 @@ impl MultiHeadLatentAttention {
 impl SelfAttention for MultiHeadLatentAttention {
     fn forward(&self, ops: &dyn Ops, x: &Tensor, step: &LayerStep<'_>) -> Result<Tensor> {
         let layout = self.kv_b_proj.layout();
-        let rope = step.ropes.first();
-        let rope =
-            rope.ok_or_else(|| ModelError::Kernel("latent attention without a rotation".to_owned()))?;
+        let rope = rope_table(step.ropes, 0)?;
         let columns = |head_dim: usize, first: usize| RotaryColumns {
             head_dim,
             first,

@@ -43,7 +43,7 @@ impl ModelRunner {
         };
         let ops = self.ops.as_ref();
         let one_row = |seq: &PlannedSeq| match head.pooler.pooling {
-            PoolingType::Last => seq.first_token + seq.extend_len - 1,
+            PoolingType::Last => seq.last_token(),
             PoolingType::Cls | PoolingType::Mean => seq.first_token,
         };
         let sums = match head.pooler.pooling {

@@ -30,7 +30,7 @@ use crate::memory::{MHATokenToKVPool, ReqToTokenPool, give_back_freed_memory};
 use crate::models::CausalLM;
 use crate::models::embedding::Pooled;
 use crate::ops::{ExpertObserver, ForwardContext, Ops, StepAdapters};
-use crate::plan::ForwardPlan;
+use crate::plan::{ForwardPlan, PlannedSeq};
 use crate::update::{CheckpointStager, LoadedModel};
 
 use logits::Logits;
@@ -139,7 +139,7 @@ impl ModelRunner {
 
     /// The model with its weights.
     fn model(&self) -> Result<&dyn CausalLM> {
-        self.model.as_deref().ok_or_else(|| ModelError::Kernel("the weights are released".to_owned()))
+        self.model.as_deref().ok_or(ModelError::Released)
     }
 
     /// Checks a batch, then enters its rows and slots.
@@ -254,10 +254,8 @@ impl ModelRunner {
         let wanted: Vec<usize> =
             (0..plan.seqs.len()).filter(|&i| batch.sample.get(i) == Some(&true)).collect();
         for chunk in wanted.chunks(logits::ROWS_AT_ONCE) {
-            let last_rows: Vec<usize> = chunk
-                .iter()
-                .filter_map(|&i| plan.seqs.get(i).map(|s| s.first_token + s.extend_len - 1))
-                .collect();
+            let last_rows: Vec<usize> =
+                chunk.iter().filter_map(|&i| plan.seqs.get(i).map(PlannedSeq::last_token)).collect();
             let vocab_size = self.info.vocab_size as usize;
             let on_device = self.device_logits(plan, hidden, &last_rows)?;
             let simple = |&i: &usize| plan.seqs.get(i).is_some_and(|s| self.takes_argmax(s.row));

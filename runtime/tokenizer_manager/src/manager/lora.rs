@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sglang_proto::lora::LoRARef;
+use sglang_proto::lora::{LORA_OFF, LoRARef};
 use sglang_proto::messages::{
     AnyMessage, LoRAUpdateOutput, LoadLoRAAdapterReqInput, UnloadLoRAAdapterReqInput,
 };
@@ -15,7 +15,6 @@ use crate::requests::tokenize::lora_off;
 
 /// Longest wait for an adapter to be read: it may come over a network.
 const LOAD_PATIENCE: Duration = Duration::from_secs(3600);
-const LORA_OFF: &str = "LoRA is not enabled. Please set `--enable-lora` to enable LoRA.";
 
 impl TokenizerManager {
     /// From now on requests may name adapters. Only the first call counts.
