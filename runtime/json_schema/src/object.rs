@@ -126,6 +126,14 @@ impl<'v> Schema<'v> {
         merged(&self.variants())
     }
 
+    /// The schema of the properties that are not listed, where one is given.
+    pub fn additional(&self) -> Option<Self> {
+        self.parts().iter().find_map(|part| {
+            let more = part.keywords()?.get("additionalProperties").filter(|more| more.is_object())?;
+            Some(part.at(more))
+        })
+    }
+
     fn variants_in(&self, walk: &mut Walk) -> Vec<Variant<'v>> {
         if !matches!(walk.enter(self), Step::Into) {
             return Vec::new();
@@ -235,6 +243,15 @@ mod tests {
         assert!(!closed(json!({"properties": {}})));
         assert!(!closed(json!({"additionalProperties": false, "patternProperties": {"^x": {}}})));
         assert!(!closed(json!({"anyOf": [{"additionalProperties": false}, {"properties": {}}]})));
+    }
+
+    #[test]
+    fn what_is_not_listed_may_have_a_schema() {
+        let document = json!({"$ref": "#/$defs/M", "$defs": {"M": {"additionalProperties": {"$ref": "#/$defs/N"}}, "N":
+            {"type": "integer"}}});
+        let more = Schema::new(&document).additional().unwrap();
+        assert_eq!(more.main_type(), Some(JsonType::Integer));
+        assert!(Schema::new(&json!({"additionalProperties": true})).additional().is_none());
     }
 
     #[test]

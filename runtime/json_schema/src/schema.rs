@@ -205,22 +205,34 @@ impl<'v> Schema<'v> {
         types
     }
 
+    /// The types that the schema names and allows, null aside, in its order. Where it names none, the one that its
+    /// other keywords are about.
+    pub fn named_types(&self) -> Vec<JsonType> {
+        let types = self.types();
+        let mut named = self.mentioned();
+        named.retain(|kind| *kind != JsonType::Null && types.has(*kind));
+        named
+    }
+
+    fn mentioned(&self) -> Vec<JsonType> {
+        let mut named = Vec::new();
+        self.mentions(&mut Walk::new(), &mut named);
+        named
+    }
+
     /// The type that a text without quotes is most likely meant to have, or `None` where the schema does not say. Null
     /// counts only where nothing else is allowed; a text wins over other alternatives, but not over an earlier name in
     /// a list of types.
     pub fn main_type(&self) -> Option<JsonType> {
-        let (types, mut named) = (self.types(), Vec::new());
-        self.mentions(&mut Walk::new(), &mut named);
-        let allowed = |kind: &JsonType| *kind != JsonType::Null && types.has(*kind);
-        let candidates: Vec<JsonType> = named.iter().copied().filter(allowed).collect();
-        let parts = self.parts();
+        let types = self.types();
+        let candidates = self.named_types();
         let is_list =
             |part: &Self| part.keywords().is_some_and(|map| map.get("type").is_some_and(Value::is_array));
-        if candidates.contains(&JsonType::String) && !parts.iter().any(is_list) {
+        if candidates.contains(&JsonType::String) && !self.parts().iter().any(is_list) {
             return Some(JsonType::String);
         }
         let narrow = |kind: &JsonType| !matches!(kind, JsonType::String | JsonType::Null);
-        let contradicting = || named.iter().copied().find(narrow).filter(|_| types.is_empty());
+        let contradicting = || self.mentioned().into_iter().find(narrow).filter(|_| types.is_empty());
         let null = || (types == Types::only(JsonType::Null)).then_some(JsonType::Null);
         candidates.first().copied().or_else(contradicting).or_else(null)
     }
