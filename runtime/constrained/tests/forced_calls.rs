@@ -63,6 +63,20 @@ fn tools() -> Vec<Tool> {
             }, "$defs": {"K": {"enum": ["a", "b c"]}}}),
         ),
         tool("now", json!({"type": "object", "properties": {}})),
+        tool(
+            "plan",
+            json!({"$ref": "#/$defs/Plan", "$defs": {
+                "Plan": {"type": "object", "required": ["n", "who"], "properties": {
+                    "n": {"allOf": [{"$ref": "#/$defs/N"}]},
+                    "who": {"anyOf": [{"$ref": "#/$defs/Who"}, {"type": "null"}]},
+                    "mixed": {"enum": ["a", 1, null]},
+                    "near": {"$ref": "#/$defs/Near"},
+                }},
+                "N": {"type": "integer", "minimum": 1, "maximum": 9},
+                "Who": {"enum": ["x", "y z"]},
+                "Near": {"type": "array", "items": {"$ref": "#/$defs/N"}, "maxItems": 2},
+            }}),
+        ),
     ]
 }
 
@@ -197,4 +211,37 @@ fn every_text_of_a_forced_grammar_is_calls_that_hold_to_their_schemas() {
         assert!(ended >= 6, "{name}: only {ended} texts came to an end");
     }
     assert_eq!(native, ToolParser::names().collect::<Vec<_>>(), "every format has a grammar of its own");
+}
+
+#[test]
+fn the_elements_of_an_array_of_calls_have_a_name_and_parameters_only() {
+    let tools = tools();
+    let parser = ToolParser::json_array();
+    let constraint = parser.structural_tag(&tools, &ToolChoice::Required, true).unwrap();
+    let compiler = compiler(|_| {});
+    let grammar = compiler.compile(spec(&constraint)).wait().unwrap();
+    let takes = |text: &str| {
+        let mut matcher = grammar.matcher();
+        text.bytes().all(|byte| matcher.accept(u32::from(byte)).is_ok())
+    };
+    assert!(takes(r#"[{"name":"now","parameters":{}},{"name":"plan","parameters":{"n":1,"who":"y z""#));
+    for more in [
+        r#"[{"name":"now","action""#,
+        r#"[{"name":"now","parameters":{},"#,
+        r#"[{"name":"now","parameters":[]"#,
+        r#"[{"action""#,
+        r#"[{"name":"plan","parameters":{"n":"1"#,
+        r#"[{"name":"plan","parameters":{"n":1,"who":"z"#,
+    ] {
+        assert!(!takes(more), "{more}");
+    }
+    let mut rng = StdRng::seed_from_u64(5);
+    let texts: Vec<String> = (0..24).filter_map(|_| walk(&grammar, &mut rng)).collect();
+    assert!(texts.len() >= 6, "{texts:?}");
+    for text in texts {
+        let calls: Vec<serde_json::Map<String, Value>> = serde_json::from_str(&text).unwrap();
+        for call in calls {
+            assert_eq!(call.keys().collect::<Vec<_>>(), ["name", "parameters"], "{text}");
+        }
+    }
 }

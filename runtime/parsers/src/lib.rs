@@ -19,5 +19,5 @@ pub use detect::{DetectedParsers, ReasoningToggle, detect_parsers};
 pub use reasoning::{Delta, ReasoningDefault, ReasoningOptions, ReasoningParser, ReasoningStream};
 pub use tools::{
     ArgumentTags, Constraint, Function, Parsed, StreamItem, StructuralTag, Structure, StructureContent, Tool,
-    ToolCallItem, ToolChoice, ToolParser, ToolParserOptions, ToolStream, conflicting_definition,
+    ToolCallItem, ToolChoice, ToolParser, ToolParserOptions, ToolStream,
 };

@@ -1,164 +1,139 @@
-//! What a tool's parameter schema says about the type of one argument.
+//! What a tool's schema says about its arguments.
 
-use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-/// Schemas nested deeper than this are not looked into.
-const MAX_DEPTH: usize = 64;
+use serde_json::Value;
+use sglang_json_schema::{JsonType, Schema, Types};
 
-/// The properties of an object schema, taken from its `anyOf`/`oneOf`/`allOf` branches (first mention wins) where the
-/// schema itself declares none.
-pub(crate) fn schema_properties(schema: &Value) -> Map<String, Value> {
-    properties_at(schema, 0)
+use crate::json::{normalise, quote};
+use crate::python_literal::literal_to_json;
+
+/// Longer lists of allowed values do not decide how a text is read.
+const MAX_VALUES: usize = 4096;
+
+/// What a schema says about one argument.
+#[derive(Debug, Default)]
+pub(crate) struct Parameter {
+    main: Option<JsonType>,
+    named: Vec<JsonType>,
+    nullable: bool,
+    values: Option<Vec<Value>>,
 }
 
-fn properties_at(schema: &Value, depth: usize) -> Map<String, Value> {
-    if let Some(Value::Object(properties)) = schema.get("properties") {
-        return properties.clone();
+impl Parameter {
+    pub(crate) fn new(schema: &Schema<'_>) -> Self {
+        let types = schema.types();
+        let values = schema.values().filter(|values| values.len() <= MAX_VALUES);
+        Self {
+            main: schema.main_type(),
+            named: schema.named_types(),
+            nullable: types != Types::ANY && types.has(JsonType::Null),
+            values: values.map(|values| values.into_iter().cloned().collect()),
+        }
     }
-    let mut merged = Map::new();
-    if depth < MAX_DEPTH {
-        for branch in ["anyOf", "oneOf", "allOf"].iter().filter_map(|k| schema.get(*k)?.as_array()).flatten()
+
+    /// The type that a bare text most likely has.
+    pub(crate) fn main(&self) -> Option<JsonType> {
+        self.main
+    }
+
+    /// Whether one of the types that the schema names is `kind`.
+    pub(crate) fn names(&self, kind: JsonType) -> bool {
+        self.named.contains(&kind)
+    }
+
+    /// The types that the schema names, null aside, in its order.
+    pub(crate) fn named(&self) -> &[JsonType] {
+        &self.named
+    }
+
+    /// Whether null is one of the values that the schema allows.
+    pub(crate) fn nullable(&self) -> bool {
+        self.nullable
+    }
+
+    /// The argument as JSON where the schema leaves one reading of `raw`: one of the values that it lists, or null.
+    pub(crate) fn settled(&self, raw: &str) -> Option<String> {
+        let word = raw.trim();
+        let values = self.values.as_deref().unwrap_or_default();
+        if let Some(text) = [raw, word].into_iter().find(|text| values.iter().any(|value| value == text)) {
+            return Some(quote(text));
+        }
+        if self.nullable && word == "null" {
+            return Some("null".to_owned());
+        }
+        if values.is_empty() {
+            return None;
+        }
+        let json = normalise(raw).or_else(|| literal_to_json(raw))?;
+        let value: Value = serde_json::from_str(&json).ok()?;
+        values.contains(&value).then_some(json)
+    }
+}
+
+/// What the schema of a tool says about its arguments. References, combinations and a root that is one are followed.
+#[derive(Debug, Default)]
+pub(crate) struct Parameters {
+    document: Value,
+    properties: HashMap<String, Value>,
+    closed: bool,
+    known: HashMap<String, Option<Arc<Parameter>>>,
+}
+
+impl Parameters {
+    pub(crate) fn new(schema: Option<&Value>) -> Self {
+        let Some(document) = schema else { return Self::default() };
+        let listed = Schema::new(document).properties();
+        let properties = listed.properties.iter();
+        Self {
+            document: document.clone(),
+            properties: properties.map(|p| (p.name.to_owned(), p.schema().into_owned())).collect(),
+            closed: listed.closed,
+            known: HashMap::new(),
+        }
+    }
+
+    /// As [`new`](Self::new), but a schema that lists no properties is itself taken for them.
+    pub(crate) fn or_bare(schema: Option<&Value>) -> Self {
+        let mut parameters = Self::new(schema);
+        if let (true, Value::Object(map)) = (parameters.properties.is_empty(), &parameters.document)
+            && !map.contains_key("properties")
         {
-            for (name, value) in properties_at(branch, depth + 1) {
-                merged.entry(name).or_insert(value);
-            }
+            let members = map.iter().filter(|(_, member)| member.is_object());
+            parameters.properties = members.map(|(name, member)| (name.clone(), member.clone())).collect();
         }
+        parameters
     }
-    merged
-}
 
-/// The main type that a schema allows, or `None` when it does not say. The order of evidence is: `type`, the branches
-/// of `anyOf`/`oneOf`, the values of `enum`, `allOf`, `properties`, `items`; `string` wins over a mixture.
-pub(crate) fn infer_type(schema: &Value) -> Option<String> {
-    infer_at(schema, 0)
-}
-
-fn infer_at(schema: &Value, depth: usize) -> Option<String> {
-    let schema = schema.as_object()?;
-    if depth > MAX_DEPTH {
-        return None;
+    /// Whether the schema lists any arguments.
+    pub(crate) fn lists_any(&self) -> bool {
+        !self.properties.is_empty()
     }
-    match schema.get("type") {
-        Some(Value::String(name)) => return Some(name.clone()),
-        Some(Value::Array(names)) if !names.is_empty() => {
-            let named = names.iter().filter_map(Value::as_str).find(|name| *name != "null");
-            return Some(named.unwrap_or("string").to_owned());
+
+    /// Whether the schema lists the argument `name`.
+    pub(crate) fn lists(&self, name: &str) -> bool {
+        self.properties.contains_key(name)
+    }
+
+    /// Whether an argument may be called `name`.
+    pub(crate) fn allows(&self, name: &str) -> bool {
+        !self.closed || self.lists(name)
+    }
+
+    /// What the schema says about the argument `name`; `None` where it does not know it.
+    pub(crate) fn get(&mut self, name: &str) -> Option<Arc<Parameter>> {
+        if let Some(known) = self.known.get(name) {
+            return known.clone();
         }
-        _ => {}
-    }
-    let branches =
-        ["anyOf", "oneOf"].iter().find_map(|k| schema.get(*k)?.as_array().filter(|a| !a.is_empty()));
-    if let Some(branches) = branches {
-        let types: Vec<String> = branches.iter().filter_map(|b| infer_at(b, depth + 1)).collect();
-        if let Some(first) = types.first() {
-            return Some(one_of(&types, first));
-        }
-    }
-    if let Some(Value::Array(values)) = schema.get("enum") {
-        let types: Vec<String> = values.iter().map(|v| type_name(v).to_owned()).collect();
-        return Some(match types.first() {
-            Some(first) if types.iter().all(|t| t == first) => first.clone(),
-            _ => "string".to_owned(),
-        });
-    }
-    if let Some(Value::Array(branches)) = schema.get("allOf") {
-        let named = branches.iter().filter_map(|b| infer_at(b, depth + 1)).find(|t| t != "string");
-        return Some(named.unwrap_or_else(|| "string".to_owned()));
-    }
-    if schema.contains_key("properties") {
-        return Some("object".to_owned());
-    }
-    schema.contains_key("items").then(|| "array".to_owned())
-}
-
-fn one_of(types: &[String], first: &str) -> String {
-    let mut distinct: Vec<&String> = Vec::new();
-    for name in types {
-        if !distinct.contains(&name) {
-            distinct.push(name);
-        }
-    }
-    if let [a, b] = distinct.as_slice() {
-        // An optional type is the type itself.
-        if *a == "null" {
-            return (*b).clone();
-        }
-        if *b == "null" {
-            return (*a).clone();
-        }
-    }
-    if distinct.len() > 1 && types.iter().any(|t| t == "string") {
-        "string".to_owned()
-    } else {
-        first.to_owned()
-    }
-}
-
-/// Every type that a schema allows by `type`, `enum` and its branches; `string` where it says nothing.
-pub(crate) fn schema_types(schema: &Value) -> Vec<String> {
-    let mut types = Vec::new();
-    collect_types(schema, 0, &mut types);
-    if types.is_empty() {
-        types.push("string".to_owned());
-    }
-    types
-}
-
-fn collect_types(schema: &Value, depth: usize, types: &mut Vec<String>) {
-    let mut add = |name: &str| {
-        if !types.iter().any(|known| known == name) {
-            types.push(name.to_owned());
-        }
-    };
-    match schema.get("type") {
-        Some(Value::String(name)) => add(name),
-        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).for_each(&mut add),
-        _ => {}
-    }
-    schema
-        .get("enum")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .for_each(|value| add(type_name(value)));
-    if depth < MAX_DEPTH {
-        let branches = ["anyOf", "oneOf", "allOf"].iter().filter_map(|k| schema.get(*k)?.as_array());
-        branches.flatten().for_each(|branch| collect_types(branch, depth + 1, types));
-    }
-}
-
-/// The first type that a schema or a branch of it states, `null` aside.
-pub(crate) fn resolve_type(schema: &Value) -> Option<String> {
-    resolve_at(schema, 0)
-}
-
-fn resolve_at(schema: &Value, depth: usize) -> Option<String> {
-    match schema.get("type") {
-        Some(Value::String(name)) => return Some(name.clone()),
-        Some(Value::Array(names)) => {
-            let named = names.iter().filter_map(Value::as_str).find(|name| *name != "null");
-            return Some(named.unwrap_or("string").to_owned());
-        }
-        _ => {}
-    }
-    if depth > MAX_DEPTH {
-        return None;
-    }
-    let branches = ["anyOf", "oneOf", "allOf"].iter().filter_map(|k| schema.get(*k)?.as_array()).flatten();
-    branches
-        .filter(|branch| branch.get("type").is_none_or(|kind| kind != "null"))
-        .find_map(|branch| resolve_at(branch, depth + 1))
-}
-
-fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(n) if n.is_f64() => "number",
-        Value::Number(_) => "integer",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
+        let schema = Schema::new(&self.document);
+        let parameter = match self.properties.get(name) {
+            Some(property) => Some(Parameter::new(&schema.at(property))),
+            None => schema.additional().map(|more| Parameter::new(&more)),
+        };
+        let parameter = parameter.map(Arc::new);
+        self.known.insert(name.to_owned(), parameter.clone());
+        parameter
     }
 }
 
@@ -168,32 +143,51 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_type_is_found_wherever_the_schema_states_it() {
-        let cases = [
-            (json!({"type": "integer"}), Some("integer")),
-            (json!({"type": ["null", "number"]}), Some("number")),
-            (json!({"anyOf": [{"type": "null"}, {"type": "object"}]}), Some("object")),
-            (json!({"oneOf": [{"type": "integer"}, {"type": "string"}]}), Some("string")),
-            (json!({"enum": [1, 2]}), Some("integer")),
-            (json!({"enum": [1, "a"]}), Some("string")),
-            (json!({"allOf": [{"type": "string"}, {"type": "array"}]}), Some("array")),
-            (json!({"properties": {}}), Some("object")),
-            (json!({"items": {}}), Some("array")),
-            (json!({}), None),
-            (json!(true), None),
-        ];
-        for (schema, want) in cases {
-            assert_eq!(infer_type(&schema).as_deref(), want, "{schema}");
+    fn listed_values_and_null_are_read_as_what_they_are() {
+        let settled =
+            |schema: Value, raw: &str| Parameter::new(&Schema::new(&schema)).settled(raw).unwrap_or_default();
+        let mixed = json!({"enum": ["a", "1", 2, true, null]});
+        for (raw, want) in [
+            ("a", "\"a\""),
+            (" a\n", "\"a\""),
+            ("\"a\"", "\"a\""),
+            ("1", "\"1\""),
+            ("2", "2"),
+            ("True", "true"),
+            ("null", "null"),
+            ("b", ""),
+        ] {
+            assert_eq!(settled(mixed.clone(), raw), want, "{raw}");
         }
+        assert_eq!(settled(json!({"type": ["string", "null"]}), "null"), "null");
+        assert_eq!(settled(json!({"type": "string", "nullable": true}), "null"), "null");
+        assert_eq!(settled(json!({"type": "string"}), "null"), "");
+        assert_eq!(settled(json!({}), "null"), "");
+        assert_eq!(settled(json!({"const": "null"}), "null"), "\"null\"");
     }
 
     #[test]
-    fn properties_of_branches_are_merged_only_when_the_top_has_none() {
-        let branches =
-            json!({"anyOf": [{"properties": {"a": {"type": "string"}}}, {"properties": {"a": {}, "b": {}}}]});
-        let merged = schema_properties(&branches);
-        assert_eq!(merged.keys().collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(merged["a"], json!({"type": "string"}));
-        assert!(schema_properties(&json!({"type": "object"})).is_empty());
+    fn arguments_are_found_behind_references_and_a_name_that_is_not_listed_may_have_a_schema() {
+        let tool = json!({"$ref": "#/$defs/Args", "$defs": {"Args": {"allOf": [{"$ref": "#/$defs/Base"}],
+            "properties": {"n": {"$ref": "#/$defs/N"}}, "additionalProperties": {"type": "boolean"}},
+            "Base": {"properties": {"o": {"properties": {}}}}, "N": {"type": "integer"}}});
+        let mut parameters = Parameters::new(Some(&tool));
+        let mut main = |name: &str| parameters.get(name).and_then(|parameter| parameter.main());
+        assert_eq!(main("n"), Some(JsonType::Integer));
+        assert_eq!(main("o"), Some(JsonType::Object));
+        assert_eq!(main("x"), Some(JsonType::Boolean));
+        assert!(parameters.lists("o") && !parameters.lists("x") && parameters.allows("x"));
+        let closed = json!({"properties": {"a": {}}, "additionalProperties": false});
+        assert!(!Parameters::new(Some(&closed)).allows("x"));
+    }
+
+    #[test]
+    fn a_schema_without_properties_may_be_taken_for_them() {
+        let bare = json!({"n": {"type": "integer"}});
+        assert_eq!(Parameters::or_bare(Some(&bare)).get("n").unwrap().main(), Some(JsonType::Integer));
+        assert!(Parameters::new(Some(&bare)).get("n").is_none());
+        assert!(Parameters::or_bare(None).get("n").is_none());
+        let root = json!({"$ref": "#/$defs/R", "$defs": {"R": {"properties": {"n": {"type": "null"}}}}});
+        assert_eq!(Parameters::or_bare(Some(&root)).get("n").unwrap().main(), Some(JsonType::Null));
     }
 }

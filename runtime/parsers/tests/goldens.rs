@@ -135,6 +135,19 @@ const DIFFERENCES: &[Difference] = &[
         normal_text: "",
         calls: &[("search", "{\"other\": \"[1, 2]\", \"limit\": null}")],
     },
+    // Arguments are always an object.
+    Difference {
+        parser: "qwen25",
+        text: "<tool_call>\n{\"name\":\"search\",\"arguments\":\"text\"}\n</tool_call>",
+        normal_text: "",
+        calls: &[],
+    },
+    Difference {
+        parser: "hermes",
+        text: "<tool_call>{\"name\":\"search\",\"arguments\":\"text\"}</tool_call>",
+        normal_text: "",
+        calls: &[],
+    },
     Difference {
         parser: "spark25",
         text: "<tool_call>search\n<arg_key>other</arg_key><arg_value>plain text</arg_value>\n<arg_key>limit</arg_key><arg_value>5</arg_value>\n</tool_call>",

@@ -24,6 +24,8 @@ macro_rules! attributes {
             json_call: false,
             counts_calls: false,
             argument: $argument,
+            after_call: &[$region_end, $call],
+            cdata: false,
         }
     };
 }
@@ -45,6 +47,8 @@ macro_rules! pairs {
             json_call: false,
             counts_calls: false,
             argument: $argument,
+            after_call: &[],
+            cdata: false,
         }
     };
 }
@@ -75,15 +79,23 @@ pub(crate) static MINIMAX_M2: Dialect = attributes!(
 );
 
 /// Step 3: every call stands between two more tokens, which say nothing.
-pub(crate) static STEP3: Dialect = attributes!(
-    "<｜tool_calls_begin｜>",
-    "<｜tool_calls_end｜>",
-    "<steptml:invoke name=\"",
-    "</steptml:invoke>",
-    "<steptml:parameter name=\"",
-    "</steptml:parameter>",
-    step3_argument
-);
+pub(crate) static STEP3: Dialect = Dialect {
+    after_call: &[
+        "<｜tool_call_end｜>",
+        "<｜tool_call_begin｜>",
+        "<｜tool_calls_end｜>",
+        "<steptml:invoke name=\"",
+    ],
+    ..attributes!(
+        "<｜tool_calls_begin｜>",
+        "<｜tool_calls_end｜>",
+        "<steptml:invoke name=\"",
+        "</steptml:invoke>",
+        "<steptml:parameter name=\"",
+        "</steptml:parameter>",
+        step3_argument
+    )
+};
 
 /// dots.
 pub(crate) static DOTS: Dialect = Dialect {
@@ -159,6 +171,8 @@ pub(crate) static MIMO: Dialect = Dialect {
     json_call: false,
     counts_calls: false,
     argument: mimo_argument,
+    after_call: &["</tool_call>", "<function="],
+    cdata: false,
 };
 
 /// Hunyuan.
@@ -176,6 +190,8 @@ pub(crate) static HUNYUAN: Dialect = Dialect {
     json_call: false,
     counts_calls: false,
     argument: hunyuan_argument,
+    after_call: &["</tool_calls>", "<tool_call>"],
+    cdata: false,
 };
 
 /// GLM 4.7 and 5, without line breaks between the tags.
@@ -207,4 +223,6 @@ pub(crate) static MINICPM5: Dialect = Dialect {
     json_call: false,
     counts_calls: false,
     argument: minicpm_argument,
+    after_call: &[],
+    cdata: true,
 };

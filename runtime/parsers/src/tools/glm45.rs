@@ -1,17 +1,30 @@
 //! GLM-4.5 and 4.6: `<tool_call>NAME`, then `<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>` pairs on lines of
 //! their own, then `</tool_call>`. The line breaks may be the two characters `\n`.
 
+use std::collections::HashSet;
+
 use super::sink::Sink;
 use super::stream::Format;
+use super::value_reader::{Around, Reads, ValueReader, ValueTags};
 use super::values::glm_value;
 use crate::json::quote;
 use crate::scan::MarkerScan;
-use crate::schema::{infer_type, schema_properties};
+use crate::schema::Parameters;
 
 pub(crate) const OPEN: &str = "<tool_call>";
 const CLOSE: &str = "</tool_call>";
 const KEY: &str = "<arg_key>";
 const MAX_NAME: usize = 1024;
+const TAGS: ValueTags = ValueTags {
+    close: "</arg_value>",
+    key: (KEY, "</arg_key>"),
+    open: Some("<arg_value>"),
+    call: (OPEN, CLOSE),
+    region: None,
+    after_call: &[],
+    may_be_open: false,
+    cdata: false,
+};
 
 #[derive(Debug)]
 enum State {
@@ -22,6 +35,9 @@ enum State {
     Key(MarkerScan, String),
     /// Between a key and its value.
     Gap(MarkerScan, String),
+    /// A value whose end is looked for.
+    Reading(Box<ValueReader>, String),
+    /// A value that ends with the first tag.
     Value(MarkerScan, String, String),
     /// Inside a call that is not passed on.
     Skip(MarkerScan),
@@ -30,13 +46,15 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Glm45 {
     state: State,
-    function: String,
-    arguments: usize,
+    parameters: Parameters,
+    given: HashSet<String>,
+    /// The first closing tag ends a value: the text has ended.
+    plain: bool,
 }
 
 impl Glm45 {
     pub(crate) fn new() -> Self {
-        Self { state: Self::text(), function: String::new(), arguments: 0 }
+        Self { state: Self::text(), parameters: Parameters::default(), given: HashSet::new(), plain: false }
     }
 
     fn text() -> State {
@@ -57,8 +75,8 @@ impl Glm45 {
 
     /// `end` is the marker behind the name: a line break (two spellings), a key, or the end of the call.
     fn named(&mut self, name: &str, end: usize, sink: &mut Sink) {
-        self.function = name.to_owned();
-        self.arguments = 0;
+        self.parameters = Parameters::new(sink.tools.parameters(name));
+        self.given.clear();
         let accepted = sink.call_start(name);
         self.state = match (end, accepted) {
             (3, true) => self.end_call(sink),
@@ -69,17 +87,33 @@ impl Glm45 {
         };
     }
 
+    fn value(&mut self, key: String) -> State {
+        if self.plain {
+            return State::Value(MarkerScan::new(&["</arg_value>", CLOSE]), key, String::new());
+        }
+        let reads = Reads::of(self.parameters.get(&key).as_deref());
+        State::Reading(Box::new(ValueReader::new(TAGS, reads)), key)
+    }
+
+    fn read(&mut self, c: char, sink: &mut Sink) {
+        let State::Reading(reader, key) = &mut self.state else { return };
+        let around = Around { parameters: &self.parameters, given: &self.given, current: key };
+        let Some(ended) = reader.feed(c, around) else { return };
+        let (key, raw) = (std::mem::take(key), reader.take_raw());
+        self.argument(&key, &raw[..ended.value], sink);
+        self.state = Self::between();
+        raw[ended.rest..].chars().for_each(|c| self.feed(c, sink));
+    }
+
     fn argument(&mut self, key: &str, raw: &str, sink: &mut Sink) {
-        let properties = sink.tools.parameters(&self.function).map(schema_properties).unwrap_or_default();
-        let kind = properties.get(key).and_then(infer_type);
-        let value = glm_value(raw, kind.as_deref());
-        let opening = if self.arguments == 0 { "{" } else { ", " };
-        self.arguments += 1;
+        let value = glm_value(raw, self.parameters.get(key).as_deref());
+        let opening = if self.given.is_empty() { "{" } else { ", " };
+        self.given.insert(key.to_owned());
         sink.args(&format!("{opening}{}: {value}", quote(key)));
     }
 
     fn end_call(&mut self, sink: &mut Sink) -> State {
-        sink.args(if self.arguments == 0 { "{}" } else { "}" });
+        sink.args(if self.given.is_empty() { "{}" } else { "}" });
         sink.call_end();
         Self::text()
     }
@@ -124,12 +158,13 @@ impl Format for Glm45 {
             State::Gap(scan, key) => match scan.feed(c, &mut String::new()) {
                 Some(0) => {
                     let key = std::mem::take(key);
-                    self.state = State::Value(MarkerScan::new(&["</arg_value>", CLOSE]), key, String::new());
+                    self.state = self.value(key);
                 }
                 Some(1) => self.state = Self::key(),
                 Some(_) => self.state = self.end_call(sink),
                 None => {}
             },
+            State::Reading(..) => self.read(c, sink),
             State::Value(scan, key, value) => match scan.feed(c, value) {
                 Some(0) => {
                     let (key, value) = (std::mem::take(key), std::mem::take(value));
@@ -149,6 +184,14 @@ impl Format for Glm45 {
     }
 
     fn finish(&mut self, sink: &mut Sink) {
+        if let State::Reading(reader, key) = &mut self.state
+            && reader.holds_an_end()
+        {
+            let (key, raw) = (std::mem::take(key), reader.take_raw());
+            self.plain = true;
+            self.state = self.value(key);
+            raw.chars().for_each(|c| self.feed(c, sink));
+        }
         if let State::Text(scan) = &mut self.state {
             sink.text(&scan.take_held());
         }

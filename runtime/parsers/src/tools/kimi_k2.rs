@@ -12,7 +12,7 @@ use super::sink::{Sink, ToolSet};
 use super::stream::Format;
 use crate::json::{JsonStatus, JsonStream, JsonStyle, is_json_space};
 use crate::scan::MarkerScan;
-use crate::schema::schema_properties;
+use crate::schema::Parameters;
 
 pub(crate) const SECTION_BEGIN: &str = "<|tool_calls_section_begin|>";
 const MAX_ID: usize = 1024;
@@ -117,11 +117,11 @@ fn infer_name(tools: &ToolSet, arguments: &str) -> Option<String> {
     let keys: HashSet<&str> = arguments.keys().map(String::as_str).collect();
     let mut best: Option<(i64, &str)> = None;
     for tool in tools.tools() {
-        let properties = tool.function.parameters.as_ref().map(schema_properties).unwrap_or_default();
-        if properties.is_empty() {
+        let parameters = Parameters::new(tool.function.parameters.as_ref());
+        if !parameters.lists_any() {
             continue;
         }
-        let overlap = keys.iter().filter(|key| properties.contains_key(**key)).count();
+        let overlap = keys.iter().filter(|key| parameters.lists(key)).count();
         let score = 2 * overlap as i64 - keys.len() as i64;
         if score > best.map_or(-1, |(score, _)| score) {
             best = Some((score, &tool.function.name));

@@ -3,32 +3,69 @@
 use super::call_json::{CallListReader, CallStatus};
 use super::sink::Sink;
 use super::stream::Format;
-use crate::json::JsonStyle;
+use crate::json::{JsonStyle, normalise};
 use crate::python_literal::parse_call_list;
 use crate::scan::MarkerScan;
 
 pub(crate) const OPEN: &str = "<|tool_call_start|>";
 /// Longer calls are given up.
 const MAX_CALLS: usize = 1 << 20;
+const CLOSE: &str = "<|tool_call_end|>";
+/// So many end tags are looked at; behind, each counts.
+const MAX_TRIES: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Lfm2 {
     text: MarkerScan,
     /// The end, and the calls so far.
     inside: Option<(MarkerScan, String)>,
+    /// Where the first end tag stands, behind which the calls went on.
+    first_end: Option<usize>,
+    /// How many end tags were looked at.
+    tries: usize,
     /// Python calls that the model wrote so far, dropped ones included.
     written: i32,
 }
 
 impl Lfm2 {
     pub(crate) fn new() -> Self {
-        Self { text: MarkerScan::new(&[OPEN]), inside: None, written: 0 }
+        Self { text: MarkerScan::new(&[OPEN]), inside: None, first_end: None, tries: 0, written: 0 }
     }
+
+    fn leave(&mut self) {
+        (self.inside, self.first_end) = (None, None);
+        self.tries = if self.tries > MAX_TRIES { self.tries } else { 0 };
+    }
+
+    /// The calls never became whole: they end with the first end tag, and what follows is read again.
+    fn fall_back(&mut self, sink: &mut Sink) {
+        let (Some((mut end, mut text)), first_end) = (self.inside.take(), self.first_end.take()) else {
+            return;
+        };
+        text.push_str(&end.take_held());
+        let Some((text, rest)) = first_end.and_then(|at| text.split_at_checked(at)) else { return };
+        // From here on every end tag counts, so that nothing is read three times.
+        self.tries = MAX_TRIES + 1;
+        calls(text, &mut self.written, sink);
+        let rest = rest.strip_prefix(CLOSE).unwrap_or(rest).to_owned();
+        rest.chars().for_each(|c| self.feed(c, sink));
+    }
+}
+
+fn bracketed(text: &str) -> String {
+    let text = text.trim();
+    if text.starts_with('[') { text.to_owned() } else { format!("[{text}]") }
+}
+
+/// Whether `text` is calls, and not their beginning in front of an end tag inside a string.
+fn is_whole(text: &str) -> bool {
+    let bracketed = bracketed(text);
+    parse_call_list(&bracketed).is_some() || normalise(&bracketed).is_some()
 }
 
 fn calls(text: &str, written: &mut i32, sink: &mut Sink) {
     let text = text.trim();
-    let bracketed = if text.starts_with('[') { text.to_owned() } else { format!("[{text}]") };
+    let bracketed = bracketed(text);
     if let Some(calls) = parse_call_list(&bracketed) {
         for call in calls {
             let number = *written;
@@ -59,21 +96,29 @@ impl Format for Lfm2 {
             sink.text(&text);
             if opened {
                 sink.boundary();
-                self.inside = Some((MarkerScan::new(&["<|tool_call_end|>"]), String::new()));
+                self.inside = Some((MarkerScan::new(&[CLOSE]), String::new()));
             }
             return;
         };
-        let ended = end.feed(c, text).is_some();
-        if ended || text.len() > MAX_CALLS {
-            let text = std::mem::take(text);
-            self.inside = None;
-            if ended {
+        if end.feed(c, text).is_some() {
+            self.first_end.get_or_insert(text.len());
+            self.tries += 1;
+            if self.tries > MAX_TRIES || is_whole(text) {
+                let text = std::mem::take(text);
+                self.leave();
                 calls(&text, &mut self.written, sink);
+            } else {
+                text.push_str(CLOSE);
             }
+        } else if text.len() > MAX_CALLS {
+            self.fall_back(sink);
         }
     }
 
     fn finish(&mut self, sink: &mut Sink) {
+        while self.first_end.is_some() {
+            self.fall_back(sink);
+        }
         sink.text(&self.text.take_held());
     }
 }

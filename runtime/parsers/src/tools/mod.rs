@@ -1,5 +1,7 @@
 //! Tool-call parsers: the calls that a model wrote in its own format, and the text around them.
 
+mod argument_tags;
+mod arguments_gate;
 mod call_id;
 mod call_json;
 mod deepseek;
@@ -25,13 +27,13 @@ mod tagged_json;
 mod tagged_values;
 mod trinity;
 mod types;
+mod value_reader;
 mod values;
 
+pub use argument_tags::ArgumentTags;
 pub use parser::{ToolParser, ToolParserOptions};
 pub use stream::ToolStream;
-pub use structural_tag::{
-    ArgumentTags, Constraint, StructuralTag, Structure, StructureContent, conflicting_definition,
-};
+pub use structural_tag::{Constraint, StructuralTag, Structure, StructureContent};
 pub use types::{Function, Parsed, StreamItem, Tool, ToolCallItem, ToolChoice};
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
+use sglang_json_schema::{Schema, is_annotation};
 
 use super::types::Tool;
 
@@ -15,22 +16,6 @@ use super::types::Tool;
 const MAX_RANGE: i64 = 256;
 /// Most rules of a grammar.
 const MAX_RULES: usize = 10_000;
-
-/// Keywords that only describe.
-const ANNOTATIONS: [&str; 10] = [
-    "title",
-    "description",
-    "default",
-    "examples",
-    "deprecated",
-    "readOnly",
-    "writeOnly",
-    "$comment",
-    "$schema",
-    "$id",
-];
-/// Definitions stand beside what they define.
-const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
 
 /// The rules that every grammar can use. Strings hold no escapes that JSON could not express.
 const BASE: &str = r#"integer ::= "-"? ("0" | [1-9] [0-9]{0,17})
@@ -56,7 +41,7 @@ pub(super) fn call_list(tools: &[&Tool], single: bool) -> Option<String> {
         let empty = Value::Object(Map::new());
         let schema = tool.function.parameters.as_ref().filter(|schema| !schema.is_null()).unwrap_or(&empty);
         grammar.references.clear();
-        let arguments = Schema { grammar: &mut grammar, root: schema }.arguments(schema)?;
+        let arguments = Writer { grammar: &mut grammar }.arguments(&Schema::new(schema))?;
         calls.push(format!("{} {arguments} \")\"", literal(&format!("{name}("))));
     }
     let more = if single { "" } else { " (\", \" call)*" };
@@ -69,8 +54,8 @@ pub(super) fn call_list(tools: &[&Tool], single: bool) -> Option<String> {
 struct Grammar {
     rules: String,
     count: usize,
-    /// The rule of each definition of the tool at hand.
-    references: HashMap<String, String>,
+    /// The rule of each definition of the tool at hand, by its place in memory.
+    references: HashMap<*const Value, String>,
 }
 
 impl Grammar {
@@ -130,21 +115,17 @@ fn python(value: &Value) -> Option<String> {
 }
 
 /// The schema of one tool, being written into the grammar.
-struct Schema<'a> {
+struct Writer<'a> {
     grammar: &'a mut Grammar,
-    root: &'a Value,
 }
 
-impl Schema<'_> {
+impl Writer<'_> {
     /// The keyword arguments of a call.
-    fn arguments(&mut self, schema: &Value) -> Option<String> {
-        if let Some(place) = schema.get("$ref") {
-            let target = self.root.pointer(place.as_str()?.strip_prefix('#')?)?.clone();
-            return self.arguments(&target);
-        }
+    fn arguments(&mut self, schema: &Schema<'_>) -> Option<String> {
+        let schema = &schema.plain();
         let allowed = ["type", "properties", "required", "additionalProperties"];
-        only(schema, &allowed)?;
-        if schema.get("type").is_some_and(|kind| kind != "object") {
+        only(schema.node(), &allowed)?;
+        if schema.node().get("type").is_some_and(|kind| kind != "object") {
             return None;
         }
         match self.properties(schema)? {
@@ -167,7 +148,8 @@ impl Schema<'_> {
     }
 
     /// Name, rule and whether it is required of each property; `None` inside: the schema lists none and allows all.
-    fn properties(&mut self, schema: &Value) -> Option<Option<Vec<(String, String, bool)>>> {
+    fn properties(&mut self, schema: &Schema<'_>) -> Option<Option<Vec<(String, String, bool)>>> {
+        let (view, schema) = (schema, schema.node());
         let required: Vec<&str> = match schema.get("required") {
             None => Vec::new(),
             Some(names) => names.as_array()?.iter().map(Value::as_str).collect::<Option<_>>()?,
@@ -187,7 +169,7 @@ impl Schema<'_> {
         }
         let mut out = Vec::new();
         for (name, property) in properties {
-            out.push((name.clone(), self.value(property)?, required.contains(&name.as_str())));
+            out.push((name.clone(), self.value(&view.at(property))?, required.contains(&name.as_str())));
         }
         Some(Some(out))
     }
@@ -208,15 +190,16 @@ impl Schema<'_> {
         Some(first)
     }
 
-    fn value(&mut self, schema: &Value) -> Option<String> {
-        match schema {
+    fn value(&mut self, schema: &Schema<'_>) -> Option<String> {
+        let view = schema;
+        let schema = match view.node() {
             Value::Bool(true) => return Some("any".to_owned()),
-            Value::Object(_) => {}
+            schema @ Value::Object(_) => schema,
             _ => return None,
-        }
-        if let Some(place) = schema.get("$ref") {
-            only(schema, &["$ref"])?;
-            return self.reference(place.as_str()?);
+        };
+        let plain = view.plain();
+        if !std::ptr::eq(plain.node(), schema) {
+            return self.reference(&plain);
         }
         if let Some(values) = schema.get("enum").and_then(Value::as_array) {
             only(schema, &["enum", "type"])?;
@@ -232,51 +215,54 @@ impl Schema<'_> {
         for keyword in ["anyOf", "oneOf"] {
             if let Some(branches) = schema.get(keyword).and_then(Value::as_array) {
                 only(schema, &[keyword])?;
-                let words = branches.iter().map(|branch| self.value(branch)).collect::<Option<Vec<_>>>()?;
+                let words =
+                    branches.iter().map(|branch| self.value(&view.at(branch))).collect::<Option<Vec<_>>>()?;
                 return if words.is_empty() { None } else { self.grammar.rule(&words.join(" | ")) };
             }
         }
         match schema.get("type") {
-            Some(Value::String(kind)) => self.of_type(schema, kind),
+            Some(Value::String(kind)) => self.of_type(view, kind),
             Some(Value::Array(kinds)) => {
                 let words = kinds.iter().map(|kind| {
                     let mut one = schema.as_object()?.clone();
                     one.retain(|key, _| belongs(key, kind.as_str().unwrap_or_default()));
-                    self.of_type(&Value::Object(one), kind.as_str()?)
+                    self.of_type(&view.at(&Value::Object(one)), kind.as_str()?)
                 });
                 let words = words.collect::<Option<Vec<_>>>()?;
                 if words.is_empty() { None } else { self.grammar.rule(&words.join(" | ")) }
             }
             Some(_) => None,
-            None if schema.get("properties").is_some() => self.of_type(schema, "object"),
-            None if schema.get("items").is_some() => self.of_type(schema, "array"),
+            None if schema.get("properties").is_some() => self.of_type(view, "object"),
+            None if schema.get("items").is_some() => self.of_type(view, "array"),
             None => only(schema, &[]).map(|()| "any".to_owned()),
         }
     }
 
-    fn reference(&mut self, place: &str) -> Option<String> {
-        if let Some(rule) = self.grammar.references.get(place) {
+    /// The rule of a schema that others refer to.
+    fn reference(&mut self, target: &Schema<'_>) -> Option<String> {
+        let place: *const Value = target.node();
+        if let Some(rule) = self.grammar.references.get(&place) {
             return Some(rule.clone());
         }
-        let target = self.root.pointer(place.strip_prefix('#')?)?.clone();
         let name = self.grammar.name()?;
-        self.grammar.references.insert(place.to_owned(), name.clone());
-        let body = self.value(&target)?;
+        self.grammar.references.insert(place, name.clone());
+        let body = self.value(target)?;
         self.grammar.define(&name, &body);
         Some(name)
     }
 
-    fn of_type(&mut self, schema: &Value, kind: &str) -> Option<String> {
+    fn of_type(&mut self, schema: &Schema<'_>, kind: &str) -> Option<String> {
+        let (view, schema) = (schema, schema.node());
         match kind {
             "null" => only(schema, &["type"]).map(|()| "\"None\"".to_owned()),
             "boolean" => only(schema, &["type"]).map(|()| "boolean".to_owned()),
             "number" => only(schema, &["type"]).map(|()| "number".to_owned()),
             "integer" => self.integer(schema),
             "string" => self.string(schema),
-            "array" => self.array(schema),
+            "array" => self.array(view),
             "object" => {
                 only(schema, &["type", "properties", "required", "additionalProperties"])?;
-                let Some(properties) = self.properties(schema)? else { return Some("dict".to_owned()) };
+                let Some(properties) = self.properties(view)? else { return Some("dict".to_owned()) };
                 let field = |(name, value, required): (String, String, bool)| {
                     Some((
                         format!("{} {value}", literal(&format!("{}: ", python(&Value::from(name))?))),
@@ -318,11 +304,12 @@ impl Schema<'_> {
         self.grammar.rule(&format!("\"\\\"\" dq{times} \"\\\"\" | \"'\" sq{times} \"'\""))
     }
 
-    fn array(&mut self, schema: &Value) -> Option<String> {
+    fn array(&mut self, schema: &Schema<'_>) -> Option<String> {
+        let (view, schema) = (schema, schema.node());
         only(schema, &["type", "items", "minItems", "maxItems"])?;
         let item = match schema.get("items") {
             None => "any".to_owned(),
-            Some(items) => self.value(items)?,
+            Some(items) => self.value(&view.at(items))?,
         };
         let (low, high) = bounds(schema, "minItems", "maxItems")?;
         if high == Some(0) {
@@ -337,10 +324,7 @@ impl Schema<'_> {
 
 /// Whether `schema` has no keyword but these and those that only describe.
 fn only(schema: &Value, keywords: &[&str]) -> Option<()> {
-    let known = |key: &String| {
-        let key = key.as_str();
-        keywords.contains(&key) || ANNOTATIONS.contains(&key) || DEFINITIONS.contains(&key)
-    };
+    let known = |key: &String| keywords.contains(&key.as_str()) || is_annotation(key);
     schema.as_object()?.keys().all(known).then_some(())
 }
 
@@ -400,7 +384,9 @@ mod tests {
 
     #[test]
     fn what_has_an_exact_form_is_written_and_nothing_else() {
-        let property = |schema: Value| of(json!({"type": "object", "properties": {"a": schema}}));
+        let property = |schema: Value| {
+            of(json!({"type": "object", "properties": {"a": schema}, "$defs": {"N": {"type": "integer"}}}))
+        };
         for schema in [
             json!({"type": "integer", "minimum": 1, "maximum": 3}),
             json!({"type": ["string", "null"], "maxLength": 5}),
@@ -408,6 +394,8 @@ mod tests {
             json!({"anyOf": [{"type": "number"}, {"const": "x"}]}),
             json!({"type": "array", "items": {"type": "object", "properties": {"b": {}}, "required": ["b"]}, "maxItems": 3}),
             json!({}),
+            json!({"allOf": [{}], "description": "any"}),
+            json!({"allOf": [{"$ref": "#/$defs/N"}], "default": 1}),
         ] {
             assert!(property(schema.clone()).is_some(), "{schema}");
         }
@@ -417,7 +405,7 @@ mod tests {
             json!({"type": "integer", "minimum": 5}),
             json!({"type": "number", "maximum": 5}),
             json!({"not": {}}),
-            json!({"allOf": [{}]}),
+            json!({"allOf": [{}, {"minimum": 1}]}),
             json!({"$ref": "#/$defs/missing"}),
             json!({"type": "object", "required": ["b"]}),
             json!({"enum": []}),
@@ -427,6 +415,17 @@ mod tests {
         }
         assert_eq!(of(json!({"type": "object", "properties": {"a-b": {}}})), None);
         assert_eq!(of(json!({"type": "object", "properties": {}, "patternProperties": {}})), None);
+    }
+
+    #[test]
+    fn a_root_that_refers_is_what_it_refers_to_and_a_loop_is_nothing() {
+        let plain = of(json!({"type": "object", "properties": {"a": {}}})).unwrap();
+        let root = json!({"$ref": "#/$defs/R", "$defs": {"R": {"allOf": [{"$ref": "#/$defs/S"}]}, "S":
+            {"type": "object", "properties": {"a": {}}}}});
+        assert_eq!(of(root), Some(plain));
+        assert_eq!(of(json!({"$ref": "#/$defs/L", "$defs": {"L": {"$ref": "#/$defs/L"}}})), None);
+        let inner = json!({"properties": {"a": {"$ref": "#/$defs/L"}}, "$defs": {"L": {"allOf": [{"$ref": "#/$defs/L"}]}}});
+        assert_eq!(of(inner), None);
     }
 
     #[test]

@@ -3,17 +3,31 @@
 //! Values are bare text whose type comes from the tool's schema, so an argument is passed on when it is complete. As
 //! in the reference, the name is not checked against the request's tools.
 
+use std::collections::HashSet;
+
 use super::sink::Sink;
 use super::stream::Format;
-use super::values::{qwen3_coder_properties, qwen3_coder_value};
+use super::value_reader::{Around, Reads, ValueReader, ValueTags};
+use super::values::qwen3_coder_value;
 use crate::json::quote;
 use crate::scan::MarkerScan;
+use crate::schema::Parameters;
 
 pub(crate) const OPEN: &str = "<tool_call>";
 const CLOSE: &str = "</tool_call>";
 const FUNCTION_END: &str = "</function>";
 const PARAMETER: &str = "<parameter=";
 const MAX_NAME: usize = 1024;
+const TAGS: ValueTags = ValueTags {
+    close: "</parameter>",
+    key: (PARAMETER, ">"),
+    open: None,
+    call: ("<function=", FUNCTION_END),
+    region: Some((OPEN, CLOSE)),
+    after_call: &[CLOSE, "<function=", OPEN],
+    may_be_open: true,
+    cdata: false,
+};
 
 #[derive(Debug)]
 enum State {
@@ -24,19 +38,24 @@ enum State {
     /// Inside a function, outside a parameter.
     Function(MarkerScan),
     Key(String),
+    /// A value whose end is looked for.
+    Reading(Box<ValueReader>, String),
+    /// A value that ends with the first tag.
     Value(MarkerScan, String, String),
 }
 
 #[derive(Debug)]
 pub(crate) struct Qwen3Coder {
     state: State,
-    function: String,
-    arguments: usize,
+    parameters: Parameters,
+    given: HashSet<String>,
+    /// The first closing tag ends a value: the text has ended.
+    plain: bool,
 }
 
 impl Qwen3Coder {
     pub(crate) fn new() -> Self {
-        Self { state: Self::text(), function: String::new(), arguments: 0 }
+        Self { state: Self::text(), parameters: Parameters::default(), given: HashSet::new(), plain: false }
     }
 
     fn text() -> State {
@@ -51,18 +70,36 @@ impl Qwen3Coder {
         State::Function(MarkerScan::new(&[PARAMETER, FUNCTION_END, CLOSE]))
     }
 
+    fn value(&mut self, key: String) -> State {
+        if self.plain {
+            let scan = MarkerScan::new(&["</parameter>", PARAMETER, FUNCTION_END, CLOSE]);
+            return State::Value(scan, key, String::new());
+        }
+        let reads = Reads::of(self.parameters.get(&key).as_deref());
+        State::Reading(Box::new(ValueReader::new(TAGS, reads)), key)
+    }
+
+    fn read(&mut self, c: char, sink: &mut Sink) {
+        let State::Reading(reader, key) = &mut self.state else { return };
+        let around = Around { parameters: &self.parameters, given: &self.given, current: key };
+        let Some(ended) = reader.feed(c, around) else { return };
+        let (key, raw) = (std::mem::take(key), reader.take_raw());
+        self.argument(&key, &raw[..ended.value], sink);
+        self.state = Self::inside();
+        raw[ended.rest..].chars().for_each(|c| self.feed(c, sink));
+    }
+
     fn argument(&mut self, key: &str, raw: &str, sink: &mut Sink) {
         let raw = raw.strip_prefix('\n').unwrap_or(raw);
         let raw = raw.strip_suffix('\n').unwrap_or(raw);
-        let properties = qwen3_coder_properties(sink.tools.parameters(&self.function));
-        let value = qwen3_coder_value(raw, properties.get(key));
-        let opening = if self.arguments == 0 { "{" } else { ", " };
-        self.arguments += 1;
+        let value = qwen3_coder_value(raw, self.parameters.get(key).as_deref());
+        let opening = if self.given.is_empty() { "{" } else { ", " };
+        self.given.insert(key.to_owned());
         sink.args(&format!("{opening}{}: {value}", quote(key)));
     }
 
     fn end_function(&mut self, sink: &mut Sink) {
-        sink.args(if self.arguments == 0 { "{}" } else { "}" });
+        sink.args(if self.given.is_empty() { "{}" } else { "}" });
         sink.call_end();
     }
 }
@@ -86,9 +123,10 @@ impl Format for Qwen3Coder {
             },
             State::FunctionName(name) => {
                 if c == '>' {
-                    self.function = std::mem::take(name);
-                    self.arguments = 0;
-                    sink.call_start_unchecked(&self.function);
+                    let name = std::mem::take(name);
+                    self.parameters = Parameters::or_bare(sink.tools.parameters(&name));
+                    self.given.clear();
+                    sink.call_start_unchecked(&name);
                     self.state = Self::inside();
                 } else if name.len() > MAX_NAME {
                     self.state = Self::block();
@@ -110,14 +148,15 @@ impl Format for Qwen3Coder {
             },
             State::Key(key) => {
                 if c == '>' {
-                    let scan = MarkerScan::new(&["</parameter>", PARAMETER, FUNCTION_END, CLOSE]);
-                    self.state = State::Value(scan, std::mem::take(key), String::new());
+                    let key = std::mem::take(key);
+                    self.state = self.value(key);
                 } else if key.len() > MAX_NAME {
                     self.state = Self::inside();
                 } else {
                     key.push(c);
                 }
             }
+            State::Reading(..) => self.read(c, sink),
             State::Value(scan, key, value) => {
                 let Some(end) = scan.feed(c, value) else { return };
                 let (key, value) = (std::mem::take(key), std::mem::take(value));
@@ -139,6 +178,14 @@ impl Format for Qwen3Coder {
     }
 
     fn finish(&mut self, sink: &mut Sink) {
+        if let State::Reading(reader, key) = &mut self.state
+            && reader.holds_an_end()
+        {
+            let (key, raw) = (std::mem::take(key), reader.take_raw());
+            self.plain = true;
+            self.state = self.value(key);
+            raw.chars().for_each(|c| self.feed(c, sink));
+        }
         if let State::Text(scan) = &mut self.state {
             sink.text(&scan.take_held());
         }

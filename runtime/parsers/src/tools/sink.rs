@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::arguments_gate::ArgumentsGate;
 use super::types::Tool;
 
 /// White space longer than this is sent although a call may follow.
@@ -149,13 +150,21 @@ pub(crate) struct Sink {
     gate: TextGate,
     events: Vec<Event>,
     open: bool,
+    arguments: ArgumentsGate,
 }
 
 impl Sink {
     pub(crate) fn new(tools: &[Tool], forward_unknown_tools: bool, before: Before, after: After) -> Self {
         let gate =
             TextGate { before, after, behind_call: false, fresh: false, any: false, space: String::new() };
-        Self { tools: ToolSet::new(tools), forward_unknown_tools, gate, events: Vec::new(), open: false }
+        Self {
+            tools: ToolSet::new(tools),
+            forward_unknown_tools,
+            gate,
+            events: Vec::new(),
+            open: false,
+            arguments: ArgumentsGate::default(),
+        }
     }
 
     pub(crate) fn take_events(&mut self) -> Vec<Event> {
@@ -203,10 +212,22 @@ impl Sink {
         let position = self.tools.positions.get(name).and_then(|i| i32::try_from(*i).ok()).unwrap_or(-1);
         self.events.push(Event::CallStart { name: name.to_owned(), position });
         self.open = true;
+        self.arguments = ArgumentsGate::default();
     }
 
+    /// Takes a piece of the open call's arguments.
     pub(crate) fn args(&mut self, fragment: &str) {
-        if !self.open || fragment.is_empty() {
+        if !self.open {
+            return;
+        }
+        match self.arguments.push(fragment) {
+            Some(fragment) => self.send_args(fragment),
+            None => self.call_broken(),
+        }
+    }
+
+    fn send_args(&mut self, fragment: &str) {
+        if fragment.is_empty() {
             return;
         }
         match self.events.last_mut() {
@@ -215,9 +236,18 @@ impl Sink {
         }
     }
 
+    /// Ends the open call. One whose arguments are no object is broken.
     pub(crate) fn call_end(&mut self) {
-        if std::mem::take(&mut self.open) {
-            self.events.push(Event::CallEnd);
+        if !self.open {
+            return;
+        }
+        match self.arguments.finish() {
+            Some(rest) => {
+                self.send_args(&rest);
+                self.open = false;
+                self.events.push(Event::CallEnd);
+            }
+            None => self.call_broken(),
         }
     }
 

@@ -1,9 +1,11 @@
 //! What a grammar must enforce so that an answer calls the tools it has to, in the model's own format.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use sglang_json_schema::{Bundle, JsonType, Schema, Types};
 
+use super::argument_tags::{ArgumentTags, call_tags};
 use super::parser::{ToolFormat, ToolParser};
 use super::python_grammar::call_list;
 use super::types::{Tool, ToolChoice};
@@ -16,45 +18,6 @@ pub enum StructureContent {
     /// Each property of this object schema in tags of its own, strings without quotes.
     Tagged(Value, ArgumentTags),
 }
-
-/// How a format writes one argument: `open KEY then VALUE close`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ArgumentTags {
-    /// In front of the key.
-    pub open: &'static str,
-    /// Between the key and a string.
-    pub then: &'static str,
-    /// Between the key and any other value, which is JSON.
-    pub then_json: &'static str,
-    /// Behind the value.
-    pub close: &'static str,
-    /// What a string must not hold, since a parser would take it for the format's own.
-    pub never: &'static [&'static str],
-}
-
-const fn argument(open: &'static str, then: &'static str, close: &'static str) -> ArgumentTags {
-    ArgumentTags { open, then, then_json: then, close, never: &[] }
-}
-
-const fn dsml(open: &'static str, close: &'static str) -> ArgumentTags {
-    ArgumentTags { open, then: "\" string=\"true\">", then_json: "\" string=\"false\">", close, never: &[] }
-}
-
-const QWEN_PARAMETER: ArgumentTags = ArgumentTags {
-    never: &["<parameter=", "</function>", "</tool_call>"],
-    ..argument("<parameter=", ">\n", "\n</parameter>\n")
-};
-const NAMED_PARAMETER: ArgumentTags = argument("<parameter name=\"", "\">", "</parameter>\n");
-const LINES: ArgumentTags = ArgumentTags {
-    never: &["</tool_call>", "</iquest_tool_call>"],
-    ..argument("<arg_key>", "</arg_key>\n<arg_value>", "</arg_value>\n")
-};
-const PAIRS: ArgumentTags = ArgumentTags {
-    then: "</arg_key><arg_value>",
-    then_json: "</arg_key><arg_value>",
-    close: "</arg_value>",
-    ..LINES
-};
 
 /// One way to call one tool.
 #[derive(Debug, Clone, PartialEq)]
@@ -210,146 +173,121 @@ impl ToolParser {
                 "<|tool_call_start|>",
             ),
             ToolFormat::Qwen3Coder | ToolFormat::Glm45 | ToolFormat::Tagged(_) => {
-                return self.tagged(name, schema.unwrap_or_else(|| json!({"type": "object"})));
+                let shape = call_tags(self.name())?;
+                let schema = schema.unwrap_or_else(|| json!({"type": "object"}));
+                let content = StructureContent::Tagged(schema, shape.argument);
+                let begin = format!("{}{}{name}{}", shape.trigger, shape.before, shape.behind);
+                return Some((Structure { begin, content, end: shape.end.to_owned() }, shape.trigger));
             }
             ToolFormat::Pythonic | ToolFormat::JsonArray => return None,
         };
-        let content = StructureContent::Json(schema.unwrap_or_else(|| json!({"type": "object"})));
-        Some((Structure { begin, content, end: end.to_owned() }, trigger))
-    }
-
-    /// The same for the formats whose arguments stand in tags.
-    fn tagged(&self, name: &str, schema: Value) -> Option<(Structure, &'static str)> {
-        // What opens a call, stands between that and the name, behind the name, is an argument, and ends the call.
-        type Shape = (&'static str, &'static str, &'static str, ArgumentTags, &'static str);
-        let (trigger, before, after, tags, end): Shape = match self.name() {
-            "qwen3_coder" | "step3p5" | "nanbeige" => {
-                ("<tool_call>\n<function=", "", ">\n", QWEN_PARAMETER, "</function>\n</tool_call>")
-            }
-            "mimo" => (
-                "<tool_call>\n<function=",
-                "",
-                ">\n",
-                argument("<parameter=", ">", "</parameter>\n"),
-                "</function>\n</tool_call>",
-            ),
-            "glm" | "glm45" | "ling3" | "poolside_v1" => ("<tool_call>", "", "\n", LINES, "</tool_call>"),
-            "glm47" | "spark25" => ("<tool_call>", "", "", PAIRS, "</tool_call>"),
-            "iquest_q1" => ("<iquest_tool_call>", "", "", PAIRS, "</iquest_tool_call>"),
-            "hunyuan" => {
-                ("<tool_calls>", "\n<tool_call>", "<tool_sep>\n", LINES, "</tool_call>\n</tool_calls>")
-            }
-            "minimax-m2" => (
-                "<minimax:tool_call>",
-                "\n<invoke name=\"",
-                "\">\n",
-                NAMED_PARAMETER,
-                "</invoke>\n</minimax:tool_call>",
-            ),
-            "dots" => (
-                "<dots_function_call>",
-                "\n<invoke name=\"",
-                "\">\n",
-                NAMED_PARAMETER,
-                "</invoke>\n</dots_function_call>",
-            ),
-            "step3" => (
-                "<｜tool_calls_begin｜>",
-                "\n<｜tool_call_begin｜>function<｜tool_sep｜><steptml:invoke name=\"",
-                "\">\n",
-                argument("<steptml:parameter name=\"", "\">", "</steptml:parameter>\n"),
-                "</steptml:invoke><｜tool_call_end｜>\n<｜tool_calls_end｜>",
-            ),
-            "deepseekv32" => (
-                "<｜DSML｜function_calls>",
-                "\n<｜DSML｜invoke name=\"",
-                "\">\n",
-                dsml("<｜DSML｜parameter name=\"", "</｜DSML｜parameter>\n"),
-                "</｜DSML｜invoke>\n</｜DSML｜function_calls>",
-            ),
-            "deepseekv4" => (
-                "<｜DSML｜tool_calls>",
-                "\n<｜DSML｜invoke name=\"",
-                "\">\n",
-                dsml("<｜DSML｜parameter name=\"", "</｜DSML｜parameter>\n"),
-                "</｜DSML｜invoke>\n</｜DSML｜tool_calls>",
-            ),
-            "deepseekv41" => (
-                "<｜DSML｜ calls>",
-                "\n<｜DSML｜ invoke name=\"",
-                "\">\n",
-                dsml("<｜DSML｜ parameter name=\"", "</｜DSML｜ parameter>\n"),
-                "</｜DSML｜ invoke>\n</｜DSML｜ calls>",
-            ),
-            "gigachat35" => (
-                "<｜GCML｜tool_calls>",
-                "\n<｜GCML｜invoke name=\"",
-                "\">\n",
-                dsml("<｜GCML｜parameter name=\"", "</｜GCML｜parameter>\n"),
-                "</｜GCML｜invoke>\n</｜GCML｜tool_calls>",
-            ),
-            "minicpm5" => {
-                ("<function name=\"", "", "\">", argument("<param name=\"", "\">", "</param>"), "</function>")
-            }
-            _ => return None,
-        };
-        let content = StructureContent::Tagged(schema, tags);
-        let begin = format!("{trigger}{before}{name}{after}");
+        let schema = schema.unwrap_or_else(|| json!({"type": "object"}));
+        let content = StructureContent::Json(arguments(&schema, &Schema::bundled));
         Some((Structure { begin, content, end: end.to_owned() }, trigger))
     }
 }
 
-/// The keywords under which a schema keeps what its references point to.
-const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
-
-/// A definition that two tools give different meanings; in an array of calls, which has one place for both, it cannot
-/// be honoured.
-pub fn conflicting_definition(tools: &[Tool]) -> Option<&str> {
-    let mut seen: HashMap<(&str, &str), &Value> = HashMap::new();
-    for tool in tools {
-        for keyword in DEFINITIONS {
-            let own =
-                tool.function.parameters.as_ref().and_then(|p| p.get(keyword)).and_then(Value::as_object);
-            for (name, schema) in own.into_iter().flatten() {
-                if *seen.entry((keyword, name)).or_insert(schema) != schema {
-                    return Some(name);
-                }
-            }
+/// The schema of a call's arguments, copied by `copy` and bound to be an object.
+fn arguments<'s>(
+    parameters: &'s Value,
+    copy: &dyn Fn(&Schema<'s>) -> Result<Value, sglang_json_schema::TooLarge>,
+) -> Value {
+    let schema = Schema::new(parameters).plain();
+    // One that is too large as it is will be too large for the grammar as well, which says so.
+    let mut own = copy(&schema).unwrap_or_else(|_| parameters.clone());
+    match &mut own {
+        Value::Object(map) if schema.types() != Types::only(JsonType::Object) => {
+            map.insert("type".to_owned(), json!("object"));
         }
+        Value::Object(_) => {}
+        other => *other = json!({"type": "object"}),
     }
-    None
+    own
 }
 
-/// A non-empty array of calls.
+/// A non-empty array of calls. Their schemas share one place for what they refer to.
 fn array_schema(tools: &[&Tool], single: bool) -> Value {
-    let mut definitions: Map<String, Value> = Map::new();
+    let bundle = RefCell::new(Bundle::default());
     let calls: Vec<Value> = tools
         .iter()
         .map(|tool| {
-            let parameters = tool.function.parameters.clone().filter(|p| !p.is_null() && *p != json!({}));
-            for keyword in DEFINITIONS {
-                if let Some(Value::Object(own)) = parameters.as_ref().and_then(|p| p.get(keyword)) {
-                    let all = definitions.entry(keyword).or_insert_with(|| json!({}));
-                    if let Value::Object(all) = all {
-                        all.extend(own.clone());
-                    }
-                }
-            }
+            let given = tool.function.parameters.as_ref().filter(|p| !p.is_null() && **p != json!({}));
+            let parameters = given.map_or_else(
+                || json!({"type": "object", "properties": {}}),
+                |given| arguments(given, &|schema| bundle.borrow_mut().add(schema)),
+            );
             json!({
+                "type": "object",
                 "properties": {
                     "name": {"type": "string", "enum": [tool.function.name]},
-                    "parameters": parameters.unwrap_or_else(|| json!({"type": "object", "properties": {}})),
+                    "parameters": parameters,
                 },
                 "required": ["name", "parameters"],
+                "additionalProperties": false,
             })
         })
         .collect();
-    let mut schema = json!({"type": "array", "minItems": 1, "items": {"type": "object", "anyOf": calls}});
-    if let Value::Object(fields) = &mut schema {
-        if single {
-            fields.insert("maxItems".to_owned(), json!(1));
-        }
-        fields.extend(definitions);
+    let mut schema = json!({"type": "array", "minItems": 1, "items": {"anyOf": calls}});
+    if single {
+        schema["maxItems"] = json!(1);
+    }
+    let definitions = bundle.into_inner().definitions();
+    if !definitions.is_empty() {
+        schema["$defs"] = definitions.into();
     }
     schema
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools::Function;
+
+    fn tool(name: &str, parameters: Value) -> Tool {
+        let function = Function { name: name.into(), parameters: Some(parameters), ..Default::default() };
+        Tool { r#type: "function".into(), function }
+    }
+
+    fn array(tools: &[Tool]) -> Value {
+        match ToolParser::json_array().structural_tag(tools, &ToolChoice::Required, true) {
+            Some(Constraint::JsonSchema(schema)) => schema,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_elements_of_an_array_of_calls_have_a_name_and_parameters_only() {
+        let schema = array(&[tool("f", json!({"properties": {"a": {}}})), tool("g", json!({}))]);
+        for (call, name) in schema["items"]["anyOf"].as_array().unwrap().iter().zip(["f", "g"]) {
+            assert_eq!(call["additionalProperties"], false);
+            assert_eq!(call["required"], json!(["name", "parameters"]));
+            assert_eq!(call["properties"].as_object().unwrap().len(), 2);
+            assert_eq!(call["properties"]["name"]["enum"], json!([name]));
+            assert_eq!(call["properties"]["parameters"]["type"], "object");
+        }
+    }
+
+    #[test]
+    fn definitions_of_one_name_do_not_get_into_each_others_way() {
+        let of =
+            |kind: &str| json!({"$defs": {"D": {"type": kind}}, "properties": {"d": {"$ref": "#/$defs/D"}}});
+        let schema = array(&[tool("f", of("string")), tool("g", of("integer"))]);
+        let kind = |i: usize| {
+            let property = schema["items"]["anyOf"][i].pointer("/properties/parameters/properties/d/$ref");
+            schema.pointer(&property.unwrap().as_str().unwrap()[1..]).unwrap()["type"].clone()
+        };
+        assert_eq!((kind(0), kind(1)), (json!("string"), json!("integer")));
+    }
+
+    #[test]
+    fn arguments_in_json_are_an_object_whose_references_hold() {
+        let root = json!({"$ref": "#/definitions/A b", "definitions":
+            {"A b": {"anyOf": [{"$ref": "#/definitions/Té"}, {"type": "null"}]}, "Té": {"properties": {"t": {"$ref": "#/definitions/Té"}}}}});
+        let parser = ToolParser::by_name("qwen").unwrap();
+        let constraint = parser.structural_tag(&[tool("f", root)], &ToolChoice::Required, true);
+        let Some(Constraint::StructuralTag(tag)) = constraint else { panic!("{constraint:?}") };
+        let StructureContent::Json(schema) = &tag.structures[0].content else { panic!("{tag:?}") };
+        assert_eq!((&schema["type"], &schema["anyOf"][0]["$ref"]), (&json!("object"), &json!("#/$defs/T_")));
+        assert_eq!(schema["$defs"]["T_"], json!({"properties": {"t": {"$ref": "#/$defs/T_"}}}));
+    }
 }

@@ -1,9 +1,10 @@
 //! A constraint as the text that a request's sampling parameters carry: xgrammar's structural tag formats.
 
 use serde_json::{Value, json};
+use sglang_json_schema::{JsonType, Schema, Variant};
 
-use super::structural_tag::{ArgumentTags, Constraint, StructuralTag, StructureContent};
-use crate::schema::{infer_type, schema_properties};
+use super::argument_tags::ArgumentTags;
+use super::structural_tag::{Constraint, StructuralTag, StructureContent};
 
 impl Constraint {
     /// The sampling parameter that enforces it, and its value.
@@ -22,7 +23,7 @@ impl StructuralTag {
         let tag = |structure: &super::Structure| {
             let content = match &structure.content {
                 StructureContent::Json(schema) => json!({"type": "json_schema", "json_schema": schema}),
-                StructureContent::Tagged(schema, tags) => tagged(schema, *tags),
+                StructureContent::Tagged(schema, tags) => tagged(&Schema::new(schema), *tags),
             };
             json!({"type": "tag", "begin": structure.begin, "content": content, "end": structure.end})
         };
@@ -49,69 +50,99 @@ fn optional(content: Value) -> Value {
     json!({"type": "optional", "content": content})
 }
 
-/// The properties of an object schema in its order, or any properties where it lists none.
-fn tagged(schema: &Value, tags: ArgumentTags) -> Value {
-    let schema = resolved(schema, schema);
-    let properties = schema_properties(schema);
-    if properties.is_empty() {
-        let any = sequence(vec![
-            json!({"type": "const_string", "value": tags.open}),
-            json!({"type": "regex", "pattern": "[^<>\"\\n]{1,64}"}),
-            json!({"type": "tag", "begin": tags.then, "content": free(tags), "end": tags.close}),
-        ]);
-        return match schema.get("additionalProperties") {
-            Some(Value::Bool(false)) => json!({"type": "const_string", "value": ""}),
-            _ if schema.get("properties").is_some() => json!({"type": "const_string", "value": ""}),
-            _ => json!({"type": "star", "content": any}),
-        };
+/// Most forms of the arguments that are told apart; beyond, a text may mix them.
+const MAX_VARIANTS: usize = 16;
+
+/// The properties of an object schema in its order, or any properties where it lists none. Each of the forms that the
+/// schema allows is one of its own.
+fn tagged(schema: &Schema<'_>, tags: ArgumentTags) -> Value {
+    let variants = schema.variants();
+    match variants.len() {
+        2..=MAX_VARIANTS => {
+            let forms: Vec<Value> = variants.iter().map(|variant| form(variant, schema, tags)).collect();
+            json!({"type": "or", "elements": forms})
+        }
+        _ => form(&schema.properties(), schema, tags),
     }
-    let required: Vec<&str> = schema
-        .get("required")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let parameter = |(name, property): (&String, &Value)| {
-        let (content, json) = value(property, schema, tags);
-        let begin = format!("{}{name}{}", tags.open, if json { tags.then_json } else { tags.then });
-        let tag = json!({"type": "tag", "begin": begin, "content": content, "end": tags.close});
-        if required.contains(&name.as_str()) { tag } else { optional(tag) }
-    };
-    sequence(properties.iter().map(parameter).collect())
 }
 
-/// What a property that only refers to a definition refers to.
-fn resolved<'a>(property: &'a Value, schema: &'a Value) -> &'a Value {
-    let place = property.get("$ref").and_then(Value::as_str).and_then(|place| place.strip_prefix('#'));
-    place.and_then(|place| schema.pointer(place)).unwrap_or(property)
+fn form(variant: &Variant<'_>, schema: &Schema<'_>, tags: ArgumentTags) -> Value {
+    let nothing = || json!({"type": "const_string", "value": ""});
+    if variant.properties.is_empty() {
+        let lists = schema.parts().iter().any(|part| part.node().get("properties").is_some());
+        let more = schema.additional();
+        if variant.closed || (lists && more.is_none()) {
+            return nothing();
+        }
+        let values = more.map_or_else(|| vec![(free(tags), false)], |more| values(&more, tags));
+        let any = values.into_iter().map(|(content, json)| {
+            let then = if json { tags.then_json } else { tags.then };
+            sequence(vec![
+                json!({"type": "const_string", "value": tags.open}),
+                json!({"type": "regex", "pattern": "[^<>\"\\n]{1,64}"}),
+                json!({"type": "tag", "begin": then, "content": content, "end": tags.close}),
+            ])
+        });
+        return json!({"type": "star", "content": one_of(any.collect())});
+    }
+    let parameters = variant.properties.iter().map(|property| {
+        let own = property.schema();
+        let forms = values(&schema.at(&own), tags).into_iter().map(|(content, json)| {
+            let then = if json { tags.then_json } else { tags.then };
+            let begin = format!("{}{}{then}", tags.open, property.name);
+            json!({"type": "tag", "begin": begin, "content": content, "end": tags.close})
+        });
+        let tag = one_of(forms.collect());
+        if variant.required.contains(&property.name) { tag } else { optional(tag) }
+    });
+    sequence(parameters.collect())
 }
 
-/// The bare text of an argument, a string as it is or anything else as JSON, and which of the two it is.
-fn value(property: &Value, schema: &Value, tags: ArgumentTags) -> (Value, bool) {
-    let property = resolved(property, schema);
-    let strings = |values: &Vec<Value>| values.iter().all(Value::is_string);
-    if let Some(values) =
-        property.get("enum").and_then(Value::as_array).filter(|v| !v.is_empty() && strings(v))
-    {
-        let word = |value: &Value| json!({"type": "const_string", "value": value});
-        return (json!({"type": "or", "elements": values.iter().map(word).collect::<Vec<_>>()}), false);
-    }
-    if let Some(word @ Value::String(_)) = property.get("const") {
-        return (json!({"type": "const_string", "value": word}), false);
-    }
-    match infer_type(property).as_deref() {
-        None | Some("string") => (text(property, tags), false),
-        Some(_) => {
-            let mut own = property.as_object().cloned().unwrap_or_default();
-            for keyword in ["$defs", "definitions"] {
-                if let Some(definitions) = schema.get(keyword) {
-                    own.entry(keyword).or_insert_with(|| definitions.clone());
-                }
-            }
-            (json!({"type": "json_schema", "json_schema": own}), true)
+fn one_of(mut forms: Vec<Value>) -> Value {
+    match (forms.pop(), forms.is_empty()) {
+        (Some(only), true) => only,
+        (last, _) => {
+            forms.extend(last);
+            json!({"type": "or", "elements": forms})
         }
     }
+}
+
+/// The forms of an argument's bare text, and whether each is JSON: a string stands as it is, anything else as JSON.
+fn values(property: &Schema<'_>, tags: ArgumentTags) -> Vec<(Value, bool)> {
+    if let Some(values) = property.values().filter(|values| !values.is_empty()) {
+        let (texts, others): (Vec<&Value>, Vec<&Value>) = values.into_iter().partition(|v| v.is_string());
+        let words: Vec<Value> =
+            texts.into_iter().map(|text| json!({"type": "const_string", "value": text})).collect();
+        let mut forms = Vec::new();
+        if !words.is_empty() {
+            forms.push((json!({"type": "or", "elements": words}), false));
+        }
+        if !others.is_empty() {
+            forms.push((json!({"type": "json_schema", "json_schema": {"enum": others}}), true));
+        }
+        return forms;
+    }
+    let named = property.named_types();
+    let main = property.main_type();
+    if main.is_none() || named.contains(&JsonType::String) {
+        return vec![(text(property, tags), false)];
+    }
+    // Where the other keywords alone tell the type, JSON Schema would let every other type pass.
+    let mut own = property.bundled().unwrap_or_else(|_| property.node().clone());
+    if property.types().has(JsonType::String) {
+        let names: Vec<&str> = named.iter().map(|kind| kind.name()).collect();
+        own = with_type(own, json!(names));
+    }
+    vec![(json!({"type": "json_schema", "json_schema": own}), true)]
+}
+
+/// A schema that also says the type.
+fn with_type(mut schema: Value, kind: Value) -> Value {
+    if let Value::Object(map) = &mut schema {
+        map.insert("type".to_owned(), kind);
+    }
+    schema
 }
 
 fn free(tags: ArgumentTags) -> Value {
@@ -123,9 +154,13 @@ const MAX_LENGTH: u64 = 1 << 12;
 
 /// A bare string. One of a stated length has no white space at its ends, where parsers trim it, and nothing that markup
 /// could begin with.
-fn text(property: &Value, tags: ArgumentTags) -> Value {
-    let length = |key: &str| property.get(key).and_then(Value::as_u64).filter(|n| *n <= MAX_LENGTH);
-    let (low, high) = (length("minLength").unwrap_or(0), length("maxLength"));
+fn text(property: &Schema<'_>, tags: ArgumentTags) -> Value {
+    let parts = property.parts();
+    let lengths = |key: &'static str| {
+        let length = move |part: &Schema<'_>| part.node().get(key).and_then(Value::as_u64);
+        parts.iter().filter_map(length).filter(|n| *n <= MAX_LENGTH)
+    };
+    let (low, high) = (lengths("minLength").max().unwrap_or(0), lengths("maxLength").min());
     if (low == 0 && high.is_none()) || high.is_some_and(|high| high < low) {
         return free(tags);
     }
@@ -203,6 +238,28 @@ mod tests {
             (&json!("tag"), &json!("<parameter=n>\n"))
         );
         assert_eq!(parameters[2]["content"]["json_schema"]["$defs"]["N"]["type"], "integer");
+        let any_of = json!({"type": "object", "properties": {"a": {"allOf": [{"$ref": "#/$defs/N"}]},
+            "b": {"enum": ["x", 1, null]}, "c": {"properties": {}}, "d": {"anyOf": [{"type": "string"}, {"type": "null"}]}},
+            "$defs": {"N": {"type": "integer"}}});
+        let (_, value) = param("qwen3_coder", &ToolChoice::Required, any_of);
+        let content = |i: usize| &value.pointer("/format/tags/0/content/elements").unwrap()[i]["content"];
+        assert_eq!(content(0)["content"]["type"], "json_schema");
+        assert_eq!(content(0)["content"]["json_schema"]["$defs"]["N"], json!({"type": "integer"}));
+        assert_eq!(content(1)["elements"][0]["content"]["elements"][0]["value"], "x");
+        assert_eq!(content(1)["elements"][1]["content"]["json_schema"], json!({"enum": [1, null]}));
+        assert_eq!(content(2)["content"]["json_schema"]["type"], json!(["object"]));
+        assert_eq!(content(3)["content"]["type"], "any_text");
+        let root = json!({"$ref": "#/$defs/R", "$defs": {"R": {"oneOf": [
+            {"properties": {"kind": {"const": "a"}}, "required": ["kind"]},
+            {"properties": {"kind": {"const": "b"}, "n": {"type": "integer"}}, "required": ["kind", "n"]}]}}});
+        let (_, value) = param("qwen3_coder", &ToolChoice::Required, root);
+        let forms = value.pointer("/format/tags/0/content/elements").unwrap();
+        assert_eq!(forms[0]["elements"][0]["content"]["elements"][0]["value"], "a");
+        assert_eq!(forms[1]["elements"][1]["begin"], "<parameter=n>\n");
+        let numbers = json!({"type": "object", "additionalProperties": {"type": "integer"}});
+        let (_, value) = param("qwen3_coder", &ToolChoice::Required, numbers);
+        let star = value.pointer("/format/tags/0/content/content/elements/2/content").unwrap();
+        assert_eq!(star["json_schema"]["type"], "integer");
         let (_, any) = param("qwen3_coder", &ToolChoice::Required, json!({"type": "object"}));
         assert_eq!(any.pointer("/format/tags/0/content/type"), Some(&json!("star")));
         let empty = json!({"type": "object", "properties": {}});

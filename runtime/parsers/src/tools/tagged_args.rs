@@ -3,20 +3,21 @@
 //!
 //! A value's type comes from the tool's schema, so an argument is passed on when it is complete.
 
-use serde_json::{Map, Value};
+use std::collections::HashSet;
 
 use super::call_json::{CallReader, CallStatus};
 use super::sink::{After, Before, Sink};
 use super::stream::Format;
+use super::value_reader::{Around, Reads, ValueReader, ValueTags, argument_name};
 use crate::json::{JsonStatus, JsonStream, JsonStyle, quote};
 use crate::scan::MarkerScan;
-use crate::schema::schema_properties;
+use crate::schema::Parameters;
 
 /// Longer names and keys are none.
 const MAX_NAME: usize = 1024;
 
 /// See [`Dialect::argument`].
-pub(crate) type Argument = fn(&str, &str, &Map<String, Value>) -> Option<(String, String)>;
+pub(crate) type Argument = fn(&str, &str, &mut Parameters) -> Option<(String, String)>;
 
 type Markers = &'static [&'static str];
 
@@ -52,6 +53,27 @@ pub(crate) struct Dialect {
     /// The key and the value of an argument as JSON, from what stands before and inside the value's tags.
     /// `None` for a tag that is none, which takes the call with it.
     pub(crate) argument: Argument,
+    /// What may follow the end of a call in a region.
+    pub(crate) after_call: Markers,
+    /// A value may be a CDATA section.
+    pub(crate) cdata: bool,
+}
+
+impl Dialect {
+    fn value_tags(&self, in_region: bool) -> ValueTags {
+        let tag = |tags: Markers, at: usize| tags.get(at).copied().unwrap_or_default();
+        let has_regions = !self.region.is_empty();
+        ValueTags {
+            close: tag(self.value, 0),
+            key: (tag(self.body, 0), tag(self.key, 0)),
+            open: self.gap.first().copied(),
+            call: (tag(if has_regions { self.region } else { self.text }, 0), tag(self.body, 1)),
+            region: has_regions.then(|| (tag(self.text, 0), tag(self.region, 1))),
+            after_call: if in_region { self.after_call } else { &[] },
+            may_be_open: false,
+            cdata: self.cdata,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -62,6 +84,9 @@ enum State {
     Body(MarkerScan),
     Key(MarkerScan, String),
     Gap(MarkerScan, String),
+    /// A value whose end is looked for.
+    Reading(Box<ValueReader>, String),
+    /// A value that ends with the first tag.
     Value(MarkerScan, String, String),
     Json(JsonStream),
     Call(Box<CallReader>),
@@ -75,8 +100,10 @@ pub(crate) struct TaggedArguments {
     state: State,
     /// Calls stand in a region that is open.
     in_region: bool,
-    properties: Map<String, Value>,
-    arguments: usize,
+    parameters: Parameters,
+    given: HashSet<String>,
+    /// The first closing tag ends a value: the text has ended.
+    plain: bool,
     /// Only white space so far in a region or in a call's arguments.
     blank: bool,
 }
@@ -84,7 +111,15 @@ pub(crate) struct TaggedArguments {
 impl TaggedArguments {
     pub(crate) fn new(dialect: &'static Dialect) -> Self {
         let state = State::Text(MarkerScan::new(dialect.text));
-        Self { dialect, state, in_region: false, properties: Map::new(), arguments: 0, blank: true }
+        Self {
+            dialect,
+            state,
+            in_region: false,
+            parameters: Parameters::default(),
+            given: HashSet::new(),
+            plain: false,
+            blank: true,
+        }
     }
 
     /// Behind a call.
@@ -109,8 +144,27 @@ impl TaggedArguments {
         State::Key(MarkerScan::new(self.dialect.key), String::new())
     }
 
-    fn value(&self, key: String) -> State {
-        State::Value(MarkerScan::new(self.dialect.value), key, String::new())
+    fn value(&mut self, key: String) -> State {
+        if self.plain {
+            return State::Value(MarkerScan::new(self.dialect.value), key, String::new());
+        }
+        // Where a format says the type beside the name, that counts.
+        let reads = match key.rsplit_once("\" string=\"") {
+            Some((_, "true")) => Reads::Text,
+            Some(_) => Reads::Json,
+            None => Reads::of(self.parameters.get(argument_name(&key)).as_deref()),
+        };
+        let tags = self.dialect.value_tags(self.in_region);
+        State::Reading(Box::new(ValueReader::new(tags, reads)), key)
+    }
+
+    fn read(&mut self, c: char, sink: &mut Sink) {
+        let State::Reading(reader, key) = &mut self.state else { return };
+        let around = Around { parameters: &self.parameters, given: &self.given, current: argument_name(key) };
+        let Some(ended) = reader.feed(c, around) else { return };
+        let (key, raw) = (std::mem::take(key), reader.take_raw());
+        self.argument(&key, &raw[..ended.value], sink);
+        raw[ended.rest..].chars().for_each(|c| self.feed(c, sink));
     }
 
     fn skip(&self) -> State {
@@ -127,9 +181,9 @@ impl TaggedArguments {
 
     /// `end` is the place of the tag behind the name in [`Dialect::name`].
     fn named(&mut self, name: &str, end: usize, sink: &mut Sink) {
-        self.arguments = 0;
+        self.given.clear();
         let accepted = sink.call_start(name.trim());
-        self.properties = sink.tools.parameters(name.trim()).map(schema_properties).unwrap_or_default();
+        self.parameters = Parameters::new(sink.tools.parameters(name.trim()));
         self.state = match (end, accepted) {
             (1, true) => self.end_call(sink),
             (1, false) => self.outside(),
@@ -140,19 +194,19 @@ impl TaggedArguments {
     }
 
     fn argument(&mut self, key: &str, raw: &str, sink: &mut Sink) {
-        let Some((key, value)) = (self.dialect.argument)(key, raw, &self.properties) else {
+        let Some((key, value)) = (self.dialect.argument)(key, raw, &mut self.parameters) else {
             sink.call_broken();
             self.state = self.skip();
             return;
         };
-        let opening = if self.arguments == 0 { "{" } else { ", " };
-        self.arguments += 1;
+        let opening = if self.given.is_empty() { "{" } else { ", " };
         sink.args(&format!("{opening}{}: {value}", quote(&key)));
+        self.given.insert(key);
         self.state = self.body();
     }
 
     fn end_call(&mut self, sink: &mut Sink) -> State {
-        sink.args(if self.arguments == 0 { "{}" } else { "}" });
+        sink.args(if self.given.is_empty() { "{}" } else { "}" });
         sink.call_end();
         self.outside()
     }
@@ -185,7 +239,7 @@ impl TaggedArguments {
                 self.in_region &= end == 1;
                 self.state = self.outside();
             }
-            None if self.blank && self.dialect.json_arguments && self.arguments == 0 && text == "{" => {
+            None if self.blank && self.dialect.json_arguments && self.given.is_empty() && text == "{" => {
                 let mut stream = JsonStream::new(JsonStyle::Normalised);
                 let mut out = String::new();
                 stream.feed('{', &mut out);
@@ -257,6 +311,7 @@ impl Format for TaggedArguments {
                 Some(_) => self.state = self.end_call(sink),
                 None => {}
             },
+            State::Reading(..) => self.read(c, sink),
             State::Value(scan, key, value) => match scan.feed(c, value) {
                 Some(0) => {
                     let (key, value) = (std::mem::take(key), std::mem::take(value));
@@ -285,6 +340,14 @@ impl Format for TaggedArguments {
     }
 
     fn finish(&mut self, sink: &mut Sink) {
+        if let State::Reading(reader, key) = &mut self.state
+            && reader.holds_an_end()
+        {
+            let (key, raw) = (std::mem::take(key), reader.take_raw());
+            self.plain = true;
+            self.state = self.value(key);
+            raw.chars().for_each(|c| self.feed(c, sink));
+        }
         if let State::Text(scan) = &mut self.state {
             sink.text(&scan.take_held());
         }

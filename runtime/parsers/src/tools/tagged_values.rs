@@ -1,19 +1,13 @@
 //! Arguments in tags as JSON, by the rules of each model family.
 
-use serde_json::{Map, Value};
+use sglang_json_schema::JsonType;
 
 use super::values::{glm_value, python_float, python_int, qwen3_coder_value};
 use crate::json::{normalise, quote};
 use crate::python_literal::literal_to_json;
-use crate::schema::{infer_type, resolve_type, schema_types};
+use crate::schema::{Parameter, Parameters};
 
-type Properties = Map<String, Value>;
 type KeyAndValue = Option<(String, String)>;
-
-/// The type of a property, also where a branch of its schema states it.
-fn stated(key: &str, properties: &Properties) -> Option<String> {
-    infer_type(properties.get(key)?)
-}
 
 /// A number without a fraction where it has none, as `int(x) if x == int(x) else x` leaves it.
 fn whole_number(raw: &str) -> Option<String> {
@@ -39,34 +33,34 @@ fn dsml(header: &str, raw: &str) -> KeyAndValue {
 }
 
 /// DeepSeek V3.2 and later.
-pub(super) fn dsml_argument(header: &str, raw: &str, _: &Properties) -> KeyAndValue {
+pub(super) fn dsml_argument(header: &str, raw: &str, _: &mut Parameters) -> KeyAndValue {
     dsml(header, raw.trim())
 }
 
 /// GigaChat 3.5.
-pub(super) fn gcml_argument(header: &str, raw: &str, _: &Properties) -> KeyAndValue {
+pub(super) fn gcml_argument(header: &str, raw: &str, _: &mut Parameters) -> KeyAndValue {
     dsml(header, raw)
 }
 
 /// GLM 4.7.
-pub(super) fn glm_argument(key: &str, raw: &str, properties: &Properties) -> KeyAndValue {
+pub(super) fn glm_argument(key: &str, raw: &str, parameters: &mut Parameters) -> KeyAndValue {
     let key = key.trim();
-    let kind = properties.get(key).and_then(infer_type);
-    Some((key.to_owned(), glm_value(raw, kind.as_deref())))
+    Some((key.to_owned(), glm_value(raw, parameters.get(key).as_deref())))
 }
 
 /// MiMo: Qwen3-Coder's rules behind HTML's escapes, and whole numbers without a fraction.
-pub(super) fn mimo_argument(key: &str, raw: &str, properties: &Properties) -> KeyAndValue {
+pub(super) fn mimo_argument(key: &str, raw: &str, parameters: &mut Parameters) -> KeyAndValue {
     let (key, raw) = (key.trim(), unescape_html(raw));
-    let value = match stated(key, properties) {
-        Some(kind) if kind.starts_with("num") || kind.starts_with("float") => {
-            match raw.to_lowercase().as_str() {
-                "null" => "null".to_owned(),
-                _ => whole_number(&raw).unwrap_or_else(|| quote(&raw)),
-            }
+    let parameter = parameters.get(key);
+    let parameter = parameter.as_deref();
+    let number = parameter.and_then(Parameter::main) == Some(JsonType::Number);
+    let settled = parameter.and_then(|parameter| parameter.settled(&raw));
+    let value = match settled {
+        Some(value) => value,
+        None if number && !raw.eq_ignore_ascii_case("null") => {
+            whole_number(&raw).unwrap_or_else(|| quote(&raw))
         }
-        Some(kind) => qwen3_coder_value(&raw, Some(&serde_json::json!({"type": kind}))),
-        None => qwen3_coder_value(&raw, None),
+        None => qwen3_coder_value(&raw, parameter),
     };
     Some((key.to_owned(), value))
 }
@@ -115,18 +109,21 @@ fn html_escape(name: &str) -> Option<char> {
 }
 
 /// Step 3: JSON or a Python literal where the schema does not say string.
-pub(super) fn step3_argument(key: &str, raw: &str, properties: &Properties) -> KeyAndValue {
+pub(super) fn step3_argument(key: &str, raw: &str, parameters: &mut Parameters) -> KeyAndValue {
     let raw = raw.trim();
-    let value = match stated(key, properties).as_deref() {
-        None | Some("string") => quote(raw),
-        Some(_) => json_or_literal(raw).unwrap_or_else(|| quote(raw)),
+    let parameter = parameters.get(key);
+    let settled = parameter.as_deref().and_then(|parameter| parameter.settled(raw));
+    let json = || match parameter.as_deref().and_then(Parameter::main) {
+        None | Some(JsonType::String) => None,
+        Some(_) => json_or_literal(raw),
     };
+    let value = settled.or_else(json).unwrap_or_else(|| quote(raw));
     Some((key.to_owned(), value))
 }
 
 /// MiniCPM 5: as Step 3, in XML. An argument that the schema does not know makes a call none.
-pub(super) fn minicpm_argument(key: &str, raw: &str, properties: &Properties) -> KeyAndValue {
-    if !properties.is_empty() && !properties.contains_key(key) {
+pub(super) fn minicpm_argument(key: &str, raw: &str, parameters: &mut Parameters) -> KeyAndValue {
+    if parameters.lists_any() && parameters.get(key).is_none() {
         return None;
     }
     let raw = raw.trim();
@@ -134,167 +131,144 @@ pub(super) fn minicpm_argument(key: &str, raw: &str, properties: &Properties) ->
         Some(data) => data.trim().to_owned(),
         None => unescape_html(raw),
     };
-    let value = match stated(key, properties).as_deref() {
-        Some("string") => quote(&raw),
-        _ => json_or_literal(&raw).unwrap_or_else(|| quote(&raw)),
+    let parameter = parameters.get(key);
+    let settled = parameter.as_deref().and_then(|parameter| parameter.settled(&raw));
+    let json = || match parameter.as_deref().and_then(Parameter::main) {
+        Some(JsonType::String) => None,
+        _ => json_or_literal(&raw),
     };
+    let value = settled.or_else(json).unwrap_or_else(|| quote(&raw));
     Some((key.to_owned(), value))
 }
 
 /// poolside: as Step 3, and an argument that the schema does not know may be JSON.
-pub(super) fn poolside_argument(key: &str, raw: &str, properties: &Properties) -> KeyAndValue {
+pub(super) fn poolside_argument(key: &str, raw: &str, parameters: &mut Parameters) -> KeyAndValue {
     let key = key.trim();
     let raw = raw.strip_prefix('\n').unwrap_or(raw);
     let raw = raw.strip_suffix('\n').unwrap_or(raw);
-    let json = match stated(key, properties).map(|kind| kind.to_lowercase()).as_deref() {
-        Some("string" | "str" | "text" | "enum") => None,
+    let parameter = parameters.get(key);
+    let settled = parameter.as_deref().and_then(|parameter| parameter.settled(raw));
+    let json = || match parameter.as_deref().and_then(Parameter::main) {
+        Some(JsonType::String) => None,
         None => normalise(raw),
         Some(_) => json_or_literal(raw),
     };
-    Some((key.to_owned(), json.unwrap_or_else(|| quote(raw))))
+    Some((key.to_owned(), settled.or_else(json).unwrap_or_else(|| quote(raw))))
 }
 
 /// MiniMax M2: the first of the schema's types that the text can be.
-pub(super) fn minimax_argument(key: &str, raw: &str, properties: &Properties) -> KeyAndValue {
+pub(super) fn minimax_argument(key: &str, raw: &str, parameters: &mut Parameters) -> KeyAndValue {
     let (key, raw) = (key.trim(), raw.trim_matches('\n'));
-    let types = properties.get(key).map_or_else(|| vec!["string".to_owned()], schema_types);
-    let has =
-        |names: &[&str]| types.iter().any(|kind| names.iter().any(|name| kind.eq_ignore_ascii_case(name)));
-    let lower = raw.to_lowercase();
-    if has(&["null"]) || ["null", "none", "nil"].contains(&lower.as_str()) {
-        return Some((key.to_owned(), null_or(raw, &lower, &types)));
+    let parameter = parameters.get(key);
+    let parameter = parameter.as_deref();
+    if let Some(settled) = parameter.and_then(|parameter| parameter.settled(raw)) {
+        return Some((key.to_owned(), settled));
     }
-    let number = || has(&["number", "float"]).then(|| whole_number(raw)).flatten();
+    let lower = raw.to_lowercase();
+    // The reference takes every value of a type that may be null for null; here only what says so is.
+    let empty = lower.is_empty() && parameter.is_some_and(Parameter::nullable);
+    if empty || ["null", "none", "nil"].contains(&lower.as_str()) {
+        return Some((key.to_owned(), "null".to_owned()));
+    }
+    let names = |kind: JsonType| parameter.is_some_and(|parameter| parameter.names(kind));
+    let number = || names(JsonType::Number).then(|| whole_number(raw)).flatten();
     let boolean = || {
         let known = |word: &str| match word {
             "true" | "1" | "yes" | "on" => Some("true"),
             "false" | "0" | "no" | "off" => Some("false"),
             _ => None,
         };
-        has(&["boolean", "bool"]).then(|| known(lower.trim())).flatten().map(str::to_owned)
+        names(JsonType::Boolean).then(|| known(lower.trim())).flatten().map(str::to_owned)
     };
-    let value = has(&["integer", "int"])
+    let structured = names(JsonType::Object) || names(JsonType::Array);
+    let text = names(JsonType::String) || parameter.is_none_or(|parameter| parameter.named().is_empty());
+    let value = names(JsonType::Integer)
         .then(|| python_int(raw))
         .flatten()
         .or_else(number)
         .or_else(boolean)
-        .or_else(|| has(&["object", "array"]).then(|| normalise(raw)).flatten())
-        .or_else(|| has(&["string", "str", "text"]).then(|| quote(raw)));
+        .or_else(|| structured.then(|| normalise(raw)).flatten())
+        .or_else(|| text.then(|| quote(raw)));
     Some((key.to_owned(), value.or_else(|| normalise(raw)).unwrap_or_else(|| quote(raw))))
 }
 
-/// A value that may be null. The reference takes every value of such a type for null; here only what says so is.
-fn null_or(raw: &str, lower: &str, types: &[String]) -> String {
-    if ["null", "none", "nil", ""].contains(&lower) {
-        return "null".to_owned();
-    }
-    let others: Vec<Value> =
-        types.iter().filter(|kind| *kind != "null").map(|kind| Value::from(kind.as_str())).collect();
-    let schema = Map::from_iter([("v".to_owned(), serde_json::json!({"type": others}))]);
-    minimax_argument("v", raw, &schema).map_or_else(|| quote(raw), |(_, value)| value)
-}
-
-/// dots: the type may stand behind a reference or in a branch.
-pub(super) fn dots_argument(key: &str, raw: &str, properties: &Properties) -> KeyAndValue {
+/// dots: the first type that the schema names.
+pub(super) fn dots_argument(key: &str, raw: &str, parameters: &mut Parameters) -> KeyAndValue {
     let raw = raw.trim();
-    let kind =
-        properties.get(key).and_then(resolve_type).unwrap_or_else(|| "string".to_owned()).to_lowercase();
-    let value = match (raw.to_lowercase().as_str(), kind.as_str()) {
-        ("null", _) => "null".to_owned(),
-        (_, "string" | "str" | "text") => quote(raw),
-        (_, "integer" | "int") => python_int(raw).unwrap_or_else(|| quote(raw)),
-        (_, "number" | "float") => whole_number(raw).unwrap_or_else(|| quote(raw)),
-        (word, "boolean" | "bool") => matches!(word, "true" | "1").to_string(),
-        _ => normalise(raw).unwrap_or_else(|| quote(raw)),
+    let parameter = parameters.get(key);
+    if let Some(settled) = parameter.as_deref().and_then(|parameter| parameter.settled(raw)) {
+        return Some((key.to_owned(), settled));
+    }
+    let lower = raw.to_lowercase();
+    let kind = parameter.as_deref().and_then(|parameter| parameter.named().first().copied());
+    let value = match kind {
+        _ if lower == "null" => Some("null".to_owned()),
+        None | Some(JsonType::String) => None,
+        Some(JsonType::Integer) => python_int(raw),
+        Some(JsonType::Number) => whole_number(raw),
+        Some(JsonType::Boolean) => Some(matches!(lower.as_str(), "true" | "1").to_string()),
+        Some(JsonType::Object | JsonType::Array | JsonType::Null) => normalise(raw),
     };
-    Some((key.to_owned(), value))
+    Some((key.to_owned(), value.unwrap_or_else(|| quote(raw))))
 }
 
 /// Spark 2.5.
-pub(super) fn spark_argument(key: &str, raw: &str, properties: &Properties) -> KeyAndValue {
-    let kind = stated(key, properties).map_or_else(|| "string".to_owned(), |kind| kind.to_lowercase());
+pub(super) fn spark_argument(key: &str, raw: &str, parameters: &mut Parameters) -> KeyAndValue {
+    let parameter = parameters.get(key);
+    if let Some(settled) = parameter.as_deref().and_then(|parameter| parameter.settled(raw)) {
+        return Some((key.to_owned(), settled));
+    }
     let lower = raw.to_lowercase();
-    let value = match (lower.as_str(), kind.as_str()) {
-        ("null", _) => Some("null".to_owned()),
-        (_, "string" | "str" | "text") => Some(quote(raw)),
-        (_, "integer" | "int") => python_int(raw),
-        (_, "number" | "float") => whole_number(raw),
-        (word, "boolean" | "bool") => match word.trim() {
+    let value = match parameter.as_deref().and_then(Parameter::main) {
+        _ if lower == "null" => Some("null".to_owned()),
+        None | Some(JsonType::String) => Some(quote(raw)),
+        Some(JsonType::Integer) => python_int(raw),
+        Some(JsonType::Number) => whole_number(raw),
+        Some(JsonType::Boolean) => match lower.trim() {
             "true" | "1" => Some("true".to_owned()),
             "false" | "0" => Some("false".to_owned()),
             _ => None,
         },
-        _ => None,
+        Some(JsonType::Object | JsonType::Array | JsonType::Null) => None,
     };
     Some((key.to_owned(), value.or_else(|| normalise(raw)).unwrap_or_else(|| quote(raw))))
 }
 
 /// Hunyuan: the types of a property or of its branches, the narrower ones first.
-pub(super) fn hunyuan_argument(key: &str, raw: &str, properties: &Properties) -> KeyAndValue {
+pub(super) fn hunyuan_argument(key: &str, raw: &str, parameters: &mut Parameters) -> KeyAndValue {
     let key = key.trim();
-    let types = hunyuan_types(properties.get(key));
-    let has = |name: &str| types.iter().any(|kind| kind == name);
+    let parameter = parameters.get(key);
+    let parameter = parameter.as_deref();
+    if let Some(settled) = parameter.and_then(|parameter| parameter.settled(raw)) {
+        return Some((key.to_owned(), settled));
+    }
+    let names = |kind: JsonType| parameter.is_some_and(|parameter| parameter.names(kind));
     let boolean = match raw.to_lowercase().as_str() {
-        word @ ("true" | "false") if has("boolean") => Some(word.to_owned()),
+        word @ ("true" | "false") if names(JsonType::Boolean) => Some(word.to_owned()),
         _ => None,
     };
     let number = || match raw.contains(['.', 'e', 'E']) {
         true => python_float(raw),
         false => python_int(raw),
     };
-    let simple = |kind: &String| ["string", "boolean", "integer", "number"].contains(&kind.as_str());
+    let structured = names(JsonType::Object) || names(JsonType::Array);
+    let text = names(JsonType::String) || parameter.is_none_or(|parameter| parameter.named().is_empty());
     let value = boolean
-        .or_else(|| has("integer").then(|| python_int(raw)).flatten())
-        .or_else(|| has("number").then(number).flatten())
-        .or_else(|| types.iter().any(|kind| !simple(kind)).then(|| normalise(raw)).flatten())
-        .or_else(|| has("string").then(|| quote(raw)));
+        .or_else(|| names(JsonType::Integer).then(|| python_int(raw)).flatten())
+        .or_else(|| names(JsonType::Number).then(number).flatten())
+        .or_else(|| structured.then(|| normalise(raw)).flatten())
+        .or_else(|| text.then(|| quote(raw)));
     Some((key.to_owned(), value.or_else(|| normalise(raw)).unwrap_or_else(|| quote(raw))))
-}
-
-fn hunyuan_types(property: Option<&Value>) -> Vec<String> {
-    let string = || vec!["string".to_owned()];
-    let Some(property) = property else { return string() };
-    let branches = match property.get("type") {
-        Some(_) => vec![property],
-        None => match ["anyOf", "oneOf"].iter().find_map(|k| property.get(*k)?.as_array()) {
-            Some(branches) => branches.iter().collect(),
-            None => return string(),
-        },
-    };
-    let kind = |schema: &Value| hunyuan_type(schema.get("type").and_then(Value::as_str).unwrap_or("string"));
-    branches.into_iter().map(kind).filter(|kind| kind != "null").collect()
-}
-
-fn hunyuan_type(name: &str) -> String {
-    let alias = match name {
-        "str" | "text" | "varchar" | "char" | "enum" => "string",
-        "bool" | "binary" => "boolean",
-        "int" => "integer",
-        "float" | "double" => "number",
-        "list" => "array",
-        "dict" | "map" => "object",
-        _ => {
-            let lower = name.to_lowercase();
-            let starts = |prefixes: &[&str]| prefixes.iter().any(|p| lower.starts_with(p));
-            if starts(&["int", "uint", "long", "short", "unsigned"]) {
-                "integer"
-            } else if starts(&["num", "float"]) {
-                "number"
-            } else {
-                name
-            }
-        }
-    };
-    alias.to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn value(argument: super::super::tagged_args::Argument, raw: &str, schema: Value) -> String {
-        argument("k", raw, &Map::from_iter([("k".to_owned(), schema)])).unwrap().1
+        let tool = json!({"properties": {"k": schema}, "$defs": {"N": {"type": "integer"}}});
+        argument("k", raw, &mut Parameters::new(Some(&tool))).unwrap().1
     }
 
     #[test]
@@ -326,7 +300,7 @@ mod tests {
 
     #[test]
     fn dsml_says_itself_whether_a_value_is_a_string() {
-        let of = |header: &str, raw: &str| dsml_argument(header, raw, &Map::new());
+        let of = |header: &str, raw: &str| dsml_argument(header, raw, &mut Parameters::default());
         assert_eq!(of("k\" string=\"true", " 5 "), Some(("k".into(), "\"5\"".into())));
         assert_eq!(of("k\" string=\"false", " 5 "), Some(("k".into(), "5".into())));
         assert_eq!(of("k\" string=\"false", "x"), Some(("k".into(), "\"x\"".into())));

@@ -1,10 +1,10 @@
 //! Argument values that a model writes as bare text, turned into JSON by the type that the schema gives them.
 
-use serde_json::Value;
+use sglang_json_schema::JsonType;
 
 use crate::json::{float_repr, normalise, quote};
 use crate::python_literal::literal_to_json;
-use crate::schema::{infer_type, schema_properties};
+use crate::schema::Parameter;
 
 /// Python's `int(text)`.
 pub(super) fn python_int(text: &str) -> Option<String> {
@@ -31,56 +31,47 @@ fn is_float_text(text: &str) -> bool {
     text.contains(['.', 'e', 'E'])
 }
 
-/// The properties in which Qwen3-Coder's arguments are looked up; a schema without any is itself taken for them.
-pub(crate) fn qwen3_coder_properties(schema: Option<&Value>) -> serde_json::Map<String, Value> {
-    let Some(Value::Object(schema_object)) = schema else { return serde_json::Map::new() };
-    let properties = schema.map(schema_properties).unwrap_or_default();
-    if properties.is_empty() && !schema_object.contains_key("properties") {
-        return schema_object.clone();
+/// One argument of Qwen3-Coder as JSON. `parameter` is what the tool's schema says of it.
+pub(crate) fn qwen3_coder_value(raw: &str, parameter: Option<&Parameter>) -> String {
+    if let Some(settled) = parameter.and_then(|parameter| parameter.settled(raw)) {
+        return settled;
     }
-    properties
-}
-
-/// One argument of Qwen3-Coder as JSON. `schema` is that of the argument, if the tool declares it.
-pub(crate) fn qwen3_coder_value(raw: &str, schema: Option<&Value>) -> String {
     if raw.eq_ignore_ascii_case("null") {
         return "null".to_owned();
     }
-    let Some(schema) = schema else { return quote(raw) };
-    let kind = infer_type(schema).unwrap_or_else(|| "string".to_owned()).trim().to_lowercase();
-    let starts = |prefixes: &[&str]| prefixes.iter().any(|p| kind.starts_with(p));
-    if ["string", "str", "text", "varchar", "char", "enum"].contains(&kind.as_str()) {
-        return quote(raw);
-    }
-    if starts(&["int", "uint", "long", "short", "unsigned"]) {
-        return python_int(raw).unwrap_or_else(|| quote(raw));
-    }
-    if starts(&["num", "float"]) {
-        let integer = if is_float_text(raw) { None } else { python_int(raw) };
-        return integer.or_else(|| python_float(raw)).unwrap_or_else(|| quote(raw));
-    }
-    if ["boolean", "bool", "binary"].contains(&kind.as_str()) {
-        return if raw.eq_ignore_ascii_case("true") { "true" } else { "false" }.to_owned();
-    }
-    let structured = ["object", "array", "arr"].contains(&kind.as_str()) || starts(&["dict", "list"]);
-    let json = if structured { normalise(raw) } else { None };
-    json.or_else(|| literal_to_json(raw)).unwrap_or_else(|| quote(raw))
+    let value = match parameter.and_then(Parameter::main) {
+        None | Some(JsonType::String) => None,
+        Some(JsonType::Integer) => python_int(raw),
+        Some(JsonType::Number) => {
+            let integer = if is_float_text(raw) { None } else { python_int(raw) };
+            integer.or_else(|| python_float(raw))
+        }
+        Some(JsonType::Boolean) => Some(raw.eq_ignore_ascii_case("true").to_string()),
+        Some(JsonType::Object | JsonType::Array | JsonType::Null) => {
+            normalise(raw).or_else(|| literal_to_json(raw))
+        }
+    };
+    value.unwrap_or_else(|| quote(raw))
 }
 
 /// One argument of GLM-4.5 as JSON: JSON as it stands, JSON behind one more layer of escapes, a Python literal, and
 /// otherwise a string. An argument that the schema calls a string is one whatever it looks like.
-pub(crate) fn glm_value(raw: &str, kind: Option<&str>) -> String {
+pub(crate) fn glm_value(raw: &str, parameter: Option<&Parameter>) -> String {
+    if let Some(settled) = parameter.and_then(|parameter| parameter.settled(raw)) {
+        return settled;
+    }
+    let kind = parameter.and_then(Parameter::main);
     if let Some(json) = normalise(raw).or_else(|| unescaped(raw)) {
         let string: Option<String> = serde_json::from_str(&json).ok();
         return match (kind, string) {
-            (Some("string"), Some(_)) => json,
-            (Some("string"), None) if json.starts_with(['{', '[']) => quote(&json),
-            (Some("string"), None) => quote(raw.trim()),
-            (Some("number"), Some(text)) => number(&text).unwrap_or(json),
+            (Some(JsonType::String), Some(_)) => json,
+            (Some(JsonType::String), None) if json.starts_with(['{', '[']) => quote(&json),
+            (Some(JsonType::String), None) => quote(raw.trim()),
+            (Some(JsonType::Number | JsonType::Integer), Some(text)) => number(&text).unwrap_or(json),
             _ => json,
         };
     }
-    if kind == Some("string") {
+    if kind == Some(JsonType::String) {
         let inner = ['"', '\''].iter().find_map(|q| raw.strip_prefix(*q)?.strip_suffix(*q));
         return quote(inner.unwrap_or(raw));
     }
@@ -102,7 +93,12 @@ fn number(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
+    use sglang_json_schema::Schema;
+
+    fn parameter(schema: &Value) -> Parameter {
+        Parameter::new(&Schema::new(schema))
+    }
 
     #[test]
     fn qwen3_coder_values_follow_their_schema() {
@@ -122,7 +118,7 @@ mod tests {
             ("5", json!({"type": "string"}), "\"5\""),
         ];
         for (raw, schema, want) in cases {
-            assert_eq!(qwen3_coder_value(raw, Some(&schema)), want, "{raw} {schema}");
+            assert_eq!(qwen3_coder_value(raw, Some(&parameter(&schema))), want, "{raw} {schema}");
         }
         assert_eq!(qwen3_coder_value("5", None), "\"5\"");
     }
@@ -143,7 +139,8 @@ mod tests {
             ("true", Some("string"), "\"true\""),
         ];
         for (raw, kind, want) in cases {
-            assert_eq!(glm_value(raw, kind), want, "{raw} {kind:?}");
+            let parameter = kind.map(|kind| parameter(&json!({"type": kind})));
+            assert_eq!(glm_value(raw, parameter.as_ref()), want, "{raw} {kind:?}");
         }
     }
 }

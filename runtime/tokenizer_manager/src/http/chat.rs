@@ -132,7 +132,7 @@ pub(super) async fn prepare_with(
     };
     let mut generate = request.to_generate(prompt, sampling_defaults, adapter, dp_rank);
     if let Some(OneOrMany::One(sampling)) = &mut generate.sampling_params {
-        tool_constraint::bind(parsers.tool_call, request, sampling).map_err(ApiError::bad_conversion)?;
+        tool_constraint::bind(parsers.tool_call, request, sampling);
         if parsers.reads_harmony() {
             sampling.insert("skip_special_tokens".into(), false.into());
         }

@@ -2,7 +2,7 @@
 //! `OpenAIServingChat._process_messages`, `FunctionCallParser.get_structure_constraint`).
 
 use serde_json::Value;
-use sglang_parsers::{Constraint, Function, Tool, ToolChoice as Choice, ToolParser, conflicting_definition};
+use sglang_parsers::{Constraint, Function, Tool, ToolChoice as Choice, ToolParser};
 
 use super::chat_fields::ToolChoice;
 use super::chat_request::ChatCompletionRequest;
@@ -61,31 +61,20 @@ pub fn answer_parser(parser: ToolParser, tools: &[Tool], request: &ChatCompletio
 
 /// Binds the answer to calls as far as the request wants it: forced ones in the format of the server's `parser`, or as
 /// a JSON array without one; and where the model decides, calls of `strict` tools.
-///
-/// # Errors
-/// Tools that no one grammar can describe.
-pub fn bind(
-    parser: Option<ToolParser>,
-    request: &ChatCompletionRequest,
-    sampling: &mut SamplingMap,
-) -> Result<(), String> {
+pub fn bind(parser: Option<ToolParser>, request: &ChatCompletionRequest, sampling: &mut SamplingMap) {
     let tools = effective_tools(request);
     let Some(constraint) = constraint(parser.unwrap_or_else(ToolParser::json_array), &tools, request) else {
-        return Ok(());
+        return;
     };
     let is_set =
         |name: &&str| sampling.get(*name).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
     if GRAMMARS.iter().any(is_set) {
         // A forced call has been refused beside it; one that the model may make has to stand back.
         tracing::warn!("the output is bound to another grammar, so that strict tools are not enforced");
-        return Ok(());
-    }
-    if let (Constraint::JsonSchema(_), Some(name)) = (&constraint, conflicting_definition(&tools)) {
-        return Err(format!("Tool definition '{name}' has multiple schemas, which is not supported."));
+        return;
     }
     let (name, grammar) = constraint.sampling_param();
     sampling.insert(name.to_owned(), grammar.into());
-    Ok(())
 }
 
 #[cfg(test)]
@@ -93,14 +82,15 @@ mod tests {
     use super::*;
     use serde_json::{Map, json};
 
-    fn bound(parser: &str, more: Value) -> Result<SamplingMap, String> {
+    fn bound(parser: &str, more: Value) -> SamplingMap {
         let mut body = json!({"messages": [{"role": "user", "content": "x"}], "tools": [
             {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}},
             {"type": "function", "function": {"name": "g", "strict": true, "parameters": {"type": "object"}}}]});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let request = ChatCompletionRequest::from_json(body.as_object().unwrap()).unwrap();
         let mut sampling = Map::new();
-        bind(ToolParser::by_name(parser), &request, &mut sampling).map(|()| sampling)
+        bind(ToolParser::by_name(parser), &request, &mut sampling);
+        sampling
     }
 
     fn names(tag: &SamplingMap) -> Vec<bool> {
@@ -111,41 +101,40 @@ mod tests {
     #[test]
     fn forced_calls_are_bound_in_the_parsers_format_and_without_one_as_an_array() {
         let named = json!({"tool_choice": {"type": "function", "function": {"name": "g"}}});
-        assert_eq!(names(&bound("qwen", json!({"tool_choice": "required"})).unwrap()), [true, true]);
-        assert_eq!(names(&bound("qwen", named.clone()).unwrap()), [false, true]);
-        let array = bound("", named.clone()).unwrap()["json_schema"].as_str().unwrap().to_owned();
+        assert_eq!(names(&bound("qwen", json!({"tool_choice": "required"}))), [true, true]);
+        assert_eq!(names(&bound("qwen", named.clone())), [false, true]);
+        let array = bound("", named.clone())["json_schema"].as_str().unwrap().to_owned();
         let array: Value = serde_json::from_str(&array).unwrap();
         assert_eq!((&array["type"], &array["maxItems"]), (&json!("array"), &json!(1)));
         assert_eq!(array["items"]["anyOf"][0]["properties"]["name"]["enum"], json!(["g"]));
         assert_eq!(array["items"]["anyOf"].as_array().unwrap().len(), 1);
-        let list = bound("pythonic", named).unwrap()["ebnf"].as_str().unwrap().to_owned();
+        let list = bound("pythonic", named)["ebnf"].as_str().unwrap().to_owned();
         assert!(list.starts_with("root ::= \"[\" call \"]\"\ncall ::= \"g(\" "), "{list}");
     }
 
     #[test]
     fn where_the_model_decides_only_strict_tools_of_a_known_format_bind_it() {
-        assert!(bound("qwen", json!({})).unwrap().contains_key("structural_tag"));
-        assert!(bound("", json!({})).unwrap().is_empty());
-        assert!(bound("pythonic", json!({})).unwrap().is_empty());
-        assert!(bound("qwen", json!({"tool_choice": "none"})).unwrap().is_empty());
+        assert!(bound("qwen", json!({})).contains_key("structural_tag"));
+        assert!(bound("", json!({})).is_empty());
+        assert!(bound("pythonic", json!({})).is_empty());
+        assert!(bound("qwen", json!({"tool_choice": "none"})).is_empty());
         let lax = json!({"tools": [{"type": "function", "function": {"name": "f"}}]});
-        assert!(bound("qwen", lax).unwrap().is_empty());
+        assert!(bound("qwen", lax).is_empty());
     }
 
     #[test]
-    fn definitions_that_clash_are_refused_where_they_share_a_place() {
+    fn tools_may_use_a_name_for_other_definitions() {
         let tool = |name: &str, kind: &str| {
             json!({"type": "function", "function": {"name": name, "parameters":
             {"$defs": {"D": {"type": kind}}, "properties": {"d": {"$ref": "#/$defs/D"}}}}})
         };
         let clash = json!({"tool_choice": "required", "tools": [tool("f", "string"), tool("g", "integer")]});
+        assert!(bound("qwen", clash.clone()).contains_key("structural_tag"));
+        let array = bound("", clash)["json_schema"].as_str().unwrap().to_owned();
+        let array: Value = serde_json::from_str(&array).unwrap();
         assert_eq!(
-            bound("", clash.clone()).unwrap_err(),
-            "Tool definition 'D' has multiple schemas, which is not supported."
+            (&array["$defs"]["D"]["type"], &array["$defs"]["D.2"]["type"]),
+            (&json!("string"), &json!("integer"))
         );
-        assert!(bound("qwen", clash).is_ok());
-        let alike = json!({"tool_choice": "required", "tools": [tool("f", "string"), tool("g", "string")]});
-        let array = bound("", alike).unwrap()["json_schema"].as_str().unwrap().to_owned();
-        assert_eq!(serde_json::from_str::<Value>(&array).unwrap()["$defs"]["D"]["type"], "string");
     }
 }
