@@ -62,6 +62,23 @@ fn the_ollama_client_calls_tools_thinks_and_embeds() {
     run_with("ollama_tools.py", &server, &[&embedding.url("")]);
 }
 
+/// The same, with the calls of the history; a template that goes through arguments needs an object.
+const CALLS_TEMPLATE: &str = "{% for message in messages %}{{ message.content or '' }}\
+    {% for call in message.tool_calls or [] %}<{{ call.function.name }}\
+    {% for key, value in call.function.arguments.items() %} {{ key }}={{ value }}{% endfor %}>{% endfor %}{% endfor %}";
+
+#[test]
+fn calls_that_go_out_come_back_from_the_clients_of_openai_anthropic_and_ollama() {
+    let mut template = tempfile::NamedTempFile::with_suffix(".jinja").unwrap();
+    template.write_all(CALLS_TEMPLATE.as_bytes()).unwrap();
+    let mut options = ServerOptions::with_args(&["--tool-call-parser", "qwen25", "--chat-template"]);
+    options.args.push(template.path().to_str().unwrap().to_owned());
+    let echo = env!("CARGO_BIN_EXE_sglang-echo-scheduler");
+    options.env.push(("SGLANG_SCHEDULER_BIN".into(), echo.into()));
+    let server = Server::start_with(&options).unwrap();
+    run("calls_client.py", &server);
+}
+
 #[test]
 fn the_front_end_language_is_served_with_choices_forks_and_constraints() {
     let server = Server::start(&[]).unwrap();

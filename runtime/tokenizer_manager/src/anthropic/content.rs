@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::requests::call_arguments;
 use crate::requests::validation::{Mismatch, Read, given, list, object, optional_key, string};
 
 /// One block of a message's content.
@@ -122,6 +123,13 @@ pub fn parts_as_content(parts: Vec<Value>) -> Value {
     }
 }
 
+/// The arguments of a call, also in the forms in which clients store them.
+fn input(value: Option<&Value>) -> Read<Map<String, Value>> {
+    let value = value.unwrap_or(&Value::Null);
+    call_arguments::read(value)
+        .map_err(|_| Mismatch::new("dict_type", "Input should be a valid dictionary", value))
+}
+
 /// Reads one block.
 pub fn block(value: &Value) -> Read<ContentBlock> {
     let map = object(value)?;
@@ -133,7 +141,7 @@ pub fn block(value: &Value) -> Read<ContentBlock> {
         "tool_use" => ContentBlock::ToolUse {
             id: required(&map, value, "id")?,
             name: required(&map, value, "name")?,
-            input: optional_key(&map, "input", object)?.unwrap_or_default(),
+            input: input(map.get("input")).map_err(|m| m.under("input"))?,
         },
         "tool_result" => {
             let (contents, text) = tool_result(given(&map, "content")).map_err(|m| m.under("content"))?;
@@ -185,6 +193,25 @@ mod tests {
             empty,
             ContentBlock::ToolResult { id: "".into(), contents: vec!["".into()], text: "".into() }
         );
+    }
+
+    #[test]
+    fn the_arguments_of_a_call_come_back_in_any_form() {
+        let input = |input: Value| match block(
+            &json!({"type": "tool_use", "id": "t", "name": "f", "input": input}),
+        ) {
+            Ok(ContentBlock::ToolUse { input, .. }) => Some(Value::Object(input)),
+            _ => None,
+        };
+        for nothing in [json!({}), json!(null), json!(""), json!("null")] {
+            assert_eq!(input(nothing.clone()), Some(json!({})), "{nothing}");
+        }
+        for one in [json!({"a": 1}), json!("{\"a\": 1}"), json!("{\"a\": 1, \"b\": \"cut o")] {
+            assert_eq!(input(one.clone()), Some(json!({"a": 1})), "{one}");
+        }
+        for wrong in [json!([1]), json!("text"), json!(5)] {
+            assert_eq!(input(wrong.clone()), None, "{wrong}");
+        }
     }
 
     #[test]

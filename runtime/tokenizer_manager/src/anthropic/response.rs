@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::requests::call_arguments;
+
 /// `stop_reason` of a finish reason. A text of `stop_sequences` ends the turn like the model itself.
 pub fn stop_reason(finish_reason: Option<&str>) -> &'static str {
     match finish_reason {
@@ -39,9 +41,10 @@ pub fn counts(usage: &Value) -> (u64, u64, u64) {
     )
 }
 
-/// Arguments of a call. What is no object is an empty one, as the block cannot hold anything else.
+/// Arguments of a call. Of one that was cut off, the members that are complete, as clients make of the stream; what is
+/// no object is an empty one, as the block cannot hold anything else.
 fn input(name: &str, arguments: &str) -> Map<String, Value> {
-    serde_json::from_str(arguments).unwrap_or_else(|_| {
+    call_arguments::read(&arguments.into()).unwrap_or_else(|_| {
         tracing::warn!("A call of {name} has arguments that are no JSON object: {arguments}");
         Map::new()
     })
@@ -88,7 +91,8 @@ mod tests {
     fn thinking_text_and_calls_are_blocks_in_this_order() {
         let call = |arguments: &str| json!({"id": "c", "function": {"name": "f", "arguments": arguments}});
         let chat = json!({"model": "m", "choices": [{"finish_reason": "tool_calls", "message": {
-            "content": "so", "reasoning_content": "hm", "tool_calls": [call("{\"a\":1}"), call("\"no object\"")]}}],
+            "content": "so", "reasoning_content": "hm", "tool_calls": [call("{\"a\":1}"), call("\"no object\""),
+            call("{\"a\": 1, \"b\": \"cut o")]}}],
             "usage": {"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}});
         let message = message(&chat);
         assert_eq!(
@@ -98,6 +102,7 @@ mod tests {
                 {"type": "text", "text": "so"},
                 {"type": "tool_use", "id": "c", "name": "f", "input": {"a": 1}},
                 {"type": "tool_use", "id": "c", "name": "f", "input": {}},
+                {"type": "tool_use", "id": "c", "name": "f", "input": {"a": 1}},
             ])
         );
         assert_eq!(message["stop_reason"], "tool_use");

@@ -107,6 +107,23 @@ mod tests {
     }
 
     #[test]
+    fn arguments_come_back_in_any_form() {
+        for (given, want) in [
+            (json!({"x": 1}), json!({"x": 1})),
+            (json!("{\"x\": 1}"), json!({"x": 1})),
+            (json!("\"{\\\"x\\\": 1}\""), json!({"x": 1})),
+            (json!(""), json!({})),
+            (json!("null"), json!({})),
+            (json!(null), json!({})),
+        ] {
+            let call = json!({"function": {"name": "f", "arguments": given}});
+            let chat = messages(&json!([{"role": "assistant", "tool_calls": [call]}])).unwrap();
+            let read = crate::openai::message::messages(&chat.into()).unwrap();
+            assert_eq!(read[0]["tool_calls"][0]["function"]["arguments"], want, "{given}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_shown_to_the_model_is_refused() {
         for wrong in [
             json!([{"role": "user"}]),

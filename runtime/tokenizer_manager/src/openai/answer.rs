@@ -44,7 +44,7 @@ pub struct Answer {
     pub content: String,
     /// Reasoning, if there is any.
     pub reasoning_content: Option<String>,
-    /// Complete calls.
+    /// The calls. The arguments of one that is cut off or broken are the beginning of an object.
     pub tool_calls: Vec<ToolCall>,
     /// `finish_reason`.
     pub finish_reason: Option<&'static str>,
@@ -139,13 +139,27 @@ impl AnswerFormat {
             }
         };
         let Some(rules) = &self.tools else { return answer };
-        let parsed = rules.parser.parse(&answer.content, &rules.tools, rules.options);
-        answer.content = parsed.normal_text;
-        let limit = if rules.parallel { usize::MAX } else { 1 };
-        let calls = parsed.calls.into_iter().take(limit).enumerate();
-        answer.tool_calls = calls.map(|(index, call)| rules.call(index, call)).collect();
-        if !answer.tool_calls.is_empty() && matches!(reason, Some(FinishReason::Stop { .. })) {
-            answer.finish_reason = Some("tool_calls");
+        // Calls that are cut off or broken are told as in a stream, so that both forms say the same.
+        let mut stream = rules.stream();
+        let text = std::mem::take(&mut answer.content);
+        let mut pieces = stream.push(&text);
+        pieces.extend(stream.finish());
+        for piece in pieces {
+            match piece {
+                Piece::Reasoning(_) => {}
+                Piece::Content(text) => answer.content.push_str(&text),
+                Piece::Call(call) if call.function.name.is_some() => answer.tool_calls.push(call),
+                Piece::Call(more) => {
+                    if let Some(call) = answer.tool_calls.last_mut() {
+                        call.function.arguments.push_str(&more.function.arguments);
+                    }
+                }
+            }
+        }
+        if let Some(reason) = reason {
+            answer.finish_reason = Some(stream.finish_word(reason));
+        }
+        if answer.finish_reason == Some("tool_calls") {
             answer.matched_stop = None;
         }
         answer
@@ -155,15 +169,16 @@ impl AnswerFormat {
     pub fn stream(&self) -> AnswerStream {
         AnswerStream {
             reasoning: self.reasoning.as_ref().map(|(parser, options)| parser.stream(options)),
-            tools: self.tools.as_ref().map(|rules| {
-                let stream = rules.parser.stream(&rules.tools, rules.options);
-                (rules.clone(), stream)
-            }),
+            tools: self.tools.as_ref().map(ToolRules::stream),
         }
     }
 }
 
 impl ToolRules {
+    fn stream(&self) -> CallStream {
+        CallStream { stream: self.parser.stream(&self.tools, self.options), rules: self.clone() }
+    }
+
     fn call(&self, index: usize, item: ToolCallItem) -> ToolCall {
         ToolCall {
             id: item.name.as_deref().map(|name| self.server_parser.call_id(name, index, self.history)),
@@ -174,10 +189,63 @@ impl ToolRules {
     }
 }
 
+/// The text and the calls of an answer whose thinking is taken out.
+struct CallStream {
+    rules: ToolRules,
+    stream: ToolStream,
+}
+
+impl CallStream {
+    fn push(&mut self, text: &str) -> Vec<Piece> {
+        let items = self.stream.push(text);
+        self.pieces(items)
+    }
+
+    fn finish(&mut self) -> Vec<Piece> {
+        let items = self.stream.finish();
+        self.pieces(items)
+    }
+
+    fn pieces(&self, items: Vec<StreamItem>) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        for item in items {
+            match item {
+                StreamItem::Text(text) => add(&mut pieces, Piece::Content(text)),
+                StreamItem::Call(item) => {
+                    let index = usize::try_from(item.tool_index).unwrap_or_default();
+                    if index < self.limit() {
+                        add(&mut pieces, Piece::Call(self.rules.call(index, item)));
+                    }
+                }
+            }
+        }
+        pieces
+    }
+
+    /// How many calls are told.
+    fn limit(&self) -> usize {
+        if self.rules.parallel { usize::MAX } else { 1 }
+    }
+
+    fn is_cut(&self, index: usize) -> bool {
+        let cut = |call: &i32| usize::try_from(*call) == Ok(index);
+        self.stream.incomplete_calls().iter().any(cut)
+    }
+
+    /// `finish_reason` of the finished answer: a complete call ends it in place of a stop.
+    fn finish_word(&self, reason: &FinishReason) -> &'static str {
+        let called = (0..self.stream.calls().min(self.limit())).any(|index| !self.is_cut(index));
+        match reason {
+            FinishReason::Stop { .. } if called => "tool_calls",
+            _ => finish_word(reason),
+        }
+    }
+}
+
 /// One choice of a streamed answer.
 pub struct AnswerStream {
     reasoning: Option<ReasoningStream>,
-    tools: Option<(ToolRules, ToolStream)>,
+    tools: Option<CallStream>,
 }
 
 impl AnswerStream {
@@ -204,8 +272,8 @@ impl AnswerStream {
             add(&mut pieces, Piece::Reasoning(delta.reasoning));
             self.normal(&mut pieces, delta.normal);
         }
-        if let Some((rules, stream)) = &mut self.tools {
-            add_items(&mut pieces, rules, stream.finish());
+        if let Some(calls) = &mut self.tools {
+            calls.finish().into_iter().for_each(|piece| add(&mut pieces, piece));
         }
         pieces
     }
@@ -213,40 +281,18 @@ impl AnswerStream {
     fn normal(&mut self, pieces: &mut Vec<Piece>, text: String) {
         match &mut self.tools {
             None => add(pieces, Piece::Content(text)),
-            Some((rules, stream)) => add_items(pieces, rules, stream.push(&text)),
+            Some(calls) => calls.push(&text).into_iter().for_each(|piece| add(pieces, piece)),
         }
     }
 
     /// Whether a call will not be completed: known for the last one when the answer is over.
     pub fn is_cut(&self, index: usize) -> bool {
-        let cut = |call: &i32| usize::try_from(*call) == Ok(index);
-        self.tools.as_ref().is_some_and(|(_, stream)| stream.incomplete_calls().iter().any(cut))
+        self.tools.as_ref().is_some_and(|calls| calls.is_cut(index))
     }
 
     /// `finish_reason` of the finished answer.
     pub fn finish_word(&self, reason: &FinishReason) -> &'static str {
-        let called = self
-            .tools
-            .as_ref()
-            .is_some_and(|(_, stream)| stream.calls() > 0 && stream.incomplete_calls().is_empty());
-        match reason {
-            FinishReason::Stop { .. } if called => "tool_calls",
-            _ => finish_word(reason),
-        }
-    }
-}
-
-fn add_items(pieces: &mut Vec<Piece>, rules: &ToolRules, items: Vec<StreamItem>) {
-    for item in items {
-        match item {
-            StreamItem::Text(text) => add(pieces, Piece::Content(text)),
-            StreamItem::Call(item) => {
-                let index = usize::try_from(item.tool_index).unwrap_or_default();
-                if rules.parallel || index == 0 {
-                    add(pieces, Piece::Call(rules.call(index, item)));
-                }
-            }
-        }
+        self.tools.as_ref().map_or_else(|| finish_word(reason), |calls| calls.finish_word(reason))
     }
 }
 
@@ -265,3 +311,6 @@ fn add(pieces: &mut Vec<Piece>, piece: Piece) {
         (_, piece) => pieces.push(piece),
     }
 }
+
+#[cfg(test)]
+mod tests;

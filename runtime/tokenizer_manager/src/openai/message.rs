@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::requests::call_arguments::{self, NoArguments};
 use crate::requests::validation::{Loc, Mismatch, Read, given, list, object, string};
 
 const ROLES: [&str; 7] = ["system", "assistant", "tool", "function", "developer", "latest_reminder", "root"];
@@ -49,10 +50,11 @@ fn part(value: &Value, assistant: bool) -> Read<Value> {
             }
             Ok(value.clone())
         }
+        "refusal" => Ok(json!({"type": "text", "text": text_field(&map, value, "refusal")?})),
         "tool_reference" => Ok(json!({"type": "tool_reference", "name": text_field(&map, value, "name")?})),
         kind if MEDIA_PARTS.contains(&kind) => Ok(value.clone()),
         _ => Err(Mismatch::literal(
-            "'text', 'thinking', 'reasoning', 'image_url', 'video_url', 'audio_url', 'input_audio' or 'tool_reference'",
+            "'text', 'refusal', 'thinking', 'reasoning', 'image_url', 'video_url', 'audio_url', 'input_audio' or 'tool_reference'",
             map.get("type").unwrap_or(value),
         )
         .under("type")),
@@ -68,21 +70,15 @@ fn content(value: &Value, role: &str) -> Read<Value> {
     }
 }
 
-/// Arguments of a call in the history: text becomes the object that it is, since templates iterate over it.
+/// Arguments of a call in the history: the object that they are, since templates iterate over it.
 fn arguments(value: &Value) -> Read<Value> {
-    match value {
-        Value::String(text) => match serde_json::from_str(text) {
-            Ok(Value::Object(map)) => Ok(Value::Object(map)),
-            Ok(_) => {
-                Err(Mismatch::rule("Assistant tool call function.arguments must be a JSON object.", value))
-            }
-            Err(_) => {
-                Err(Mismatch::rule("Assistant tool call function.arguments must be valid JSON.", value))
-            }
-        },
-        Value::Object(_) | Value::Null => Ok(value.clone()),
-        _ => Err(Mismatch::new("string_type", "Input should be a valid string", value)),
-    }
+    call_arguments::read(value).map(Value::Object).map_err(|why| {
+        let what = match why {
+            NoArguments::NotJson => "valid JSON",
+            NoArguments::NotAnObject => "a JSON object",
+        };
+        Mismatch::rule(format!("Assistant tool call function.arguments must be {what}."), value)
+    })
 }
 
 fn tool_call(value: &Value, strict: bool) -> Read<Value> {
@@ -116,7 +112,15 @@ pub fn message(value: &Value) -> Read<Value> {
     if role == "user" && !map.contains_key("content") {
         return Err(Mismatch::missing("content", value));
     }
-    message.insert("content".into(), content(given, role).map_err(|m| m.under("content"))?);
+    let mut content = content(given, role).map_err(|m| m.under("content"))?;
+    // An answer that only refuses has its text in a field of its own.
+    if let Some(refusal) = map.get("refusal").filter(|v| !v.is_null() && role == "assistant") {
+        let refusal = string(refusal).map_err(|m| m.under("refusal"))?;
+        if matches!(content, Value::Null) || content == "" {
+            content = refusal.into();
+        }
+    }
+    message.insert("content".into(), content);
     if role == "user" {
         return Ok(Value::Object(message));
     }
@@ -237,8 +241,40 @@ mod tests {
             call(json!("{\"a\": 1}")).unwrap()["tool_calls"][0]["function"]["arguments"],
             json!({"a": 1})
         );
+        let object = |arguments: Value| {
+            let message = call(arguments.clone()).unwrap_or_else(|e| panic!("{arguments}: {e:?}"));
+            message["tool_calls"][0]["function"]["arguments"].clone()
+        };
+        for nothing in [json!(""), json!("null"), json!(null), json!({}), json!("{\"a\": \"cut o")] {
+            assert_eq!(object(nothing.clone()), json!({}), "{nothing}");
+        }
+        assert_eq!(object(json!({"a": 1})), json!({"a": 1}));
+        assert_eq!(object(json!("\"{\\\"a\\\": 1}\"")), json!({"a": 1}));
+        assert_eq!(object(json!("{\"a\": 1, \"b\": [2")), json!({"a": 1}));
         assert!(call(json!("[1]")).is_err());
         assert!(call(json!("{oops")).is_err());
+        assert!(call(json!(5)).is_err());
+        let bare = json!({"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f"}}]});
+        assert_eq!(message(&bare).unwrap()["tool_calls"][0]["function"]["arguments"], json!({}));
+    }
+
+    #[test]
+    fn a_refusal_is_text() {
+        let parts = json!([{"type": "text", "text": "a"}, {"type": "refusal", "refusal": "I cannot."}]);
+        let read = message(&json!({"role": "assistant", "content": parts})).unwrap();
+        assert_eq!(read["content"][1], json!({"type": "text", "text": "I cannot."}));
+        assert_eq!(answer_text(&read).as_deref(), Some("aI cannot."));
+        let of = |more: Value| {
+            let mut body = json!({"role": "assistant", "refusal": "No."});
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            message(&body).map(|read| read["content"].clone())
+        };
+        assert_eq!(of(json!({})).unwrap(), "No.");
+        assert_eq!(of(json!({"content": null})).unwrap(), "No.");
+        assert_eq!(of(json!({"content": "x"})).unwrap(), "x");
+        assert_eq!(of(json!({"refusal": null})).unwrap(), Value::Null);
+        assert!(of(json!({"refusal": 5})).is_err());
+        assert!(message(&json!({"role": "assistant", "content": [{"type": "refusal"}]})).is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From a request body to the tokenized requests that the scheduler gets: reading and schema errors ([`generate`],
 //! [`validation`], [`contract`]), splitting into single requests ([`normalize`]), tokenizing and limits ([`tokenize`]).
 
+pub mod call_arguments;
 pub mod contract;
 pub mod embedding;
 pub mod generate;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::error::ResponsesError;
 use super::items::decode_reasoning;
 use super::tools::encode_input;
+use crate::requests::call_arguments;
 
 /// What a developer's instructions begin with, where they become a system message.
 const DEVELOPER: &str = "Developer instructions:";
@@ -18,6 +19,7 @@ fn texts(parts: &Value) -> Vec<&str> {
 fn part(value: &Value) -> Value {
     match value["type"].as_str() {
         Some("input_text" | "output_text") => json!({"type": "text", "text": value["text"]}),
+        Some("refusal") => json!({"type": "text", "text": value["refusal"]}),
         Some("input_image") => json!({"type": "image_url", "image_url": value["image_url"]}),
         _ => value.clone(),
     }
@@ -25,11 +27,7 @@ fn part(value: &Value) -> Value {
 
 /// Arguments that a template can read; what was cut off is left out.
 fn arguments(value: &Value) -> String {
-    let parsed = match value {
-        Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
-        other => other.clone(),
-    };
-    if parsed.is_object() { parsed.to_string() } else { "{}".to_owned() }
+    Value::Object(call_arguments::read(value).unwrap_or_default()).to_string()
 }
 
 fn call(item: &Value, arguments: String) -> Value {
@@ -248,8 +246,25 @@ mod tests {
         let error = messages(None, &[json!({"type": "web_search_call"})], false).unwrap_err();
         assert!(error.message().contains("'web_search_call' (input[0])"), "{error}");
         assert!(messages(None, &[json!({"type": "reasoning", "summary": []})], false).unwrap().is_empty());
-        let broken = [json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{\"a"})];
-        let out = messages(None, &broken, false).unwrap();
-        assert_eq!(out[0]["tool_calls"][0]["function"]["arguments"], "{}");
+        let replayed = |arguments: Value| {
+            let item = json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": arguments});
+            let out = messages(None, &[item], false).unwrap();
+            out[0]["tool_calls"][0]["function"]["arguments"].clone()
+        };
+        for nothing in [json!("{\"a"), json!(""), json!("null"), json!(null), json!("oops"), json!({})] {
+            assert_eq!(replayed(nothing.clone()), "{}", "{nothing}");
+        }
+        for one in
+            [json!({"a": 1}), json!("{\"a\": 1}"), json!("\"{\\\"a\\\": 1}\""), json!("{\"a\": 1, \"b")]
+        {
+            assert_eq!(replayed(one.clone()), "{\"a\":1}", "{one}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_text() {
+        let item = json!({"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]});
+        let out = messages(None, &[item], false).unwrap();
+        assert_eq!(out[0]["content"], json!([{"type": "text", "text": "No."}]));
     }
 }
