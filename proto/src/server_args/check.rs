@@ -72,6 +72,11 @@ impl ServerArgs {
                 return Err(Exit::bad_value(flag, "…", "expected printable ASCII characters without spaces"));
             }
         }
+        let window = self.http2_initial_connection_window_size;
+        if !(1024..=i32::MAX as u32).contains(&window) {
+            let why = "expected 1024 to 2147483647";
+            return Err(Exit::bad_value("http2-initial-connection-window-size", &window.to_string(), why));
+        }
         self.check_tls()?;
         if self.host.is_empty() {
             return Err(Exit::bad_value("host", "", "expected an address or a name, such as 127.0.0.1"));

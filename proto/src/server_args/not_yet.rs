@@ -37,7 +37,8 @@ known_flags! {
         modelopt_quant, "modelopt-quant", Text, Unset, "ModelOpt quantisation.";
     }
     HttpServer {
-        enable_http2, "enable-http2", Switch, Unset, "HTTP/2.";
+        http2_max_concurrent_streams, "http2-max-concurrent-streams", Int, Is("200"),
+            "Most requests at once on a connection with HTTP/2.";
         grpc_port, "grpc-port", Int, Unset, "Port of a gRPC server.";
         warmups, "warmups", Text, Unset, "Named warm-ups to run.";
         file_storage_path, "file-storage-path", Text, Unset, "Folder for uploaded files.";

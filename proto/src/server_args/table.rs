@@ -129,6 +129,10 @@ server_args! {
             "Password of an encrypted key (PKCS#8).";
         enable_ssl_refresh: bool = Unset, "enable-ssl-refresh", Supported,
             "Read key and certificates again when their files change.";
+        enable_http2: bool = Unset, "enable-http2", Supported,
+            "Let clients speak HTTP/2 without TLS, by prior knowledge. With TLS they always may.";
+        http2_initial_connection_window_size: u32 = Is("1048576"), "http2-initial-connection-window-size", Supported,
+            "Bytes that an HTTP/2 client may send ahead on a connection, 1024 to 2147483647.";
         uvicorn_access_log_exclude_prefixes: Vec<String> = Unset, "uvicorn-access-log-exclude-prefixes",
             Supported, "Beginnings of paths that are left out of the access log.";
         skip_server_warmup: bool = Unset, "skip-server-warmup", Supported,

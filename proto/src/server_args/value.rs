@@ -71,7 +71,7 @@ macro_rules! whole_number {
         }
     )*};
 }
-whole_number!(u8, u16, u64, usize, i64);
+whole_number!(u8, u16, u32, u64, usize, i64);
 
 impl FlagValue for f64 {
     const KIND: Kind = Kind::Float;

@@ -57,21 +57,25 @@ pub fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Serv
         .tcp_nodelay(true)
         // A client that closes its side has gone: its request is dropped, which aborts it.
         .h1_allow_half_closed(false)
+        .h2_initial_connection_window_size(args.http2_initial_connection_window_size)
         .disable_signals()
         .shutdown_timeout(1);
     #[cfg(feature = "tls")]
-    let server = match tls(&args)? {
-        Some(config) => {
+    let server = match (tls(&args)?, args.enable_http2) {
+        // Clients say in the handshake whether they want HTTP/2.
+        (Some(config), _) => {
             server.tls_handshake_timeout(HANDSHAKE_TIMEOUT).listen_rustls_0_23(listener, config)?
         }
-        None => server.listen(listener)?,
+        (None, true) => server.listen_auto_h2c(listener)?,
+        (None, false) => server.listen(listener)?,
     };
     #[cfg(not(feature = "tls"))]
-    let server = match args.ssl_certfile {
-        Some(_) => {
+    let server = match (&args.ssl_certfile, args.enable_http2) {
+        (Some(_), _) => {
             return Err(std::io::Error::other("this program was built without TLS (cargo feature tls)"));
         }
-        None => server.listen(listener)?,
+        (None, true) => server.listen_auto_h2c(listener)?,
+        (None, false) => server.listen(listener)?,
     };
     Ok(server.run())
 }
