@@ -2,12 +2,13 @@
 
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::errors::ApiError;
 use super::extract::NativeJson;
 use super::reply;
 use crate::app::App;
+use crate::requests::validation::{FieldError, Fields};
 
 const NO_NGRAM: &str = "Ngram speculative decoding is not enabled.";
 const NO_HICACHE: &str = "Hierarchical cache is not enabled.";
@@ -21,9 +22,14 @@ pub async fn add_external_corpus(_body: NativeJson) -> HttpResponse {
     refuse(&json!({"success": false, "corpus_id": "", "message": NO_NGRAM, "loaded_token_count": 0}))
 }
 
+/// Reads the body of `/remove_external_corpus`: whether it names one. Nothing in it is refused.
+pub fn read_corpus(body: &Map<String, Value>) -> Result<bool, Vec<FieldError>> {
+    Ok(Fields::of_body(body).raw("corpus_id").is_some_and(|id| !matches!(id.as_str(), None | Some(""))))
+}
+
 /// `POST /remove_external_corpus`.
 pub async fn external_corpus(body: NativeJson) -> HttpResponse {
-    let named = body.0.get("corpus_id").is_some_and(|id| !matches!(id.as_str(), None | Some("")));
+    let named = read_corpus(&body.0).unwrap_or_default();
     let message = if named { NO_NGRAM } else { "corpus_id is required." };
     refuse(&json!({"success": false, "message": message}))
 }
@@ -78,6 +84,12 @@ pub fn hicache_object_layout(app: &App) -> Value {
     })
 }
 
+/// Reads the body of `/pd_role_switch`: the wanted role. Nothing in it is refused.
+pub fn read_role(body: &Map<String, Value>) -> Result<String, Vec<FieldError>> {
+    let role = Fields::of_body(body).raw("new_role").and_then(Value::as_str).unwrap_or_default();
+    Ok(role.to_owned())
+}
+
 /// `POST /pd_role_switch`.
 pub async fn pd_role_switch(body: NativeJson) -> HttpResponse {
     refuse(&json!({
@@ -86,7 +98,7 @@ pub async fn pd_role_switch(body: NativeJson) -> HttpResponse {
         "success": false,
         "message": "--enable-pd-role-switch is not set on this server",
         "old_role": "null",
-        "new_role": body.0.get("new_role").and_then(Value::as_str).unwrap_or_default(),
+        "new_role": read_role(&body.0).unwrap_or_default(),
         "safe_to_restore": true,
     }))
 }

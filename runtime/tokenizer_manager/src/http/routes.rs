@@ -48,8 +48,8 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/health_generate", GET, Open, health::health_generate),
     row!("/ready", GET, Open, health::ready),
     row!("/openapi.json", GET, Normal, openapi::openapi_json),
-    row!("/docs", GET, Normal, openapi::docs),
-    row!("/redoc", GET, Normal, openapi::docs),
+    row!("/docs", GET, Open, openapi::docs),
+    row!("/redoc", GET, Open, openapi::docs),
     row!("/metrics", GET, Open, metrics::metrics),
     row!("/metrics/{rest:.*}", GET, Open, metrics::metrics),
     row!("/ping", GET, Normal, health::ping),
@@ -213,8 +213,9 @@ mod tests {
     fn no_path_stands_twice_and_control_routes_are_not_open() {
         for (i, row) in ROUTES.iter().enumerate() {
             assert!(ROUTES[..i].iter().all(|other| other.path != row.path), "{}", row.path);
-            let is_probe = ["/health", "/ready", "/metrics"].iter().any(|probe| row.path.starts_with(probe));
-            assert_eq!(row.tier == Open, is_probe, "{}", row.path);
+            let open = ["/health", "/ready", "/metrics", "/docs", "/redoc"];
+            let is_open = open.iter().any(|path| row.path.starts_with(path));
+            assert_eq!(row.tier == Open, is_open, "{}", row.path);
         }
         for path in ["/", "/api/chat", "/api/generate", "/api/tags", "/api/show"] {
             assert_eq!(tier(Some(path)), Normal, "{path} can be moved");

@@ -18,8 +18,12 @@ fn manifest(value: &Value) -> Read<Value> {
     object(value).map(Value::Object)
 }
 
-fn update_request(body: &NativeJson) -> Result<UpdateWeightFromDiskReqInput, ApiError> {
-    let mut f = Fields::of_body(&body.0);
+/// Reads the body of `/update_weights_from_disk`.
+///
+/// # Errors
+/// Every field that does not fit; so for the other readers here.
+pub fn read_update(body: &Map<String, Value>) -> Result<UpdateWeightFromDiskReqInput, Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
     let model_path = f.required("model_path", string);
     let request = UpdateWeightFromDiskReqInput {
         rid: None,
@@ -36,8 +40,7 @@ fn update_request(body: &NativeJson) -> Result<UpdateWeightFromDiskReqInput, Api
         flush_cache: f.or("flush_cache", true, boolean),
         manifest: f.optional("manifest", manifest),
     };
-    let model_path = f.finish(model_path)?;
-    Ok(UpdateWeightFromDiskReqInput { model_path, ..request })
+    f.finish(model_path.map(|model_path| UpdateWeightFromDiskReqInput { model_path, ..request }))
 }
 
 /// `POST /update_weights_from_disk`: 200 when the new weights are served, else 400; both say why.
@@ -45,7 +48,7 @@ pub async fn update_weights_from_disk(
     app: web::Data<App>,
     body: NativeJson,
 ) -> Result<HttpResponse, ApiError> {
-    let mut request = update_request(&body)?;
+    let mut request = read_update(&body.0)?;
     // The update goes on, and is entered here, when the client leaves meanwhile.
     let update = tokio::spawn(async move {
         let load_format = request.load_format.get_or_insert_with(|| app.served().load_format).clone();
@@ -80,12 +83,17 @@ fn truncate_size(value: &Value) -> Read<i64> {
     }
 }
 
-/// `GET /get_weights_by_name`, `POST /get_weights_by_name`.
-pub async fn get_weights_by_name(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
-    let mut f = Fields::of_body(&body.0);
+/// Reads the body of `/get_weights_by_name`: a name, and how many rows are wanted.
+pub fn read_weights_by_name(body: &Map<String, Value>) -> Result<(String, i64), Vec<FieldError>> {
+    let mut f = Fields::of_body(body);
     let size = f.or("truncate_size", 100, truncate_size);
     let name = f.required("name", string);
-    let name = f.finish(name)?;
+    f.finish(name.map(|name| (name, size)))
+}
+
+/// `GET /get_weights_by_name`, `POST /get_weights_by_name`.
+pub async fn get_weights_by_name(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
+    let (name, size) = read_weights_by_name(&body.0)?;
     match app.manager.get_weights_by_name(name, size, PATIENCE).await? {
         Value::Null => Err(ApiError::Native { status: 400, message: "Get parameter by name failed".into() }),
         rows => Ok(reply::json(&rows)),
@@ -93,9 +101,6 @@ pub async fn get_weights_by_name(app: web::Data<App>, body: NativeJson) -> Resul
 }
 
 /// Reads the body of `/weights_checker`.
-///
-/// # Errors
-/// Every field that does not fit.
 pub fn read_check(body: &Map<String, Value>) -> Result<CheckWeightsReqInput, Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     let request = CheckWeightsReqInput {

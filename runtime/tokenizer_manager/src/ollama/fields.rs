@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::options;
 use crate::requests::validation::{Fields, Mismatch, Read, boolean, float, int, object, string};
 
 /// Most alternatives per token.
@@ -79,7 +80,7 @@ impl Common {
         Self {
             model: f.required("model", string).unwrap_or_default(),
             stream: f.or("stream", true, boolean),
-            options: f.optional("options", object).unwrap_or_default(),
+            options: f.optional("options", options::read).unwrap_or_default(),
             schema: format(f),
             think: f.optional("think", Think::read),
             unloads: f

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::requests::sampling::SamplingMap;
+use crate::requests::sampling::{SamplingMap, note_parameter};
+use crate::requests::validation::{Read, object};
 
 /// Most output tokens when the request says nothing.
 const DEFAULT_MAX_NEW_TOKENS: i64 = 2048;
@@ -37,6 +38,14 @@ const LOADING: [&str; 13] = [
     "embedding_only",
     "num_thread",
 ];
+
+/// Reads `options`; the sampling parameters among them are checked with those of all requests.
+pub fn read(value: &Value) -> Read<Map<String, Value>> {
+    for (option, native) in SAMPLING {
+        note_parameter(option, native);
+    }
+    object(value)
+}
 
 /// Sampling parameters by the native names. Options that are not known are named in the log, as Ollama does.
 pub fn sampling_params(options: &Map<String, Value>) -> SamplingMap {

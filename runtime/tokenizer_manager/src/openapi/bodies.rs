@@ -1,9 +1,14 @@
-//! Which code reads the body of which route.
+//! Which code reads the body of which route, and what the route takes besides it.
+
+use std::fmt::Debug;
 
 use serde_json::{Map, Value, json};
 
+use super::examples::{Example, examples};
 use crate::anthropic::request::MessagesRequest;
-use crate::http::{control, memory, operations, parsers, sessions, tokenize, vertex, weights};
+use crate::http::{
+    control, disabled, lora, memory, operations, parsers, sessions, tokenize, vertex, weights,
+};
 use crate::ollama::chat::OllamaChatRequest;
 use crate::ollama::embed::OllamaEmbedRequest;
 use crate::ollama::generate::OllamaGenerateRequest;
@@ -14,22 +19,66 @@ use crate::openai::completion_request::CompletionRequest;
 use crate::openai::embeddings::EmbeddingRequest;
 use crate::openai::rerank::V1RerankReqInput;
 use crate::openai::score::ScoringRequest;
-use crate::requests::GenerateReqInput;
 use crate::requests::embedding::EmbeddingReqInput;
+use crate::requests::probe::{self, FieldShape};
+use crate::requests::{GenerateReqInput, contract};
 use crate::responses::request::ResponsesRequest;
 
-/// Asks for every field of an empty body; only what it asks for matters.
+/// Reads a body, and shows what it understood or why it refuses.
+pub(super) type Reader = fn(&Map<String, Value>) -> Result<String, String>;
+
+/// The body of a route.
+pub(super) struct Body {
+    /// The code that reads it.
+    pub read: Reader,
+    /// Whether there may be none.
+    pub optional: bool,
+    /// Bodies that it accepts; together they have every form that cannot be guessed.
+    pub examples: Vec<Example>,
+}
+
+impl Body {
+    /// The fields that the code reads: in the examples, and where nothing is given.
+    pub(super) fn fields(&self) -> Vec<FieldShape> {
+        probe::fields_of(|| {
+            for example in &self.examples {
+                drop((self.read)(&example.body));
+            }
+            drop((self.read)(&Map::new()));
+        })
+    }
+}
+
+fn shown<T: Debug, E: Debug>(read: Result<T, E>) -> Result<String, String> {
+    read.map(|value| format!("{value:?}")).map_err(|error| format!("{error:?}"))
+}
+
 macro_rules! reads {
     ($read:path) => {
-        || drop($read(&Map::new()))
+        |body| shown($read(body))
     };
 }
 
-/// What reads the body of a route, and whether there may be none. `None` for routes that take no body, or whose body is
-/// described elsewhere.
-pub(super) fn reader(path: &str) -> Option<(fn(), bool)> {
-    let read: fn() = match path {
-        "/generate" => reads!(GenerateReqInput::from_json),
+/// `/generate` looks at its body twice.
+fn generate(body: &Map<String, Value>) -> Result<String, String> {
+    let checked = shown(contract::check_generate(body));
+    let read = shown(GenerateReqInput::from_json(body))?;
+    checked.map(|_| read)
+}
+
+/// `/tokenize` reads messages as a chat completion does.
+fn tokenize(body: &Map<String, Value>) -> Result<String, String> {
+    let read = shown(tokenize::read_tokenize(body))?;
+    match body.contains_key("messages") {
+        true => Ok(read + &shown(ChatCompletionRequest::from_json(body))?),
+        false => Ok(read),
+    }
+}
+
+/// The body of a route; `None` for routes that take none.
+pub(super) fn body(path: &str) -> Option<Body> {
+    let read: Reader = match path {
+        "/generate" => generate,
         "/vertex_generate" => reads!(vertex::read),
         "/v1/chat/completions" | "/invocations" => reads!(ChatCompletionRequest::from_json),
         "/v1/completions" => reads!(CompletionRequest::from_json),
@@ -46,7 +95,7 @@ pub(super) fn reader(path: &str) -> Option<(fn(), bool)> {
         "/api/embed" => reads!(OllamaEmbedRequest::from_json),
         "/api/embeddings" => reads!(OllamaEmbedRequest::from_prompt_json),
         "/api/show" => reads!(read_show),
-        "/tokenize" | "/v1/tokenize" => reads!(tokenize::read_tokenize),
+        "/tokenize" | "/v1/tokenize" => tokenize,
         "/detokenize" | "/v1/detokenize" => reads!(tokenize::read_detokenize),
         "/parse_function_call" => reads!(parsers::read_function_call),
         "/separate_reasoning" => reads!(parsers::read_reasoning),
@@ -60,11 +109,18 @@ pub(super) fn reader(path: &str) -> Option<(fn(), bool)> {
         "/configure_logging" => reads!(operations::read_logging),
         "/release_memory_occupation" | "/resume_memory_occupation" => reads!(memory::read_tags),
         "/slow_down" => reads!(memory::read_slow_down),
-        "/weights_checker" => return Some((reads!(weights::read_check), true)),
-        "/start_profile" => return Some((reads!(operations::read_profile), true)),
+        "/update_weights_from_disk" => reads!(weights::read_update),
+        "/get_weights_by_name" => reads!(weights::read_weights_by_name),
+        "/weights_checker" => reads!(weights::read_check),
+        "/start_profile" => reads!(operations::read_profile),
+        "/load_lora_adapter" => reads!(lora::read_load),
+        "/unload_lora_adapter" => reads!(lora::read_unload),
+        "/remove_external_corpus" => reads!(disabled::read_corpus),
+        "/pd_role_switch" => reads!(disabled::read_role),
         _ => return None,
     };
-    Some((read, false))
+    let optional = matches!(path, "/weights_checker" | "/start_profile");
+    Some(Body { read, optional, examples: examples(path) })
 }
 
 /// Query parameters of a route.
@@ -79,6 +135,9 @@ pub(super) fn query(path: &str) -> Vec<Value> {
             parameter("include", json!({"type": "string"})),
             parameter("format", json!({"enum": ["json", "prometheus"]})),
         ],
+        "/remote_instance_transfer_engine_info" | "/get_remote_instance_transfer_engine_info" => {
+            vec![parameter("rank", json!({"type": "integer", "minimum": 0}))]
+        }
         _ => Vec::new(),
     }
 }

@@ -38,7 +38,12 @@ pub(super) fn schemas() -> Value {
         "properties": {"success": {"const": false}, "message": text},
         "required": ["success", "message"],
     });
-    json!({"Error": {"anyOf": [flat, nested, detail, done]}})
+    let adapter = json!({
+        "type": "object",
+        "properties": {"success": {"const": false}, "error_message": text},
+        "required": ["success", "error_message"],
+    });
+    json!({"Error": {"anyOf": [flat, nested, detail, done, adapter]}})
 }
 
 /// Content types of a successful answer.

@@ -5,6 +5,9 @@ use serde_json::{Map, Value};
 
 use sglang_proto::sampling_params::python_float;
 
+use super::probe::{self, Asked};
+use super::validation::Mismatch;
+
 /// Keys that `sampling_params` may have, in the order in which errors list them.
 pub const SAMPLING_KEYS: [&str; 28] = [
     "max_new_tokens",
@@ -37,12 +40,23 @@ pub const SAMPLING_KEYS: [&str; 28] = [
     "choice",
 ];
 
+/// Fields of parts that are not here: nobody reads them, but their types are checked.
+const ONLY_CHECKED: [&str; 6] = [
+    "return_sampling_mask",
+    "disagg_prefill_dp_rank",
+    "routed_experts_start_len",
+    "bootstrap_host",
+    "bootstrap_pair_key",
+    "custom_labels",
+];
+
 /// A body that breaks the contract; the text is the answer's `error`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ContractError(pub String);
 
-type Check = Result<(), ContractError>;
+/// Whether a value fits.
+pub type Check = Result<(), ContractError>;
 
 fn unexpected(value: &Value) -> String {
     match value {
@@ -125,6 +139,14 @@ fn optional_string(value: &Value) -> Check {
     opt(value, string)
 }
 
+/// Whether a sampling parameter is known and has a value of its type. Null counts as left out.
+///
+/// # Errors
+/// Says what would be right.
+pub fn check_sampling(name: &str, value: &Value) -> Check {
+    sampling_params(&Value::Object(Map::from_iter([(name.to_owned(), value.clone())])))
+}
+
 fn sampling_params(value: &Value) -> Check {
     for (key, x) in map(value, "struct SamplingParams")? {
         match key.as_str() {
@@ -160,37 +182,44 @@ fn sampling_params(value: &Value) -> Check {
 /// # Errors
 /// The first violation, in the order of the body's keys.
 pub fn check_generate(body: &Map<String, Value>) -> Check {
-    for (key, x) in body {
-        match key.as_str() {
-            "rid" | "text" | "extra_key" | "cache_salt" => opt(x, string_or_list)?,
-            "input_ids" | "token_ids_logprob" => opt(x, ids_or_lists)?,
-            "stream" | "return_text_in_logprobs" | "require_reasoning" | "return_prompt_token_ids" => {
-                opt(x, boolean)?;
-            }
-            "sampling_params" => opt(x, |x| match x.is_array() {
-                true => seq(x, sampling_params),
-                false => {
-                    expect(x.is_object(), x, "a value or an array of values for SamplingParamsOrList")?;
-                    sampling_params(x)
-                }
-            })?,
-            "return_logprob" | "return_hidden_states" | "return_sampling_mask" => {
-                opt(x, |x| one_or_list(x, "BoolOrList", Value::is_boolean, boolean))?;
-            }
-            "logprob_start_len" | "top_logprobs_num" => {
-                opt(x, |x| one_or_list(x, "Int64OrList", is_int, int))?;
-            }
-            "priority" | "routed_dp_rank" | "disagg_prefill_dp_rank" | "routed_experts_start_len" => {
-                opt(x, int)?;
-            }
-            "lora_path" | "custom_logit_processor" | "bootstrap_host" | "bootstrap_pair_key" => {
-                opt(x, |x| one_or_list(x, "OptionalStringOrList", Value::is_string, optional_string))?;
-            }
-            "routing_key" | "session_id" => opt(x, string)?,
-            "max_thinking_tokens" => opt(x, |x| expect(is_int(x), x, "u64"))?,
-            "custom_labels" => opt(x, |x| map(x, "a map")?.values().try_for_each(string))?,
-            _ => {}
+    for name in ONLY_CHECKED {
+        probe::note(name, Asked::Optional, body.get(name), &|value| {
+            check_field(name, value).map_err(|error| Mismatch::rule(error.0, value))
+        });
+    }
+    body.iter().try_for_each(|(key, value)| check_field(key, value))
+}
+
+fn check_field(key: &str, x: &Value) -> Check {
+    match key {
+        "rid" | "text" | "extra_key" | "cache_salt" => opt(x, string_or_list)?,
+        "input_ids" | "token_ids_logprob" => opt(x, ids_or_lists)?,
+        "stream" | "return_text_in_logprobs" | "require_reasoning" | "return_prompt_token_ids" => {
+            opt(x, boolean)?;
         }
+        "sampling_params" => opt(x, |x| match x.is_array() {
+            true => seq(x, sampling_params),
+            false => {
+                expect(x.is_object(), x, "a value or an array of values for SamplingParamsOrList")?;
+                sampling_params(x)
+            }
+        })?,
+        "return_logprob" | "return_hidden_states" | "return_sampling_mask" => {
+            opt(x, |x| one_or_list(x, "BoolOrList", Value::is_boolean, boolean))?;
+        }
+        "logprob_start_len" | "top_logprobs_num" => {
+            opt(x, |x| one_or_list(x, "Int64OrList", is_int, int))?;
+        }
+        "priority" | "routed_dp_rank" | "disagg_prefill_dp_rank" | "routed_experts_start_len" => {
+            opt(x, int)?;
+        }
+        "lora_path" | "custom_logit_processor" | "bootstrap_host" | "bootstrap_pair_key" => {
+            opt(x, |x| one_or_list(x, "OptionalStringOrList", Value::is_string, optional_string))?;
+        }
+        "routing_key" | "session_id" => opt(x, string)?,
+        "max_thinking_tokens" => opt(x, |x| expect(is_int(x), x, "u64"))?,
+        "custom_labels" => opt(x, |x| map(x, "a map")?.values().try_for_each(string))?,
+        _ => {}
     }
     Ok(())
 }

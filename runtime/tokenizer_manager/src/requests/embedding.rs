@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::generate::{OneOrMany, input_ids, many, one};
+use super::generate::{MEDIA, OneOrMany, input_ids, many, one};
 use super::normalize::rids;
 use super::validation::{FieldError, Fields, Mismatch, Read, boolean, int, nullable, string};
 use super::{ValueError, python};
@@ -83,7 +83,7 @@ impl EmbeddingReqInput {
     /// Every field that does not fit.
     pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut f = Fields::of_body(body);
-        let given = |name: &str| match body.get(name) {
+        let given = |value: Option<&Value>| match value {
             None | Some(Value::Null | Value::Bool(false)) => false,
             Some(Value::Array(items)) => items.iter().any(|v| !v.is_null()),
             Some(_) => true,
@@ -99,7 +99,7 @@ impl EmbeddingReqInput {
                     OneOrMany::Many(lists.into_iter().map(EmbeddingPrompt::Ids).collect())
                 }
             })),
-            has_media: ["image_data", "video_data", "audio_data"].into_iter().any(given),
+            has_media: MEDIA.map(|name| given(f.raw(name))).contains(&true),
             dimensions: f.optional("dimensions", int),
             return_pooled_hidden_states: f.or("return_pooled_hidden_states", false, boolean),
             return_prompt_token_ids: f.or("return_prompt_token_ids", false, boolean),

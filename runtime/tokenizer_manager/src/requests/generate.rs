@@ -7,11 +7,14 @@ use sglang_proto::CaptureHiddenMode;
 use sglang_proto::messages::SessionParams;
 
 use super::python::type_name;
-use super::sampling::SamplingMap;
+use super::sampling::{SamplingMap, sampling_map};
 use super::validation::{FieldError, Fields, Mismatch, Read, boolean, int, list, nullable, object, string};
 
 /// Fields of `session_params`.
 const SESSION_KEYS: [&str; 5] = ["id", "rid", "offset", "replace", "drop_previous_output"];
+
+/// Fields of media, which this server does not take.
+pub(super) const MEDIA: [&str; 3] = ["image_data", "video_data", "audio_data"];
 
 /// One value for all, or a list with one per prompt.
 #[derive(Clone, Debug, PartialEq)]
@@ -160,16 +163,15 @@ impl GenerateReqInput {
     /// Every field that does not fit.
     pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut f = Fields::of_body(body);
-        let present = |name: &str| any_true(body.get(name));
         let request = Self {
             rid: f.union("rid", &[("list[str]", &many(string)), ("str", &one(string))]),
             text: f.union("text", &[("str", &one(string)), ("list[str]", &many(string))]),
             input_ids: f.optional("input_ids", input_ids),
             has_input_embeds: f.has("input_embeds"),
-            has_media: ["image_data", "video_data", "audio_data"].into_iter().any(present),
+            has_media: MEDIA.map(|name| any_true(f.raw(name))).contains(&true),
             sampling_params: f.union(
                 "sampling_params",
-                &[("list[dict[str,any]]", &many(object)), ("dict[str,any]", &one(object))],
+                &[("list[dict[str,any]]", &many(sampling_map)), ("dict[str,any]", &one(sampling_map))],
             ),
             return_logprob: f
                 .union("return_logprob", &[("list[bool]", &many(boolean)), ("bool", &one(boolean))]),
@@ -193,7 +195,7 @@ impl GenerateReqInput {
                 "lora_path",
                 &[("list[str]", &many(nullable(string))), ("str", &one(nullable(string)))],
             ),
-            has_custom_logit_processor: present("custom_logit_processor"),
+            has_custom_logit_processor: any_true(f.raw("custom_logit_processor")),
             session_id: f.optional("session_id", string),
             session_params: f.optional("session_params", session_params),
             priority: f.optional("priority", int),

@@ -4,6 +4,8 @@
 pub mod call_arguments;
 pub mod contract;
 pub mod embedding;
+mod field_error;
+mod field_schema;
 pub mod generate;
 pub mod normalize;
 pub mod probe;

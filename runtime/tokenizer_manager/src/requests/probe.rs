@@ -1,11 +1,12 @@
 //! What a body may look like, found out from the code that reads it: while a recording runs, every field that is asked
-//! for is noted with the JSON types that its reader takes. The OpenAPI document is made of this, so that it cannot say
-//! anything else than what is parsed.
+//! for is noted with the JSON types that its reader takes, and so is every key of the objects below it. The OpenAPI
+//! document is made of this, so that it cannot say anything else than what is parsed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use serde_json::{Map, Value, json};
 
+use super::field_schema::{add_null, is_anything, join, take_null};
 use super::validation::Mismatch;
 
 /// A field as its reader shows it.
@@ -21,61 +22,110 @@ pub struct FieldShape {
 
 thread_local! {
     static FIELDS: RefCell<Option<Vec<FieldShape>>> = const { RefCell::new(None) };
+    /// Objects within objects whose keys are being noted.
+    static NESTING: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Depth of lists within lists that is looked into.
 const DEPTH: usize = 3;
+/// Depth of objects within objects whose keys are noted.
+const MAX_NESTING: usize = 4;
 /// A text that means nothing to any reader.
 const NONSENSE: &str = "\u{1}nothing";
 
 type Try<'a> = &'a dyn Fn(&Value) -> Result<(), Mismatch>;
 
-/// The fields that `read` asks for, in its order.
-pub fn fields_of(read: impl FnOnce()) -> Vec<FieldShape> {
-    FIELDS.set(Some(Vec::new()));
-    read();
-    FIELDS.take().unwrap_or_default()
+/// How a reader asks for a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// A body without it is refused.
+    Required,
+    /// It may be left out or null.
+    Optional,
 }
 
-/// Notes a field while a recording runs.
-pub(super) fn note(name: &'static str, required: bool, nullable: bool, read: Try<'_>) {
+/// The fields that `read` asks for, in its order.
+pub fn fields_of(read: impl FnOnce()) -> Vec<FieldShape> {
+    let outer = FIELDS.replace(Some(Vec::new()));
+    read();
+    FIELDS.replace(outer).unwrap_or_default()
+}
+
+/// Reads the value of a field: what its reader asks for belongs to the value, not to the body.
+pub(super) fn apart<T>(read: impl FnOnce() -> T) -> T {
+    let outer = FIELDS.take();
+    let value = read();
+    FIELDS.set(outer);
+    value
+}
+
+/// The JSON schema of a body with these fields. What is not listed is ignored, as everywhere in this API.
+pub fn object_schema(fields: &[FieldShape]) -> Value {
+    let properties: Map<String, Value> =
+        fields.iter().map(|field| (field.name.to_owned(), field.schema.clone())).collect();
+    let required: Vec<&str> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+    json!({"type": "object", "properties": properties, "required": required})
+}
+
+/// Notes a field while a recording runs. `sample` is the value that it has.
+pub(super) fn note(name: &'static str, asked: Asked, sample: Option<&Value>, read: Try<'_>) {
     // Taken out, so that what the reader itself asks for is not taken for a field of the body.
     let Some(mut fields) = FIELDS.take() else { return };
-    let mut schema = schema_of(read, DEPTH);
-    if nullable {
-        add_null(&mut schema);
-    }
-    match fields.iter_mut().find(|field| field.name == name) {
-        None => fields.push(FieldShape { name, required, schema }),
-        // A field that is asked for again: its first reader only wanted it to be there.
-        Some(field) if field.required && is_anything(&field.schema) => field.schema = schema,
-        Some(_) => {}
+    let required = asked == Asked::Required;
+    let known = fields.iter().position(|field| field.name == name);
+    match known.and_then(|at| fields.get_mut(at)) {
+        None => {
+            let mut schema = schema_of(read, sample, DEPTH);
+            if !required {
+                add_null(&mut schema);
+            }
+            fields.push(FieldShape { name, required, schema });
+        }
+        // Asked for again: the first reader only looked whether it is there.
+        Some(field) if is_anything(&field.schema) => {
+            field.required |= required;
+            field.schema = schema_of(read, sample, DEPTH);
+            if !field.required {
+                add_null(&mut field.schema);
+            }
+        }
+        Some(field) => {
+            // One reader for the value, one for its absence.
+            if required && !field.required {
+                field.required = true;
+                take_null(&mut field.schema);
+            }
+            // Another sample may show further forms.
+            if is_nested(sample) {
+                let mut more = schema_of(read, sample, DEPTH);
+                if !field.required {
+                    add_null(&mut more);
+                }
+                field.schema = join(std::mem::take(&mut field.schema), more);
+            }
+        }
     }
     FIELDS.set(Some(fields));
 }
 
-fn add_null(schema: &mut Value) {
-    match schema.get_mut("type") {
-        Some(Value::Array(types)) => types.push("null".into()),
-        Some(Value::String(one)) => schema["type"] = json!([one.clone(), "null"]),
-        _ => {}
+/// The schema of what `read` takes. `sample` shows forms that cannot be guessed.
+fn schema_of(read: Try<'_>, sample: Option<&Value>, depth: usize) -> Value {
+    if takes_anything(read) {
+        return json!({});
     }
-    if let Some(Value::Array(values)) = schema.get_mut("enum") {
-        values.push(Value::Null);
-    }
-}
-
-/// The schema of what `read` takes.
-fn schema_of(read: Try<'_>, depth: usize) -> Value {
     let takes = |value: Value| read(&value).is_ok();
     let mut types: Vec<&str> = Vec::new();
     let mut schema = Map::new();
     let words: Vec<String> = read(&json!(NONSENSE)).err().and_then(|m| m.literals()).unwrap_or_default();
     let words: Vec<String> = words.into_iter().filter(|word| takes(json!(word))).collect();
+    // A list of words would forbid the other forms, too.
+    let has_other_forms = takes(json!({})) || takes(json!([])) || takes(json!(0)) || is_nested(sample);
     if takes(json!(NONSENSE)) {
         types.push("string");
     } else if !words.is_empty() {
-        schema.insert("enum".into(), json!(words));
+        if !has_other_forms {
+            schema.insert("enum".into(), json!(words));
+        }
         types.push("string");
     }
     let whole = [2, 1, 0, 100].into_iter().any(|n| takes(json!(n)));
@@ -93,13 +143,18 @@ fn schema_of(read: Try<'_>, depth: usize) -> Value {
     if only_truth(read) || (takes(json!(true)) && types.is_empty()) {
         types.push("boolean");
     }
-    if depth > 0 && (takes(json!([])) || SAMPLES.iter().any(|sample| takes(json!([sample()])))) {
+    let list = sample.filter(|value| value.is_array());
+    if depth > 0
+        && (takes(json!([])) || list.is_some() || SAMPLES.iter().any(|sample| takes(json!([sample()]))))
+    {
         types.push("array");
         let item = |value: &Value| read(&json!([value]));
-        schema.insert("items".into(), schema_of(&item, depth - 1));
+        schema.insert("items".into(), item_schema(&item, list, depth - 1));
     }
-    if takes(json!({})) {
+    let object = sample.and_then(Value::as_object);
+    if takes(json!({})) || object.is_some() {
         types.push("object");
+        add_keys(&mut schema, read, object);
     }
     match types.as_slice() {
         [] => {}
@@ -109,11 +164,71 @@ fn schema_of(read: Try<'_>, depth: usize) -> Value {
     Value::Object(schema)
 }
 
-/// Whether a schema leaves nothing out.
-fn is_anything(schema: &Value) -> bool {
-    schema["type"].as_array().is_some_and(|types| {
-        ["string", "number", "array", "object"].iter().all(|t| types.iter().any(|x| x == t))
-    })
+/// The schema of the items of a list. It takes what the items of all samples take.
+fn item_schema(item: Try<'_>, samples: Option<&Value>, depth: usize) -> Value {
+    let samples = samples.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let first = schema_of(item, samples.first(), depth);
+    samples.iter().skip(1).fold(first, |schema, sample| join(schema, schema_of(item, Some(sample), depth)))
+}
+
+/// Adds the keys of an object: those that its reader asks for, and those of the sample, tried one by one.
+fn add_keys(schema: &mut Map<String, Value>, read: Try<'_>, sample: Option<&Map<String, Value>>) {
+    if NESTING.get() >= MAX_NESTING {
+        return;
+    }
+    NESTING.set(NESTING.get() + 1);
+    let sample = sample.cloned().unwrap_or_default();
+    let noted = fields_of(|| {
+        for object in [sample.clone(), Map::new()] {
+            drop(read(&Value::Object(object)));
+        }
+    });
+    let mut keys: Map<String, Value> =
+        noted.into_iter().map(|key| (key.name.to_owned(), key.schema)).collect();
+    let mut required = Vec::new();
+    // Keys of an object that is passed on as it is are the client's own.
+    let mut has_meaning = !keys.is_empty();
+    if read(&Value::Object(sample.clone())).is_ok() {
+        for (key, value) in &sample {
+            let with = |value: &Value| {
+                let mut object = sample.clone();
+                object.insert(key.clone(), value.clone());
+                read(&Value::Object(object))
+            };
+            let mut without = sample.clone();
+            without.shift_remove(key);
+            let is_needed = read(&Value::Object(without)).is_err();
+            has_meaning |= is_needed || !takes_anything(&with);
+            if is_needed {
+                required.push(Value::from(key.as_str()));
+            }
+            if !keys.contains_key(key) {
+                let mut schema = schema_of(&with, Some(value), DEPTH);
+                if with(&Value::Null).is_ok() {
+                    add_null(&mut schema);
+                }
+                keys.insert(key.clone(), schema);
+            }
+        }
+    }
+    NESTING.set(NESTING.get() - 1);
+    if has_meaning {
+        schema.insert("properties".into(), keys.into());
+    }
+    if !required.is_empty() {
+        schema.insert("required".into(), required.into());
+    }
+}
+
+/// Whether `read` takes values of every kind.
+fn takes_anything(read: Try<'_>) -> bool {
+    let every_kind = [json!(null), json!(NONSENSE), json!(2.5), json!(true), json!([]), json!({})];
+    every_kind.iter().all(|value| read(value).is_ok())
+}
+
+/// Whether a value is a list or an object.
+fn is_nested(sample: Option<&Value>) -> bool {
+    sample.is_some_and(|value| value.is_array() || value.is_object())
 }
 
 /// One value of each kind that an item of a list can be.
@@ -127,7 +242,9 @@ fn only_truth(read: Try<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::validation::{Fields, Mismatch, Read, boolean, float, int, list, object, string};
+    use super::super::validation::{
+        Fields, Mismatch, Read, boolean, float, int, list, object, optional_key, string,
+    };
     use super::*;
 
     fn mode(value: &Value) -> Read<String> {
@@ -150,12 +267,17 @@ mod tests {
             f.union("names", &[("str", &|v| string(v).map(|s| vec![s])), ("list[str]", &list(string))]);
             f.or("mode", String::new(), mode);
             f.optional("more", |v| {
-                // Not a field of the body.
+                // Keys of the object, not fields of the body.
                 let inner = object(v)?;
-                Fields::of_body(&inner).optional("inner", string);
+                optional_key(&inner, "inner", string)?;
+                optional_key(&inner, "deep", |v| optional_key(&object(v)?, "deepest", boolean))?;
                 Ok(())
             });
             f.optional("count", string);
+            f.has("anything");
+            // Looked at before it is read.
+            f.has("late");
+            f.optional("late", int);
         });
         let shown: Vec<(&str, bool, Value)> =
             fields.into_iter().map(|f| (f.name, f.required, f.schema)).collect();
@@ -173,14 +295,57 @@ mod tests {
                 ),
                 ("names", false, json!({"items": {"type": "string"}, "type": ["string", "array", "null"]})),
                 ("mode", false, json!({"enum": ["abort", "retract", null], "type": ["string", "null"]})),
-                ("more", false, json!({"type": ["object", "null"]})),
+                (
+                    "more",
+                    false,
+                    json!({"type": ["object", "null"], "properties": {
+                        "inner": {"type": ["string", "null"]},
+                        "deep": {"type": ["object", "null"],
+                            "properties": {"deepest": {"type": ["boolean", "null"]}}},
+                    }})
+                ),
+                ("anything", false, json!({})),
+                ("late", false, json!({"type": ["integer", "null"]})),
             ]
         );
     }
 
     #[test]
     fn without_a_recording_nothing_is_noted() {
-        note("x", true, false, &|_| Ok(()));
+        note("x", Asked::Required, None, &|_| Ok(()));
         assert!(fields_of(|| {}).is_empty());
+    }
+
+    #[test]
+    fn samples_show_the_forms_that_the_empty_ones_do_not() {
+        fn part(value: &Value) -> Read<String> {
+            let map = object(value)?;
+            let text = map.get("text").ok_or_else(|| Mismatch::missing("text", value))?;
+            optional_key(&map, "detail", string)?;
+            string(text)
+        }
+        let body = json!({"parts": [{"text": "a"}, {"text": "b"}], "choice": {"text": "x"}});
+        let body = body.as_object().unwrap();
+        let fields = fields_of(|| {
+            for body in [body, &Map::new()] {
+                let mut f = Fields::of_body(body);
+                if f.required("parts", list(part)).is_some() {
+                    f.optional("choice", |v| part(v).or_else(|_| mode(v)));
+                }
+                // Read where it is there, and asked for where it is not.
+                match f.map().get("input") {
+                    None => drop(f.required("input", string)),
+                    Some(_) => drop(f.optional("input", string)),
+                }
+            }
+        });
+        let schema = object_schema(&fields);
+        assert_eq!(schema["required"], json!(["parts", "input"]));
+        let properties = &schema["properties"];
+        let parts = json!({"detail": {"type": ["string", "null"]}, "text": {"type": "string"}});
+        assert_eq!(properties["parts"]["items"]["properties"], parts);
+        assert_eq!(properties["parts"]["items"]["required"], json!(["text"]));
+        assert_eq!(properties["choice"]["type"], json!(["string", "object", "null"]));
+        assert_eq!(properties["choice"].get("enum"), None, "words would forbid the object");
     }
 }

@@ -6,9 +6,27 @@ use sglang_proto::SamplingParams;
 use sglang_proto::wire::StringList;
 
 use super::ValueError;
+use super::contract::{SAMPLING_KEYS, check_sampling};
+use super::probe::{self, Asked};
+use super::validation::{Mismatch, Read, object};
 
 /// Sampling parameters by name, as a request gives them.
 pub type SamplingMap = Map<String, Value>;
+
+/// Reads an object of sampling parameters; [`build`] reads what stands in it.
+pub fn sampling_map(value: &Value) -> Read<SamplingMap> {
+    for name in SAMPLING_KEYS {
+        note_parameter(name, name);
+    }
+    object(value)
+}
+
+/// Notes that an object has the sampling parameter `native` by the name `name`.
+pub fn note_parameter(name: &'static str, native: &'static str) {
+    probe::note(name, Asked::Optional, None, &|value| {
+        check_sampling(native, value).map_err(|error| Mismatch::rule(error.0, value))
+    });
+}
 
 fn strings(value: &Value) -> Option<StringList> {
     match value {

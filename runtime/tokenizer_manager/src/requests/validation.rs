@@ -1,83 +1,11 @@
 //! Reads typed fields out of a JSON body and collects what is wrong with it in the reference's form: one entry per
 //! error with its type, place, message and input (FastAPI's request validation, lax mode).
 
-use std::borrow::Cow;
-use std::fmt;
-
 use serde_json::{Map, Value};
 
-use super::{probe, python};
-
-/// One step on the way to a wrong value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Loc {
-    /// A key, or the name of an alternative of a union.
-    Key(Cow<'static, str>),
-    /// A position in a list.
-    Index(usize),
-}
-
-impl From<&'static str> for Loc {
-    fn from(key: &'static str) -> Self {
-        Self::Key(key.into())
-    }
-}
-
-/// One thing that is wrong with a request.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FieldError {
-    /// Machine-readable kind, such as `missing` or `string_type`.
-    pub kind: &'static str,
-    /// Where: `body`, then keys and positions.
-    pub loc: Vec<Loc>,
-    /// What would have been valid.
-    pub msg: String,
-    /// What was sent.
-    pub input: Value,
-    /// More facts: names and Python text of their values.
-    pub ctx: Vec<(&'static str, String)>,
-}
-
-impl FieldError {
-    /// An error of the body as a whole, for rules between fields.
-    pub fn of_body(rule: &str, body: &Map<String, Value>) -> Self {
-        Self {
-            kind: "value_error",
-            loc: vec!["body".into()],
-            msg: format!("Value error, {rule}"),
-            input: Value::Object(body.clone()),
-            ctx: vec![("error", format!("ValueError({})", python::str_repr(rule)))],
-        }
-    }
-}
-
-impl fmt::Display for FieldError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{{'type': '{}', 'loc': (", self.kind)?;
-        for (i, loc) in self.loc.iter().enumerate() {
-            if i > 0 {
-                f.write_str(", ")?;
-            }
-            match loc {
-                Loc::Key(key) => f.write_str(&python::str_repr(key))?,
-                Loc::Index(index) => write!(f, "{index}")?,
-            }
-        }
-        if self.loc.len() == 1 {
-            f.write_str(",")?;
-        }
-        write!(f, "), 'msg': {}, 'input': {}", python::str_repr(&self.msg), python::repr(&self.input))?;
-        if !self.ctx.is_empty() {
-            f.write_str(", 'ctx': {")?;
-            for (i, (name, text)) in self.ctx.iter().enumerate() {
-                let comma = if i > 0 { ", " } else { "" };
-                write!(f, "{comma}'{name}': {text}")?;
-            }
-            f.write_str("}")?;
-        }
-        f.write_str("}")
-    }
-}
+pub use super::field_error::{FieldError, Loc, brief};
+use super::probe::{self, Asked};
+use super::python;
 
 /// Why a value does not fit, before it is known where it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -254,7 +182,9 @@ pub fn optional_key<T>(
     key: &'static str,
     read: impl Fn(&Value) -> Read<T>,
 ) -> Read<Option<T>> {
-    given(map, key).map(|value| read(value).map_err(|m| m.under(key))).transpose()
+    let value = given(map, key);
+    probe::note(key, Asked::Optional, value, &|v| read(v).map(drop));
+    value.map(|value| probe::apart(|| read(value)).map_err(|m| m.under(key))).transpose()
 }
 
 /// The fields of one object, with the errors found so far.
@@ -275,9 +205,16 @@ impl<'a> Fields<'a> {
         self.map
     }
 
+    /// The value of a key as it came. Null counts as left out.
+    pub fn raw(&self, name: &'static str) -> Option<&'a Value> {
+        let value = given(self.map, name);
+        probe::note(name, Asked::Optional, value, &|_| Ok(()));
+        value
+    }
+
     /// Whether the key is there and not null.
-    pub fn has(&self, name: &str) -> bool {
-        given(self.map, name).is_some()
+    pub fn has(&self, name: &'static str) -> bool {
+        self.raw(name).is_some()
     }
 
     fn keep<T>(&mut self, name: &'static str, read: Read<T>) -> Option<T> {
@@ -300,9 +237,9 @@ impl<'a> Fields<'a> {
 
     /// A field that must be there.
     pub fn required<T>(&mut self, name: &'static str, read: impl Fn(&Value) -> Read<T>) -> Option<T> {
-        probe::note(name, true, false, &|v| read(v).map(drop));
+        probe::note(name, Asked::Required, given(self.map, name), &|v| read(v).map(drop));
         match self.map.get(name) {
-            Some(value) => self.keep(name, read(value)),
+            Some(value) => self.keep(name, probe::apart(|| read(value))),
             None => {
                 let whole = Value::Object(self.map.clone());
                 let mut loc = self.place.clone();
@@ -316,8 +253,8 @@ impl<'a> Fields<'a> {
 
     /// A field that may be left out or null.
     pub fn optional<T>(&mut self, name: &'static str, read: impl Fn(&Value) -> Read<T>) -> Option<T> {
-        probe::note(name, false, true, &|v| read(v).map(drop));
-        given(self.map, name).and_then(|value| self.keep(name, read(value)))
+        probe::note(name, Asked::Optional, given(self.map, name), &|v| read(v).map(drop));
+        given(self.map, name).and_then(|value| self.keep(name, probe::apart(|| read(value))))
     }
 
     /// A field that may be left out or null; then it has its default.
@@ -327,7 +264,7 @@ impl<'a> Fields<'a> {
 
     /// A field of several possible shapes: the first that fits is taken; when none does, each says why.
     pub fn union<T>(&mut self, name: &'static str, arms: &[Arm<'_, T>]) -> Option<T> {
-        probe::note(name, false, true, &|v| {
+        probe::note(name, Asked::Optional, given(self.map, name), &|v| {
             let mut tried = Err(Mismatch::new("union", "No arm fits", v));
             for (_, read) in arms {
                 tried = tried.or_else(|_| read(v).map(drop));
@@ -337,7 +274,7 @@ impl<'a> Fields<'a> {
         let value = given(self.map, name)?;
         let mut mismatches = Vec::with_capacity(arms.len());
         for (arm, read) in arms {
-            match read(value) {
+            match probe::apart(|| read(value)) {
                 Ok(read) => return Some(read),
                 Err(m) => mismatches.push(m.under(*arm)),
             }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::common::TestServer;
 use serde_json::{Map, Value, json};
+use sglang_proto::messages::{AnyMessage, GetWeightsByNameReqOutput, UpdateWeightFromDiskReqOutput};
 use sglang_tokenizer_manager::http::routes::ROUTES;
 
 /// Calls per route.
@@ -186,9 +187,80 @@ async fn the_document_names_every_route_with_its_fields_and_key() {
     }
 }
 
+/// A scheduler that takes no new weights and has none by any name.
+fn refuse_calls(request: &AnyMessage) -> Option<AnyMessage> {
+    match request {
+        AnyMessage::UpdateWeightFromDiskReqInput(r) => Some(
+            UpdateWeightFromDiskReqOutput {
+                rid: r.rid.clone(),
+                http_worker_ipc: None,
+                success: false,
+                message: "no".into(),
+                num_paused_requests: 0,
+                weights_served: false,
+            }
+            .into(),
+        ),
+        AnyMessage::GetWeightsByNameReqInput(r) => Some(
+            GetWeightsByNameReqOutput { rid: r.rid.clone(), http_worker_ipc: None, parameter: Value::Null }
+                .into(),
+        ),
+        _ => None,
+    }
+}
+
+#[actix_web::test]
+async fn every_operation_has_a_group_a_summary_and_examples_that_are_served() {
+    let server = common::start(&["--tool-call-parser", "hermes"]).await;
+    let document: Value = server.get("/openapi.json").await.json().await.unwrap();
+    let groups: Vec<&Value> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
+    let (mut served, mut used) = (0, BTreeSet::new());
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let group = &operation["tags"][0];
+            assert!(groups.contains(&group), "{method} {path}: {group}");
+            assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path}");
+            used.insert(group.to_string());
+            let generates = ["\"OpenAI\"", "\"Anthropic\"", "\"Ollama\"", "\"Native\"", "\"Text tools\""];
+            let content = &operation["requestBody"]["content"]["application/json"];
+            for (name, example) in content["examples"].as_object().into_iter().flatten() {
+                let is_vector = path.starts_with("/api/embed");
+                if method == "post" && generates.contains(&group.to_string().as_str()) && !is_vector {
+                    let (status, answer) = server.call(path, example["value"].clone()).await;
+                    assert_eq!(status, 200, "{path} {name}: {answer}");
+                    served += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(used.len(), groups.len(), "every group has an operation");
+    assert!(served >= 20, "{served}");
+}
+
+#[actix_web::test]
+async fn the_page_stands_alone_and_works_with_a_key() {
+    let server = common::start(&["--api-key", "k"]).await;
+    for path in ["/docs", "/redoc"] {
+        let page = server.get(path).await;
+        assert_eq!(page.status(), 200, "a browser cannot send a key with {path}");
+        assert!(page.headers()["content-security-policy"].to_str().unwrap().contains("connect-src 'self'"));
+        let page = page.text().await.unwrap();
+        for foreign in ["http:", "https:", "src=", "@import", "//cdn", "innerHTML"] {
+            assert!(!page.contains(foreign), "{path} has {foreign}");
+        }
+        for part in ["Authorization", "id=\"key\"", "id=\"search\"", "examples", "fetch("] {
+            assert!(page.contains(part), "{path} lacks {part}");
+        }
+    }
+    assert_eq!(server.get("/openapi.json").await.status(), 401);
+    let with_key = server.client.get(server.url("/openapi.json")).bearer_auth("k").send().await.unwrap();
+    assert_eq!(with_key.status(), 200);
+}
+
 #[actix_web::test]
 async fn every_answer_to_a_call_made_from_the_document_is_in_the_document() {
     let server = common::start(&["--enable-metrics"]).await;
+    server.engine.answer_calls(refuse_calls);
     let document: Value = server.get("/openapi.json").await.json().await.unwrap();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let (mut calls, mut wrong) = (0, Vec::new());
