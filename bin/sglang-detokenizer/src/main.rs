@@ -9,7 +9,10 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(exit) => return exit.report(),
     };
-    sglang_process::logging::init(None, &args.log_level, None);
+    if let Err(error) = sglang_process::logging::init(None, &args.log_level, None) {
+        eprintln!("error: {error}");
+        return ExitCode::from(2);
+    }
     if let Err(error) = sglang_hub::use_cached_files(&mut args) {
         tracing::error!("Detokenizer hit an exception: {error}");
         return ExitCode::FAILURE;

@@ -41,7 +41,10 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(args) => args,
         Err(exit) => return exit.report(),
     };
-    sglang_process::logging::init(None, &args.log_level, args.log_level_http.as_deref());
+    if let Err(error) = sglang_process::logging::init(None, &args.log_level, args.log_level_http.as_deref()) {
+        eprintln!("error: {error}");
+        return ExitCode::from(2);
+    }
     match launch(&args, &argv, started) {
         Ok(outcome) => {
             outcome.log();

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::Targets;
@@ -17,6 +18,9 @@ use tracing_subscriber::reload;
 
 /// Target of the HTTP server's own lines (access log), which `--log-level-http` governs.
 pub const HTTP_TARGET: &str = "http";
+
+/// Target of lines that are written as they are, without time and level: they are JSON and say both themselves.
+pub const BARE_TARGET: &str = "bare";
 
 /// Level names that [`set_level`] takes.
 const LEVELS: [&str; 7] = ["trace", "debug", "info", "warning", "warn", "error", "critical"];
@@ -34,6 +38,17 @@ pub enum SetLevelError {
     /// The process does not log, or its log has ended.
     #[error("the log level cannot be changed: {0}")]
     NotLogging(String),
+}
+
+/// Why `SGLANG_LOG` cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "SGLANG_LOG: {part:?} in {text:?} is not understood; expected a level (off, error, warning, info, debug, trace), or \
+     TARGET=LEVEL, or several of them divided by commas, such as info,sglang_scheduler=debug"
+)]
+pub struct LogFilterError {
+    text: String,
+    part: String,
 }
 
 /// Whether a level has this name, in any case.
@@ -68,11 +83,14 @@ fn targets(level: &str, level_http: &str) -> Targets {
 ///
 /// Call it before any thread starts: the offset to local time cannot be read safely afterwards, and times would be in
 /// UTC. Later calls have no effect.
-pub fn init(suffix: Option<&str>, level: &str, level_http: Option<&str>) {
-    let filter = std::env::var("SGLANG_LOG")
-        .ok()
-        .and_then(|text| text.parse::<Targets>().ok())
-        .unwrap_or_else(|| targets(level, level_http.unwrap_or(level)));
+///
+/// # Errors
+/// `SGLANG_LOG` is not understood.
+pub fn init(suffix: Option<&str>, level: &str, level_http: Option<&str>) -> Result<(), LogFilterError> {
+    let filter = match std::env::var_os("SGLANG_LOG") {
+        Some(text) if !text.is_empty() => read_filter(&text.to_string_lossy())?,
+        _ => targets(level, level_http.unwrap_or(level)),
+    };
     let (filter, handle) = reload::Layer::new(filter);
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let layer = tracing_subscriber::fmt::layer()
@@ -84,6 +102,45 @@ pub fn init(suffix: Option<&str>, level: &str, level_http: Option<&str>) {
     if tracing::subscriber::set_global_default(subscriber).is_ok() {
         let _ = RELOAD.set(Box::new(move |targets| handle.reload(targets)));
     }
+    Ok(())
+}
+
+/// Reads a filter. A word that is no level would be taken for a target by others, and would switch all other lines off.
+fn read_filter(text: &str) -> Result<Targets, LogFilterError> {
+    let mut targets = Targets::new();
+    for part in text.split(',').map(str::trim) {
+        let wrong = || LogFilterError { text: text.to_owned(), part: part.to_owned() };
+        let (target, level) = match part.split_once('=') {
+            Some((target, level)) => (Some(target.trim()), level.trim()),
+            None => (None, part),
+        };
+        let level = level.to_ascii_lowercase();
+        let level = match level.as_str() {
+            "off" => LevelFilter::OFF,
+            known if is_level(known) => level_filter(known),
+            _ => return Err(wrong()),
+        };
+        targets = match target {
+            None => targets.with_default(level),
+            Some(target) if is_target(target) => targets.with_target(target, level),
+            Some(_) => return Err(wrong()),
+        };
+    }
+    Ok(targets)
+}
+
+/// Whether a text can be the path of a module.
+fn is_target(text: &str) -> bool {
+    let is_name =
+        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    text.split("::").all(is_name)
+}
+
+/// The time for a line of JSON: RFC 3339 in UTC, with microseconds.
+pub fn now() -> String {
+    let format =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]+00:00");
+    OffsetDateTime::now_utc().format(&format).unwrap_or_default()
 }
 
 /// Python's level names, as the flags take them.
@@ -121,6 +178,11 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
+        if event.metadata().target() == BARE_TARGET {
+            let mut message = Message(String::new());
+            event.record(&mut message);
+            return writeln!(writer, "{}", message.0);
+        }
         let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
         let time =
             OffsetDateTime::now_utc().to_offset(self.offset).format(&format).map_err(|_| fmt::Error)?;
@@ -143,6 +205,17 @@ where
         }
         ctx.field_format().format_fields(writer.by_ref(), event)?;
         writeln!(writer)
+    }
+}
+
+/// The message of a line, to the character.
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
     }
 }
 
@@ -210,10 +283,37 @@ mod tests {
         assert!(is_level("WARNING") && is_level("debug") && !is_level("loud"));
         assert_eq!(set_level("loud"), Err(SetLevelError::Unknown("loud".into())));
         assert!(matches!(set_level("debug"), Err(SetLevelError::NotLogging(_))));
-        init(None, "warning", None);
+        init(None, "warning", None).expect("no filter in the environment");
         assert!(!tracing::enabled!(Level::DEBUG));
         set_level("DEBUG").expect("a running log");
         assert!(tracing::enabled!(Level::DEBUG));
+    }
+
+    #[test]
+    fn a_bare_line_is_written_as_it_is() {
+        let text = r#"{"text": "a\u001b\"ü{}"}"#;
+        let lines = lines(Some("TP0"), true, || tracing::info!(target: BARE_TARGET, "{text}"));
+        assert_eq!(lines, [text]);
+        assert_eq!(now().len(), "2026-01-31T12:00:00.000000+00:00".len());
+    }
+
+    #[test]
+    fn a_filter_that_makes_no_sense_is_an_error() {
+        let read = |text: &str| read_filter(text).map(|targets| targets.to_string());
+        for text in
+            ["debug", "INFO", "warning", "off", "info,sglang_scheduler=debug", "http=off, info", "a::b=trace"]
+        {
+            assert!(read(text).is_ok(), "{text}");
+        }
+        for text in
+            ["nonsense", "sglang_scheduler", "info,", "a=loud", "=debug", "info debug", "a b=info", "7"]
+        {
+            let error = read(text).expect_err(text).to_string();
+            assert!(error.contains("SGLANG_LOG") && error.contains("TARGET=LEVEL"), "{error}");
+        }
+        let targets = read_filter("info,sglang_scheduler=debug").expect("a filter");
+        assert!(targets.would_enable("sglang_scheduler::loop", &Level::DEBUG));
+        assert!(!targets.would_enable("other", &Level::DEBUG) && targets.would_enable("other", &Level::INFO));
     }
 
     #[test]

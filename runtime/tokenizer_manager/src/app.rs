@@ -10,6 +10,7 @@ use sglang_parsers::{DetectedParsers, ToolParserOptions};
 use sglang_process::env;
 use sglang_proto::server_args::ServerArgs;
 
+use crate::http::client::TrustedProxies;
 use crate::http::moved_routes::MovedRoutes;
 use crate::lora::{LoraRegistry, LoraSettings};
 use crate::manager::TokenizerManager;
@@ -93,6 +94,8 @@ pub struct EnvSettings {
     pub rerank_results: bool,
     /// `SGLANG_ENABLE_REQUEST_DECOMPRESSION`: bodies may be compressed (`x-body-compressed`).
     pub request_decompression: bool,
+    /// `FORWARDED_ALLOW_IPS`: proxies that say who calls.
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl Default for EnvSettings {
@@ -108,6 +111,7 @@ impl Default for EnvSettings {
             request_header_overrides: false,
             rerank_results: false,
             request_decompression: false,
+            trusted_proxies: TrustedProxies::default(),
         }
     }
 }
@@ -132,6 +136,7 @@ impl EnvSettings {
             rerank_results: env::switch("SGLANG_RERANK_RESULTS").unwrap_or(default.rerank_results),
             request_decompression: env::switch("SGLANG_ENABLE_REQUEST_DECOMPRESSION")
                 .unwrap_or(default.request_decompression),
+            trusted_proxies: TrustedProxies::from_env(),
         }
     }
 }

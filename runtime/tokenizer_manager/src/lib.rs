@@ -7,6 +7,7 @@
 
 pub mod anthropic;
 pub mod app;
+pub mod call_trace;
 pub mod chat;
 mod codec;
 pub mod http;

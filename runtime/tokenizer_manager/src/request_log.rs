@@ -3,9 +3,11 @@
 
 use serde_json::{Value, json};
 
+use sglang_process::logging::{BARE_TARGET, now};
 use sglang_proto::messages::{FinishReason, TokenizedGenerateReqInput};
 
 use crate::state::ReqState;
+use crate::text::TextCodec;
 
 /// Longest text shown at level 2, in characters.
 const LEVEL_2_CHARS: usize = 2048;
@@ -22,15 +24,15 @@ pub struct RequestLog {
 }
 
 impl RequestLog {
-    /// A request has come.
-    pub fn received(&self, request: &TokenizedGenerateReqInput) {
+    /// A request has come. `codec` makes text of ids where only those are known.
+    pub fn received(&self, request: &TokenizedGenerateReqInput, codec: Option<&dyn TextCodec>) {
         if self.enabled && !request.no_logs {
-            self.write("request.received", "Receive", self.request(request), None);
+            self.write("request.received", "Receive", self.request(request, codec), None);
         }
     }
 
     /// A request has ended.
-    pub fn finished(&self, state: &ReqState) {
+    pub fn finished(&self, state: &ReqState, codec: Option<&dyn TextCodec>) {
         if !self.enabled || state.request.no_logs {
             return;
         }
@@ -46,26 +48,39 @@ impl RequestLog {
         if let Some(text) = self.shorten(&output.text) {
             out["text"] = text;
         }
+        if self.level >= 3 {
+            match state.embedding {
+                None => out["output_ids"] = json!(output.output_ids),
+                Some(_) => out["embedding"] = json!(output.embedding),
+            }
+        }
         drop(output);
-        self.write("request.finished", "Finish", self.request(&state.request), Some(out));
+        self.write("request.finished", "Finish", self.request(&state.request, codec), Some(out));
     }
 
     fn write(&self, event: &str, word: &str, obj: Value, out: Option<Value>) {
-        tracing::info!("{}", self.line(event, word, obj, out));
-    }
-
-    fn line(&self, event: &str, word: &str, obj: Value, out: Option<Value>) -> String {
-        match (self.json, out) {
-            (true, None) => json!({"event": event, "rid": obj["rid"], "obj": obj}).to_string(),
-            (true, Some(out)) => {
-                json!({"event": event, "rid": obj["rid"], "obj": obj, "out": out}).to_string()
-            }
-            (false, None) => format!("{word}: obj={obj}"),
-            (false, Some(out)) => format!("{word}: obj={obj}, out={out}"),
+        let line = self.line(event, word, obj, out);
+        match self.json {
+            true => tracing::info!(target: BARE_TARGET, "{line}"),
+            false => tracing::info!("{line}"),
         }
     }
 
-    fn request(&self, request: &TokenizedGenerateReqInput) -> Value {
+    fn line(&self, event: &str, word: &str, obj: Value, out: Option<Value>) -> String {
+        if self.json {
+            let mut line = json!({"timestamp": now(), "event": event, "rid": obj["rid"], "obj": obj});
+            if let Some(out) = out {
+                line["out"] = out;
+            }
+            return line.to_string();
+        }
+        match out {
+            None => format!("{word}: obj={obj}"),
+            Some(out) => format!("{word}: obj={obj}, out={out}"),
+        }
+    }
+
+    fn request(&self, request: &TokenizedGenerateReqInput, codec: Option<&dyn TextCodec>) -> Value {
         let mut obj = json!({
             "rid": request.rid,
             "stream": request.stream,
@@ -75,13 +90,33 @@ impl RequestLog {
         if self.level >= 1 {
             obj["sampling_params"] = sampling(request);
         }
-        if let Some(text) = request.input_text.as_deref().and_then(|text| self.shorten(text)) {
-            obj["text"] = text;
+        if self.level >= 2 {
+            if let Some(text) = self.input_text(request, codec) {
+                obj["text"] = text;
+            }
+            if let Some(name) = &request.lora_name {
+                obj["lora_path"] = name.as_str().into();
+            }
         }
         if self.level >= 3 {
             obj["input_ids"] = json!(request.input_ids.as_ref().map(|ids| &ids.0));
         }
         obj
+    }
+
+    /// The prompt as far as the level shows it. Chats and prompts of ids have no text, so their ids are decoded.
+    fn input_text(
+        &self,
+        request: &TokenizedGenerateReqInput,
+        codec: Option<&dyn TextCodec>,
+    ) -> Option<Value> {
+        if let Some(text) = &request.input_text {
+            return self.shorten(text);
+        }
+        let ids = &request.input_ids.as_ref()?.0;
+        // A token may be less than a character, but a few thousand are no more than that.
+        let shown = if self.level == 2 { ids.get(..4 * LEVEL_2_CHARS).unwrap_or(ids) } else { ids };
+        self.shorten(&codec?.decode(shown, false).ok()?)
     }
 
     /// The part of a text that the level shows.
@@ -98,10 +133,13 @@ fn reason(reason: &FinishReason) -> Value {
     serde_json::to_value(reason).unwrap_or_default()
 }
 
+/// All parameters; the patterns and texts that end the output by their usual names.
 fn sampling(request: &TokenizedGenerateReqInput) -> Value {
     let p = &request.sampling_params;
     json!({
         "max_new_tokens": p.max_new_tokens,
+        "min_new_tokens": p.min_new_tokens,
+        "n": p.n,
         "temperature": p.temperature,
         "top_p": p.top_p,
         "top_k": p.top_k,
@@ -109,11 +147,21 @@ fn sampling(request: &TokenizedGenerateReqInput) -> Value {
         "frequency_penalty": p.frequency_penalty,
         "presence_penalty": p.presence_penalty,
         "repetition_penalty": p.repetition_penalty,
-        "min_new_tokens": p.min_new_tokens,
         "stop": p.stop_strs.0,
+        "stop_regex": p.stop_regex_strs.0,
         "stop_token_ids": p.stop_token_ids,
+        "json_schema": p.json_schema,
+        "regex": p.regex,
+        "ebnf": p.ebnf,
+        "structural_tag": p.structural_tag,
         "ignore_eos": p.ignore_eos,
+        "skip_special_tokens": p.skip_special_tokens,
+        "spaces_between_special_tokens": p.spaces_between_special_tokens,
+        "no_stop_trim": p.no_stop_trim,
+        "stream_interval": p.stream_interval,
+        "logit_bias": p.logit_bias,
         "sampling_seed": p.sampling_seed,
+        "custom_params": p.custom_params,
     })
 }
 
@@ -126,7 +174,7 @@ mod tests {
     fn levels_show_more_and_more() {
         let mut request = crate::state::test_request("a");
         request.input_text = Some("x".repeat(5000));
-        let shown = |level| RequestLog { enabled: true, level, json: false }.request(&request);
+        let shown = |level| RequestLog { enabled: true, level, json: false }.request(&request, None);
         assert!(shown(0).get("sampling_params").is_none());
         assert!(shown(1)["sampling_params"].is_object() && shown(1).get("text").is_none());
         assert_eq!(shown(2)["text"].as_str().unwrap().len(), 2048);
@@ -147,6 +195,18 @@ mod tests {
         let line: Value = serde_json::from_str(&line).unwrap();
         assert_eq!((&line["event"], &line["out"]["e2e_latency"]), (&json!("request.finished"), &json!(1.5)));
         // A state without an end has nothing to say yet.
-        json_log.finished(&ReqState::new(crate::state::test_request("b"), std::time::Instant::now()));
+        json_log.finished(&ReqState::new(crate::state::test_request("b"), std::time::Instant::now()), None);
+    }
+
+    #[test]
+    fn a_prompt_of_ids_shows_as_text_too() {
+        let mut request = crate::state::test_request("a");
+        request.input_ids =
+            Some(sglang_proto::wire::TokenIds("hello ".repeat(2000).bytes().map(u32::from).collect()));
+        let codec = crate::test_codec::ByteCodec::default();
+        let shown = |level| RequestLog { enabled: true, level, json: false }.request(&request, Some(&codec));
+        assert_eq!(shown(1).get("text"), None);
+        assert_eq!(shown(2)["text"].as_str().unwrap(), &"hello ".repeat(2000)[..LEVEL_2_CHARS]);
+        assert_eq!(shown(3)["text"].as_str().unwrap().len(), 12_000);
     }
 }

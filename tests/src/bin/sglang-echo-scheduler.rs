@@ -15,7 +15,10 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(exit) => return exit.report(),
     };
-    sglang_process::logging::init(Some("TP0"), &args.log_level, None);
+    if let Err(error) = sglang_process::logging::init(Some("TP0"), &args.log_level, None) {
+        eprintln!("error: {error}");
+        return ExitCode::from(2);
+    }
     match sglang_scheduler::run(&args, &load) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {

@@ -7,9 +7,10 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
 
+use crate::call_trace;
 use crate::http::errors::ApiError;
 use crate::http::reply;
-use crate::requests::validation::{FieldError, Loc};
+use crate::requests::validation::{FieldError, brief};
 
 /// Longest message in characters.
 const MESSAGE_CHARS: usize = 500;
@@ -46,7 +47,7 @@ impl AnthropicError {
         if status < 500 {
             return Self::cut(status, kind_of(status), message);
         }
-        tracing::warn!("A call of the Messages API ends with {status}: {message}");
+        call_trace::note_reason(&message);
         Self::cut(status, kind_of(status), INTERNAL)
     }
 
@@ -105,22 +106,7 @@ impl AnthropicError {
 
 impl From<Vec<FieldError>> for AnthropicError {
     fn from(errors: Vec<FieldError>) -> Self {
-        let text = |error: &FieldError| {
-            let steps: Vec<String> = error
-                .loc
-                .iter()
-                .map(|step| match step {
-                    Loc::Key(key) => key.to_string(),
-                    Loc::Index(index) => index.to_string(),
-                })
-                .filter(|step| step != "body")
-                .collect();
-            match steps.is_empty() {
-                true => error.msg.clone(),
-                false => format!("{}: {}", steps.join("."), error.msg),
-            }
-        };
-        Self::invalid(errors.iter().map(text).collect::<Vec<_>>().join("; "))
+        Self::invalid(brief(&errors))
     }
 }
 
@@ -136,6 +122,7 @@ impl ResponseError for AnthropicError {
     }
 
     fn error_response(&self) -> HttpResponse {
+        call_trace::note_reason(&self.message);
         reply::json_status(self.status_code(), &self.body())
     }
 }
@@ -144,6 +131,7 @@ impl ResponseError for AnthropicError {
 mod tests {
     use super::*;
     use crate::manager::GenerateError;
+    use crate::requests::validation::Loc;
 
     #[test]
     fn failures_of_the_server_are_not_explained_and_long_messages_are_cut() {

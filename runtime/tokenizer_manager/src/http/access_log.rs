@@ -1,4 +1,5 @@
-//! One line per call, in uvicorn's words: `INFO:     127.0.0.1:40000 - "POST /generate HTTP/1.1" 200 OK`.
+//! One line per call, in uvicorn's words: `INFO:     127.0.0.1:40000 - "POST /generate HTTP/1.1" 200 OK`, and behind it
+//! the ids of the requests that the call has made. A call that fails has a second line with the reason.
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -7,23 +8,33 @@ use actix_web::{Error, web};
 use sglang_process::logging::HTTP_TARGET;
 
 use crate::app::App;
+use crate::call_trace::{log_failure, traced};
 
 /// Middleware: logs the call when its answer starts.
 ///
 /// # Errors
 /// Those of the route.
 pub async fn log<B: MessageBody>(req: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
-    if !tracing::enabled!(target: HTTP_TARGET, tracing::Level::INFO) || is_excluded(&req) {
+    if is_excluded(&req) {
         return next.call(req).await;
     }
-    let line = request_line(&req);
-    let result = next.call(req).await;
+    let line = tracing::enabled!(target: HTTP_TARGET, tracing::Level::INFO).then(|| request_line(&req));
+    let target = format!("{} {}", req.method(), req.path());
+    let (result, trace) = traced(next.call(req)).await;
     let status = match &result {
         Ok(response) => response.status(),
         Err(error) => error.as_response_error().status_code(),
     };
-    let reason = status.canonical_reason().unwrap_or_default();
-    tracing::info!(target: HTTP_TARGET, "INFO:     {line} {} {reason}", status.as_u16());
+    let ids = trace.suffix();
+    if let Some(line) = line {
+        let reason = status.canonical_reason().unwrap_or_default();
+        tracing::info!(target: HTTP_TARGET, "INFO:     {line} {} {reason}{ids}", status.as_u16());
+    }
+    if status.as_u16() >= 400
+        && let Some(reason) = trace.reason()
+    {
+        log_failure(status.as_u16(), &format!("{ids} {target}:"), reason);
+    }
     result
 }
 
@@ -36,7 +47,10 @@ fn is_excluded(req: &ServiceRequest) -> bool {
 /// Who calls, and the first line of the request. What comes from the client cannot break the line: a request target
 /// has no control characters.
 fn request_line(req: &ServiceRequest) -> String {
-    let peer = req.peer_addr().map_or_else(String::new, |peer| peer.to_string());
+    let client = req
+        .app_data::<web::Data<App>>()
+        .map(|app| app.env.trusted_proxies.client(req.peer_addr(), req.headers()))
+        .unwrap_or_default();
     let target = req.uri().path_and_query().map_or("/", |target| target.as_str());
-    format!("{peer} - \"{} {target} {:?}\"", req.method(), req.version())
+    format!("{client} - \"{} {target} {:?}\"", req.method(), req.version())
 }

@@ -1,6 +1,6 @@
 //! `/v1/messages` and `/v1/messages/count_tokens`.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use futures::stream;
 use serde_json::json;
 
@@ -13,6 +13,7 @@ use crate::anthropic::error::AnthropicError;
 use crate::anthropic::request::{MessagesRequest, Role};
 use crate::anthropic::{response, stream as events};
 use crate::app::App;
+use crate::call_trace::log_failed_stream;
 use crate::chat::RenderOptions;
 use crate::openai::chat_request::ChatCompletionRequest;
 
@@ -51,6 +52,7 @@ pub async fn messages(
     let generation = match started {
         Ok(generation) => generation,
         Err(error) => {
+            log_failed_stream(error.status_code().as_u16(), &error.to_string());
             let error = AnthropicError::conversion(error);
             let event = events::failed(request.model, &error);
             return Ok(sse::respond_unmarked(stream::iter([event])));

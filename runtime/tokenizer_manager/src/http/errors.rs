@@ -8,11 +8,12 @@ use actix_web::http::header::{ALLOW, CONTENT_TYPE};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
 
+use crate::call_trace;
 use crate::manager::{ControlError, GenerateError};
 use crate::model_name::UnknownModel;
 use crate::requests::ValueError;
 use crate::requests::contract::ContractError;
-use crate::requests::validation::FieldError;
+use crate::requests::validation::{FieldError, brief};
 
 /// An answer that is an error.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +110,19 @@ impl ApiError {
         }
     }
 
+    /// What the log says of it: no part of what the client has sent. `None` where the status says all.
+    fn reason(&self) -> Option<String> {
+        match self {
+            Self::Validation(errors) => Some(brief(errors)),
+            Self::Http { detail: text, .. }
+            | Self::Native { message: text, .. }
+            | Self::OpenAi { message: text, .. } => Some(text.clone()),
+            Self::Contract(error) => Some(error.0.clone()),
+            Self::ModelNotFound(unknown) => Some(unknown.message()),
+            Self::Unauthorized | Self::NotFound | Self::MethodNotAllowed(_) => None,
+        }
+    }
+
     fn status(&self) -> u16 {
         match self {
             Self::Validation(_) | Self::Contract(_) => 400,
@@ -163,6 +177,9 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
+        if let Some(reason) = self.reason() {
+            call_trace::note_reason(&reason);
+        }
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((CONTENT_TYPE, "application/json"));
         if matches!(self.status(), 408 | 413) {

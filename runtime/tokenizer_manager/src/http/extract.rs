@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::compressed::Compression;
 use super::errors::ApiError;
 use crate::app::{App, ClientLimits};
+use crate::call_trace;
 use crate::requests::validation::{FieldError, Loc};
 
 /// Largest body that is read, in bytes.
@@ -137,7 +138,15 @@ fn parse_object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
         return Err(error("missing", vec!["body".into()], "Field required", Value::Null, Vec::new()));
     }
     match serde_json::from_slice(body) {
-        Ok(Value::Object(map)) => Ok(map),
+        Ok(Value::Object(map)) => {
+            // Known from here on, whatever becomes of the call.
+            for key in ["rid", "request_id"] {
+                if let Some(rid) = map.get(key).and_then(Value::as_str) {
+                    call_trace::note_request(rid);
+                }
+            }
+            Ok(map)
+        }
         Ok(other) => Err(error(
             "model_attributes_type",
             vec!["body".into()],

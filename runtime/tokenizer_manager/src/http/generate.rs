@@ -10,6 +10,7 @@ use super::errors::ApiError;
 use super::extract::NativeJson;
 use super::{header_overrides, reply, sse};
 use crate::app::App;
+use crate::call_trace::log_failed_stream;
 use crate::manager::{GenerateError, Generation, ShowOptions, check_finish};
 use crate::requests::{GenerateReqInput, contract};
 use crate::response::generate::{Cursor, GenerateAnswer};
@@ -36,7 +37,10 @@ pub async fn serve(app: web::Data<App>, request: GenerateReqInput) -> Result<Htt
     if request.stream {
         return Ok(match app.manager.generate_request(request).await {
             Ok(generation) => sse::respond(stream_of(app, generation)),
-            Err(error) => sse::respond(stream::iter([error_event(&error)])),
+            Err(error) => {
+                log_failed_stream(error.status(), &error.to_string());
+                sse::respond(stream::iter([error_event(&error)]))
+            }
         });
     }
     let generation = app.manager.generate_request(request).await.map_err(ApiError::native)?;
@@ -70,14 +74,10 @@ fn answer<'a>(app: &'a App, handle: &'a RequestHandle, show: ShowOptions) -> Gen
 }
 
 fn error_event(error: &GenerateError) -> Bytes {
-    let code = match error {
-        GenerateError::Value(_) => 400,
-        GenerateError::Refused { status, .. } => *status,
-    };
     let error = json!({"error": {
         "message": error.to_string(),
         "type": "invalid_request_error",
-        "code": code,
+        "code": error.status(),
         "retryable": false,
     }});
     sse::event(&error.to_string())

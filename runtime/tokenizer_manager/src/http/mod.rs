@@ -4,6 +4,7 @@ pub mod access_log;
 pub mod anthropic;
 pub mod auth;
 pub mod chat;
+pub mod client;
 pub mod completions;
 mod compressed;
 pub mod control;

@@ -6,9 +6,9 @@ use actix_web::{HttpRequest, HttpResponse, Route, web};
 use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{
-    anthropic, chat, completions, control, disabled, embedding, embeddings, expert_distribution, generate,
-    health, info, loads, lora, memory, ollama, ollama_embed, ollama_models, operations, parsers, rerank,
-    responses, server_info, sessions, tokenize, unsupported, vertex, weights,
+    anthropic, chat, client, completions, control, disabled, embedding, embeddings, expert_distribution,
+    generate, health, info, loads, lora, memory, ollama, ollama_embed, ollama_models, operations, parsers,
+    rerank, responses, server_info, sessions, tokenize, unsupported, vertex, weights,
 };
 use crate::app::App;
 use crate::metrics::http as metrics;
@@ -178,9 +178,15 @@ async fn elsewhere(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     if path.len() == request.path().len() || path.is_empty() || !request.resource_map().has_resource(path) {
         return Err(ApiError::NotFound);
     }
-    let connection = request.connection_info();
     let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));
-    let there = format!("{}://{}{path}{query}", connection.scheme(), connection.host());
+    let there = match (client::host(request.headers(), request.uri()), request.app_data::<web::Data<App>>()) {
+        (Some(host), Some(app)) => {
+            let is_tls = app.args.ssl_certfile.is_some();
+            let scheme = app.env.trusted_proxies.scheme(request.peer_addr(), request.headers(), is_tls);
+            format!("{scheme}://{host}{path}{query}")
+        }
+        _ => format!("{path}{query}"),
+    };
     Ok(HttpResponse::TemporaryRedirect().insert_header((LOCATION, there)).finish())
 }
 

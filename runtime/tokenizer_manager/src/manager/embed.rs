@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{GenerateError, Generation, ShowOptions, TokenizerManager};
+use crate::call_trace;
 use crate::requests::ValueError;
 use crate::requests::embedding::{EmbeddingPrompt, EmbeddingReqInput, SingleEmbeddingReqInput};
 use crate::requests::tokenize::{INLINE_BYTES, adapter_name, lora_off};
@@ -31,13 +32,14 @@ impl TokenizerManager {
             ..ShowOptions::default()
         };
         let (items, is_single) = request.normalize()?;
+        items.iter().for_each(|item| call_trace::note_request(&item.rid));
         let names: Vec<Option<String>> = items.iter().map(|item| item.lora_path.clone()).collect();
         let adapters = self.acquire_adapters(&names).await?;
         let states = self.tokenize_embeddings(items, created).await?;
         let states: Vec<ReqState> =
             states.into_iter().zip(adapters).map(|(state, adapter)| state.with_adapter(adapter)).collect();
         for state in &states {
-            self.request_log.read().received(&state.request);
+            self.log_received(&state.request);
         }
         self.status.while_paused().await;
         let handles = states.into_iter().map(|state| self.send(state)).collect::<Result<_, _>>()?;

@@ -8,6 +8,7 @@ use sglang_proto::CaptureHiddenMode;
 use sglang_proto::messages::{FinishReason, TokenizedGenerateReqInput};
 
 use super::{NOT_A_GENERATION_MODEL, TokenizerManager};
+use crate::call_trace;
 use crate::lora::AdapterUse;
 use crate::requests::normalize::new_rid;
 use crate::requests::tokenize::{self, INLINE_BYTES};
@@ -28,6 +29,16 @@ pub enum GenerateError {
         /// Text of the answer.
         message: String,
     },
+}
+
+impl GenerateError {
+    /// Status of the answer.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Value(_) => 400,
+            Self::Refused { status, .. } => *status,
+        }
+    }
 }
 
 /// A request on its way.
@@ -85,11 +96,12 @@ impl TokenizerManager {
         };
         let normalized = request.normalize()?;
         let samples = normalized.parallel_sample_num;
+        normalized.items.iter().for_each(|item| call_trace::note_request(&item.rid));
         let names: Vec<Option<String>> = normalized.items.iter().map(|item| item.lora_path.clone()).collect();
         let adapters = self.acquire_adapters(&names).await?;
         let tokenized = self.tokenize_all(normalized.items).await?;
         for request in &tokenized {
-            self.request_log.read().received(request);
+            self.log_received(request);
         }
         self.status.while_paused().await;
         let handles = match samples {
@@ -134,6 +146,7 @@ impl TokenizerManager {
 
     /// Enters a request and sends it to the scheduler.
     pub(super) fn send(&self, state: ReqState) -> Result<RequestHandle, GenerateError> {
+        call_trace::note_request(state.rid());
         let handle = self.registry.enter(state)?;
         let state = handle.state();
         if let Some(end) = self.think_end.get().filter(|_| state.request.require_reasoning) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sglang_ipc::{PullLink, Received};
-use sglang_proto::messages::{AnyMessage, Hello};
+use sglang_proto::messages::{AnyMessage, Hello, TokenizedGenerateReqInput};
 
 use super::TokenizerManager;
 use crate::state::{IntoDeltas, OutputDelta, ReqState};
@@ -126,12 +126,17 @@ impl TokenizerManager {
         }
     }
 
+    /// Logs that a request has come, where that is wanted.
+    pub(super) fn log_received(&self, request: &TokenizedGenerateReqInput) {
+        self.request_log.read().received(request, self.limits.codec.as_deref());
+    }
+
     fn log_end(&self, ended: Option<Arc<ReqState>>) {
         if let Some(state) = ended {
             if let Some(metrics) = self.metrics.get() {
                 metrics.observe_finished(&state);
             }
-            self.request_log.read().finished(&state);
+            self.request_log.read().finished(&state, self.limits.codec.as_deref());
         }
     }
 }

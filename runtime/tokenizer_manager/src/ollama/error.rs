@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
 
+use crate::call_trace;
 use crate::http::errors::ApiError;
 use crate::http::reply;
 use crate::manager::GenerateError;
@@ -81,6 +82,7 @@ impl ResponseError for OllamaError {
     }
 
     fn error_response(&self) -> HttpResponse {
+        call_trace::note_reason(&self.message);
         reply::json_status(self.status, &self.body())
     }
 }

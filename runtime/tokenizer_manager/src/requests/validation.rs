@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 pub use super::field_error::{FieldError, Loc, brief};
 use super::probe::{self, Asked};
 use super::python;
+use crate::call_trace;
 
 /// Why a value does not fit, before it is known where it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -289,7 +290,10 @@ impl<'a> Fields<'a> {
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Vec<FieldError>> {
         match value {
             Some(value) if self.errors.is_empty() => Ok(value),
-            _ => Err(self.errors),
+            _ => {
+                call_trace::note_reason(&brief(&self.errors));
+                Err(self.errors)
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
 
+use crate::call_trace;
 use crate::http::errors::ApiError;
 use crate::http::reply;
 
@@ -99,6 +100,7 @@ impl ResponseError for ResponsesError {
     }
 
     fn error_response(&self) -> HttpResponse {
+        call_trace::note_reason(&self.message);
         reply::json_status(self.status_code(), &self.body())
     }
 }

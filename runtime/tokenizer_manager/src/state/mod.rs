@@ -1,5 +1,6 @@
 //! Requests in flight: what was asked, what has come back, and the one event that ends each of them.
 
+mod abort_log;
 mod delta;
 mod logprobs;
 mod reasoning;

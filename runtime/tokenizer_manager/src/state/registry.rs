@@ -173,6 +173,7 @@ impl Registry {
             return;
         }
         entry.abandoned = true;
+        entry.state.abandon();
         if entry.abort_sent.is_none() {
             entry.abort_sent = Some(Instant::now());
             self.send_abort(AbortReq { rid: Some(rid.to_owned()), ..Default::default() });

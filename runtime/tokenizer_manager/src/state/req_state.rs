@@ -1,6 +1,7 @@
 //! The state of one request: the source of truth about what was asked and what has come back.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -14,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::lora::AdapterUse;
 
+use super::abort_log::log_abort;
 use super::delta::{Counts, OutputDelta};
 use super::logprobs::Logprobs;
 use super::reasoning::ReasoningCounter;
@@ -98,6 +100,7 @@ pub struct ReqState {
     pub timing: Timing,
     output: Mutex<Output>,
     notify: Notify,
+    abandoned: AtomicBool,
 }
 
 impl ReqState {
@@ -110,6 +113,7 @@ impl ReqState {
             timing: Timing::new(created),
             output: Mutex::default(),
             notify: Notify::new(),
+            abandoned: AtomicBool::new(false),
         }
     }
 
@@ -291,8 +295,15 @@ impl ReqState {
         Applied::Finished
     }
 
+    /// Notes that nobody waits for the answer any more.
+    pub(super) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+
     fn end(&self, output: &mut Output, reason: FinishReason, by_abort_message: bool) {
         let e2e_latency = self.timing.elapsed();
+        let has_client = !self.abandoned.load(Ordering::Relaxed);
+        log_abort(&self.request, has_client, &reason, output.output_ids.len(), e2e_latency);
         output.finish = Some(Finish { reason, by_abort_message, e2e_latency });
         output.revision += 1;
         self.notify.notify_one();

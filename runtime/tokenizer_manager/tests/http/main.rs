@@ -9,6 +9,7 @@ mod anthropic;
 mod embedding;
 mod empty_stops;
 mod environment;
+mod failures;
 mod forced_tools;
 mod golden;
 mod headers;
