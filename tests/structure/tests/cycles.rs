@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use sglang_structure::{Crate, Import, function_imports, imports, sibling_cycles};
 
-/// Folders with a `Cargo.toml` and sources, below `folder`.
+/// Folders with a `Cargo.toml` and sources, below `folder`, but for code of other projects.
 fn crates(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !path.is_dir() || name == "target" || name.starts_with('.') {
+        if !path.is_dir() || ["target", "vendor"].contains(&name.as_str()) || name.starts_with('.') {
             continue;
         }
         if path.join("Cargo.toml").is_file() && path.join("src").is_dir() {
