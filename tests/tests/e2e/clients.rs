@@ -65,7 +65,8 @@ fn the_ollama_client_calls_tools_thinks_and_embeds() {
 /// The same, with the calls of the history; a template that goes through arguments needs an object.
 const CALLS_TEMPLATE: &str = "{% for message in messages %}{{ message.content or '' }}\
     {% for call in message.tool_calls or [] %}<{{ call.function.name }}\
-    {% for key, value in call.function.arguments.items() %} {{ key }}={{ value }}{% endfor %}>{% endfor %}{% endfor %}";
+    {% for key, value in call.function.arguments.items() %} {{ key }}={{ value }}{% endfor %}>{% endfor %}{% endfor %}\
+    {% if tools %}[{{ tools | length }}]{% endif %}";
 
 #[test]
 fn calls_that_go_out_come_back_from_the_clients_of_openai_anthropic_and_ollama() {
