@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use crate::config::read_config;
 use crate::error::TokenizerError;
-use crate::special::read_config;
 use crate::surround::Surround;
 use crate::tokenizer::Parts;
 

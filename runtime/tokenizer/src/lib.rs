@@ -6,6 +6,7 @@
 mod added;
 mod bytes;
 pub mod chat_template;
+mod config;
 pub mod error;
 mod gguf;
 mod hf;

@@ -1,26 +1,19 @@
 //! Filters that differ from minijinja's.
 
-use minijinja::value::{Kwargs, Rest, Value, ValueKind};
-use minijinja::{Error, ErrorKind};
+use minijinja::value::{Kwargs, Rest, Tuple, Value, ValueKind};
+use minijinja::{Error, ErrorKind, State};
 
+use super::arguments::{self, bind};
 use super::python::{self, JsonOptions};
+use super::strings::{self, Ends};
+use super::{html, printf};
 
 const TOJSON_PARAMETERS: [&str; 4] = ["ensure_ascii", "indent", "separators", "sort_keys"];
 
 /// `tojson(x, ensure_ascii=False, indent=None, separators=None, sort_keys=False)` of transformers: Python's
 /// `json.dumps` without HTML escapes.
 pub(super) fn tojson(value: &Value, positional: Rest<Value>, kwargs: Kwargs) -> Result<Value, Error> {
-    if positional.len() > TOJSON_PARAMETERS.len() {
-        return Err(Error::new(ErrorKind::TooManyArguments, "tojson takes at most four arguments"));
-    }
-    let mut arguments: [Option<Value>; 4] = [None, None, None, None];
-    for ((slot, name), i) in arguments.iter_mut().zip(TOJSON_PARAMETERS).zip(0..) {
-        *slot = match positional.get(i) {
-            Some(given) => Some(given.clone()),
-            None => kwargs.get::<Option<Value>>(name)?,
-        };
-    }
-    kwargs.assert_all_used()?;
+    let arguments = bind(&positional, &kwargs, TOJSON_PARAMETERS)?;
     let [ensure_ascii, indent, separators, sort_keys] = arguments.map(|a| a.filter(|v| !v.is_none()));
     let indent = indent.map(|v| indent_text(&v)).transpose()?;
     let (mut item, mut key) = (if indent.is_some() { "," } else { ", " }.to_owned(), ": ".to_owned());
@@ -53,33 +46,97 @@ fn indent_text(value: &Value) -> Result<String, Error> {
     }
 }
 
-/// `join(separator='', attribute=None)` with Python's texts of the items.
-pub(super) fn join(value: &Value, separator: Option<&str>, kwargs: Kwargs) -> Result<String, Error> {
-    let attribute: Option<Value> = kwargs.get("attribute")?;
-    let named: Option<String> = kwargs.get("d")?;
-    kwargs.assert_all_used()?;
-    let separator = separator.map_or_else(|| named.unwrap_or_default(), str::to_owned);
-    let mut parts = Vec::new();
+/// `join(separator='', attribute=None)` with Python's texts of the items. Under automatic escaping one safe item makes
+/// the whole safe, and the others are escaped.
+pub(super) fn join(
+    state: &State<'_, '_>,
+    value: &Value,
+    positional: Rest<Value>,
+    kwargs: Kwargs,
+) -> Result<Value, Error> {
+    let [separator, attribute] = bind(&positional, &kwargs, ["d", "attribute"])?;
+    let attribute = attribute.filter(|a| !a.is_none());
+    let mut items = Vec::new();
     if !value.is_undefined() {
         for item in value.try_iter()?.checked() {
             let item = item?;
-            parts.push(match &attribute {
-                Some(name) => python::to_str(&item.get_item(name)?),
-                None => python::to_str(&item),
+            items.push(match &attribute {
+                Some(name) => item.get_item(name)?,
+                None => item,
             });
         }
     }
-    Ok(parts.join(&separator))
+    let separator = separator.unwrap_or_else(|| Value::from(""));
+    if html::is_on(state) && items.iter().chain([&separator]).any(Value::is_safe) {
+        let parts: Vec<String> = items.iter().map(html::markup).collect();
+        return Ok(Value::from_safe_string(parts.join(&html::markup(&separator))));
+    }
+    let parts: Vec<String> = items.iter().map(python::to_str).collect();
+    Ok(parts.join(&python::to_str(&separator)).into())
 }
 
 /// `trim(chars=None)`: Python's `strip` of the value's text.
-pub(super) fn trim(value: &Value, chars: Option<&str>) -> String {
+pub(super) fn trim(value: &Value, positional: Rest<Value>, kwargs: Kwargs) -> Result<Value, Error> {
+    let [chars] = bind(&positional, &kwargs, ["chars"])?;
+    let chars = chars.filter(|c| !c.is_none());
     let text = python::to_str(value);
-    super::methods::strip(&text, chars, super::methods::Ends::Both).to_owned()
+    let rest = strings::strip(&text, chars.as_ref().map(arguments::text).transpose()?, Ends::Both).to_owned();
+    Ok(if value.is_safe() { Value::from_safe_string(rest) } else { rest.into() })
 }
 
 /// `wordcount`: runs of letters, digits and underscores.
 pub(super) fn wordcount(value: &Value) -> usize {
     let text = python::to_str(value);
     text.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty()).count()
+}
+
+/// `default(default_value='', boolean=False)`.
+pub(super) fn default(value: &Value, positional: Rest<Value>, kwargs: Kwargs) -> Result<Value, Error> {
+    let [other, boolean] = bind(&positional, &kwargs, ["default_value", "boolean"])?;
+    let is_missing = value.is_undefined() || (boolean.is_some_and(|b| b.is_true()) && !value.is_true());
+    Ok(if is_missing { other.unwrap_or_else(|| Value::from("")) } else { value.clone() })
+}
+
+/// `format(*args, **kwargs)`: Python's `%` on a text.
+pub(super) fn format(value: &Value, positional: Rest<Value>, kwargs: Kwargs) -> Result<Value, Error> {
+    let mut named = Vec::new();
+    for name in kwargs.args() {
+        named.push((name.to_owned(), kwargs.get::<Value>(name)?));
+    }
+    if !named.is_empty() && !positional.is_empty() {
+        return Err(arguments::invalid("format: expected positional or named arguments, found both"));
+    }
+    let args = match named.is_empty() {
+        true => Value::from(Tuple::new(positional.0)),
+        false => Value::from_pairs(named),
+    };
+    printf::format_value(value, &python::to_str(value), &args)
+}
+
+/// `pprint` of what fits on a line: keys are sorted.
+pub(super) fn pprint(value: &Value) -> String {
+    python::sorted_repr(value)
+}
+
+/// `random`: one of the items.
+pub(super) fn random(state: &mut State<'_, '_>, value: &Value) -> Result<Value, Error> {
+    if value.len() == Some(0) {
+        return Ok(Value::UNDEFINED);
+    }
+    minijinja_contrib::filters::random(state, value)
+}
+
+/// `striptags`: a text without tags and comments, with entities as characters.
+pub(super) fn striptags(value: &Value) -> String {
+    minijinja_contrib::filters::striptags(python::to_str(value))
+}
+
+/// A filter of minijinja that takes named arguments alone, called as Jinja2's takes them.
+pub(super) fn renamed<const N: usize>(
+    names: [&'static str; N],
+    filter: fn(&State<'_, '_>, Value, Kwargs) -> Result<Value, Error>,
+) -> impl Fn(&State<'_, '_>, Value, Rest<Value>, Kwargs) -> Result<Value, Error> {
+    move |state, value, positional, kwargs| {
+        filter(state, value, arguments::named(&positional, &kwargs, names)?)
+    }
 }

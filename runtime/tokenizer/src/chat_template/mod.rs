@@ -1,13 +1,25 @@
 //! Chat templates: Jinja sources from checkpoints, rendered byte for byte as transformers' `apply_chat_template` does.
 
+mod arguments;
 mod content_format;
 mod environment;
 mod filters;
 mod generation_tag;
+mod globals;
+mod html;
+mod layout;
+mod letters;
 mod methods;
+mod number_format;
+mod numbers;
+mod padding;
+mod printf;
 mod python;
+mod rewrite;
 mod source;
+mod str_format;
 mod strftime;
+mod strings;
 
 use std::collections::BTreeMap;
 
@@ -78,7 +90,8 @@ impl ChatTemplate {
         let syntax = |e: minijinja::Error| TemplateError::Syntax(describe(&e));
         let mut environment = environment::new(clock).map_err(syntax)?;
         let source = &*source::line_ends(source);
-        environment.add_template_owned(NAME, generation_tag::replace(source)).map_err(syntax)?;
+        let rewritten = rewrite::operators(&generation_tag::replace(source));
+        environment.add_template_owned(NAME, rewritten).map_err(syntax)?;
         let roles = [("bos_token", bos_token), ("eos_token", eos_token)];
         let given = roles.into_iter().filter_map(|(role, text)| Some((role, text?)));
         let variables = given

@@ -1,9 +1,13 @@
 //! How Python writes values: `str()`, `repr()` and `json.dumps`.
 
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
+use regex::Regex;
+
+use super::globals::Range;
 
 /// `str(value)`; an undefined value is empty, as in Jinja.
 pub(super) fn to_str(value: &Value) -> String {
@@ -22,20 +26,36 @@ pub(super) fn repr(value: &Value) -> String {
         ValueKind::Bool => if value.is_true() { "True" } else { "False" }.to_owned(),
         ValueKind::Number => number(value, ["nan", "inf", "-inf"]),
         ValueKind::String => quoted(value.as_str().unwrap_or_default()),
-        ValueKind::Seq | ValueKind::Map => container(value).unwrap_or_else(|| value.to_string()),
+        ValueKind::Bytes => bytes(value.as_bytes().unwrap_or_default()),
+        ValueKind::Seq | ValueKind::Map => match value.downcast_object_ref::<Range>() {
+            Some(range) => range.repr_text(),
+            None => container(value, false).unwrap_or_else(|| value.to_string()),
+        },
         _ => value.to_string(),
     }
 }
 
-fn container(value: &Value) -> Option<String> {
+/// [`repr`] with the keys of mappings in their order.
+pub(super) fn sorted_repr(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Map => container(value, true).unwrap_or_else(|| repr(value)),
+        _ => repr(value),
+    }
+}
+
+fn container(value: &Value, sorted: bool) -> Option<String> {
     let is_map = value.kind() == ValueKind::Map;
+    let write = |value: &Value| if sorted { sorted_repr(value) } else { repr(value) };
+    let mut items = value.try_iter().ok()?.checked().collect::<Result<Vec<_>, _>>().ok()?;
+    if is_map && sorted {
+        items.sort();
+    }
     let mut parts = Vec::new();
-    for item in value.try_iter().ok()?.checked() {
-        let item = item.ok()?;
+    for item in items {
         if is_map {
-            parts.push(format!("{}: {}", repr(&item), repr(&value.get_item(&item).ok()?)));
+            parts.push(format!("{}: {}", write(&item), write(&value.get_item(&item).ok()?)));
         } else {
-            parts.push(repr(&item));
+            parts.push(write(&item));
         }
     }
     let body = parts.join(", ");
@@ -62,14 +82,54 @@ fn quoted(text: &str) -> String {
                 out.push('\\');
                 out.push(c);
             }
-            c if (c as u32) < 0x20 || (0x7F..0xA1).contains(&(c as u32)) || c == '\u{AD}' => {
-                let _ = write!(out, "\\x{:02x}", c as u32);
+            c if is_printable(c) => out.push(c),
+            c => {
+                let _ = match c as u32 {
+                    code @ ..0x100 => write!(out, "\\x{code:02x}"),
+                    code @ ..0x10000 => write!(out, "\\u{code:04x}"),
+                    code => write!(out, "\\U{code:08x}"),
+                };
             }
-            c => out.push(c),
         }
     }
     out.push(quote);
     out
+}
+
+/// Bytes as Python writes them.
+fn bytes(bytes: &[u8]) -> String {
+    let quote = if bytes.contains(&b'\'') && !bytes.contains(&b'"') { b'"' } else { b'\'' };
+    let mut out = String::from("b");
+    out.push(char::from(quote));
+    for byte in bytes {
+        match byte {
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            byte if *byte == quote => {
+                out.push('\\');
+                out.push(char::from(*byte));
+            }
+            b' '..=b'~' => out.push(char::from(*byte)),
+            byte => {
+                let _ = write!(out, "\\x{byte:02x}");
+            }
+        }
+    }
+    out.push(char::from(quote));
+    out
+}
+
+/// Characters without a shape of their own.
+static UNPRINTABLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[\p{C}\p{Z}]$").ok());
+
+/// What Python's `str.isprintable` accepts.
+pub(super) fn is_printable(c: char) -> bool {
+    if c.is_ascii() {
+        return matches!(c, ' '..='~');
+    }
+    !UNPRINTABLE.as_ref().is_some_and(|pattern| pattern.is_match(c.encode_utf8(&mut [0; 4])))
 }
 
 /// A number. `special` are the names of not-a-number and the infinities.
