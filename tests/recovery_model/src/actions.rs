@@ -84,7 +84,8 @@ pub fn enabled(state: &State, setup: &Setup, actions: &mut Vec<Action>) {
     for link in LINKS {
         let (len, stale) = length(state, link);
         if state.budget.cuts > 0 && !stale {
-            actions.extend((0..len).map(|kept| Action::Cut { link, kept }));
+            // All may be kept: then what was lost is another request's, which this setup leaves out.
+            actions.extend((0..=len).map(|kept| Action::Cut { link, kept }));
         }
         if state.budget.repeats > 0 && len > 0 {
             actions.push(Action::Repeat(link));

@@ -102,7 +102,8 @@ fn a_request_that_kills_schedulers_while_roles_die() {
 /// event of a whole with that request alone, or nothing.
 #[test]
 fn every_request_goes_as_if_it_were_alone() {
-    for (deaths, cuts, aborts) in [([0, 1, 0], 0, 0), ([1, 0, 0], 0, 1), ([0, 0, 1], 0, 0)] {
+    for (deaths, cuts, aborts) in [([0, 1, 0], 0, 0), ([1, 0, 0], 0, 1), ([0, 0, 1], 0, 0), ([0, 0, 0], 1, 1)]
+    {
         let together = Setup { deaths, cuts, aborts, ..Setup::calm() };
         let alone = Setup { requests: 1, ..together.clone() };
         let report = explore_with(&together, &mut |before, after| match (0..2)
