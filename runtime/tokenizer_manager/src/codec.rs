@@ -122,3 +122,42 @@ impl TextCodec for ModelCodec {
         template.render(messages, tools, add_generation_prompt, kwargs).map_err(|e| TextError(e.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKENIZER: &str = r#"{"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null,
+        "post_processor": null, "decoder": null, "truncation": null, "padding": null,
+        "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}"#;
+
+    #[test]
+    fn named_templates_are_used_with_tools_or_when_the_flag_names_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().to_str().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        write("config.json", "{}");
+        write("tokenizer.json", TOKENIZER);
+        write("tokenizer_config.json", r#"{"image_token": "<image>"}"#);
+        write("chat_template.jinja", "plain {{ image_token }}");
+        std::fs::create_dir(dir.path().join("additional_chat_templates")).unwrap();
+        write("additional_chat_templates/tool_use.jinja", "with tools");
+        write("additional_chat_templates/rag.jinja", "rag");
+        let load = |flags: &[&str]| {
+            let argv = ["x", "--model-path", folder].into_iter().chain(flags.iter().copied());
+            ModelCodec::load(&ServerArgs::parse_from(argv).unwrap_or_else(|_| panic!("flags")))
+        };
+        let render = |codec: &ModelCodec, tools: Option<&[Value]>| {
+            codec.render_chat(&[], tools, true, &Map::new()).map_err(|e| e.0).unwrap()
+        };
+        let codec = load(&[]).unwrap();
+        assert_eq!(
+            (render(&codec, None), render(&codec, Some(&[]))),
+            ("plain <image>".into(), "with tools".into())
+        );
+        let codec = load(&["--hf-chat-template-name", "rag"]).unwrap();
+        assert_eq!((render(&codec, None), render(&codec, Some(&[]))), ("rag".into(), "rag".into()));
+        let refused = load(&["--hf-chat-template-name", "nope"]).err().unwrap().to_string();
+        assert!(refused.contains("(default, rag, tool_use), found nope"), "{refused}");
+    }
+}
