@@ -175,11 +175,13 @@ fn eos_token_ids(
     tokenizer: Option<&Tokenizer>,
 ) -> Result<Vec<u32>, SchedulerError> {
     let overrides = Value::Object(args.json_model_override_args.clone());
-    let mut ids = ModelConfig::from_checkpoint(checkpoint, Some(&overrides))?.eos_token_ids;
+    let config = ModelConfig::from_checkpoint(checkpoint, Some(&overrides))?;
+    let mut ids = config.eos_token_ids;
     ids.extend(GenerationConfig::from_checkpoint(checkpoint)?.into_iter().flat_map(|c| c.eos_token_ids));
     if let Some(tokenizer) = tokenizer {
-        ids.extend(tokenizer.eos_token_id());
-        ids.extend(tokenizer.additional_stop_ids());
+        // Files beside a tokenizer may name tokens that the model has no row for.
+        let own = tokenizer.eos_token_id().into_iter().chain(tokenizer.additional_stop_ids().iter().copied());
+        ids.extend(own.filter(|id| (*id as usize) < config.vocab_size));
     }
     ids.sort_unstable();
     ids.dedup();
