@@ -1,10 +1,12 @@
 //! Command line. Flags are named like those of the reference's `benchmark/serving.py`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::backend::Backend;
+use crate::limit::Limit;
 use crate::workload::PromptMode;
 
 /// Benchmarks of a running LLM server.
@@ -101,20 +103,23 @@ pub struct ServingArgs {
     pub target: TargetArgs,
     #[command(flatten)]
     pub request: RequestArgs,
-    /// Number of requests
-    #[arg(long, default_value_t = 1000, value_parser = positive)]
-    pub num_prompts: usize,
-    /// Most requests in flight; unlimited when not given
+    /// Number of requests; when not given, as many as --duration lets be sent
+    #[arg(long, value_parser = positive)]
+    pub num_prompts: Option<usize>,
+    /// Seconds in which requests are sent, 60 when neither this nor --num-prompts is given; what has been sent is finished
+    #[arg(long, value_name = "SECONDS", value_parser = some_seconds)]
+    pub duration: Option<f64>,
+    /// Most requests in flight; when not given 8, unlimited with --num-prompts or --request-rate
     #[arg(long, value_parser = positive)]
     pub max_concurrency: Option<usize>,
     /// Requests per second, as a Poisson process; inf sends everything at once
     #[arg(long, default_value_t = f64::INFINITY, value_parser = rate, allow_negative_numbers = true)]
     pub request_rate: f64,
     /// Longest prompt in tokens
-    #[arg(long, default_value_t = 1024, value_parser = positive)]
+    #[arg(long, default_value_t = 256, value_parser = positive)]
     pub random_input_len: usize,
     /// Longest output in tokens
-    #[arg(long, default_value_t = 1024, value_parser = positive)]
+    #[arg(long, default_value_t = 128, value_parser = positive)]
     pub random_output_len: usize,
     /// Shortest length as a part of the longest; 1 makes all lengths equal
     #[arg(long, default_value_t = 0.0, value_parser = ratio, allow_negative_numbers = true)]
@@ -128,6 +133,34 @@ pub struct ServingArgs {
     /// Empty the server's prefix cache after the warm-up (native backend)
     #[arg(long)]
     pub flush_cache: bool,
+    /// A second server: both take turns with the same prompts, and the ratios of their figures are reported
+    #[arg(long, visible_alias = "compare-url", value_name = "URL")]
+    pub compare: Option<String>,
+    /// Turns of each server with --compare
+    #[arg(long, default_value_t = 5, value_parser = positive)]
+    pub rounds: usize,
+}
+
+/// Seconds of a run for which nothing was asked.
+const DEFAULT_SECONDS: f64 = 60.0;
+/// Requests in flight of a run that only time limits.
+const DEFAULT_CONCURRENCY: usize = 8;
+
+impl ServingArgs {
+    /// How much is sent to one server, in all.
+    pub fn limit(&self) -> Limit {
+        let time = match (self.num_prompts, self.duration) {
+            (None, None) => Some(DEFAULT_SECONDS),
+            (_, duration) => duration,
+        };
+        Limit { count: self.num_prompts, time: time.map(Duration::from_secs_f64) }
+    }
+
+    /// Most requests in flight.
+    pub fn concurrency(&self) -> Option<usize> {
+        let open_end = self.num_prompts.is_none() && self.request_rate.is_infinite();
+        self.max_concurrency.or(open_end.then_some(DEFAULT_CONCURRENCY))
+    }
 }
 
 #[derive(Args, Clone, Debug)]
@@ -155,8 +188,8 @@ pub struct SharedPrefixArgs {
     #[arg(long, value_parser = positive)]
     pub max_concurrency: Option<usize>,
     /// A second server, say one without prefix cache, that gets the same traffic afterwards
-    #[arg(long, value_name = "URL")]
-    pub compare_url: Option<String>,
+    #[arg(long, visible_alias = "compare-url", value_name = "URL")]
+    pub compare: Option<String>,
 }
 
 #[derive(Args, Debug)]
@@ -227,6 +260,10 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
+fn some_seconds(text: &str) -> Result<f64, String> {
+    seconds(text).and_then(|s| if s > 0.0 { Ok(s) } else { Err("expected more than 0 seconds".to_owned()) })
+}
+
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(r) if r > 0.0 => Ok(r),
@@ -257,6 +294,23 @@ mod tests {
     }
 
     #[test]
+    fn without_a_number_or_a_rate_a_run_takes_a_minute_with_eight_at_a_time() {
+        let read = |more: &[&str]| {
+            let args = ["sglang-bench", "serving"].iter().chain(more);
+            match Cli::parse_from(args).command {
+                Command::Serving(args) => (args.limit(), args.concurrency()),
+                other => panic!("{other:?}"),
+            }
+        };
+        let limit = |count, seconds: Option<u64>| Limit { count, time: seconds.map(Duration::from_secs) };
+        assert_eq!(read(&[]), (limit(None, Some(60)), Some(8)));
+        assert_eq!(read(&["--num-prompts", "9"]), (limit(Some(9), None), None));
+        assert_eq!(read(&["--num-prompts", "9", "--duration", "5"]), (limit(Some(9), Some(5)), None));
+        assert_eq!(read(&["--request-rate", "2"]), (limit(None, Some(60)), None));
+        assert_eq!(read(&["--duration", "5", "--max-concurrency", "2"]), (limit(None, Some(5)), Some(2)));
+    }
+
+    #[test]
     fn wrong_values_are_refused_with_the_flag_named() {
         for args in [
             ["serving", "--num-prompts", "0"],
@@ -264,6 +318,8 @@ mod tests {
             ["serving", "--random-range-ratio", "-0.5"],
             ["serving", "--extra-request-body", "[1]"],
             ["serving", "--timeout", "nan"],
+            ["serving", "--duration", "0"],
+            ["serving", "--rounds", "0"],
             ["decode-scaling", "--concurrency", "1,x"],
         ] {
             let error = Cli::try_parse_from(["sglang-bench"].iter().chain(&args)).unwrap_err();

@@ -1,5 +1,6 @@
 //! One request, timed.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use futures::StreamExt;
@@ -35,7 +36,9 @@ pub struct Outcome {
 }
 
 /// Progress of one answer.
-struct Answer {
+struct Answer<'a> {
+    /// Where output tokens of all requests are counted.
+    all_tokens: &'a AtomicU64,
     run_start: Instant,
     sent: Instant,
     last: Instant,
@@ -44,7 +47,7 @@ struct Answer {
     done: bool,
 }
 
-impl Answer {
+impl Answer<'_> {
     fn take(&mut self, piece: &Piece) {
         let now = Instant::now();
         self.finished |= piece.finished;
@@ -75,6 +78,7 @@ impl Answer {
             let gap = (now - self.last).as_secs_f64() / new as f64;
             self.outcome.itl.extend((0..new).map(|_| gap));
         }
+        self.all_tokens.fetch_add(new, Ordering::Relaxed);
         self.outcome.arrivals.push(((now - self.run_start).as_secs_f64(), new));
         self.last = now;
     }
@@ -96,7 +100,7 @@ impl Answer {
     }
 }
 
-/// Sends `body` and follows the answer to its end.
+/// Sends `body` and follows the answer to its end, counting its output in `all_tokens` as it comes.
 pub async fn send(
     target: &Target,
     backend: Backend,
@@ -104,6 +108,7 @@ pub async fn send(
     prompt_len: usize,
     asked_tokens: usize,
     run_start: Instant,
+    all_tokens: &AtomicU64,
 ) -> Outcome {
     let sent = Instant::now();
     let outcome = Outcome {
@@ -112,7 +117,8 @@ pub async fn send(
         asked_tokens: asked_tokens as u64,
         ..Outcome::default()
     };
-    let mut answer = Answer { run_start, sent, last: sent, outcome, finished: false, done: false };
+    let mut answer =
+        Answer { all_tokens, run_start, sent, last: sent, outcome, finished: false, done: false };
     let result = exchange(target, backend, body, &mut answer).await;
     answer.outcome.latency = sent.elapsed().as_secs_f64();
     answer.outcome.error = result.err();
@@ -123,7 +129,7 @@ async fn exchange(
     target: &Target,
     backend: Backend,
     body: &Value,
-    answer: &mut Answer,
+    answer: &mut Answer<'_>,
 ) -> Result<(), String> {
     let response = target.post(backend.path()).json(body).send().await.map_err(|e| describe(&e))?;
     let status = response.status();
@@ -173,9 +179,11 @@ async fn exchange(
 mod tests {
     use super::*;
 
-    fn answer() -> Answer {
+    fn answer() -> Answer<'static> {
+        static TOKENS: AtomicU64 = AtomicU64::new(0);
         let now = Instant::now();
         Answer {
+            all_tokens: &TOKENS,
             run_start: now,
             sent: now,
             last: now,

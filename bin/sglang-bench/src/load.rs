@@ -1,15 +1,18 @@
-//! Sending a workload: arrivals, a bound on concurrency and one on time.
+//! Sending a workload: arrivals, a bound on concurrency and bounds on time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::sleep_until;
 
 use crate::backend::Backend;
 use crate::client::{Outcome, send};
+use crate::interrupt::Interrupt;
+use crate::limit::Limit;
+use crate::progress::{Counts, Progress};
 use crate::target::Target;
 use crate::workload::Job;
 
@@ -21,69 +24,126 @@ pub struct Plan {
     pub max_concurrency: Option<usize>,
     /// When to give up on what is unfinished.
     pub deadline: Instant,
-    pub progress: bool,
+    pub interrupt: Interrupt,
+    /// Show no progress.
+    pub quiet: bool,
 }
 
-/// Outcomes in the order of the jobs, and the seconds the whole took.
-#[derive(Debug)]
+/// What came of it.
+#[derive(Clone, Debug, Default)]
 pub struct Run {
     pub outcomes: Vec<Outcome>,
+    /// Seconds that the whole took.
     pub duration: f64,
+    /// Requests that were cut off because the user wanted an end.
+    pub unfinished: usize,
+    pub interrupted: bool,
+}
+
+impl Run {
+    /// Adds a later run, as if it had followed at once.
+    pub fn append(&mut self, later: Run) {
+        let offset = self.duration;
+        self.outcomes.extend(later.outcomes.into_iter().map(|mut outcome| {
+            outcome.start += offset;
+            outcome.arrivals.iter_mut().for_each(|(time, _)| *time += offset);
+            outcome
+        }));
+        self.duration += later.duration;
+        self.unfinished += later.unfinished;
+        self.interrupted |= later.interrupted;
+    }
 }
 
 impl Plan {
-    /// Sends every job, with the body that `body` writes for it, and waits for all answers.
-    pub async fn send_all(&self, jobs: &[Job], body: impl Fn(&Job) -> Value) -> Run {
-        let slots = Arc::new(Semaphore::new(self.max_concurrency.unwrap_or(Semaphore::MAX_PERMITS)));
-        // Bodies are written before the clock starts.
-        let bodies: Vec<Value> = jobs.iter().map(body).collect();
-        let bar = self.progress_bar(jobs.len());
-        let start = Instant::now();
+    /// Sends jobs up to the limit, with the body that `body` writes for each, and waits for all answers.
+    pub async fn send_all(
+        &self,
+        jobs: impl Iterator<Item = Job>,
+        limit: Limit,
+        body: impl Fn(&Job) -> Value,
+    ) -> Run {
+        let mut jobs = jobs.take(limit.count.unwrap_or(usize::MAX)).peekable();
+        let most = self.max_concurrency.unwrap_or(usize::MAX);
+        let tokens = Arc::new(AtomicU64::new(0));
+        let mut progress = Progress::start(limit.count, limit.time, self.quiet);
+        let mut counts = Counts::default();
+        let mut run = Run::default();
         let mut tasks = JoinSet::new();
-        for (index, (job, body)) in jobs.iter().zip(bodies).enumerate() {
-            let (target, backend, slots) = (self.target.clone(), self.backend, Arc::clone(&slots));
-            let (prompt_len, output_len) = (job.prompt_len, job.output_len);
-            let due = start + Duration::try_from_secs_f64(job.arrival).unwrap_or(Duration::MAX / 4);
-            tasks.spawn(async move {
-                tokio::time::sleep_until(due.into()).await;
-                let _slot = slots.acquire().await;
-                (index, send(&target, backend, &body, prompt_len, output_len, start).await)
-            });
-        }
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; jobs.len()];
-        let collected = tokio::time::timeout_at(self.deadline.into(), async {
-            while let Some(joined) = tasks.join_next().await {
-                if let Ok((index, outcome)) = joined
-                    && let Some(place) = outcomes.get_mut(index)
-                {
-                    *place = Some(outcome);
-                }
-                bar.inc(1);
+        let start = Instant::now();
+        let last = limit.time.map(|time| start + time);
+        let mut late = false;
+        loop {
+            let is_open = tasks.len() < most && last.is_none_or(|last| Instant::now() < last);
+            let due = jobs
+                .peek()
+                .filter(|_| is_open)
+                .map(|job| start + Duration::try_from_secs_f64(job.arrival).unwrap_or(Duration::MAX / 4));
+            let due = due.filter(|due| last.is_none_or(|last| *due < last));
+            if due.is_none() && tasks.is_empty() {
+                break;
             }
-        });
-        let timed_out = collected.await.is_err();
+            tokio::select! {
+                biased;
+                () = self.interrupt.wait() => {
+                    run.interrupted = true;
+                    break;
+                }
+                () = sleep_until(self.deadline.into()) => {
+                    late = true;
+                    break;
+                }
+                () = sleep_until(due.unwrap_or(self.deadline).into()), if due.is_some() => {
+                    let Some(job) = jobs.next() else { continue };
+                    let (target, backend, tokens) = (self.target.clone(), self.backend, Arc::clone(&tokens));
+                    let (body, prompt_len, output_len) = (body(&job), job.prompt_len, job.output_len);
+                    tasks.spawn(async move {
+                        send(&target, backend, &body, prompt_len, output_len, start, &tokens).await
+                    });
+                }
+                Some(joined) = tasks.join_next(), if !tasks.is_empty() => {
+                    let outcome = joined.unwrap_or_else(|_| failed("the request's task stopped"));
+                    counts.done += 1;
+                    counts.failed += usize::from(outcome.error.is_some());
+                    run.outcomes.push(outcome);
+                }
+                () = sleep_until(progress.next().into()) => {
+                    counts.running = tasks.len();
+                    counts.tokens = tokens.load(Ordering::Relaxed);
+                    progress.show(counts);
+                }
+            }
+        }
+        run.duration = start.elapsed().as_secs_f64();
+        let open = tasks.len();
         tasks.abort_all();
-        let duration = start.elapsed().as_secs_f64();
-        bar.finish_and_clear();
-        let lost = if timed_out { "not finished within --timeout" } else { "the request's task stopped" };
-        let outcomes = outcomes.into_iter().map(|o| o.unwrap_or_else(|| failed(lost))).collect();
-        Run { outcomes, duration }
-    }
-
-    fn progress_bar(&self, len: usize) -> ProgressBar {
-        if !self.progress {
-            return ProgressBar::hidden();
+        if late {
+            // A number of requests that was asked for counts whole.
+            let unsent = if limit.count.is_some() { jobs.count() } else { 0 };
+            let lost = failed("not finished within --timeout");
+            run.outcomes.extend(std::iter::repeat_n(lost, open + unsent));
+        } else {
+            run.unfinished = open;
         }
-        let bar = ProgressBar::new(len as u64);
-        if let Ok(style) =
-            ProgressStyle::with_template("{bar:40} {pos}/{len} requests, {elapsed} ({per_sec})")
-        {
-            bar.set_style(style);
-        }
-        bar
+        run
     }
 }
 
 fn failed(why: &str) -> Outcome {
     Outcome { error: Some(why.to_owned()), ..Outcome::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_run_follows_at_once() {
+        let outcome = |start| Outcome { start, arrivals: vec![(start + 1.0, 2)], ..Outcome::default() };
+        let run = |start| Run { outcomes: vec![outcome(start)], duration: 5.0, ..Run::default() };
+        let mut whole = run(1.0);
+        whole.append(Run { unfinished: 3, interrupted: true, ..run(2.0) });
+        assert_eq!(whole.outcomes[1], outcome(7.0));
+        assert_eq!((whole.duration, whole.unfinished, whole.interrupted), (10.0, 3, true));
+    }
 }

@@ -5,11 +5,17 @@
 mod backend;
 mod cli;
 mod client;
+mod compare;
+mod interrupt;
+mod limit;
 mod load;
 mod metrics;
 mod output;
+mod progress;
 mod scaling;
 mod serving;
+mod session;
+mod settings;
 mod shared_prefix;
 mod sse;
 mod startup;
@@ -23,6 +29,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
+use crate::metrics::Metrics;
 
 /// Whether everything that was measured also succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,14 +38,33 @@ pub(crate) enum Verdict {
     Clean,
     /// Something failed; the numbers are printed all the same.
     Failures,
+    /// The user ended it early; the numbers are of what was finished.
+    Interrupted,
 }
 
 impl Verdict {
+    fn of(metrics: &Metrics) -> Self {
+        match (metrics.interrupted, metrics.failed) {
+            (true, _) => Self::Interrupted,
+            (false, 0) => Self::Clean,
+            (false, _) => Self::Failures,
+        }
+    }
+
     /// Clean only when both are.
     fn and(self, other: Self) -> Self {
-        if self == Self::Clean { other } else { self }
+        match (self, other) {
+            (Self::Interrupted, _) | (_, Self::Interrupted) => Self::Interrupted,
+            (Self::Clean, other) => other,
+            (failures, _) => failures,
+        }
     }
 }
+
+/// The command line asks for something that cannot be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(String);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -62,9 +88,10 @@ fn main() -> ExitCode {
     match outcome {
         Ok(Verdict::Clean) => ExitCode::SUCCESS,
         Ok(Verdict::Failures) => ExitCode::FAILURE,
+        Ok(Verdict::Interrupted) => ExitCode::from(interrupt::EXIT_CODE),
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

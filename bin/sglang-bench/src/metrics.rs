@@ -12,6 +12,9 @@ use crate::stats::{Summary, peak_overlap, peak_per_second};
 pub struct Metrics {
     pub completed: usize,
     pub failed: usize,
+    /// Requests that were cut off because the user wanted an end.
+    pub unfinished: usize,
+    pub interrupted: bool,
     pub duration: f64,
     pub total_input_tokens: u64,
     pub total_cached_tokens: u64,
@@ -58,6 +61,8 @@ impl Metrics {
         Self {
             completed: good.len(),
             failed: run.outcomes.len() - good.len(),
+            unfinished: run.unfinished,
+            interrupted: run.interrupted,
             duration: run.duration,
             total_input_tokens,
             total_cached_tokens: sum(|o| o.cached_tokens),
@@ -105,7 +110,8 @@ mod tests {
             error: None,
         };
         let bad = Outcome { error: Some("HTTP 500".into()), output_tokens: 99, ..good(0.0) };
-        let run = Run { outcomes: vec![good(0.0), good(1.0), bad.clone(), bad], duration: 4.0 };
+        let run =
+            Run { outcomes: vec![good(0.0), good(1.0), bad.clone(), bad], duration: 4.0, ..Run::default() };
         let m = Metrics::of(&run);
         assert_eq!((m.completed, m.failed, m.errors["HTTP 500"]), (2, 2, 2));
         assert_eq!((m.total_input_tokens, m.total_cached_tokens, m.total_output_tokens), (20, 6, 10));
@@ -122,7 +128,7 @@ mod tests {
     #[test]
     fn a_run_without_success_is_all_zero() {
         let failed = Outcome { error: Some("x".into()), ..Outcome::default() };
-        let m = Metrics::of(&Run { outcomes: vec![failed], duration: 0.0 });
+        let m = Metrics::of(&Run { outcomes: vec![failed], ..Run::default() });
         assert_eq!((m.completed, m.failed, m.output_throughput, m.ttft.count), (0, 1, 0.0, 0));
     }
 }

@@ -7,10 +7,12 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
+use crate::Usage;
 use crate::metrics::Metrics;
 use crate::stats::Summary;
 
-const WIDTH: usize = 56;
+/// Columns of a table.
+pub const WIDTH: usize = 56;
 /// Distinct errors shown.
 const SHOWN_ERRORS: usize = 5;
 
@@ -34,9 +36,11 @@ pub fn table(metrics: &Metrics, settings: &[(&str, String)]) -> String {
     let two = |x: f64| format!("{x:.2}");
     let mut out = vec![heading("Serving Benchmark Result", '=')];
     out.extend(settings.iter().map(|(label, value)| line(label, value)));
+    out.extend([line("Successful requests:", m.completed), line("Failed requests:", m.failed)]);
+    if m.interrupted {
+        out.push(line("Unfinished requests (interrupted):", m.unfinished));
+    }
     out.extend([
-        line("Successful requests:", m.completed),
-        line("Failed requests:", m.failed),
         line("Benchmark duration (s):", two(m.duration)),
         line("Total input tokens:", m.total_input_tokens),
         line("Total cached input tokens:", m.total_cached_tokens),
@@ -108,6 +112,8 @@ pub fn json(metrics: &Metrics) -> Map<String, Value> {
     put("duration", json!(m.duration));
     put("completed", json!(m.completed));
     put("failed", json!(m.failed));
+    put("unfinished", json!(m.unfinished));
+    put("interrupted", json!(m.interrupted));
     put("total_input_tokens", json!(m.total_input_tokens));
     put("total_cached_tokens", json!(m.total_cached_tokens));
     put("total_output_tokens", json!(m.total_output_tokens));
@@ -137,6 +143,16 @@ pub fn json(metrics: &Metrics) -> Map<String, Value> {
         }
     }
     map
+}
+
+/// Makes sure before the work that its results can be written.
+///
+/// # Errors
+/// The file cannot be opened.
+pub fn check_file(path: Option<&Path>) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let opened = OpenOptions::new().create(true).append(true).open(path);
+    opened.map(drop).map_err(|e| Usage(format!("cannot open --output-file {}: {e}", path.display())).into())
 }
 
 /// Appends `value` to `path` as one line.

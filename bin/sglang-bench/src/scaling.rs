@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::Verdict;
 use crate::cli::ScalingArgs;
-use crate::output::{append_line, heading, json as metrics_json, problems};
-use crate::serving::{Session, prompt_mode};
+use crate::output::{append_line, check_file, heading, json as metrics_json, problems};
+use crate::session::{Session, prompt_mode};
 use crate::workload::Workload;
 
 /// Runs the command.
@@ -14,6 +14,7 @@ use crate::workload::Workload;
 /// # Errors
 /// The server cannot be reached, the warm-up fails, or results cannot be written.
 pub async fn run(args: ScalingArgs) -> Result<Verdict> {
+    check_file(args.request.output_file.as_deref())?;
     let mut session = Session::open(&args.target, None).await?;
     let mode = prompt_mode(args.target.backend, args.request.prompt_mode)?;
     let workload = Workload {
@@ -40,6 +41,11 @@ pub async fn run(args: ScalingArgs) -> Result<Verdict> {
         // Fresh prompts at every step: none is in the prefix cache.
         let workload = Workload { seed: workload.seed.wrapping_add(step as u64), ..workload };
         let metrics = session.measure(&workload, concurrency * args.rounds, &args.request).await;
+        verdict = verdict.and(Verdict::of(&metrics));
+        if metrics.interrupted {
+            // A step that is not whole would show another concurrency.
+            break;
+        }
         let base = *base.get_or_insert(metrics.output_throughput);
         let ratio = if base > 0.0 { metrics.output_throughput / base } else { 0.0 };
         println!(
@@ -48,9 +54,6 @@ pub async fn run(args: ScalingArgs) -> Result<Verdict> {
         );
         for problem in problems(&metrics) {
             eprintln!("concurrency {concurrency}: {problem}");
-        }
-        if metrics.failed > 0 {
-            verdict = Verdict::Failures;
         }
         let mut row = metrics_json(&metrics);
         row.insert("max_concurrency".into(), json!(concurrency));

@@ -4,6 +4,7 @@
 //! ids, so every turn after a user's first could reuse all but the question.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -14,15 +15,15 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::Verdict;
 use crate::backend::Backend;
 use crate::cli::{SharedPrefixArgs, TargetArgs};
 use crate::client::{Outcome, send};
 use crate::load::Run;
 use crate::metrics::Metrics;
-use crate::output::{append_line, heading, json as metrics_json, line, problems};
-use crate::serving::Session;
+use crate::output::{append_line, check_file, heading, json as metrics_json, line, problems};
+use crate::session::Session;
 use crate::workload::{FIRST_ID, Job, Prompt};
+use crate::{Usage, Verdict};
 
 /// What one server was measured at.
 struct Figures {
@@ -42,10 +43,11 @@ struct Figures {
 /// A server cannot be reached, the warm-up fails, or results cannot be written.
 pub async fn run(args: SharedPrefixArgs) -> Result<Verdict> {
     if args.target.backend != Backend::Sglang || args.request.disable_stream {
-        bail!(
-            "shared-prefix continues with the server's own output ids: it needs --backend sglang and streams"
-        );
+        let why =
+            "shared-prefix continues with the server's own output ids: it needs --backend sglang and streams";
+        return Err(Usage(why.to_owned()).into());
     }
+    check_file(args.request.output_file.as_deref())?;
     let figures = measure(&args, &args.target).await?;
     let mut verdict = report("Shared Prefix", &figures);
     let mut record = json!({
@@ -53,7 +55,7 @@ pub async fn run(args: SharedPrefixArgs) -> Result<Verdict> {
         "question_len": args.question_len, "output_len": args.output_len, "max_concurrency": args.max_concurrency,
     });
     record["server"] = as_json(&figures);
-    if let Some(url) = &args.compare_url {
+    if let Some(url) = args.compare.as_ref().filter(|_| verdict != Verdict::Interrupted) {
         let target = TargetArgs { base_url: Some(url.clone()), ..args.target.clone() };
         let other = measure(&args, &target).await?;
         verdict = verdict.and(report(&format!("Compared with {url}"), &other));
@@ -74,14 +76,18 @@ async fn measure(args: &SharedPrefixArgs, target: &TargetArgs) -> Result<Figures
     let session = Arc::new(Session::open(target, None).await?);
     let talks = Talks { args: Arc::new(args.clone()), session: Arc::clone(&session), start: Instant::now() };
     // Nothing of the measured prompts: an id of their own in front.
-    let warm_up = talks.ask(vec![FIRST_ID; 8]).await;
+    let Some(warm_up) = talks.ask(vec![FIRST_ID; 8]).await else { bail!("interrupted during the warm-up") };
     if let Some(error) = warm_up.error {
         bail!("the warm-up request failed: {error}");
     }
     let talks = Talks { start: Instant::now(), ..talks };
     let mut first_user = talks.user(0);
-    let mut first = vec![first_user.turn().await];
-    let cold = Metrics::of(&Run { outcomes: first.clone(), duration: talks.start.elapsed().as_secs_f64() });
+    let mut first: Vec<Outcome> = first_user.turn().await.into_iter().collect();
+    let cold = Metrics::of(&Run {
+        outcomes: first.clone(),
+        duration: talks.start.elapsed().as_secs_f64(),
+        ..Run::default()
+    });
     let slots = Arc::new(Semaphore::new(args.max_concurrency.unwrap_or(Semaphore::MAX_PERMITS)));
     let mut tasks = JoinSet::new();
     for number in 0..args.users {
@@ -91,7 +97,8 @@ async fn measure(args: &SharedPrefixArgs, target: &TargetArgs) -> Result<Figures
             let _slot = slots.acquire().await;
             let mut outcomes = Vec::new();
             while user.turns < user.talks.args.turns && outcomes.iter().all(|o: &Outcome| o.error.is_none()) {
-                outcomes.push(user.turn().await);
+                let Some(outcome) = user.turn().await else { break };
+                outcomes.push(outcome);
             }
             (number, outcomes)
         });
@@ -106,9 +113,10 @@ async fn measure(args: &SharedPrefixArgs, target: &TargetArgs) -> Result<Figures
         later.extend(outcomes);
     }
     let duration = talks.start.elapsed().as_secs_f64();
-    let of = |outcomes: Vec<Outcome>| Metrics::of(&Run { outcomes, duration });
+    let interrupted = session.plan.interrupt.is_set();
+    let of = |outcomes: Vec<Outcome>| Metrics::of(&Run { outcomes, duration, interrupted, ..Run::default() });
     let all = of(first.iter().chain(&later).cloned().collect());
-    Ok(Figures { cold, first: of(first.split_off(1)), later: of(later), all })
+    Ok(Figures { cold, first: of(first.split_off(first.len().min(1))), later: of(later), all })
 }
 
 /// What all conversations have in common.
@@ -132,16 +140,25 @@ impl Talks {
         (0..len).map(|_| rng.random_range(FIRST_ID..self.args.request.vocab_size)).collect()
     }
 
-    async fn ask(&self, ids: Vec<u32>) -> Outcome {
+    /// `None` when the user wants an end.
+    async fn ask(&self, ids: Vec<u32>) -> Option<Outcome> {
         let (prompt_len, output_len) = (ids.len(), self.args.output_len);
         let job = Job { prompt: Prompt::Ids(ids), prompt_len, output_len, arrival: 0.0 };
         let plan = &self.session.plan;
         let body = plan.backend.body(&job, &self.session.model, &self.args.request);
-        let answer = send(&plan.target, plan.backend, &body, prompt_len, output_len, self.start);
-        tokio::time::timeout_at(plan.deadline.into(), answer).await.unwrap_or_else(|_| Outcome {
-            error: Some("not finished within --timeout".into()),
-            ..Outcome::default()
-        })
+        let tokens = AtomicU64::new(0);
+        let answer = send(&plan.target, plan.backend, &body, prompt_len, output_len, self.start, &tokens);
+        tokio::select! {
+            biased;
+            () = plan.interrupt.wait() => None,
+            answer = tokio::time::timeout_at(plan.deadline.into(), answer) => {
+                let late = || Outcome {
+                    error: Some("not finished within --timeout".into()),
+                    ..Outcome::default()
+                };
+                Some(answer.unwrap_or_else(|_| late()))
+            }
+        }
     }
 }
 
@@ -162,18 +179,19 @@ struct Ids {
 
 impl User {
     /// Asks the next question and takes the answer into the conversation.
-    async fn turn(&mut self) -> Outcome {
+    /// `None` when the user wants an end.
+    async fn turn(&mut self) -> Option<Outcome> {
         self.turns += 1;
         let question = self.talks.ids(self.talks.args.question_len, &mut self.rng);
         self.history.extend(question);
-        let mut outcome = self.talks.ask(self.history.clone()).await;
+        let mut outcome = self.talks.ask(self.history.clone()).await?;
         if outcome.error.is_none() {
             match serde_json::from_slice::<Ids>(&outcome.last_event) {
                 Ok(answer) => self.history.extend(answer.output_ids),
                 Err(error) => outcome.error = Some(format!("the answer has no output_ids: {error}")),
             }
         }
-        outcome
+        Some(outcome)
     }
 }
 
@@ -201,7 +219,7 @@ fn report(title: &str, figures: &Figures) -> Verdict {
     for problem in problems(all) {
         eprintln!("{problem}");
     }
-    if all.failed == 0 { Verdict::Clean } else { Verdict::Failures }
+    Verdict::of(all)
 }
 
 fn as_json(figures: &Figures) -> Value {

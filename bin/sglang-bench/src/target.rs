@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
 
+use crate::Usage;
 use crate::backend::Backend;
 use crate::cli::TargetArgs;
 
@@ -23,11 +24,12 @@ impl Target {
     /// # Errors
     /// The address is not an `http://` one, or the client cannot be built.
     pub fn new(base_url: &str, api_key: Option<String>) -> Result<Self> {
-        let url = reqwest::Url::parse(base_url).with_context(|| {
-            format!("server address {base_url:?} is not a URL such as http://127.0.0.1:30000")
+        let url = reqwest::Url::parse(base_url).map_err(|e| {
+            Usage(format!("server address {base_url:?} is not a URL such as http://127.0.0.1:30000: {e}"))
         })?;
         if url.scheme() != "http" || url.host_str().is_none() {
-            bail!("server address {base_url:?} must start with http:// and name a host");
+            let why = format!("server address {base_url:?} must start with http:// and name a host");
+            return Err(Usage(why).into());
         }
         // Proxies of the environment are for the outside world, and would be measured too.
         let client = Client::builder()

@@ -103,25 +103,23 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Draws `count` requests in order of arrival.
-    pub fn jobs(&self, count: usize) -> Vec<Job> {
+    /// Draws requests in order of arrival, without end.
+    pub fn jobs(self) -> impl Iterator<Item = Job> {
         let mut rng = StdRng::seed_from_u64(self.seed);
         let prefix = self.symbols(self.shared_prefix_len, &mut rng);
         let mut clock = 0.0;
-        (0..count)
-            .map(|_| {
-                let input_len = self.length(self.input_len, &mut rng);
-                let output_len = self.length(self.output_len, &mut rng);
-                let mut symbols = prefix.clone();
-                symbols.extend(self.symbols(input_len, &mut rng));
-                let arrival = clock;
-                if self.request_rate.is_finite() {
-                    // Exponential gaps make a Poisson process.
-                    clock += -(1.0 - rng.random::<f64>()).ln() / self.request_rate;
-                }
-                Job { prompt_len: symbols.len(), prompt: self.write(&symbols), output_len, arrival }
-            })
-            .collect()
+        std::iter::repeat_with(move || {
+            let input_len = self.length(self.input_len, &mut rng);
+            let output_len = self.length(self.output_len, &mut rng);
+            let mut symbols = prefix.clone();
+            symbols.extend(self.symbols(input_len, &mut rng));
+            let arrival = clock;
+            if self.request_rate.is_finite() {
+                // Exponential gaps make a Poisson process.
+                clock += -(1.0 - rng.random::<f64>()).ln() / self.request_rate;
+            }
+            Job { prompt_len: symbols.len(), prompt: self.write(&symbols), output_len, arrival }
+        })
     }
 
     fn length(&self, longest: usize, rng: &mut StdRng) -> usize {
@@ -164,9 +162,13 @@ mod tests {
         seed: 1,
     };
 
+    fn jobs(workload: Workload, count: usize) -> Vec<Job> {
+        workload.jobs().take(count).collect()
+    }
+
     #[test]
     fn lengths_and_ids_stay_in_range_and_share_the_prefix() {
-        let jobs = BASE.jobs(200);
+        let jobs = jobs(BASE, 200);
         let Prompt::Ids(first) = &jobs[0].prompt else { panic!("ids were asked for") };
         for job in &jobs {
             let Prompt::Ids(ids) = &job.prompt else { panic!("ids were asked for") };
@@ -181,13 +183,13 @@ mod tests {
 
     #[test]
     fn a_seed_repeats_the_workload() {
-        assert_eq!(BASE.jobs(5), BASE.jobs(5));
-        assert_ne!(BASE.jobs(5), Workload { seed: 2, ..BASE }.jobs(5));
+        assert_eq!(jobs(BASE, 5), jobs(BASE, 5));
+        assert_ne!(jobs(BASE, 5), jobs(Workload { seed: 2, ..BASE }, 5));
     }
 
     #[test]
     fn arrivals_come_at_the_asked_rate() {
-        let jobs = Workload { request_rate: 50.0, input_len: 1, ..BASE }.jobs(4001);
+        let jobs = jobs(Workload { request_rate: 50.0, input_len: 1, ..BASE }, 4001);
         assert!(jobs.windows(2).all(|w| w[0].arrival <= w[1].arrival));
         let mean = jobs[4000].arrival / 4000.0;
         assert!((mean * 50.0 - 1.0).abs() < 0.08, "{mean}");
@@ -195,7 +197,7 @@ mod tests {
 
     #[test]
     fn text_has_a_word_per_token() {
-        let job = Workload { mode: PromptMode::Text, range_ratio: 1.0, ..BASE }.jobs(1).remove(0);
+        let job = jobs(Workload { mode: PromptMode::Text, range_ratio: 1.0, ..BASE }, 1).remove(0);
         let Prompt::Text(text) = job.prompt else { panic!("text was asked for") };
         assert_eq!(text.split(' ').count(), 48);
     }

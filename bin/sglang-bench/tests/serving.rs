@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use common::{FakeServer, Fault, bench, stderr, stdout};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 const SMALL: [&str; 6] = ["--random-input-len", "5", "--random-output-len", "6", "--random-range-ratio", "1"];
@@ -93,6 +94,122 @@ fn streams_that_break_off_or_abort_are_failures() {
         assert_eq!(lines[0]["failed"], 2, "{fault:?}");
         assert!(stderr(&output).contains(words), "{fault:?}: {}", stderr(&output));
     }
+}
+
+#[test]
+fn a_run_of_a_time_ends_by_itself_and_shows_how_far_it_is() {
+    let server = FakeServer::start(Fault::None);
+    let clock = Instant::now();
+    let (output, lines) = serving(&server, &["--duration", "3", "--max-concurrency", "2"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let seconds = clock.elapsed().as_secs_f64();
+    assert!((3.0..10.0).contains(&seconds), "{seconds}");
+    let completed = lines[0]["completed"].as_u64().unwrap();
+    assert!(completed > 20, "{completed}");
+    assert_eq!(completed as usize, server.seen.bodies.lock().unwrap().len() - 1, "none is cut off");
+    assert_eq!((&lines[0]["duration_limit"], &lines[0]["num_prompts"]), (&json!(3.0), &Value::Null));
+    assert_eq!(lines[0]["interrupted"], false);
+    let shown = stderr(&output);
+    let progress: Vec<&str> = shown.lines().filter(|l| l.contains(" requests done, ")).collect();
+    assert!(progress.len() >= 2 && progress[0].starts_with("1 s of 3: "), "{shown}");
+    assert!(progress.iter().all(|l| l.ends_with(" output tok/s")), "{shown}");
+}
+
+#[test]
+fn ctrl_c_and_sigterm_print_what_is_finished() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let server = FakeServer::start(Fault::HangAfter(5));
+        let url = server.url();
+        let args = [&["serving", "--base-url", &url, "--max-concurrency", "2"][..], &SMALL].concat();
+        let mut run = common::start_bench(&args);
+        run.until("the server hangs", || server.seen.bodies.lock().unwrap().len() == 7);
+        run.signal(signal);
+        let (output, lines) = run.end();
+        assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+        // Five, of which the first was the warm-up.
+        let [record] = lines.as_slice() else { panic!("one line: {lines:?}") };
+        assert_eq!((&record["completed"], &record["failed"]), (&json!(4), &json!(0)));
+        assert_eq!((&record["unfinished"], &record["interrupted"]), (&json!(2), &json!(true)));
+        assert!(
+            stdout(&output).contains("Unfinished requests (interrupted):         2"),
+            "{}",
+            stdout(&output)
+        );
+        assert!(stderr(&output).contains("Stopping"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn ctrl_c_ends_the_other_commands_too() {
+    for args in [
+        &["decode-scaling", "--concurrency", "1,2", "--output-len", "6"][..],
+        &["shared-prefix", "--users", "3"],
+    ] {
+        let server = FakeServer::start(Fault::HangAfter(3));
+        let url = server.url();
+        let mut run = common::start_bench(&[args, &["--base-url", &url]].concat());
+        run.until("the server hangs", || server.seen.bodies.lock().unwrap().len() >= 4);
+        run.signal(Signal::SIGINT);
+        let (output, lines) = run.end();
+        assert_eq!(output.status.code(), Some(130), "{args:?}: {}", stderr(&output));
+        assert_eq!(lines.len(), 1, "{args:?}");
+    }
+}
+
+#[test]
+fn two_servers_take_turns_with_the_same_prompts_and_their_ratios_have_intervals() {
+    let (fast, slow) = (FakeServer::start(Fault::None), FakeServer::start(Fault::Slow));
+    let other = slow.url();
+    let (output, lines) = serving(
+        &fast,
+        &["--compare", &other, "--rounds", "3", "--num-prompts", "6", "--max-concurrency", "1"],
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    let [record] = lines.as_slice() else { panic!("one line: {lines:?}") };
+    assert_eq!(record["rounds"], 3);
+    for side in ["server", "compared"] {
+        assert_eq!((&record[side]["completed"], &record[side]["failed"]), (&json!(6), &json!(0)));
+    }
+    // Four gaps of 2 ms or 8 ms.
+    let ratio = &record["ratios"]["output_throughput"];
+    let [low, high] = [0, 1].map(|i| ratio["interval"][i].as_f64().unwrap());
+    assert!(low < ratio["ratio"].as_f64().unwrap() && ratio["ratio"].as_f64().unwrap() < high);
+    assert!(ratio["ratio"].as_f64().unwrap() > 1.3, "{ratio}");
+    assert!(record["ratios"]["mean_tpot_ms"]["ratio"].as_f64().unwrap() < 0.8, "{}", record["ratios"]);
+    let text = stdout(&output);
+    assert!(text.contains(&format!("{} / {other}, 3 rounds", fast.url())), "{text}");
+    assert!(text.lines().any(|l| l.starts_with("Output token throughput  ") && l.contains(" to ")), "{text}");
+    let prompts = |server: &FakeServer| {
+        let bodies = server.seen.bodies.lock().unwrap();
+        bodies.iter().map(|b| b["input_ids"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(prompts(&fast), prompts(&slow));
+    let times = |server: &FakeServer| server.seen.times.lock().unwrap()[1..].to_vec();
+    let (fast, slow) = (times(&fast), times(&slow));
+    // The first server begins the first and the third round, the second one the second.
+    assert!(fast[1] < slow[0] && slow[3] < fast[2] && fast[5] < slow[4], "{fast:?} {slow:?}");
+    assert!(slow[1] < slow[2] && fast[3] < fast[4]);
+}
+
+#[test]
+fn a_command_line_that_cannot_be_is_2_before_anything_is_sent() {
+    let server = FakeServer::start(Fault::None);
+    let url = server.url();
+    for args in [
+        &["serving", "--base-url", &url, "--backend", "openai-chat", "--prompt-mode", "ids"][..],
+        &["serving", "--base-url", "ftp://x"],
+        &["serving", "--base-url", &url, "--rounds", "0"],
+        &["shared-prefix", "--base-url", &url, "--backend", "openai"],
+    ] {
+        let (output, _) = bench(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
+    }
+    let program = env!("CARGO_BIN_EXE_sglang-bench");
+    let args = ["serving", "--base-url", &url, "--output-file", "/no/such/folder/out.jsonl"];
+    let output = std::process::Command::new(program).args(args).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("/no/such/folder/out.jsonl"));
+    assert!(server.seen.bodies.lock().unwrap().is_empty());
 }
 
 #[test]

@@ -38,7 +38,9 @@ pub fn url_of_command(command: &[String]) -> String {
         })
     };
     // A server that listens everywhere is reached here.
-    let host = value("--host").filter(|h| h != "0.0.0.0" && h != "::").unwrap_or_else(|| "127.0.0.1".into());
+    let host = value("--host")
+        .filter(|h| !["", "0.0.0.0", "::", "[::]"].contains(&h.as_str()))
+        .unwrap_or_else(|| "127.0.0.1".into());
     let port = value("--port").and_then(|p| p.parse().ok()).unwrap_or(30000);
     http_url(&host, port)
 }
@@ -185,6 +187,7 @@ mod tests {
         let url = |text: &str| url_of_command(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
         assert_eq!(url("sglang-launch --model-path m --port 8123"), "http://127.0.0.1:8123");
         assert_eq!(url("x --host=0.0.0.0 --port=9"), "http://127.0.0.1:9");
+        assert_eq!(url("x --host= --port=9"), "http://127.0.0.1:9");
         assert_eq!(url("x --host ::1"), "http://[::1]:30000");
         assert_eq!(url("x --port"), "http://127.0.0.1:30000");
     }

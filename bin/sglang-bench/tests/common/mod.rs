@@ -3,12 +3,14 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 /// How the server misbehaves.
@@ -25,12 +27,18 @@ pub enum Fault {
     OneAnswerPerConnection,
     /// Generations never answer.
     Hang,
+    /// The same after so many.
+    HangAfter(usize),
+    /// Tokens take four times as long.
+    Slow,
 }
 
 /// What the server saw.
 #[derive(Default)]
 pub struct Seen {
     pub bodies: Mutex<Vec<Value>>,
+    /// When the bodies came.
+    pub times: Mutex<Vec<Instant>>,
     pub authorizations: Mutex<Vec<String>>,
     generations: AtomicUsize,
     in_flight: AtomicUsize,
@@ -90,6 +98,7 @@ fn handle(stream: TcpStream, fault: Fault, seen: &Seen) -> std::io::Result<()> {
         "/v1/models" => reply(stream, "200 OK", "application/json", r#"{"data":[{"id":"fake"}]}"#),
         "/generate" | "/v1/completions" | "/v1/chat/completions" => {
             let busy = Busy::new(seen);
+            seen.times.lock().unwrap().push(Instant::now());
             seen.bodies.lock().unwrap().push(body.clone());
             let number = seen.generations.fetch_add(1, Ordering::SeqCst) + 1;
             generate(stream, &path, &body, fault, number, busy)?;
@@ -142,8 +151,13 @@ fn generate(
             thread::sleep(Duration::from_secs(60));
             return Ok(());
         }
+        Fault::HangAfter(good) if number > good => {
+            thread::sleep(Duration::from_secs(60));
+            return Ok(());
+        }
         _ => {}
     }
+    let pause = Duration::from_millis(if fault == Fault::Slow { 8 } else { 2 });
     let native = path == "/generate";
     let wanted = if native { &body["sampling_params"]["max_new_tokens"] } else { &body["max_tokens"] };
     let wanted = wanted.as_u64().unwrap_or(1);
@@ -180,7 +194,7 @@ fn generate(
         // The benchmark counts tokens, and the last one may be in here.
         busy = busy.filter(|_| i < wanted);
         chunk(&mut stream, &a)?;
-        thread::sleep(Duration::from_millis(2));
+        thread::sleep(pause);
         text = b + ": beat\n\n";
     }
     if !native && body["stream_options"]["include_usage"] == true {
@@ -218,21 +232,53 @@ fn event(path: &str, tokens: u64, wanted: u64, whole: bool) -> Value {
 
 /// Runs the benchmark with an output file: its output and the lines it wrote.
 pub fn bench(args: &[&str]) -> (Output, Vec<Value>) {
+    start_bench(args).end()
+}
+
+/// A benchmark that runs.
+pub struct Bench {
+    child: Child,
+    folder: tempfile::TempDir,
+}
+
+/// Starts the benchmark with an output file.
+pub fn start_bench(args: &[&str]) -> Bench {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("out.jsonl");
     let (before, after): (Vec<&str>, Vec<&str>) = match args.iter().position(|a| *a == "--") {
         Some(at) => (args[..at].to_vec(), args[at..].to_vec()),
         None => (args.to_vec(), Vec::new()),
     };
-    let output = Command::new(env!("CARGO_BIN_EXE_sglang-bench"))
+    let child = Command::new(env!("CARGO_BIN_EXE_sglang-bench"))
         .args(before)
         .arg("--output-file")
-        .arg(&file)
+        .arg(folder.path().join("out.jsonl"))
         .args(after)
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap();
-    let text = std::fs::read_to_string(&file).unwrap_or_default();
-    (output, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    Bench { child, folder }
+}
+
+impl Bench {
+    /// Waits for something to happen while it runs.
+    pub fn until(&mut self, what: &str, happened: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !happened() {
+            assert!(Instant::now() < deadline && self.child.try_wait().unwrap().is_none(), "{what}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    pub fn end(self) -> (Output, Vec<Value>) {
+        let output = self.child.wait_with_output().unwrap();
+        let text = std::fs::read_to_string(self.folder.path().join("out.jsonl")).unwrap_or_default();
+        (output, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    }
 }
 
 pub fn stdout(output: &Output) -> String {
