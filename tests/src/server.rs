@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::Read;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
 
@@ -58,6 +59,8 @@ pub struct ServerOptions {
     pub model: Option<PathBuf>,
     /// Port instead of a free one.
     pub port: Option<u16>,
+    /// Start it as a process group of its own, as a supervisor does.
+    pub own_group: bool,
 }
 
 impl ServerOptions {
@@ -120,7 +123,11 @@ impl Server {
         let port = options.port.map_or_else(free_port, Ok)?;
         let log = tempfile::NamedTempFile::new()?;
         let launcher = bin_dir().join("sglang-launch");
-        let child = Command::new(&launcher)
+        let mut command = Command::new(&launcher);
+        if options.own_group {
+            command.process_group(0);
+        }
+        let child = command
             .arg("--model-path")
             .arg(options.model.clone().unwrap_or_else(model_path))
             .args(["--host", "127.0.0.1", "--port", &port.to_string()])
@@ -221,6 +228,14 @@ impl Server {
     /// When the process is gone.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill(Pid::from_raw(self.pid()), signal)?)
+    }
+
+    /// Sends a signal to every process of a server that was started as a group of its own.
+    ///
+    /// # Errors
+    /// When the processes are gone.
+    pub fn signal_group(&self, signal: Signal) -> Result<()> {
+        Ok(killpg(Pid::from_raw(self.pid()), signal)?)
     }
 
     /// Waits for the launcher to end.

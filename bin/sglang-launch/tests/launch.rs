@@ -3,11 +3,13 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use sglang_process::control::{self, ControlEvent};
 use sglang_process::listen::inherited_listener;
@@ -50,6 +52,7 @@ impl Plan<'_> {
             .env("XDG_RUNTIME_DIR", dir.path())
             .envs(self.variables.iter().copied())
             .stderr(Stdio::piped())
+            .process_group(0)
             .spawn()
             .expect("the launcher starts");
         let stderr = BufReader::new(launcher.stderr.take().expect("piped"));
@@ -71,8 +74,17 @@ impl Launched {
         }
     }
 
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.launcher.id().try_into().expect("a pid"))
+    }
+
     fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.launcher.id().try_into().expect("a pid")), signal).expect("sent");
+        kill(self.pid(), signal).expect("sent");
+    }
+
+    /// As a supervisor does that ends all processes of a service.
+    fn signal_group(&self, signal: Signal) {
+        killpg(self.pid(), signal).expect("sent");
     }
 
     /// Waits for the end, which must leave no process and no folder, and gives the exit status and the log.
@@ -147,6 +159,49 @@ fn sigterm_lets_the_tokenizer_manager_finish_before_the_others_end() {
 }
 
 #[test]
+fn sigterm_to_all_processes_lets_the_tokenizer_manager_finish_before_the_others_end() {
+    let mut run = Plan::of(["obeys", "obeys", "drains"]).start();
+    run.wait_for(UP);
+    run.signal_group(Signal::SIGTERM);
+    // As `timeout` sends them.
+    run.signal_group(Signal::SIGTERM);
+    run.wait_for("running requests have finished");
+    let words = run.noted("words");
+    let finished = words.find("finished").expect("the tokenizer manager has finished");
+    assert!(words.find("end\n").is_some_and(|end| finished < end), "{words}");
+    let (status, log) = run.end();
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[test]
+fn a_tokenizer_manager_that_ends_of_a_signal_before_the_launcher_sees_its_own_has_drained() {
+    let mut run = Plan::of(["obeys", "obeys", "drains"]).start();
+    run.wait_for(UP);
+    let tokenizer_manager = run.pids().pop().expect("three processes");
+    kill(Pid::from_raw(tokenizer_manager), Signal::SIGTERM).expect("sent");
+    eventually("it has ended", || is_gone(tokenizer_manager));
+    run.signal(Signal::SIGTERM);
+    let (status, log) = run.end();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("running requests have finished"), "{log}");
+}
+
+#[test]
+fn a_signal_to_all_processes_during_start_up_is_no_failure_whoever_gets_it_first() {
+    let run = Plan::of(["silent", "silent", "silent"]).start();
+    eventually("all three have started", || run.pids().len() == 3);
+    // Past the shell that becomes the sleeping program.
+    std::thread::sleep(Duration::from_millis(100));
+    for pid in run.pids() {
+        kill(Pid::from_raw(pid), Signal::SIGTERM).expect("sent");
+    }
+    std::thread::sleep(Duration::from_millis(50));
+    run.signal(Signal::SIGTERM);
+    let (status, log) = run.end();
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[test]
 fn requests_that_do_not_finish_are_ended_at_the_deadline() {
     let plan =
         Plan { variables: &[("SGLANG_SHUTDOWN_TIMEOUT", "0.3")], ..Plan::of(["ready", "ready", "hangs"]) };
@@ -164,6 +219,7 @@ fn a_second_signal_ends_now() {
     run.wait_for(UP);
     run.signal(Signal::SIGTERM);
     run.wait_for("a second signal ends now");
+    std::thread::sleep(Duration::from_millis(200));
     let sent = Instant::now();
     run.signal(Signal::SIGTERM);
     let (status, log) = run.end();
@@ -199,6 +255,18 @@ fn a_process_that_cannot_start_ends_everything_with_its_reason() {
 }
 
 #[test]
+fn a_process_says_in_its_own_words_why_before_the_launcher_does() {
+    let (status, log) = Plan::of(["ready", "ready", "explains"]).start().end();
+    assert_eq!(status.code(), Some(2), "{log}");
+    let own = log.find("my own words").expect("its words");
+    let line = log.find("the tokenizer-manager cannot start: no template /t.jinja").expect("the line");
+    assert!(own < line, "{log}");
+    let (status, log) = Plan::of(["refuses", "ready", "ready"]).start().end();
+    assert_eq!(status.code(), Some(2), "{log}");
+    assert!(log.contains("the scheduler ended with exit code 2 before it was ready"), "{log}");
+}
+
+#[test]
 fn a_process_that_ends_before_it_is_ready_ends_everything() {
     let (status, log) = Plan::of(["ready", "dies", "ready"]).start().end();
     assert_eq!(status.code(), Some(1), "{log}");
@@ -217,8 +285,9 @@ fn a_process_that_is_never_ready_ends_everything_at_the_deadline() {
 #[test]
 fn a_program_that_is_missing_is_named() {
     let (status, log) = Plan::of(["ready", "no-such-program", "ready"]).start().end();
-    assert_eq!(status.code(), Some(1), "{log}");
-    assert!(log.contains("cannot start the detokenizer") && log.contains("no-such-program"), "{log}");
+    assert_eq!(status.code(), Some(2), "{log}");
+    assert!(log.contains("cannot start the detokenizer: SGLANG_DETOKENIZER_BIN=/"), "{log}");
+    assert!(log.contains("no-such-program"), "{log}");
 }
 
 #[test]
@@ -263,12 +332,62 @@ fn a_port_in_use_is_found_before_anything_is_started() {
 }
 
 #[test]
+fn a_temporary_folder_that_will_not_do_is_no_reason_to_fail() {
+    let long = format!("/tmp/{}", "x".repeat(100));
+    for temporary in [&long, "/no/such/folder", "relative"] {
+        let variables = [("XDG_RUNTIME_DIR", "/no/such/folder"), ("TMPDIR", temporary)];
+        let mut run = Plan { variables: &variables, ..Plan::of(["ready", "ready", "ready"]) }.start();
+        run.wait_for(UP);
+        let arguments = run.noted("arguments");
+        let dir =
+            arguments.lines().skip_while(|word| *word != "--ipc-dir").nth(1).expect("a folder").to_owned();
+        assert!(dir.starts_with("/tmp/sglang-") || dir.starts_with("/dev/shm/sglang-"), "{dir}");
+        let mode = fs::metadata(&dir).expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o700);
+        run.signal(Signal::SIGTERM);
+        assert_eq!(run.end().0.code(), Some(0));
+        assert!(!Path::new(&dir).exists(), "{dir} is left");
+    }
+}
+
+#[test]
+fn an_empty_host_is_every_interface() {
+    let plan = Plan {
+        arguments: &["--port", "0", "--host", ""],
+        variables: &[("FAKE_HTTP", "200")],
+        ..Plan::of(["ready", "ready", "http"])
+    };
+    let mut run = plan.start();
+    run.wait_for(UP);
+    let port = run.log.split_once("Serving ").and_then(|(_, rest)| rest.lines().next()?.rsplit(':').next());
+    let port = port.and_then(|port| port.parse::<u16>().ok()).expect("the line names the port");
+    let ask = |ip: std::net::IpAddr| {
+        let mut stream = std::net::TcpStream::connect((ip, port)).expect("reached");
+        stream.write_all(b"POST / HTTP/1.1\r\n\r\n{{}}").expect("sent");
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).expect("answered");
+        assert_eq!(&start, b"HTTP/1.1 200");
+    };
+    ask(std::net::Ipv4Addr::LOCALHOST.into());
+    // A machine without IPv6 cannot bind its loopback either.
+    if std::net::TcpListener::bind((std::net::Ipv6Addr::LOCALHOST, 0)).is_ok() {
+        ask(std::net::Ipv6Addr::LOCALHOST.into());
+    }
+    run.signal(Signal::SIGTERM);
+    assert_eq!(run.end().0.code(), Some(0));
+}
+
+#[test]
 fn wrong_arguments_end_with_2_and_say_what_to_type() {
     for (arguments, expected) in [
         (&["--prot", "1"][..], "--port"),
         (&["--tp-size", "2"][..], "not supported yet"),
         (&["--model-path", "/no/such/model"][..], "/no/such/model"),
         (&["--host", "203.0.113.1"][..], "--host 203.0.113.1"),
+        (&["--port", "70000"][..], "--port"),
+        (&["--ipc-dir", "/dev/null"][..], "--ipc-dir /dev/null"),
+        (&["--ipc-dir", "/no/such/place/ipc"][..], "--ipc-dir /no/such/place/ipc"),
+        (&["--config", "/no/such/file.yaml"][..], "--config /no/such/file.yaml"),
     ] {
         let (status, log) = Plan { arguments, ..Plan::of(["ready", "ready", "ready"]) }.start().end();
         assert_eq!(status.code(), Some(2), "{log}");

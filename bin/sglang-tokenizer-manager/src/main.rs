@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
+use sglang_process::failure::{self, Failure};
 use sglang_proto::server_args::ServerArgs;
 
 fn main() -> ExitCode {
-    let mut args = match ServerArgs::parse_from(std::env::args_os()) {
+    let args = match ServerArgs::parse_from(std::env::args_os()) {
         Ok(args) => args,
         Err(exit) => return exit.report(),
     };
@@ -13,15 +14,10 @@ fn main() -> ExitCode {
         eprintln!("error: {error}");
         return ExitCode::from(2);
     }
-    if let Err(error) = sglang_hub::use_cached_files(&mut args) {
-        tracing::error!("Tokenizer manager hit an exception: {error}");
-        return ExitCode::FAILURE;
-    }
-    match sglang_tokenizer_manager::run(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("Tokenizer manager hit an exception: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    failure::exit("Tokenizer manager", run(args))
+}
+
+fn run(mut args: ServerArgs) -> Result<(), Failure> {
+    sglang_hub::use_cached_files(&mut args)?;
+    sglang_tokenizer_manager::run(args)
 }

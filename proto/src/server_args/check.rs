@@ -78,9 +78,6 @@ impl ServerArgs {
             return Err(Exit::bad_value("http2-initial-connection-window-size", &window.to_string(), why));
         }
         self.check_tls()?;
-        if self.host.is_empty() {
-            return Err(Exit::bad_value("host", "", "expected an address or a name, such as 127.0.0.1"));
-        }
         self.check_lora()?;
         // Old names of the same parsers; the reference reports the new ones (`arg_groups/serving_hook.py`).
         match self.tool_call_parser.as_deref() {

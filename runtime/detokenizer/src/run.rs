@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use sglang_checkpoint::Checkpoint;
 use sglang_ipc::{Endpoints, Identity, IpcError, PullLink, PushLink, Received};
-use sglang_process::control::{self, ControlEvent};
+use sglang_process::ending;
+use sglang_process::failure::Failure;
 use sglang_process::ready::ReadyHandle;
 use sglang_process::signals::TerminationSignals;
 use sglang_proto::messages::{AnyMessage, ConfigureLoggingReq};
@@ -33,33 +34,40 @@ pub enum DetokenizerError {
     NoIpcDir,
 }
 
+impl From<DetokenizerError> for Failure {
+    fn from(error: DetokenizerError) -> Self {
+        match error {
+            DetokenizerError::Tokenizer(_) | DetokenizerError::NoIpcDir => Failure::of_input(error),
+            DetokenizerError::Ipc(_) | DetokenizerError::System(_) => Failure::of_system(error),
+        }
+    }
+}
+
 /// Runs until told to end. Call it first thing in `main`: it blocks signals before any thread starts.
 ///
 /// # Errors
 /// Whatever kept it from starting; the launcher has been told.
-pub fn run(args: &ServerArgs) -> Result<(), DetokenizerError> {
-    let signals = TerminationSignals::block()?;
+pub fn run(args: &ServerArgs) -> Result<(), Failure> {
+    let signals = TerminationSignals::block().map_err(DetokenizerError::from)?;
     let mut ready = ReadyHandle::from_env("detokenizer");
     let (stop, stopped) = mpsc::channel(1);
     let result = prepare(args, &mut ready).and_then(|(detokenizer, runtime)| {
-        let on_signal = stop.clone();
-        signals.watch(move |_| {
-            let _ = on_signal.try_send(());
-        })?;
-        control::watch(move |event| {
-            if event == ControlEvent::ParentGone {
-                let _ = stop.try_send(());
-            }
+        ending::watch(signals, move || {
+            let _ = stop.try_send(());
         })?;
         Ok((detokenizer, runtime))
     });
     match result {
         Ok((detokenizer, runtime)) => runtime.block_on(serve(args, detokenizer, ready, stopped)),
-        Err(error) => {
-            ready.failed(&error.to_string());
-            Err(error)
-        }
+        Err(error) => fail(ready, error),
     }
+}
+
+/// Tells the launcher.
+fn fail(ready: ReadyHandle, error: DetokenizerError) -> Result<(), Failure> {
+    let failure = Failure::from(error);
+    ready.failed(&failure);
+    Err(failure)
 }
 
 fn prepare(
@@ -85,7 +93,7 @@ async fn serve(
     mut detokenizer: Option<Detokenizer>,
     ready: ReadyHandle,
     mut stopped: mpsc::Receiver<()>,
-) -> Result<(), DetokenizerError> {
+) -> Result<(), Failure> {
     let ipc_dir = args.ipc_dir.as_deref().ok_or(DetokenizerError::NoIpcDir);
     let identity = Arc::new(Identity::new("detokenizer", Value::Null));
     let opened = match ipc_dir {
@@ -100,10 +108,7 @@ async fn serve(
     };
     let (mut pull, tokenizer_manager) = match opened {
         Ok(links) => links,
-        Err(error) => {
-            ready.failed(&error.to_string());
-            return Err(error);
-        }
+        Err(error) => return fail(ready, error),
     };
     ready.ready(json!({}));
     loop {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use sglang_process::failure::Failure;
+
 /// Why a model of the hub cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
@@ -148,9 +150,20 @@ impl HubError {
         Self::Io { path: path.into(), source }
     }
 
+    /// Whether another command line is needed: nothing on the hub is, or holds, what was named.
+    pub fn is_of_input(&self) -> bool {
+        matches!(self, Self::RepositoryNotFound { .. } | Self::RevisionNotFound { .. } | Self::NoModel { .. })
+    }
+
     /// Whether the model is nowhere to be found: not on the hub, or on no hub that answers.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::RepositoryNotFound { .. } | Self::Unreachable { .. } | Self::Offline { .. })
+    }
+}
+
+impl From<HubError> for Failure {
+    fn from(error: HubError) -> Self {
+        if error.is_of_input() { Failure::of_input(error) } else { Failure::of_system(error) }
     }
 }
 

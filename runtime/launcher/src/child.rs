@@ -21,8 +21,8 @@ pub(crate) enum Report {
     Phase(String, f64),
     /// The process works; the rest of the line is what it has to say of itself.
     Ready(Value),
-    /// The process cannot start.
-    Failed(String),
+    /// The process cannot start: why, and its exit code.
+    Failed(String, u8),
 }
 
 impl Report {
@@ -34,7 +34,11 @@ impl Report {
             "phase" => {
                 Some(Report::Phase(text("name")?, value.get("seconds")?.as_f64().filter(|s| *s >= 0.0)?))
             }
-            "failed" => Some(Report::Failed(text("error")?)),
+            "failed" => {
+                // Nothing but the two codes of a failed start.
+                let code = if value.get("exit_code").and_then(Value::as_u64) == Some(2) { 2 } else { 1 };
+                Some(Report::Failed(text("error")?, code))
+            }
             "ready" => Some(Report::Ready(value)),
             _ => None,
         }
@@ -58,6 +62,12 @@ impl Death {
             WaitStatus::Signaled(pid, signal, _) => Some((pid, Death::Signal(signal))),
             _ => None,
         }
+    }
+
+    /// Whether somebody may have asked the process to end.
+    pub(crate) fn may_be_wished(self) -> bool {
+        use Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+        matches!(self, Death::Code(0) | Death::Signal(SIGTERM | SIGINT | SIGHUP | SIGQUIT))
     }
 }
 
@@ -154,7 +164,9 @@ mod tests {
         let phase = r#"{"role":"scheduler","event":"phase","name":"load weights","seconds":0.25}"#;
         assert_eq!(Report::parse(phase), Some(Report::Phase("load weights".into(), 0.25)));
         let failed = r#"{"event":"failed","error":"no such tensor"}"#;
-        assert_eq!(Report::parse(failed), Some(Report::Failed("no such tensor".into())));
+        assert_eq!(Report::parse(failed), Some(Report::Failed("no such tensor".into(), 1)));
+        let failed = r#"{"event":"failed","error":"no such tensor","exit_code":2}"#;
+        assert_eq!(Report::parse(failed), Some(Report::Failed("no such tensor".into(), 2)));
         assert!(matches!(
             Report::parse(r#"{"event":"ready","max_req_input_len":7}"#),
             Some(Report::Ready(_))

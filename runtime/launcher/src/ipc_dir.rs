@@ -3,9 +3,11 @@
 //! A lock (`flock`) and not a process id says whether a run is alive: the kernel releases it whatever way the launcher
 //! ends, and it holds across pid namespaces that share a folder.
 
+use std::ffi::OsString;
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use crate::outcome::LaunchError;
@@ -30,12 +32,7 @@ impl IpcDir {
     pub(crate) fn create(given: Option<&Path>) -> Result<Self, LaunchError> {
         match given {
             Some(path) => Self::take(path),
-            None => {
-                let bases = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).into_iter();
-                let bases: Vec<PathBuf> =
-                    bases.filter(|b| b.is_absolute()).chain([std::env::temp_dir()]).collect();
-                Self::make_in(&bases)
-            }
+            None => Self::make_in(&bases(std::env::var_os("XDG_RUNTIME_DIR"), std::env::temp_dir())),
         }
     }
 
@@ -46,27 +43,47 @@ impl IpcDir {
 
     /// Makes a folder in the first of `bases` that allows it.
     fn make_in(bases: &[PathBuf]) -> Result<Self, LaunchError> {
-        let mut failed = LaunchError::System("finding a folder for sockets", ErrorKind::NotFound.into());
+        // In all of them: the last run may have had to go to another one.
+        bases.iter().for_each(|base| remove_stale(base));
+        let mut tried = Vec::new();
         for base in bases {
-            remove_stale(base);
-            let path = base.join(format!("{PREFIX}{}-{}", std::process::id(), random_hex()));
-            let fail = |e: String| LaunchError::IpcDir(path.clone(), e);
-            if let Err(e) = check_length(&path).and_then(|()| make_private(&path).map_err(|e| e.to_string()))
-            {
-                failed = fail(e);
-                continue;
-            }
-            match lock(&path) {
-                Ok(lock) => return Ok(IpcDir { path, made_here: true, _lock: lock }),
-                Err(e) => failed = fail(e),
+            match Self::make(base) {
+                Ok(dir) => return Ok(dir),
+                Err(why) => {
+                    tracing::debug!("no folder for sockets in {}: {why}", base.display());
+                    tried.push(format!("{} ({why})", base.display()));
+                }
             }
         }
-        Err(failed)
+        Err(LaunchError::NoIpcDir(tried.join(", ")))
+    }
+
+    /// Makes a folder in `base` in which sockets can be.
+    fn make(base: &Path) -> Result<Self, String> {
+        let path = base.join(format!("{PREFIX}{}-{}", std::process::id(), random_hex()));
+        check_length(&path)?;
+        make_private(&path).map_err(|e| e.to_string())?;
+        let dir = lock(&path).map_err(LockError::text).and_then(|lock| {
+            // Some file systems hold files and no sockets.
+            let probe = path.join("probe");
+            UnixListener::bind(&probe)
+                .and_then(|_| std::fs::remove_file(&probe))
+                .map_err(|e| e.to_string())?;
+            Ok(lock)
+        });
+        match dir {
+            Ok(lock) => Ok(IpcDir { path, made_here: true, _lock: lock }),
+            Err(why) => {
+                // What cannot be removed is empty, and ours.
+                let _ = std::fs::remove_dir_all(&path);
+                Err(why)
+            }
+        }
     }
 
     /// Takes a folder named on the command line, making it when it is missing.
     fn take(path: &Path) -> Result<Self, LaunchError> {
-        let fail = |e: String| LaunchError::IpcDir(path.to_owned(), e);
+        let fail = |e: String| LaunchError::BadIpcDir(path.to_owned(), e);
         check_length(path).map_err(fail)?;
         match make_private(path) {
             Ok(()) => {}
@@ -74,9 +91,25 @@ impl IpcDir {
             Err(e) => return Err(fail(e.to_string())),
         }
         let path = path.canonicalize().map_err(|e| fail(e.to_string()))?;
-        let lock = lock(&path).map_err(fail)?;
+        let lock = lock(&path).map_err(|error| match error {
+            LockError::InUse => LaunchError::IpcDirInUse(path.clone()),
+            LockError::Unwritable(e) => fail(e),
+        })?;
         Ok(IpcDir { path, made_here: false, _lock: lock })
     }
+}
+
+/// Where a folder is looked for: the user's own place for sockets, the temporary folder, and two that nearly every
+/// system has.
+fn bases(runtime: Option<OsString>, temporary: PathBuf) -> Vec<PathBuf> {
+    let mut bases = Vec::new();
+    let named = runtime.map(PathBuf::from).into_iter().chain([temporary]);
+    for base in named.chain(["/tmp".into(), "/dev/shm".into()]) {
+        if base.is_absolute() && !bases.contains(&base) {
+            bases.push(base);
+        }
+    }
+    bases
 }
 
 impl Drop for IpcDir {
@@ -111,12 +144,12 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 
 /// Locks the folder for this run. The file gets its name only once it is locked, so that nobody sees it unlocked while
 /// its run is alive.
-fn lock(dir: &Path) -> Result<File, String> {
+fn lock(dir: &Path) -> Result<File, LockError> {
     let path = dir.join(LOCK);
     if let Ok(old) = File::open(&path)
         && let Err(TryLockError::WouldBlock) = old.try_lock()
     {
-        return Err("another running server uses this folder".to_owned());
+        return Err(LockError::InUse);
     }
     let fresh = dir.join(format!("{LOCK}.{}", std::process::id()));
     let made = File::create(&fresh).and_then(|mut file| {
@@ -125,7 +158,24 @@ fn lock(dir: &Path) -> Result<File, String> {
         std::fs::rename(&fresh, &path)?;
         Ok(file)
     });
-    made.map_err(|e| format!("cannot be written: {e}"))
+    made.map_err(|e| LockError::Unwritable(format!("cannot be written: {e}")))
+}
+
+/// Why a folder cannot be locked.
+enum LockError {
+    /// Another server holds the lock.
+    InUse,
+    /// The lock file cannot be made.
+    Unwritable(String),
+}
+
+impl LockError {
+    fn text(self) -> String {
+        match self {
+            LockError::InUse => "another running server uses this folder".to_owned(),
+            LockError::Unwritable(why) => why,
+        }
+    }
 }
 
 /// Removes the folders of runs that have ended: ours by name and by owner, with a lock file that nobody holds.
@@ -191,6 +241,43 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_is_missing_too_long_or_closed_is_passed_over_and_all_are_named_at_last() {
+        let base = tempfile::tempdir().expect("base");
+        let long = base.path().join("x".repeat(80));
+        std::fs::create_dir(&long).expect("made");
+        let file = base.path().join("file");
+        std::fs::write(&file, "").expect("written");
+        let bad = ["/nonexistent".into(), long.clone(), file];
+        let error = IpcDir::make_in(&bad).expect_err("none will do");
+        assert_eq!(error.exit_code(), 1);
+        let text = error.to_string();
+        assert!(!text.contains("--ipc-dir /") && text.contains("name one with --ipc-dir"), "{text}");
+        for base in &bad {
+            assert!(text.contains(&format!("{} (", base.display())), "{text}");
+        }
+        let good = base.path().to_owned();
+        let dir = IpcDir::make_in(&[bad.to_vec(), vec![good.clone()]].concat()).expect("made");
+        assert_eq!(dir.path().parent(), Some(good.as_path()));
+        assert_eq!(std::fs::read_dir(&long).expect("readable").count(), 0, "nothing is left");
+        let inside: Vec<_> =
+            std::fs::read_dir(dir.path()).expect("readable").map(|e| e.expect("entry").file_name()).collect();
+        assert_eq!(inside, [LOCK], "the probe is gone");
+    }
+
+    #[test]
+    fn folders_are_looked_for_in_the_users_own_place_first_and_in_two_that_every_system_has() {
+        let found =
+            |runtime: Option<&str>, temporary: &str| bases(runtime.map(OsString::from), temporary.into());
+        let paths = |all: &[&str]| all.iter().map(PathBuf::from).collect::<Vec<_>>();
+        assert_eq!(
+            found(Some("/run/user/7"), "/var/tmp"),
+            paths(&["/run/user/7", "/var/tmp", "/tmp", "/dev/shm"])
+        );
+        assert_eq!(found(None, "/tmp"), paths(&["/tmp", "/dev/shm"]));
+        assert_eq!(found(Some("relative"), ""), paths(&["/tmp", "/dev/shm"]));
+    }
+
+    #[test]
     fn folders_of_ended_runs_are_removed_and_others_are_not() {
         let base = tempfile::tempdir().expect("base");
         let make = |name: &str, with_lock: bool| {
@@ -223,6 +310,7 @@ mod tests {
         let path = base.path().join("ipc");
         let dir = IpcDir::create(Some(&path)).expect("made");
         let error = IpcDir::create(Some(&path)).expect_err("in use");
+        assert_eq!(error.exit_code(), 1);
         assert!(error.to_string().contains("another running server"), "{error}");
         let socket = std::os::unix::net::UnixListener::bind(path.join("a.sock")).expect("bound");
         std::fs::write(path.join("notes.txt"), "mine").expect("written");
@@ -238,5 +326,8 @@ mod tests {
         let error =
             IpcDir::create(Some(Path::new(&format!("/tmp/{}", "x".repeat(100))))).expect_err("too long");
         assert!(error.to_string().contains("at most"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        assert_eq!(IpcDir::create(Some(file.path())).expect_err("a file").exit_code(), 2);
     }
 }

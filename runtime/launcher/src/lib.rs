@@ -7,7 +7,6 @@
 mod child;
 mod events;
 mod ipc_dir;
-mod listen;
 mod model;
 mod outcome;
 mod role;
@@ -69,7 +68,7 @@ fn launch(args: &ServerArgs, argv: &[OsString], started: Instant) -> Result<Outc
             args.without_effect.keys().map(|name| format!("--{}", name.replace('_', "-"))).collect();
         tracing::warn!("{} changed nothing: what it tunes is not here", given.join(", "));
     }
-    let listener = listen::bind(&args.host, args.port)?;
+    let listener = sglang_process::listen::bind(&args.host, args.port)?;
     let address =
         listener.local_addr().map_err(|e| LaunchError::System("reading the listening address", e))?;
     let (files, fetching) = match model::fetch(args, &mut events)? {

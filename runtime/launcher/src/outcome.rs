@@ -1,11 +1,11 @@
 //! How a run ends: the line that says it and the exit code.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use sglang_hub::HubError;
+use sglang_process::listen::ListenError;
 
 use crate::child::Death;
 use crate::role::Role;
@@ -25,17 +25,24 @@ pub(crate) enum LaunchError {
     Tls(String),
     #[error("{0}={1}: expected a number of seconds")]
     BadEnvironment(&'static str, String),
-    #[error("--host {0}: {1}; give an address of this machine, such as 127.0.0.1 or 0.0.0.0")]
-    BadHost(String, std::io::Error),
-    #[error("port {} of {} is already in use; choose another with --port, or end the process that listens there",
-        .0.port(), .0.ip())]
-    PortInUse(SocketAddr),
-    #[error("cannot listen on {0}: {1}")]
-    Listen(SocketAddr, std::io::Error),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The folder of `--ipc-dir` cannot be used.
     #[error("--ipc-dir {0}: {1}")]
-    IpcDir(PathBuf, String),
-    #[error("cannot start the {role}: {1}: {2}", role = .0.name())]
-    Spawn(Role, PathBuf, std::io::Error),
+    BadIpcDir(PathBuf, String),
+    #[error("--ipc-dir {0}: another running server uses this folder; name another, or end that server")]
+    IpcDirInUse(PathBuf),
+    #[error("there is no folder for the sockets between the processes; tried {0}; name one with --ipc-dir")]
+    NoIpcDir(String),
+    #[error("cannot start the {}: {}{}: {source}", role.name(), variable.map(|v| format!("{v}=")).unwrap_or_default(),
+        program.display())]
+    Spawn {
+        role: Role,
+        /// The one that names the program, where one does.
+        variable: Option<&'static str>,
+        program: PathBuf,
+        source: std::io::Error,
+    },
     #[error("{0} failed: {1}")]
     System(&'static str, std::io::Error),
 }
@@ -44,15 +51,13 @@ impl LaunchError {
     /// 2 where the command line or the environment is wrong, else 1.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            LaunchError::Hub(
-                HubError::RepositoryNotFound { .. }
-                | HubError::RevisionNotFound { .. }
-                | HubError::NoModel { .. },
-            ) => 2,
+            LaunchError::Hub(error) if error.is_of_input() => 2,
+            LaunchError::Spawn { variable: Some(_), .. } => 2,
             LaunchError::NoModel(_)
             | LaunchError::Tls(_)
             | LaunchError::BadEnvironment(..)
-            | LaunchError::BadHost(..) => 2,
+            | LaunchError::Listen(ListenError::BadHost(..))
+            | LaunchError::BadIpcDir(..) => 2,
             _ => 1,
         }
     }
@@ -61,8 +66,8 @@ impl LaunchError {
 /// How a run with processes ended.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Outcome {
-    /// A process said that it cannot start.
-    StartFailed(Role, String),
+    /// A process said why it cannot start, and with which code it ends.
+    StartFailed(Role, String, u8),
     /// A process ended before it was ready, without saying why.
     DiedBeforeReady(Role, Death),
     /// Not every process was ready in time: which, after how long, and the last phase it reported.
@@ -82,14 +87,13 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// 0: SIGTERM. 1: could not start. 3: a process died at run time. 128 + n: signal n asked for an end at once.
+    /// 0: SIGTERM. 1: could not start. 2: the command line, a variable or what they name is wrong. 3: a process died at run time. 128 + n: signal n asked for an end at once.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Outcome::Drained | Outcome::DrainTimedOut(_) | Outcome::StoppedBeforeUp => 0,
-            Outcome::StartFailed(..)
-            | Outcome::DiedBeforeReady(..)
-            | Outcome::StartTimedOut(..)
-            | Outcome::WarmupFailed(_) => 1,
+            Outcome::StartFailed(_, _, code) => *code,
+            Outcome::DiedBeforeReady(_, Death::Code(2)) => 2,
+            Outcome::DiedBeforeReady(..) | Outcome::StartTimedOut(..) | Outcome::WarmupFailed(_) => 1,
             Outcome::Died(..) => 3,
             Outcome::Interrupted(signal) => u8::try_from(*signal as i32).unwrap_or(0).saturating_add(128),
         }
@@ -98,7 +102,9 @@ impl Outcome {
     /// Logs the one line that says what happened.
     pub(crate) fn log(&self) {
         match self {
-            Outcome::StartFailed(role, error) => tracing::error!("the {} cannot start: {error}", role.name()),
+            Outcome::StartFailed(role, error, _) => {
+                tracing::error!("the {} cannot start: {error}", role.name())
+            }
             Outcome::DiedBeforeReady(role, death) => {
                 tracing::error!("the {} {death} before it was ready; the server ends", role.name());
             }

@@ -26,15 +26,19 @@ impl Role {
         }
     }
 
-    /// The program: what its environment variable names (`SGLANG_SCHEDULER_BIN`, …), else the file
-    /// `sglang-<name>` beside the launcher's own.
-    pub(crate) fn program(self) -> std::io::Result<PathBuf> {
+    /// The environment variable that names the program, if it is set.
+    pub(crate) fn variable(self) -> Option<&'static str> {
         let variable = match self {
             Role::Scheduler => "SGLANG_SCHEDULER_BIN",
             Role::Detokenizer => "SGLANG_DETOKENIZER_BIN",
             Role::TokenizerManager => "SGLANG_TOKENIZER_MANAGER_BIN",
         };
-        if let Some(path) = std::env::var_os(variable) {
+        std::env::var_os(variable).map(|_| variable)
+    }
+
+    /// The program: what its variable names, else the file `sglang-<name>` beside the launcher's own.
+    pub(crate) fn program(self) -> std::io::Result<PathBuf> {
+        if let Some(path) = self.variable().and_then(std::env::var_os) {
             return Ok(path.into());
         }
         Ok(std::env::current_exe()?.with_file_name(format!("sglang-{}", self.name())))

@@ -73,7 +73,10 @@ pub(crate) fn spawn(
     unsafe {
         command.pre_exec(move || prepare(launcher, &inherited));
     }
-    let child = command.spawn().map_err(|e| LaunchError::Spawn(role, program, e))?;
+    let child = command.spawn().map_err(|source| {
+        let variable = role.variable();
+        LaunchError::Spawn { role, variable, program, source }
+    })?;
     // The launcher reaps by pid, so std's handle is not needed; dropping it neither waits nor kills.
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
     set_nonblocking(ready.as_fd()).map_err(|e| LaunchError::System("preparing a pipe", e.into()))?;

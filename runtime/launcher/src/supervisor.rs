@@ -18,6 +18,13 @@ use crate::spawn;
 use crate::timeline::Timeline;
 use crate::warmup::WarmUp;
 
+/// A signal to the whole process group may end a process before the launcher has seen its own. This long it is waited for.
+const OWN_SIGNAL: Duration = Duration::from_millis(200);
+/// A SIGTERM so soon after another is the same wish: `timeout` and others send one to the launcher and one to its group.
+const SAME_WISH: Duration = Duration::from_millis(100);
+/// How long a process that has said why it cannot start may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// The processes of a server. Dropping it leaves none.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
@@ -91,6 +98,7 @@ impl Supervisor {
             match self.events.next(&mut self.children, None, Some(deadline))? {
                 Event::Report(role, report) => {
                     if let Err(outcome) = self.take_report(role, report) {
+                        self.let_it_speak(role)?;
                         return Ok(Err(outcome));
                     }
                 }
@@ -98,17 +106,29 @@ impl Supervisor {
                     let phase = self.timeline.last_phase(late);
                     return Ok(Err(Outcome::StartTimedOut(late, self.settings.startup, phase)));
                 }
-                Event::Death(role, death) => return Ok(Err(died(role, death, false))),
+                Event::Death(role, death) => return self.died(role, death, false).map(Err),
                 Event::Signal(signal) => return Ok(Err(stop(signal))),
                 Event::Readable => {}
             }
         }
     }
 
+    /// Waits for the end of a process that has failed, so that its own words stand before the launcher's.
+    fn let_it_speak(&mut self, role: Role) -> io::Result<()> {
+        let until = Instant::now() + LAST_WORDS;
+        while !self.has_ended(role) {
+            match self.events.next(&mut self.children, None, Some(until))? {
+                Event::Deadline | Event::Signal(_) => break,
+                Event::Death(..) | Event::Report(..) | Event::Readable => {}
+            }
+        }
+        Ok(())
+    }
+
     fn take_report(&mut self, role: Role, report: Report) -> Result<(), Outcome> {
         match report {
             Report::Phase(name, seconds) => self.timeline.phase(role, name, seconds),
-            Report::Failed(error) => return Err(Outcome::StartFailed(role, error)),
+            Report::Failed(error, code) => return Err(Outcome::StartFailed(role, error, code)),
             Report::Ready(info) => {
                 tracing::debug!("the {} is ready: {info}", role.name());
                 if let Some(is_generation) = info.get("is_generation").and_then(serde_json::Value::as_bool) {
@@ -138,7 +158,7 @@ impl Supervisor {
                     let why = format!("no answer after {} s", self.settings.warmup.as_secs_f64());
                     return Ok(Err(Outcome::WarmupFailed(why)));
                 }
-                Event::Death(role, death) => return Ok(Err(died(role, death, true))),
+                Event::Death(role, death) => return self.died(role, death, true).map(Err),
                 Event::Signal(signal) => return Ok(Err(stop(signal))),
                 Event::Report(..) => {}
             }
@@ -151,7 +171,15 @@ impl Supervisor {
             match self.events.next(&mut self.children, None, None)? {
                 Event::Signal(Signal::SIGTERM) => return self.drain(),
                 Event::Signal(signal) => return Ok(stop(signal)),
-                Event::Death(role, death) => return Ok(died(role, death, true)),
+                Event::Death(role, death) => {
+                    // A drain that the tokenizer manager began by itself, with nothing left to answer.
+                    let drained = (role, death) == (Role::TokenizerManager, Death::Code(0));
+                    match self.own_signal(death)? {
+                        Some(Signal::SIGTERM) if drained => return self.drain(),
+                        Some(signal) if signal != Signal::SIGTERM => return Ok(stop(signal)),
+                        _ => return Ok(Outcome::Died(role, death)),
+                    }
+                }
                 Event::Report(..) | Event::Readable | Event::Deadline => {}
             }
         }
@@ -164,27 +192,61 @@ impl Supervisor {
             "SIGTERM: running requests have {} s to finish; a second signal ends now",
             limit.as_secs_f64()
         );
-        let deadline = Instant::now() + limit;
+        let asked = Instant::now();
+        let deadline = asked + limit;
         for child in self.children.iter_mut().filter(|c| c.role == Role::TokenizerManager) {
             child.tell("drain");
             child.signal(Signal::SIGTERM);
         }
         let mut answered = false;
         loop {
-            if self.children.iter().all(|c| c.death.is_some()) {
+            if !answered && self.has_ended(Role::TokenizerManager) {
+                answered = true;
+                // The word is what counts: these processes may have got SIGTERM before, and waited.
+                for child in &mut self.children {
+                    child.tell("end");
+                    child.signal(Signal::SIGTERM);
+                }
+            }
+            if Role::ALL.into_iter().all(|role| self.has_ended(role)) {
                 return Ok(Outcome::Drained);
             }
             match self.events.next(&mut self.children, None, Some(deadline))? {
-                Event::Death(Role::TokenizerManager, _) => {
-                    answered = true;
-                    for child in &self.children {
-                        child.signal(Signal::SIGTERM);
-                    }
-                }
+                Event::Death(Role::TokenizerManager, _) => {}
                 // Without the others the tokenizer manager has nothing left to wait for.
-                Event::Death(role, death) if !answered => return Ok(died(role, death, true)),
+                Event::Death(role, death) if !answered => return Ok(Outcome::Died(role, death)),
                 Event::Deadline => return Ok(Outcome::DrainTimedOut(limit)),
+                Event::Signal(Signal::SIGTERM) if asked.elapsed() < SAME_WISH => {}
                 Event::Signal(signal) => return Ok(Outcome::Interrupted(signal)),
+                Event::Death(..) | Event::Report(..) | Event::Readable => {}
+            }
+        }
+    }
+
+    fn has_ended(&self, role: Role) -> bool {
+        self.children.iter().any(|c| c.role == role && c.death.is_some())
+    }
+
+    /// What the end of a process before the server is up means.
+    fn died(&mut self, role: Role, death: Death, ready: bool) -> io::Result<Outcome> {
+        Ok(match self.own_signal(death)? {
+            Some(signal) => stop(signal),
+            None if ready => Outcome::Died(role, death),
+            None => Outcome::DiedBeforeReady(role, death),
+        })
+    }
+
+    /// The signal that the launcher got too when a process ended of one, or as one asks it to.
+    fn own_signal(&mut self, death: Death) -> io::Result<Option<Signal>> {
+        if !death.may_be_wished() {
+            return Ok(None);
+        }
+        let until = Instant::now() + OWN_SIGNAL;
+        loop {
+            match self.events.next(&mut self.children, None, Some(until))? {
+                Event::Signal(signal) => return Ok(Some(signal)),
+                Event::Deadline if death == Death::Signal(Signal::SIGINT) => return Ok(Some(Signal::SIGINT)),
+                Event::Deadline => return Ok(None),
                 Event::Death(..) | Event::Report(..) | Event::Readable => {}
             }
         }
@@ -212,15 +274,5 @@ pub(crate) fn stop(signal: Signal) -> Outcome {
     match signal {
         Signal::SIGTERM => Outcome::StoppedBeforeUp,
         signal => Outcome::Interrupted(signal),
-    }
-}
-
-/// What the end of a process means. Control-C goes to every process of a terminal, and one of them may die of it
-/// before the launcher sees its own.
-fn died(role: Role, death: Death, ready: bool) -> Outcome {
-    match death {
-        Death::Signal(Signal::SIGINT) => Outcome::Interrupted(Signal::SIGINT),
-        death if ready => Outcome::Died(role, death),
-        death => Outcome::DiedBeforeReady(role, death),
     }
 }

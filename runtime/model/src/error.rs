@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use sglang_process::failure::Failure;
+
 /// A failure of this crate. The text is one line and names the file, tensor, flag or field.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -70,6 +72,21 @@ pub enum ModelError {
         /// The system's error.
         source: std::io::Error,
     },
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Released | ModelError::Kernel(_) | ModelError::Torch(_) => Failure::of_system(error),
+            ModelError::Checkpoint(_)
+            | ModelError::Tensor { .. }
+            | ModelError::Architecture { .. }
+            | ModelError::Config { .. }
+            | ModelError::Option { .. }
+            | ModelError::Adapter(_)
+            | ModelError::Io { .. } => Failure::of_input(error),
+        }
+    }
 }
 
 impl From<tch::TchError> for ModelError {

@@ -199,7 +199,17 @@ impl PlannerConfig {
             random_seed: args.random_seed.unwrap_or(0),
             ..Self::default()
         };
-        config.check()?;
+        config.check().map_err(|error| match error {
+            PlannerError::InvalidConfig { setting: "--max-total-tokens", value, valid }
+                if args.max_total_tokens.is_none() =>
+            {
+                // Nobody gave the flag: the size follows from the memory and the length of requests.
+                let valid =
+                    format!("{valid}; --max-total-tokens asks for more, --page-size for smaller pages");
+                PlannerError::InvalidConfig { setting: "the KV cache's size in tokens", value, valid }
+            }
+            other => other,
+        })?;
         Ok(config)
     }
 
@@ -332,5 +342,14 @@ mod tests {
         assert_eq!(config.retraction_policy, RetractionPolicy::Priority);
         assert!(!config.enable_overlap && config.enable_mixed_chunk && config.disable_radix_cache);
         assert!(from_flags(&["--schedule-policy=priority"]).unwrap().enable_priority_scheduling);
+    }
+
+    #[test]
+    fn a_flag_is_blamed_only_when_it_was_given() {
+        let error = |flags: &[&str]| from_flags(flags).unwrap_err().to_string();
+        let own = error(&["--page-size=1024"]);
+        assert!(own.starts_with("the KV cache's size in tokens is 4096: ") && own.contains("8192"), "{own}");
+        let given = error(&["--page-size=1024", "--max-total-tokens=4096"]);
+        assert!(given.starts_with("--max-total-tokens is 4096: "), "{given}");
     }
 }

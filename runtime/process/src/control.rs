@@ -10,6 +10,8 @@ pub enum ControlEvent {
     Up,
     /// Take no new work, finish what is running, then end.
     Drain,
+    /// Every request has been answered: end.
+    End,
     /// The launcher has ended without a word. The process is to end too.
     ParentGone,
 }
@@ -36,6 +38,7 @@ fn read_events(pipe: impl Read, mut on_event: impl FnMut(ControlEvent)) {
         match line.as_deref() {
             Ok("up") => on_event(ControlEvent::Up),
             Ok("drain") => on_event(ControlEvent::Drain),
+            Ok("end") => on_event(ControlEvent::End),
             // A newer launcher may say more than this version understands.
             Ok(other) => tracing::debug!("unknown control word {other:?}"),
             Err(_) => break,
@@ -51,7 +54,10 @@ mod tests {
     #[test]
     fn words_become_events_and_end_of_file_means_the_launcher_is_gone() {
         let mut events = Vec::new();
-        read_events(&b"up\nhello\ndrain\n"[..], |event| events.push(event));
-        assert_eq!(events, [ControlEvent::Up, ControlEvent::Drain, ControlEvent::ParentGone]);
+        read_events(&b"up\nhello\ndrain\nend\n"[..], |event| events.push(event));
+        assert_eq!(
+            events,
+            [ControlEvent::Up, ControlEvent::Drain, ControlEvent::End, ControlEvent::ParentGone]
+        );
     }
 }

@@ -5,7 +5,9 @@
 //! (`docs/operations.md` has the protocol). Started by hand without them, the same calls do nothing and say so.
 
 pub mod control;
+pub mod ending;
 pub mod env;
+pub mod failure;
 mod inherited;
 pub mod listen;
 pub mod logging;

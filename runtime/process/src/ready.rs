@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use crate::failure::Failure;
+
 /// Where a process reports its start-up. Without a launcher every call does nothing.
 #[derive(Debug)]
 pub struct ReadyHandle {
@@ -56,10 +58,14 @@ impl ReadyHandle {
         self.line(&line);
     }
 
-    /// Reports that the process cannot start and is about to end. `error` becomes one line.
-    pub fn failed(mut self, error: &str) {
-        let one_line = error.split_whitespace().collect::<Vec<_>>().join(" ");
-        self.line(&json!({"role": self.role, "event": "failed", "error": one_line}));
+    /// Reports that the process cannot start and is about to end with the failure's exit code. Its text becomes one
+    /// line.
+    pub fn failed(mut self, failure: &Failure) {
+        let text = failure.to_string();
+        let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.line(&json!({
+            "role": self.role, "event": "failed", "error": one_line, "exit_code": failure.exit_code(),
+        }));
     }
 
     /// Writes a line. A launcher that is gone is noticed elsewhere, so a failed write only ends the report.
@@ -85,7 +91,8 @@ mod tests {
         assert_eq!(handle.time("load weights", || 7), 7);
         handle.phase("KV pool", 0.5);
         handle.ready(json!({"max_total_num_tokens": 4096, "event": "not overwritten"}));
-        ReadyHandle::to_file("scheduler", file.try_clone().expect("cloned")).failed("no\n  room");
+        ReadyHandle::to_file("scheduler", file.try_clone().expect("cloned"))
+            .failed(&Failure::of_system("no\n  room"));
         let mut text = String::new();
         file.rewind().expect("rewound");
         file.read_to_string(&mut text).expect("read");
@@ -96,7 +103,7 @@ mod tests {
             json!({"role": "scheduler", "event": "phase", "name": "KV pool", "seconds": 0.5})
         );
         assert_eq!(lines[2], json!({"role": "scheduler", "event": "ready", "max_total_num_tokens": 4096}));
-        assert_eq!(lines[3]["error"], "no room");
+        assert_eq!((&lines[3]["error"], &lines[3]["exit_code"]), (&json!("no room"), &json!(1)));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Why the scheduler process cannot start or go on.
 
+use sglang_planner::PlannerError;
+use sglang_process::failure::Failure;
+
 /// An error of the scheduler process.
 #[derive(Debug, thiserror::Error)]
 pub enum SchedulerError {
@@ -11,17 +14,36 @@ pub enum SchedulerError {
     Thread(#[from] std::io::Error),
     /// A setting the planner cannot work with.
     #[error(transparent)]
-    Planner(#[from] sglang_planner::PlannerError),
+    Planner(#[from] PlannerError),
     /// The model file or folder cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] sglang_checkpoint::CheckpointError),
-    /// The model or its tokenizer cannot be loaded.
+    /// Tokenizer or template cannot be read, or do not fit the model.
     #[error("{0}")]
-    Model(String),
+    Tokenizer(String),
+    /// The model cannot be loaded.
+    #[error(transparent)]
+    Model(#[from] Failure),
     /// The model gave up for good.
     #[error(transparent)]
     Worker(#[from] sglang_proto::worker::WorkerError),
     /// `--ipc-dir` is missing.
     #[error("--ipc-dir is needed when a process is started by hand; it names the folder of the sockets")]
     NoIpcDir,
+}
+
+impl From<SchedulerError> for Failure {
+    fn from(error: SchedulerError) -> Self {
+        match error {
+            SchedulerError::Model(failure) => failure,
+            SchedulerError::Planner(PlannerError::InvalidConfig { .. })
+            | SchedulerError::Checkpoint(_)
+            | SchedulerError::Tokenizer(_)
+            | SchedulerError::NoIpcDir => Failure::of_input(error),
+            SchedulerError::Ipc(_)
+            | SchedulerError::Thread(_)
+            | SchedulerError::Planner(_)
+            | SchedulerError::Worker(_) => Failure::of_system(error),
+        }
+    }
 }

@@ -9,7 +9,8 @@ use sglang_checkpoint::{Checkpoint, GenerationConfig, ModelConfig};
 use sglang_ipc::Identity;
 use sglang_parsers::{ReasoningParser, detect_parsers};
 use sglang_planner::{Planner, PlannerConfig};
-use sglang_process::control::{self, ControlEvent};
+use sglang_process::ending;
+use sglang_process::failure::Failure;
 use sglang_process::ready::ReadyHandle;
 use sglang_process::signals::TerminationSignals;
 use sglang_proto::server_args::ServerArgs;
@@ -17,7 +18,7 @@ use sglang_proto::worker::{ModelWorker, ModelWorkerInfo};
 use sglang_tokenizer::{Tokenizer, chat_template};
 
 use crate::environment;
-use crate::event_loop::{EventLoop, LoopEnd};
+use crate::event_loop::EventLoop;
 use crate::grammar::{GrammarBackend, StartBackend};
 use crate::links::{Incoming, Links};
 use crate::progress::Progress;
@@ -26,34 +27,29 @@ use crate::{SchedulerError, SchedulerSettings};
 
 /// Makes the model worker; gets the arguments and a function that takes start-up phases with their seconds.
 pub type LoadWorker =
-    dyn Fn(&ServerArgs, &mut dyn FnMut(&str, f64)) -> Result<Box<dyn ModelWorker>, String> + Sync;
+    dyn Fn(&ServerArgs, &mut dyn FnMut(&str, f64)) -> Result<Box<dyn ModelWorker>, Failure> + Sync;
 
 /// Runs the scheduler until it is told to end. Call it first thing in `main`: it blocks signals before any thread starts.
 ///
 /// # Errors
 /// Whatever kept it from starting or going on; the launcher has been told.
-pub fn run(args: &ServerArgs, load: &LoadWorker) -> Result<LoopEnd, SchedulerError> {
-    let signals = TerminationSignals::block()?;
+pub fn run(args: &ServerArgs, load: &LoadWorker) -> Result<(), Failure> {
+    let signals = TerminationSignals::block().map_err(SchedulerError::from)?;
     let mut ready = ReadyHandle::from_env("scheduler");
     let prepared = prepare(args, load, &mut ready);
     let parts = match prepared {
         Ok(parts) => parts,
         Err(error) => {
-            ready.failed(&error.to_string());
-            return Err(error);
+            let failure = Failure::from(error);
+            ready.failed(&failure);
+            return Err(failure);
         }
     };
     let inject = parts.links.inject.clone();
-    let stop = inject.clone();
-    // Requests are drained by the tokenizer manager before it lets this process end.
-    signals.watch(move |_| {
-        let _ = stop.send(Incoming::Shutdown);
-    })?;
-    control::watch(move |event| {
-        if event == ControlEvent::ParentGone {
-            let _ = inject.send(Incoming::Shutdown);
-        }
-    })?;
+    ending::watch(signals, move || {
+        let _ = inject.send(Incoming::Shutdown);
+    })
+    .map_err(SchedulerError::from)?;
     ready.ready(parts.info);
     let mut event_loop = EventLoop::new(
         parts.planner,
@@ -64,7 +60,8 @@ pub fn run(args: &ServerArgs, load: &LoadWorker) -> Result<LoopEnd, SchedulerErr
         parts.tokenizer.as_deref(),
     )
     .with_grammars(parts.grammars);
-    event_loop.run()
+    event_loop.run()?;
+    Ok(())
 }
 
 struct Parts {
@@ -114,8 +111,8 @@ fn prepare(args: &ServerArgs, load: &LoadWorker, ready: &mut ReadyHandle) -> Res
             ready.phase(name, seconds);
         };
         let worker = load(args, &mut phase).map_err(SchedulerError::Model);
-        let tokenizer =
-            tokenizer.join().unwrap_or(Err(SchedulerError::Model("the tokenizer panicked".into())));
+        let panicked = || Err(Failure::of_system("the tokenizer panicked").into());
+        let tokenizer = tokenizer.join().unwrap_or_else(|_| panicked());
         (worker, tokenizer)
     });
     let (worker, tokenizer) = (worker?, tokenizer?.map(Arc::new));
@@ -160,7 +157,7 @@ fn check_vocabulary(
     if tokens <= vocab_size as usize {
         return Ok(());
     }
-    Err(SchedulerError::Model(format!(
+    Err(SchedulerError::Tokenizer(format!(
         "{}: the tokenizer does not fit the model {}: expected at most {vocab_size} tokens, the rows of its embedding, found \
          {tokens}",
         args.tokenizer_files(),
@@ -214,7 +211,7 @@ fn think_end_ids(
 }
 
 fn tokenizer_error(error: impl std::fmt::Display) -> SchedulerError {
-    SchedulerError::Model(error.to_string())
+    SchedulerError::Tokenizer(error.to_string())
 }
 
 /// What launcher and peers are told about this scheduler.

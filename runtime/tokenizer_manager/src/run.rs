@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::web;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde_json::{Map, Value, json};
 use sglang_checkpoint::{Checkpoint, GenerationConfig, ModelConfig};
 use sglang_ipc::{Endpoints, Identity, PullLink, PushLink};
 use sglang_process::control::{self, ControlEvent};
-use sglang_process::listen::inherited_listener;
+use sglang_process::failure::Failure;
+use sglang_process::listen::{self, ListenError};
 use sglang_process::ready::ReadyHandle;
 use sglang_process::signals::{Termination, TerminationSignals};
 use sglang_proto::server_args::ServerArgs;
@@ -43,29 +44,33 @@ enum Event {
 ///
 /// # Errors
 /// Whatever kept it from starting or serving; the launcher has been told.
-pub fn run(args: ServerArgs) -> anyhow::Result<()> {
-    let signals = TerminationSignals::block()?;
+pub fn run(args: ServerArgs) -> Result<(), Failure> {
+    let signals = TerminationSignals::block().map_err(Failure::of_system)?;
     let mut ready = ReadyHandle::from_env("tokenizer-manager");
     let (events, received) = mpsc::unbounded_channel();
     let on_signal = events.clone();
-    signals.watch(move |signal| {
-        let event = if signal == Termination::Graceful { Event::Drain } else { Event::End };
-        // Nobody listens any more when the process is ending already.
-        let _ = on_signal.send(event);
-    })?;
+    signals
+        .watch(move |signal| {
+            let event = if signal == Termination::Graceful { Event::Drain } else { Event::End };
+            // Nobody listens any more when the process is ending already.
+            let _ = on_signal.send(event);
+        })
+        .map_err(Failure::of_system)?;
     let launched = control::watch(move |event| {
         let event = match event {
             ControlEvent::Up => Event::Up,
             ControlEvent::Drain => Event::Drain,
-            ControlEvent::ParentGone => Event::End,
+            ControlEvent::End | ControlEvent::ParentGone => Event::End,
         };
         let _ = events.send(event);
-    })?;
+    })
+    .map_err(Failure::of_system)?;
     match prepare(&args, &mut ready) {
         Ok(model) => actix_web::rt::System::new().block_on(serve(args, model, ready, received, launched)),
         Err(error) => {
-            ready.failed(&format!("{error:#}"));
-            Err(error)
+            let failure = Failure::of_input(format!("{error:#}"));
+            ready.failed(&failure);
+            Err(failure)
         }
     }
 }
@@ -95,6 +100,7 @@ fn prepare(args: &ServerArgs, ready: &mut ReadyHandle) -> anyhow::Result<Model> 
         .any(|a| a.contains("ForSequenceClassification") || a.contains("ForRewardModel"));
     let embedding = (!config.is_generation(args.is_embedding)).then(|| EmbeddingFacts {
         model_path: args.model_path.clone(),
+        by_flag: config.is_generation(false),
         hidden_size: config.hidden_size as u64,
         matryoshka_dimensions: config.matryoshka_dimensions(),
         labels: classifies.then(|| config.labels()),
@@ -143,13 +149,11 @@ fn sampling_defaults(config: &GenerationConfig) -> Map<String, Value> {
     map
 }
 
-fn listener(args: &ServerArgs) -> anyhow::Result<TcpListener> {
-    if let Some(listener) = inherited_listener() {
+fn listener(args: &ServerArgs) -> Result<TcpListener, ListenError> {
+    if let Some(listener) = listen::inherited_listener() {
         return Ok(listener);
     }
-    let address = format!("{}:{}", args.host.trim_matches(['[', ']']), args.port);
-    TcpListener::bind((args.host.trim_matches(['[', ']']), args.port))
-        .with_context(|| format!("cannot listen on {address}"))
+    listen::bind(&args.host, args.port)
 }
 
 async fn serve(
@@ -158,16 +162,17 @@ async fn serve(
     ready: ReadyHandle,
     events: mpsc::UnboundedReceiver<Event>,
     launched: bool,
-) -> anyhow::Result<()> {
+) -> Result<(), Failure> {
     let opened = open(args, model, launched).await;
     match opened {
         Ok((app, server)) => {
             ready.ready(json!({}));
-            serve_until_told(app, server, events, launched).await
+            let served = serve_until_told(app, server, events, launched).await;
+            served.map_err(|error| Failure::of_system(format!("{error:#}")))
         }
-        Err(error) => {
-            ready.failed(&format!("{error:#}"));
-            Err(error)
+        Err(failure) => {
+            ready.failed(&failure);
+            Err(failure)
         }
     }
 }
@@ -176,14 +181,16 @@ async fn open(
     args: ServerArgs,
     model: Model,
     launched: bool,
-) -> anyhow::Result<(web::Data<App>, actix_web::dev::Server)> {
+) -> Result<(web::Data<App>, actix_web::dev::Server), Failure> {
     let Some(ipc_dir) = args.ipc_dir.clone() else {
-        bail!("--ipc-dir is needed when a process is started by hand; it names the folder of the sockets");
+        return Err(Failure::of_input(
+            "--ipc-dir is needed when a process is started by hand; it names the folder of the sockets",
+        ));
     };
     let endpoints = Endpoints::in_dir(Path::new(&ipc_dir));
     let identity = Arc::new(Identity::new("tokenizer_manager", Value::Null));
     let listener = listener(&args)?;
-    let pull = PullLink::bind(&endpoints.tokenizer, &identity.run_id).await?;
+    let pull = PullLink::bind(&endpoints.tokenizer, &identity.run_id).await.map_err(Failure::of_system)?;
     let scheduler = PushLink::connect(&endpoints.scheduler_input, identity);
     let limits = RequestLimits {
         context_len: model.context_len,
@@ -206,12 +213,13 @@ async fn open(
     let status = Status::new(launched, !args.skip_tokenizer_init);
     let manager = TokenizerManager::new(limits, status, scheduler, request_log, args.disable_radix_cache);
     tokio::spawn(manager.clone().handle_loop(pull));
-    let address = listener.local_addr()?;
+    let address = listener.local_addr().map_err(Failure::of_system)?;
     let scheme = args.url_scheme();
     let mut app = App::new(args, EnvSettings::from_env(), model.facts, manager);
     app.startup_seconds = model.began.elapsed().as_secs_f64();
     let app = web::Data::new(app);
-    let server = server::serve(app.clone(), listener)?;
+    // Files of --ssl-… that cannot be used.
+    let server = server::serve(app.clone(), listener).map_err(|e| Failure::of_input(format!("{e:#}")))?;
     if !launched {
         tracing::info!("Listening on {scheme}://{address}");
     }

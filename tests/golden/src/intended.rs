@@ -324,8 +324,8 @@ pub const INTENDED: &[Intended] = &[
     different(
         "embedding/embedding-error-chat",
         &["$.message"],
-        "--chat-template",
-        "a chat without a chat template",
+        "does not generate text",
+        "a request for text on a server that embeds",
     ),
     different(
         "embedding/causal-embedding-error-chat-ends-server",

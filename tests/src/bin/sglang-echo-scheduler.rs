@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use sglang_checkpoint::{Checkpoint, ModelConfig};
+use sglang_process::failure::{self, Failure};
 use sglang_proto::server_args::ServerArgs;
 use sglang_proto::worker::ModelWorker;
 use sglang_scheduler::test_workers::{EchoWorker, FaultyWorker};
@@ -19,18 +20,12 @@ fn main() -> ExitCode {
         eprintln!("error: {error}");
         return ExitCode::from(2);
     }
-    match sglang_scheduler::run(&args, &load) {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("Scheduler hit an exception: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    failure::exit("Scheduler", sglang_scheduler::run(&args, &load))
 }
 
-fn load(args: &ServerArgs, _phase: &mut dyn FnMut(&str, f64)) -> Result<Box<dyn ModelWorker>, String> {
-    let checkpoint = Checkpoint::open(&args.model_path).map_err(|e| e.to_string())?;
-    let config = ModelConfig::from_checkpoint(&checkpoint, None).map_err(|e| e.to_string())?;
+fn load(args: &ServerArgs, _phase: &mut dyn FnMut(&str, f64)) -> Result<Box<dyn ModelWorker>, Failure> {
+    let checkpoint = Checkpoint::open(&args.model_path).map_err(Failure::of_input)?;
+    let config = ModelConfig::from_checkpoint(&checkpoint, None).map_err(Failure::of_input)?;
     let echo = EchoWorker::new(
         config.vocab_size as u32,
         config.eos_token_ids.first().copied().unwrap_or(0),
@@ -40,7 +35,10 @@ fn load(args: &ServerArgs, _phase: &mut dyn FnMut(&str, f64)) -> Result<Box<dyn 
         Duration::from_millis(1),
     );
     match std::env::var("SGLANG_FAULT") {
-        Ok(fault) => Ok(Box::new(FaultyWorker::new(Box::new(echo), fault.parse()?))),
+        Ok(fault) => Ok(Box::new(FaultyWorker::new(
+            Box::new(echo),
+            fault.parse().map_err(|e: String| Failure::of_input(e))?,
+        ))),
         Err(_) => Ok(Box::new(echo)),
     }
 }

@@ -51,6 +51,32 @@ fn sigterm_and_interrupt_end_everything() {
     }
 }
 
+/// systemd's default is to signal every process of a service; `timeout` and a terminal signal a process group.
+#[test]
+fn sigterm_to_every_process_loses_no_request() {
+    let mut server = Server::start_with(&ServerOptions { own_group: true, ..Default::default() }).unwrap();
+    let before = pids(&server);
+    let body = json!({
+        "text": "Once upon a time", "stream": true,
+        "sampling_params": {"max_new_tokens": 150, "ignore_eos": true, "temperature": 0},
+    });
+    std::thread::scope(|scope| {
+        let streams: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| server.post_text("/generate", &body).unwrap())).collect();
+        server.until_loads(4, 0).unwrap();
+        server.signal_group(Signal::SIGTERM).unwrap();
+        for stream in streams {
+            let text = stream.join().unwrap();
+            assert!(text.trim_end().ends_with("data: [DONE]"), "{text}");
+            assert!(text.contains(r#""completion_tokens":150"#), "{text}");
+        }
+    });
+    let status = server.wait().unwrap();
+    assert_eq!(status.code(), Some(0), "{}", server.log_text());
+    assert!(server.log_text().contains("running requests have finished"), "{}", server.log_text());
+    assert!(all_gone(&before));
+}
+
 #[test]
 fn a_killed_launcher_takes_its_children_with_it() {
     let mut server = Server::start(&[]).unwrap();

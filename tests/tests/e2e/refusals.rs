@@ -15,9 +15,15 @@ fn refusal(model: &Path, args: &[&str]) -> String {
     let mut server = Server::spawn(&options).unwrap();
     let status = server.wait().unwrap();
     let log = server.log_text();
-    assert_eq!(status.code(), Some(1), "{log}");
-    let line = log.lines().rev().find(|l| l.contains("cannot start: "));
-    line.unwrap_or_else(|| panic!("no line says why:\n{log}")).to_owned()
+    assert_eq!(status.code(), Some(2), "{args:?}: {log}");
+    let last = log.lines().next_back().unwrap_or_default();
+    let (_, why) = last.split_once("cannot start: ").unwrap_or_else(|| panic!("no line says why:\n{log}"));
+    let own = log.find(&format!("hit an exception: {why}"));
+    assert!(
+        own.is_some_and(|own| own < log.rfind(why).unwrap()),
+        "the process's own line comes first:\n{log}"
+    );
+    last.to_owned()
 }
 
 #[test]
@@ -45,6 +51,32 @@ fn an_override_that_does_not_fit_the_weights_is_named_with_the_tensor_and_both_s
     let args = ["--skip-tokenizer-init", "--json-model-override-args", r#"{"num_hidden_layers": "two"}"#];
     let line = refusal(&tiny(), &args);
     assert!(line.contains("num_hidden_layers") && line.contains("\"two\""), "{line}");
+}
+
+#[test]
+fn whatever_the_command_line_names_wrongly_ends_the_start_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("notes.txt");
+    std::fs::write(&text, "not a model").unwrap();
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    for model in [&text, &empty] {
+        assert!(refusal(model, &[]).contains(model.to_str().unwrap()));
+    }
+    let (model, text) = (model_path(), text.to_str().unwrap());
+    for (args, named) in [
+        (&["--tokenizer-path", "/no/such/tokenizer"][..], "/no/such/tokenizer"),
+        (&["--chat-template", "/no/such/template.jinja"], "/no/such/template.jinja"),
+        (&["--completion-template", "/no/such/template.json"], "--completion-template"),
+        (&["--lora-paths", "/no/such/adapter"], "/no/such/adapter"),
+        (&["--context-length", "9999999"], "--context-length 9999999"),
+        (&["--quantization", "awq"], "--quantization awq"),
+        (&["--expert-distribution-recorder-mode", "stat"], "--expert-distribution-recorder-mode"),
+        (&["--tokenizer-path", text], text),
+    ] {
+        let line = refusal(&model, args);
+        assert!(line.contains(named), "{args:?}: {line}");
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! One line per call, in uvicorn's words: `INFO:     127.0.0.1:40000 - "POST /generate HTTP/1.1" 200 OK`, and behind it
 //! the ids of the requests that the call has made. A call that fails has a second line with the reason.
 
+use std::net::SocketAddr;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
@@ -47,9 +49,11 @@ fn is_excluded(req: &ServiceRequest) -> bool {
 /// Who calls, and the first line of the request. What comes from the client cannot break the line: a request target
 /// has no control characters.
 fn request_line(req: &ServiceRequest) -> String {
+    // A socket for both families shows IPv4 clients as IPv6 ones.
+    let peer = req.peer_addr().map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()));
     let client = req
         .app_data::<web::Data<App>>()
-        .map(|app| app.env.trusted_proxies.client(req.peer_addr(), req.headers()))
+        .map(|app| app.env.trusted_proxies.client(peer, req.headers()))
         .unwrap_or_default();
     let target = req.uri().path_and_query().map_or("/", |target| target.as_str());
     format!("{client} - \"{} {target} {:?}\"", req.method(), req.version())

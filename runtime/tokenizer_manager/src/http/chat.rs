@@ -119,6 +119,8 @@ pub(super) async fn prepare_with(
     preparation: Preparation<'_>,
 ) -> Result<GenerateReqInput, ApiError> {
     let Preparation { parsers, sampling_defaults, adapter } = preparation;
+    // Before the template: such a model has none, and one would not help.
+    app.manager.check_generates().map_err(|e| ApiError::bad_conversion(e.0))?;
     request.validate(app.args.context_length, app.args.allow_auto_truncate).map_err(ApiError::bad_request)?;
     request.check_conversion().map_err(ApiError::bad_conversion)?;
     parsers.check(request).map_err(ApiError::bad_conversion)?;

@@ -93,6 +93,11 @@ async fn serve(
     Ok(reply::json(&Answer::new(frame.route, &frame.model, parts, logprobs, end)))
 }
 
+/// Before other refusals, whose advice would not help a model that embeds.
+fn check_generates(app: &App) -> Result<(), OllamaError> {
+    app.manager.check_generates().map_err(|e| OllamaError::invalid(e.0))
+}
+
 /// Refuses tools that would not be seen, or whose calls would not be read.
 fn check_tools(app: &App, parsers: &Parsers, request: &OllamaChatRequest) -> Result<(), OllamaError> {
     let Some(codec) = app.manager.limits.codec.as_deref().filter(|_| !request.tools.is_empty()) else {
@@ -144,6 +149,7 @@ pub async fn chat(app: web::Data<App>, req: HttpRequest, body: Body) -> Result<H
     if request.messages.is_empty() {
         return loaded(&frame, common, "load");
     }
+    check_generates(&app)?;
     // There are no flags for calls in Ollama, so what the template shows is enough.
     let parsers = app.parsers.or_detected_tools(&app.model.detected_parsers);
     check_tools(&app, &parsers, &request)?;
@@ -167,6 +173,7 @@ pub async fn generate(
     if request.is_blank() {
         return loaded(&frame, common, "stop");
     }
+    check_generates(&app)?;
     request.check(app.completion_template.is_some())?;
     let frame = Frame { with_context: request.wants_context(), ..frame };
     if request.is_templated() {

@@ -109,11 +109,13 @@ async fn by_yes_and_no(
     codec: &dyn TextCodec,
     adapter: Option<String>,
 ) -> Result<Ranking, ApiError> {
-    if app.manager.limits.embedding.is_some() {
-        return Err(ApiError::bad_request(
-            "Detected Qwen3 reranker chat template, but the server is not in generation mode. Please relaunch without \
-             --is-embedding for Qwen3-Reranker models.",
-        ));
+    if let Some(facts) = &app.manager.limits.embedding {
+        let other =
+            if facts.by_flag { "relaunch without --is-embedding for" } else { "serve one of the generating" };
+        return Err(ApiError::bad_request(format!(
+            "Detected Qwen3 reranker chat template, but the server is not in generation mode. Please {other} Qwen3-Reranker \
+             models."
+        )));
     }
     let id = |word: &str| match codec.encode(word, false).as_deref() {
         Ok([id]) => Ok(i64::from(*id)),

@@ -10,11 +10,18 @@ use crate::requests::embedding::{EmbeddingPrompt, EmbeddingReqInput, SingleEmbed
 use crate::requests::tokenize::{INLINE_BYTES, adapter_name, lora_off};
 use crate::state::ReqState;
 
-/// What a server that embeds says to requests that want text.
-pub const NOT_A_GENERATION_MODEL: &str = "This server gives embeddings and does not generate text. Use /encode, /v1/embeddings, /classify, /v1/classify, \
-     /v1/rerank or /v1/score, or launch a generating model without `--is-embedding`.";
-
 impl TokenizerManager {
+    /// Whether the model generates text.
+    ///
+    /// # Errors
+    /// It gives embeddings: what may be asked instead.
+    pub fn check_generates(&self) -> Result<(), ValueError> {
+        match &self.limits.embedding {
+            None => Ok(()),
+            Some(facts) => Err(ValueError(facts.not_a_generation_model())),
+        }
+    }
+
     /// Starts an embedding request.
     ///
     /// # Errors

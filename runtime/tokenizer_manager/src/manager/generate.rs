@@ -7,7 +7,7 @@ use std::time::Instant;
 use sglang_proto::CaptureHiddenMode;
 use sglang_proto::messages::{FinishReason, TokenizedGenerateReqInput};
 
-use super::{NOT_A_GENERATION_MODEL, TokenizerManager};
+use super::TokenizerManager;
 use crate::call_trace;
 use crate::lora::AdapterUse;
 use crate::requests::normalize::new_rid;
@@ -86,9 +86,7 @@ impl TokenizerManager {
         request: GenerateReqInput,
     ) -> Result<Generation, GenerateError> {
         let created = Instant::now();
-        if self.limits.embedding.is_some() {
-            return Err(ValueError(NOT_A_GENERATION_MODEL.into()).into());
-        }
+        self.check_generates()?;
         tokenize::check_features(&request, &self.limits, self.adapters().is_some())?;
         let show = ShowOptions {
             return_text_in_logprobs: request.return_text_in_logprobs && self.limits.codec.is_some(),

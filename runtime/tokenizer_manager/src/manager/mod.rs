@@ -18,7 +18,6 @@ use sglang_ipc::PushLink;
 use sglang_proto::messages::{ContinueGenerationReqInput, PauseGenerationReqInput};
 
 pub use control::{Control, ControlError};
-pub use embed::NOT_A_GENERATION_MODEL;
 pub use generate::{GenerateError, Generation, ShowOptions, check_finish};
 pub use memory::Done;
 pub use score::ScoreResult;

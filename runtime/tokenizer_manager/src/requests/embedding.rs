@@ -181,6 +181,8 @@ impl EmbeddingReqInput {
 pub struct EmbeddingFacts {
     /// Its path, as errors name it.
     pub model_path: String,
+    /// It would generate without `--is-embedding`.
+    pub by_flag: bool,
     /// Columns of a vector.
     pub hidden_size: u64,
     /// Sizes to which vectors may be cut: `None` when they may not be, an empty list for any.
@@ -190,6 +192,18 @@ pub struct EmbeddingFacts {
 }
 
 impl EmbeddingFacts {
+    /// What requests that want text are told.
+    pub fn not_a_generation_model(&self) -> String {
+        let other = match self.by_flag {
+            true => "launch the server without `--is-embedding`",
+            false => "serve another model",
+        };
+        format!(
+            "This server gives embeddings and does not generate text. Use /encode, /v1/embeddings, /classify, /v1/classify, \
+             /v1/rerank or /v1/score, or {other}."
+        )
+    }
+
     /// Checks a wanted size (reference: `_validate_for_matryoshka_dim`).
     ///
     /// # Errors
@@ -277,6 +291,7 @@ mod tests {
     fn sizes_are_checked_in_the_references_order() {
         let facts = |sizes: Option<Vec<u64>>| EmbeddingFacts {
             model_path: "M".into(),
+            by_flag: false,
             hidden_size: 64,
             matryoshka_dimensions: sizes,
             labels: None,

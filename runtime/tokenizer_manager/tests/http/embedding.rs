@@ -9,6 +9,7 @@ use sglang_tokenizer_manager::requests::embedding::EmbeddingFacts;
 fn facts(labels: Option<&[&str]>) -> EmbeddingFacts {
     EmbeddingFacts {
         model_path: "MODELS/tiny".into(),
+        by_flag: false,
         hidden_size: 8,
         matryoshka_dimensions: Some(vec![]),
         labels: labels.map(|names| names.iter().map(|name| (*name).to_owned()).collect()),
@@ -102,4 +103,31 @@ async fn a_refusal_of_the_scheduler_has_each_routes_shape() {
     let (status, answer) = server.call("/v1/embeddings", json!({"input": "x", "dimensions": 9})).await;
     assert_eq!((status, answer["type"].as_str()), (400, Some("BadRequestError")));
     assert!(answer["message"].as_str().unwrap().ends_with("max embedding dimension: 8"), "{answer}");
+}
+
+#[actix_web::test]
+async fn a_model_that_embeds_is_not_advised_to_take_flags_that_would_not_help() {
+    let messages = json!([{"role": "user", "content": "x"}]);
+    let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]);
+    for by_flag in [false, true] {
+        let server = common::start_embedding(EmbeddingFacts { by_flag, ..facts(None) }).await;
+        for (path, body) in [
+            ("/generate", json!({"text": "x"})),
+            ("/v1/completions", json!({"model": "m", "prompt": "x"})),
+            ("/v1/chat/completions", json!({"model": "m", "messages": messages})),
+            ("/v1/chat/completions", json!({"model": "m", "messages": messages, "tools": tools})),
+            ("/v1/responses", json!({"model": "m", "input": "x"})),
+            ("/v1/messages", json!({"model": "m", "max_tokens": 5, "messages": messages})),
+            ("/api/chat", json!({"model": "m", "messages": messages, "tools": tools})),
+            ("/api/generate", json!({"model": "m", "prompt": "x", "suffix": "y"})),
+        ] {
+            let (status, answer) = server.call(path, body).await;
+            let answer = answer.to_string();
+            assert_eq!(status, 400, "{path}: {answer}");
+            assert!(answer.contains("does not generate text"), "{path}: {answer}");
+            let without_flag = answer.replace("launch the server without `--is-embedding`", "");
+            assert!(!without_flag.contains("--"), "{path}: {answer}");
+            assert_eq!(without_flag != answer, by_flag, "{path}: {answer}");
+        }
+    }
 }

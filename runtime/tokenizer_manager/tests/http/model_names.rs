@@ -119,6 +119,7 @@ async fn an_adapter_is_named_as_it_is_listed_on_every_route_that_generates() {
 async fn an_adapter_is_named_as_it_is_listed_on_every_route_that_embeds() {
     let facts = EmbeddingFacts {
         model_path: "MODELS/tiny".into(),
+        by_flag: false,
         hidden_size: 8,
         matryoshka_dimensions: Some(vec![]),
         labels: Some(vec!["LABEL_0".to_owned()]),

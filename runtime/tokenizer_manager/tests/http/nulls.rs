@@ -289,6 +289,7 @@ async fn null_is_no_value_on_every_route_that_generates_or_controls() {
 async fn null_is_no_value_on_every_route_that_embeds() {
     let facts = EmbeddingFacts {
         model_path: "MODELS/tiny".into(),
+        by_flag: false,
         hidden_size: 8,
         matryoshka_dimensions: Some(vec![]),
         labels: Some(vec!["LABEL_0".to_owned()]),

@@ -360,6 +360,7 @@ async fn version_and_running_models_are_told() {
 async fn vectors_have_length_1_and_long_texts_are_cut() {
     let facts = EmbeddingFacts {
         model_path: "MODELS/tiny".into(),
+        by_flag: false,
         hidden_size: 8,
         matryoshka_dimensions: Some(vec![]),
         labels: None,

@@ -9,6 +9,7 @@ use sglang_tokenizer_manager::requests::embedding::EmbeddingFacts;
 async fn server(env: EnvSettings) -> TestServer {
     let facts = EmbeddingFacts {
         model_path: "MODELS/tiny".into(),
+        by_flag: false,
         hidden_size: 8,
         matryoshka_dimensions: Some(vec![]),
         labels: Some(vec!["LABEL_0".to_owned()]),
