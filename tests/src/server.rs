@@ -59,6 +59,8 @@ pub struct ServerOptions {
     pub model: Option<PathBuf>,
     /// Port instead of a free one.
     pub port: Option<u16>,
+    /// Folder of the programs instead of the build's.
+    pub programs: Option<PathBuf>,
     /// Start it as a process group of its own, as a supervisor does.
     pub own_group: bool,
 }
@@ -122,7 +124,7 @@ impl Server {
     pub fn spawn(options: &ServerOptions) -> Result<Self> {
         let port = options.port.map_or_else(free_port, Ok)?;
         let log = tempfile::NamedTempFile::new()?;
-        let launcher = bin_dir().join("sglang-launch");
+        let launcher = options.programs.clone().unwrap_or_else(bin_dir).join("sglang-launch");
         let mut command = Command::new(&launcher);
         if options.own_group {
             command.process_group(0);

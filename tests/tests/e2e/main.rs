@@ -10,6 +10,7 @@ mod faults;
 mod golden;
 mod hidden_states;
 mod hub;
+mod installed;
 mod logprobs;
 mod lora;
 mod memory;

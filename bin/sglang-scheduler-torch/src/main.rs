@@ -1,0 +1,29 @@
+//! `sglang-scheduler-torch`: plans batches and runs the model. The only program that links libtorch, which
+//! `sglang-scheduler` finds before it becomes this one.
+
+use std::process::ExitCode;
+
+use sglang_process::failure::{self, Failure};
+use sglang_proto::server_args::ServerArgs;
+use sglang_proto::worker::ModelWorker;
+
+fn main() -> ExitCode {
+    let args = match ServerArgs::parse_from(std::env::args_os()) {
+        Ok(args) => args,
+        Err(exit) => return exit.report(),
+    };
+    if let Err(error) = sglang_process::logging::init(Some("TP0"), &args.log_level, None) {
+        eprintln!("error: {error}");
+        return ExitCode::from(2);
+    }
+    failure::exit("Scheduler", run(args))
+}
+
+fn run(mut args: ServerArgs) -> Result<(), Failure> {
+    sglang_hub::use_cached_files(&mut args)?;
+    sglang_scheduler::run(&args, &load)
+}
+
+fn load(args: &ServerArgs, phase: &mut dyn FnMut(&str, f64)) -> Result<Box<dyn ModelWorker>, Failure> {
+    Ok(sglang_model::load_worker(args, phase)?)
+}
