@@ -4,13 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use llguidance::api::TopLevelGrammar;
+use llguidance::api::{GrammarInit, TopLevelGrammar};
 use llguidance::{Matcher as Parser, ParserFactory};
 use parking_lot::Mutex;
 
 use crate::environment::TokenEnvironment;
 use crate::matcher::Matcher;
 use crate::slices::SliceBias;
+use crate::trim;
 
 /// Used matchers kept for reuse per grammar: their lexers have seen the grammar's states already.
 const MAX_SPARE: usize = 8;
@@ -40,7 +41,10 @@ impl CompiledGrammar {
         grammar: TopLevelGrammar,
     ) -> Result<Self, String> {
         let started = std::time::Instant::now();
-        let mut parser = factory.create_parser(grammar).map_err(|e| first_lines(&format!("{e:#}")))?;
+        let grammar = trim::trim(GrammarInit::Serialized(grammar), env.tok_env(), factory.limits())
+            .map_err(|e| first_lines(&e))?;
+        let parser = factory.create_parser_from_init_default(grammar);
+        let mut parser = parser.map_err(|e| first_lines(&format!("{e:#}")))?;
         parser.bias_computer = Arc::<SliceBias>::clone(slices);
         let mut template = Parser::new(Ok(parser));
         // The first mask shows whether anything can be generated at all, and warms the lexer for every request.

@@ -32,6 +32,7 @@ mod spec;
 mod strict;
 mod structural_tag;
 mod translate;
+mod trim;
 
 pub use async_matcher::AsyncMatcher;
 pub use bitmask::get as mask_allows;
