@@ -305,6 +305,8 @@ server_args! {
             "Regular expression for white space in constrained JSON.";
         constrained_json_disable_any_whitespace: bool = Unset, "constrained-json-disable-any-whitespace", Supported,
             "Write constrained JSON without white space.";
+        strict_json_schema: bool = Unset, "strict-json-schema", Supported,
+            "Refuse a JSON schema of which a part cannot be enforced. Default: the log says which part.";
     }
     Kernels {
         attention_backend: Option<String> = Unset, "attention-backend", Supported,

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::python_json;
+use crate::schema::{self, Rewritten};
 use crate::spec::ANY_JSON;
 use crate::strict;
 
@@ -16,13 +17,18 @@ pub struct JsonOptions {
     /// Properties and items that a schema does not list are not generated unless it allows them, as the reference's
     /// default backend has it.
     pub strict_mode: bool,
+    /// Refuse a schema of which a part cannot be enforced, instead of saying so in the log (`--strict-json-schema`).
+    pub refuse_unenforced: bool,
 }
 
 impl Default for JsonOptions {
     fn default() -> Self {
-        Self { any_whitespace: true, whitespace_pattern: None, strict_mode: true }
+        Self { any_whitespace: true, whitespace_pattern: None, strict_mode: true, refuse_unenforced: false }
     }
 }
+
+/// Keywords of one schema that are named when they are not enforced; others are counted.
+const MAX_LINES: usize = 20;
 
 /// Reads the text of a schema.
 pub(crate) fn parse(text: &str) -> Result<Value, String> {
@@ -34,7 +40,7 @@ pub(crate) fn parse(text: &str) -> Result<Value, String> {
 
 impl JsonOptions {
     /// `schema` with these options, in the form that `llguidance` reads; `null` stands for any JSON, as in the
-    /// reference.
+    /// reference. What cannot be enforced is logged, or refused.
     pub(crate) fn apply(&self, schema: Value) -> Result<Value, String> {
         if contains_nul(&schema) {
             return Err("Invalid json: NUL bytes (\\u0000) are not allowed".into());
@@ -47,6 +53,17 @@ impl JsonOptions {
         };
         if self.strict_mode {
             strict::close(&mut schema);
+        }
+        let Rewritten { mut schema, mut ignored } = schema::rewrite(&schema)?;
+        if let Some(more) = ignored.len().checked_sub(MAX_LINES).filter(|more| *more > 0) {
+            ignored.truncate(MAX_LINES);
+            ignored.push(format!("#: {more} more keywords are not enforced"));
+        }
+        if self.refuse_unenforced && !ignored.is_empty() {
+            return Err(format!("JSON Schema at {}", ignored.join("; at ")));
+        }
+        for line in ignored {
+            tracing::warn!("JSON Schema at {line}");
         }
         let (item, key) = if self.any_whitespace { (",", ":") } else { (", ", ": ") };
         if let Some(object) = schema.as_object_mut() {
@@ -90,16 +107,6 @@ fn contains_nul(value: &Value) -> bool {
 
 /// The library's message, with the JSON pointer of the first keyword that it is about, where that can be told.
 pub(crate) fn with_place(message: String, schema: &Value) -> String {
-    if let Some(list) = message.split("Unimplemented keys: [").nth(1).and_then(|rest| rest.split(']').next())
-    {
-        let keys: Vec<&str> = list.split(',').map(|key| key.trim().trim_matches('"')).collect();
-        return match place_of(schema, &keys, "#") {
-            Some(pointer) => {
-                format!("JSON Schema at {pointer} is not supported: keyword(s) {}", keys.join(", "))
-            }
-            None => message,
-        };
-    }
     match find(schema, "#", &|keyword, value| is_cause(&message, keyword, value)) {
         Some(pointer) => format!("JSON Schema at {pointer}: {message}"),
         None => message,
@@ -120,13 +127,9 @@ fn is_cause(message: &str, keyword: &str, value: &Value) -> bool {
         "type" if message.contains("type must be a string or array of strings") => {
             !value.is_string() && !value.as_array().is_some_and(|names| names.iter().all(Value::is_string))
         }
-        "$ref" => {
-            let missing = quoted("Pointer '", "'");
-            missing.is_some() && value.as_str().map(|place| place.trim_start_matches('#')) == missing
+        "pattern" if message.contains("regex parse error") => {
+            value.as_str().is_some_and(schema::is_broken_pattern)
         }
-        "pattern" if message.contains("regex parse error") => value
-            .as_str()
-            .is_some_and(|pattern| regex_syntax::ast::parse::Parser::new().parse(pattern).is_err()),
         _ => quoted("Expected f64 for '", "'") == Some(keyword) && !value.is_number() && !value.is_object(),
     }
 }
@@ -145,24 +148,6 @@ fn find(value: &Value, pointer: &str, test: &dyn Fn(&str, &Value) -> bool) -> Op
     }
 }
 
-fn place_of(schema: &Value, keys: &[&str], pointer: &str) -> Option<String> {
-    match schema {
-        Value::Object(object) => {
-            if keys.iter().any(|key| object.contains_key(*key)) {
-                return Some(pointer.to_owned());
-            }
-            object.iter().find_map(|(name, value)| {
-                let name = name.replace('~', "~0").replace('/', "~1");
-                place_of(value, keys, &format!("{pointer}/{name}"))
-            })
-        }
-        Value::Array(items) => {
-            items.iter().enumerate().find_map(|(i, value)| place_of(value, keys, &format!("{pointer}/{i}")))
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,6 +160,16 @@ mod tests {
     }
 
     #[test]
+    fn a_schema_names_some_of_what_is_not_enforced_and_counts_the_rest() {
+        let strict = JsonOptions { refuse_unenforced: true, ..JsonOptions::default() };
+        let part = |i: usize| (format!("p{i}"), json!({"uniqueItems": true}));
+        let parts: serde_json::Map<_, _> = (0..30).map(part).collect();
+        let error = strict.apply(json!({"properties": parts})).unwrap_err();
+        assert!(error.starts_with("JSON Schema at #/properties/p0: uniqueItems is not enforced"), "{error}");
+        assert!(error.ends_with("; at #: 10 more keywords are not enforced"), "{error}");
+    }
+
+    #[test]
     fn only_objects_and_booleans_are_schemas() {
         let apply = |schema| JsonOptions::default().apply(schema);
         assert_eq!(apply(json!([1])).unwrap_err(), "a schema is an object or a boolean, got an array");
@@ -182,14 +177,6 @@ mod tests {
         apply(json!(true)).unwrap();
         let nul = apply(json!({"pattern": "a\0"})).unwrap_err();
         assert_eq!(nul, "Invalid json: NUL bytes (\\u0000) are not allowed");
-    }
-
-    #[test]
-    fn unsupported_keywords_are_named_with_their_place() {
-        let schema = json!({"properties": {"a/b": {"uniqueItems": true}}});
-        let told = with_place("Unimplemented keys: [\"uniqueItems\"]".into(), &schema);
-        assert_eq!(told, "JSON Schema at #/properties/a~1b is not supported: keyword(s) uniqueItems");
-        assert_eq!(with_place("other".into(), &schema), "other");
     }
 
     #[test]
@@ -204,9 +191,6 @@ mod tests {
         let five = r#"{"items": [{}, {"type": 5}]}"#;
         let message = "type must be a string or array of strings";
         assert_eq!(told(message, five), format!("JSON Schema at #/items/1/type: {message}"));
-        let reference = r##"{"anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}]}"##;
-        let message = "Pointer '/$defs/b' does not exist";
-        assert_eq!(told(message, reference), format!("JSON Schema at #/anyOf/1/$ref: {message}"));
         let minimum = r#"{"properties": {"minimum": {"minimum": "x"}}}"#;
         assert!(
             told("Expected f64 for 'minimum', got", minimum)

@@ -27,6 +27,7 @@ mod matcher;
 mod python_json;
 mod reasoner;
 mod regex;
+mod schema;
 mod slices;
 mod spec;
 mod strict;

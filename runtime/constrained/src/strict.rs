@@ -27,6 +27,9 @@ const ANNOTATIONS: [&str; 14] = [
 /// Keywords whose schemas apply to the same instance as the schema that holds them.
 const IN_PLACE: [&str; 10] =
     ["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "$ref", "$dynamicRef"];
+/// Those of them that usually list properties of their own. Beside the others (conditions) the properties that the
+/// schema and its conditions list are the only ones.
+const OPENING: [&str; 5] = ["allOf", "anyOf", "oneOf", "$ref", "$dynamicRef"];
 /// Keywords that hold one schema of a part of the instance.
 const PART: [&str; 9] = [
     "items",
@@ -89,6 +92,9 @@ fn walk(schema: &mut Value, shared: bool, combined: bool) {
     let Value::Object(object) = schema else { return };
     if !shared && !IN_PLACE.iter().any(|key| object.contains_key(*key)) {
         close_here(object);
+    } else if !shared && !OPENING.iter().any(|key| object.contains_key(*key)) && is_open(object) {
+        object.insert("unevaluatedProperties".into(), Value::Bool(false));
+        list_required(object);
     }
     for keyword in ["allOf", "anyOf", "oneOf"] {
         let shared = shares(object, keyword, shared);
@@ -120,12 +126,18 @@ fn walk(schema: &mut Value, shared: bool, combined: bool) {
     }
 }
 
-fn close_here(object: &mut Map<String, Value>) {
+/// Whether the schema lists properties and says nothing about others.
+fn is_open(object: &Map<String, Value>) -> bool {
     let has = |keyword: &str| object.contains_key(keyword);
-    let open_object = has("properties")
+    has("properties")
         && !has("additionalProperties")
         && !has("unevaluatedProperties")
-        && !has("patternProperties");
+        && !has("patternProperties")
+}
+
+fn close_here(object: &mut Map<String, Value>) {
+    let has = |keyword: &str| object.contains_key(keyword);
+    let open_object = is_open(object);
     let open_array = has("prefixItems") && !has("items") && !has("unevaluatedItems");
     let open_tuple = object.get("items").is_some_and(Value::is_array) && !has("additionalItems");
     for (open, keyword) in
@@ -133,6 +145,20 @@ fn close_here(object: &mut Map<String, Value>) {
     {
         if open {
             object.insert(keyword.into(), Value::Bool(false));
+        }
+    }
+    if open_object {
+        list_required(object);
+    }
+}
+
+/// What a schema requires it does not close out: such names are listed, with any value.
+fn list_required(object: &mut Map<String, Value>) {
+    let Some(Value::Array(required)) = object.get("required") else { return };
+    let names: Vec<String> = required.iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect();
+    if let Some(Value::Object(properties)) = object.get_mut("properties") {
+        for name in names {
+            properties.entry(name).or_insert(Value::Bool(true));
         }
     }
 }
@@ -159,6 +185,13 @@ mod tests {
     }
 
     #[test]
+    fn a_required_name_is_possible_even_if_it_is_not_listed() {
+        let schema = closed(json!({"properties": {"a": {}}, "required": ["b", "a"]}));
+        assert_eq!(schema["properties"], json!({"a": {}, "b": true}));
+        assert_eq!(schema["additionalProperties"], false);
+    }
+
+    #[test]
     fn what_a_schema_says_itself_stands() {
         for schema in [
             json!({"type": "object"}),
@@ -174,6 +207,8 @@ mod tests {
     fn combined_schemas_stay_open_and_plain_unions_are_closed() {
         let all = json!({"allOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]});
         assert_eq!(closed(all.clone()), all);
+        let condition = closed(json!({"properties": {"a": {}}, "if": {"required": ["a"]}, "then": {}}));
+        assert_eq!(condition["unevaluatedProperties"], false);
         let any = closed(json!({"anyOf": [{"properties": {"a": {}}}, {"type": "null"}]}));
         assert_eq!(any["anyOf"][0]["additionalProperties"], false);
         let beside = json!({"properties": {"a": {}}, "anyOf": [{"properties": {"b": {}}}]});

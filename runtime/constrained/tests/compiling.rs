@@ -24,8 +24,8 @@ fn refusals_name_the_language_and_the_place() {
             "Failed to compile json grammar: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
         ),
         (
-            GrammarSpec::JsonSchema(json!({"properties": {"a": {"uniqueItems": true}}}).to_string()),
-            "Failed to compile json grammar: JSON Schema at #/properties/a is not supported: keyword(s) uniqueItems",
+            GrammarSpec::JsonSchema(json!({"items": {"$ref": "#/$defs/none"}}).to_string()),
+            "Failed to compile json grammar: JSON Schema at #/items/$ref: Pointer '/$defs/none' does not exist",
         ),
         (regex("a(b"), "Failed to compile regex grammar: Regex parsing error at position 2: unclosed group"),
         (

@@ -9,9 +9,9 @@ mod common;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use common::{accepts, open_compiler};
+use common::{accepts, compiler, open_compiler};
 use serde_json::{Map, Value};
-use sglang_constrained::GrammarSpec;
+use sglang_constrained::{GrammarSpec, JsonOptions};
 
 const DRAFTS: [(&str, &str); 5] = [
     ("draft4", "http://json-schema.org/draft-04/schema#"),
@@ -58,13 +58,17 @@ struct Count {
     tests: usize,
     passed: usize,
     unsupported: usize,
+    /// Of schemas that are enforced in part, which the log says and a strict server refuses.
+    partly: usize,
     narrow: usize,
     loose: usize,
 }
 
 #[test]
 fn the_public_suite_comes_out_as_recorded() {
-    let compiler = open_compiler();
+    let lenient = open_compiler();
+    let json = JsonOptions { strict_mode: false, refuse_unenforced: true, ..JsonOptions::default() };
+    let strict = compiler(|c| c.json = json);
     let mut differences = BTreeSet::new();
     for (draft, uri) in DRAFTS {
         let text = std::fs::read_to_string(folder().join(format!("{draft}.json"))).unwrap();
@@ -79,7 +83,9 @@ fn the_public_suite_comes_out_as_recorded() {
                 if let Some(object) = schema.as_object_mut() {
                     object.entry("$schema").or_insert(uri.into());
                 }
-                let compiled = compiler.compile(GrammarSpec::JsonSchema(schema.to_string())).wait();
+                let spec = GrammarSpec::JsonSchema(schema.to_string());
+                let said = strict.compile(spec.clone()).wait().err().map(|error| error.to_string());
+                let compiled = lenient.compile(spec).wait();
                 let Ok(grammar) = compiled else {
                     // A schema that nothing satisfies has nothing to generate.
                     if tests.iter().all(|test| test["valid"] == false) {
@@ -90,6 +96,11 @@ fn the_public_suite_comes_out_as_recorded() {
                     }
                     continue;
                 };
+                if said.is_some_and(|said| said.contains(" is not enforced: ")) {
+                    count.partly += tests.len();
+                    differences.insert(format!("partly {name}"));
+                    continue;
+                }
                 for test in tests {
                     let valid = test["valid"] == true;
                     let made = orders(&test["data"]).iter().any(|text| accepts(&grammar, text));
@@ -108,9 +119,9 @@ fn the_public_suite_comes_out_as_recorded() {
                 }
             }
         }
-        let Count { tests, passed, unsupported, narrow, loose } = count;
+        let Count { tests, passed, unsupported, partly, narrow, loose } = count;
         println!(
-            "{draft}: {passed} of {tests} pass, {unsupported} unsupported, {narrow} narrow, {loose} loose"
+            "{draft}: {passed} of {tests} pass, {unsupported} unsupported, {partly} partly, {narrow} narrow, {loose} loose"
         );
     }
     let path = folder().join("expected.txt");

@@ -35,8 +35,8 @@ const WRONG: [(&str, &str, &str); 15] = [
     ),
     (
         "json_schema",
-        r#"{"properties": {"a": {"not": {}}}}"#,
-        "json grammar: JSON Schema at #/properties/a is not supported: keyword(s) not",
+        r#"{"properties": {"a": {"type": "thing"}}}"#,
+        "json grammar: JSON Schema at #/properties/a/type: Invalid type: thing",
     ),
     ("regex", "ab(c", "regex grammar: Regex parsing error at position 3: "),
     ("regex", "a{3,1}", "regex grammar: Regex parsing error at position 2: "),

@@ -79,6 +79,7 @@ impl GrammarBackend {
         let json = JsonOptions {
             any_whitespace: !args.constrained_json_disable_any_whitespace,
             whitespace_pattern: args.constrained_json_whitespace_pattern.clone(),
+            refuse_unenforced: args.strict_json_schema,
             ..Default::default()
         };
         let eos: Vec<u32> = eos.iter().copied().filter(|id| *id < vocab_size).collect();
