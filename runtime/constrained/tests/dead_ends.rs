@@ -108,6 +108,7 @@ fn no_comma_follows_the_last_possible_property() {
         json!({"properties": {"a": {"const": 1}}, "patternProperties": {"^a$": {}}, "additionalProperties": false}),
         // Every name is one of the pattern's, so nothing is additional.
         json!({"properties": {"a": {"const": 1}}, "patternProperties": {"": {"const": 2}}}),
+        json!({"properties": {"a": {"const": 1}}, "patternProperties": {"^[\\s\\S]*$": false}}),
         json!({"required": ["x"], "patternProperties": {"^x$": {"type": "null"}}, "additionalProperties": false}),
         json!({"properties": {"a": {"const": 1}},
             "patternProperties": {"^b$": {"type": "integer", "multipleOf": 4, "minimum": 5, "maximum": 7}},
