@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use sglang_json_schema::Schema;
 
+use super::common::only_type;
 use super::{Also, Rewriter};
 
 /// Longest array whose every place can be the one that `contains` asks for.
@@ -111,7 +112,7 @@ impl Rewriter<'_> {
                 };
                 let mut branches: Vec<Value> = (0..length).map(at).collect();
                 let others: Vec<&str> = ["null", "boolean", "number", "string", "object"].into();
-                if super::only_type(map).is_none() {
+                if only_type(map).is_none() {
                     branches.push(json!({"type": others}));
                 }
                 also.push(json!({"anyOf": branches}));

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Also, Rewriter, alternatives};
+use super::common::alternatives;
+use super::{Also, Rewriter};
 
 /// Most properties of one object whose presence asks for others: every one doubles the alternatives.
 const MAX_DEPENDENT: usize = 5;

@@ -8,6 +8,8 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value};
 use sglang_json_schema::{Holds, holds, is_annotation};
 
+use super::common::escaped;
+
 /// Takes out what stands beside such references.
 pub(super) fn cut(document: &mut Value, ignored: &mut Vec<String>) {
     let Some(Value::Object(definitions)) = document.get("$defs") else { return };
@@ -24,7 +26,7 @@ pub(super) fn cut(document: &mut Value, ignored: &mut Vec<String>) {
     if let Some(Value::Object(definitions)) = document.get_mut("$defs") {
         for (name, schema) in definitions {
             let back = |target: &str| reach.get(target).is_some_and(|found| found.contains(name));
-            bare(schema, &format!("#/$defs/{}", super::escaped(name)), &back, ignored);
+            bare(schema, &format!("#/$defs/{}", escaped(name)), &back, ignored);
         }
     }
 }
@@ -88,11 +90,11 @@ fn bare(schema: &mut Value, place: &str, back: &dyn Fn(&str) -> bool, ignored: &
         map.insert("allOf".into(), vec![reference].into());
     }
     for (keyword, value) in map.iter_mut() {
-        let here = format!("{place}/{}", super::escaped(keyword));
+        let here = format!("{place}/{}", escaped(keyword));
         match (holds(keyword), value) {
             (Some(Holds::Map), Value::Object(map)) => {
                 for (name, part) in map.iter_mut() {
-                    bare(part, &format!("{here}/{}", super::escaped(name)), back, ignored);
+                    bare(part, &format!("{here}/{}", escaped(name)), back, ignored);
                 }
             }
             (Some(_), Value::Array(list)) => {

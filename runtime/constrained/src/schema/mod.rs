@@ -5,6 +5,7 @@
 //! all the others. A keyword that cannot be said is left out and named, so that whoever reads the log knows.
 
 mod arrays;
+mod common;
 mod conditions;
 mod cycles;
 mod names;
@@ -18,6 +19,8 @@ mod words;
 
 use serde_json::{Map, Value, json};
 use sglang_json_schema::{Holds, Schema, holds};
+
+use common::{escaped, says_nothing};
 
 /// Schemas that one rewriting may make.
 const BUDGET: usize = 50_000;
@@ -173,34 +176,6 @@ impl Rewriter<'_> {
 pub(crate) fn is_broken_pattern(pattern: &str) -> bool {
     let broken = |pattern: &String| regex_syntax::ast::parse::Parser::new().parse(pattern).is_err();
     pattern::read(pattern).patterns.iter().any(broken)
-}
-
-/// Whether every value satisfies the schema.
-fn says_nothing(schema: &Value) -> bool {
-    match schema {
-        Value::Bool(all) => *all,
-        Value::Object(map) => map.keys().all(|keyword| sglang_json_schema::is_annotation(keyword)),
-        _ => false,
-    }
-}
-
-/// A name inside a JSON pointer.
-fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
-}
-
-/// The schema's type, where it has just one.
-fn only_type(map: &Map<String, Value>) -> Option<&str> {
-    map.get("type")?.as_str()
-}
-
-/// Alternatives; where the type is known they are bound to it, which keeps them from allowing every other type twice.
-fn alternatives(map: &Map<String, Value>, branches: Vec<Value>) -> Value {
-    let bound = |branch: Value| match only_type(map) {
-        Some(kind) => json!({"type": kind, "allOf": [branch]}),
-        None => branch,
-    };
-    json!({"anyOf": branches.into_iter().map(bound).collect::<Vec<_>>()})
 }
 
 #[cfg(test)]

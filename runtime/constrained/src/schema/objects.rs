@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 use sglang_json_schema::Schema;
 
+use super::common::{alternatives, escaped, says_nothing};
 use super::names::{Names, disjoint, everything};
-use super::{Also, Rewriter, pattern, says_nothing};
+use super::{Also, Rewriter, pattern};
 
 /// Most alternatives that bounds on the number of properties may make.
 const MAX_CHOICES: usize = 64;
@@ -17,7 +18,7 @@ impl Rewriter<'_> {
         let Value::Object(map) = value else { return value.clone() };
         let mut read: Vec<(String, Value)> = Vec::new();
         for (text, schema) in map {
-            let place = format!("{here}/{}", super::escaped(text));
+            let place = format!("{here}/{}", escaped(text));
             let one = pattern::read(text);
             for dropped in one.dropped {
                 self.ignore(&place, "pattern", &dropped);
@@ -197,7 +198,7 @@ impl Rewriter<'_> {
             let keyword = bounds.keys().next().map_or("minProperties", String::as_str);
             return self.ignore(place, keyword, "there are too many choices of properties");
         };
-        also.push(super::alternatives(map, choices));
+        also.push(alternatives(map, choices));
     }
 }
 
