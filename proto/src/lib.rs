@@ -1,4 +1,4 @@
-//! Plain data shared by every process: messages, sampling parameters, server arguments, and the contract between
+//! Plain data shared by every process: messages, sampling parameters, and the contract between
 //! the scheduler and a model. No I/O happens here.
 
 pub mod forward;
@@ -7,7 +7,6 @@ pub mod hidden_states;
 pub mod lora;
 pub mod messages;
 pub mod sampling_params;
-pub mod server_args;
 pub mod wire;
 pub mod worker;
 

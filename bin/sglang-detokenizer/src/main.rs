@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use sglang_process::failure::{self, Failure};
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 
 fn main() -> ExitCode {
     let args = match ServerArgs::parse_from(std::env::args_os()) {

@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode};
 
 use sglang_process::failure::{self, Failure};
 use sglang_process::ready::ReadyHandle;
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 
 /// Where the system's loader looks for libraries first.
 const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";

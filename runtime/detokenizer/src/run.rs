@@ -11,7 +11,7 @@ use sglang_process::failure::Failure;
 use sglang_process::ready::ReadyHandle;
 use sglang_process::signals::TerminationSignals;
 use sglang_proto::messages::{AnyMessage, ConfigureLoggingReq};
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 use sglang_tokenizer::Tokenizer;
 use tokio::sync::mpsc;
 

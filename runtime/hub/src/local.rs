@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 
 use crate::error::HubError;
 use crate::part::Part;

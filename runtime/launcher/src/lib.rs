@@ -22,7 +22,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use sglang_proto::server_args::{JsonObject, ServerArgs};
+use sglang_server_args::{JsonObject, ServerArgs};
 
 use events::Events;
 use ipc_dir::IpcDir;

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use sglang_hub::{HubError, HubFiles, HubSettings, TerminalProgress, reference_of};
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 
 use crate::events::{Event, Events};
 use crate::outcome::{LaunchError, Outcome};

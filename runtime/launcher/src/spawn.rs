@@ -14,7 +14,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getpid, getppid, pipe2};
 use sglang_hub::HubFiles;
 use sglang_process::{CONTROL_FD, LISTEN_FD, READY_FD};
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 
 use crate::child::ChildProcess;
 use crate::ipc_dir::{IpcDir, random_u32};

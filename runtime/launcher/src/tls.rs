@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 #[cfg(feature = "tls")]
 use sglang_tls::{TlsFiles, TlsStream};
 

@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use serde_json::json;
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 
 use crate::tls::Connection;
 

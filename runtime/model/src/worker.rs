@@ -7,8 +7,8 @@ use std::time::Instant;
 use sglang_checkpoint::{Checkpoint, ModelConfig};
 use sglang_hub::{Hub, HubSettings};
 use sglang_process::env;
-use sglang_proto::server_args::{DEFAULT_MEM_FRACTION_STATIC, ServerArgs};
 use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, PromptReach};
+use sglang_server_args::{DEFAULT_MEM_FRACTION_STATIC, ServerArgs};
 use tch::{Device, Kind};
 
 use crate::device::{device_name, dtype_name, resolve_device, resolve_dtype, set_threads};

@@ -1,7 +1,7 @@
 //! Settings of the planner.
 
-use sglang_proto::server_args::ServerArgs;
 use sglang_proto::worker::{ModelWorkerInfo, PromptReach};
+use sglang_server_args::ServerArgs;
 
 use crate::policy::PolicyKind;
 use crate::radix_cache::EvictionPolicy;

@@ -13,8 +13,8 @@ use sglang_process::ending;
 use sglang_process::failure::Failure;
 use sglang_process::ready::ReadyHandle;
 use sglang_process::signals::TerminationSignals;
-use sglang_proto::server_args::ServerArgs;
 use sglang_proto::worker::{ModelWorker, ModelWorkerInfo};
+use sglang_server_args::ServerArgs;
 use sglang_tokenizer::{Tokenizer, chat_template};
 
 use crate::environment;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sglang_proto::lora::LoRARef;
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 
 /// Settings of the loop itself; the planner's are in `PlannerConfig`.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! What one argument's type cannot say: ranges, and values that this version does not support yet.
 
 use super::ServerArgs;
-use super::cli::Exit;
-use crate::CaptureHiddenMode;
+use super::exit::Exit;
+use sglang_proto::CaptureHiddenMode;
 
 impl ServerArgs {
     /// Checks ranges and combinations. The error names the flag and says what would be valid.

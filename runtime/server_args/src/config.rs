@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::cli::Exit;
+use super::exit::Exit;
+use super::flags::flags;
 use super::spec::{FlagSpec, Kind};
 
 /// Reads the file into the texts that would have been typed, by field name. A switch that the file sets to false
@@ -34,13 +35,13 @@ pub(super) fn read(path: &str) -> Result<BTreeMap<&'static str, Vec<String>>, Ex
 /// The flag that a key means: its long name, an alias or its field name, dashes or underscores.
 fn find(key: &str) -> Option<&'static FlagSpec> {
     let kebab = key.replace('_', "-");
-    super::flags().find(|f| f.long == kebab || f.aliases.contains(&kebab.as_str()) || f.field == key)
+    flags().find(|f| f.long == kebab || f.aliases.contains(&kebab.as_str()) || f.field == key)
 }
 
 /// The flag whose name is spelt most alike, if any is close.
 fn closest(key: &str) -> Option<&'static FlagSpec> {
     let kebab = key.replace('_', "-");
-    super::flags()
+    flags()
         .map(|f| (edit_distance(&kebab, f.long), f))
         .filter(|(distance, f)| *distance <= (f.long.len() / 3).max(2) && *distance < f.long.len())
         .min_by_key(|(distance, _)| *distance)

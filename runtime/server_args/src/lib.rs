@@ -7,7 +7,9 @@
 mod check;
 mod cli;
 mod config;
+mod exit;
 mod fields;
+mod flags;
 mod known;
 mod lora;
 mod no_effect;
@@ -18,7 +20,8 @@ mod value;
 
 use serde_json::Value;
 
-pub use cli::Exit;
+pub use exit::Exit;
+pub use flags::flags;
 pub use lora::LORA_TARGET_MODULES;
 pub use spec::{Default, FlagSpec, Group, Kind, Support};
 pub use table::ServerArgs;
@@ -26,11 +29,6 @@ pub use value::JsonObject;
 
 /// `--mem-fraction-static` when it is not given.
 pub const DEFAULT_MEM_FRACTION_STATIC: f64 = 0.8;
-
-/// Every flag: those with a field in [`ServerArgs`], then those that are only known by name.
-pub fn flags() -> impl Iterator<Item = &'static FlagSpec> {
-    table::FLAGS.iter().chain(not_yet::FLAGS).chain(no_effect::FLAGS)
-}
 
 impl ServerArgs {
     /// The name of the model in answers: `--served-model-name`, else `--model-path`.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::ServerArgs;
-use super::cli::Exit;
-use crate::lora::LoRARef;
+use super::exit::Exit;
+use sglang_proto::LoRARef;
 
 /// What `--lora-target-modules` takes, besides `all`.
 pub const LORA_TARGET_MODULES: [&str; 20] = [

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use serde_json::Value;
-use sglang_proto::server_args::{Default, Exit, JsonObject, Kind, ServerArgs, Support, flags};
+use sglang_server_args::{Default, Exit, JsonObject, Kind, ServerArgs, Support, flags};
 
 fn parse(argv: &[&str]) -> Result<ServerArgs, Exit> {
     ServerArgs::parse_from(std::iter::once("sglang-launch").chain(argv.iter().copied()))

@@ -9,7 +9,7 @@ use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::sign::CertifiedKey;
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 
 use crate::error::TlsError;
 use crate::key::private_key;

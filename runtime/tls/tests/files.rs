@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::{ServerConnection, StreamOwned};
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 use sglang_tls::{ServerTls, TlsFiles, connect};
 
 /// Writes `NAME.key` and `NAME.crt`.

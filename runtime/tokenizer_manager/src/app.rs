@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use sglang_parsers::{DetectedParsers, ToolParserOptions};
 use sglang_process::env;
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 
 use crate::http::client::TrustedProxies;
 use crate::http::moved_routes::MovedRoutes;

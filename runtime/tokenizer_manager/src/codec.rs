@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use sglang_checkpoint::Checkpoint;
 use sglang_parsers::{DetectedParsers, detect_parsers};
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 use sglang_tokenizer::chat_template::{self, TemplateSource};
 use sglang_tokenizer::{ChatTemplate, Tokenizer};
 

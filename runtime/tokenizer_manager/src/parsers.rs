@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use sglang_parsers::{
     DetectedParsers, ReasoningDefault, ReasoningParser, ReasoningToggle, ToolParser, ToolParserOptions,
 };
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 
 use crate::openai::chat_request::ChatCompletionRequest;
 
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn the_flags_take_the_names_of_all_parsers_and_auto() {
         let choices = |long: &str| {
-            let flag = sglang_proto::server_args::flags().find(|f| f.long == long).unwrap();
+            let flag = sglang_server_args::flags().find(|f| f.long == long).unwrap();
             let mut names: Vec<&str> = flag.choices.to_vec();
             assert!(names.iter().all(|n| !flag.choices_not_yet.contains(n)));
             names.sort_unstable();

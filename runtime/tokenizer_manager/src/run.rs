@@ -15,7 +15,7 @@ use sglang_process::failure::Failure;
 use sglang_process::listen::{self, ListenError};
 use sglang_process::ready::ReadyHandle;
 use sglang_process::signals::{Termination, TerminationSignals};
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 use tokio::sync::mpsc;
 
 use crate::app::{App, EnvSettings, ModelFacts};

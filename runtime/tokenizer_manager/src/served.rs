@@ -1,6 +1,6 @@
 //! What the server serves at the moment: another checkpoint can take the place of the one it started with.
 
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 
 /// Path, name and label of the weights.
 #[derive(Clone, Debug, PartialEq, Eq)]

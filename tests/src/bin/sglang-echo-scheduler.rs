@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use sglang_checkpoint::{Checkpoint, ModelConfig};
 use sglang_process::failure::{self, Failure};
-use sglang_proto::server_args::ServerArgs;
 use sglang_proto::worker::ModelWorker;
 use sglang_scheduler::test_workers::{EchoWorker, FaultyWorker};
+use sglang_server_args::ServerArgs;
 
 fn main() -> ExitCode {
     let args = match ServerArgs::parse_from(std::env::args_os()) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use sglang_e2e::{Server, ServerOptions};
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 use sglang_tls::TlsFiles;
 
 /// Writes `NAME.key` and `NAME.crt`.

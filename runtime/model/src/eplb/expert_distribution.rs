@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use sglang_checkpoint::ModelConfig;
 use sglang_proto::forward::{ForwardBatch, ForwardMode};
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 
 use super::dump;
 use super::step_buffer::StepBuffer;

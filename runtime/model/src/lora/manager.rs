@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use sglang_proto::lora::LoRARef;
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 use tch::Device;
 
 use crate::error::{ModelError, Result};

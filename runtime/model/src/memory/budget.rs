@@ -1,6 +1,6 @@
 //! How many tokens the KV pool holds.
 
-use sglang_proto::server_args::DEFAULT_MEM_FRACTION_STATIC as DEFAULT_FRACTION;
+use sglang_server_args::DEFAULT_MEM_FRACTION_STATIC as DEFAULT_FRACTION;
 
 use crate::error::{ModelError, Result};
 

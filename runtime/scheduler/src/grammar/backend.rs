@@ -7,7 +7,7 @@ use sglang_constrained::{
     TokenEnvironment,
 };
 use sglang_proto::grammar::GrammarHandle;
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 use sglang_tokenizer::Tokenizer;
 
 use super::factory::Factory;

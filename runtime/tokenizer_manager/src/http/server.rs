@@ -9,7 +9,7 @@ use actix_web::{App as ActixApp, HttpServer, web};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::TcpUserTimeout;
 #[cfg(feature = "tls")]
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 #[cfg(feature = "tls")]
 use sglang_tls::{ServerTls, TlsFiles};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
-use sglang_proto::server_args::flags;
+use sglang_server_args::flags;
 
 use super::info::API_VERSION;
 use super::loads::gib;

@@ -101,7 +101,7 @@ mod tests {
     use crate::openai::chat_request::ChatCompletionRequest;
     use crate::parsers::Parsers;
     use sglang_parsers::{DetectedParsers, ToolParserOptions};
-    use sglang_proto::server_args::ServerArgs;
+    use sglang_server_args::ServerArgs;
 
     fn format() -> AnswerFormat {
         let argv = ["x", "--model-path", "m", "--tool-call-parser", "hermes", "--reasoning-parser", "qwen3"];

@@ -4,7 +4,7 @@ use crate::common;
 use crate::common::TestServer;
 use crate::common::engine::Behaviour;
 use serde_json::{Value, json};
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 use sglang_tokenizer_manager::openai::answer::{AnswerFormat, Piece};
 use sglang_tokenizer_manager::openai::chat_request::ChatCompletionRequest;
 use sglang_tokenizer_manager::parsers::Parsers;

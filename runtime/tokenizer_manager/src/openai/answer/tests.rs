@@ -1,7 +1,7 @@
 use super::*;
 use serde_json::json;
 use sglang_parsers::DetectedParsers;
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 
 fn format(parser: &str, parallel: bool) -> AnswerFormat {
     let args = ServerArgs::parse_from(["x", "--model-path", "m", "--tool-call-parser", parser]);

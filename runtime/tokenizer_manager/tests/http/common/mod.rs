@@ -15,7 +15,7 @@ use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use sglang_ipc::{Endpoints, Identity, PullLink, PushLink};
 use sglang_proto::messages::AnyMessage;
-use sglang_proto::server_args::ServerArgs;
+use sglang_server_args::ServerArgs;
 use sglang_tokenizer_manager::app::{App, EnvSettings, ModelFacts};
 use sglang_tokenizer_manager::http::server;
 use sglang_tokenizer_manager::manager::{Status, TokenizerManager};

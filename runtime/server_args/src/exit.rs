@@ -1,0 +1,35 @@
+//! What ends a program before it starts.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Text to print before ending: help, a version, a completion script, or what is wrong with the arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// The text, with its last newline.
+    pub text: String,
+    /// 0 for text that was asked for, printed to stdout; 2 for a usage error, printed to stderr.
+    pub code: u8,
+}
+
+impl Exit {
+    /// A usage error.
+    pub(crate) fn usage(why: String) -> Self {
+        Exit { text: format!("error: {why}\n\nFor more information, try '--help'.\n"), code: 2 }
+    }
+
+    /// A value that its flag does not take.
+    pub(crate) fn bad_value(long: &str, value: &str, why: &str) -> Self {
+        Exit::usage(format!("--{long} '{value}': {why}"))
+    }
+
+    /// Prints the text where it belongs and gives the exit code.
+    pub fn report(self) -> ExitCode {
+        // A closed pipe (`--help | head`) is no reason for another error.
+        let _ = match self.code {
+            0 => std::io::stdout().write_all(self.text.as_bytes()),
+            _ => std::io::stderr().write_all(self.text.as_bytes()),
+        };
+        ExitCode::from(self.code)
+    }
+}
