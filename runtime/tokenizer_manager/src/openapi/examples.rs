@@ -60,7 +60,7 @@ fn chat() -> Vec<(&'static str, Value)> {
         (
             "An answer by a schema",
             json!({"model": "default", "messages": [{"role": "user", "content": "A city, please."}],
-                "reasoning": {"effort": "low", "enabled": true},
+                "reasoning": {"enabled": true}, "reasoning_effort": "low",
                 "response_format": {"type": "json_schema", "json_schema": {"name": "city", "schema": weather()}}}),
         ),
     ]

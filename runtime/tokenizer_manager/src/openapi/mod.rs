@@ -278,6 +278,9 @@ mod tests {
         let message = &chat["messages"]["items"]["properties"];
         assert_eq!(message["content"]["type"], json!(["string", "array", "null"]), "{message}");
         assert_eq!(chat["stream_options"]["properties"]["include_usage"]["type"], json!(["boolean", "null"]));
+        assert_eq!(chat["reasoning_effort"]["type"], json!(["number", "string", "null"]));
+        let call = &message["tool_calls"]["items"]["properties"]["function"]["properties"];
+        assert_eq!(call["arguments"]["type"], json!(["object", "string", "null"]));
         assert_eq!(chat["tool_choice"]["type"], json!(["string", "object", "null"]));
         let sampling = &properties("/generate")["sampling_params"]["properties"];
         assert_eq!(sampling["max_new_tokens"]["type"], json!(["integer", "null"]), "{sampling}");

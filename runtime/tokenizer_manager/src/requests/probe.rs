@@ -96,7 +96,7 @@ pub(super) fn note(name: &'static str, asked: Asked, sample: Option<&Value>, rea
                 take_null(&mut field.schema);
             }
             // Another sample may show further forms.
-            if is_nested(sample) {
+            if sample.is_some() {
                 let mut more = schema_of(read, sample, DEPTH);
                 if !field.required {
                     add_null(&mut more);
@@ -155,6 +155,10 @@ fn schema_of(read: Try<'_>, sample: Option<&Value>, depth: usize) -> Value {
     if takes(json!({})) || object.is_some() {
         types.push("object");
         add_keys(&mut schema, read, object);
+    }
+    // Some words, but not any text.
+    if sample.is_some_and(|value| value.is_string() && read(value).is_ok()) && !types.contains(&"string") {
+        types.push("string");
     }
     match types.as_slice() {
         [] => {}
