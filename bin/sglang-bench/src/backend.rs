@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::cli::RequestArgs;
+use crate::request_args::RequestArgs;
 use crate::workload::{Job, Prompt, PromptMode};
 
 /// Protocol of the server.

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::backend::Backend;
 use crate::limit::Limit;
-use crate::workload::PromptMode;
+use crate::request_args::RequestArgs;
 
 /// Benchmarks of a running LLM server.
 #[derive(Debug, Parser)]
@@ -66,35 +66,6 @@ pub struct TargetArgs {
     /// Seconds the whole run may take; what is unfinished then counts as failed
     #[arg(long, default_value_t = 3600.0, value_parser = seconds)]
     pub timeout: f64,
-}
-
-/// What every request asks for.
-#[derive(Args, Clone, Debug)]
-pub struct RequestArgs {
-    /// Sampling temperature; 0 is greedy
-    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
-    pub temperature: f64,
-    /// Let outputs end at an end-of-sequence token
-    #[arg(long)]
-    pub disable_ignore_eos: bool,
-    /// Ask for whole answers; there is no TTFT or ITL then
-    #[arg(long)]
-    pub disable_stream: bool,
-    /// JSON object merged into every request body
-    #[arg(long, value_name = "JSON", value_parser = json_object)]
-    pub extra_request_body: Option<serde_json::Map<String, serde_json::Value>>,
-    /// Send token ids or words; ids by default, words for openai-chat
-    #[arg(long, value_enum)]
-    pub prompt_mode: Option<PromptMode>,
-    /// Random token ids are drawn from [100, N)
-    #[arg(long, value_name = "N", default_value_t = 32000, value_parser = clap::value_parser!(u32).range(101..))]
-    pub vocab_size: u32,
-    /// Seed of prompts, lengths and arrival times
-    #[arg(long, default_value_t = 42)]
-    pub seed: u64,
-    /// Append the results to this file as one line of JSON
-    #[arg(long, value_name = "FILE")]
-    pub output_file: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -276,10 +247,6 @@ fn ratio(text: &str) -> Result<f64, String> {
         Ok(r) if (0.0..=1.0).contains(&r) => Ok(r),
         _ => Err(format!("expected a number in [0, 1], got {text:?}")),
     }
-}
-
-fn json_object(text: &str) -> Result<serde_json::Map<String, serde_json::Value>, String> {
-    serde_json::from_str(text).map_err(|error| format!("expected a JSON object: {error}"))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod load;
 mod metrics;
 mod output;
 mod progress;
+mod request_args;
 mod scaling;
 mod serving;
 mod session;

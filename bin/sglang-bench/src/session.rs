@@ -6,12 +6,13 @@ use anyhow::{Result, bail};
 
 use crate::Usage;
 use crate::backend::Backend;
-use crate::cli::{RequestArgs, TargetArgs};
+use crate::cli::TargetArgs;
 use crate::interrupt::Interrupt;
 use crate::limit::Limit;
 use crate::load::{Plan, Run};
 use crate::metrics::Metrics;
 use crate::output::problems;
+use crate::request_args::RequestArgs;
 use crate::target::Target;
 use crate::workload::{PromptMode, Workload};
 

@@ -9,7 +9,7 @@ use llguidance::{Matcher as Parser, ParserFactory};
 use parking_lot::Mutex;
 
 use crate::environment::TokenEnvironment;
-use crate::matcher::Matcher;
+use crate::library_text::first_lines;
 use crate::slices::SliceBias;
 use crate::trim;
 
@@ -61,11 +61,10 @@ impl CompiledGrammar {
         })
     }
 
-    /// A matcher at the grammar's start, for one request.
-    pub fn matcher(self: &Arc<Self>) -> Matcher {
+    /// A parser at the grammar's start: a used one where there is one.
+    pub(crate) fn parser(&self) -> Parser {
         let spare = self.spare.lock().pop();
-        let parser = spare.unwrap_or_else(|| self.template.lock().deep_clone());
-        Matcher::new(Arc::clone(self), parser)
+        spare.unwrap_or_else(|| self.template.lock().deep_clone())
     }
 
     /// Takes a request's parser back for the next request, if it is sound and small.
@@ -90,27 +89,5 @@ impl CompiledGrammar {
     /// How long compiling took, without the wait for a thread.
     pub fn compile_time(&self) -> Duration {
         self.compile_time
-    }
-}
-
-/// The library's message without its dumps of internal state.
-pub(crate) fn first_lines(message: &str) -> String {
-    let end = ["\n<state>", "\n<non-verbose", "\n<backtrace>", "<non-verbose"]
-        .iter()
-        .filter_map(|marker| message.find(marker))
-        .min()
-        .unwrap_or(message.len());
-    message.get(..end).unwrap_or(message).trim_end().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn internal_state_is_cut_from_messages() {
-        assert_eq!(first_lines("bad\n<state>\nx"), "bad");
-        assert_eq!(first_lines("panic: x\n<backtrace>\n1: y"), "panic: x");
-        assert_eq!(first_lines("two\nlines"), "two\nlines");
     }
 }

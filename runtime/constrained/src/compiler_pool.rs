@@ -12,7 +12,7 @@ use llguidance::toktrie::InferenceCapabilities;
 use parking_lot::{Condvar, Mutex};
 
 use crate::cache::Lru;
-use crate::compiler::{CompileResult, CompilerConfig, CompilerStats};
+use crate::compiler_config::{CompileResult, CompilerConfig, CompilerStats};
 use crate::environment::TokenEnvironment;
 use crate::error::{GrammarError, TokenEnvironmentError};
 use crate::mask_pool::STACK_BYTES;

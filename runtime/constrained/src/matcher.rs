@@ -5,8 +5,9 @@ use std::sync::Arc;
 use llguidance::Matcher as Parser;
 
 use crate::bitmask;
-use crate::compiled::{CompiledGrammar, first_lines};
+use crate::compiled::CompiledGrammar;
 use crate::error::MatchError;
+use crate::library_text::first_lines;
 
 /// One request's place in its grammar. Not shared: every request has its own parser and lexer.
 pub struct Matcher {
@@ -32,18 +33,21 @@ impl std::fmt::Debug for Matcher {
     }
 }
 
-impl Matcher {
-    pub(crate) fn new(grammar: Arc<CompiledGrammar>, parser: Parser) -> Self {
-        Self {
-            grammar,
-            parser: Some(parser),
+impl CompiledGrammar {
+    /// A matcher at the grammar's start, for one request.
+    pub fn matcher(self: &Arc<Self>) -> Matcher {
+        Matcher {
+            grammar: Arc::clone(self),
+            parser: Some(self.parser()),
             accepted: 0,
             terminated: false,
             eos_unseen: false,
             failed: None,
         }
     }
+}
 
+impl Matcher {
     fn with_parser<T>(
         &mut self,
         run: impl FnOnce(&mut Parser) -> Result<T, String>,

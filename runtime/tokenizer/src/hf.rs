@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::config::read_config;
 use crate::error::TokenizerError;
+use crate::parts::Parts;
 use crate::surround::Surround;
-use crate::tokenizer::Parts;
 
 /// Loads the tokenizer of a folder.
 pub(crate) fn load(dir: &Path) -> Result<Parts, TokenizerError> {

@@ -11,6 +11,7 @@ pub mod error;
 mod gguf;
 mod hf;
 pub mod incremental;
+mod parts;
 mod release;
 mod special;
 mod surround;

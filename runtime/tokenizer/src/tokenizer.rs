@@ -7,6 +7,7 @@ use tokenizers::ModelWrapper;
 
 use crate::bytes::{TokenForm, token_bytes};
 use crate::error::TokenizerError;
+use crate::parts::Parts;
 use crate::special::RoleTokens;
 use crate::{gguf, hf, release, special};
 
@@ -27,14 +28,6 @@ pub struct Tokenizer {
     clean_up_spaces: bool,
     /// The first token's leading space is dropped when decoding from the start.
     strips_first_space: bool,
-}
-
-/// What a loader found out.
-pub(crate) struct Parts {
-    pub(crate) inner: tokenizers::Tokenizer,
-    pub(crate) roles: RoleTokens,
-    pub(crate) model_max_length: Option<usize>,
-    pub(crate) clean_up_spaces: bool,
 }
 
 impl Tokenizer {

@@ -1,11 +1,15 @@
 //! JSON as a stream of characters, written the way Python's `json.dumps(ensure_ascii=False)` writes it.
 
 mod number;
+mod space;
 mod stream;
 mod string;
+mod style;
 
 pub(crate) use number::float_repr;
-pub(crate) use stream::{JsonStatus, JsonStream, JsonStyle};
+pub(crate) use space::is_json_space;
+pub(crate) use stream::{JsonStatus, JsonStream};
+pub(crate) use style::JsonStyle;
 
 /// `json.dumps(json.loads(text), ensure_ascii=False)`; `None` when `text` is not one JSON value.
 pub(crate) fn normalise(text: &str) -> Option<String> {
@@ -32,11 +36,6 @@ pub(crate) fn quote(text: &str) -> String {
     }
     out.push('"');
     out
-}
-
-/// The four characters that JSON allows between tokens.
-pub(crate) fn is_json_space(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\n' | '\r')
 }
 
 #[cfg(test)]

@@ -1,24 +1,14 @@
 //! One JSON value, read and written as it arrives.
 
-use super::is_json_space;
 use super::number::number_repr;
+use super::space::is_json_space;
 use super::string::{StringReader, StringStatus};
+use super::style::JsonStyle;
 
 /// Nesting beyond this is malformed (Python's own reader gives up near a thousand).
 const MAX_DEPTH: usize = 512;
 /// Python refuses longer integers.
 const MAX_NUMBER_CHARS: usize = 4300;
-
-/// How a value is read and written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum JsonStyle {
-    /// Strict JSON in, Python's `json.dumps` spelling out.
-    Normalised,
-    /// Strict JSON in, the same characters out.
-    Verbatim,
-    /// JSON or a Python dict literal (`'quotes'`, `True`, `False`, `None`) in, `json.dumps` spelling out.
-    Python,
-}
 
 /// What one character did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

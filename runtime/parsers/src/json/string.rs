@@ -1,6 +1,6 @@
 //! The inside of a JSON string, one character at a time.
 
-use super::stream::JsonStyle;
+use super::style::JsonStyle;
 
 /// Appends `c` as `json.dumps(ensure_ascii=False)` writes it inside a string.
 pub(crate) fn push_escaped(c: char, out: &mut String) {

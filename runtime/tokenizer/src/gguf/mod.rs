@@ -13,9 +13,9 @@ use sglang_checkpoint::gguf::Metadata;
 use tokenizers::AddedToken;
 
 use crate::error::TokenizerError;
+use crate::parts::Parts;
 use crate::special::RoleTokens;
 use crate::surround::Surround;
-use crate::tokenizer::Parts;
 
 /// A kind of tokenizer with a pre-tokenizer of its own.
 const GEMMA4: &str = "gemma4";

@@ -8,20 +8,10 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::middleware::Next;
 use actix_web::{ResponseError, web};
 
+use super::auth_tier::AuthTier;
 use super::errors::ApiError;
 use super::routes;
 use crate::app::App;
-
-/// Who may call a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthTier {
-    /// Whoever has the API key, if there is one.
-    Normal,
-    /// Whoever has the admin key; the API key when there is no admin key.
-    AdminOptional,
-    /// Everybody.
-    Open,
-}
 
 /// Whether a call may pass. Paths that probes use are always open.
 pub fn allowed(

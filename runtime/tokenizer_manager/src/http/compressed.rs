@@ -8,8 +8,8 @@ use actix_web::http::header::CONTENT_ENCODING;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use ruzstd::decoding::StreamingDecoder;
 
+use super::body_limit::{MAX_BODY_BYTES, too_large};
 use super::errors::ApiError;
-use super::extract::{MAX_BODY_BYTES, too_large};
 use crate::app::App;
 use crate::requests::python::str_repr;
 

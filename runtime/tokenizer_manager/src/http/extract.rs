@@ -10,14 +10,12 @@ use actix_web::{FromRequest, HttpRequest, web};
 use futures::StreamExt;
 use serde_json::{Map, Value};
 
+use super::body_limit::{MAX_BODY_BYTES, too_large};
 use super::compressed::Compression;
 use super::errors::ApiError;
 use crate::app::{App, ClientLimits};
 use crate::call_trace;
 use crate::requests::validation::{FieldError, Loc};
-
-/// Largest body that is read, in bytes.
-pub const MAX_BODY_BYTES: usize = 64 << 20;
 
 /// A value of the query; of several with this name the last, as in the reference.
 pub fn query(request: &HttpRequest, name: &str) -> Option<String> {
@@ -123,11 +121,6 @@ impl Source {
             body.extend_from_slice(&piece);
         }
     }
-}
-
-/// More than a body may have.
-pub(super) fn too_large() -> ApiError {
-    ApiError::Http { status: 413, detail: format!("The body is larger than {MAX_BODY_BYTES} bytes.") }
 }
 
 fn parse_object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {

@@ -3,6 +3,8 @@
 pub mod access_log;
 pub mod anthropic;
 pub mod auth;
+pub mod auth_tier;
+mod body_limit;
 pub mod chat;
 pub mod client;
 pub mod completions;

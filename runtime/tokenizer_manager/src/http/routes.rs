@@ -3,7 +3,7 @@
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, Route, web};
 
-use super::auth::AuthTier::{self, AdminOptional, Normal, Open};
+use super::auth_tier::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{
     anthropic, chat, client, completions, control, disabled, embedding, embeddings, expert_distribution,

@@ -116,7 +116,7 @@ impl OllamaGenerateRequest {
     /// # Errors
     /// What `template` refuses.
     pub fn text(&self, template: Option<&CompletionTemplate>) -> Result<String, OllamaError> {
-        use crate::openai::completion_request::CompletionPrompt;
+        use crate::openai::completion_prompt::CompletionPrompt;
         let prompt = match self.system.is_empty() {
             true => self.prompt.clone(),
             false => format!("{}\n\n{}", self.system, self.prompt),

@@ -6,7 +6,6 @@ use super::chat_fields::ToolChoice;
 use super::chat_request::ChatCompletionRequest;
 use super::fields;
 use super::message::media_part;
-use super::tool_constraint;
 
 impl ChatCompletionRequest {
     /// Whether the request makes sense; the text is the answer's.
@@ -27,7 +26,7 @@ impl ChatCompletionRequest {
                 "Model only supports text input; received unsupported content type '{kind}'."
             ));
         }
-        let tools: Vec<&Value> = tool_constraint::definitions(self).collect();
+        let tools: Vec<&Value> = self.tool_definitions().collect();
         let names: Vec<&Value> = tools.iter().map(|tool| &tool["function"]["name"]).collect();
         match &self.tool_choice {
             ToolChoice::Required if tools.is_empty() => {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::chat_fields::{ToolChoice, reasoning, tool_choice};
 use super::completion_request::{base, sample_count};
 use super::fields::{self, StreamOptions};
-use super::{message, tool_constraint};
+use super::message;
 use crate::model_name::DEFAULT_MODEL;
 use crate::requests::sampling::SamplingMap;
 use crate::requests::validation::{FieldError, Fields, boolean, float, int, list, object, string};
@@ -71,6 +71,16 @@ const MODEL_DEFAULTS: [(&str, f64); 5] =
     [("temperature", 1.0), ("top_p", 1.0), ("top_k", -1.0), ("min_p", 0.0), ("repetition_penalty", 1.0)];
 
 impl ChatCompletionRequest {
+    /// Tool definitions of a request and of its system messages, as they were sent.
+    pub fn tool_definitions(&self) -> impl Iterator<Item = &Value> {
+        let system = |message: &&Value| {
+            ["root", "system", "developer"].iter().any(|role| message.get("role").is_some_and(|r| r == role))
+        };
+        let in_messages =
+            self.messages.iter().filter(system).filter_map(|m| m.get("tools").and_then(Value::as_array));
+        self.tools.iter().chain(in_messages.flatten())
+    }
+
     /// Reads a body.
     ///
     /// # Errors
@@ -172,7 +182,7 @@ impl ChatCompletionRequest {
                 sampling.insert(name.into(), model_defaults.get(name).cloned().unwrap_or(fallback));
             }
         }
-        if self.tool_choice != ToolChoice::None && tool_constraint::definitions(self).next().is_some() {
+        if self.tool_choice != ToolChoice::None && self.tool_definitions().next().is_some() {
             // Markers of a call are special tokens in some models.
             sampling.insert("skip_special_tokens".into(), false.into());
         }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use sglang_proto::CaptureHiddenMode;
 
+use super::completion_prompt::CompletionPrompt;
 use super::completion_template::CompletionTemplate;
 use super::fields::{self, StreamOptions};
 use crate::model_name::DEFAULT_MODEL;
@@ -12,27 +13,6 @@ use crate::requests::validation::{
     FieldError, Fields, Mismatch, Read, boolean, float, int, list, nullable, object, string,
 };
 use crate::requests::{GenerateReqInput, OneOrMany};
-
-/// The prompt in one of its four forms.
-#[derive(Clone, Debug, PartialEq)]
-pub enum CompletionPrompt {
-    /// One or more texts.
-    Text(OneOrMany<String>),
-    /// One or more lists of ids.
-    Ids(OneOrMany<Vec<i64>>),
-}
-
-impl CompletionPrompt {
-    /// Whether there is nothing to complete.
-    pub fn is_empty(&self) -> bool {
-        match self {
-            Self::Text(OneOrMany::One(text)) => text.is_empty(),
-            Self::Text(OneOrMany::Many(texts)) => texts.iter().all(String::is_empty),
-            Self::Ids(OneOrMany::One(ids)) => ids.is_empty(),
-            Self::Ids(OneOrMany::Many(lists)) => lists.iter().all(Vec::is_empty),
-        }
-    }
-}
 
 /// A completion request.
 #[derive(Clone, Debug)]

@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::choice::{answer_sglext, created, finish_word, last_hidden_state, matched_stop, metadata};
-use super::completion_request::{CompletionPrompt, CompletionRequest};
+use super::completion_prompt::CompletionPrompt;
+use super::completion_request::CompletionRequest;
 use super::logprobs::LogProbs;
 use super::usage::UsageInfo;
 use crate::app::App;

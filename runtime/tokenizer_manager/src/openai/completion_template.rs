@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::completion_request::CompletionPrompt;
+use super::completion_prompt::CompletionPrompt;
 use crate::requests::OneOrMany;
 
 /// Where the token that stands for the gap goes.

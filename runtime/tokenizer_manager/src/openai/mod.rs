@@ -8,6 +8,7 @@ pub mod chat_response;
 pub mod chat_stream;
 pub mod choice;
 pub mod classify;
+pub mod completion_prompt;
 pub mod completion_request;
 pub mod completion_response;
 pub mod completion_stream;

@@ -25,19 +25,9 @@ pub fn parser_tool(tool: &Value) -> Tool {
     }
 }
 
-/// Tool definitions of a request and of its system messages, as they were sent.
-pub fn definitions(request: &ChatCompletionRequest) -> impl Iterator<Item = &Value> {
-    let system = |message: &&Value| {
-        ["root", "system", "developer"].iter().any(|role| message.get("role").is_some_and(|r| r == role))
-    };
-    let in_messages =
-        request.messages.iter().filter(system).filter_map(|m| m.get("tools").and_then(Value::as_array));
-    request.tools.iter().chain(in_messages.flatten())
-}
-
-/// The same for the parsers.
+/// Tool definitions of a request and of its system messages, for the parsers.
 pub fn effective_tools(request: &ChatCompletionRequest) -> Vec<Tool> {
-    definitions(request).map(parser_tool).collect()
+    request.tool_definitions().map(parser_tool).collect()
 }
 
 fn constraint(parser: ToolParser, tools: &[Tool], request: &ChatCompletionRequest) -> Option<Constraint> {

@@ -11,7 +11,7 @@ use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
-use crate::http::auth::AuthTier;
+use crate::http::auth_tier::AuthTier;
 use crate::http::info::API_VERSION;
 use crate::http::reply;
 use crate::http::routes::{RouteSpec, root_path, served};

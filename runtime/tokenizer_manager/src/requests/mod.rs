@@ -4,9 +4,11 @@
 pub mod call_arguments;
 pub mod contract;
 pub mod embedding;
+mod embedding_params;
 mod field_error;
 mod field_schema;
 pub mod generate;
+mod mismatch;
 pub mod normalize;
 pub mod probe;
 pub mod python;
@@ -15,6 +17,7 @@ pub mod tokenize;
 mod tokenize_embedding;
 pub mod validation;
 
+pub use embedding_params::EmbeddingParams;
 pub use generate::{GenerateReqInput, OneOrMany};
 pub use normalize::{NormalizedRequest, Prompt, SingleReqInput};
 

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use serde_json::{Map, Value, json};
 
 use super::field_schema::{add_null, is_anything, join, take_null};
-use super::validation::Mismatch;
+use super::mismatch::Mismatch;
 
 /// A field as its reader shows it.
 #[derive(Clone, Debug, PartialEq)]

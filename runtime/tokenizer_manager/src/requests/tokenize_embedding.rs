@@ -6,8 +6,8 @@ use sglang_proto::wire::TokenIds;
 
 use super::ValueError;
 use super::embedding::{EmbeddingPrompt, SingleEmbeddingReqInput};
+use super::embedding_params::EmbeddingParams;
 use super::tokenize::RequestLimits;
-use crate::state::EmbeddingParams;
 
 /// The reference's words.
 const NOT_AN_EMBEDDING_MODEL: &str = "This model does not appear to be an embedding model by default. Please add \

@@ -4,71 +4,9 @@
 use serde_json::{Map, Value};
 
 pub use super::field_error::{FieldError, Loc, brief};
+pub use super::mismatch::{Mismatch, Read};
 use super::probe::{self, Asked};
-use super::python;
 use crate::call_trace;
-
-/// Why a value does not fit, before it is known where it stands.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Mismatch(Box<Reason>);
-
-#[derive(Clone, Debug, PartialEq)]
-struct Reason {
-    kind: &'static str,
-    msg: String,
-    at: Vec<Loc>,
-    input: Value,
-    ctx: Vec<(&'static str, String)>,
-}
-
-impl Mismatch {
-    /// A mismatch of the whole value.
-    pub fn new(kind: &'static str, msg: impl Into<String>, input: &Value) -> Self {
-        Self(Box::new(Reason {
-            kind,
-            msg: msg.into(),
-            at: Vec::new(),
-            input: input.clone(),
-            ctx: Vec::new(),
-        }))
-    }
-
-    /// A rule of our own that the value breaks.
-    pub fn rule(rule: impl AsRef<str>, input: &Value) -> Self {
-        let rule = rule.as_ref();
-        let mut mismatch = Self::new("value_error", format!("Value error, {rule}"), input);
-        mismatch.0.ctx.push(("error", format!("ValueError({})", python::str_repr(rule))));
-        mismatch
-    }
-
-    /// A value outside a fixed set; `expected` is the set as Python text.
-    pub fn literal(expected: &str, input: &Value) -> Self {
-        let mut mismatch = Self::new("literal_error", format!("Input should be {expected}"), input);
-        mismatch.0.ctx.push(("expected", python::str_repr(expected)));
-        mismatch
-    }
-
-    /// The texts of the set, of a mismatch made by [`Mismatch::literal`].
-    pub(super) fn literals(&self) -> Option<Vec<String>> {
-        let reason = &self.0;
-        (reason.kind == "literal_error")
-            .then(|| reason.msg.split('\'').skip(1).step_by(2).map(str::to_owned).collect())
-    }
-
-    /// A key that must be there.
-    pub fn missing(key: &'static str, map: &Value) -> Self {
-        Self::new("missing", "Field required", map).under(key)
-    }
-
-    /// Puts the mismatch one step further down.
-    pub fn under(mut self, step: impl Into<Loc>) -> Self {
-        self.0.at.insert(0, step.into());
-        self
-    }
-}
-
-/// What a reader of one value gives.
-pub type Read<T> = Result<T, Mismatch>;
 
 /// One alternative of a union: its name in errors, and its reader.
 pub type Arm<'a, T> = (&'static str, &'a dyn Fn(&Value) -> Read<T>);
@@ -224,11 +162,9 @@ impl<'a> Fields<'a> {
 
     /// Records that `name` does not fit.
     pub fn push(&mut self, name: &'static str, mismatch: Mismatch) {
-        let mut loc = self.place.clone();
-        loc.push(name.into());
-        let Reason { kind, msg, at, input, ctx } = *mismatch.0;
-        loc.extend(at);
-        self.errors.push(FieldError { kind, loc, msg, input, ctx });
+        let mut place = self.place.clone();
+        place.push(name.into());
+        self.errors.push(mismatch.at(place));
     }
 
     /// Records a broken rule between fields.

@@ -12,7 +12,7 @@ pub use delta::{Counts, IntoDeltas, OutputDelta};
 pub use logprobs::{Logprobs, TokenLogprob, TopLogprobs};
 pub use reasoning::ReasoningCounter;
 pub use registry::{Registry, RequestHandle};
-pub use req_state::{Applied, EmbeddingParams, Finish, Output, ReqState};
+pub use req_state::{Applied, Finish, Output, ReqState};
 pub use timing::{Timing, TokenTiming, unix_seconds};
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use sglang_proto::wire::TokenIds;
 use tokio::sync::Notify;
 
 use crate::lora::AdapterUse;
+use crate::requests::EmbeddingParams;
 
 use super::abort_log::log_abort;
 use super::delta::{Counts, OutputDelta};
@@ -74,17 +75,6 @@ pub enum Applied {
     Finished,
     /// Nothing new: a repeat, or something after the end.
     Ignored,
-}
-
-/// What an embedding request has besides what all requests have.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct EmbeddingParams {
-    /// Segment of each token; `None` when all are 0.
-    pub token_type_ids: Option<Vec<i64>>,
-    /// Wanted size of the vector.
-    pub dimensions: Option<i64>,
-    /// Whether the hidden state in front of the head is wanted.
-    pub return_pooled_hidden_states: bool,
 }
 
 /// One request in flight.
