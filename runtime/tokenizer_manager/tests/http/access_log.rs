@@ -1,31 +1,12 @@
 //! The access log: uvicorn's lines, without the paths that are left out.
 
 use crate::common;
-use std::sync::Arc;
-
-use parking_lot::Mutex;
+use crate::common::log::Lines;
 use serde_json::json;
-
-/// Keeps what is logged.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 #[actix_web::test]
 async fn every_call_is_a_line_but_those_that_are_left_out() {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).init();
+    let lines = Lines::start();
     let server =
         common::start(&["--api-key", "k", "--uvicorn-access-log-exclude-prefixes", "/metrics", "/health"])
             .await;
@@ -42,7 +23,7 @@ async fn every_call_is_a_line_but_those_that_are_left_out() {
         .await
         .unwrap();
     server.client.get(server.url("/v1/models")).send().await.unwrap();
-    let log = String::from_utf8(lines.0.lock().clone()).unwrap();
+    let log = lines.text();
     let calls: Vec<&str> = log
         .lines()
         .filter_map(|line| line.split_once("INFO:     127.0.0.1:")?.1.split_once(" - "))

@@ -1,58 +1,10 @@
 //! What the log says of requests that fail, and how their lines are found by their ids.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use crate::common;
 use crate::common::TestServer;
 use crate::common::engine::Behaviour;
-use parking_lot::Mutex;
+use crate::common::log::Lines;
 use serde_json::{Value, json};
-use tracing_subscriber::fmt::MakeWriter;
-
-/// Keeps what is logged.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-impl Lines {
-    fn start() -> Self {
-        let lines = Self::default();
-        tracing_subscriber::fmt().with_writer(lines.clone()).with_ansi(false).without_time().init();
-        lines
-    }
-
-    /// The lines with this part, when there are any.
-    async fn with(&self, part: &str) -> Vec<String> {
-        for _ in 0..300 {
-            let text = String::from_utf8(self.0.lock().clone()).unwrap();
-            let found: Vec<String> = text.lines().filter(|l| l.contains(part)).map(str::to_owned).collect();
-            if !found.is_empty() {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("no {part:?} in\n{}", String::from_utf8_lossy(&self.0.lock()));
-    }
-}
 
 /// A route, a body that it refuses, and what the log must say.
 fn refused() -> Vec<(&'static str, Value, &'static str)> {
@@ -129,7 +81,7 @@ async fn failures_of_the_server_are_errors_with_their_reason_on_every_api() {
         ("/api/chat", json!({"model": "m", "messages": chat})),
     ] {
         for streams in [false, true] {
-            lines.0.lock().clear();
+            lines.clear();
             body["stream"] = streams.into();
             let _ = server.call(path, body.clone()).await;
             let found = lines.with("Request failed with 500").await;
@@ -201,7 +153,7 @@ async fn the_request_log_shows_chats_as_its_levels_say_and_json_lines_are_json()
     let server = common::start(&[]).await;
     let body = json!({"messages": [{"role": "user", "content": "Hello there"}], "max_tokens": 3, "seed": 5});
     for level in 0..=3 {
-        lines.0.lock().clear();
+        lines.clear();
         let settings =
             json!({"log_requests": true, "log_requests_level": level, "log_requests_format": "json"});
         assert_eq!(server.post("/configure_logging", settings).await.status(), 200);

@@ -3,6 +3,7 @@
 
 pub mod byte_codec;
 pub mod engine;
+pub mod log;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

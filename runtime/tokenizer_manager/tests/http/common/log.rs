@@ -1,0 +1,62 @@
+//! What a test's process logs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Keeps what is logged.
+#[derive(Clone, Default)]
+pub struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Lines {
+    /// Begins to keep what this process logs.
+    pub fn start() -> Self {
+        let lines = Self::default();
+        tracing_subscriber::fmt().with_writer(lines.clone()).with_ansi(false).without_time().init();
+        lines
+    }
+
+    /// All of it.
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().clone()).unwrap()
+    }
+
+    /// Forgets what was logged so far.
+    pub fn clear(&self) {
+        self.0.lock().clear();
+    }
+
+    /// The lines with this part, when there are any.
+    pub async fn with(&self, part: &str) -> Vec<String> {
+        for _ in 0..300 {
+            let text = self.text();
+            let found: Vec<String> = text.lines().filter(|l| l.contains(part)).map(str::to_owned).collect();
+            if !found.is_empty() {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no {part:?} in\n{}", String::from_utf8_lossy(&self.0.lock()));
+    }
+}
