@@ -14,6 +14,7 @@ mod known;
 mod lora;
 mod no_effect;
 mod not_yet;
+mod rows;
 mod spec;
 mod table;
 mod value;

@@ -1,0 +1,57 @@
+//! What the rows of the table become: the struct, the list of flags, and the reader.
+
+macro_rules! server_args {
+    ($($group:ident {
+        $($field:ident : $ty:ty = $default:expr, $long:literal $(| $alias:literal)*, $support:ident, $help:literal
+            $(, one_of $choices:expr)? $(, not_yet $later:expr)? ;)*
+    })*) => {
+        /// Every argument of a server, checked: what the command line and `--config` mean. Field names are the
+        /// reference's. `None` stands for "choose at start-up".
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct ServerArgs {
+            $($( #[doc = $help] pub $field: $ty, )*)*
+            /// Flags that were given and change nothing here, by field name, with their values.
+            pub without_effect: JsonObject,
+        }
+
+        /// The rows behind [`ServerArgs`], in the order of its fields.
+        pub const FLAGS: &[FlagSpec] = &[$($( FlagSpec {
+            field: stringify!($field),
+            long: $long,
+            aliases: &[$($alias),*],
+            group: Group::$group,
+            kind: <$ty as FlagValue>::KIND,
+            default: $default,
+            choices: { let none: &[&str] = &[]; let _ = none; $(let none: &[&str] = $choices;)? none },
+            choices_not_yet: { let none: &[&str] = &[]; let _ = none; $(let none: &[&str] = $later;)? none },
+            support: Support::$support,
+            help: $help,
+        }, )*)*];
+
+        impl ServerArgs {
+            /// Reads every field's value with `texts`, which gives what was typed for a field, or its default.
+            pub(super) fn build<E>(
+                texts: impl Fn(&'static str) -> Option<Vec<String>>,
+                fail: impl Fn(&'static str, &[String], String) -> E,
+            ) -> Result<Self, E> {
+                Ok(ServerArgs {
+                    $($( $field: {
+                        let typed = texts(stringify!($field));
+                        <$ty as FlagValue>::read(typed.as_deref())
+                            .map_err(|why| fail($long, typed.as_deref().unwrap_or_default(), why))?
+                    }, )*)*
+                    without_effect: JsonObject::new(),
+                })
+            }
+
+            /// The fields of this struct by name, as JSON values.
+            pub(super) fn fields_json(&self) -> serde_json::Map<String, serde_json::Value> {
+                let mut map = serde_json::Map::new();
+                $($( map.insert(stringify!($field).to_owned(), self.$field.json()); )*)*
+                map
+            }
+        }
+    };
+}
+
+pub(crate) use server_args;
