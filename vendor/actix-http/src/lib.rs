@@ -15,10 +15,6 @@
 //! | `compress-zstd`     | Payload compression support: Zstd.          |
 //! | `trust-dns`         | Use [trust-dns] as the client DNS resolver. |
 //!
-//! [h2]: https://crates.io/crates/h2
-//! [OpenSSL]: https://crates.io/crates/openssl
-//! [rustls]: https://crates.io/crates/rustls
-//! [trust-dns]: https://crates.io/crates/trust-dns
 
 #![allow(
     clippy::type_complexity,
