@@ -15,7 +15,7 @@ use crate::openai::answer::AnswerFormat;
 use crate::openai::chat_request::ChatCompletionRequest;
 use crate::openai::chat_response::{self, ChatCompletionResponse};
 use crate::openai::chat_stream::{self, ChatStreamOptions};
-use crate::openai::{fields, tool_constraint, updates};
+use crate::openai::{fields, tool_constraint};
 use crate::parsers::Parsers;
 use crate::requests::tokenize::INLINE_BYTES;
 use crate::requests::{GenerateReqInput, OneOrMany};
@@ -172,7 +172,7 @@ pub(super) async fn answer(
     request: &ChatCompletionRequest,
     mut generation: Generation,
 ) -> Result<ChatCompletionResponse, ApiError> {
-    updates::finished(&mut generation.handles).await.map_err(ApiError::openai)?;
+    generation.finished().await.map_err(ApiError::openai)?;
     Ok(chat_response::response(app, request, &generation.handles))
 }
 

@@ -8,7 +8,7 @@ use super::extract::OpenAiJson;
 use super::{reply, sse};
 use crate::app::App;
 use crate::openai::completion_request::CompletionRequest;
-use crate::openai::{chat_stream, completion_response, completion_stream, fields, updates};
+use crate::openai::{chat_stream, completion_response, completion_stream, fields};
 
 /// `POST /v1/completions`.
 pub async fn completions(
@@ -39,6 +39,6 @@ pub async fn completions(
         let options = chat_stream::stream_options(request.stream_options, default_usage);
         return Ok(sse::respond(completion_stream::stream(app, request, options, generation.handles)));
     }
-    updates::finished(&mut generation.handles).await.map_err(ApiError::openai)?;
+    generation.finished().await.map_err(ApiError::openai)?;
     Ok(reply::json(&completion_response::response(&app, &request, &generation.handles)))
 }

@@ -6,7 +6,6 @@ use super::errors::ApiError;
 use super::extract::NativeJson;
 use super::reply;
 use crate::app::App;
-use crate::openai::updates;
 use crate::requests::embedding::EmbeddingReqInput;
 use crate::response::embedding::EmbeddingAnswer;
 
@@ -15,7 +14,7 @@ pub async fn encode(app: web::Data<App>, body: NativeJson) -> Result<HttpRespons
     let request = EmbeddingReqInput::from_json(&body.0)?;
     drop(body);
     let mut generation = app.manager.embedding_request(request).await.map_err(ApiError::native)?;
-    updates::finished(&mut generation.handles).await.map_err(ApiError::native)?;
+    generation.finished().await.map_err(ApiError::native)?;
     let answer = |handle| EmbeddingAnswer { state: handle, show: generation.show, app: &app };
     let answers: Vec<_> = generation.handles.iter().map(|handle| answer(handle.state())).collect();
     Ok(match answers.as_slice() {

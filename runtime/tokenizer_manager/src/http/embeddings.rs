@@ -9,11 +9,11 @@ use super::reply;
 use crate::app::App;
 use crate::openai::classify::{ClassifyRequest, ClassifyResponse};
 use crate::openai::embeddings::{EmbeddingRequest, EmbeddingResponse};
-use crate::openai::score::{ScoringRequest, ScoringResponse};
-use crate::openai::updates;
+use crate::openai::score::ScoringResponse;
 use crate::openai::usage::UsageInfo;
 use crate::requests::OneOrMany;
 use crate::requests::embedding::EmbeddingReqInput;
+use crate::requests::score::ScoringRequest;
 use crate::state::Counts;
 
 /// `POST /v1/embeddings`.
@@ -29,7 +29,7 @@ pub async fn embeddings(app: web::Data<App>, body: OpenAiJson) -> Result<HttpRes
         ..request.base
     };
     let mut generation = app.manager.embedding_request(base).await.map_err(ApiError::openai)?;
-    updates::finished(&mut generation.handles).await.map_err(ApiError::openai)?;
+    generation.finished().await.map_err(ApiError::openai)?;
     Ok(reply::json(&EmbeddingResponse::new(&generation.handles, format, &app.args.model_path)))
 }
 
@@ -55,7 +55,7 @@ pub async fn classify(app: web::Data<App>, body: OpenAiJson) -> Result<HttpRespo
         ..request.base
     };
     let mut generation = app.manager.embedding_request(base).await.map_err(ApiError::openai)?;
-    updates::finished(&mut generation.handles).await.map_err(ApiError::openai)?;
+    generation.finished().await.map_err(ApiError::openai)?;
     let labels = app.manager.limits.embedding.as_ref().and_then(|facts| facts.labels.clone());
     let labels = labels.unwrap_or_default();
     Ok(reply::json(&ClassifyResponse::new(&generation.handles, &labels, app.args.served_model_name())))

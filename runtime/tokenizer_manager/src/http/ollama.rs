@@ -21,7 +21,6 @@ use crate::ollama::response::{Answer, End, Route, Work, done_reason};
 use crate::ollama::stream::{self, Frame};
 use crate::openai::answer::AnswerFormat;
 use crate::openai::chat_request::ChatCompletionRequest;
-use crate::openai::updates;
 use crate::parsers::Parsers;
 use crate::requests::{GenerateReqInput, OneOrMany};
 
@@ -79,7 +78,7 @@ async fn serve(
     if streams {
         return Ok(ndjson(stream::stream(frame, parts, generation.handles)));
     }
-    updates::finished(&mut generation.handles).await?;
+    generation.finished().await?;
     let Some(handle) = generation.handles.first() else {
         return Err(ApiError::Http { status: 500, detail: "Internal server error: no answer".into() }.into());
     };

@@ -9,7 +9,6 @@ use super::reply;
 use crate::app::App;
 use crate::ollama::embed::{EmbedResponse, OllamaEmbedRequest, embedding};
 use crate::ollama::error::OllamaError;
-use crate::openai::updates;
 
 /// Vectors of a request's texts, and the tokens of these.
 async fn vectors(
@@ -21,7 +20,7 @@ async fn vectors(
         return Ok((Vec::new(), 0));
     }
     let mut generation = app.manager.embedding_request(request.to_native(adapter)).await?;
-    updates::finished(&mut generation.handles).await?;
+    generation.finished().await?;
     let outputs = generation.handles.iter().map(|handle| handle.state().output());
     let (vectors, counts): (Vec<_>, Vec<_>) =
         outputs.map(|output| (output.embedding.clone(), output.counts.prompt_tokens)).unzip();

@@ -10,10 +10,9 @@ use crate::app::App;
 use crate::model_name::DEFAULT_MODEL;
 use crate::openai::rerank::{V1RerankReqInput, is_yes_no_template, yes_share};
 use crate::openai::rerank_results::{RerankForm, RerankResults, relevance};
-use crate::openai::score::{Labels, ScoreItems, ScoringRequest};
-use crate::openai::updates;
 use crate::requests::OneOrMany;
 use crate::requests::embedding::{EmbeddingPrompt, EmbeddingReqInput};
+use crate::requests::score::{Labels, ScoreItems, ScoringRequest};
 use crate::state::RequestHandle;
 use crate::text::{TextCodec, TextError};
 
@@ -89,7 +88,7 @@ async fn by_class(
     let lora_path = adapter.map(|name| OneOrMany::One(Some(name)));
     let input = EmbeddingReqInput { lora_path, ..EmbeddingReqInput::of(pairs) };
     let mut generation = app.manager.embedding_request(input).await.map_err(ApiError::openai)?;
-    updates::finished(&mut generation.handles).await.map_err(ApiError::openai)?;
+    generation.finished().await.map_err(ApiError::openai)?;
     let score = |handle: &RequestHandle| {
         handle.state().output().embedding.first().map_or(0.0, |score| f64::from(*score))
     };

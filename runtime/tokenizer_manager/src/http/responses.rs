@@ -16,7 +16,6 @@ use crate::anthropic::convert::supports_inline_system;
 use crate::app::App;
 use crate::openai::answer::AnswerFormat;
 use crate::openai::chat_request::ChatCompletionRequest;
-use crate::openai::updates;
 use crate::requests::{GenerateReqInput, OneOrMany};
 use crate::responses::convert::{self, ServerTraits};
 use crate::responses::error::ResponsesError;
@@ -80,7 +79,7 @@ async fn in_background(
         app.manager.registry.abort(&id);
         return;
     }
-    match (updates::finished(&mut generation.handles).await, generation.handles.first()) {
+    match (generation.finished().await, generation.handles.first()) {
         (Ok(()), Some(handle)) => draft.whole(&app, handle, logprobs),
         (Ok(()), None) => draft.fail(&app, "Generation aborted"),
         (Err(error), _) => draft.fail(&app, &error.to_string()),
@@ -131,7 +130,7 @@ pub async fn create(
             .insert_header((CONNECTION, "keep-alive"))
             .streaming(events.map(Ok::<_, std::convert::Infallible>)));
     }
-    updates::finished(&mut generation.handles).await.map_err(ApiError::openai)?;
+    generation.finished().await.map_err(ApiError::openai)?;
     let response = match generation.handles.first() {
         Some(handle) => draft.whole(&app, handle, request.include_logprobs),
         None => draft.fail(&app, "Generation aborted"),

@@ -7,11 +7,10 @@ use super::auth_tier::AuthTier::{self, AdminOptional, Normal, Open};
 use super::errors::ApiError;
 use super::{
     anthropic, chat, client, completions, control, disabled, embedding, embeddings, expert_distribution,
-    generate, health, info, loads, lora, memory, ollama, ollama_embed, ollama_models, operations, parsers,
-    rerank, responses, server_info, sessions, tokenize, unsupported, vertex, weights,
+    generate, health, info, loads, lora, memory, metrics, ollama, ollama_embed, ollama_models, operations,
+    parsers, rerank, responses, server_info, sessions, tokenize, unsupported, vertex, weights,
 };
 use crate::app::App;
-use crate::metrics::http as metrics;
 use crate::openapi;
 
 /// One path.

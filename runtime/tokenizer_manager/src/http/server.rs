@@ -13,9 +13,8 @@ use sglang_server_args::ServerArgs;
 #[cfg(feature = "tls")]
 use sglang_tls::{ServerTls, TlsFiles};
 
-use super::{access_log, auth, cors, routes};
+use super::{access_log, auth, call_metrics, cors, routes};
 use crate::app::App;
-use crate::metrics::http as metrics;
 
 /// Threads that serve connections.
 const WORKERS: usize = 2;
@@ -42,7 +41,7 @@ pub fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Serv
         ActixApp::new()
             .app_data(app.clone())
             // The last one stands outermost: a call without a key is told nothing else.
-            .wrap(from_fn(metrics::count))
+            .wrap(from_fn(call_metrics::count))
             .wrap(from_fn(cors::share))
             .wrap(from_fn(auth::authorize))
             .wrap(from_fn(access_log::log))

@@ -51,6 +51,23 @@ pub struct Generation {
     pub show: ShowOptions,
 }
 
+impl Generation {
+    /// Waits for all answers.
+    ///
+    /// # Errors
+    /// The scheduler refused one of them.
+    pub async fn finished(&mut self) -> Result<(), GenerateError> {
+        for handle in &mut self.handles {
+            handle.finished().await;
+            let finish = handle.state().output().finish.clone();
+            if let Some(finish) = finish {
+                check_finish(&finish.reason)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What of a request decides how its answers look.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ShowOptions {

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use serde_json::{Map, json};
 
 use super::{GenerateError, Generation, TokenizerManager};
-use crate::openai::score::{Labels, ScoreItems, ScoreQuery, ScoringRequest, softmax};
-use crate::openai::updates;
 use crate::requests::embedding::{EmbeddingPrompt, EmbeddingReqInput};
+use crate::requests::score::{Labels, ScoreItems, ScoreQuery, ScoringRequest, softmax};
 use crate::requests::{GenerateReqInput, OneOrMany, ValueError};
 use crate::state::RequestHandle;
 
@@ -222,7 +221,7 @@ fn compose(request: &ScoringRequest, items: ScoreItems) -> Result<Prompts, Gener
 const MIXED: &str = "Invalid combination of query/items types for score_request.";
 
 async fn finished(mut generation: Generation) -> Result<Vec<RequestHandle>, GenerateError> {
-    updates::finished(&mut generation.handles).await?;
+    generation.finished().await?;
     Ok(generation.handles)
 }
 

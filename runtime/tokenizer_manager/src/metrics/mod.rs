@@ -3,7 +3,6 @@
 //! when somebody reads them.
 
 mod buckets;
-pub mod http;
 mod scheduler;
 mod times;
 
@@ -40,9 +39,9 @@ pub struct Metrics {
     uncached_prompt_tokens_histogram: HistogramVec,
     generation_tokens_histogram: HistogramVec,
     scheduler_times: SchedulerTimes,
-    http_requests: IntCounterVec,
-    http_responses: IntCounterVec,
-    http_active: IntGaugeVec,
+    pub(crate) http_requests: IntCounterVec,
+    pub(crate) http_responses: IntCounterVec,
+    pub(crate) http_active: IntGaugeVec,
 }
 
 /// Makes metrics and enters them into a registry.

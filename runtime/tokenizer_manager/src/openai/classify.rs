@@ -11,8 +11,8 @@ use crate::requests::validation::{FieldError, Fields, int, string};
 use crate::state::{RequestHandle, unix_seconds};
 
 use super::embeddings::{EmbeddingInput, usage};
-use super::score::softmax;
 use super::usage::UsageInfo;
+use crate::requests::score::softmax;
 
 /// The body of `/v1/classify`.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,6 @@ use futures::{Stream, StreamExt, stream};
 use sglang_proto::messages::FinishReason;
 
 use super::choice::last_hidden_state;
-use crate::manager::GenerateError;
 use crate::response::generate::Cursor;
 use crate::response::meta_info::cached_tokens_details;
 use crate::state::{Counts, Logprobs, RequestHandle};
@@ -85,19 +84,4 @@ pub fn updates(handles: Vec<RequestHandle>) -> impl Stream<Item = Update> + Unpi
         let reader = Reader { index, handle, from: Cursor::default(), first: true };
         stream::unfold(Some(reader), |reader| async move { Some(reader?.next().await) }).boxed_local()
     }))
-}
-
-/// Waits for all choices.
-///
-/// # Errors
-/// The scheduler refused one of them.
-pub async fn finished(handles: &mut [RequestHandle]) -> Result<(), GenerateError> {
-    for handle in handles {
-        handle.finished().await;
-        let finish = handle.state().output().finish.clone();
-        if let Some(finish) = finish {
-            crate::manager::check_finish(&finish.reason)?;
-        }
-    }
-    Ok(())
 }

@@ -18,9 +18,9 @@ use crate::openai::classify::ClassifyRequest;
 use crate::openai::completion_request::CompletionRequest;
 use crate::openai::embeddings::EmbeddingRequest;
 use crate::openai::rerank::V1RerankReqInput;
-use crate::openai::score::ScoringRequest;
 use crate::requests::embedding::EmbeddingReqInput;
 use crate::requests::probe::{self, FieldShape};
+use crate::requests::score::ScoringRequest;
 use crate::requests::{GenerateReqInput, contract};
 use crate::responses::request::ResponsesRequest;
 

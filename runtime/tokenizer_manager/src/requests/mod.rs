@@ -13,6 +13,7 @@ pub mod normalize;
 pub mod probe;
 pub mod python;
 pub mod sampling;
+pub mod score;
 pub mod tokenize;
 mod tokenize_embedding;
 pub mod validation;

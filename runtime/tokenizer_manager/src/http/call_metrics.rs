@@ -1,41 +1,15 @@
-//! The route and the middleware that counts calls.
-
-use std::time::Duration;
+//! The middleware that counts calls.
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::CONTENT_TYPE;
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpResponse, web};
-use prometheus::TEXT_FORMAT;
+use actix_web::{Error, web};
 
+use super::routes;
 use crate::app::App;
-use crate::http::errors::ApiError;
-use crate::http::routes;
 
-/// Longest wait for the scheduler's figures.
-const TIMEOUT: Duration = Duration::from_secs(5);
 /// What a call of a path that is no route counts as, so that strangers cannot make up ever new labels.
 const NO_ROUTE: &str = "(no route)";
-
-/// `GET /metrics`; without `--enable-metrics` there is no such path.
-pub async fn metrics(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
-    let Some(metrics) = app.manager.metrics.get() else { return Err(ApiError::NotFound) };
-    let state = match app.manager.internal_state(TIMEOUT).await {
-        Ok(state) => Some(state),
-        Err(error) => {
-            tracing::warn!("No live state for /metrics: {error}");
-            None
-        }
-    };
-    let info = app.manager.scheduler_info.read().clone();
-    let text = metrics.text(state.as_ref(), &info).map_err(|error| ApiError::Http {
-        status: 500,
-        detail: format!("the metrics cannot be written: {error}"),
-    })?;
-    let content_type = format!("{TEXT_FORMAT}; charset=utf-8");
-    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, content_type)).body(text))
-}
 
 /// Takes a call off the active ones when it is answered or dropped.
 struct Active(prometheus::IntGauge);

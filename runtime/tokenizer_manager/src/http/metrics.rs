@@ -1,0 +1,32 @@
+//! `/metrics`.
+
+use std::time::Duration;
+
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{HttpResponse, web};
+use prometheus::TEXT_FORMAT;
+
+use super::errors::ApiError;
+use crate::app::App;
+
+/// Longest wait for the scheduler's figures.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// `GET /metrics`; without `--enable-metrics` there is no such path.
+pub async fn metrics(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
+    let Some(metrics) = app.manager.metrics.get() else { return Err(ApiError::NotFound) };
+    let state = match app.manager.internal_state(TIMEOUT).await {
+        Ok(state) => Some(state),
+        Err(error) => {
+            tracing::warn!("No live state for /metrics: {error}");
+            None
+        }
+    };
+    let info = app.manager.scheduler_info.read().clone();
+    let text = metrics.text(state.as_ref(), &info).map_err(|error| ApiError::Http {
+        status: 500,
+        detail: format!("the metrics cannot be written: {error}"),
+    })?;
+    let content_type = format!("{TEXT_FORMAT}; charset=utf-8");
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, content_type)).body(text))
+}
