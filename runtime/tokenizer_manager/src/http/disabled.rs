@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 
 use super::errors::ApiError;
-use super::extract::NativeJson;
+use super::extract::{self, NativeJson};
 use super::reply;
 use crate::app::App;
 use crate::requests::validation::{FieldError, Fields};
@@ -109,15 +109,9 @@ pub async fn elastic_ep() -> HttpResponse {
     reply::json_status(StatusCode::NOT_FOUND, &body)
 }
 
-/// Query of `/remote_instance_transfer_engine_info`.
-#[derive(serde::Deserialize)]
-pub struct RankQuery {
-    rank: Option<String>,
-}
-
 /// `GET /remote_instance_transfer_engine_info`: no rank has a transfer engine.
-pub async fn transfer_engine_info(query: web::Query<RankQuery>) -> Result<HttpResponse, ApiError> {
-    let message = match query.rank.as_deref().map(|rank| rank.trim().parse::<i64>()) {
+pub async fn transfer_engine_info(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let message = match extract::query(&request, "rank").map(|rank| rank.trim().parse::<i64>()) {
         Some(Ok(rank @ 0..)) => format!("Failed to get transfer engine info for rank {rank}"),
         _ => "Missing or invalid rank parameter".to_owned(),
     };

@@ -163,6 +163,11 @@ async fn parts_that_are_off_say_so_as_the_reference_does() {
             json!({"error": {"message": "Failed to get transfer engine info for rank 0"}}),
         ),
         (
+            "/remote_instance_transfer_engine_info?rank=x&rank=1",
+            400,
+            json!({"error": {"message": "Failed to get transfer engine info for rank 1"}}),
+        ),
+        (
             "/get_remote_instance_transfer_engine_info",
             400,
             json!({"error": {"message": "Missing or invalid rank parameter"}}),
