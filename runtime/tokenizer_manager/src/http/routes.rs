@@ -113,7 +113,7 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/unload_lora_adapter", POST, AdminOptional, lora::unload),
     row!("/begin_weight_update", POST, AdminOptional, weights::from_other_processes),
     row!("/end_weight_update", POST, AdminOptional, weights::from_other_processes),
-    // Known routes of the reference whose parts are not there yet.
+    // What runs and what memory is held: recordings, checksums, delays, traces, weights.
     row!("/start_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::start),
     row!("/stop_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::stop),
     row!("/dump_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::dump),
