@@ -177,7 +177,7 @@ fn sigterm_to_all_processes_lets_the_tokenizer_manager_finish_before_the_others_
 fn a_tokenizer_manager_that_ends_of_a_signal_before_the_launcher_sees_its_own_has_drained() {
     let mut run = Plan::of(["obeys", "obeys", "drains"]).start();
     run.wait_for(UP);
-    let tokenizer_manager = run.pids().pop().expect("three processes");
+    let tokenizer_manager = run.noted("tokenizer_manager").trim().parse().expect("its pid");
     kill(Pid::from_raw(tokenizer_manager), Signal::SIGTERM).expect("sent");
     eventually("it has ended", || is_gone(tokenizer_manager));
     run.signal(Signal::SIGTERM);
