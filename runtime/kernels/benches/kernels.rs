@@ -1,4 +1,4 @@
-//! Products, attention and whole decode steps of a SmolLM2-135M-shaped model.
+//! Benchmarks of products, attention and whole decode steps with the shapes of SmolLM2-135M.
 #![allow(clippy::unwrap_used)]
 
 use std::hint::black_box;
@@ -24,7 +24,7 @@ impl Noise {
     }
 }
 
-/// Random blocks; half-precision scales are made small and finite.
+/// Random blocks with small, finite half-precision scales.
 fn weight(quant: QuantType, rows: usize, cols: usize) -> WeightMatrix {
     let len = rows * quant.row_bytes(cols).unwrap();
     let mut noise = Noise(rows as u64 * 7 + cols as u64);
@@ -123,7 +123,7 @@ fn attention(c: &mut Criterion) {
     }
 }
 
-/// DeepSeek-V2-Lite's attention over compressed rows.
+/// The latent attention of DeepSeek-V2-Lite.
 fn latent(c: &mut Criterion) {
     let pool = ThreadPool::new(threads()).unwrap();
     let (heads, rank, head_dim, nope) = (16, 512, 576, 128);

@@ -1,14 +1,14 @@
-//! Gated activations: rows hold the gate and what it scales side by side.
+//! Gated activations. A row holds the gate and then the values that it scales.
 
 use crate::error::{KernelError, Result, check_len};
 use crate::pool::ThreadPool;
 use crate::simd::{Isa, Kernel, Math, Simd, dispatch, load_part, store_part};
 use crate::split::{for_parts, rows_per_part};
 
-/// `silu(x[.., ..d]) * x[.., d..]` (SwiGLU; Shazeer, 2020) for rows `x` of `2 d` numbers; `out` has rows of `d`.
+/// `silu(x[.., ..d]) * x[.., d..]` (SwiGLU; Shazeer, 2020). Rows of `x` have `2 d` numbers, rows of `out` have `d`.
 ///
 /// # Errors
-/// `x` is not whole rows of `2 d`, or `out` is not half as long.
+/// `x` does not consist of whole rows of `2 d` numbers, or `out` is not half as long.
 pub fn silu_and_mul(pool: &ThreadPool, x: &[f32], d: usize, out: &mut [f32]) -> Result<()> {
     gated(pool, x, d, out, Gate::Silu)
 }
@@ -16,16 +16,16 @@ pub fn silu_and_mul(pool: &ThreadPool, x: &[f32], d: usize, out: &mut [f32]) -> 
 /// `gelu(x[.., ..d]) * x[.., d..]` with the tanh approximation of GELU (Hendrycks and Gimpel, 2016).
 ///
 /// # Errors
-/// As for [`silu_and_mul`].
+/// Same as [`silu_and_mul`].
 pub fn gelu_tanh_and_mul(pool: &ThreadPool, x: &[f32], d: usize, out: &mut [f32]) -> Result<()> {
     gated(pool, x, d, out, Gate::GeluTanh)
 }
 
-/// The activation of gpt-oss's experts: with `g = min(x[.., ..d], limit)` and `u` the rest clamped to `-limit..limit`,
-/// `g * sigmoid(alpha * g) * (u + 1)`.
+/// The activation of gpt-oss's experts: `g * sigmoid(alpha * g) * (u + 1)` with `g = min(x[.., ..d], limit)` and `u =
+/// x[.., d..]` clamped to `-limit..limit`.
 ///
 /// # Errors
-/// As for [`silu_and_mul`].
+/// Same as [`silu_and_mul`].
 pub fn clamped_swiglu_and_mul(
     pool: &ThreadPool,
     x: &[f32],
@@ -82,7 +82,7 @@ impl Kernel for Gated<'_> {
         let mut i = 0;
         while i < self.out.len() {
             let (mut g, mut up) = (load_part(s, self.g, i), load_part(s, self.up, i));
-            // All are `g * sigmoid(…)`: `(1 + tanh u) / 2` is the sigmoid of `2 u`.
+            // All gates are `g * sigmoid(…)`: `(1 + tanh u) / 2` equals `sigmoid(2 u)`.
             let inner = match self.gate {
                 Gate::Silu => g,
                 Gate::GeluTanh => {
@@ -91,7 +91,7 @@ impl Kernel for Gated<'_> {
                 }
                 Gate::ClampedSwiglu { alpha, limit } => {
                     let (low, high) = (s.splat(-limit), s.splat(limit));
-                    // The operand that is kept when it is NaN comes second.
+                    // The data comes second, because the second operand is kept if it is NaN.
                     g = s.min(high, g);
                     up = s.add(s.max(low, s.min(high, up)), s.splat(1.0));
                     s.mul(g, s.splat(alpha))

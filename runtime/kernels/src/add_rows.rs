@@ -1,4 +1,4 @@
-//! Adding rows into some columns of others: what adapters give goes onto a layer's products.
+//! Adds LoRA deltas to the output of a layer.
 
 use std::ops::Range;
 
@@ -7,10 +7,10 @@ use crate::pool::ThreadPool;
 use crate::simd::{Isa, Kernel, Simd, dispatch, load_part, store_part};
 use crate::split::{for_parts, rows_per_part};
 
-/// `y[at[i], columns] += x[i]`, where `y` has rows of `width` numbers, `x` rows as long as `columns`, and `at` ascends.
+/// `y[at[i], columns] += x[i]`. Rows of `y` have `width` columns, rows of `x` have `columns.len()`; `at` ascends.
 ///
 /// # Errors
-/// Lengths that do not fit together, `columns` outside a row, or `at` that does not ascend or names no row.
+/// Lengths do not fit together, `columns` is outside a row, or `at` does not ascend or has an index out of range.
 pub fn add_rows(
     pool: &ThreadPool,
     x: &[f32],
@@ -37,7 +37,7 @@ pub fn add_rows(
     if at.is_empty() || cols == 0 {
         return Ok(());
     }
-    // Parts are runs of rows of `y`; each takes the rows of `x` that go there.
+    // A part is a run of rows of `y` with the rows of `x` that are added to it.
     let part = rows_per_part(pool, rows, width);
     let (mut x, mut at) = (x, at);
     let mut parts = Vec::new();
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn invalid_arguments_are_refused() {
         let pool = ThreadPool::new(1).unwrap();
         let mut y = [0.0; 6];
         let mut run = |x: &[f32], at: &[u32], columns| add_rows(&pool, x, at, columns, &mut y, 3);

@@ -2,10 +2,10 @@
 
 use crate::simd::{Isa, Kernel, Simd, dispatch};
 
-/// Where a row is largest.
+/// Result of [`argmax`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Argmax {
-    /// Index of the largest number, the lowest of equals. NaN counts as smaller than anything.
+    /// Index of the largest number; of equal ones, the first. NaN counts as smaller than any number.
     pub index: usize,
     /// The largest number.
     pub value: f32,
@@ -13,8 +13,8 @@ pub struct Argmax {
     pub has_nan: bool,
 }
 
-/// The largest number of `row`; `None` for an empty row. A row of nothing but NaN and `-inf` gives index 0 unless a
-/// `-inf` comes first elsewhere.
+/// Finds the largest number of `row`; `None` for an empty row. If the row holds only NaN and `-inf`, the index is that
+/// of the first `-inf`, or 0 if there is none.
 pub fn argmax(row: &[f32]) -> Option<Argmax> {
     if row.is_empty() {
         return None;
@@ -28,7 +28,7 @@ struct Largest<'a>(&'a [f32]);
 impl Kernel for Largest<'_> {
     type Output = (f32, bool);
 
-    /// Plain Rust over lanes: compiled for each instruction set, it becomes vector code.
+    /// Plain Rust over lanes: the compiler turns it into vector code for each instruction set.
     #[inline(always)]
     fn run<S: Simd>(self, _s: S) -> (f32, bool) {
         let mut best = [f32::NEG_INFINITY; 32];

@@ -1,4 +1,4 @@
-//! Looking rows of a matrix up.
+//! Embedding lookup.
 #![allow(unsafe_code)]
 
 use crate::error::{KernelError, Result, check_len};
@@ -11,7 +11,7 @@ use crate::weight::WeightMatrix;
 /// `out[i] = weight[ids[i]]` as float32; `out` is `[ids, cols]`.
 ///
 /// # Errors
-/// An id is not a row, or `out` has another length.
+/// An id is not below the number of rows, or `out` has the wrong length.
 pub fn embedding(pool: &ThreadPool, weight: &WeightMatrix, ids: &[u32], out: &mut [f32]) -> Result<()> {
     let cols = weight.cols();
     check_len("the output of embedding", out.len(), ids.len().saturating_mul(cols), "ids times columns")?;
@@ -48,10 +48,10 @@ impl Kernel for Lookup<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let cols = self.out.len();
-        // Through scratch, because whole vectors are written.
+        // Goes through scratch memory, because `dequantise` writes whole vectors.
         let mut scratch = Scratch::take(cols + MAX_LANES);
-        // SAFETY: the row's bytes were checked to hold `cols` weights, whole blocks; the scratch has room for them and
-        // for the padding.
+        // SAFETY: the row's bytes hold `cols` weights in whole blocks, as was checked; the scratch has room for them
+        // and for the padding.
         unsafe {
             dequantise(s, self.quant, self.row.as_ptr(), 0..cols, scratch.as_mut_ptr(), 0);
             std::ptr::copy_nonoverlapping(scratch.as_mut_ptr(), self.out.as_mut_ptr(), cols);

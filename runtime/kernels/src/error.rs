@@ -1,17 +1,17 @@
-//! What can be wrong with a kernel's arguments.
+//! Errors of the kernels.
 
-/// An error of a kernel. No output is written when the arguments are refused; after [`KernelError::Task`] the output is
+/// A failed kernel call. When the arguments are invalid, nothing is written; after [`KernelError::Task`] the output is
 /// unspecified.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KernelError {
-    /// A slice does not hold what the shapes say.
+    /// A slice's length does not fit the shapes.
     #[error("{name} holds {got} values where {want} are needed ({why})")]
     Length {
         /// The argument.
         name: &'static str,
         /// Its length.
         got: usize,
-        /// The length that fits.
+        /// The length that would fit.
         want: usize,
         /// Where that length comes from.
         why: &'static str,
@@ -26,7 +26,7 @@ pub enum KernelError {
         /// What would be valid.
         want: String,
     },
-    /// A part of the work panicked.
+    /// A task panicked.
     #[error("a kernel task panicked: {0}")]
     Task(String),
     /// A thread could not be started.
@@ -37,7 +37,7 @@ pub enum KernelError {
 /// Result of a kernel.
 pub type Result<T> = std::result::Result<T, KernelError>;
 
-/// Refuses a slice of the wrong length.
+/// Returns an error if a slice has the wrong length.
 pub(crate) fn check_len(name: &'static str, got: usize, want: usize, why: &'static str) -> Result<()> {
     if got == want { Ok(()) } else { Err(KernelError::Length { name, got, want, why }) }
 }

@@ -1,15 +1,15 @@
-//! What surrounds the products of a layer of experts: rows are brought together by expert, and their results are added
-//! up by token.
+//! The steps around the matrix products of a mixture-of-experts layer: gathering rows by expert, and adding the
+//! experts' results up by token.
 
 use crate::error::{KernelError, Result, check_len};
 use crate::pool::ThreadPool;
 use crate::simd::{Isa, Kernel, Math, Simd, dispatch, load_part, store_part};
 use crate::split::{for_parts, rows_per_part};
 
-/// Row `i` of `out` is row `order[i]` of `x`, rows being `cols` long.
+/// Copies row `order[i]` of `x` to row `i` of `out`; rows are `cols` long.
 ///
 /// # Errors
-/// A slice is not whole rows, or `order` names a row that is not there.
+/// A slice does not consist of whole rows, or an index in `order` is out of range.
 pub fn gather_rows(pool: &ThreadPool, x: &[f32], cols: usize, order: &[u32], out: &mut [f32]) -> Result<()> {
     let rows = whole_rows("the input of gather_rows", x.len(), cols)?;
     check_len(
@@ -31,11 +31,12 @@ pub fn gather_rows(pool: &ThreadPool, x: &[f32], cols: usize, order: &[u32], out
     })
 }
 
-/// Row `t` of `out` is the sum over `j` of `weights[t * k + j]` times row `at[t * k + j]` of `rows`, in the order of `j`;
-/// `k` follows from the lengths.
+/// Row `t` of `out` becomes the sum over `j < k` of `weights[t * k + j]` times row `at[t * k + j]` of `rows`, added in
+/// the order of `j`. `k`, the experts per token, follows from the lengths.
 ///
 /// # Errors
-/// A slice is not whole rows, `at` and `weights` do not have `k` entries per row, or `at` names a row that is not there.
+/// A slice does not consist of whole rows, `at` and `weights` do not have `k` entries per row, or an index in `at` is
+/// out of range.
 pub fn combine_rows(
     pool: &ThreadPool,
     rows: &[f32],
@@ -66,10 +67,10 @@ pub fn combine_rows(
     })
 }
 
-/// `y += sigmoid(gate) * x`, with one gate per row: an expert that every token goes through, by its own measure.
+/// `y += sigmoid(gate) * x` with one gate per row: the gated output of a shared expert.
 ///
 /// # Errors
-/// `x` and `y` differ in length, or are not as many whole rows as there are gates.
+/// `x` and `y` differ in length, or do not consist of one whole row per gate.
 pub fn add_gated(pool: &ThreadPool, x: &[f32], gate: &[f32], y: &mut [f32]) -> Result<()> {
     check_len("the output of add_gated", y.len(), x.len(), "as many as the input")?;
     let cols = x.len().checked_div(gate.len()).unwrap_or(0);

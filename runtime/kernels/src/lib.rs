@@ -1,9 +1,10 @@
-//! CPU kernels: matrix products on the checkpoint's own (also quantised) weights, normalisation, activations, rotary
-//! embedding and attention over a paged KV pool. Plain slices in and out; no libtorch.
+//! CPU kernels: matrix products on weights in the checkpoint's format (quantised ones too), normalisation, activations,
+//! rotary embedding and attention over a paged KV pool. Kernels take and return plain slices; they do not need
+//! libtorch.
 //!
-//! Arithmetic is float32 on the exact dequantised weights. A result never depends on what else is in the batch, on how a
-//! prompt was cut into chunks or on the number of threads: every output number is computed by the same operations in the
-//! same order, which tests hold to the bit. Between processors with and without AVX-512 the last bits differ.
+//! Arithmetic is float32 on the exactly dequantised weights. A result does not depend on the rest of the batch, on how
+//! a prompt was split into chunks or on the number of threads: the same operations compute every output number in the
+//! same order, and tests check this bit for bit. Processors with and without AVX-512 differ in the last bits.
 #[cfg(target_endian = "big")]
 compile_error!("weights are read as little-endian numbers");
 

@@ -9,7 +9,7 @@ use crate::split::{for_parts, rows_per_part};
 /// `out = x / sqrt(mean(x²) + eps) * weight` for every row; rows are as long as `weight`.
 ///
 /// # Errors
-/// `x` is not whole rows or `out` has another length.
+/// `x` does not consist of whole rows, or `out` has another length.
 pub fn rms_norm(pool: &ThreadPool, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) -> Result<()> {
     let cols = weight.len();
     let rows = check_rows(x.len(), cols)?;
@@ -29,7 +29,7 @@ pub fn rms_norm(pool: &ThreadPool, x: &[f32], weight: &[f32], eps: f32, out: &mu
 /// `residual += x`, then `out = rms_norm(residual)`.
 ///
 /// # Errors
-/// As for [`rms_norm`]; `residual` is as long as `x`.
+/// Same as [`rms_norm`]; `residual` differs in length from `x`.
 pub fn fused_add_rms_norm(
     pool: &ThreadPool,
     x: &[f32],
@@ -57,10 +57,10 @@ pub fn fused_add_rms_norm(
     })
 }
 
-/// Normalises every head of every row in place; heads are as long as `weight` (query and key norms).
+/// Normalises every head of every row in place (query and key norms); heads are as long as `weight`.
 ///
 /// # Errors
-/// A row is not whole heads.
+/// A row does not consist of whole heads.
 pub fn rms_norm_heads(pool: &ThreadPool, x: RowsMut<'_>, weight: &[f32], eps: f32) -> Result<()> {
     let dim = weight.len();
     check_rows(x.cols(), dim)?;
@@ -74,7 +74,7 @@ pub fn rms_norm_heads(pool: &ThreadPool, x: RowsMut<'_>, weight: &[f32], eps: f3
     })
 }
 
-/// Number of rows of `cols` in `len`.
+/// Number of rows of `cols` numbers in `len` numbers.
 fn check_rows(len: usize, cols: usize) -> Result<usize> {
     let rows = len.checked_div(cols).unwrap_or(0);
     check_len("the input of a norm", len, rows * cols, "whole rows as long as the weight")?;
@@ -94,7 +94,7 @@ struct NormInPlace<'a> {
     eps: f32,
 }
 
-/// The factor of a row.
+/// The factor that normalises a row: `1 / sqrt(mean(x²) + eps)`.
 #[inline(always)]
 fn inverse_rms<S: Simd>(s: S, x: &[f32], eps: f32) -> S::V {
     let mut squares = s.splat(0.0);

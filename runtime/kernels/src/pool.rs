@@ -1,7 +1,7 @@
 //! A fork-join pool for work that lasts microseconds.
 //!
-//! Workers spin for a short while after a job, so that the next kernel of a forward pass finds them awake, and sleep
-//! after that: an idle pool costs nothing.
+//! After a job, workers spin for a moment, so that the next kernel of a forward pass finds them awake. Then they sleep:
+//! an idle pool uses no processor time.
 #![allow(unsafe_code)]
 
 use std::any::Any;
@@ -17,17 +17,18 @@ use crate::error::{KernelError, Result};
 /// How long a thread looks for work before it sleeps.
 const SPIN: Duration = Duration::from_micros(40);
 
-/// Low bits of the state: threads inside the current job.
+/// Low bits of the state: number of threads inside the current job.
 const ACTIVE: u64 = 0xffff;
 /// Set while workers may still enter the job.
 const OPEN: u64 = 1 << 16;
-/// What a new job adds to the state.
+/// Added to the state for every new job.
 const EPOCH: u64 = 1 << 32;
 
 /// A task of a job, by its index.
 type Task = dyn Fn(usize) + Sync;
 
-/// The current job. Its lifetime is erased; [`ThreadPool::run`] does not return before every thread has left the job.
+/// The current job. The lifetime of the task is erased; [`ThreadPool::run`] returns only after every thread has left
+/// the job.
 #[derive(Clone, Copy)]
 struct Job {
     task: *const Task,
@@ -37,7 +38,7 @@ struct Job {
 struct Shared {
     /// Epoch, [`OPEN`] and the number of threads inside.
     state: AtomicU64,
-    /// Written only while the state is closed and nobody is inside.
+    /// Written only while the state is closed and no thread is inside.
     job: UnsafeCell<Option<Job>>,
     next: AtomicUsize,
     failed: AtomicBool,
@@ -50,14 +51,15 @@ struct Shared {
     wake_caller: Condvar,
 }
 
-// SAFETY: `job` is the only part that is not `Sync`. It is written by the thread that holds the pool's run lock while the
-// state is closed and empty, and read by threads that entered the job through an acquiring exchange on `state` after it.
+// SAFETY: `job` is the only field that is not `Sync`. The thread that holds the run lock writes it while the state is
+// closed and empty. Threads read it after they entered the job through an acquiring exchange on `state`, which follows
+// the write.
 unsafe impl Sync for Shared {}
-// SAFETY: as above; the pointer inside a job is to a `Sync` closure.
+// SAFETY: as above; the pointer inside a job points to a `Sync` closure.
 unsafe impl Send for Shared {}
 
 thread_local! {
-    /// Whether this thread is inside a task: work that forks again there runs on the spot.
+    /// Whether this thread is inside a task. A nested job runs on this thread alone.
     static IN_TASK: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -75,10 +77,10 @@ impl std::fmt::Debug for ThreadPool {
 }
 
 impl ThreadPool {
-    /// A pool of `threads` threads, the caller of [`ThreadPool::run`] included; 0 means 1.
+    /// A pool of `threads` threads, including the caller of [`ThreadPool::run`]; 0 means 1.
     ///
     /// # Errors
-    /// The system refuses a thread.
+    /// The system cannot start a thread.
     pub fn new(threads: usize) -> Result<Self> {
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),
@@ -93,7 +95,7 @@ impl ThreadPool {
             wake_workers: Condvar::new(),
             wake_caller: Condvar::new(),
         });
-        // Made before the threads, so that those already running are ended if a later one is refused.
+        // Created before the threads, so that dropping it ends those already running if a later one fails to start.
         let mut pool = Self { shared, run_lock: Mutex::new(()), workers: Vec::new() };
         for index in 1..threads.clamp(1, ACTIVE as usize) {
             let shared = Arc::clone(&pool.shared);
@@ -115,7 +117,7 @@ impl ThreadPool {
     /// Called inside a task, it runs everything on the calling thread.
     ///
     /// # Errors
-    /// A task panicked; tasks that had not begun are then left out.
+    /// A task panicked. Tasks that had not begun by then are skipped.
     pub fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) -> Result<()> {
         if tasks <= 1 || self.workers.is_empty() || IN_TASK.get() {
             return catch_unwind(AssertUnwindSafe(|| (0..tasks).for_each(task)))
@@ -123,11 +125,11 @@ impl ThreadPool {
         }
         let _running = guard(&self.run_lock);
         let shared = &*self.shared;
-        // SAFETY: only the lifetime changes. The pointer is used by threads inside the job, and this function waits
-        // below until the job is closed and empty.
+        // SAFETY: only the lifetime changes. Only threads inside the job use the pointer, and this function waits below
+        // until the job is closed and empty.
         let erased: &'static Task =
             unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static Task>(task) };
-        // SAFETY: the run lock is held and the state is closed and empty, so no other thread looks at the job.
+        // SAFETY: the run lock is held and the state is closed and empty, so no other thread reads the job.
         unsafe { *shared.job.get() = Some(Job { task: erased, tasks }) };
         shared.next.store(0, Ordering::Relaxed);
         shared.failed.store(false, Ordering::Relaxed);
@@ -156,7 +158,7 @@ impl Drop for ThreadPool {
             self.shared.wake_workers.notify_all();
         }
         for worker in self.workers.drain(..) {
-            // A worker catches the panics of tasks, so that joining only fails when there is nothing left to do.
+            // Workers catch the panics of tasks. If joining fails all the same, nothing can be done about it.
             let _ = worker.join();
         }
     }
@@ -169,11 +171,11 @@ impl Shared {
             let Some(state) = self.next_job(seen) else { return };
             seen = state & !(OPEN | ACTIVE);
             if self.state.compare_exchange(state, state + 1, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-                // Another thread entered or the caller closed the job: look again.
+                // Another thread entered, or the caller closed the job: try again.
                 seen = seen.wrapping_sub(EPOCH);
                 continue;
             }
-            // SAFETY: this thread is counted inside the open job, so that the caller does not change it.
+            // SAFETY: this thread counts as inside the open job, so the caller does not change it.
             if let Some(job) = unsafe { *self.job.get() } {
                 self.take_tasks(job);
             }
@@ -262,7 +264,7 @@ fn spin<T>(ready: impl Fn() -> Option<T>) -> Option<T> {
     }
 }
 
-/// Locks a mutex that guards nothing a panic could leave half done.
+/// Locks a mutex, poisoned or not: a panic cannot leave its data inconsistent.
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

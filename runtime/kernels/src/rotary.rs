@@ -6,7 +6,7 @@ use crate::rows::RowsMut;
 use crate::simd::{Isa, Kernel, Simd, dispatch, load_part, store_part};
 use crate::split::{for_parts, rows_per_part};
 
-/// Cosines and sines, `[positions, half]` each: half of the rotated columns of a head.
+/// Cosines and sines, `[positions, half]` each; `half` is half the number of rotated columns of a head.
 #[derive(Clone, Copy, Debug)]
 pub struct RotaryTable<'a> {
     cos: &'a [f32],
@@ -18,7 +18,7 @@ impl<'a> RotaryTable<'a> {
     /// A table whose rows have `half` columns.
     ///
     /// # Errors
-    /// `half` is zero, or `cos` and `sin` are not whole rows of the same number.
+    /// `half` is zero, or `cos` and `sin` do not consist of the same number of whole rows.
     pub fn new(cos: &'a [f32], sin: &'a [f32], half: usize) -> Result<Self> {
         let rows = cos.len().checked_div(half).unwrap_or(0);
         check_len("the cosines", cos.len(), rows * half, "whole rows of half the rotated columns")?;
@@ -36,19 +36,20 @@ impl<'a> RotaryTable<'a> {
 /// Which columns of a row are rotated, and how they are paired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RotaryColumns {
-    /// Columns of a head; a row is whole heads.
+    /// Columns of a head. A row consists of whole heads.
     pub head_dim: usize,
     /// The first column of a head that is rotated.
     pub first: usize,
-    /// Whether neighbours are pairs, and not columns that lie half the rotated ones apart.
+    /// Whether pairs are interleaved (GPT-J: columns `2 i` and `2 i + 1`) rather than split-half (NeoX: columns `i` and
+    /// `i + half`).
     pub interleaved: bool,
 }
 
-/// [`rotary`] from the first column of every head on, column `i` of a head together with column `i + half`. Query and key
-/// heads that lie side by side can be given as one matrix.
+/// Split-half (NeoX) [`rotary`] that starts at the first column of every head. Query and key heads that lie side by
+/// side can be passed as one matrix.
 ///
 /// # Errors
-/// As of [`rotary`].
+/// Same as [`rotary`].
 pub fn rotary_neox(
     pool: &ThreadPool,
     x: RowsMut<'_>,
@@ -59,11 +60,11 @@ pub fn rotary_neox(
     rotary(pool, x, RotaryColumns { head_dim, first: 0, interleaved: false }, table, positions)
 }
 
-/// Rotates every head of every row in place: `2 half` columns of it; the others stay. Row `t` uses the table's row
-/// `positions[t]`, or row `t` without `positions`.
+/// Rotates `2 half` columns of every head of every row in place and leaves the others unchanged. Row `t` uses row
+/// `positions[t]` of the table, or row `t` without `positions`.
 ///
 /// # Errors
-/// Heads do not divide a row or are narrower than what is to be rotated; a position is not in the table.
+/// The head dimension does not divide a row or is smaller than the rotated columns; a position is outside the table.
 pub fn rotary(
     pool: &ThreadPool,
     x: RowsMut<'_>,

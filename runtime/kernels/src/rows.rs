@@ -1,8 +1,8 @@
-//! Row-major matrices whose rows may lie apart, like one part of a merged projection.
+//! Row-major matrices whose rows may have gaps between them, such as one part of a merged projection.
 
 use crate::error::{KernelError, Result, check_len};
 
-/// `rows` rows of `cols` numbers, `stride` apart.
+/// A read-only matrix: `rows` rows of `cols` numbers, which begin `stride` apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
     data: &'a [f32],
@@ -11,7 +11,7 @@ pub struct Rows<'a> {
     stride: usize,
 }
 
-/// As [`Rows`], for writing.
+/// A mutable [`Rows`].
 #[derive(Debug)]
 pub struct RowsMut<'a> {
     data: &'a mut [f32],
@@ -20,7 +20,7 @@ pub struct RowsMut<'a> {
     stride: usize,
 }
 
-/// Refuses rows that overlap or reach past the data.
+/// Returns an error if rows overlap or reach past the data.
 fn check(len: usize, rows: usize, cols: usize, stride: usize) -> Result<()> {
     if stride < cols {
         return Err(KernelError::Value {
@@ -71,18 +71,18 @@ impl<'a> Rows<'a> {
         self.cols
     }
 
-    /// Distance from the begin of a row to the next.
+    /// Distance from the start of a row to the start of the next.
     pub fn stride(&self) -> usize {
         self.stride
     }
 
-    /// Row `i`; empty where there is none.
+    /// Row `i`; empty if out of range.
     pub fn row(&self, i: usize) -> &'a [f32] {
         let start = i.saturating_mul(self.stride);
         self.data.get(start..start.saturating_add(self.cols)).filter(|_| i < self.rows).unwrap_or(&[])
     }
 
-    /// The first number.
+    /// Pointer to the first number.
     pub(crate) fn as_ptr(&self) -> *const f32 {
         self.data.as_ptr()
     }

@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use crate::error::Result;
 use crate::pool::ThreadPool;
 
-/// Numbers below which waking another thread costs more than it saves.
+/// Number of elements up to which waking another thread costs more than it saves.
 const SMALL: usize = 32 * 1024;
 
-/// Rows per part: all of them when there is little work, else a few parts per thread.
+/// Rows per part: all rows if there is little work, otherwise as many as give each thread a few parts.
 pub(crate) fn rows_per_part(pool: &ThreadPool, rows: usize, cols: usize) -> usize {
     if rows.saturating_mul(cols) <= SMALL {
         return rows.max(1);

@@ -1,4 +1,4 @@
-//! A weight matrix in its checkpoint's own storage.
+//! A weight matrix in the storage format of its checkpoint.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,10 +7,11 @@ use std::sync::Arc;
 use crate::error::{KernelError, Result, check_len};
 use crate::quant::QuantType;
 
-/// Bytes that a matrix may share with others: a mapped file, or memory.
+/// Bytes that several matrices may share: a mapped file, or memory.
 pub type WeightBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
-/// A matrix `[rows, cols]`, rows being output features, row-major in blocks along the columns. Cloning shares the bytes.
+/// A row-major matrix `[rows, cols] = [output features, input features]`, stored in blocks along the columns. Clones
+/// share the bytes.
 #[derive(Clone)]
 pub struct WeightMatrix {
     quant: QuantType,
@@ -27,7 +28,7 @@ impl fmt::Debug for WeightMatrix {
     }
 }
 
-/// Floats seen as the bytes that they are.
+/// The bytes of a vector of floats.
 struct Floats(Vec<u8>);
 
 impl AsRef<[u8]> for Floats {
@@ -37,10 +38,10 @@ impl AsRef<[u8]> for Floats {
 }
 
 impl WeightMatrix {
-    /// A matrix in the bytes `range` of `bytes`, little-endian, without copying them. No alignment is asked for.
+    /// A matrix over `bytes[range]`, which is little-endian and is not copied. Any alignment will do.
     ///
     /// # Errors
-    /// `cols` is zero or not a multiple of the block length, or the range has another length than the shape.
+    /// `cols` is zero or not a multiple of the block length, or the length of the range does not fit the shape.
     pub fn from_bytes(
         quant: QuantType,
         rows: usize,
@@ -76,7 +77,7 @@ impl WeightMatrix {
     /// Rows `range` of this matrix, sharing its bytes.
     ///
     /// # Errors
-    /// The matrix does not have them.
+    /// `range` is not within the matrix.
     pub fn slice_rows(&self, range: Range<usize>) -> Result<Self> {
         if range.start > range.end || range.end > self.rows {
             return Err(KernelError::Value {
@@ -90,7 +91,7 @@ impl WeightMatrix {
         Ok(Self { rows: range.len(), range: start..end, ..self.clone() })
     }
 
-    /// Storage.
+    /// Storage format.
     pub fn quant(&self) -> QuantType {
         self.quant
     }
@@ -115,7 +116,7 @@ impl WeightMatrix {
         self.bytes.as_ref().as_ref().get(self.range.clone()).unwrap_or(&[])
     }
 
-    /// The bytes, found to be as many as the shape needs: what backs them could have changed its length.
+    /// The bytes, after a check of their number: the memory behind them may have changed its length.
     pub(crate) fn checked_bytes(&self) -> Result<&[u8]> {
         let bytes = self.bytes();
         check_len(

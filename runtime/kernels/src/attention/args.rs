@@ -1,4 +1,4 @@
-//! What attention is given, and whether it fits together.
+//! The arguments of attention and their check.
 
 use crate::error::{KernelError, Result, check_len};
 use crate::rows::Rows;
@@ -6,7 +6,7 @@ use crate::rows::Rows;
 /// Shape of a layer's keys (or values): `[slots, kv_heads, head_dim]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KvLayout {
-    /// Tokens that the pool has room for.
+    /// Tokens that fit in the pool.
     pub slots: usize,
     /// Key and value heads.
     pub kv_heads: usize,
@@ -15,17 +15,17 @@ pub struct KvLayout {
 }
 
 impl KvLayout {
-    /// Numbers in a slot.
+    /// Number of elements in a slot.
     pub fn row(&self) -> usize {
         self.kv_heads.saturating_mul(self.head_dim)
     }
 
-    /// Numbers in the pool.
+    /// Number of elements in the pool.
     pub fn len(&self) -> usize {
         self.row().saturating_mul(self.slots)
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the pool has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -55,9 +55,9 @@ impl KvSlice<'_> {
 /// Where a layer's values are.
 #[derive(Clone, Copy, Debug)]
 pub enum Values<'a> {
-    /// In a pool of their own, in the shape of the keys.
+    /// In a separate pool of the same shape as the keys.
     Own(KvSlice<'a>),
-    /// The first columns of the keys, so many of each head (multi-head latent attention, DeepSeek-AI, 2024).
+    /// The given number of first columns of each key head (multi-head latent attention, DeepSeek-AI, 2024).
     OfKeys(usize),
 }
 
@@ -89,7 +89,7 @@ pub struct AttentionRequest<'a> {
     pub q_start: usize,
     /// Number of rows; 1 when decoding. Row `t` is at position `seq_len - q_len + t`.
     pub q_len: usize,
-    /// Positions in the pool, the queries' own included.
+    /// Positions in the pool, those of the queries included.
     pub seq_len: usize,
     /// Slot of every position, at least `seq_len` of them.
     pub slots: &'a [u32],
@@ -98,26 +98,26 @@ pub struct AttentionRequest<'a> {
 /// How scores become weights.
 #[derive(Clone, Copy, Debug)]
 pub struct AttentionOptions<'a> {
-    /// Multiplies the products of queries and keys.
+    /// Factor of the query-key products.
     pub scale: f32,
     /// Whether a query sees only positions up to its own. Encoders see all.
     pub causal: bool,
-    /// Number of positions that a query sees at most, its own included.
+    /// Most positions that a query sees, its own included.
     pub sliding_window: Option<usize>,
     /// `cap * tanh(score / cap)` in place of the score (Gemma 2).
     pub logit_cap: Option<f32>,
-    /// Per query head, a logit that takes part in the softmax and has no value (attention sinks of gpt-oss).
+    /// One logit per query head that takes part in the softmax but has no value (attention sinks of gpt-oss).
     pub sinks: Option<&'a [f32]>,
 }
 
 impl AttentionOptions<'_> {
-    /// Causal attention with nothing else.
+    /// Causal attention without window, cap or sinks.
     pub fn causal(scale: f32) -> Self {
         Self { scale, causal: true, sliding_window: None, logit_cap: None, sinks: None }
     }
 }
 
-/// Refuses what does not fit together. After it, every index that the kernels compute is inside its slice.
+/// Checks that the arguments fit together. If they do, every index that the kernels compute is inside its slice.
 pub(super) fn check(
     q: Rows<'_>,
     heads: usize,

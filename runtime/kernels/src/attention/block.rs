@@ -1,4 +1,4 @@
-//! One task of attention: some query rows of one KV head over the tiles that they see.
+//! One task of attention: some query rows of one KV head, and the tiles of keys that they see.
 
 use std::ops::Range;
 
@@ -9,12 +9,12 @@ use super::TILE_KEYS;
 use super::args::{AttentionOptions, KvSlice, PagedKv, Values};
 use super::tile::{exponentials, scores, weigh};
 
-/// The operands. Rows are pairs of a token and a head of the group, tokens first.
+/// The operands. A row is a (token, query head) pair; the heads of one token follow each other.
 pub(super) struct Block<'a> {
-    /// First token's first head.
+    /// First head of the first token.
     pub q: *const f32,
     pub q_stride: usize,
-    /// First token's first head.
+    /// First head of the first token.
     pub out: *mut f32,
     pub out_stride: usize,
     pub tokens: usize,
@@ -27,11 +27,11 @@ pub(super) struct Block<'a> {
     pub kv_head: usize,
     pub kv: &'a PagedKv<'a>,
     pub options: &'a AttentionOptions<'a>,
-    /// The first of the query heads.
+    /// Index of the first query head.
     pub first_head: usize,
 }
 
-/// Floats of the results of `rows` rows: sums of `dim` columns, maximum and sum of exponentials.
+/// Floats that the results of `rows` rows take: `dim` weighted sums, the maximum and the sum of exponentials of each.
 pub(super) fn part_len(rows: usize, dim: usize) -> usize {
     (rows * (dim + 2)).next_multiple_of(16)
 }
@@ -46,10 +46,10 @@ pub(super) fn attend(isa: Isa, block: Block<'_>) {
     dispatch(isa, Attend(block));
 }
 
-/// Computes single tiles of a block and writes the results of each to `parts`, `stride` floats apart.
+/// Computes the given tiles of a block and writes the result of each to `parts`, `stride` floats apart.
 ///
 /// # Safety
-/// `parts` has room for them and nothing else touches it; `stride` is at least [`part_len`] of the block.
+/// `parts` has room for the results and nothing else accesses it; `stride` is at least [`part_len`] of the block.
 pub(super) unsafe fn attend_split(
     isa: Isa,
     block: Block<'_>,
@@ -63,7 +63,7 @@ pub(super) unsafe fn attend_split(
 /// Merges `tiles` results of [`attend_split`] at `parts` and writes the block's output.
 ///
 /// # Safety
-/// The results are there, the block's first one first.
+/// `parts` holds the results in the order of the tiles, from the block's first tile on.
 pub(super) unsafe fn merge_split(isa: Isa, block: Block<'_>, tiles: usize, parts: *const f32, stride: usize) {
     dispatch(isa, MergeSplit(block, tiles, parts, stride));
 }
@@ -83,7 +83,7 @@ impl Kernel for Attend<'_> {
         let mut scratch = Scratch::take(2 * len);
         let state = scratch.as_mut_ptr();
         let mut work = Work::new::<S>(b);
-        // SAFETY: the scratch has room for two results of `rows` rows; see the functions for the rest.
+        // SAFETY: the scratch has room for two results of `rows` rows; the called functions say what else they need.
         unsafe {
             let part = state.add(len);
             clear(state, rows, dim);
@@ -160,7 +160,7 @@ impl Block<'_> {
         if self.options.causal { self.first_position + self.tokens } else { self.seq_len }
     }
 
-    /// The keys of a tile that a row sees, counted from the start of the tile.
+    /// The range of keys in a tile that a row sees, counted from the start of the tile.
     #[inline(always)]
     fn seen(&self, tile: usize, row: usize) -> Range<usize> {
         let position = self.first_position + row / self.group;
@@ -171,13 +171,13 @@ impl Block<'_> {
     }
 }
 
-/// Working memory of a task: queries, scores, and keys and values that had to be converted.
+/// Scratch memory of a task: queries, scores, and converted keys and values.
 struct Work {
     scratch: Scratch,
     scores: usize,
     keys: usize,
     values: usize,
-    /// Whether keys and values are read where they are.
+    /// Whether keys and values are read in place, without conversion.
     direct: bool,
 }
 
@@ -215,8 +215,8 @@ impl Work {
         }
     }
 
-    /// Computes one tile for all rows: sums, maxima and sums of exponentials go to `part`. Rows that see none of the tile
-    /// get nothing written.
+    /// Computes one tile for all rows: sums, maxima and sums of exponentials go to `part`. Rows that see no key of the
+    /// tile get no result.
     ///
     /// # Safety
     /// The queries are loaded; the tile begins before the block's end; `part` has room for the rows.
@@ -236,7 +236,7 @@ impl Work {
             for (j, &slot) in slots.iter().enumerate() {
                 let at = slot as usize * b.kv.layout.row() + b.kv_head * b.kv.layout.head_dim;
                 keys[j] = self.row(s, b.kv.k, at, b.kv.layout.head_dim, memory.add(self.keys + j * dim));
-                // Values that are columns of the keys end no later than these do, padding included.
+                // Values inside the keys end no later than the keys, padding included.
                 values[j] = match b.kv.v {
                     Values::Own(v) => {
                         self.row(s, v, at, b.kv.layout.head_dim, memory.add(self.values + j * dim))
@@ -267,7 +267,7 @@ impl Work {
         }
     }
 
-    /// A row of keys or values as whole vectors of float32: where it is, or converted to `spare`.
+    /// A row of keys or values as whole vectors of float32: in place, or converted into `spare`.
     ///
     /// # Safety
     /// `len` numbers are inside the slice from `at` on; `spare` has room for them in whole vectors.
@@ -294,7 +294,7 @@ impl Work {
     }
 }
 
-/// No tile merged yet.
+/// Resets `state` to "no tile merged yet".
 ///
 /// # Safety
 /// `state` has room for the results of `rows` rows.
@@ -309,7 +309,7 @@ unsafe fn clear(state: *mut f32, rows: usize, dim: usize) {
     }
 }
 
-/// Adds a tile's result for one row to what the tiles before it gave.
+/// Merges a tile's result for one row into the result of the tiles before it.
 ///
 /// # Safety
 /// `state` and `part` hold results of `rows` rows.
@@ -334,7 +334,7 @@ unsafe fn merge<S: Simd>(s: S, state: *mut f32, part: *const f32, rows: usize, d
     }
 }
 
-/// What sums relative to the maxima `old` and `new` are multiplied with to be relative to the larger.
+/// Factors that rescale sums relative to the maxima `old` and `new` to the larger maximum.
 #[inline(always)]
 fn factors<S: Simd>(s: S, old: f32, new: f32) -> (f32, f32) {
     if new == old {
@@ -355,7 +355,7 @@ fn lane<S: Simd>(s: S, v: S::V) -> f32 {
     lanes[0]
 }
 
-/// Divides by the sums and writes the output.
+/// Divides by the sums of exponentials and writes the output.
 ///
 /// # Safety
 /// `state` holds the merged results of the block's rows.
@@ -363,7 +363,7 @@ fn lane<S: Simd>(s: S, v: S::V) -> f32 {
 unsafe fn finish<S: Simd>(s: S, b: &Block<'_>, state: *mut f32, rows: usize, dim: usize) {
     let head = b.kv.value_dim();
     for row in 0..rows {
-        // SAFETY: the caller's promise; the output rows are the block's own.
+        // SAFETY: the caller's promise; only this block writes these output rows.
         unsafe {
             let mut sum = *state.add(rows * (dim + 1) + row);
             let mut factor = 1.0;

@@ -1,9 +1,9 @@
-//! Attention over a paged KV pool (Kwon et al., 2023) with a running softmax (Milakov and Gimelshein, 2018; Dao et al.,
+//! Attention over a paged KV pool (Kwon et al., 2023) with online softmax (Milakov and Gimelshein, 2018; Dao et al.,
 //! 2022).
 //!
-//! Keys are taken in tiles of [`TILE_KEYS`] positions counted from the start of the request. Of every tile a query gets
-//! its maximum, its sum of exponentials and its weighted sum of values; tiles are merged in order. Nothing in this depends
-//! on the other queries, so a prompt gives the same bits in one piece, in chunks and beside other requests.
+//! Keys are divided into tiles of [`TILE_KEYS`] positions, counted from the start of the request. For every tile a
+//! query computes the maximum, the sum of exponentials and the weighted sum of values; tiles are merged in order. None
+//! of this depends on other queries, so a prompt gives the same bits whole, in chunks and beside other requests.
 #![allow(unsafe_code)]
 
 mod args;
@@ -24,17 +24,18 @@ use block::Block;
 
 /// Positions in a tile.
 const TILE_KEYS: usize = 64;
-/// Query rows (token and head) that a task of a prompt takes.
+/// Most query rows, i.e. (token, head) pairs, in a task.
 const BLOCK_ROWS: usize = 48;
-/// Tiles that a task takes of a long context that has too few tasks otherwise.
+/// Tiles per task when a long context is split because there would be too few tasks.
 const SPLIT_TILES: usize = 4;
 
-/// Attends every query to its request's keys. `q` is `[tokens, heads * head_dim]`, `out` is dense `[tokens, heads *
-/// value_dim]`; `heads` is a multiple of the pool's KV heads, query head `h` reading KV head `h / (heads / kv_heads)`. Keys
-/// and values of the queries themselves are in the pool already. Rows of `out` that no request covers are left as they are.
+/// Computes the attention of every query over the keys of its request. `q` is `[tokens, heads * head_dim]`, `out` is
+/// dense `[tokens, heads * value_dim]`. `heads` is a multiple of the pool's KV heads; query head `h` reads KV head `h /
+/// (heads / kv_heads)`. The pool must already hold the keys and values of the queries themselves. Rows of `out` that
+/// belong to no request stay unchanged.
 ///
 /// # Errors
-/// Sizes that do not fit, requests that overlap or reach past `q`, slots outside the pool.
+/// Sizes do not fit, requests overlap or reach past `q`, or a slot is outside the pool.
 pub fn paged_attention(
     pool: &ThreadPool,
     q: Rows<'_>,
@@ -47,7 +48,7 @@ pub fn paged_attention(
     attention_with(Isa::best(), pool, q, heads, kv, requests, options, out)
 }
 
-/// Memory that tasks write, each a part of its own.
+/// Memory of which each task writes a different part.
 struct Shared(*mut f32);
 
 // SAFETY: no two tasks write the same element.
@@ -59,12 +60,12 @@ impl Shared {
     }
 }
 
-/// A task: tokens of a request for query heads that share a KV head, and the part of their tiles if these are divided.
+/// A task: some tokens of a request for query heads that share a KV head, and which of their tiles if these are split.
 struct Task {
     request: usize,
     heads: std::ops::Range<usize>,
     tokens: std::ops::Range<usize>,
-    /// Tiles to compute without merging, and where their results go.
+    /// Tiles to compute without merging, and the index of their first result.
     split: Option<(std::ops::Range<usize>, usize)>,
 }
 
@@ -82,7 +83,7 @@ pub(crate) fn attention_with(
     check(q, heads, kv, requests, options, out.len())?;
     let group = heads / kv.layout.kv_heads;
     let value_dim = kv.value_dim();
-    // Query heads that share a KV head are taken together, unless they are very many.
+    // Query heads that share a KV head form one task, unless there are very many.
     let heads_per_task = group.div_ceil(group.div_ceil(BLOCK_ROWS));
     let tokens_per_task = (BLOCK_ROWS / heads_per_task).max(1);
     let starts = (0..heads).step_by(group).flat_map(|first| {
@@ -92,7 +93,7 @@ pub(crate) fn attention_with(
     });
     let head_ranges: Vec<std::ops::Range<usize>> = starts.collect();
 
-    // Too few tasks for the threads: divide long contexts of single queries.
+    // With too few tasks for the threads, split the long contexts of single queries.
     let whole: usize = requests.iter().map(|r| r.q_len.div_ceil(tokens_per_task) * head_ranges.len()).sum();
     let divide = pool.threads() > 1 && whole < 4 * pool.threads();
     let part_len = block::part_len(heads_per_task, value_dim.next_multiple_of(isa.lanes()));
@@ -128,7 +129,7 @@ pub(crate) fn attention_with(
             }
         }
     }
-    // The longest first, so that the threads end together.
+    // Longest tasks first, so that the threads finish at about the same time.
     tasks.sort_by_key(|t| {
         let r = &requests[t.request];
         std::cmp::Reverse(match &t.split {
@@ -165,7 +166,7 @@ pub(crate) fn attention_with(
         let Some(task) = tasks.get(i) else { return };
         match &task.split {
             None => block::attend(isa, block(task)),
-            // SAFETY: the parts from this index on belong to the tiles of this task.
+            // SAFETY: the results from this index on belong to the tiles of this task.
             Some((tiles, part)) => unsafe {
                 let parts = partial.get().add(part * part_len);
                 block::attend_split(isa, block(task), tiles.clone(), parts, part_len);
@@ -178,7 +179,7 @@ pub(crate) fn attention_with(
     pool.run(merges.len(), &|i| {
         let Some(task) = merges.get(i) else { return };
         if let Some((tiles, part)) = &task.split {
-            // SAFETY: the parts were all written by the tasks above.
+            // SAFETY: the tasks above have written all results.
             unsafe {
                 let parts = partial.get().add(part * part_len);
                 block::merge_split(isa, block(task), tiles.len(), parts, part_len);

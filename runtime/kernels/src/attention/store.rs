@@ -5,7 +5,7 @@ use crate::rows::Rows;
 
 use super::KvLayout;
 
-/// Keys or values of a layer, to write to.
+/// Keys or values of a layer, mutable.
 #[derive(Debug)]
 pub enum KvSliceMut<'a> {
     /// Float32.
@@ -51,7 +51,7 @@ impl KvSliceMut<'_> {
 /// their number format.
 ///
 /// # Errors
-/// Sizes that do not fit, or a slot outside the pool; nothing is written then.
+/// Sizes do not fit, or a slot is outside the pool. Nothing is written then.
 pub fn store_kv(
     k: Rows<'_>,
     v: Rows<'_>,
@@ -77,7 +77,7 @@ pub fn store_kv(
 /// Writes row `i` of `rows`, `[tokens, head_dim]`, to slot `slots[i]` of a cache whose values are columns of its keys.
 ///
 /// # Errors
-/// As of [`store_kv`].
+/// Same as [`store_kv`].
 pub fn store_latent(
     rows: Rows<'_>,
     slots: &[u32],

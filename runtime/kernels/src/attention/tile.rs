@@ -1,4 +1,4 @@
-//! What a block of query rows gets of one tile of keys and values.
+//! The steps of attention for one tile of keys and values: scores, exponentials, weighted sums.
 
 use std::ops::Range;
 
@@ -8,11 +8,12 @@ use crate::simd::{MAX_LANES, Math, Simd};
 use super::TILE_KEYS;
 use super::args::AttentionOptions;
 
-/// Scores of `rows` rows at `q`, `dim` apart, with the first `keys.len()` keys; row `i` goes to `scores[i * TILE_KEYS..]`.
-/// Fours of keys are filled up with the last one, so that scores after the last key hold something.
+/// Scores of `rows` rows at `q`, `dim` apart, with the keys; row `i` goes to `scores[i * TILE_KEYS..]`. Keys are
+/// processed in fours; the last key fills up the last four, so a few scores after the last key are written too.
 ///
 /// # Safety
-/// `dim` is whole vectors; rows of `q` and keys hold as many floats; `scores` has `rows` rows; there is a key.
+/// `dim` is a multiple of a vector; rows of `q` and keys hold `dim` floats; `scores` has `rows` rows; `keys` is not
+/// empty.
 #[inline(always)]
 pub(super) unsafe fn scores<S: Simd>(
     s: S,
@@ -70,11 +71,11 @@ unsafe fn four_keys<S: Simd, const M: usize>(
     }
 }
 
-/// Turns a row of scores into exponentials relative to their maximum: those of `seen`, zero for the others. Gives the
+/// Turns the scores of `seen` into exponentials relative to their maximum and the others into zeros. Returns the
 /// maximum and the sum.
 ///
 /// # Safety
-/// A whole row of a tile is at `row`.
+/// `row` points to a whole row of a tile.
 #[inline(always)]
 pub(super) unsafe fn exponentials<S: Simd>(
     s: S,
@@ -88,7 +89,7 @@ pub(super) unsafe fn exponentials<S: Simd>(
     let mut max = low;
     let mut j = 0;
     while j < TILE_KEYS {
-        // SAFETY: whole vectors divide a row.
+        // SAFETY: a row is a multiple of a vector.
         let mut v = s.mul(unsafe { s.load(row.add(j)) }, scale);
         if let Some(cap) = options.logit_cap {
             v = s.mul(s.tanh(s.div(v, s.splat(cap))), s.splat(cap));
@@ -109,12 +110,12 @@ pub(super) unsafe fn exponentials<S: Simd>(
     for x in lanes {
         top = if top > x { top } else { x };
     }
-    // Where every score is -inf the weights are zero, not NaN.
+    // If every score is -inf, the weights are zero, not NaN.
     let base = s.splat(if top == f32::NEG_INFINITY { 0.0 } else { top });
     let mut sum = s.splat(0.0);
     let mut j = 0;
     while j < TILE_KEYS {
-        // SAFETY: whole vectors divide a row.
+        // SAFETY: a row is a multiple of a vector.
         unsafe {
             let e = s.exp(s.sub(s.load(row.add(j)), base));
             s.store(row.add(j), e);
@@ -129,8 +130,8 @@ pub(super) unsafe fn exponentials<S: Simd>(
 /// `out[i * dim..]`.
 ///
 /// # Safety
-/// `dim` is whole vectors; the values of `seen` hold as many floats; `weights` and `out` have `rows` rows, at most
-/// `S::TILE`.
+/// `dim` is a multiple of a vector; the values of `seen` hold `dim` floats; `weights` and `out` have `rows` rows, at
+/// most `S::TILE`.
 #[inline(always)]
 pub(super) unsafe fn weigh<S: Simd>(
     s: S,
@@ -142,7 +143,7 @@ pub(super) unsafe fn weigh<S: Simd>(
     out: *mut f32,
 ) {
     let Some(values) = values.get(seen.clone()) else { return };
-    // SAFETY: exponentials of the first key seen.
+    // SAFETY: these are the exponentials of the first key seen.
     let weights = unsafe { weights.add(seen.start) };
     let mut col = 0;
     while col < dim {
@@ -170,7 +171,7 @@ pub(super) unsafe fn weigh<S: Simd>(
 }
 
 /// # Safety
-/// As for [`weigh`], for `M` rows and `N` vectors of columns from `col` on; `out` is at that column.
+/// As for [`weigh`], for `M` rows and `N` vectors of columns from `col` on; `out` points to that column.
 #[inline(always)]
 unsafe fn columns<S: Simd, const M: usize, const N: usize>(
     s: S,
@@ -182,7 +183,7 @@ unsafe fn columns<S: Simd, const M: usize, const N: usize>(
 ) {
     let mut acc = [[s.splat(0.0); N]; M];
     for (j, value) in values.iter().enumerate() {
-        // One vector of the value at a time, so that all sums stay in registers.
+        // Loads one vector of the value at a time, so that all sums stay in registers.
         let mut weight = [s.splat(0.0); M];
         for (i, weight) in weight.iter_mut().enumerate() {
             // SAFETY: the caller's promise.

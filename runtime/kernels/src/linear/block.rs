@@ -1,4 +1,4 @@
-//! One task of a product: some rows of the weight with all rows of the input.
+//! One task of a matrix product: some rows of the weight times all rows of the input.
 
 use std::ops::Range;
 
@@ -9,11 +9,11 @@ use super::few;
 use super::operands::{Block, CHUNK, put};
 use super::tile::dot_tile;
 
-/// Rows of the weight that are written out together when there are many rows of input.
+/// Rows of the weight that are dequantised together when there are many rows of input.
 pub(super) const PANEL: usize = 32;
-/// Rows of the input that pass over a panel together: they stay in the second-level cache.
+/// Rows of the input that are multiplied with a panel together: they stay in the second-level cache.
 const INPUT_ROWS: usize = 48;
-/// Distance of written-out rows: not a power of two, or all of them would compete for the same cache sets.
+/// Distance between dequantised rows. A power of two would make all of them compete for the same cache sets.
 const PANEL_STRIDE: usize = CHUNK + 16;
 
 /// Computes the block.
@@ -24,7 +24,7 @@ pub(super) unsafe fn run(isa: Isa, block: Block) {
     dispatch(isa, Run(block));
 }
 
-/// A [`Block`] whose pointers were promised to be valid.
+/// A [`Block`] whose pointers are valid, as the caller of [`run`] promised.
 struct Run(Block);
 
 impl Kernel for Run {
@@ -37,7 +37,7 @@ impl Kernel for Run {
             // SAFETY: `block::run` was promised valid operands.
             return unsafe { few::run(s, &b) };
         }
-        // Few input rows: write out no more of the weight than the first-level cache holds beside them.
+        // With few input rows, dequantise no more of the weight than the first-level cache holds beside them.
         let panel_rows = if b.m <= INPUT_ROWS { 4 } else { PANEL };
         let mut scratch = Scratch::take(panel_rows * PANEL_STRIDE);
         let panel = scratch.as_mut_ptr();
@@ -107,7 +107,7 @@ unsafe fn strip<S: Simd>(
     }
 }
 
-/// Where a tile is: first column and number of them in whole vectors, first row of the weight and of the input.
+/// Position of a tile: first column, number of columns (whole vectors), first row of the weight and of the input.
 #[derive(Clone, Copy)]
 struct Part {
     col: usize,
@@ -117,7 +117,7 @@ struct Part {
 }
 
 /// # Safety
-/// As for [`strip`]; `R` rows are left at `w` and `M` at the part's input.
+/// As for [`strip`]; `R` rows remain at `w`, and `M` rows at the part's input.
 #[inline(always)]
 unsafe fn tile<S: Simd, const R: usize, const M: usize>(s: S, b: &Block, w: *const f32, part: Part) {
     let mut wp = [w; R];
@@ -138,7 +138,8 @@ unsafe fn tile<S: Simd, const R: usize, const M: usize>(s: S, b: &Block, w: *con
     unsafe { put(s, b, &acc, part.row, part.input, part.col) };
 }
 
-/// Rows of the weight that a task takes: enough to be worth its start, few enough that the threads end together.
+/// Rows of the weight per task: enough to pay for starting it, few enough that the threads finish at about the same
+/// time.
 pub(super) fn rows_per_task(threads: usize, n: usize, m: usize) -> usize {
     let fair = n.div_ceil(threads * 8).next_multiple_of(8);
     if m <= 32 { fair.clamp(8, 64) } else { fair.clamp(8, PANEL) }

@@ -1,6 +1,6 @@
-//! Products with few rows of input: weights go from their blocks to the sums without being written out.
+//! Products with few rows of input: weights are dequantised in registers and never written to memory.
 //!
-//! Lanes add up the same columns in the same order as in [`super::tile::dot_tile`].
+//! Each lane adds up the same columns in the same order as in [`super::tile::dot_tile`].
 
 use crate::quant::QuantType;
 use crate::quant::blocks32::{self, Block32, LEN};
@@ -8,7 +8,7 @@ use crate::simd::Simd;
 
 use super::operands::{Block, CHUNK, put};
 
-/// Rows of the weight that are taken together: as many chains of additions hide the latency of one.
+/// Rows of the weight that are processed together: independent chains of additions hide each other's latency.
 const ROWS: usize = 4;
 
 /// Whether [`run`] has a loop for this product.
@@ -54,10 +54,10 @@ unsafe fn rows<S: Simd, B: Block32>(s: S, b: &Block) {
 }
 
 /// # Safety
-/// As for [`run`], `M` being the rows of input.
+/// As for [`run`]; `M` is the number of input rows.
 #[inline(always)]
 unsafe fn strip<S: Simd, B: Block32, const M: usize>(s: S, b: &Block) {
-    // Their sums must fit in the registers, of which narrower instruction sets have fewer.
+    // All sums must fit in registers, of which narrower instruction sets have fewer.
     let together = if M <= 2 || S::TILE > 3 { ROWS } else { ROWS / 2 };
     let mut row = 0;
     while row < b.rows {
@@ -74,7 +74,7 @@ unsafe fn strip<S: Simd, B: Block32, const M: usize>(s: S, b: &Block) {
     }
 }
 
-/// Computes rows `row..row + R`. Gives their number.
+/// Computes rows `row..row + R` and returns `R`.
 ///
 /// # Safety
 /// As for [`run`]; rows `row..row + R` are inside the block.

@@ -1,4 +1,4 @@
-//! Products of every head's columns with a matrix of the head's own.
+//! Products of each head's columns with that head's matrix.
 #![allow(unsafe_code)]
 
 use crate::error::{KernelError, Result, check_len};
@@ -10,7 +10,7 @@ use crate::weight::WeightMatrix;
 use super::Tasks;
 use super::block::rows_per_task;
 
-/// Where the columns of heads are in rows: those of head `h` begin at column `h * step`.
+/// Where heads are within a row: the columns of head `h` begin at column `h * step`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadColumns {
     /// Columns from one row to the next.
@@ -26,8 +26,9 @@ impl HeadColumns {
     }
 }
 
-/// For head `h` and each of `m` rows, the first columns of the head in `x` times `weights[h]`, transposed, become the first
-/// columns of the head in `out`; other columns of `out` stay. Numbers are those that [`super::linear`] gives.
+/// For each head `h` and each of `m` rows, multiplies the first columns of the head in `x` with `weights[h]ᵀ` and
+/// writes the first columns of the head in `out`. Other columns of `out` stay unchanged. The numbers are those of
+/// [`super::linear`].
 ///
 /// # Errors
 /// The matrices differ in shape, heads overlap, or a slice is too short.
@@ -77,7 +78,7 @@ pub(crate) fn heads_with(
     unsafe { tasks.run(isa, pool) }
 }
 
-/// Refuses heads that overlap, or rows of them that reach past `len` numbers.
+/// Returns an error if heads overlap, or if their rows reach past `len` numbers.
 fn check_heads(
     name: &'static str,
     len: usize,

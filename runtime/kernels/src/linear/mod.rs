@@ -1,8 +1,8 @@
-//! `y = x · Wᵀ + b`.
+//! Matrix products with a weight: `y = x · Wᵀ + b`.
 //!
-//! Every output number is a sum over chunks of [`CHUNK`] columns, in order; a chunk's sum is that of the lanes of
-//! [`tile::dot_tile`]. Weights that are not plain float32 are first written out as float32 for a few rows and one chunk,
-//! which stays in a near cache while all rows of `x` pass over it.
+//! Every output number is a sum over chunks of [`CHUNK`] columns, in order; a chunk's sum adds up the lanes of
+//! [`tile::dot_tile`]. Weights that are not float32 are first dequantised, a few rows and one chunk at a time, so that
+//! they stay in a near cache while all rows of `x` are multiplied with them.
 #![allow(unsafe_code)]
 
 mod block;
@@ -25,7 +25,7 @@ pub use heads::{HeadColumns, linear_heads};
 /// `out = x · weightᵀ + bias`: `x` is `[m, cols]`, `out` is `[m, rows]`, `bias` is `[rows]`.
 ///
 /// # Errors
-/// A slice has another length than the shapes need.
+/// The length of a slice does not fit the shapes.
 pub fn linear(
     pool: &ThreadPool,
     x: &[f32],
@@ -36,10 +36,10 @@ pub fn linear(
     linear_parts(pool, x, &[weight], bias, out)
 }
 
-/// [`linear`] with a matrix that is stacked from `parts`, whose storage may differ.
+/// [`linear`] with a weight whose rows are stacked from `parts`, which may differ in storage format.
 ///
 /// # Errors
-/// As for [`linear`]; the parts have different numbers of columns, or there are none.
+/// Same as [`linear`]; the parts have different numbers of columns, or there are no parts.
 pub fn linear_parts(
     pool: &ThreadPool,
     x: &[f32],
@@ -50,7 +50,7 @@ pub fn linear_parts(
     linear_with(Isa::best(), pool, x, parts, bias, out)
 }
 
-/// One of several products that are computed together: `out = x · weightᵀ + bias` as by [`linear_parts`].
+/// One of several products for [`linear_products`]: `out = x · weightᵀ + bias`, as in [`linear_parts`].
 #[derive(Debug)]
 pub struct Product<'a> {
     /// `[m, cols]`.
@@ -63,11 +63,11 @@ pub struct Product<'a> {
     pub out: &'a mut [f32],
 }
 
-/// Computes independent products, of any sizes, as one job of the pool: the experts of a layer, each with the rows that
-/// were sent to it.
+/// Computes independent products of any sizes as one job of the pool, such as the experts of a layer, each with the
+/// rows routed to it.
 ///
 /// # Errors
-/// As for [`linear_parts`], of any of them.
+/// Same as [`linear_parts`], for any of the products.
 pub fn linear_products(pool: &ThreadPool, products: &mut [Product<'_>]) -> Result<()> {
     products_with(Isa::best(), pool, products)
 }
@@ -83,15 +83,15 @@ pub(crate) fn linear_with(
     products_with(isa, pool, &mut [Product { x, parts: parts.to_vec(), bias, out }])
 }
 
-/// The tasks of a job. Each reads its product's operands and writes output columns of its own.
+/// The tasks of a job. Each reads the operands of its product and writes different output columns.
 #[derive(Default)]
 struct Tasks {
     blocks: Vec<Block>,
-    /// Copies of inputs whose rows are not whole vectors.
+    /// Padded copies of inputs whose rows are not whole vectors.
     padded: Vec<Scratch>,
 }
 
-// SAFETY: what the blocks point to is only read, but for `out`, of which no two blocks write the same element.
+// SAFETY: blocks only read what they point to, except `out`, of which no two blocks write the same element.
 unsafe impl Sync for Tasks {}
 
 impl Tasks {
@@ -139,8 +139,8 @@ impl Tasks {
         Ok(())
     }
 
-    /// Tasks of one weight: `out` is its first column in the first row and the distance between rows, `bias` null or as
-    /// many numbers as the weight has rows.
+    /// Adds the tasks of one weight. `out` is a pointer to its first column in the first row and the distance between
+    /// rows; `bias` is null or has one number per row of the weight.
     fn divide(
         &mut self,
         weight: &WeightMatrix,
@@ -151,7 +151,7 @@ impl Tasks {
     ) -> Result<()> {
         let bytes = weight.checked_bytes()?;
         for start in (0..weight.rows()).step_by(rows_per_task) {
-            // SAFETY: `start` is a row of the weight, whose bytes were checked, and so a column of its output.
+            // SAFETY: `start` is a row of the weight, whose bytes were checked, and thus a column of its output.
             let (weight_at, out, bias) = unsafe {
                 let bias = if bias.is_null() { bias } else { bias.add(start) };
                 (bytes.as_ptr().add(start * weight.row_bytes()), out.add(start), bias)
@@ -173,7 +173,7 @@ impl Tasks {
         Ok(())
     }
 
-    /// Whole vectors are read: rows that are not are copied, with zeros after them.
+    /// Tasks read whole vectors. Copies rows that are not whole vectors and pads them with zeros.
     fn whole_vectors(&mut self, isa: Isa, x: Rows<'_>) -> Input {
         let (m, k) = (x.rows(), x.cols());
         let ldx = k.next_multiple_of(isa.lanes());
@@ -196,7 +196,7 @@ impl Tasks {
     /// Runs all tasks.
     ///
     /// # Safety
-    /// What the tasks point to is alive and as large as they say, and no two write the same element.
+    /// The operands of all tasks are alive and as large as the tasks say, and no two tasks write the same element.
     unsafe fn run(&self, isa: Isa, pool: &ThreadPool) -> Result<()> {
         pool.run(self.blocks.len(), &|i| {
             let Some(block) = self.get(i) else { return };
@@ -206,8 +206,8 @@ impl Tasks {
     }
 }
 
-/// Rows of input: the first one, the distance between them and their number. Rows are readable up to the next multiple of
-/// a vector.
+/// Input rows: pointer to the first, distance between them and their number. Each is readable up to the next multiple
+/// of a vector.
 #[derive(Clone, Copy)]
 struct Input {
     x: *const f32,
@@ -221,8 +221,8 @@ fn products_with(isa: Isa, pool: &ThreadPool, products: &mut [Product<'_>]) -> R
     for product in products.iter_mut() {
         tasks.add(isa, product, |m| rows_per_task(pool.threads(), all_rows, m))?;
     }
-    // SAFETY: `x` is `m` rows of `ldx` floats; the rows' bytes are inside the checked bytes of the weight; the task alone
-    // writes its columns of the `m` rows of `out`, which has `ldo` columns. All of it is borrowed by `products` or owned by
-    // `tasks`, which outlive the job.
+    // SAFETY: `x` is `m` rows of `ldx` floats; the rows' bytes are inside the checked bytes of the weight; only this
+    // task writes its columns of the `m` rows of `out`, which has `ldo` columns. `products` borrows or `tasks` owns all
+    // of this memory, and both outlive the job.
     unsafe { tasks.run(isa, pool) }
 }

@@ -1,12 +1,12 @@
-//! The operands of a task, and where its sums go.
+//! The operands of a task, and how it writes its sums.
 
 use crate::quant::QuantType;
 use crate::simd::Simd;
 
-/// Columns whose products are added up before the lanes are. A multiple of every block length.
+/// Columns whose products are added per lane before the lanes are added up. A multiple of every block length.
 pub(super) const CHUNK: usize = 768;
 
-/// The operands. `k` columns; rows of `x` are readable up to the next multiple of a vector, with zeros there.
+/// The operands, which have `k` columns. Rows of `x` are readable, and zero, up to the next multiple of a vector.
 #[derive(Clone, Copy)]
 pub(super) struct Block {
     pub x: *const f32,
@@ -17,14 +17,14 @@ pub(super) struct Block {
     pub weight: *const u8,
     pub row_bytes: usize,
     pub rows: usize,
-    /// Null, or as many as `rows`.
+    /// Null, or `rows` numbers.
     pub bias: *const f32,
     pub out: *mut f32,
     pub ldo: usize,
 }
 
-/// Adds the lanes of a chunk's sums and puts them where they belong: alone for the first chunk, else onto those before;
-/// the bias comes last.
+/// Adds up the lanes of a chunk's sums and writes them to `out` for the first chunk, or adds them to `out` for later
+/// ones. The bias is added with the last chunk.
 ///
 /// # Safety
 /// Rows `row..row + R` of the weight and `input..input + M` of the input are inside the block.

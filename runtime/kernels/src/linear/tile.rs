@@ -1,9 +1,9 @@
-//! The one inner loop of all products: dot products of rows with rows.
+//! The inner loop of all products: dot products of rows with rows.
 
 use crate::simd::Simd;
 
-/// Sums per lane of the products of `R` rows with `M` rows over `len` columns, a multiple of `LANES`. Lane `l` of a
-/// result adds columns `l`, `l + LANES`, … in this order, whatever `R` and `M` are.
+/// Dot products of `R` rows with `M` rows over `len` columns (a multiple of `LANES`), summed per lane. Lane `l` adds
+/// columns `l`, `l + LANES`, … in this order, whatever `R` and `M` are.
 ///
 /// # Safety
 /// `len` floats are readable at every pointer.

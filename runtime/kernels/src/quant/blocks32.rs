@@ -1,8 +1,8 @@
-//! Formats whose weights come in 32s (float types count as such where the columns divide by 32).
+//! Formats with blocks of 32 weights. Float types also count as such if the number of columns is a multiple of 32.
 //!
-//! A byte of nibbles holds weight `j` in its low half and weight `j + 16` in its high half. Products of an 11-bit scale
-//! and an integer of up to 8 bits are exact in float32, so fusing the multiplication with the addition of the minimum
-//! rounds exactly as separate operations would.
+//! A byte holds weight `j` in its low nibble and weight `j + 16` in its high nibble. Products of an 11-bit scale and an
+//! integer of up to 8 bits are exact in float32, so fusing the multiplication with the addition of the minimum rounds
+//! exactly as separate operations would.
 
 use crate::simd::Simd;
 
@@ -11,18 +11,18 @@ pub(crate) const LEN: usize = 32;
 /// Most vectors that a block fills. Wider instruction sets leave the last ones unused.
 pub(crate) const VECTORS: usize = 4;
 
-/// A format, as a type so that loops are compiled for it.
+/// A format. It is a type so that the compiler specialises loops for it.
 pub(crate) trait Block32 {
     /// Bytes of a block.
     const BYTES: usize;
-    /// The block's weights in order, as vectors.
+    /// Loads the block's weights in order, as vectors.
     ///
     /// # Safety
     /// A block is readable at `p`.
     unsafe fn load<S: Simd>(s: S, p: *const u8) -> [S::V; VECTORS];
 }
 
-/// Writes `blocks` blocks out as float32.
+/// Dequantises `blocks` blocks to float32.
 ///
 /// # Safety
 /// The blocks are readable at `src`, and 32 floats per block writable at `dst`.
@@ -55,7 +55,7 @@ pub(crate) struct Q5_0;
 pub(crate) struct Q5_1;
 pub(crate) struct Q8_0;
 
-/// Vectors of the lower half of a block of nibbles; the upper half has as many.
+/// Vectors that the low nibbles of a block fill; the high nibbles fill as many.
 #[inline(always)]
 const fn half<S: Simd>() -> usize {
     LEN / 2 / S::LANES
@@ -143,14 +143,14 @@ impl Block32 for Q4_1 {
     }
 }
 
-/// The fifth bits of weights `j..j + LANES`, each in the place of value 16.
+/// The fifth bits of weights `j..j + LANES`, each shifted to bit 4.
 #[inline(always)]
 fn fifth_bits<S: Simd>(s: S, high: S::I, j: usize) -> S::I {
     let moved = s.shr_each(high, s.add_i(s.iota(), s.splat_i(j as i32)));
     s.shl::<4>(s.and(moved, s.splat_i(1)))
 }
 
-/// The integers of a block of 5 bits each: `LANES` bytes of nibbles at `q`, from weights `j` and `j + 16` on.
+/// The 5-bit integers of weights `j..` and `j + 16..`, `LANES` of each; their nibbles are at `q`.
 ///
 /// # Safety
 /// `LANES` bytes are readable at `q`.

@@ -1,8 +1,8 @@
-//! Float types: conversion with a padded tail.
+//! Conversion of float types to float32, padded to whole vectors.
 
 use crate::simd::{MAX_LANES, Simd};
 
-/// Selectors of [`convert`].
+/// Source types for [`convert`].
 pub(super) const F32: u8 = 0;
 pub(super) const F16: u8 = 1;
 pub(super) const BF16: u8 = 2;
@@ -28,8 +28,8 @@ pub(super) unsafe fn convert<S: Simd, const KIND: u8>(
     }
     if whole < len {
         let mut tail = [0u8; 4 * MAX_LANES];
-        // SAFETY: the rest is shorter than a vector, so it fits in `tail`, which a vector can be loaded from whole; `dst`
-        // has room for a whole vector.
+        // SAFETY: the rest is shorter than a vector, so it fits in `tail`, which holds at least one vector; `dst` has
+        // room for a whole vector.
         unsafe {
             std::ptr::copy_nonoverlapping(src.add(whole * bytes), tail.as_mut_ptr(), (len - whole) * bytes);
             s.store(dst.add(whole), load::<S, KIND>(s, tail.as_ptr()));

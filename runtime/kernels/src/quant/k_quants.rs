@@ -1,5 +1,5 @@
-//! Formats with super-blocks of 256 weights: sub-blocks have integer scales of their own, multiplied by the super-block's.
-//! As in the smaller formats, every product that an addition follows is exact in float32.
+//! Formats with super-blocks of 256 weights: each sub-block has an integer scale, which is multiplied by the scale of
+//! the super-block. As in the formats with blocks of 32, every product that is then added to is exact in float32.
 
 use crate::simd::{MAX_LANES, Simd};
 

@@ -1,7 +1,7 @@
-//! How weights are stored, and how a row of them becomes float32.
+//! Storage formats of weights, and dequantisation of a row.
 //!
-//! Block layouts are those of GGUF files (ggml-common.h and ggml-quants.c of the ggml project). Dequantised values are
-//! the same float32 numbers that ggml's reference routines give.
+//! Block layouts are those of GGUF files (ggml-common.h and ggml-quants.c of the ggml project). Dequantised values
+//! equal those of ggml's reference routines bit for bit.
 #![allow(unsafe_code)]
 
 pub(crate) mod blocks32;
@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use crate::simd::Simd;
 
-/// Storage of a weight matrix. Names are those of GGUF.
+/// Storage format of a weight matrix, by its GGUF name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(non_camel_case_types)]
 pub enum QuantType {
@@ -22,21 +22,21 @@ pub enum QuantType {
     F16,
     /// bfloat16.
     BF16,
-    /// Blocks of 32: scale, 4 bits each around 8.
+    /// Blocks of 32: scale, 4 bits per weight with zero at 8.
     Q4_0,
-    /// Blocks of 32: scale, minimum, 4 bits each.
+    /// Blocks of 32: scale, minimum, 4 bits per weight.
     Q4_1,
-    /// Blocks of 32: scale, 5 bits each around 16.
+    /// Blocks of 32: scale, 5 bits per weight with zero at 16.
     Q5_0,
-    /// Blocks of 32: scale, minimum, 5 bits each.
+    /// Blocks of 32: scale, minimum, 5 bits per weight.
     Q5_1,
-    /// Blocks of 32: scale, 8 bits each, signed.
+    /// Blocks of 32: scale, 8 signed bits per weight.
     Q8_0,
-    /// Blocks of 256 with eight scales and minimums of 6 bits, 4 bits each.
+    /// Blocks of 256: eight 6-bit scales and minimums, 4 bits per weight.
     Q4_K,
-    /// Blocks of 256 with eight scales and minimums of 6 bits, 5 bits each.
+    /// Blocks of 256: eight 6-bit scales and minimums, 5 bits per weight.
     Q5_K,
-    /// Blocks of 256 with sixteen scales of 8 bits, 6 bits each around 32.
+    /// Blocks of 256: sixteen 8-bit scales, 6 bits per weight with zero at 32.
     Q6_K,
 }
 
@@ -81,7 +81,8 @@ impl QuantType {
         }
     }
 
-    /// Bytes of a row of `cols` weights; `None` where the blocks do not divide it or the number is too large.
+    /// Bytes of a row of `cols` weights; `None` if `cols` is not a multiple of the block length or the result
+    /// overflows.
     pub fn row_bytes(self, cols: usize) -> Option<usize> {
         if !cols.is_multiple_of(self.block_len()) {
             return None;
@@ -90,12 +91,12 @@ impl QuantType {
     }
 }
 
-/// Writes weights `cols` of the row at `row` to `dst`, followed by zeros up to a multiple of `LANES`. Asks for the bytes
-/// `ahead` of those that it reads, which are read next.
+/// Writes weights `cols` of the row at `row` to `dst` as float32, followed by zeros up to a multiple of `LANES`.
+/// Prefetches the bytes that lie `ahead` bytes further on, which the caller reads next.
 ///
 /// # Safety
-/// The row holds those weights; both ends of `cols` are multiples of the block length; `dst` has room for them rounded up
-/// to a multiple of `LANES`.
+/// The row holds these weights; both ends of `cols` are multiples of the block length; `dst` has room for `cols.len()`
+/// floats rounded up to a multiple of `LANES`.
 #[inline(always)]
 pub(crate) unsafe fn dequantise<S: Simd>(
     s: S,
@@ -108,7 +109,7 @@ pub(crate) unsafe fn dequantise<S: Simd>(
     let (n, len) = (cols.len() / quant.block_len(), cols.len());
     // SAFETY: the first weight's block is inside the row, by the caller's promise.
     let src = unsafe { row.add(cols.start / quant.block_len() * quant.block_bytes()) };
-    // SAFETY: `n` whole blocks (or `len` floats) are readable at `src`, and `dst` has the room.
+    // SAFETY: `n` whole blocks (or `len` floats) are readable at `src`, and `dst` has room for them.
     unsafe {
         match quant {
             QuantType::F32 => float::convert::<S, { float::F32 }>(s, src, len, dst, ahead),

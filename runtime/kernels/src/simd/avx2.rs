@@ -1,13 +1,13 @@
 //! Eight lanes of AVX2 with FMA and F16C.
 //!
-//! SAFETY of every block in this file: a value of [`Avx2`] exists only inside a function compiled with these features,
-//! entered after they were found; pointers are as the caller promises.
+//! SAFETY of every block in this file: a value of [`Avx2`] exists only inside functions compiled with these features,
+//! which run only if the processor has them; pointers are valid as the caller promises.
 
 use std::arch::x86_64::*;
 
 use super::Simd;
 
-/// Proof of AVX2, FMA and F16C.
+/// Proof that the processor has AVX2, FMA and F16C.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(());
 
@@ -229,7 +229,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn signed_nibbles(self, d: __m256) -> (__m256, __m256, __m256i) {
-        // Minus zero, so that adding it changes nothing, the sign of a zero included.
+        // Minus zero: adding it changes nothing, not even the sign of a zero.
         (d, self.splat(-0.0), self.splat_i(8))
     }
 
@@ -250,7 +250,7 @@ impl Simd for Avx2 {
     }
 }
 
-/// Neighbours first, then pairs, then halves.
+/// Adds up neighbouring lanes first, then pairs, then halves.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn sum4(v: [__m256; 4]) -> [f32; 4] {

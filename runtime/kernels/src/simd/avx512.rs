@@ -1,13 +1,13 @@
 //! Sixteen lanes of AVX-512.
 //!
-//! SAFETY of every block in this file: a value of [`Avx512`] exists only inside a function compiled with these features,
-//! entered after they were found; pointers are as the caller promises.
+//! SAFETY of every block in this file: a value of [`Avx512`] exists only inside functions compiled with these features,
+//! which run only if the processor has them; pointers are valid as the caller promises.
 
 use std::arch::x86_64::*;
 
 use super::Simd;
 
-/// Proof of AVX-512 F, BW, DQ and VL, and of what AVX2 has.
+/// Proof that the processor has AVX-512 F, BW, DQ and VL, and the features of `Avx2`.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
 
@@ -234,8 +234,7 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn low_nibbles(self, q: __m512i, table: __m512) -> __m512 {
-        // The permutation looks at four bits only.
-        // SAFETY: see the top of the file.
+        // The permutation uses only the low four bits. SAFETY: see the top of the file.
         unsafe { _mm512_permutexvar_ps(q, table) }
     }
 
@@ -251,7 +250,7 @@ impl Simd for Avx512 {
     }
 }
 
-/// Upper half onto lower half, then as for eight lanes.
+/// Adds the upper half to the lower half, then proceeds as with eight lanes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
 fn sum4(v: [__m512; 4]) -> [f32; 4] {

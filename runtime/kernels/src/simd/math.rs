@@ -1,4 +1,4 @@
-//! Functions of vectors: the same bits in every lane, whatever its neighbours hold.
+//! Transcendental functions of vectors. The result in a lane does not depend on the other lanes.
 
 use super::Simd;
 
@@ -10,10 +10,10 @@ pub(crate) trait Math: Simd {
     /// remainder is below 6e-9.
     #[inline(always)]
     fn exp(self, x: Self::V) -> Self::V {
-        // A part of ln 2 whose product with any `n` here is exact, and the rest.
+        // ln 2 in two parts; the product of the high part with any `n` here is exact.
         const LN2_HIGH: f32 = 0.693_359_4;
         const LN2_LOW: f32 = -2.121_944_4e-4;
-        // Beyond these the result is 0 or infinite. A NaN passes both because it is the second operand.
+        // Beyond these bounds the result is 0 or infinite. A NaN stays NaN because it is the second operand.
         let x = self.min(self.splat(89.0), self.max(self.splat(-105.0), x));
         let n = self.round(self.mul(x, self.splat(std::f32::consts::LOG2_E)));
         let n_f = self.to_f32(n);
@@ -23,7 +23,7 @@ pub(crate) trait Math: Simd {
         for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
             p = self.fma(p, r, self.splat(c));
         }
-        // Two steps, because 2ⁿ itself may not be a normal number.
+        // Multiplies in two steps, because 2ⁿ itself may not be a normal number.
         let first = self.half(n);
         let second = self.sub_i(n, first);
         self.mul(self.mul(p, self.pow2(first)), self.pow2(second))
@@ -42,7 +42,7 @@ pub(crate) trait Math: Simd {
         self.div(one, self.add(one, self.exp(self.sub(self.splat(0.0), x))))
     }
 
-    /// Hyperbolic tangent. Near zero by its series, because there the exponential form loses digits.
+    /// Hyperbolic tangent. Uses the series near zero, where the exponential form loses digits.
     #[inline(always)]
     fn tanh(self, x: Self::V) -> Self::V {
         let square = self.mul(x, x);

@@ -1,8 +1,8 @@
-//! Vectors of float32 behind one trait, so that every kernel is written once and compiled for each instruction set.
+//! SIMD vectors behind one trait: every kernel is written once and compiled for each instruction set.
 //!
-//! A value of a type that implements [`Simd`] is a proof that the processor has the instructions: it can only be had
-//! through [`dispatch`], which enters a function compiled for them. [`Portable`] and [`Avx2`] have the same number of
-//! lanes and give the same bits; `Avx512` adds up in a different order.
+//! A value of a type that implements [`Simd`] proves that the processor has the instructions: only [`dispatch`] creates
+//! one, inside a function compiled for them. [`Portable`] and [`Avx2`] have the same number of lanes and give the same
+//! bits; `Avx512` adds in a different order.
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
@@ -29,15 +29,15 @@ use std::sync::OnceLock;
 pub(crate) trait Simd: Copy + Send + Sync {
     /// Numbers in a vector; a divisor of [`MAX_LANES`].
     const LANES: usize;
-    /// Rows of the right-hand operand that a register tile of four rows of the left-hand one takes.
+    /// Rows of the right-hand operand in a register tile that has four rows of the left-hand one.
     const TILE: usize;
-    /// Most rows of input for which weights are worth more in registers than written out; at most 4.
+    /// Most input rows for which dequantising weights in registers beats dequantising them to memory; at most 4.
     const FEW: usize;
-    /// What [`Simd::low_nibbles`] turns four bits into.
+    /// The table with which [`Simd::low_nibbles`] dequantises four bits.
     type Nibbles: Copy;
-    /// Float32 lanes.
+    /// A vector of float32.
     type V: Copy;
-    /// Int32 lanes.
+    /// A vector of int32.
     type I: Copy;
 
     fn splat(self, x: f32) -> Self::V;
@@ -59,7 +59,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a < b ? t : f` in every lane.
     fn select_lt(self, a: Self::V, b: Self::V, t: Self::V, f: Self::V) -> Self::V;
-    /// The sums of the lanes of four vectors, each in the order that [`Simd::sum`] has.
+    /// The sums of the lanes of four vectors, each in the order of [`Simd::sum`].
     fn sum4(self, v: [Self::V; 4]) -> [f32; 4];
 
     /// The sum of the lanes in a fixed order.
@@ -102,29 +102,29 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// Arithmetic shift right by one.
     fn half(self, a: Self::I) -> Self::I;
     fn to_f32(self, a: Self::I) -> Self::V;
-    /// The nearest integer, ties to even. Unspecified for NaN and what int32 does not hold.
+    /// The nearest integer, ties to even. Unspecified for NaN and for values outside int32.
     fn round(self, a: Self::V) -> Self::I;
     /// The same bits as float32.
     fn cast(self, a: Self::I) -> Self::V;
     /// The values `q * d + min` of `q` in `0..16`.
     fn nibbles(self, d: Self::V, min: Self::V) -> Self::Nibbles;
-    /// The values `(q - 8) * d` of `q` in `0..16`; `d` is half precision, so that they are exact.
+    /// The values `(q - 8) * d` of `q` in `0..16`; `d` came from half precision, so they are exact.
     fn signed_nibbles(self, d: Self::V) -> Self::Nibbles;
-    /// Values of the lowest four bits of each lane, the others being below 256.
+    /// Dequantises the lowest four bits of each lane; lanes are below 256.
     fn low_nibbles(self, q: Self::I, table: Self::Nibbles) -> Self::V;
-    /// Values of the four bits above those.
+    /// Dequantises bits 4 to 7 of each lane.
     fn high_nibbles(self, q: Self::I, table: Self::Nibbles) -> Self::V;
-    /// Asks for the cache line at `p`, which need not be readable.
+    /// Prefetches the cache line at `p`, which need not be readable.
     fn prefetch(self, p: *const u8);
 }
 
 /// The largest number of lanes of any instruction set; rows of scratch memory are padded to it.
 pub(crate) const MAX_LANES: usize = 16;
 
-/// Work written once for every instruction set. `run` and whatever it calls with `s` must be `#[inline(always)]`, or it
-/// is compiled without the instructions.
+/// Work written once for every instruction set. `run` and every function that it passes `s` to must be
+/// `#[inline(always)]`, otherwise they are compiled without the instructions.
 pub(crate) trait Kernel {
-    /// What the work gives.
+    /// The result of the work.
     type Output;
     /// Does the work.
     fn run<S: Simd>(self, s: S) -> Self::Output;
@@ -146,13 +146,13 @@ enum Level {
 }
 
 impl Isa {
-    /// What kernels run with: the widest instruction set of this processor, or what [`Isa::choose`] said.
+    /// The instruction set that kernels run with: the widest of this processor, unless [`Isa::choose`] set another.
     pub fn best() -> Self {
         *BEST.get_or_init(|| Self::available().last().copied().unwrap_or(Self(Level::Portable)))
     }
 
-    /// Makes every kernel of this process run with this instruction set, as where the last bits of another machine are
-    /// wanted. False when a kernel has run already with another one.
+    /// Makes every kernel of this process run with this instruction set, for example to reproduce the last bits of
+    /// another machine. Returns false if another set is already in use.
     pub fn choose(self) -> bool {
         *BEST.get_or_init(|| self) == self
     }
@@ -207,7 +207,7 @@ pub(crate) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     match isa.0 {
         Level::Portable => kernel.run(Portable),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: an `Isa` of this level is only made by `Isa::available`, after finding its features.
+        // SAFETY: only `Isa::available` makes an `Isa` of this level, after it found the features.
         Level::Avx2 => unsafe { run_avx2(kernel) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.

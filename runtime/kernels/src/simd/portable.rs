@@ -195,7 +195,7 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn signed_nibbles(self, d: F) -> (F, F, N) {
-        // Minus zero, so that adding it changes nothing, the sign of a zero included.
+        // Minus zero: adding it changes nothing, not even the sign of a zero.
         (d, self.splat(-0.0), self.splat_i(8))
     }
 

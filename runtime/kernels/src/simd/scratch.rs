@@ -1,4 +1,4 @@
-//! Working memory of a thread, kept between kernels.
+//! Scratch memory of a thread, kept between kernels.
 
 use std::cell::RefCell;
 
@@ -11,7 +11,7 @@ thread_local! {
     static SPARE: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Aligned floats that hold whatever the last user left. Goes back to its thread when dropped.
+/// Aligned floats with unspecified contents. Dropping returns the memory to its thread for reuse.
 pub(crate) struct Scratch(Vec<Line>);
 
 impl Scratch {
@@ -25,7 +25,7 @@ impl Scratch {
         Self(lines)
     }
 
-    /// The first float. The scratch owns at least as many as were asked for.
+    /// The first float. At least the requested number follow.
     pub(crate) fn as_mut_ptr(&mut self) -> *mut f32 {
         self.0.as_mut_ptr().cast()
     }
@@ -34,7 +34,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let lines = std::mem::take(&mut self.0);
-        // The thread may be ending, its storage gone: then the memory is simply freed.
+        // While a thread ends its storage may be gone; then the memory is just freed.
         let _ = SPARE.try_with(|spare| {
             if let Ok(mut spare) = spare.try_borrow_mut() {
                 spare.push(lines);

@@ -1,4 +1,4 @@
-//! Vectors from and to slices, shorter at the end.
+//! Loads and stores of vectors at any index of a slice, with fewer lanes at its end.
 
 use super::{MAX_LANES, Simd};
 
@@ -18,7 +18,7 @@ pub(crate) fn load_part<S: Simd>(s: S, x: &[f32], i: usize) -> S::V {
     unsafe { s.load(padded.as_ptr()) }
 }
 
-/// Writes as much of `v` to `x[i..]` as there is room for.
+/// Writes `v` to `x[i..]`, as many lanes as fit.
 #[inline(always)]
 pub(crate) fn store_part<S: Simd>(s: S, x: &mut [f32], i: usize, v: S::V) {
     let rest = x.get_mut(i..).unwrap_or(&mut []);

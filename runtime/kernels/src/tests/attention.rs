@@ -6,7 +6,7 @@ use super::reference::{Noise, assert_near};
 use crate::attention::attention_with;
 use crate::*;
 
-/// A pool and the requests that live in it, in shuffled slots.
+/// A pool and its requests, in shuffled slots.
 pub(super) struct Case {
     pub layout: KvLayout,
     pub heads: usize,
@@ -16,7 +16,7 @@ pub(super) struct Case {
     /// Queries and positions of each request.
     pub lens: Vec<(usize, usize)>,
     pub q: Vec<f32>,
-    /// Columns of the keys that are the values; none where values are `v`.
+    /// Columns of the keys that are the values; `None` if the values are in `v`.
     pub value_columns: Option<usize>,
 }
 
@@ -49,12 +49,12 @@ impl Case {
         }
     }
 
-    /// The same with values that are the first columns of the keys.
+    /// Makes the first columns of the keys the values.
     pub(super) fn with_values_of_keys(self, columns: usize) -> Self {
         Self { value_columns: Some(columns), ..self }
     }
 
-    /// Numbers in a row of output.
+    /// Columns of the output.
     pub(super) fn out_cols(&self) -> usize {
         self.heads * self.kv().value_dim()
     }
@@ -98,7 +98,7 @@ impl Case {
         out
     }
 
-    /// Every output in float64.
+    /// The whole output, computed in float64.
     pub(super) fn reference(&self, o: &AttentionOptions<'_>, k: &[f32], v: &[f32]) -> Vec<f64> {
         let (dim, kv_heads) = (self.layout.head_dim, self.layout.kv_heads);
         let v = if self.value_columns.is_some() { k } else { v };

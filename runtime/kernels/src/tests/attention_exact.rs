@@ -7,7 +7,7 @@ use super::reference::bits;
 use crate::attention::attention_with;
 use crate::*;
 
-/// The output of rows `first..first + q_len` of one request, computed alone in chunks of `chunk`.
+/// The output of query rows `first..first + q_len` of one request that runs alone, in chunks of `chunk`.
 fn alone(
     case: &Case,
     r: &AttentionRequest<'_>,

@@ -10,7 +10,7 @@ fn products_computed_together_have_the_bits_of_each_computed_alone() {
         let pool = ThreadPool::new(threads).unwrap();
         for quant in QuantType::ALL {
             let unit = quant.block_len();
-            // Sizes of groups as a router makes them: none, one, few and many rows, each with a matrix of its own.
+            // Group sizes as a router makes them: no, one, few and many rows, each group with its own matrix.
             let shapes = [(0, 24, 2), (1, 40, 1), (5, 8, 3), (33, 70, 1), (2, 24, 2)];
             let k = if unit == 1 { 801 } else { 3 * unit };
             let weights: Vec<WeightMatrix> =

@@ -1,5 +1,4 @@
-//! What multi-head latent attention needs: values that are columns of the keys, a matrix for every head, and rotation of
-//! neighbours.
+//! The parts of multi-head latent attention: values inside the keys, a matrix per head, interleaved rotation.
 
 use half::{bf16, f16};
 
@@ -11,7 +10,7 @@ const LENS: [(usize, usize); 5] = [(1, 1), (5, 5), (1, 700), (20, 150), (70, 70)
 
 #[test]
 fn values_in_the_keys_equal_the_float64_reference_for_every_head_count_and_instruction_set() {
-    // DeepSeek-V2-Lite's own sizes, heads in several tasks, and sizes that are no whole vectors.
+    // DeepSeek-V2-Lite's sizes, heads in several tasks, and sizes that are not whole vectors.
     for (heads, kv_heads, dim, values) in
         [(16, 1, 576, 512), (50, 1, 40, 32), (130, 2, 24, 24), (7, 1, 31, 19), (3, 1, 64, 61)]
     {
@@ -110,7 +109,7 @@ fn heads_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn rotary_turns_neighbours_in_the_columns_that_it_is_given() {
+fn interleaved_rotary_rotates_neighbours_in_the_given_columns() {
     let (heads, head_dim, first, half) = (2, 13, 4, 3);
     let angles = Noise(1).floats(5 * half);
     let cos: Vec<f32> = angles.iter().map(|a| a.cos()).collect();

@@ -1,4 +1,4 @@
-//! Every kernel against a plain reference, and the promise that nothing depends on the batch.
+//! Checks every kernel against a plain reference, and that no result depends on the batch.
 
 mod attention;
 mod attention_exact;

@@ -86,8 +86,8 @@ fn callers_on_several_threads_take_turns() {
 #[test]
 #[cfg(target_os = "linux")]
 fn an_idle_pool_uses_no_processor_time() {
-    // Time of the whole process, so that this needs a process of its own (nextest) to be sharp; other tests that sleep
-    // do not disturb it.
+    // This measures the processor time of the whole process, so it is sharp only if the test runs in its own process
+    // (nextest). Other tests that sleep do not disturb it.
     let ticks = || {
         let total: u64 = std::fs::read_dir("/proc/self/task")
             .unwrap()

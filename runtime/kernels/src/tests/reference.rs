@@ -1,4 +1,4 @@
-//! Numbers to test with, and plain float64 references.
+//! Test data and plain float64 references.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use half::{bf16, f16};
 
 use crate::{QuantType, WeightMatrix};
 
-/// A linear congruential generator: the same numbers in every run.
+/// A linear congruential generator, which gives the same numbers in every run.
 pub(super) struct Noise(pub u64);
 
 impl Noise {
@@ -25,7 +25,7 @@ impl Noise {
     }
 }
 
-/// Offsets of the half-precision numbers in a block.
+/// Offsets of the half-precision scales in a block.
 fn half_offsets(quant: QuantType) -> &'static [usize] {
     match quant {
         QuantType::F32 | QuantType::F16 | QuantType::BF16 => &[],
@@ -60,7 +60,7 @@ pub(super) fn weight(quant: QuantType, rows: usize, cols: usize, seed: u64) -> W
     WeightMatrix::from_bytes(quant, rows, cols, Arc::new(bytes), 0..len).unwrap()
 }
 
-/// All weights as float32, by the formats' definitions, one weight at a time.
+/// Dequantises all weights one by one, by the definitions of the formats.
 pub(super) fn dequantised(w: &WeightMatrix) -> Vec<f32> {
     let quant = w.quant();
     let block = quant.block_len();
@@ -72,7 +72,7 @@ pub(super) fn dequantised(w: &WeightMatrix) -> Vec<f32> {
 
 fn one_weight(quant: QuantType, b: &[u8], j: usize) -> f32 {
     let half = |at: usize| f16::from_le_bytes([b[at], b[at + 1]]).to_f32();
-    // Blocks of 32: the lower sixteen weights are in low nibbles.
+    // Blocks of 32: the first sixteen weights are in low nibbles.
     let nibble = |at: usize| i32::from(if j < 16 { b[at + j] & 15 } else { b[at + j - 16] >> 4 });
     let fifth = |at: usize| i32::from(b[at + j / 8] >> (j % 8) & 1) << 4;
     // Blocks of 256: nibbles of 64 weights share 32 bytes; six-bit scales as in ggml's get_scale_min_k4.
@@ -114,7 +114,8 @@ fn one_weight(quant: QuantType, b: &[u8], j: usize) -> f32 {
     }
 }
 
-/// `x · wᵀ + bias` in float64, and the same with absolute values: the size that rounding errors are relative to.
+/// `x · wᵀ + bias` in float64, and the same with absolute values, which is the size that rounding errors are relative
+/// to.
 pub(super) fn product(x: &[f32], w: &[f32], k: usize, bias: Option<&[f32]>) -> (Vec<f64>, Vec<f64>) {
     let n = w.len() / k;
     let mut out = Vec::new();
@@ -131,7 +132,7 @@ pub(super) fn product(x: &[f32], w: &[f32], k: usize, bias: Option<&[f32]>) -> (
     (out, sizes)
 }
 
-/// Fails where `got` is further from `want` than `limit` times `size`.
+/// Fails if an element of `got` is further from `want` than `limit` times `size`.
 pub(super) fn assert_near(got: &[f32], want: &[f64], size: impl Fn(usize) -> f64, limit: f64) {
     assert_eq!(got.len(), want.len());
     for (i, (&g, &w)) in got.iter().zip(want).enumerate() {
@@ -140,7 +141,7 @@ pub(super) fn assert_near(got: &[f32], want: &[f64], size: impl Fn(usize) -> f64
     }
 }
 
-/// The bits, to compare exactly.
+/// The bits, for exact comparison.
 pub(super) fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|x| x.to_bits()).collect()
 }

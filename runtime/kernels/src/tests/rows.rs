@@ -85,10 +85,10 @@ fn gated_activations_equal_the_reference_from_the_smallest_to_the_largest_gates(
         let mut out = vec![0.0; 20 * d];
         silu_and_mul(&pool(), &x, d, &mut out).unwrap();
         let want = reference(&|g| g / (1.0 + (-g).exp()));
-        // Where the exponential overflows float32 the product is 0 in place of less than 1e-34.
+        // If the exponential overflows float32, the product is 0 instead of something below 1e-34.
         assert_near(&out, &want, |i| want[i].abs() + 1e-28, 1e-6);
         gelu_tanh_and_mul(&pool(), &x, d, &mut out).unwrap();
-        // The sigmoid form: one plus a tanh near minus one would lose the digits of the reference itself.
+        // The reference uses the sigmoid form: one plus a tanh near minus one would lose its own digits.
         let want = reference(&|g| {
             g / (1.0 + (-2.0 * (2.0 / std::f64::consts::PI).sqrt() * (g + 0.044715 * g * g * g)).exp())
         });
@@ -103,7 +103,7 @@ fn gated_activations_equal_the_reference_from_the_smallest_to_the_largest_gates(
 }
 
 #[test]
-fn rotary_turns_pairs_half_a_rotation_apart_and_leaves_the_rest() {
+fn neox_rotary_rotates_split_half_pairs_and_leaves_the_rest() {
     let (heads, dim, half, stride) = (3, 20, 6, 70);
     let angles = Noise(1).floats(10 * half);
     let cos: Vec<f32> = angles.iter().map(|a| a.cos()).collect();
