@@ -1,4 +1,4 @@
-//! Finding out what a model path is.
+//! Opens a model path and detects its format.
 
 use std::path::{Path, PathBuf};
 
@@ -10,13 +10,13 @@ use crate::safetensors::SafetensorsIndex;
 /// A model on disk.
 #[derive(Debug)]
 pub enum Checkpoint {
-    /// A GGUF file, or all parts of one, holding weights, configuration, tokenizer and chat template.
+    /// A GGUF file, or all parts of a split one, with weights, configuration, tokenizer and chat template.
     Gguf(GgufFile),
-    /// A folder in Hugging Face's layout.
+    /// A folder in the Hugging Face layout.
     HfFolder(HfFolder),
 }
 
-/// A folder with `config.json` and its companions. Files are opened when they are asked for.
+/// A folder with `config.json`, weights and tokenizer files. Each file is opened when it is needed.
 #[derive(Debug, Clone)]
 pub struct HfFolder {
     dir: PathBuf,
@@ -36,20 +36,20 @@ impl HfFolder {
     /// Opens the weights.
     ///
     /// # Errors
-    /// [`CheckpointError`] naming the file and the tensor concerned.
+    /// [`CheckpointError`] with the names of the file and the tensor.
     pub fn safetensors(&self) -> Result<SafetensorsIndex, CheckpointError> {
         SafetensorsIndex::open(&self.dir)
     }
 }
 
 impl Checkpoint {
-    /// Opens a `.gguf` file (with the other parts when it is one of several), a Hugging Face folder, or a folder that holds
-    /// one model in `.gguf` files.
+    /// Opens a `.gguf` file (with all parts if it is split), a Hugging Face folder, or a folder that holds one model in
+    /// `.gguf` files.
     ///
-    /// A folder with both is taken as a Hugging Face folder if it has safetensors weights.
+    /// A folder with both counts as a Hugging Face folder if it has safetensors weights.
     ///
     /// # Errors
-    /// [`CheckpointError::NotACheckpoint`] saying what was looked for; format errors of a GGUF file.
+    /// [`CheckpointError::NotACheckpoint`], which says what was looked for; format errors of a GGUF file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
         let path = path.as_ref();
         if path.is_file() {
@@ -60,7 +60,7 @@ impl Checkpoint {
         }
         let hf = || Self::HfFolder(HfFolder { dir: path.to_owned() });
         let described = path.join("config.json").is_file() || path.join("tokenizer.json").is_file();
-        // Weights may come alone, for a model that is known already.
+        // A folder with only weights is valid: the configuration may already be known.
         if SafetensorsIndex::exists_in(path) {
             return Ok(hf());
         }
@@ -93,8 +93,8 @@ fn nothing(path: &Path, looked_for: impl Into<String>) -> CheckpointError {
     CheckpointError::NotACheckpoint { path: path.to_owned(), looked_for: looked_for.into() }
 }
 
-/// The `.gguf` files of a folder, sorted, of every split model the first part that is there. Vision projectors
-/// (`mmproj…`) are no language models.
+/// The `.gguf` files of a folder, sorted; of a split model only the first part present. Vision projectors (`mmproj…`)
+/// are left out.
 fn gguf_files(dir: &Path) -> Result<Vec<String>, CheckpointError> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(|e| CheckpointError::io(dir, e))? {

@@ -1,69 +1,69 @@
-//! The one error type of this crate. Every message names the file, and the key or tensor where there is one.
+//! The error type of this crate. Every message names the file and, if there is one, the key or tensor.
 
 use std::path::{Path, PathBuf};
 
 /// Why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// The operating system refused to open, map or read a file.
+    /// The system could not open, map or read a file.
     #[error("cannot read {}: {source}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The path is not a model in any form known here.
+    /// The path is not a model in a known format.
     #[error("{}: no model found: {looked_for}", path.display())]
     NotACheckpoint {
         /// The path as given.
         path: PathBuf,
-        /// What was looked for and what was there instead.
+        /// What was looked for and what was found.
         looked_for: String,
     },
-    /// A file breaks its own format.
+    /// A file violates its format.
     #[error("{}: {place}: expected {expected}, found {found}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
         /// The part of the file: a header field, a key, a tensor.
         place: String,
-        /// What the format asks for.
+        /// What the format requires.
         expected: String,
         /// What the file holds.
         found: String,
     },
-    /// A tensor that is asked for is not in the checkpoint.
+    /// The checkpoint lacks a requested tensor.
     #[error("{}: no tensor named `{tensor}`", path.display())]
     MissingTensor {
         /// The file or folder.
         path: PathBuf,
-        /// The name asked for.
+        /// The requested name.
         tensor: String,
     },
-    /// A key that the model cannot do without is absent.
+    /// A required key is absent.
     #[error("{}: key `{key}` is missing (expected {expected})", path.display())]
     MissingKey {
         /// The file.
         path: PathBuf,
-        /// The absent key.
+        /// The missing key.
         key: String,
-        /// What its value would have been.
+        /// What its value should be.
         expected: &'static str,
     },
-    /// A key has a value of the wrong type or out of its range.
+    /// The value of a key has the wrong type or is out of range.
     #[error("{}: key `{key}`: expected {expected}, found {found}", path.display())]
     WrongKey {
         /// The file.
         path: PathBuf,
         /// The key.
         key: String,
-        /// What would have been valid.
+        /// What would be valid.
         expected: String,
         /// The value, shortened.
         found: String,
     },
-    /// A well-formed file that asks for something not implemented.
+    /// The file is valid, but needs a feature that is not implemented.
     #[error("{}: {what}", path.display())]
     Unsupported {
         /// The file.

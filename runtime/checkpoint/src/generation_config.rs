@@ -1,31 +1,31 @@
-//! `generation_config.json`: what the model's makers sample with.
+//! `generation_config.json`: the sampling defaults that the model's authors recommend.
 
 use crate::checkpoint::Checkpoint;
 use crate::error::CheckpointError;
 use crate::json::{self, JsonFile};
 
-/// Sampling defaults of a model. `None` means that the file does not say.
+/// Sampling defaults of a model. `None` means that the file does not set the value.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GenerationConfig {
     /// Softmax temperature.
     pub temperature: Option<f64>,
-    /// Nucleus mass.
+    /// Probability mass of nucleus sampling.
     pub top_p: Option<f64>,
-    /// Number of candidates; -1 or 0 in the file mean no limit and are kept as they are.
+    /// Number of candidates; -1 and 0 mean no limit and are kept as they are.
     pub top_k: Option<i64>,
-    /// Least probability relative to the best candidate.
+    /// Minimum probability relative to the most likely candidate.
     pub min_p: Option<f64>,
-    /// Divisor of logits of tokens already seen.
+    /// Divisor of the logits of tokens already seen.
     pub repetition_penalty: Option<f64>,
     /// End-of-sequence tokens.
     pub eos_token_ids: Vec<u32>,
 }
 
 impl GenerationConfig {
-    /// Reads the file of a Hugging Face folder. `None` where there is none, as in every GGUF file.
+    /// Reads the file of a Hugging Face folder. `None` if there is no such file, and for GGUF files.
     ///
     /// # Errors
-    /// [`CheckpointError`] naming file and key.
+    /// [`CheckpointError`] with the names of the file and the key.
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Option<Self>, CheckpointError> {
         let Checkpoint::HfFolder(folder) = checkpoint else { return Ok(None) };
         let path = folder.file("generation_config.json");

@@ -1,7 +1,7 @@
-//! What is in a model folder or file: GGUF, safetensors, `config.json`, `generation_config.json`.
+//! Reads model folders and files: GGUF, safetensors, `config.json`, `generation_config.json`.
 //!
-//! Nothing here knows about tensors in memory or about any device: files are mapped, names and shapes are checked,
-//! and bytes are handed out. [`Checkpoint::open`] is the way in, [`ModelConfig`] says what the model is.
+//! This crate maps files, checks names and shapes, and hands out bytes. It knows nothing about tensors in memory or
+//! about devices. Start with [`Checkpoint::open`]; [`ModelConfig`] describes the model.
 
 pub mod checkpoint;
 pub mod config;

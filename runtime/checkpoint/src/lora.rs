@@ -1,4 +1,4 @@
-//! LoRA adapters in PEFT's format: `adapter_config.json` and `adapter_model.safetensors` of a folder.
+//! LoRA adapters in PEFT's format: `adapter_config.json` and `adapter_model.safetensors` in a folder.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,32 +9,32 @@ use crate::error::CheckpointError;
 use crate::json::{self, JsonFile};
 use crate::safetensors::SafetensorsIndex;
 
-/// The configuration's name.
+/// File name of the configuration.
 pub const ADAPTER_CONFIG: &str = "adapter_config.json";
-/// The weights' name.
+/// File name of the weights.
 pub const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
 
-/// Which modules an adapter says it changes.
+/// The modules that an adapter changes, according to its configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetModules {
     /// Every linear layer (`all-linear`, `all`).
     All,
-    /// Modules by the end of their name.
+    /// Modules whose name ends with one of these.
     Names(Vec<String>),
-    /// Modules whose whole name a regular expression matches. Which these are the weights say.
+    /// Modules whose full name matches this regular expression. The weights show which ones these are.
     Pattern(String),
 }
 
-/// What `adapter_config.json` says.
+/// The contents of `adapter_config.json`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoraConfig {
     /// Rank.
     pub r: usize,
     /// Numerator of the scaling.
     pub lora_alpha: f64,
-    /// Whether the scaling is divided by the root of the rank (Kalajdzievski, 2023), not by the rank.
+    /// Whether the divisor of the scaling is the square root of the rank (Kalajdzievski, 2023) instead of the rank.
     pub use_rslora: bool,
-    /// Modules that are changed.
+    /// Modules that the adapter changes.
     pub target_modules: TargetModules,
 }
 
@@ -42,7 +42,7 @@ impl LoraConfig {
     /// Reads the configuration in a folder.
     ///
     /// # Errors
-    /// No such file, a key of another type, or something that is not plain LoRA: DoRA, biases, modules that are saved
+    /// The file is missing, a key has the wrong type, or the adapter is not plain LoRA: DoRA, biases, modules saved
     /// whole, ranks that differ by module.
     pub fn from_folder(dir: &Path) -> Result<Self, CheckpointError> {
         let path = dir.join(ADAPTER_CONFIG);
@@ -86,13 +86,13 @@ impl LoraConfig {
         Ok(Self { r, lora_alpha, use_rslora, target_modules })
     }
 
-    /// What an adapter's product is multiplied with.
+    /// The factor of the adapter's product `B·A·x`.
     pub fn scaling(&self) -> f64 {
         let r = self.r as f64;
         self.lora_alpha / if self.use_rslora { r.sqrt() } else { r }
     }
 
-    /// The modules by their names in the served model ([`merged_module`]), if the configuration lists them.
+    /// The modules by their names in the served model ([`merged_module`]); `None` unless the configuration lists names.
     pub fn merged_modules(&self) -> Option<BTreeSet<String>> {
         match &self.target_modules {
             TargetModules::Names(names) => Some(names.iter().map(|n| merged_module(n).to_owned()).collect()),
@@ -101,7 +101,7 @@ impl LoraConfig {
     }
 }
 
-/// Keys that make something else of an adapter, each with what is supported.
+/// Returns an error for keys that make the adapter something other than plain LoRA.
 fn refuse_other_kinds(file: &JsonFile<'_>, path: &Path) -> Result<(), CheckpointError> {
     let unsupported = |what: String| Err(CheckpointError::Unsupported { path: path.to_owned(), what });
     if file.bool("use_dora")? == Some(true) {
@@ -142,8 +142,8 @@ fn refuse_other_kinds(file: &JsonFile<'_>, path: &Path) -> Result<(), Checkpoint
     Ok(())
 }
 
-/// The weight that a module is a part of once query, key and value, or gate and up, are merged (reference:
-/// `get_normalized_target_modules`). `name` may be a whole path.
+/// The merged weight that a module belongs to in the served model, such as `qkv_proj` or `gate_up_proj` (reference:
+/// `get_normalized_target_modules`). `name` may be a full path.
 pub fn merged_module(name: &str) -> &str {
     match name.rsplit('.').next().unwrap_or(name) {
         "q_proj" | "k_proj" | "v_proj" => "qkv_proj",
@@ -161,7 +161,7 @@ pub fn merged_module(name: &str) -> &str {
 /// The weights of an adapter.
 ///
 /// # Errors
-/// There are none in safetensors format, an added vocabulary, or a broken file.
+/// There is no safetensors file, or it is invalid.
 pub fn adapter_weights(dir: &Path) -> Result<SafetensorsIndex, CheckpointError> {
     let path = dir.join(ADAPTER_WEIGHTS);
     if !path.is_file() {
@@ -175,7 +175,7 @@ pub fn adapter_weights(dir: &Path) -> Result<SafetensorsIndex, CheckpointError> 
     SafetensorsIndex::single(&path)
 }
 
-/// Tokens that an adapter adds to a vocabulary of `vocab_size`; a copy of the base model's own file adds none.
+/// Number of tokens that an adapter adds to a vocabulary of `vocab_size`. A copy of the base model's file adds none.
 ///
 /// # Errors
 /// `added_tokens.json` cannot be read.
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_plain_lora_is_refused_by_its_key() {
+    fn adapters_other_than_plain_lora_are_refused_by_key() {
         for (changes, expected) in [
             (json!({"peft_type": "IA3"}), "key `peft_type`: expected LORA, found IA3"),
             (json!({"use_dora": true}), "DoRA"),

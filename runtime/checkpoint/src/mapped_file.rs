@@ -1,4 +1,4 @@
-//! A read-only memory-mapped file that remembers its path for error messages, and parts of it.
+//! A read-only memory-mapped file that knows its path for error messages, and parts of it.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -11,12 +11,12 @@ use memmap2::{Mmap, UncheckedAdvice};
 
 use crate::error::CheckpointError;
 
-/// Bytes from which on a second thread pays for itself.
+/// Bytes per thread for which reading with another thread pays off.
 const PER_THREAD: usize = 2 << 20;
-/// More threads than this do not make memory faster.
+/// Most threads; more do not make memory faster.
 const MOST_THREADS: usize = 4;
 
-/// The bytes of a file. Pages are read when they are touched.
+/// The bytes of a file. Pages are read on first access.
 #[derive(Debug)]
 pub(crate) struct MappedFile {
     path: PathBuf,
@@ -25,7 +25,7 @@ pub(crate) struct MappedFile {
 }
 
 impl MappedFile {
-    /// Maps `path`. Fails when it cannot be opened or is empty.
+    /// Maps `path`. Fails if the file cannot be opened or is empty.
     pub(crate) fn open(path: &Path) -> Result<Self, CheckpointError> {
         let io = |source| CheckpointError::io(path, source);
         let file = File::open(path).map_err(io)?;
@@ -34,9 +34,9 @@ impl MappedFile {
             let found = if meta.is_file() { "an empty file" } else { "something that is not a file" };
             return Err(CheckpointError::malformed(path, "content", "model data", found));
         }
-        // SAFETY: the mapping is private and read-only. A checkpoint that is truncated while it is served would
-        // fault, as in every loader that maps files; replacing a file by rename, the usual way, leaves the mapped
-        // inode whole.
+        // SAFETY: the mapping is private and read-only. Truncating a checkpoint while it is mapped would cause a fault,
+        // as in every loader that maps files. Replacing a file by rename, which is usual, leaves the mapped inode
+        // intact.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
         Ok(Self { path: path.to_owned(), file, map })
     }
@@ -49,7 +49,7 @@ impl MappedFile {
         &self.map
     }
 
-    /// A part of the file; `None` when the file is shorter.
+    /// A part of the file; `None` if the file is shorter.
     pub(crate) fn part(&self, range: Range<usize>) -> Option<FileBytes<'_>> {
         let bytes = self.bytes().get(range.clone())?;
         Some(FileBytes { file: self, start: range.start, bytes })
@@ -75,22 +75,22 @@ impl<'a> FileBytes<'a> {
         self.bytes.len()
     }
 
-    /// Whether there are none.
+    /// Whether the part is empty.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// A part of the part; `None` when this one is shorter.
+    /// A range of this part; `None` if this part is shorter.
     pub fn slice(&self, range: Range<usize>) -> Option<Self> {
         let bytes = self.bytes.get(range.clone())?;
         Some(Self { bytes, start: self.start + range.start, ..*self })
     }
 
-    /// Copies the bytes into memory of the same length, several threads side by side when they are many. The file is read
-    /// and not its mapping, so nothing but `target` becomes resident.
+    /// Copies the bytes into `target`, which must have the same length, with several threads if there are many bytes.
+    /// Reads the file instead of its mapping, so that only `target` becomes resident.
     ///
     /// # Errors
-    /// [`CheckpointError::Io`] naming the file, also when it has become shorter.
+    /// [`CheckpointError::Io`] with the name of the file, also if the file has become shorter.
     pub fn read_into(&self, target: &mut [u8]) -> Result<(), CheckpointError> {
         let read = |target: &mut [u8], at: usize| self.file.file.read_exact_at(target, at as u64);
         if target.len() != self.len() {
@@ -115,10 +115,10 @@ impl<'a> FileBytes<'a> {
         result.map_err(|e| CheckpointError::io(self.file.path(), e))
     }
 
-    /// Gives up the memory that reading the mapping took. The bytes can be read again.
+    /// Releases the memory that the mapping's pages take. The bytes can be read again.
     pub fn release(&self) {
-        // SAFETY: the mapping is of a file, read-only and never written to, so that a page that is dropped comes back
-        // from the file as it was.
+        // SAFETY: the mapping is a read-only view of a file and is never written to, so a dropped page is read from the
+        // file again.
         let advised = unsafe {
             self.file.map.unchecked_advise_range(UncheckedAdvice::DontNeed, self.start, self.len())
         };
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_became_shorter_is_an_error_and_no_fault() {
+    fn reading_a_file_that_became_shorter_is_an_error() {
         let path = tempfile::NamedTempFile::new().expect("a file").into_temp_path();
         std::fs::write(&path, vec![1; 100_000]).expect("written");
         let file = MappedFile::open(&path).expect("mapped");

@@ -1,19 +1,19 @@
-//! Names of the files of a model that is stored in several: `NAME-00001-of-00003.gguf`, and the same of safetensors.
+//! File names of models in several parts: `NAME-00001-of-00003.gguf`, and likewise `.safetensors`.
 
 use std::collections::HashSet;
 
-/// A file name, with or without folders, that says which part of how many it is.
+/// A file name, with or without folders, that has a part number and a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartName<'a> {
     stem: &'a str,
     number: u32,
     count: u32,
-    /// With its dot.
+    /// Includes the dot.
     extension: &'a str,
 }
 
 impl<'a> PartName<'a> {
-    /// Reads a name; `None` for one that is no part's. Numbers have five digits and begin at 1.
+    /// Parses a name; `None` if it is not the name of a part. Numbers have five digits and begin at 1.
     pub fn parse(name: &'a str) -> Option<Self> {
         let (whole, extension) = name.split_at_checked(name.rfind('.')?)?;
         let number = |text: &str| {
@@ -26,22 +26,22 @@ impl<'a> PartName<'a> {
         (1..=count).contains(&number).then_some(Self { stem, number, count, extension })
     }
 
-    /// Which part it is, from 1.
+    /// Number of the part, from 1.
     pub fn number(&self) -> u32 {
         self.number
     }
 
-    /// How many parts there are.
+    /// Number of parts.
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// What stands before the numbers.
+    /// The name before the numbers.
     pub fn stem(&self) -> &'a str {
         self.stem
     }
 
-    /// The name of another part.
+    /// The name of the part with this number.
     pub fn of(&self, number: u32) -> String {
         format!("{}-{number:05}-of-{:05}{}", self.stem, self.count, self.extension)
     }
@@ -53,7 +53,7 @@ impl<'a> PartName<'a> {
     }
 }
 
-/// Leaves one name for every model: of parts the first that is there.
+/// Reduces names to one per model: of split models, the first part present.
 pub fn models<'a>(names: &[&'a str]) -> Vec<&'a str> {
     let mut models = Vec::new();
     let mut seen = HashSet::new();

@@ -1,5 +1,5 @@
-//! How the outputs of a prompt's positions become one vector: the files that sentence-transformers writes beside a
-//! model (`modules.json`, `1_Pooling/config.json`), and the `pooling_type` of a GGUF file.
+//! Pooling configuration of embedding models: the files that sentence-transformers writes beside a model
+//! (`modules.json`, `1_Pooling/config.json`) and the `pooling_type` of a GGUF file.
 
 use std::path::Path;
 
@@ -9,32 +9,32 @@ use crate::checkpoint::{Checkpoint, HfFolder};
 use crate::error::CheckpointError;
 use crate::json::{self, JsonFile};
 
-/// Which positions the vector is made of (reference: `PoolingType` in `layers/pooler.py`).
+/// Which positions' outputs make up the embedding (reference: `PoolingType` in `layers/pooler.py`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolingType {
-    /// The last one.
+    /// The last position.
     Last,
-    /// The first one.
+    /// The first position.
     Cls,
-    /// The mean of all.
+    /// The mean of all positions.
     Mean,
 }
 
-/// What a checkpoint says about its vectors. `None` where it says nothing: the architecture's default counts.
+/// The pooling that a checkpoint asks for. `None` means the default of the architecture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolingConfig {
-    /// Which positions.
+    /// Positions to pool.
     pub pooling: Option<PoolingType>,
-    /// Whether vectors are scaled to length 1.
+    /// Whether embeddings are scaled to length 1.
     pub normalize: Option<bool>,
 }
 
 impl PoolingConfig {
-    /// Reads what lies beside, or in, the weights.
+    /// Reads the files beside the weights, or the metadata of a GGUF file.
     ///
     /// # Errors
-    /// [`CheckpointError`] naming file and key: a file that is no JSON, or a step that is not implemented (weighted
-    /// means, maxima, dense layers).
+    /// [`CheckpointError`] with the names of the file and the key: a file is not JSON, or it asks for a step that is
+    /// not implemented (weighted means, maxima, dense layers).
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self, CheckpointError> {
         match checkpoint {
             Checkpoint::HfFolder(folder) => of_folder(folder),
@@ -42,7 +42,7 @@ impl PoolingConfig {
                 let metadata = file.metadata();
                 let key = format!("{}.pooling_type", metadata.str("general.architecture")?);
                 let pooling = match metadata.opt_u64(&key)? {
-                    // 0 says that there is none, 4 that there is a ranking head.
+                    // 0 means no pooling, 4 a ranking head.
                     None | Some(0 | 4) => None,
                     Some(1) => Some(PoolingType::Mean),
                     Some(2) => Some(PoolingType::Cls),
@@ -74,7 +74,7 @@ fn of_folder(folder: &HfFolder) -> Result<PoolingConfig, CheckpointError> {
         let found = json::shorten(&modules);
         return Err(CheckpointError::malformed(&path, "content", "a list of modules", found));
     };
-    // The file lists every step, so what it does not list is not done.
+    // The file lists all steps, so unlisted ones do not happen.
     let mut config = PoolingConfig { pooling: None, normalize: Some(false) };
     for module in modules {
         let m = JsonFile::new(&path, module);
@@ -95,7 +95,7 @@ fn of_folder(folder: &HfFolder) -> Result<PoolingConfig, CheckpointError> {
     Ok(config)
 }
 
-/// The one mode that is switched on.
+/// The single mode that is enabled.
 fn pooling_type(path: &Path, value: &Value) -> Result<Option<PoolingType>, CheckpointError> {
     const MODES: [(&str, &str, Option<PoolingType>); 6] = [
         ("pooling_mode_cls_token", "cls", Some(PoolingType::Cls)),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_of_modules_says_everything() {
+    fn steps_that_modules_json_does_not_list_are_off() {
         let mean = (
             "1_Pooling/config.json",
             json!({"pooling_mode_mean_tokens": true, "pooling_mode_cls_token": false}),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_implemented_is_refused_by_file_and_key() {
+    fn unimplemented_steps_are_refused_by_file_and_key() {
         let error = read(&[("1_Pooling/config.json", json!({"pooling_mode_max_tokens": true}))]).unwrap_err();
         assert!(
             error.contains("1_Pooling/config.json") && error.contains("pooling_mode_max_tokens"),

@@ -1,4 +1,4 @@
-//! The schemes of quantised safetensors checkpoints: fp8, AWQ, GPTQ and compressed-tensors.
+//! Quantisation schemes of safetensors checkpoints: fp8, AWQ, GPTQ and compressed-tensors.
 //!
 //! References: `layers/quantization/` of SGLang, and the packing of AutoAWQ, AutoGPTQ and compressed-tensors.
 
@@ -10,44 +10,44 @@ use crate::json::{self, JsonFile};
 /// How the matrices of a checkpoint are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Quantization {
-    /// 8-bit floats with a scale for all, for every row, or for blocks of `[rows, columns]`.
+    /// 8-bit floats with one scale per matrix, per row, or per block of `[rows, columns]`.
     Fp8 {
         /// `weight_block_size`.
         block: Option<[usize; 2]>,
     },
-    /// 4-bit numbers, eight to a word along the outputs.
+    /// 4-bit integers, eight per 32-bit word along the output features.
     Awq {
-        /// Inputs that share a scale.
+        /// Number of input features that share a scale.
         group_size: usize,
     },
-    /// Numbers of `bits`, in words along the inputs.
+    /// `bits`-wide integers, packed into 32-bit words along the input features.
     Gptq {
         /// 2, 4 or 8.
         bits: usize,
-        /// Inputs that share a scale, where `g_idx` does not say otherwise; `None`: all.
+        /// Number of input features that share a scale, unless `g_idx` assigns groups; `None` means all.
         group_size: Option<usize>,
-        /// Added to a stored zero point: 1 in the format's first version.
+        /// Added to each stored zero point: 1 in the first version of the format.
         zero_offset: i32,
     },
     /// The formats `float-quantized`, `int-quantized` and `pack-quantized`.
     CompressedTensors {
-        /// Bits of a packed number.
+        /// Bits per packed integer.
         bits: usize,
     },
 }
 
-/// What the scheme of [`Quantization`] is called in `quant_method` and by `--quantization`.
+/// Names of the schemes, as in `quant_method` and `--quantization`.
 const METHODS: [&str; 4] = ["fp8", "awq", "gptq", "compressed-tensors"];
 
-/// Formats of compressed-tensors that can be read.
+/// Supported formats of compressed-tensors.
 const COMPRESSED_FORMATS: [&str; 5] =
     ["float-quantized", "int-quantized", "naive-quantized", "pack-quantized", "dense"];
 
 impl Quantization {
-    /// What the `config.json` at this path says; `None` for a file that is not there or says nothing.
+    /// Reads the scheme from the `config.json` at this path; `None` if there is no such file or it names none.
     ///
     /// # Errors
-    /// A scheme that is not known here, or settings that it does not have.
+    /// The scheme or one of its settings is not supported.
     pub fn from_config(path: &Path) -> Result<Option<Self>, CheckpointError> {
         let Some(value) = json::read_optional(path)? else { return Ok(None) };
         let root = JsonFile::new(path, &value);
@@ -63,13 +63,13 @@ impl Quantization {
             "awq" => Self::awq(&config).map(Some),
             "gptq" => Self::gptq(&config).map(Some),
             "compressed-tensors" => Self::compressed(&config).map(Some),
-            // The models that have it read it themselves.
+            // The models that use mxfp4 decode it themselves.
             "mxfp4" => Ok(None),
             other => Err(config.wrong("quant_method", &METHODS.join(", "), &other.into())),
         }
     }
 
-    /// Its name.
+    /// The name of the scheme.
     pub fn method(&self) -> &'static str {
         match self {
             Self::Fp8 { .. } => METHODS[0],
@@ -123,7 +123,7 @@ impl Quantization {
         Ok(Self::Gptq { bits, group_size, zero_offset })
     }
 
-    /// The configuration. All groups must have the same number of bits.
+    /// Reads the compressed-tensors settings. All groups must have the same number of bits.
     fn compressed(c: &JsonFile<'_>) -> Result<Self, CheckpointError> {
         let format = c.str("format")?.unwrap_or("dense");
         if !COMPRESSED_FORMATS.contains(&format) {
@@ -147,7 +147,7 @@ impl Quantization {
         Ok(Self::CompressedTensors { bits: bits as usize })
     }
 
-    /// Rows and columns that share a scale, of the 8-bit floats that have blocks.
+    /// `[rows, columns]` of a block that shares a scale, for block-wise fp8.
     pub fn block(&self) -> Option<[usize; 2]> {
         match self {
             Self::Fp8 { block } => *block,

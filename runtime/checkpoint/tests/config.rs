@@ -1,4 +1,4 @@
-//! Model configurations from every form in which files state them.
+//! Model configurations from all formats and spellings.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -17,7 +17,7 @@ fn base() -> Value {
     })
 }
 
-/// `base` with keys replaced (null: removed), and other files beside it.
+/// Parses `base` with some keys replaced (null removes a key) and other files beside it.
 fn parse_with(
     changes: Value,
     files: &[(&str, &str)],
@@ -110,7 +110,7 @@ fn rope_is_read_in_both_spellings() {
     assert_eq!((gemma.rope_theta, gemma.rope_local_theta), (1e6, Some(1e4)));
 }
 
-/// The rotations of a configuration: bases of layers without and with a window, rotated part, scalings.
+/// The rotations of a configuration: bases for full-attention and sliding-window layers, rotated fraction, scalings.
 fn rotation(c: &ModelConfig) -> (f64, f64, f64, [RopeScaling; 2]) {
     let plain = |scaling: &Option<RopeScaling>| scaling.clone().unwrap_or(RopeScaling::Default);
     let scalings = [plain(&c.rope_scaling), plain(&c.rope_local_scaling)];
@@ -135,7 +135,7 @@ fn every_spelling_of_a_rotation_means_what_it_means_to_transformers_and_the_refe
             ModelConfig::from_checkpoint(&checkpoint, overrides).unwrap()
         };
         let found = read(&case["config"], &case["overrides"]);
-        // The same rotation in the form that transformers gives it.
+        // The same rotation in the form that transformers normalises it to.
         let mut keys = case["config"].clone();
         keys.as_object_mut().unwrap().retain(|key, _| !key.starts_with("rope_"));
         keys["rope_parameters"] = case["rope_parameters"].clone();
@@ -152,7 +152,7 @@ fn overrides_of_a_rotation_win_over_every_spelling_of_the_file() {
         "high_freq_factor": 4.0, "rope_theta": 7.0}, "rope_theta": null});
     let with = |overrides: Value| parse_with(file.clone(), &[], Some(&overrides)).unwrap();
     let linear = Some(RopeScaling::Linear { factor: 2.0 });
-    // The older spelling of the kind, a base beside the object, and no scaling any more.
+    // The older spelling `type`, a base beside the object, and a removed scaling.
     let c = with(json!({"rope_scaling": {"type": "linear", "factor": 2.0}}));
     assert_eq!((c.rope_scaling, c.rope_theta), (linear.clone(), 7.0));
     let c = with(json!({"rope_theta": 9.0}));
@@ -279,7 +279,7 @@ fn sliding_windows_count_only_when_they_are_used() {
         None
     );
     assert_eq!(parse(json!({"sliding_window": null})).unwrap().sliding_window, None);
-    // Families differ in what a key that is absent means.
+    // Families differ in the default of an absent key.
     let window = |changes: Value| parse(changes).unwrap().sliding_window;
     assert_eq!(window(json!({"model_type": "mistral"})), Some(4096));
     assert_eq!(window(json!({"model_type": "mistral", "sliding_window": null})), None);

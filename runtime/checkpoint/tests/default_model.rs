@@ -1,4 +1,4 @@
-//! The configuration of the model that is served by default.
+//! The configuration of the default model.
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use sglang_checkpoint::{Checkpoint, ModelConfig};
 
 #[test]
-fn the_default_model_is_described_as_its_makers_describe_it() {
+fn the_configuration_of_the_default_model_matches_its_publication() {
     let path = std::env::var_os("SGLANG_TEST_MODEL").map(PathBuf::from).unwrap_or_else(|| {
         let cache = std::env::var_os("SGLANG_RS_CACHE").map(PathBuf::from).unwrap_or_else(|| {
             PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/sglang-rs")

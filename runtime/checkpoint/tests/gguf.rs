@@ -1,4 +1,4 @@
-//! The GGUF reader on files that are right, wrong and cut off.
+//! The GGUF reader on valid, invalid and truncated files.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -122,7 +122,7 @@ fn no_changed_byte_makes_the_reader_panic() {
 }
 
 #[test]
-fn what_breaks_the_format_is_named() {
+fn format_errors_name_the_invalid_part() {
     let with = |f: fn(&mut GgufWriter)| {
         let mut writer = sample();
         f(&mut writer);
@@ -162,7 +162,7 @@ fn hex(text: &str) -> Vec<u8> {
     digits.iter().map(|d| u8::from_str_radix(std::str::from_utf8(d).unwrap(), 16).unwrap()).collect()
 }
 
-/// Blocks as `scripts/fixtures.d/gguf_quants.py` makes them.
+/// The same pseudo-random blocks that `scripts/fixtures.d/gguf_quants.py` makes.
 fn many_blocks(ty: GgmlType, count: usize, scales: &[usize]) -> Vec<u8> {
     let mut state = ty.id();
     let mut next = || {
@@ -236,7 +236,7 @@ fn a_path_is_a_file_a_folder_or_an_error_that_says_what_was_looked_for() {
     assert!(matches!(Checkpoint::open(dir.path()), Ok(Checkpoint::HfFolder(_))));
 }
 
-/// Writes `sample` as a split model of three files: metadata alone, then a tensor each.
+/// Writes `sample` as a split model of three files: the first has only metadata, the others one tensor each.
 fn write_split(dir: &std::path::Path, stem: &str, change: impl Fn(usize, &mut GgufWriter)) {
     for number in 0..3_usize {
         let mut part = sample();
@@ -267,7 +267,7 @@ fn every_part_of_a_split_model_opens_all_of_them() {
         assert_eq!(file.part("b").unwrap().mapped(), 9.0_f32.to_le_bytes());
         assert_eq!((file.file_of("b"), file.file_of("none")), (part(3).as_path(), part(1).as_path()));
     }
-    // A folder with one split model is that model; with two it is none.
+    // A folder with one split model opens as that model; a folder with two is an error.
     assert!(matches!(Checkpoint::open(dir.path()), Ok(Checkpoint::Gguf(f)) if f.path() == part(1)));
     write_split(dir.path(), "n", |_, _| {});
     let error = Checkpoint::open(dir.path()).unwrap_err().to_string();
@@ -275,7 +275,7 @@ fn every_part_of_a_split_model_opens_all_of_them() {
 }
 
 #[test]
-fn what_is_wrong_with_the_parts_of_a_split_model_is_named() {
+fn errors_in_the_parts_of_a_split_model_are_named() {
     let with = |change: &dyn Fn(usize, &mut GgufWriter), lost: Option<usize>| {
         let dir = tempfile::tempdir().unwrap();
         write_split(dir.path(), "m", change);

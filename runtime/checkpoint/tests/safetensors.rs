@@ -1,4 +1,4 @@
-//! Safetensors folders that are whole, sharded, and broken.
+//! Safetensors folders with one file, with shards, and invalid ones.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -78,7 +78,8 @@ fn what_shards_hold_counts_and_not_what_the_index_says_of_it() {
     write(dir.path(), "one.safetensors", &one_byte("a", 1));
     let two = r#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}"#;
     write(dir.path(), "two.safetensors", &safetensors(two, &[2, 3]));
-    // A byte-order mark, a comment, a tensor that is gone, one that is in another shard, and one that is not named.
+    // A byte-order mark, a comment, a tensor that does not exist, one in another shard, and one that the index does not
+    // name.
     let map =
         "\u{feff}{ // shards\n\"weight_map\": {\"a\": \"two.safetensors\", \"gone\": \"one.safetensors\"}}";
     write(dir.path(), "model.safetensors.index.json", map.as_bytes());

@@ -1,4 +1,4 @@
-//! The keys that GGUF files of DeepSeek-V2 and -V3 have beside those of other families.
+//! Configuration keys that only GGUF files of DeepSeek-V2 and -V3 have.
 
 use serde_json::{Map, Value, json};
 
@@ -6,15 +6,15 @@ use crate::error::CheckpointError;
 
 use super::gguf_keys::Keys;
 
-/// `expert_gating_func` of scores that every expert has for itself.
+/// Value of `expert_gating_func` for sigmoid scores, which score each expert independently.
 const SIGMOID: u64 = 2;
 
-/// The keys under their `config.json` names; they win over those of all families.
+/// The keys under their `config.json` names. They override the keys that all families share.
 pub(super) fn keys(keys: &Keys<'_>) -> Result<Map<String, Value>, CheckpointError> {
     let mut out = Map::new();
     let mut put = |key: &str, value: Value| out.insert(key.to_owned(), value);
     let rotated = keys.u64("rope.dimension_count")?;
-    // Files for the compressed cache say with other keys how wide heads are once they are expanded.
+    // Files converted for the compressed cache have separate keys for the width of expanded heads.
     let key_length = match keys.opt_u64("attention.key_length_mla")? {
         Some(n) => n,
         None => keys.u64("attention.key_length")?,
@@ -28,7 +28,7 @@ pub(super) fn keys(keys: &Keys<'_>) -> Result<Map<String, Value>, CheckpointErro
     put("qk_rope_head_dim", json!(rotated));
     put("qk_nope_head_dim", json!(key_length.saturating_sub(rotated)));
     put("v_head_dim", json!(value_length));
-    // Such files count the one compressed head.
+    // `head_count_kv` of such files counts the single compressed head.
     put("num_key_value_heads", json!(keys.u64("attention.head_count")?));
     put("attention_bias", json!(keys.file.has_tensor("blk.0.attn_kv_a_mqa.bias")));
     put("first_k_dense_replace", json!(keys.opt_u64("leading_dense_block_count")?.unwrap_or(0)));
@@ -55,9 +55,9 @@ pub(super) fn keys(keys: &Keys<'_>) -> Result<Map<String, Value>, CheckpointErro
     Ok(out)
 }
 
-/// YaRN's weight over all dimensions, of which the file has a tenth. DeepSeek's two weights are the same.
+/// YaRN's `mscale_all_dim`, of which the file stores a tenth. DeepSeek uses the same value for `mscale`.
 pub(super) fn mscale(keys: &Keys<'_>) -> Result<Option<f64>, CheckpointError> {
     let weight = keys.opt_f64("rope.scaling.yarn_log_multiplier")?.filter(|_| keys.arch == "deepseek2");
-    // The file has float32.
+    // Rounds away the error of the file's float32.
     Ok(weight.map(|x| (x * 1e7).round() / 1e6))
 }

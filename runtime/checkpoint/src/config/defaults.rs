@@ -1,23 +1,23 @@
-//! Values that a `config.json` may leave out, per family (transformers' configuration classes).
+//! Defaults of keys that a `config.json` may leave out, per family (as in transformers' configuration classes).
 
-/// What a missing key means.
+/// Values for missing keys.
 pub(super) struct Defaults {
     pub(super) tie_word_embeddings: bool,
     pub(super) norm_eps: f64,
     pub(super) hidden_act: &'static str,
-    /// Head width that does not follow from the hidden size.
+    /// Head width if it is not `hidden_size / num_attention_heads`.
     pub(super) head_dim: Option<usize>,
     pub(super) rope_theta: f64,
     pub(super) rope_local_theta: Option<f64>,
-    /// Window of checkpoints that do not mention one.
+    /// Sliding window if the key is absent.
     pub(super) sliding_window: Option<usize>,
-    /// Whether the window counts where `use_sliding_window` is absent.
+    /// Whether the window applies if `use_sliding_window` is absent.
     pub(super) use_sliding_window: bool,
     /// Sizes that the text part of multimodal checkpoints leaves out.
     pub(super) sizes: Option<Sizes>,
 }
 
-/// Sizes of a configuration class that are some released checkpoint's.
+/// Size defaults of a configuration class, taken from a released checkpoint.
 pub(super) struct Sizes {
     pub(super) vocab_size: usize,
     pub(super) num_attention_heads: usize,
@@ -40,7 +40,7 @@ const LLAMA: Defaults = Defaults {
 const GEMMA: Defaults =
     Defaults { tie_word_embeddings: true, hidden_act: "gelu_pytorch_tanh", head_dim: Some(256), ..LLAMA };
 
-/// Defaults of a model type; those of Llama where nothing else is known.
+/// Defaults of a model type; unknown types get those of Llama.
 pub(super) fn of(model_type: &str) -> Defaults {
     match model_type {
         "gemma" => GEMMA,
@@ -49,7 +49,7 @@ pub(super) fn of(model_type: &str) -> Defaults {
             rope_theta: 1_000_000.0,
             rope_local_theta: Some(10_000.0),
             sliding_window: Some(4096),
-            // Gemma 3 4B says nothing about these.
+            // Gemma 3 4B leaves these out.
             sizes: Some(Sizes {
                 vocab_size: 262_208,
                 num_attention_heads: 8,

@@ -1,4 +1,4 @@
-//! What a configuration says about models that give vectors or classes.
+//! Configuration of models that output embeddings or classes.
 
 use crate::checkpoint::Checkpoint;
 use crate::error::CheckpointError;
@@ -6,8 +6,8 @@ use crate::pooling::PoolingConfig;
 
 use super::ModelConfig;
 
-/// Architectures that never generate (reference: `is_generation_model` in `configs/model_config.py`, and the bare
-/// bodies that checkpoints of embedding models name).
+/// Architectures that never generate text (reference: `is_generation_model` in `configs/model_config.py`, and the
+/// headless classes that checkpoints of embedding models name).
 const EMBEDDING_ARCHITECTURES: [&str; 16] = [
     "LlamaEmbeddingModel",
     "LlamaModel",
@@ -28,16 +28,17 @@ const EMBEDDING_ARCHITECTURES: [&str; 16] = [
 ];
 
 impl ModelConfig {
-    /// Whether the model generates text. `is_embedding` is the server's flag, which makes a generating model embed.
+    /// Whether the model generates text. `is_embedding` is the server's flag `--is-embedding`, which turns a generating
+    /// model into an embedding model.
     pub fn is_generation(&self, is_embedding: bool) -> bool {
         let embeds = |name: &String| EMBEDDING_ARCHITECTURES.contains(&name.as_str());
         !is_embedding && !self.architectures.iter().any(embeds)
     }
 
-    /// Fills [`ModelConfig::pooling`] when the model is to embed.
+    /// Fills [`ModelConfig::pooling`] if the model is to embed.
     ///
     /// # Errors
-    /// As of [`PoolingConfig::from_checkpoint`].
+    /// Same as [`PoolingConfig::from_checkpoint`].
     pub fn read_pooling(
         &mut self,
         checkpoint: &Checkpoint,
@@ -50,9 +51,8 @@ impl ModelConfig {
         Ok(())
     }
 
-    /// Positions that a prompt and its answer can use. Encoders have no more than their table has rows; the first
-    /// position of RoBERTa comes after that of the padding token, so that its
-    /// table has rows that no prompt reaches.
+    /// Positions that a prompt and its answer can use. Encoders have as many as their position table has rows. RoBERTa
+    /// starts counting after the padding token's id, so no prompt reaches the first rows of its table.
     pub fn usable_positions(&self) -> usize {
         match self.model_type.as_str() {
             "roberta" | "xlm-roberta" | "xlm-roberta-xl" | "camembert" => {
@@ -64,7 +64,7 @@ impl ModelConfig {
         }
     }
 
-    /// Whether positions are rows of a table, beyond which there are none.
+    /// Whether positions are rows of a learned table, which limits the sequence length.
     pub fn has_position_table(&self) -> bool {
         matches!(
             self.model_type.as_str(),
@@ -72,8 +72,8 @@ impl ModelConfig {
         )
     }
 
-    /// Names of the classes of a model with a classification head, by number; without any in the file they are
-    /// `LABEL_0`, `LABEL_1` and so on, two of them unless `num_labels` says otherwise (as transformers has it).
+    /// Class names of a classification model, by index. If the file has none, they are `LABEL_0`, `LABEL_1` and so on,
+    /// `num_labels` of them or two (as in transformers).
     pub fn labels(&self) -> Vec<String> {
         if let Some(names) = self.raw.get("id2label").and_then(serde_json::Value::as_object)
             && !names.is_empty()
@@ -87,8 +87,8 @@ impl ModelConfig {
         (0..count.min(1 << 16)).map(|i| format!("LABEL_{i}")).collect()
     }
 
-    /// Sizes to which vectors may be cut (matryoshka embeddings): `None` when they may not be, an empty list when any
-    /// size will do.
+    /// Sizes to which embeddings may be truncated (matryoshka embeddings): `None` if they may not, an empty list if any
+    /// size is allowed.
     pub fn matryoshka_dimensions(&self) -> Option<Vec<u64>> {
         let list = self.raw.get("matryoshka_dimensions").and_then(serde_json::Value::as_array);
         let sizes: Vec<u64> = list.into_iter().flatten().filter_map(serde_json::Value::as_u64).collect();
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flag_or_the_architecture_makes_a_model_embed() {
+    fn the_flag_or_the_architecture_makes_an_embedding_model() {
         assert!(config(json!({})).is_generation(false));
         assert!(!config(json!({})).is_generation(true));
         for name in EMBEDDING_ARCHITECTURES {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn robertas_table_begins_after_the_padding_token() {
+    fn robertas_positions_begin_after_the_padding_token() {
         assert!(config(json!({"model_type": "bert"})).has_position_table());
         assert!(!config(json!({})).has_position_table());
         assert_eq!(config(json!({"model_type": "bert"})).usable_positions(), 514);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn vectors_may_be_cut_only_where_the_file_says_so() {
+    fn embeddings_may_be_truncated_only_if_the_file_says_so() {
         assert_eq!(config(json!({})).matryoshka_dimensions(), None);
         assert_eq!(config(json!({"is_matryoshka": true})).matryoshka_dimensions(), Some(vec![]));
         assert_eq!(

@@ -1,6 +1,6 @@
-//! GGUF metadata in the words of `config.json`.
+//! Converts GGUF metadata to the keys of `config.json`.
 //!
-//! Key names: ggml's `docs/gguf.md` and the `gguf` Python package's constants.
+//! Key names follow ggml's `docs/gguf.md` and the constants of the `gguf` Python package.
 
 use serde_json::{Map, Value, json};
 
@@ -9,12 +9,12 @@ use super::gguf_keys::Keys;
 use crate::error::CheckpointError;
 use crate::gguf::{GgmlType, GgufFile, MetadataValue};
 
-/// One family that GGUF files name in `general.architecture`.
+/// A model family, as `general.architecture` names it.
 struct Family {
     gguf: &'static str,
     architecture: &'static str,
     model_type: &'static str,
-    /// Class and type when the file has experts.
+    /// Class and type if the file has experts.
     experts: Option<(&'static str, &'static str)>,
     hidden_act: &'static str,
 }
@@ -102,7 +102,7 @@ pub(super) fn to_hf(file: &GgufFile) -> Result<Map<String, Value>, CheckpointErr
         put("num_experts", json!(experts));
         put("num_local_experts", json!(experts));
         put("num_experts_per_tok", json!(keys.u64("expert_used_count")?));
-        // Older files have no key for the widths, which are the columns of the closing matrices.
+        // Older files have no key for the widths, but the down projections have as many columns.
         let columns = |name: &str| file.tensor(name).ok().and_then(|t| t.shape.last().map(|n| *n as u64));
         put("moe_intermediate_size", json!(expert_width.or_else(|| columns("blk.0.ffn_down_exps.weight"))));
         let width = keys.opt_u64("expert_shared_feed_forward_length")?;
@@ -124,7 +124,7 @@ pub(super) fn to_hf(file: &GgufFile) -> Result<Map<String, Value>, CheckpointErr
     Ok(out)
 }
 
-/// Share of a head's columns that is rotated, where it is not all of them.
+/// Fraction of a head's columns that is rotated; `None` if all are.
 fn partial_rotary_factor(keys: &Keys<'_>, hidden: u64, heads: u64) -> Result<Option<f64>, CheckpointError> {
     let head_dim = keys.opt_u64("attention.key_length")?.or_else(|| hidden.checked_div(heads));
     if keys.arch == "deepseek2" {
@@ -134,7 +134,7 @@ fn partial_rotary_factor(keys: &Keys<'_>, hidden: u64, heads: u64) -> Result<Opt
     Ok(rotated.zip(head_dim).filter(|(r, d)| *r > 0 && r < d).map(|(r, d)| r as f64 / d as f64))
 }
 
-/// Which layers have a window, and the key that says so: every layer but each `n`th, or one by one.
+/// The key and value that say which layers have a sliding window: all but every `n`-th layer, or a list of all layers.
 fn window_pattern(keys: &Keys<'_>) -> Result<(&'static str, Value), CheckpointError> {
     let name = keys.name("attention.sliding_window_pattern");
     let metadata = keys.file.metadata();
@@ -151,7 +151,7 @@ fn window_pattern(keys: &Keys<'_>) -> Result<(&'static str, Value), CheckpointEr
     Ok(("sliding_window_pattern", json!(metadata.opt_u64(&name)?.or(default))))
 }
 
-/// Gemma's 27B models scale queries by the width per head of the residual stream, the others by the head width.
+/// Gemma's 27B models scale queries by `hidden_size / heads`, the others by the head width.
 fn gemma_query_scale(keys: &Keys<'_>, hidden: u64, heads: u64) -> Result<Option<u64>, CheckpointError> {
     let large = matches!((keys.arch, keys.u64("block_count")?), ("gemma2", 46) | ("gemma3", 62));
     let per_head = hidden.checked_div(heads);
@@ -167,7 +167,7 @@ fn saved_type(file: &GgufFile) -> Result<Option<&'static str>, CheckpointError> 
     })
 }
 
-/// End of text, and for chat models end of turn and end of message.
+/// The tokens for end of text and, in chat models, end of turn and end of message.
 fn end_tokens(file: &GgufFile) -> Result<Vec<u32>, CheckpointError> {
     let mut ids = Vec::new();
     for key in ["eos", "eot", "eom"] {
@@ -181,13 +181,13 @@ fn rope_scaling(keys: &Keys<'_>) -> Result<Value, CheckpointError> {
     let original = keys.opt_u64("rope.scaling.original_context_length")?;
     Ok(match keys.file.metadata().opt_str(&name)? {
         None if long_factors(keys.file)? => longrope(keys, original)?,
-        // The file says whether there is a scaling, whatever the family's configuration class would assume.
+        // States the absence of scaling, because the default of the family's configuration class is YaRN.
         None | Some("none") if keys.arch == "gpt-oss" => json!({"rope_type": "default"}),
         None | Some("none") => Value::Null,
         Some("linear") => json!({
             "rope_type": "linear",
             "factor": keys.f64("rope.scaling.factor")?,
-            // `context_length` is that of the stretched model, so that it is not stretched again.
+            // `context_length` already includes the factor, so the original length keeps it from being applied again.
             "original_max_position_embeddings": original.or(keys.opt_u64("context_length")?),
         }),
         Some("yarn") => json!({
@@ -195,7 +195,7 @@ fn rope_scaling(keys: &Keys<'_>) -> Result<Value, CheckpointError> {
             "factor": keys.f64("rope.scaling.factor")?,
             "original_max_position_embeddings": original,
             "attention_factor": keys.opt_f64("rope.scaling.attn_factor")?,
-            // gpt-oss was trained with a band between fractions of columns.
+            // gpt-oss was trained with a band whose ends are not rounded to whole columns.
             "truncate": keys.arch != "gpt-oss",
             "mscale": deepseek2::mscale(keys)?,
             "mscale_all_dim": deepseek2::mscale(keys)?,
@@ -224,7 +224,7 @@ fn longrope(keys: &Keys<'_>, original: Option<u64>) -> Result<Value, CheckpointE
     }))
 }
 
-/// The frequency divisors that converters store for llama3 scaling.
+/// The frequency divisors (`rope_freqs.weight`) that converters store for llama3 scaling.
 pub(super) fn rope_freq_factors(file: &GgufFile) -> Result<Option<Vec<f32>>, CheckpointError> {
     let name = "rope_freqs.weight";
     if file.has_tensor(name) { small_tensor(file, name).map(Some) } else { Ok(None) }

@@ -1,9 +1,9 @@
-//! Metadata of GGUF files by the part of its name behind the architecture.
+//! Look-ups of GGUF metadata keys without their architecture prefix.
 
 use crate::error::CheckpointError;
 use crate::gguf::GgufFile;
 
-/// Metadata under the architecture's prefix.
+/// Metadata whose keys begin with the architecture, such as `llama.block_count`.
 pub(super) struct Keys<'a> {
     pub(super) file: &'a GgufFile,
     pub(super) arch: &'a str,

@@ -1,4 +1,4 @@
-//! `config.json` of a Hugging Face model.
+//! Reads the `config.json` of a Hugging Face model.
 
 use std::path::Path;
 
@@ -8,12 +8,12 @@ use super::{ModelConfig, defaults, rope, rope_keys};
 use crate::error::CheckpointError;
 use crate::json::{self, JsonFile};
 
-/// Keys for the longest sequence, of which the first counts; `max_position_embeddings` comes after them (reference:
+/// Keys for the longest sequence, in order of priority, before `max_position_embeddings` (reference:
 /// `CONTEXT_LENGTH_KEYS`).
 const CONTEXT_LENGTH_KEYS: [&str; 4] =
     ["max_sequence_length", "seq_length", "max_seq_len", "model_max_length"];
 
-/// Lifts the keys of a nested `text_config` (multimodal checkpoints) over those beside it.
+/// Moves the keys of a nested `text_config` (multimodal checkpoints) to the top level, where they override others.
 pub(super) fn flatten_text_config(path: &Path, value: Value) -> Result<Map<String, Value>, CheckpointError> {
     let Value::Object(mut top) = value else {
         return Err(CheckpointError::malformed(path, "content", "a JSON object", json::shorten(&value)));
@@ -28,7 +28,7 @@ pub(super) fn flatten_text_config(path: &Path, value: Value) -> Result<Map<Strin
     Ok(top)
 }
 
-/// Reads the shared keys.
+/// Reads the keys that all architectures share.
 pub(super) fn parse(path: &Path, config: Map<String, Value>) -> Result<ModelConfig, CheckpointError> {
     let context_factor = rope_keys::context_factor(&config);
     let raw = Value::Object(config);
@@ -53,7 +53,7 @@ pub(super) fn parse(path: &Path, config: Map<String, Value>) -> Result<ModelConf
         let expected = format!("a divisor of num_attention_heads ({num_attention_heads})");
         return Err(c.wrong("num_key_value_heads", &expected, &num_key_value_heads.into()));
     }
-    // Heads of latent attention are of several widths; it is the rotated columns that other code asks for.
+    // Latent attention has several head widths; other code needs the number of rotated columns.
     let head_dim = match positive("kv_lora_rank")? {
         Some(_) => positive("qk_rope_head_dim")?,
         None => positive("head_dim")?,
@@ -90,7 +90,7 @@ pub(super) fn parse(path: &Path, config: Map<String, Value>) -> Result<ModelConf
         None => c.str("torch_dtype")?,
     };
     let uses_window = c.bool("use_sliding_window")?.unwrap_or(defaults.use_sliding_window);
-    // Without a key the family's window counts; null means none.
+    // If the key is absent, the family's default applies; null means no window.
     let sliding_window = match raw.get("sliding_window") {
         None => defaults.sliding_window,
         Some(_) => c.usize("sliding_window")?,
@@ -98,7 +98,7 @@ pub(super) fn parse(path: &Path, config: Map<String, Value>) -> Result<ModelConf
     Ok(ModelConfig {
         vocab_size: size("vocab_size", sizes.map(|s| s.vocab_size))?,
         hidden_size,
-        // Models with nothing but experts have no dense width.
+        // Models that have only expert layers have no dense width.
         intermediate_size: c.usize("intermediate_size")?.unwrap_or(0),
         num_hidden_layers: size("num_hidden_layers", None)?,
         num_attention_heads,

@@ -1,6 +1,7 @@
-//! What the model is: the keys of `config.json` that every architecture shares, and the rest as it was written.
+//! The model's configuration: typed fields for the keys of `config.json` that all architectures share, and the whole
+//! file as raw JSON.
 //!
-//! GGUF metadata is first put into the same form ([`gguf`]), so that overrides and defaults work alike for both.
+//! GGUF metadata is first converted to the same form ([`gguf`]), so that overrides and defaults work the same for both.
 
 mod deepseek2;
 mod defaults;
@@ -23,14 +24,14 @@ use crate::generation_config::GenerationConfig;
 use crate::json;
 use crate::pooling::PoolingConfig;
 
-/// A model's configuration (reference: `configs/model_config.py`, and the config classes of transformers).
+/// A model's configuration (reference: `configs/model_config.py` and the configuration classes of transformers).
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
-    /// Class names, such as `LlamaForCausalLM`; the first one that is known decides.
+    /// Class names, such as `LlamaForCausalLM`. The first known one is used.
     pub architectures: Vec<String>,
     /// Family name, such as `llama`.
     pub model_type: String,
-    /// Rows of the embedding.
+    /// Vocabulary size: rows of the embedding.
     pub vocab_size: usize,
     /// Width of the residual stream.
     pub hidden_size: usize,
@@ -44,58 +45,58 @@ pub struct ModelConfig {
     pub num_key_value_heads: usize,
     /// Width of one head.
     pub head_dim: usize,
-    /// `max_position_embeddings`: positions that rotations are computed from. See [`ModelConfig::usable_positions`].
+    /// `max_position_embeddings`, which rope scaling is computed from. For the usable length see
+    /// [`ModelConfig::usable_positions`].
     pub max_position_embeddings: usize,
-    /// Longest sequence that the configuration allows: its first key for that, times the stretch of a `rope_scaling` that
-    /// does not say what it was stretched from (reference: `get_context_length`).
+    /// Longest sequence that the configuration allows: the first of its length keys, times the factor of a
+    /// `rope_scaling` without an original length (reference: `get_context_length`).
     pub context_length: usize,
     /// Epsilon of the norms (`rms_norm_eps`, or `layer_norm_eps` of encoder models).
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
-    /// Base for sliding-window layers where they have their own (Gemma 3).
+    /// Base of the rotary frequencies of sliding-window layers if it differs (Gemma 3).
     pub rope_local_theta: Option<f64>,
-    /// Share of each head's columns that is rotated.
+    /// Fraction of each head's columns that is rotated.
     pub partial_rotary_factor: f64,
-    /// How rotary frequencies are stretched; `None` when the file says nothing.
+    /// Scaling of the rotary frequencies; `None` if the file has none.
     pub rope_scaling: Option<RopeScaling>,
-    /// The same for sliding-window layers where they have their own.
+    /// Scaling for sliding-window layers if it differs.
     pub rope_local_scaling: Option<RopeScaling>,
-    /// Per-frequency divisors that a GGUF file carries as `rope_freqs.weight` (`head_dim / 2` of them): llama.cpp's
-    /// form of llama3 scaling. Frequencies are divided by them and `rope_scaling` is then `None`.
+    /// The `head_dim / 2` frequency divisors of a GGUF file's `rope_freqs.weight`, llama.cpp's form of llama3 scaling.
+    /// With them, `rope_scaling` is `None`.
     pub rope_freq_factors: Option<Vec<f32>>,
-    /// Whether the output head is the embedding.
+    /// Whether the output head shares the embedding's weights.
     pub tie_word_embeddings: bool,
     /// Whether the attention projections have biases.
     pub attention_bias: bool,
     /// Whether the MLP projections have biases.
     pub mlp_bias: bool,
-    /// Activation, such as `silu`.
+    /// Activation function of the MLP, such as `silu`.
     pub hidden_act: String,
-    /// Type the weights were saved in (`dtype` or `torch_dtype`), such as `bfloat16`.
+    /// Element type of the saved weights (`dtype` or `torch_dtype`), such as `bfloat16`.
     pub torch_dtype: Option<String>,
     /// Beginning-of-sequence token.
     pub bos_token_id: Option<u32>,
-    /// End-of-sequence tokens of the configuration and of `generation_config.json`, sorted.
+    /// End-of-sequence tokens from the configuration and `generation_config.json`, sorted.
     pub eos_token_ids: Vec<u32>,
     /// Padding token.
     pub pad_token_id: Option<u32>,
-    /// Tokens a sliding-window layer looks back; `None` without such layers.
+    /// Size in tokens of the sliding window; `None` without sliding-window layers.
     pub sliding_window: Option<usize>,
-    /// How vectors are made, when the model is to embed; `None` when it generates. See
-    /// [`ModelConfig::read_pooling`].
+    /// Pooling of an embedding model; `None` for a generating model. See [`ModelConfig::read_pooling`].
     pub pooling: Option<PoolingConfig>,
-    /// The whole configuration after overrides, with a nested `text_config` lifted to the top, for keys that only
-    /// some architectures have.
+    /// The whole configuration after overrides and with a nested `text_config` moved to the top level. For keys that
+    /// only some architectures have.
     pub raw: Value,
 }
 
 impl ModelConfig {
-    /// Reads the configuration of a checkpoint. `overrides` are the top-level keys of `--json-model-override-args`;
-    /// they replace the file's.
+    /// Reads the configuration of a checkpoint. `overrides` is the JSON object of `--json-model-override-args`; its
+    /// keys replace those of the file.
     ///
     /// # Errors
-    /// [`CheckpointError`] naming file and key.
+    /// [`CheckpointError`] with the names of the file and the key.
     pub fn from_checkpoint(
         checkpoint: &Checkpoint,
         overrides: Option<&Value>,
@@ -122,7 +123,7 @@ impl ModelConfig {
         Ok(config)
     }
 
-    /// Reads a configuration object; `path` is for messages.
+    /// Reads a configuration object. `path` only appears in error messages.
     fn from_json(path: &Path, value: Value, overrides: Option<&Value>) -> Result<Self, CheckpointError> {
         let mut config = hf::flatten_text_config(path, value)?;
         rope_keys::unify(&mut config);
@@ -132,13 +133,13 @@ impl ModelConfig {
         hf::parse(path, config)
     }
 
-    /// The first architecture, or an empty text.
+    /// The first architecture, or an empty string.
     pub fn architecture(&self) -> &str {
         self.architectures.first().map_or("", String::as_str)
     }
 }
 
-/// Replaces keys by those of `--json-model-override-args`; keys of its `text_config` count like those beside it.
+/// Replaces keys by those of `--json-model-override-args`. Keys in its `text_config` count as top-level keys.
 fn apply_overrides(
     path: &Path,
     config: &mut Map<String, Value>,

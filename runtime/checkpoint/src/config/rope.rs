@@ -1,7 +1,8 @@
-//! How rotary position frequencies are stretched beyond the trained length.
+//! Rope scaling: how rotary frequencies are adjusted for contexts beyond the trained length.
 //!
-//! Both spellings are read: `rope_theta` + `rope_scaling` (with `rope_type` or the older `type`), and transformers
-//! 5's `rope_parameters`, which may be one object or one per kind of layer. [`super::rope_keys`] has left one of them.
+//! A file has `rope_theta` and `rope_scaling` (with `rope_type` or the older `type`), or `rope_parameters` of
+//! transformers 5, which is one object or one object per kind of layer. [`super::rope_keys`] has already reduced both
+//! to one.
 
 use std::fmt;
 
@@ -11,7 +12,7 @@ use super::rope_keys::{FULL, SLIDING};
 use crate::error::CheckpointError;
 use crate::json::JsonFile;
 
-/// A rope scaling (transformers `modeling_rope_utils.py`).
+/// A rope scaling (transformers: `modeling_rope_utils.py`).
 #[derive(Debug, Clone, PartialEq)]
 pub enum RopeScaling {
     /// Plain rotary embedding.
@@ -23,49 +24,49 @@ pub enum RopeScaling {
     },
     /// The base grows with the sequence length (NTK).
     Dynamic {
-        /// Growth beyond the trained length.
+        /// Context extension beyond the trained length.
         factor: f64,
     },
-    /// Llama 3.1: low frequencies divided, high ones kept, a smooth band between.
+    /// Llama 3.1: divides low frequencies, keeps high ones, and interpolates between.
     Llama3 {
         /// Divisor of low frequencies.
         factor: f64,
-        /// Below this many turns in the trained length a frequency is low.
+        /// A frequency with fewer turns than this in the trained length is low.
         low_freq_factor: f64,
-        /// Above this many turns it is high.
+        /// A frequency with more turns than this in the trained length is high.
         high_freq_factor: f64,
         /// The trained length.
         original_max_position_embeddings: usize,
     },
     /// YaRN.
     Yarn(Yarn),
-    /// LongRoPE: a divisor per frequency, one list for short and one for long contexts.
+    /// LongRoPE: one divisor per frequency, with separate lists for short and long contexts.
     Longrope(Longrope),
 }
 
 /// Parameters of YaRN (arXiv 2309.00071).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Yarn {
-    /// Context extension.
+    /// Context extension: maximum length divided by the trained length.
     pub factor: f64,
     /// The trained length.
     pub original_max_position_embeddings: usize,
-    /// Multiplier of the attention logits' scale; derived from `factor` when absent.
+    /// Multiplier of cosine and sine; derived from `factor` if absent.
     pub attention_factor: Option<f64>,
-    /// Turns above which frequencies are kept.
+    /// Frequencies with more turns than this in the trained length are kept.
     pub beta_fast: f64,
-    /// Turns below which frequencies are divided.
+    /// Frequencies with fewer turns than this are divided by `factor`.
     pub beta_slow: f64,
     /// DeepSeek's scale of the attention factor.
     pub mscale: Option<f64>,
     /// DeepSeek's scale over all dimensions.
     pub mscale_all_dim: Option<f64>,
-    /// Whether the borders of the band are rounded to whole dimensions.
+    /// Whether the ends of the band between the two are rounded to whole dimensions.
     pub truncate: bool,
 }
 
 impl fmt::Display for RopeScaling {
-    /// The object that a `config.json` would have, without keys at their defaults.
+    /// Writes the object as in `config.json`, without keys that have their default value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut object = match self {
             Self::Default => json!({"rope_type": "default"}),
@@ -101,13 +102,13 @@ impl fmt::Display for RopeScaling {
     }
 }
 
-/// Turns of the fastest frequencies where YaRN's file does not say.
+/// Default of [`Yarn::beta_fast`].
 const BETA_FAST: f64 = 32.0;
-/// The same for the slowest.
+/// Default of [`Yarn::beta_slow`].
 const BETA_SLOW: f64 = 1.0;
 
 impl Yarn {
-    /// `0.1 * weight * ln(factor) + 1`: how much larger products are made where positions are squeezed.
+    /// `0.1 * weight * ln(factor) + 1`, the factor by which YaRN increases cosine and sine; 1 without extension.
     pub fn magnitude(&self, weight: f64) -> f64 {
         if self.factor <= 1.0 { 1.0 } else { 0.1 * weight * self.factor.ln() + 1.0 }
     }
@@ -118,17 +119,17 @@ impl Yarn {
 pub struct Longrope {
     /// Divisors for sequences within the trained length.
     pub short_factor: Vec<f64>,
-    /// Divisors beyond it.
+    /// Divisors for longer sequences.
     pub long_factor: Vec<f64>,
     /// The trained length.
     pub original_max_position_embeddings: usize,
-    /// Context extension; `max_position_embeddings / original` when absent.
+    /// Context extension; `max_position_embeddings / original_max_position_embeddings` if absent.
     pub factor: Option<f64>,
-    /// Multiplier of cosine and sine; derived from the extension when absent.
+    /// Multiplier of cosine and sine; derived from the extension if absent.
     pub attention_factor: Option<f64>,
 }
 
-/// What the rope keys of a configuration say.
+/// The rope keys of a configuration.
 #[derive(Debug, Default)]
 pub(super) struct RopeKeys {
     pub(super) theta: Option<f64>,
@@ -178,7 +179,7 @@ fn read_scaling(
         },
     };
     let number = |key: &str| p.f64(key)?.ok_or_else(|| p.missing(key, "a number"));
-    // Phi-3 keeps the trained length beside the rope object.
+    // Phi-3 has the trained length beside the rope object, not in it.
     let original = || -> Result<Option<usize>, CheckpointError> {
         let key = "original_max_position_embeddings";
         Ok(match p.usize(key)? {
@@ -189,7 +190,7 @@ fn read_scaling(
     let need_original =
         || original()?.ok_or_else(|| p.missing("original_max_position_embeddings", "a number of tokens"));
     Ok(Some(match kind {
-        // "mrope" carries sections for image positions; for text alone it is the plain embedding.
+        // "mrope" has extra sections for image positions. For text alone it equals the plain embedding.
         "default" | "mrope" => RopeScaling::Default,
         "linear" => RopeScaling::Linear { factor: number("factor")? },
         "dynamic" => RopeScaling::Dynamic { factor: number("factor")? },

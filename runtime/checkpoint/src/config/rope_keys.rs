@@ -1,8 +1,8 @@
-//! Brings the keys of a rotation into one form, as transformers 5 does (`RotaryEmbeddingConfigMixin`).
+//! Normalises the rope keys of a configuration, as transformers 5 does (`RotaryEmbeddingConfigMixin`).
 //!
-//! Files say `rope_theta` beside `rope_scaling` (transformers 4), or `rope_parameters` (transformers 5), or both. After
-//! [`unify`] one of the two objects is left. `rope_parameters` has an object per kind of layer where a family rotates its
-//! layers differently.
+//! Files have `rope_theta` and `rope_scaling` (transformers 4), or `rope_parameters` (transformers 5), or both.
+//! [`unify`] leaves one of the two objects. If the kinds of layers of a family rotate differently, `rope_parameters`
+//! has one object per kind.
 
 use serde_json::{Map, Value, json};
 
@@ -14,17 +14,17 @@ const ORIGINAL: &str = "original_max_position_embeddings";
 pub(super) const FULL: &str = "full_attention";
 pub(super) const SLIDING: &str = "sliding_attention";
 
-/// Keys of a rotation that is not stretched.
+/// Rope keys that are not about scaling.
 const UNSCALED: [&str; 2] = ["rope_theta", "partial_rotary_factor"];
-/// Families whose `rope_parameters` have an object for layers with a window and one for those without.
+/// Families whose `rope_parameters` have one object for sliding-window layers and one for full-attention layers.
 const PER_LAYER: [&str; 3] = ["gemma3", "gemma3_text", "olmo3"];
-/// Scalings that start from a trained length.
+/// Scalings that need the trained length.
 const WITH_ORIGINAL: [&str; 3] = ["llama3", "yarn", "longrope"];
-/// `original_max_position_embeddings` of a Phi-3 configuration that leaves it out.
+/// Default of `original_max_position_embeddings` for Phi-3.
 const PHI3_ORIGINAL: u64 = 4096;
 
-/// Leaves one of the two objects in a configuration: `rope_scaling` where it says something, else `rope_parameters`.
-/// Scalings with a trained length get it where they leave it out.
+/// Leaves one of the two objects in a configuration: `rope_scaling` if it is not empty, otherwise `rope_parameters`.
+/// Fills in the trained length of scalings that need one but leave it out.
 pub(super) fn unify(config: &mut Object) {
     let model_type = text(config, "model_type");
     if config.get(PARAMETERS).is_some_and(is_empty) {
@@ -66,7 +66,7 @@ pub(super) fn unify(config: &mut Object) {
         }
         let inside = rotation.get(ORIGINAL).filter(|length| !length.is_null()).cloned();
         let length = match model_type.as_str() {
-            // Phi-3 keeps the trained length beside the object, where it counts first.
+            // Phi-3 has the trained length beside the object; that value takes precedence.
             "phi3" => own.clone().or(inside).or_else(|| Some(PHI3_ORIGINAL.into())),
             _ => inside.or_else(|| max_position.clone()),
         };
@@ -76,18 +76,18 @@ pub(super) fn unify(config: &mut Object) {
     }
 }
 
-/// The rotation of a gpt-oss configuration that says nothing about it.
+/// The default rotation of gpt-oss.
 fn gpt_oss() -> Value {
     json!({"rope_type": "yarn", "factor": 32.0, "truncate": false, ORIGINAL: 4096})
 }
 
-/// Whether a key holds one of the two objects.
+/// Whether `key` is one of the two rope objects.
 pub(super) fn is_object_key(key: &str) -> bool {
     [SCALING, PARAMETERS].contains(&key)
 }
 
-/// Applies keys of `--json-model-override-args` to a unified configuration. Objects are merged over what is there, so
-/// that a scaling keeps the file's `rope_theta` (as in the reference); null takes a scaling away.
+/// Applies the rope keys of `--json-model-override-args` to a unified configuration. Objects are merged into the
+/// file's, so a new scaling keeps the file's `rope_theta` (as in the reference). Null removes the scaling.
 pub(super) fn override_with(config: &mut Object, new: &Object) {
     for key in [PARAMETERS, SCALING] {
         let Some(value) = new.get(key) else { continue };
@@ -102,7 +102,7 @@ pub(super) fn override_with(config: &mut Object, new: &Object) {
         };
         config.insert(key.to_owned(), merged);
     }
-    // The object wins over the keys beside it, and an override over both.
+    // Keys in the object take precedence over keys beside it, and overrides over both.
     let Some(object) = used_mut(config) else { return };
     for key in UNSCALED {
         let inside = [SCALING, PARAMETERS].iter().any(|o| new.get(*o).and_then(|o| o.get(key)).is_some());
@@ -123,7 +123,7 @@ fn merge(mut current: Object, value: &Object) -> Object {
         return current;
     }
     on_full(&mut current, |full| {
-        // The older spelling of the kind must not stand behind the file's.
+        // Otherwise the file's `rope_type` would take precedence over the override's older `type`.
         if value.contains_key("type") && !value.contains_key("rope_type") {
             full.remove("rope_type");
         }
@@ -132,8 +132,8 @@ fn merge(mut current: Object, value: &Object) -> Object {
     current
 }
 
-/// Number that the trained positions are multiplied with to get the length of the context (reference:
-/// `get_context_length`): a stretch counts unless the object says what it was stretched from.
+/// Factor from the trained positions to the context length (reference: `get_context_length`). It is 1 if the object
+/// states its original length.
 pub(super) fn context_factor(config: &Object) -> f64 {
     let Some(Value::Object(object)) = [SCALING, PARAMETERS].iter().find_map(|key| config.get(*key)) else {
         return 1.0;
@@ -147,7 +147,7 @@ pub(super) fn context_factor(config: &Object) -> f64 {
     object.get("factor").and_then(Value::as_f64).filter(|factor| *factor >= 1.0).unwrap_or(1.0)
 }
 
-/// Says what `rope_scaling` makes of no effect in `rope_parameters`.
+/// Warns about settings in `rope_parameters` that `rope_scaling` makes ineffective.
 fn warn_of_loss(config: &Object) {
     let (Some(scaling), Some(Value::Object(parameters))) = (config.get(SCALING), config.get(PARAMETERS))
     else {
@@ -169,19 +169,19 @@ fn warn_of_loss(config: &Object) {
     tracing::warn!("config.json has rope_scaling beside rope_parameters: rope_scaling is used{hint}");
 }
 
-/// The kind of a rotation.
+/// The rope type of a rotation.
 fn kind(rotation: &Object) -> String {
     let name = ["rope_type", "type"].iter().find_map(|key| rotation.get(*key)?.as_str());
     name.unwrap_or("default").to_owned()
 }
 
-/// The object that counts.
+/// The rope object that is used.
 fn used_mut(config: &mut Object) -> Option<&mut Object> {
     let key = if config.contains_key(SCALING) { SCALING } else { PARAMETERS };
     config.get_mut(key)?.as_object_mut()
 }
 
-/// Changes the rotation of layers without a window.
+/// Changes the rotation of full-attention layers.
 fn on_full<T>(object: &mut Object, change: impl FnOnce(&mut Object) -> T) -> T {
     match object.get_mut(FULL) {
         Some(Value::Object(full)) => change(full),
@@ -189,7 +189,7 @@ fn on_full<T>(object: &mut Object, change: impl FnOnce(&mut Object) -> T) -> T {
     }
 }
 
-/// Every rotation in the object: one, or one per kind of layer.
+/// All rotations in the object: one, or one per kind of layer.
 fn rotations_mut(object: &mut Object) -> Vec<&mut Object> {
     if ![FULL, SLIDING].iter().any(|kind| object.get(*kind).is_some_and(Value::is_object)) {
         return vec![object];

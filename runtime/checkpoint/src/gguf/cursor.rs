@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::CheckpointError;
 
-/// A position in the bytes of a file. Every read checks the end and names the place that was being read.
+/// A position in the bytes of a file. Every read checks bounds; its error names the field that was being read.
 pub(super) struct Cursor<'a> {
     path: &'a Path,
     bytes: &'a [u8],

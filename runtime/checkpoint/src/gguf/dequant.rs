@@ -1,4 +1,4 @@
-//! Dequantisation of GGUF blocks to float32, bit for bit as the `gguf` Python package does it.
+//! Dequantisation of GGUF blocks to float32, bit-identical to the `gguf` Python package.
 //!
 //! Block layouts follow ggml's `ggml-quants`; multi-byte fields are little endian.
 
@@ -8,7 +8,7 @@ use super::bits::half_at;
 use super::types::GgmlType;
 use super::{iq, k_quants, ternary};
 
-/// Input and output do not fit together.
+/// Lengths of input and output do not fit together.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DequantError {
     /// The input is not a whole number of blocks.
@@ -21,7 +21,7 @@ pub enum DequantError {
         /// Bytes given.
         found: usize,
     },
-    /// The output has another length than the input decodes to.
+    /// The output's length differs from the number of elements in the input.
     #[error("{ty} data of {elements} elements: output holds {found}")]
     OutputLength {
         /// Element type.
@@ -33,12 +33,12 @@ pub enum DequantError {
     },
 }
 
-/// Writes the float32 values of whole blocks of type `ty` to `out`, which must have exactly their length.
+/// Dequantises whole blocks of type `ty` into `out`, which must have exactly their number of elements.
 ///
-/// Blocks are independent, so a tensor may be cut at block borders and done in parallel.
+/// Blocks are independent, so a tensor may be split at block borders and dequantised in parallel.
 ///
 /// # Errors
-/// [`DequantError`] when `data` is not whole blocks or `out` has another length.
+/// [`DequantError`] if `data` does not consist of whole blocks or `out` has the wrong length.
 pub fn dequantize(ty: GgmlType, data: &[u8], out: &mut [f32]) -> Result<(), DequantError> {
     if !data.len().is_multiple_of(ty.block_bytes()) {
         return Err(DequantError::PartialBlock { ty, block: ty.block_bytes(), found: data.len() });
@@ -88,7 +88,7 @@ fn each<const N: usize, const M: usize>(data: &[u8], out: &mut [f32], f: impl Fn
     }
 }
 
-// 16 bytes hold 32 nibbles: element j in the low half of byte j, element j + 16 in the high half.
+// 16 bytes hold 32 nibbles: element j in the low nibble of byte j, element j + 16 in the high nibble.
 
 fn q4_0(b: &[u8; 18], o: &mut [f32; 32]) {
     let d = half_at(b, 0);
@@ -108,11 +108,11 @@ fn q4_1(b: &[u8; 20], o: &mut [f32; 32]) {
     }
 }
 
-/// Twice the values of 4-bit floats (E2M1; OCP Microscaling Formats, 2023), sign last.
+/// Twice the values of 4-bit floats (E2M1; OCP Microscaling Formats, 2023); the sign is the highest bit.
 const TWICE_E2M1: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
 
 fn mxfp4(b: &[u8; 17], o: &mut [f32; 32]) {
-    // Half the scale, a power of two; the smallest two are subnormal.
+    // Half the scale, which is a power of two; the smallest two are subnormal.
     let d = f32::from_bits(match b[0] {
         e @ 0..2 => 0x0020_0000 << e,
         e => u32::from(e - 1) << 23,

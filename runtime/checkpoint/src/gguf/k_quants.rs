@@ -1,4 +1,4 @@
-//! The super-block formats Q2_K to Q6_K: 256 elements in sub-blocks with their own scales.
+//! The super-block formats Q2_K to Q6_K: 256 elements in sub-blocks, each with its own scale.
 
 use super::bits::half_at;
 
@@ -40,7 +40,7 @@ pub(super) fn q3_k_scales(b: &[u8; 110]) -> [i8; 16] {
 /// Number `i` of a block of Q3_K, from -4 to 3.
 pub(super) fn q3_k_number(b: &[u8; 110], i: usize) -> i8 {
     let low = b[32 + i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
-    // A bit that is set adds four.
+    // A set bit adds four.
     let high = b[i % 32] >> (i / 32) & 1;
     (low | high << 2) as i8 - 4
 }

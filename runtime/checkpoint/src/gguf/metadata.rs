@@ -1,4 +1,4 @@
-//! Metadata of a GGUF file: typed look-ups that name file and key when a value is not what it should be.
+//! Metadata of a GGUF file: typed look-ups whose errors name the file and the key.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,10 +7,10 @@ use std::path::Path;
 use super::cursor::Cursor;
 use crate::error::CheckpointError;
 
-/// Nesting of arrays that is still read; the format sets no limit and real files have one level.
+/// Deepest nesting of arrays that is accepted. The format sets no limit; real files have one level.
 const MAX_ARRAY_DEPTH: u32 = 8;
 
-/// A metadata value. Arrays stay in the file: their elements are read when asked for.
+/// A metadata value. Arrays stay in the file; their elements are read on demand.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub enum MetadataValue {
@@ -25,7 +25,7 @@ pub enum MetadataValue {
     Array(MetadataArray),
 }
 
-/// Where an array lies in the file.
+/// The type, length and position in the file of an array.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetadataArray {
     /// Number of elements.
@@ -37,7 +37,7 @@ pub struct MetadataArray {
 const STRING: u32 = 8;
 const ARRAY: u32 = 9;
 
-/// Names of the value types by number.
+/// Name of a value type.
 fn type_name(ty: u32) -> &'static str {
     match ty {
         0 => "u8",
@@ -57,7 +57,7 @@ fn type_name(ty: u32) -> &'static str {
     }
 }
 
-/// Bytes of a value of fixed size.
+/// Size in bytes of a value type; `None` for texts and arrays.
 fn fixed_size(ty: u32) -> Option<u64> {
     match ty {
         0 | 1 | 7 => Some(1),
@@ -99,7 +99,7 @@ fn read_scalar(
     })
 }
 
-/// Steps over an array after its type tag and checks every bound inside it.
+/// Skips an array after its type tag and checks all bounds inside it.
 fn read_array(
     c: &mut Cursor<'_>,
     path: &Path,
@@ -169,7 +169,7 @@ impl<'a> Metadata<'a> {
         self.values.get(key)
     }
 
-    /// All keys, in no order.
+    /// All keys, in unspecified order.
     pub fn keys(&self) -> impl Iterator<Item = &'a str> {
         self.values.keys().map(String::as_str)
     }
@@ -228,8 +228,7 @@ impl<'a> Metadata<'a> {
             .map_err(|_| CheckpointError::wrong_key(self.path, key, "a 32-bit integer", value.to_string()))
     }
 
-    /// A real number, if present. Single precision is read as the shortest decimal that means it, so that 1e-5
-    /// stays 1e-5.
+    /// A real number, if present. A float32 is converted through its shortest decimal form, so that 1e-5 stays 1e-5.
     pub fn opt_f64(&self, key: &str) -> Result<Option<f64>, CheckpointError> {
         match self.get(key) {
             None => Ok(None),
@@ -246,7 +245,7 @@ impl<'a> Metadata<'a> {
         self.opt_f64(key)?.ok_or_else(|| self.missing(key, "a number"))
     }
 
-    /// A truth value, if present.
+    /// A boolean, if present.
     pub fn opt_bool(&self, key: &str) -> Result<Option<bool>, CheckpointError> {
         match self.get(key) {
             None => Ok(None),

@@ -1,8 +1,8 @@
-//! GGUF files, version 2 and 3: metadata, tensor directory and tensor bytes, all bounds checked when opened.
+//! GGUF files, versions 2 and 3: metadata, tensor directory and tensor bytes. Opening a file checks all bounds.
 //!
 //! Layout (ggml's `docs/gguf.md`): magic, version, counts, metadata, tensor infos, padding to the alignment, data.
-//! Tensor bytes are as llama.cpp stores them: the rows of `attn_q` and `attn_k` of the `llama` architecture are
-//! permuted against Hugging Face's, and Gemma's norm weights have 1 added.
+//! Tensors are as llama.cpp stores them. Compared with Hugging Face, the rows of `attn_q` and `attn_k` of the `llama`
+//! architecture are permuted, and Gemma's norm weights have 1 added.
 
 mod bits;
 mod cursor;
@@ -31,7 +31,7 @@ use part::{GgufPart, TensorInfo};
 pub struct GgufTensor<'a> {
     /// The name in the file, such as `blk.0.attn_q.weight`.
     pub name: &'a str,
-    /// Row-major shape, as Hugging Face has it (the file's own order is the reverse).
+    /// Row-major shape as in Hugging Face; the file stores the dimensions in reverse.
     pub shape: &'a [usize],
     /// Element type.
     pub ggml_type: GgmlType,
@@ -39,24 +39,22 @@ pub struct GgufTensor<'a> {
     pub data: &'a [u8],
 }
 
-/// An open GGUF file, or all files of a model that is split into several. Only headers have been read; tensor pages are
-/// read when touched.
+/// An open GGUF file, or all files of a split model. Opening reads only headers; tensor pages are read on first access.
 #[derive(Debug)]
 pub struct GgufFile {
-    /// The one that has the metadata.
+    /// The part that has the metadata.
     first: Box<GgufPart>,
     others: Vec<GgufPart>,
-    /// Numbers of the parts that hold the tensors: 0 for the first.
+    /// Index of the part that holds each tensor; 0 is `first`.
     part_of: HashMap<String, usize>,
 }
 
 impl GgufFile {
-    /// Opens a file and checks its header: every key, every array and the bounds of every tensor. The path of a part of
-    /// a split model, whichever, opens all of them.
+    /// Opens a file and checks its header: every key, every array and the bounds of every tensor. The path of any part
+    /// of a split model opens all of them.
     ///
     /// # Errors
-    /// [`CheckpointError`] naming the file and the field, key or tensor that breaks the format, or the part that is
-    /// missing.
+    /// [`CheckpointError`] with the names of the file and of the invalid field, key or tensor, or of the missing part.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
         let path = path.as_ref();
         let mut parts = split::open_all(path)?.into_iter();
@@ -73,12 +71,12 @@ impl GgufFile {
         std::iter::once(self.first.as_ref()).chain(&self.others)
     }
 
-    /// The file, of a split model the first part.
+    /// The file; the first part of a split model.
     pub fn path(&self) -> &Path {
         self.first.path()
     }
 
-    /// The file that holds a tensor, for messages; the first one for a tensor that does not exist.
+    /// The file that holds a tensor, for error messages; the first file if the tensor does not exist.
     pub fn file_of(&self, name: &str) -> &Path {
         self.find(name).map_or(self.path(), |(part, ..)| part.path())
     }
@@ -129,7 +127,7 @@ impl GgufFile {
         Ok(GgufTensor { name, shape: &info.shape, ggml_type: info.ggml_type, data })
     }
 
-    /// Where a tensor is in its file.
+    /// The bytes of a tensor, with their position in the file.
     pub fn part(&self, name: &str) -> Option<FileBytes<'_>> {
         let (part, _, info) = self.find(name)?;
         part.file.part(info.bytes.clone())

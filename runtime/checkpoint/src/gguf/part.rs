@@ -1,4 +1,4 @@
-//! One GGUF file: its header, read and checked when it is opened, and where its tensors are.
+//! One GGUF file: its header, which is read and checked on opening, and the positions of its tensors.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use super::types::{self, GgmlType};
 use crate::error::CheckpointError;
 use crate::mapped_file::MappedFile;
 
-/// Alignment of tensor data when `general.alignment` does not say otherwise.
+/// Alignment of tensor data if `general.alignment` is absent.
 const DEFAULT_ALIGNMENT: u64 = 32;
 
 /// Where a tensor is in its file.
@@ -95,7 +95,7 @@ fn read_version(c: &mut Cursor<'_>, path: &Path) -> Result<u32, CheckpointError>
     }
 }
 
-/// Refuses a count that cannot fit in the rest of the file, before anything is reserved for it.
+/// Returns an error if the rest of the file cannot hold `count` entries, before memory is reserved for them.
 fn check_count(
     path: &Path,
     place: &str,

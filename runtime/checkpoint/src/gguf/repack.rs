@@ -1,15 +1,15 @@
-//! Blocks of types that few kernels know, as blocks of a type that every kernel knows and that hold the same numbers.
+//! Converts blocks of rarely supported types to blocks of common types that hold exactly the same numbers.
 
 use super::dequant::DequantError;
 use super::iq::{four, three};
 use super::types::GgmlType;
 use super::{k_quants, ternary};
 
-/// The type that holds exactly the numbers of blocks of another one; `None` for types without such a relative.
+/// The common type that can hold the numbers of `ty` exactly; `None` if there is none.
 ///
-/// Values of Q3_K and IQ3_S are a scale times an integer scale of 16 numbers times integers from -15 to 15, as those of
-/// Q6_K; those of IQ4_NL a scale times integers of eight bits, as those of Q8_0; those of TQ1_0 and TQ2_0 a scale times
-/// -1, 0 or 1, which Q4_0 has.
+/// Values of Q3_K and IQ3_S are a scale, times an integer scale per 16 numbers, times integers from -15 to 15, which
+/// fits Q6_K. Values of IQ4_NL are a scale times 8-bit integers, which fits Q8_0. Values of TQ1_0 and TQ2_0 are a scale
+/// times -1, 0 or 1, which fits Q4_0.
 pub fn equal_type(ty: GgmlType) -> Option<GgmlType> {
     match ty {
         GgmlType::Q3_K | GgmlType::IQ3_S => Some(GgmlType::Q6_K),
@@ -22,8 +22,8 @@ pub fn equal_type(ty: GgmlType) -> Option<GgmlType> {
 /// Writes whole blocks of `ty` to `out` as blocks of its [`equal_type`].
 ///
 /// # Errors
-/// [`DequantError`] when `data` is not whole blocks, when `out` has another length than they need, or when the type has no
-/// equal one.
+/// [`DequantError`] if `data` does not consist of whole blocks, `out` has the wrong length, or the type has no equal
+/// type.
 pub fn repack(ty: GgmlType, data: &[u8], out: &mut [u8]) -> Result<(), DequantError> {
     if !data.len().is_multiple_of(ty.block_bytes()) {
         return Err(DequantError::PartialBlock { ty, block: ty.block_bytes(), found: data.len() });
@@ -55,12 +55,12 @@ fn each<const N: usize, const M: usize>(data: &[u8], out: &mut [u8], f: impl Fn(
     }
 }
 
-/// A block of Q6_K: numbers from -32 to 31, a scale for each 16 of them and one for all.
+/// Writes a block of Q6_K: numbers from -32 to 31, a scale for every 16 of them and one for the block.
 fn q6_k(d: [u8; 2], scales: [i8; 16], number: impl Fn(usize) -> i8, o: &mut [u8; 210]) {
     o.fill(0);
     for i in 0..256 {
         let q = (number(i) + 32) as u8;
-        // Of each half of 128: low nibbles in 64 bytes, two high bits in 32.
+        // Each half of 128 numbers has low nibbles in 64 bytes and two high bits in 32 bytes.
         let (half, quarter, l) = (i / 128, i % 128 / 32, i % 32);
         o[half * 64 + quarter % 2 * 32 + l] |= (q & 0xF) << (quarter / 2 * 4);
         o[128 + half * 32 + l] |= q >> 4 << (quarter * 2);
@@ -88,7 +88,7 @@ fn iq4_nl(b: &[u8; 18], o: &mut [u8; 34]) {
     }
 }
 
-/// Eight blocks of Q4_0 with the same scale.
+/// Writes eight blocks of Q4_0 with the same scale.
 fn ternary_to_q4_0(d: [u8; 2], numbers: &[i8; 256], o: &mut [u8; 144]) {
     for (o, numbers) in o.as_chunks_mut::<18>().0.iter_mut().zip(numbers.as_chunks::<32>().0) {
         o[..2].copy_from_slice(&d);
@@ -118,7 +118,7 @@ mod tests {
                 GgmlType::IQ3_S | GgmlType::IQ4_NL => 1,
                 _ => ty.block_bytes() - 1,
             };
-            // Scales that are numbers, of either sign, and zeroes.
+            // Makes scales finite, of either sign, and some zero.
             for (i, block) in data.chunks_mut(ty.block_bytes()).enumerate() {
                 block[scale] = if i % 8 == 0 { (i as u8 / 8 % 2) << 7 } else { block[scale] & 0xBF };
                 block[scale - 1] = if i % 8 == 0 { 0 } else { block[scale - 1] };
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn wrong_lengths_and_types_are_refused() {
         assert!(repack(GgmlType::Q3_K, &[0; 109], &mut [0; 210]).is_err());
         assert!(repack(GgmlType::Q3_K, &[0; 110], &mut [0; 209]).is_err());
         assert!(repack(GgmlType::Q2_K, &[0; 84], &mut [0; 210]).is_err());

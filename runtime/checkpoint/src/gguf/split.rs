@@ -1,4 +1,4 @@
-//! The files of a model that `llama-gguf-split` has cut up: all metadata are in the first, and each says which it is.
+//! Models split into several files by `llama-gguf-split`. The first file has all metadata; each file states its number.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use super::part::GgufPart;
 use crate::error::CheckpointError;
 use crate::part_name::PartName;
 
-/// Opens every part of the model that the file at `path` belongs to, in their order; one for a whole model.
+/// Opens all parts of the model that the file at `path` belongs to, in order; one part for a model that is not split.
 pub(super) fn open_all(path: &Path) -> Result<Vec<GgufPart>, CheckpointError> {
     let named = GgufPart::open(path)?;
     let count = split_key(&named, "split.count")?.unwrap_or(1);
@@ -50,7 +50,7 @@ pub(super) fn open_all(path: &Path) -> Result<Vec<GgufPart>, CheckpointError> {
     Ok(parts)
 }
 
-/// Parts of one model count alike, follow each other, and hold every tensor once.
+/// Checks that all parts state the same count and consecutive numbers, and that each tensor occurs once.
 fn check(parts: &[GgufPart], count: u64) -> Result<(), CheckpointError> {
     let mut seen = HashSet::new();
     for (number, part) in (0..).zip(parts) {

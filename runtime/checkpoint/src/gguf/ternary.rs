@@ -2,7 +2,7 @@
 
 use super::bits::half_at;
 
-/// Numbers of a block of TQ1_0, five to a byte: the byte is a fraction of 256 whose digits to the base of 3 they are.
+/// Numbers of a block of TQ1_0, five per byte: they are the base-3 digits of the fraction `byte / 256`.
 pub(super) fn tq1_0_numbers(b: &[u8; 54]) -> [i8; 256] {
     std::array::from_fn(|i| {
         let (byte, digit) = match i {
@@ -15,7 +15,7 @@ pub(super) fn tq1_0_numbers(b: &[u8; 54]) -> [i8; 256] {
     })
 }
 
-/// Numbers of a block of TQ2_0, two bits each.
+/// Numbers of a block of TQ2_0, two bits per number.
 pub(super) fn tq2_0_numbers(b: &[u8; 66]) -> [i8; 256] {
     std::array::from_fn(|i| (b[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3) as i8 - 1)
 }

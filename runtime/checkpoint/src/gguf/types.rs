@@ -1,6 +1,6 @@
 //! Tensor element types of GGUF and their block layout (ggml's `ggml_type`).
 
-/// Element type of a GGUF tensor, for the types that can be read.
+/// Element type of a GGUF tensor. Only supported types are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(non_camel_case_types, missing_docs)]
 pub enum GgmlType {
@@ -32,7 +32,7 @@ pub enum GgmlType {
 }
 
 impl GgmlType {
-    /// Every readable type.
+    /// All supported types.
     pub const ALL: [Self; 25] = [
         Self::F32,
         Self::F16,
@@ -61,12 +61,12 @@ impl GgmlType {
         Self::MXFP4,
     ];
 
-    /// The type with this number in a file, if it can be read.
+    /// The type with this id in a file, if it is supported.
     pub fn from_id(id: u32) -> Option<Self> {
         Self::ALL.into_iter().find(|t| t.id() == id)
     }
 
-    /// The number of this type in a file.
+    /// The id of this type in a file.
     pub const fn id(self) -> u32 {
         match self {
             Self::F32 => 0,
@@ -172,7 +172,7 @@ impl GgmlType {
         self.block_len() > 1
     }
 
-    /// Bytes of `elements` elements; `None` when they are not whole blocks or the size overflows.
+    /// Bytes of `elements` elements; `None` if they are not whole blocks or the size overflows.
     pub fn bytes_for(self, elements: usize) -> Option<usize> {
         if !elements.is_multiple_of(self.block_len()) {
             return None;
@@ -187,7 +187,7 @@ impl std::fmt::Display for GgmlType {
     }
 }
 
-/// Name of a type number that cannot be read here, for error messages.
+/// Name of an unsupported type id, for error messages.
 pub(crate) fn unreadable_name(id: u32) -> &'static str {
     match id {
         9 => "Q8_1",

@@ -1,4 +1,4 @@
-//! Typed look-ups whose complaints name the file and the key.
+//! Typed JSON look-ups whose errors name the file and the key.
 
 use std::path::Path;
 
@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 use super::value::shorten;
 use crate::error::CheckpointError;
 
-/// Typed look-ups in an object. A key that is absent or null counts as not given.
+/// Typed look-ups in an object. A null value counts as an absent key.
 #[derive(Clone)]
 pub(crate) struct JsonFile<'a> {
     path: &'a Path,
-    /// Put before keys in messages, such as `rope_scaling.`.
+    /// Prefix of keys in messages, such as `rope_scaling.`.
     prefix: String,
     value: &'a Value,
 }
@@ -108,7 +108,7 @@ impl<'a> JsonFile<'a> {
         Ok(Some(Self { path: self.path, prefix: format!("{}{key}.", self.prefix), value }))
     }
 
-    /// Look-ups in the object under `key`, or `None` when there is no object there.
+    /// Look-ups in the object under `key`; `None` if the value is not an object.
     pub(crate) fn nested_if_object(&self, key: &str) -> Option<Self> {
         let value = self.get(key).filter(|v| v.is_object())?;
         Some(Self { path: self.path, prefix: format!("{}{key}.", self.prefix), value })

@@ -1,4 +1,4 @@
-//! JSON5 as a JSON value.
+//! Reads JSON5 into a JSON value.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::value::SPECIAL_FLOAT;
 
-/// Deepest nesting, as of serde_json.
+/// Deepest nesting, the same as in serde_json.
 const MAX_DEPTH: usize = 128;
 
-/// Reads JSON5; `None` for what is none.
+/// Reads JSON5; `None` if the text is not valid JSON5.
 pub(super) fn parse(text: &str) -> Option<Value> {
     json5::from_str(text).ok().map(|Root(value)| value)
 }
@@ -23,7 +23,7 @@ impl<'de> Deserialize<'de> for Root {
     }
 }
 
-/// Builds a value. Numbers that JSON does not have become objects.
+/// Builds a value. Numbers that JSON lacks (NaN, infinities) become objects.
 #[derive(Clone, Copy)]
 struct Seed {
     depth: usize,

@@ -1,4 +1,4 @@
-//! The JSON files of a checkpoint, as Python and hand editing leave them.
+//! Reads the JSON files of a checkpoint, including what Python and hand editing leave in them.
 
 mod file;
 mod lenient;
@@ -14,12 +14,12 @@ pub(crate) use value::shorten;
 
 use crate::error::CheckpointError;
 
-/// Reads JSON, and what is often found in its place: a byte-order mark, comments, commas behind the last item, and the
-/// numbers that Python writes as `NaN` and `Infinity`. These become `{"__float__": "NaN"}`, as in transformers' files, and
-/// typed look-ups refuse them.
+/// Parses JSON and tolerates common deviations: a byte-order mark, comments, trailing commas, and the numbers that
+/// Python writes as `NaN` and `Infinity`. Such numbers become `{"__float__": "NaN"}`, as in transformers' files; typed
+/// look-ups reject them.
 ///
 /// # Errors
-/// What is wrong and where, when it is neither JSON nor JSON5.
+/// Says what is wrong and where if the text is neither JSON nor JSON5.
 pub fn parse(bytes: &[u8]) -> Result<Value, String> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     serde_json::from_slice(bytes).or_else(|strict| {
@@ -31,7 +31,7 @@ pub fn parse(bytes: &[u8]) -> Result<Value, String> {
 /// Reads and parses a file.
 ///
 /// # Errors
-/// [`CheckpointError`] naming the file.
+/// [`CheckpointError`] with the name of the file.
 pub fn read(path: &Path) -> Result<Value, CheckpointError> {
     let bytes = std::fs::read(path).map_err(|e| CheckpointError::io(path, e))?;
     parse(&bytes).map_err(|found| CheckpointError::malformed(path, "content", "valid JSON", found))
@@ -40,7 +40,7 @@ pub fn read(path: &Path) -> Result<Value, CheckpointError> {
 /// Reads a file that may be absent.
 ///
 /// # Errors
-/// [`CheckpointError`] naming the file.
+/// [`CheckpointError`] with the name of the file.
 pub fn read_optional(path: &Path) -> Result<Option<Value>, CheckpointError> {
     if path.is_file() { read(path).map(Some) } else { Ok(None) }
 }
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_refused_with_its_place() {
+    fn invalid_json_is_refused_with_its_position() {
         for (text, expected) in [
             ("{\"a\": ", "EOF while parsing a value at line 1 column 6"),
             ("{\n\"a\": nan}", "expected ident at line 2 column 7"),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_none_is_refused_where_a_number_is_needed() {
+    fn nan_and_infinity_are_refused_where_a_number_is_needed() {
         let path = Path::new("config.json");
         let value = parse(b"{\"eps\": Infinity, \"size\": NaN}").unwrap();
         let file = JsonFile::new(path, &value);

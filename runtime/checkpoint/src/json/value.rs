@@ -1,11 +1,11 @@
-//! Values with numbers that JSON does not have.
+//! JSON values for numbers that JSON lacks.
 
 use serde_json::Value;
 
-/// Key of the object that stands for a number which JSON does not have (transformers writes the same).
+/// Key of the object that stands for NaN or an infinity (transformers writes the same).
 pub(super) const SPECIAL_FLOAT: &str = "__float__";
 
-/// A number, also one that JSON does not have ([`super::parse`]).
+/// A number, including NaN and infinities as [`super::parse`] represents them.
 pub fn number(value: &Value) -> Option<f64> {
     if let Some(number) = value.as_f64() {
         return Some(number);
@@ -18,7 +18,7 @@ pub fn number(value: &Value) -> Option<f64> {
     }
 }
 
-/// A value for an error message, at most 60 characters of it.
+/// A value for an error message, cut to 60 characters.
 pub(crate) fn shorten(value: &Value) -> String {
     let special = value.get(SPECIAL_FLOAT).and_then(Value::as_str);
     let text = special.map_or_else(|| value.to_string(), str::to_owned);

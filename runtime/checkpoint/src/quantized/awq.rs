@@ -3,7 +3,7 @@
 use super::parts::{Parts, unpack};
 use crate::error::CheckpointError;
 
-/// Where in a word of eight numbers the column `8 k + i` is.
+/// Position of column `8 k + i` within its word of eight numbers.
 const POSITION: [usize; 8] = [0, 4, 1, 5, 2, 6, 3, 7];
 
 /// `(qweight - qzeros) * scales`, stored `[in, out]`.

@@ -5,7 +5,7 @@ use ::safetensors::Dtype;
 use super::parts::{Parts, unpack};
 use crate::error::CheckpointError;
 
-/// `(weight - weight_zero_point) * weight_scale` of its row.
+/// `(weight - weight_zero_point) * weight_scale`, with zero point and scale per row.
 pub(super) fn int8(parts: &Parts<'_>) -> Result<Vec<f32>, CheckpointError> {
     let (rows, columns) = (parts.rows, parts.columns);
     let bytes = parts.bytes("weight", Dtype::I8, &[rows, columns])?;
@@ -33,7 +33,7 @@ pub(super) fn int8(parts: &Parts<'_>) -> Result<Vec<f32>, CheckpointError> {
     Ok(out)
 }
 
-/// `weight_packed`, whose numbers are stored with half their range added, along the inputs.
+/// Unpacks `weight_packed`, whose integers are packed along the input features and stored with half their range added.
 pub(super) fn packed(parts: &Parts<'_>, bits: usize) -> Result<Vec<f32>, CheckpointError> {
     let (rows, columns) = (parts.rows, parts.columns);
     let per_word = 32 / bits;
@@ -49,7 +49,7 @@ pub(super) fn packed(parts: &Parts<'_>, bits: usize) -> Result<Vec<f32>, Checkpo
     };
     let scales = parts.floats("weight_scale", scale_shape)?;
     let half = 1 << (bits - 1);
-    // Zero points are packed along the outputs.
+    // Zero points are packed along the output features.
     let zeros = match parts.has("weight_zero_point") {
         true => Some(parts.words("weight_zero_point", &[rows.div_ceil(per_word), groups])?),
         false => None,

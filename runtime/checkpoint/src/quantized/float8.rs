@@ -1,11 +1,11 @@
-//! 8-bit floats with scales.
+//! Matrices of 8-bit floats with scales.
 
 use ::safetensors::Dtype;
 
 use super::parts::Parts;
 use crate::error::CheckpointError;
 
-/// The value of an E4M3 byte (Micikevicius et al., 2022; the form without infinities).
+/// The value of an E4M3 byte (Micikevicius et al., 2022; the variant without infinities).
 fn e4m3(byte: u8) -> f32 {
     let (exponent, mantissa) = (i32::from(byte >> 3 & 15), f32::from(byte & 7));
     let magnitude = match (exponent, byte & 7) {
@@ -16,7 +16,7 @@ fn e4m3(byte: u8) -> f32 {
     if byte & 0x80 == 0 { magnitude } else { -magnitude }
 }
 
-/// `weight` times `weight_scale_inv` of its block, or `weight_scale` of its row.
+/// `weight` times `weight_scale_inv` (per block) or `weight_scale` (per row or matrix).
 pub(super) fn matrix(parts: &Parts<'_>, block: Option<[usize; 2]>) -> Result<Vec<f32>, CheckpointError> {
     let (rows, columns) = (parts.rows, parts.columns);
     let values: [f32; 256] = std::array::from_fn(|byte| e4m3(byte as u8));

@@ -3,7 +3,8 @@
 use super::parts::{Parts, unpack};
 use crate::error::CheckpointError;
 
-/// `(qweight - zero) * scale` of each input's group, stored `[in, out]` with the inputs packed.
+/// `(qweight - zero) * scale` with zero and scale per input group. Stored as `[in, out]`, packed along the input
+/// features.
 pub(super) fn matrix(
     parts: &Parts<'_>,
     bits: usize,

@@ -1,4 +1,4 @@
-//! The matrices of quantised safetensors checkpoints as float32.
+//! Dequantises matrices of quantised safetensors checkpoints to float32.
 //!
 //! References: `layers/quantization/` of SGLang, and the packing of AutoAWQ, AutoGPTQ and compressed-tensors.
 
@@ -16,10 +16,10 @@ use crate::safetensors::SafetensorsIndex;
 
 use parts::Parts;
 
-/// The matrix `module.weight` of this shape, row by row; `None` when this matrix is not quantised.
+/// The matrix `module.weight` of this shape, row-major; `None` if this matrix is not quantised.
 ///
 /// # Errors
-/// [`CheckpointError::Malformed`] naming the tensor that does not fit the shape or the scheme.
+/// [`CheckpointError::Malformed`] with the name of the tensor that does not fit the shape or the scheme.
 pub fn matrix(
     index: &SafetensorsIndex,
     module: &str,

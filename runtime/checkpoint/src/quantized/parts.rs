@@ -6,7 +6,7 @@ use half::{bf16, f16};
 use crate::error::CheckpointError;
 use crate::safetensors::{SafetensorsIndex, TensorView};
 
-/// The tensors `module.*`, and the shape of the matrix they stand for.
+/// The tensors `module.*` and the shape of the matrix that they encode.
 pub(super) struct Parts<'a> {
     index: &'a SafetensorsIndex,
     module: &'a str,
@@ -35,7 +35,7 @@ impl<'a> Parts<'a> {
         Ok(self.index.tensor(&self.name(part))?.shape)
     }
 
-    /// Says what is wrong with a tensor.
+    /// An error about a tensor.
     pub(super) fn wrong(&self, part: &str, expected: String, found: String) -> CheckpointError {
         let name = self.name(part);
         let file = self.index.file_of(&name).unwrap_or(self.index.dir());
@@ -87,7 +87,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Scales of rows: one number for all, or one for each row.
+    /// Scales of rows: a tensor with one number for all rows, or one number per row.
     pub(super) fn row_scales(&self, part: &str) -> Result<Vec<f32>, CheckpointError> {
         let shape = self.shape(part)?;
         let count: usize = shape.iter().product();
@@ -103,7 +103,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The `i`-th integer of `bits` bits in a row of packed words, lowest bits first.
+/// The `i`-th `bits`-wide integer of packed words, lowest bits first.
 pub(super) fn unpack(words: &[u32], i: usize, bits: usize) -> i32 {
     let per_word = 32 / bits;
     let word = words.get(i / per_word).copied().unwrap_or_default();

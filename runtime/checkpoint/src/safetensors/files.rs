@@ -1,18 +1,18 @@
-//! Which files hold the weights of a folder that has neither the one file nor an index.
+//! Finds the weight files of a folder that has neither `model.safetensors` nor an index.
 
 use std::collections::BTreeSet;
 
 use crate::part_name::PartName;
 
-/// Beginnings of the names of safetensors files that are no weights of transformers' layout: LoRA adapters, and second
-/// copies as their makers publish them.
+/// Name prefixes of safetensors files to ignore: LoRA adapters, and second copies of the weights in the publisher's own
+/// layout.
 const OTHERS: [&str; 2] = ["adapter_", "consolidated"];
 
-/// The weights among the names of a folder's files, in order: every safetensors file, shards first of all. Empty when
-/// there is none.
+/// The weight files among the file names of a folder, sorted: all safetensors files but the ignored ones. Empty if
+/// there are none.
 ///
 /// # Errors
-/// A shard whose name says that there are others is without them; the text names what is missing.
+/// Shards are missing, according to the names of the others. The text names the first missing one.
 pub fn weight_files(names: &[&str]) -> Result<Vec<String>, String> {
     let is_weight = |name: &&str| {
         name.ends_with(".safetensors") && !name.contains('/') && !OTHERS.iter().any(|o| name.starts_with(o))

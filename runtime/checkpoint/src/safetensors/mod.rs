@@ -1,4 +1,4 @@
-//! Safetensors files of a Hugging Face folder: one file, or shards with an index.
+//! Safetensors weights of a Hugging Face folder: one file, or shards with an index.
 
 mod files;
 mod shard;
@@ -15,9 +15,9 @@ use crate::mapped_file::FileBytes;
 use crate::quantization::Quantization;
 use shard::Shard;
 
-/// The single-file name.
+/// File name of weights in one file.
 pub const SINGLE_FILE: &str = "model.safetensors";
-/// The index of a sharded checkpoint.
+/// File name of the index of sharded weights.
 pub const INDEX_FILE: &str = "model.safetensors.index.json";
 
 /// A tensor of a safetensors file.
@@ -31,12 +31,12 @@ pub struct TensorView<'a> {
     pub data: &'a [u8],
 }
 
-/// All tensors of a folder, memory-mapped. Opening checks every shard's header and length.
+/// All tensors of a folder, memory-mapped. Opening checks the header and length of every shard.
 #[derive(Debug)]
 pub struct SafetensorsIndex {
     dir: PathBuf,
     shards: Vec<Shard>,
-    /// Tensor name to shard number, in name order.
+    /// Index of the shard that holds each tensor, sorted by tensor name.
     tensors: BTreeMap<String, usize>,
     quantization: Option<Quantization>,
 }
@@ -49,11 +49,11 @@ impl SafetensorsIndex {
         dir.join(SINGLE_FILE).is_file() || dir.join(INDEX_FILE).is_file() || some(files_without_index(dir))
     }
 
-    /// Opens `model.safetensors`, or else the shards named by `model.safetensors.index.json`, or else every safetensors
-    /// file of the folder.
+    /// Opens `model.safetensors`; without it, the shards that `model.safetensors.index.json` names; without that, all
+    /// safetensors files of the folder.
     ///
     /// # Errors
-    /// [`CheckpointError`] naming the file, and the tensor where one is concerned.
+    /// [`CheckpointError`] with the name of the file and, if it concerns one, the tensor.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, CheckpointError> {
         let dir = dir.as_ref();
         let single = dir.join(SINGLE_FILE);
@@ -80,7 +80,7 @@ impl SafetensorsIndex {
     /// Opens one file by its path.
     ///
     /// # Errors
-    /// As of [`SafetensorsIndex::open`].
+    /// Same as [`SafetensorsIndex::open`].
     pub fn single(path: &Path) -> Result<Self, CheckpointError> {
         let shard = Shard::open(path)?;
         let tensors = shard.names().map(|n| (n, 0)).collect();
@@ -88,8 +88,8 @@ impl SafetensorsIndex {
         Ok(Self { dir, shards: vec![shard], tensors, quantization: None })
     }
 
-    /// Opens the shards that an index names. What a shard holds counts, not what the index says of it: indices of edited
-    /// checkpoints name tensors that are gone.
+    /// Opens the shards that an index names. The contents of the shards count, not the index: indices of edited
+    /// checkpoints name tensors that no longer exist.
     fn open_sharded(dir: &Path, index: &Path) -> Result<Self, CheckpointError> {
         let value = json::read(index)?;
         let map = JsonFile::new(index, &value).required_object("weight_map")?;
@@ -122,7 +122,7 @@ impl SafetensorsIndex {
         let mut tensors = BTreeMap::new();
         for (number, shard) in shards.iter().enumerate() {
             for name in shard.names() {
-                // A tensor that is in several shards is the one that the index means.
+                // If several shards hold a tensor, the index decides.
                 let meant = map.get(&name).and_then(|file| numbers.get(file.as_str()?));
                 if meant == Some(&number) || !tensors.contains_key(&name) {
                     tensors.insert(name, number);
@@ -141,7 +141,7 @@ impl SafetensorsIndex {
         Ok(Self { dir: dir.to_owned(), shards, tensors, quantization: None })
     }
 
-    /// Opens files that nothing lists.
+    /// Opens weight files that no index lists.
     fn without_index(dir: &Path, files: &[String]) -> Result<Self, CheckpointError> {
         let mut shards: Vec<Shard> = Vec::with_capacity(files.len());
         let mut tensors: BTreeMap<String, usize> = BTreeMap::new();
@@ -173,12 +173,12 @@ impl SafetensorsIndex {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// How the matrices are stored, when they are quantised.
+    /// The quantisation scheme, if the matrices are quantised.
     pub fn quantization(&self) -> Option<&Quantization> {
         self.quantization.as_ref()
     }
 
-    /// Bits of a number where several are packed into a word.
+    /// Bits per number, if numbers are packed into words.
     pub fn packed_bits(&self) -> Option<usize> {
         match self.quantization()? {
             Quantization::Awq { .. } => Some(4),
@@ -192,7 +192,7 @@ impl SafetensorsIndex {
         self.tensors.contains_key(name)
     }
 
-    /// Whether the matrix `module.weight` exists, as it is or packed.
+    /// Whether the matrix `module.weight` exists, plain or packed.
     pub fn has_matrix(&self, module: &str) -> bool {
         ["weight", "qweight", "weight_packed"].iter().any(|part| self.has_tensor(&format!("{module}.{part}")))
     }
@@ -209,7 +209,7 @@ impl SafetensorsIndex {
             .ok_or_else(|| CheckpointError::MissingTensor { path: self.dir.clone(), tensor: name.to_owned() })
     }
 
-    /// Where a tensor is in its file.
+    /// The bytes of a tensor, with their position in the file.
     pub fn part(&self, name: &str) -> Option<FileBytes<'_>> {
         self.tensors.get(name).and_then(|n| self.shards.get(*n))?.part(name)
     }
@@ -220,7 +220,7 @@ impl SafetensorsIndex {
     }
 }
 
-/// The weights of a folder with neither the one file nor an index.
+/// The weight files of a folder without `model.safetensors` and index.
 fn files_without_index(dir: &Path) -> Result<Vec<String>, CheckpointError> {
     let io = |e| CheckpointError::io(dir, e);
     let mut names = Vec::new();

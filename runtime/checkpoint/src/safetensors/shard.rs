@@ -8,7 +8,7 @@ use super::TensorView;
 use crate::error::CheckpointError;
 use crate::mapped_file::{FileBytes, MappedFile};
 
-/// Bytes before the JSON header: its length.
+/// Size of the length field before the JSON header.
 const LENGTH_BYTES: usize = 8;
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Shard {
     }
 }
 
-/// Says which part of the file is wrong; for a file that is too short, which tensor is the first to suffer.
+/// Turns a parse error into one that names the invalid part; for a truncated file, the first incomplete tensor.
 fn explain(file: &MappedFile, error: SafeTensorError) -> CheckpointError {
     let (path, bytes) = (file.path(), file.bytes());
     let header = bytes.first_chunk::<LENGTH_BYTES>().map(|b| u64::from_le_bytes(*b));

@@ -1,4 +1,4 @@
-//! Writes small GGUF and safetensors files, right or deliberately wrong.
+//! Writes small GGUF and safetensors files, valid or deliberately invalid.
 #![allow(dead_code)]
 
 use std::path::Path;
@@ -25,10 +25,10 @@ pub enum Meta {
     Nested(Vec<Vec<u8>>),
 }
 
-/// A tensor to write: name, dimensions in the file's order, type number, bytes.
+/// A tensor to write: name, dimensions in the file's order, type id, bytes.
 pub type Tensor = (String, Vec<u64>, u32, Vec<u8>);
 
-/// A GGUF file in the making.
+/// Builder of a GGUF file.
 #[derive(Clone)]
 pub struct GgufWriter {
     pub version: u32,

@@ -1,4 +1,4 @@
-//! Four bits: every number from a table of sixteen that are denser around zero.
+//! IQ4_NL and IQ4_XS: four bits per number select a value from a table that is denser around zero.
 
 use crate::gguf::bits::{half_at, nibble, u16_at};
 
@@ -6,7 +6,7 @@ use crate::gguf::bits::{half_at, nibble, u16_at};
 pub(crate) const VALUES: [i8; 16] =
     [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
-/// 16 bytes hold 32 numbers: the first half in the low bits.
+/// 16 bytes hold 32 numbers: the first half in the low nibbles.
 fn group(o: &mut [f32], scale: f32, packed: &[u8]) {
     let (low, high) = o.split_at_mut(16);
     for ((low, high), byte) in low.iter_mut().zip(high).zip(packed) {

@@ -1,15 +1,15 @@
-//! The tables of the IQ formats.
+//! The lookup tables (grids) of the IQ formats.
 
 use std::sync::LazyLock;
 
-/// All tables one behind the other, in the order of [`GRIDS`]: for each entry a little-endian 16-bit number, which holds
-/// the numbers of the values of a group, the first in the lowest bits. `scripts/fixtures gguf_quants` writes it.
+/// All tables in the order of [`GRIDS`]. An entry is a little-endian 16-bit number that packs the value indices of a
+/// group, the first in the lowest bits. `scripts/fixtures gguf_quants` writes the file.
 const PACKED: &[u8; 2 * (256 + 512 + 1024 + 256 + 512 + 2048)] = include_bytes!("grids.bin");
 
-/// The values that entries of tables with eight numbers have in the formats of two bits, and of one bit.
+/// The values that the indices of eight-number tables stand for, in the two-bit and one-bit formats.
 const TWO: [i8; 4] = [0x08, 0x19, 0x2b, 0];
 const ONE: [i8; 4] = [-1, 0, 1, 0];
-/// The values of tables with four numbers.
+/// The values of four-number tables.
 const THREE_XXS: [i8; 8] = [0x04, 0x0c, 0x14, 0x1c, 0x24, 0x2c, 0x34, 0x3e];
 const THREE_S: [i8; 8] = [0x01, 0x03, 0x05, 0x07, 0x09, 0x0b, 0x0d, 0x0f];
 
@@ -27,7 +27,7 @@ pub(super) static GRIDS: LazyLock<Grids> = LazyLock::new(|| {
     }
 });
 
-/// The tables by the format that they are for; IQ1_M has that of IQ1_S.
+/// The tables by format; IQ1_M uses that of IQ1_S.
 pub(super) struct Grids {
     pub(super) iq2_xxs: [[i8; 8]; 256],
     pub(super) iq2_xs: [[i8; 8]; 512],

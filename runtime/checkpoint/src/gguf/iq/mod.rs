@@ -1,6 +1,7 @@
-//! The formats IQ1_S to IQ4_XS: groups of numbers are entries of a fixed table, with scales and signs beside them.
+//! The formats IQ1_S to IQ4_XS: a group of numbers is an index into a fixed table, with scales and signs stored
+//! separately.
 //!
-//! Layouts follow ggml's `ggml-quants`; names of the tables are ggml's.
+//! Layouts and table names follow ggml's `ggml-quants`.
 
 pub(super) mod four;
 mod grids;

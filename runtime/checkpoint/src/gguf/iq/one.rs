@@ -1,4 +1,4 @@
-//! One bit and a half: groups of eight numbers that are -1, 0 or 1, all moved by an eighth up or down.
+//! IQ1_S and IQ1_M: groups of eight numbers that are -1, 0 or 1, all shifted by an eighth up or down.
 
 use half::f16;
 
@@ -26,7 +26,7 @@ pub(crate) fn iq1_s(b: &[u8; 50], o: &mut [f32; 256]) {
 
 pub(crate) fn iq1_m(b: &[u8; 56], o: &mut [f32; 256]) {
     let shared: [u16; 4] = std::array::from_fn(|i| u16_at(b, 48 + 2 * i));
-    // The scale of all is in the highest four bits of each.
+    // The scale of the block is spread over the highest four bits of each.
     let bits = (0..4).fold(0, |bits, i| bits | shared[i] >> 12 << (4 * i));
     let d = f16::from_bits(bits).to_f32();
     for (k, o) in o.as_chunks_mut::<8>().0.iter_mut().enumerate() {

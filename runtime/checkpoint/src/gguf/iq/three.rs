@@ -1,9 +1,9 @@
-//! Three bits: groups of four from tables of magnitudes, with signs.
+//! IQ3_XXS and IQ3_S: groups of four magnitudes from a table, with separate signs.
 
 use super::grids::GRIDS;
 use crate::gguf::bits::{even_signs, half_at, nibble, sign, u32_at};
 
-/// Group `k` of four numbers; two groups share a byte of signs.
+/// Dequantises group `k` of four numbers; two groups share a byte of signs.
 fn group(o: &mut [f32; 4], k: usize, scale: f32, grid: &[i8; 4], signs: u8) {
     for (j, (x, value)) in o.iter_mut().zip(grid).enumerate() {
         *x = scale * f32::from(*value) * sign(signs, k % 2 * 4 + j);

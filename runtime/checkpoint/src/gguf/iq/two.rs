@@ -1,4 +1,4 @@
-//! Two bits: groups of eight from tables of magnitudes, with signs.
+//! IQ2_XXS, IQ2_XS and IQ2_S: groups of eight magnitudes from a table, with separate signs.
 
 use super::grids::GRIDS;
 use crate::gguf::bits::{even_signs, half_at, nibble, sign, u16_at, u32_at};
@@ -16,7 +16,7 @@ fn scale(d: f32, bits: u8) -> f32 {
 pub(crate) fn iq2_xxs(b: &[u8; 66], o: &mut [f32; 256]) {
     let d = half_at(b, 0);
     for (k, o) in o.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-        // Four groups share eight bytes: their entries, then signs and a scale.
+        // Four groups share eight bytes: their table indices, then signs and a scale.
         let at = 2 + k / 4 * 8;
         let shared = u32_at(b, at + 4);
         let grid = &GRIDS.iq2_xxs[usize::from(b[at + k % 4])];
