@@ -1,23 +1,23 @@
-//! Which parsers `auto` means, from the chat template and the vocabulary.
+//! Finds the parsers that `auto` stands for, from the chat template and the vocabulary.
 
 use regex::Regex;
 
-/// The parser names that a chat template points to. A name may be one of the reference's parsers that this crate does
-/// not have; `by_name` then says so.
+/// The parsers that a chat template implies. Each name is one of the reference's and may have no parser in this crate;
+/// `by_name` then returns `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DetectedParsers {
     /// For `--tool-call-parser auto`.
     pub tool_call_parser: Option<&'static str>,
     /// For `--reasoning-parser auto`.
     pub reasoning_parser: Option<&'static str>,
-    /// How the template switches thinking, where it can be told.
+    /// How the template switches thinking, if that can be determined.
     pub toggle: Option<ReasoningToggle>,
 }
 
 /// How a chat template switches thinking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReasoningToggle {
-    /// Not at all: the model always thinks.
+    /// No switch: the model always thinks.
     Always,
     /// By `reasoning_effort`.
     Effort,
@@ -25,7 +25,7 @@ pub enum ReasoningToggle {
     Param {
         /// `enable_thinking` or `thinking`.
         name: &'static str,
-        /// What leaving it out means.
+        /// Whether thinking is on when the argument is left out.
         default_enabled: bool,
     },
 }
@@ -65,7 +65,7 @@ impl Template<'_> {
         glm45 || glm53
     }
 
-    /// `needle` somewhere without `<` right in front of it.
+    /// Whether `needle` occurs without a `<` directly before it.
     fn has_unclosed(&self, needle: &str) -> bool {
         self.text.match_indices(needle).any(|(at, _)| !self.text[..at].ends_with('<'))
     }
@@ -104,7 +104,7 @@ fn matches(pattern: &str, text: &str) -> bool {
     Regex::new(pattern).is_ok_and(|regex| regex.is_match(text))
 }
 
-/// How the template treats `name`, by the forms in which templates spell a default.
+/// The default that the template gives `name`, recognised by the ways in which templates spell defaults.
 fn param_default(name: &str, text: &str) -> Option<bool> {
     let assigned = |value: &str| {
         matches(
@@ -145,8 +145,8 @@ fn toggle(text: &str) -> Option<ReasoningToggle> {
 
 type Rule = (&'static str, fn(&Template<'_>) -> bool);
 
-/// In the reference's order; the first that holds decides. The last five are for model families that it leaves to the
-/// user.
+/// In the reference's order; the first rule that matches decides. The last five cover model families for which the
+/// reference makes the user name the parser.
 const TOOL_RULES: &[Rule] = &[
     ("gemma4", |t| t.has("<|channel>")),
     ("gpt-oss", |t| t.has("<|channel|>")),
@@ -156,7 +156,7 @@ const TOOL_RULES: &[Rule] = &[
     ("mistral", |t| t.toggle == Some(ReasoningToggle::Effort)),
     ("deepseekv4", |t| t.has("<｜DSML｜tool_calls>")),
     ("deepseekv32", |t| t.has("<｜DSML｜function_calls>")),
-    // V3's template has the same markers as V3.1's, and a fence that V3.1's lacks.
+    // V3's template has the markers of V3.1 and a code fence that V3.1 lacks.
     ("deepseekv3", |t| t.has_all(&["<｜tool▁calls▁begin｜>", "<｜tool▁sep｜>", "```json"])),
     ("deepseekv31", |t| t.has_all(&["<｜tool▁calls▁begin｜>", "<｜tool▁sep｜>"])),
     ("lfm2", |t| t.lfm2()),
@@ -201,7 +201,7 @@ const REASONING_RULES: &[Rule] = &[
     ("deepseek-r1", |t| !t.lfm2() && (t.has("<think>") || t.has("</think>"))),
 ];
 
-/// What `auto` means for a chat template. `in_vocab` says whether the tokenizer has a token of exactly this text.
+/// The parsers that `auto` stands for. `in_vocab` says whether the tokenizer has a token with exactly this text.
 pub fn detect_parsers(chat_template: &str, in_vocab: &dyn Fn(&str) -> bool) -> DetectedParsers {
     let template = Template { text: chat_template, in_vocab, toggle: toggle(chat_template) };
     let first = |rules: &[Rule]| rules.iter().find(|(_, holds)| holds(&template)).map(|(name, _)| *name);

@@ -1,7 +1,7 @@
 //! The harmony format of gpt-oss: messages in channels, between special tokens.
 //!
-//! `<|start|>assistant<|channel|>analysis<|message|>…<|end|>` and so on. A message addressed to a function
-//! (`to=functions.f` in its header) is a tool call, `analysis` is reasoning, everything else is text for the reader.
+//! `<|start|>assistant<|channel|>analysis<|message|>…<|end|>` and so on. A message whose header has `to=functions.f` is
+//! a tool call, the channel `analysis` is reasoning, and everything else is text for the user.
 
 use crate::scan::MarkerScan;
 
@@ -14,14 +14,14 @@ const END: usize = 4;
 const CALL: usize = 5;
 const RETURN: usize = 6;
 
-/// A header longer than this is text that only looked like one.
+/// A longer header is taken for ordinary text.
 const MAX_HEADER: usize = 1024;
-/// What gpt-oss sometimes writes between a call and the next message; it says nothing.
+/// gpt-oss sometimes writes this word between a call and the next message. It carries no meaning and is dropped.
 const FILLER: &str = "commentary";
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum HarmonyEvent {
-    /// A message begins: text on both sides of this belongs to different messages.
+    /// A message begins: text before and after this event belongs to different messages.
     Message,
     Reasoning(String),
     Text(String),
@@ -32,7 +32,7 @@ pub(crate) enum HarmonyEvent {
     },
     /// More of the call's body.
     CallBody(String),
-    /// The call ended with this token (empty when the text just stopped or went on with another message).
+    /// The call ended with this token (empty: the text stopped, or the next message began).
     CallEnd(&'static str),
 }
 
@@ -75,7 +75,7 @@ impl HarmonyStream {
         }
     }
 
-    /// Ends the text; what was held back comes out.
+    /// Ends the text and emits what was held back.
     pub(crate) fn finish(&mut self, events: &mut Vec<HarmonyEvent>) {
         let held = self.scan.take_held();
         if !held.is_empty() {
@@ -134,7 +134,7 @@ impl HarmonyStream {
                 self.state = State::AfterCall(String::new());
             }
             (State::Body(_), END | CALL | RETURN) | (State::Header(_) | State::Outside, _) => {}
-            // A stray token inside a message, or after a call, is noise.
+            // A stray token inside a message or after a call is dropped.
             (state @ (State::Body(_) | State::AfterCall(_)), _) => self.state = state,
         }
     }

@@ -1,10 +1,10 @@
-//! What a model wrote, taken apart: tool calls and reasoning out of generated text. Pure text in, structure out.
+//! Parsers for tool calls and reasoning: they split generated text into text, thinking and calls.
 //!
-//! Every parser here is a machine that reads one character at a time, so what a stream yields cannot depend on where
-//! it was cut, and the whole-text functions are the same machines fed in one go: a streamed answer and a plain one
-//! always agree. Formats, names and results are those of the reference's `srt/function_call` and
-//! `srt/parser/reasoning_parser.py`; where its streaming and its whole-text code disagree, the whole-text code is
-//! followed as far as a stream can know it.
+//! Every parser is a state machine that reads one character at a time. So the result cannot depend on where a stream
+//! was cut, and since the whole-text functions feed the same machines in one go, streamed and whole answers always
+//! agree. Formats, names and results are those of the reference's `srt/function_call` and
+//! `srt/parser/reasoning_parser.py`. Where the reference's streaming and whole-text code disagree, the whole-text code
+//! is followed as far as a stream allows.
 
 mod detect;
 mod harmony;

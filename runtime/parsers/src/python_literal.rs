@@ -1,11 +1,11 @@
-//! Python literals and calls with literal arguments, turned into JSON text.
+//! Converts Python literals, and calls with literal arguments, to JSON text.
 
 use crate::json::{float_repr, quote};
 
 /// Deeper nesting is refused.
 const MAX_DEPTH: usize = 200;
 
-/// `json.dumps(ast.literal_eval(text), ensure_ascii=False)`; `None` when `text` is no literal or has no JSON form.
+/// `json.dumps(ast.literal_eval(text), ensure_ascii=False)`; `None` if `text` is not a literal or has no JSON form.
 pub(crate) fn literal_to_json(text: &str) -> Option<String> {
     let mut reader = Reader::new(text.trim());
     let value = reader.value(0)?;
@@ -21,7 +21,7 @@ pub(crate) struct PythonCall {
     pub(crate) arguments: Option<String>,
 }
 
-/// Reads a bracketed list of calls. `None` when the text is anything else, the empty list included.
+/// Reads a bracketed list of calls. `None` for any other text, including an empty list.
 pub(crate) fn parse_call_list(text: &str) -> Option<Vec<PythonCall>> {
     let mut reader = Reader::new(text);
     let mut calls = Vec::new();
@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
             if self.accept(')') {
                 break;
             }
-            // A positional argument names no parameter and is passed over, as in the reference.
+            // A positional argument has no parameter name and is skipped, as in the reference.
             let before = self.rest;
             let keyword = match self.identifier() {
                 Some(name) if self.accept('=') => Some(name),
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
         Some(PythonCall { name, arguments: convertible.then(|| format!("{{{}}}", fields.join(", "))) })
     }
 
-    /// Steps over an argument that is not a literal, up to the comma or parenthesis that ends it.
+    /// Skips an argument that is not a literal, up to the comma or parenthesis after it.
     fn skip_argument(&mut self) -> Option<()> {
         let mut depth = 0_usize;
         loop {
@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
             let key = match key.chars().next()? {
                 '"' => key,
                 '[' | '{' => return None,
-                // json.dumps turns a number, a boolean or None into a string key.
+                // `json.dumps` turns a number, a boolean or None into a string key.
                 _ => quote(&key),
             };
             self.require(':')?;
@@ -317,7 +317,7 @@ impl<'a> Reader<'a> {
             'x' => self.hex(2)?,
             'u' => self.hex(4)?,
             'U' => self.hex(8)?,
-            // Python keeps the backslash of an escape that it does not know.
+            // Python keeps the backslash of an unknown escape.
             other => {
                 text.push('\\');
                 other
@@ -327,7 +327,7 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    /// Up to three octal digits, the first of which was read.
+    /// Up to three octal digits, of which the first has been read.
     fn octal(&mut self, first: char) -> Option<char> {
         let mut value = first.to_digit(8)?;
         for _ in 0..2 {

@@ -1,8 +1,8 @@
-//! Finding markers in text that arrives in pieces.
+//! Finds markers in text that arrives in pieces.
 
-/// Watches for any of a fixed set of markers, holding back exactly the text that may still become one.
+/// Watches for any of a fixed set of markers and holds back exactly the text that may still become one.
 ///
-/// No marker may be a proper prefix of another one of the same set.
+/// No marker may be a proper prefix of another marker in the set.
 #[derive(Debug)]
 pub(crate) struct MarkerScan {
     markers: &'static [&'static str],
@@ -14,8 +14,8 @@ impl MarkerScan {
         Self { markers, held: String::new() }
     }
 
-    /// Takes one character. Text that can no longer be part of a marker is appended to `text`; the result is the
-    /// index of the marker that this character completed.
+    /// Takes one character. Text that can no longer be part of a marker is appended to `text`. Returns the index of the
+    /// marker that this character completes.
     pub(crate) fn feed(&mut self, c: char, text: &mut String) -> Option<usize> {
         if self.held.is_empty() && !self.markers.iter().any(|m| m.starts_with(c)) {
             text.push(c);
@@ -40,7 +40,7 @@ impl MarkerScan {
         }
     }
 
-    /// Gives up what is held: the text ended, so no marker can complete.
+    /// Returns the held text: the answer has ended, so no marker can complete.
     pub(crate) fn take_held(&mut self) -> String {
         std::mem::take(&mut self.held)
     }

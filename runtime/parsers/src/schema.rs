@@ -1,4 +1,4 @@
-//! What a tool's schema says about its arguments.
+//! What a tool's schema says about the tool's arguments.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use sglang_json_schema::{JsonType, Schema, Types};
 use crate::json::{normalise, quote};
 use crate::python_literal::literal_to_json;
 
-/// Longer lists of allowed values do not decide how a text is read.
+/// Longer lists of allowed values are ignored when a value is read.
 const MAX_VALUES: usize = 4096;
 
 /// What a schema says about one argument.
@@ -33,17 +33,17 @@ impl Parameter {
         }
     }
 
-    /// The type that a bare text most likely has.
+    /// The most likely type of a bare text.
     pub(crate) fn main(&self) -> Option<JsonType> {
         self.main
     }
 
-    /// Whether one of the types that the schema names is `kind`.
+    /// Whether the schema names the type `kind`.
     pub(crate) fn names(&self, kind: JsonType) -> bool {
         self.named.contains(&kind)
     }
 
-    /// The types that the schema names, null aside, in its order.
+    /// The types that the schema names, except null, in its order.
     pub(crate) fn named(&self) -> &[JsonType] {
         &self.named
     }
@@ -53,7 +53,7 @@ impl Parameter {
         self.nullable
     }
 
-    /// The argument as JSON where the schema leaves one reading of `raw`: one of the values that it lists, or null.
+    /// The argument as JSON if the schema allows only one reading of `raw`: one of its listed values, or null.
     pub(crate) fn settled(&self, raw: &str) -> Option<String> {
         let word = raw.trim();
         let values = self.values.as_deref().unwrap_or_default();
@@ -72,7 +72,7 @@ impl Parameter {
     }
 }
 
-/// What the schema of a tool says about its arguments. References, combinations and a root that is one are followed.
+/// The arguments that a tool's schema describes. References and combinations are followed, at the root too.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters {
     document: Value,
@@ -94,7 +94,7 @@ impl Parameters {
         }
     }
 
-    /// As [`new`](Self::new), but a schema that lists no properties is itself taken for them.
+    /// As [`new`](Self::new), but a schema without `properties` is read as the map of properties.
     pub(crate) fn or_bare(schema: Option<&Value>) -> Self {
         let mut parameters = Self::new(schema);
         if let (true, Value::Object(map)) = (parameters.properties.is_empty(), &parameters.document)
@@ -121,7 +121,7 @@ impl Parameters {
         !self.closed || self.lists(name)
     }
 
-    /// What the schema says about the argument `name`; `None` where it does not know it.
+    /// What the schema says about the argument `name`; `None` if it does not list the name.
     pub(crate) fn get(&mut self, name: &str) -> Option<Arc<Parameter>> {
         if let Some(known) = self.known.get(name) {
             return known.clone();

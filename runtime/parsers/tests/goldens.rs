@@ -1,12 +1,12 @@
-//! Whole texts against what the reference's own parsers made of them (`scripts/fixtures.d/parsers.py`), and every way
-//! of cutting those texts against the whole.
+//! Compares whole texts with the results of the reference's own parsers (`scripts/fixtures.d/parsers.py`), and every
+//! way of cutting those texts with the whole.
 
 mod common;
 
 use common::{Fixture, ReasoningCase, call_list, fixture, stream_reasoning, stream_tools, tool_fixture};
 use sglang_parsers::{ReasoningOptions, ReasoningParser, ToolCallItem, ToolParser, ToolParserOptions};
 
-/// A text of which this crate makes something else than the reference.
+/// A text that this crate intentionally reads differently from the reference.
 struct Difference {
     parser: &'static str,
     text: &'static str,
@@ -17,14 +17,14 @@ struct Difference {
 const W: &str = r#"{"city": "Paris", "days": 3}"#;
 
 const DIFFERENCES: &[Difference] = &[
-    // A call whose object is complete counts although its closing tag is missing: a stream has sent it by then.
+    // A call whose object is complete counts even if its closing tag is missing: a stream has already sent it.
     Difference {
         parser: "qwen25",
         text: "<tool_call>\n{\"name\":\"get_weather\",\"arguments\":{\"city\":\"Paris\",\"days\":3}}",
         normal_text: "",
         calls: &[("get_weather", W)],
     },
-    // White space at the start of text stays, since a stream cannot know whether a call follows.
+    // White space at the start of the text stays, since a stream cannot know whether a call follows.
     Difference {
         parser: "qwen25",
         text: "  padded <tool_call>\n{\"name\":\"get_weather\",\"arguments\":{\"city\":\"Paris\",\"days\":3}}\n</tool_call>",
@@ -50,9 +50,9 @@ const DIFFERENCES: &[Difference] = &[
         normal_text: "",
         calls: &[("search", "{}")],
     },
-    // An answer that is JSON but no call is not lost.
+    // An answer that is JSON but not a call is not lost.
     Difference { parser: "llama3", text: "{\"answer\": 42}", normal_text: "{\"answer\": 42}", calls: &[] },
-    // Nor is the first letter of what follows a call.
+    // The first letter after a call is not lost either.
     Difference {
         parser: "llama3",
         text: "<|python_tag|>{\"name\":\"get_weather\",\"arguments\":{\"city\":\"Paris\",\"days\":3}}Thanks",
@@ -66,28 +66,28 @@ const DIFFERENCES: &[Difference] = &[
         normal_text: "",
         calls: &[("get_weather", "{\"days\": -1}")],
     },
-    // A second list is read like the first, as the reference does in a stream.
+    // A second list is read like the first, as in the reference's streams.
     Difference {
         parser: "pythonic",
         text: "[search()] and [search()]",
         normal_text: " and ",
         calls: &[("search", "{}"), ("search", "{}")],
     },
-    // A call that was cut off inside an argument is not complete.
+    // A call that was cut off inside an argument is incomplete.
     Difference {
         parser: "qwen3_coder",
         text: "<tool_call>\n<function=search>\n<parameter=query>\ncut o",
         normal_text: "",
         calls: &[],
     },
-    // A string argument keeps its own spelling.
+    // A string argument keeps its spelling.
     Difference {
         parser: "glm45",
         text: "<tool_call>search\n<arg_key>query</arg_key>\n<arg_value>true</arg_value>\n</tool_call>",
         normal_text: "",
         calls: &[("search", "{\"query\": \"true\"}")],
     },
-    // A name needs no line break behind it.
+    // No line break is needed after a name.
     Difference {
         parser: "glm45",
         text: "<tool_call>search</tool_call>",
@@ -101,28 +101,28 @@ const DIFFERENCES: &[Difference] = &[
         normal_text: "",
         calls: &[],
     },
-    // The prompt may end behind `<|start|>assistant`, as the reference knows in a stream.
+    // The prompt may end with `<|start|>assistant`, as in the reference's streams.
     Difference {
         parser: "gpt-oss",
         text: "<|channel|>commentary to=functions.search <|constrain|>json<|message|>{\"query\":\"x\"}<|call|>",
         normal_text: "",
         calls: &[("search", "{\"query\": \"x\"}")],
     },
-    // An argument that may be null need not be null.
+    // A nullable argument need not be null.
     Difference {
         parser: "minimax-m2",
         text: "Let me look.<minimax:tool_call>\n<invoke name=\"search\">\n<parameter name=\"query\">café 😀</parameter>\n<parameter name=\"limit\">5</parameter>\n</invoke>\n</minimax:tool_call>",
         normal_text: "Let me look.",
         calls: &[("search", "{\"query\": \"café 😀\", \"limit\": 5}")],
     },
-    // A value may hold what looks like the beginning of a tag.
+    // A value may contain text that looks like the beginning of a tag.
     Difference {
         parser: "step3",
         text: "<｜tool_calls_begin｜>\n<｜tool_call_begin｜>function<｜tool_sep｜><steptml:invoke name=\"search\">\n<steptml:parameter name=\"query\">a < b & c</steptml:parameter>\n</steptml:invoke><｜tool_call_end｜>\n<｜tool_calls_end｜>",
         normal_text: "",
         calls: &[("search", "{\"query\": \"a < b & c\"}")],
     },
-    // A branch of a schema says a type, too.
+    // A type in a branch of a schema counts, too.
     Difference {
         parser: "step3",
         text: "Let me look.<｜tool_calls_begin｜>\n<｜tool_call_begin｜>function<｜tool_sep｜><steptml:invoke name=\"search\">\n<steptml:parameter name=\"query\">café 😀</steptml:parameter>\n<steptml:parameter name=\"limit\">5</steptml:parameter>\n</steptml:invoke><｜tool_call_end｜>\n<｜tool_calls_end｜>",
@@ -166,7 +166,7 @@ fn whole_texts_give_the_calls_and_the_text_of_the_reference() {
         }
         let parser = ToolParser::by_name(&case.parser).unwrap();
         let parsed = parser.parse(&case.text, &fixture.tools, ToolParserOptions::default());
-        // Spark's is the only reference that leaves no space behind commas and colons.
+        // Only Spark's reference parser writes no space after commas and colons.
         let value = |call: &ToolCallItem| {
             let arguments: serde_json::Value = serde_json::from_str(&call.parameters).unwrap();
             (call.tool_index, call.name.clone(), arguments)

@@ -1,6 +1,6 @@
-//! A value may hold the tags of its own format.
+//! A value may contain the tags of its own format.
 
-// A helper that fails fails its test.
+// A helper that panics fails its test.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -21,12 +21,12 @@ fn tools() -> Vec<Tool> {
     ]
 }
 
-/// The formats whose end tags are text: gpt-oss' are tokens that a string cannot hold.
+/// The formats whose end tags are plain text; those of gpt-oss are tokens, which a string cannot contain.
 fn formats() -> impl Iterator<Item = ToolParser> {
     parsers().filter(|parser| parser.name() != "gpt-oss" && structure(*parser, "f").is_some())
 }
 
-/// Texts with the tags of this format inside.
+/// Texts that contain the tags of this format.
 fn values(parser: ToolParser) -> Vec<String> {
     let g = structure(parser, "g").unwrap();
     let end = g.end.trim();
@@ -108,7 +108,7 @@ proptest! {
         let value: String = parts.iter().map(|part| part.get(&all).as_str()).collect();
         let text = write(parser, "f", &[("a", Value::from(value)), ("n", json!(5))]).unwrap();
         let second = write(parser, "g", &[("q", json!("v"))]).unwrap();
-        // `calls` compares the whole with every cut.
+        // `calls` compares every cut with the whole.
         calls(parser, &tools(), &format!("{text}\n{second}"));
     }
 }

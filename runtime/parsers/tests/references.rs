@@ -1,11 +1,11 @@
-//! Every format reads the types of arguments whose schemas refer, combine others or list values.
+//! Every format finds the types of arguments whose schemas use references, combinations or lists of values.
 
 mod common;
 
 use common::calls::{calls, parsers, tool, write};
 use serde_json::{Value, json};
 
-/// Schemas of an argument and values that must come back as they are.
+/// Schemas of an argument, each with values that must survive a round trip.
 fn cases() -> Vec<(Value, Value)> {
     let to = |name: &str| json!({"$ref": format!("#/$defs/{name}")});
     vec![
@@ -51,7 +51,7 @@ fn definitions() -> Value {
         "Spot": {"$anchor": "spot", "type": "integer"}})
 }
 
-/// The schema of a tool whose argument `x` has this schema, in the forms that a root can have.
+/// Schemas of a tool whose argument `x` has this schema, one for each form that a root can have.
 fn roots(property: &Value) -> Vec<Value> {
     let object = json!({"type": "object", "properties": {"x": property, "other": {"type": "integer"}}});
     let with = |root: Value| {
@@ -59,7 +59,7 @@ fn roots(property: &Value) -> Vec<Value> {
         root["$defs"] = definitions();
         root["$defs"]["Root"] = object.clone();
         root["definitions"] = json!({"Old": {"type": "integer"}});
-        // What `#/properties/other` points to stands at the root of the document.
+        // `#/properties/other` must exist at the root of the document.
         root["properties"] = object["properties"].clone();
         root
     };

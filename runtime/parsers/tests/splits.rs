@@ -1,4 +1,4 @@
-//! However a text is cut, its pieces add up to the whole: for texts made of the formats' own parts in any order,
+//! However a text is cut, its pieces add up to the whole. The texts combine the formats' own parts in any order,
 //! complete or not.
 
 mod common;
@@ -158,7 +158,7 @@ fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(PARTS), 0..24).prop_map(|parts| parts.concat())
 }
 
-/// Splits at characters chosen by `cuts`.
+/// Splits the text at the characters that `cuts` chooses.
 fn pieces<'a>(text: &'a str, cuts: &[prop::sample::Index]) -> Vec<&'a str> {
     let bounds: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
     let mut at: Vec<usize> = cuts.iter().map(|cut| bounds[cut.index(bounds.len())]).collect();

@@ -1,4 +1,4 @@
-//! JSON as a stream of characters, written the way Python's `json.dumps(ensure_ascii=False)` writes it.
+//! A streaming JSON reader that writes what it reads as Python's `json.dumps(ensure_ascii=False)` does.
 
 mod number;
 mod space;
@@ -11,7 +11,7 @@ pub(crate) use space::is_json_space;
 pub(crate) use stream::{JsonStatus, JsonStream};
 pub(crate) use style::JsonStyle;
 
-/// `json.dumps(json.loads(text), ensure_ascii=False)`; `None` when `text` is not one JSON value.
+/// `json.dumps(json.loads(text), ensure_ascii=False)`; `None` if `text` is not exactly one JSON value.
 pub(crate) fn normalise(text: &str) -> Option<String> {
     let mut stream = JsonStream::new(JsonStyle::Normalised);
     let mut out = String::new();

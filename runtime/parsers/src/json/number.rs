@@ -1,4 +1,4 @@
-//! Numbers in Python's own spelling.
+//! Numbers as Python prints them.
 
 /// `repr(float)`: the shortest digits that read back as the same double, in plain form for exponents -4..16.
 /// `None` for NaN and infinities, which JSON cannot express.
@@ -33,8 +33,8 @@ pub(crate) fn float_repr(value: f64) -> Option<String> {
     Some(format!("{sign}{text}"))
 }
 
-/// A JSON number as `json.dumps(json.loads(number))` writes it; `None` when `text` is not a JSON number. A number too
-/// large for a double stays as it was written, since Python's `Infinity` is not JSON.
+/// A JSON number as `json.dumps(json.loads(number))` writes it; `None` if `text` is not a JSON number. A number too
+/// large for a double keeps its spelling, since Python's `Infinity` is not JSON.
 pub(crate) fn number_repr(text: &str) -> Option<String> {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = match unsigned.find(['e', 'E']) {

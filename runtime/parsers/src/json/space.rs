@@ -1,4 +1,4 @@
-//! White space of JSON.
+//! JSON white space.
 
 /// The four characters that JSON allows between tokens.
 pub(crate) fn is_json_space(c: char) -> bool {

@@ -1,19 +1,19 @@
-//! One JSON value, read and written as it arrives.
+//! Reads one JSON value character by character and writes it as it arrives.
 
 use super::number::number_repr;
 use super::space::is_json_space;
 use super::string::{StringReader, StringStatus};
 use super::style::JsonStyle;
 
-/// Nesting beyond this is malformed (Python's own reader gives up near a thousand).
+/// Deeper nesting counts as malformed (Python's own reader stops near a thousand).
 const MAX_DEPTH: usize = 512;
 /// Python refuses longer integers.
 const MAX_NUMBER_CHARS: usize = 4300;
 
-/// What one character did.
+/// What a character did to the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JsonStatus {
-    /// The value goes on.
+    /// The value continues.
     More,
     /// This character ended the value.
     Done,
@@ -41,7 +41,7 @@ enum Token {
     Literal(String),
 }
 
-/// Reads one JSON value. At every moment what has been written is a prefix of valid JSON.
+/// Reads one JSON value. What it has written so far is always a prefix of valid JSON.
 #[derive(Debug)]
 pub(crate) struct JsonStream {
     style: JsonStyle,
@@ -57,7 +57,7 @@ impl JsonStream {
         Self { style, stack: Vec::new(), expect: Expect::Value, token: Token::None, scratch: String::new() }
     }
 
-    /// Takes one character and appends what it settles to `out`.
+    /// Takes one character and appends to `out` whatever it decides.
     pub(crate) fn feed(&mut self, c: char, out: &mut String) -> JsonStatus {
         if self.style != JsonStyle::Verbatim {
             return self.step(c, out);
@@ -74,7 +74,7 @@ impl JsonStream {
         status
     }
 
-    /// Ends the text: writes a number that only the end could end. `true` when the value is complete.
+    /// Ends the text and writes a number that was waiting for its end. `true` if the value is complete.
     pub(crate) fn finish(&mut self, out: &mut String) -> bool {
         if !self.stack.is_empty() {
             return false;

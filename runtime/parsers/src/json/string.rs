@@ -1,4 +1,4 @@
-//! The inside of a JSON string, one character at a time.
+//! Reads the inside of a JSON string one character at a time.
 
 use super::style::JsonStyle;
 
@@ -21,13 +21,13 @@ fn push_unit(unit: u32, out: &mut String) {
     out.push_str(&format!("\\u{unit:04x}"));
 }
 
-/// Reads the text after an opening quote and writes it re-escaped.
+/// Reads the text after an opening quote and writes it with fresh escapes.
 #[derive(Debug)]
 pub(crate) struct StringReader {
     quote: char,
     style: JsonStyle,
     escape: Escape,
-    /// A high surrogate whose partner may follow.
+    /// A high surrogate that waits for its low one.
     high: Option<u32>,
 }
 
@@ -56,7 +56,7 @@ impl StringReader {
                 self.flush_high(out);
                 return StringStatus::Done;
             }
-            // Python's reader is strict here too; a dict literal may not hold a raw line break either.
+            // Python's reader is strict here too; a string in a dict literal may not contain a raw line break either.
             Escape::None if c < ' ' => return StringStatus::Malformed,
             Escape::None => self.push(c, out),
             Escape::Backslash => {
@@ -90,7 +90,7 @@ impl StringReader {
             't' => self.push('\t', out),
             'u' => self.escape = Escape::Hex { value: 0, left: 4 },
             'x' if python => self.escape = Escape::Hex { value: 0, left: 2 },
-            // Python keeps the backslash of an escape that it does not know.
+            // Python keeps the backslash of an unknown escape.
             c if python && c >= ' ' => {
                 self.push('\\', out);
                 self.push(c, out);

@@ -1,4 +1,4 @@
-//! Spellings of JSON.
+//! The spellings of JSON that are read and written.
 
 /// How a value is read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

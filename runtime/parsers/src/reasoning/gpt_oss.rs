@@ -1,19 +1,19 @@
 //! The reasoning of gpt-oss: the `analysis` channel of the harmony format.
 //!
-//! When special tokens were left out of the text, what remains reads `analysis…assistantfinal…`; that form is
-//! understood as well.
+//! When the special tokens were stripped from the text, what remains is `analysis…assistantfinal…`; this bare form is
+//! read as well.
 
 use super::Delta;
 use crate::harmony::{HarmonyEvent, HarmonyStream};
 
 const FINAL: &str = "assistantfinal";
 
-/// Held text longer than this is let go.
+/// Longer held text is released.
 const MAX_HELD: usize = 4096;
 
 #[derive(Debug)]
 enum State {
-    /// Still undecided between the two forms.
+    /// Not yet known which of the two forms this is.
     Head(String),
     Tokens(HarmonyStream),
     Bare(Bare),
@@ -30,7 +30,7 @@ enum Head {
     Bare(Part),
 }
 
-/// Whether `text` begins as the bare form does: an optional `assistant`, then a channel name.
+/// Whether `text` begins like the bare form: an optional `assistant`, then a channel name.
 fn classify(text: &str) -> Head {
     let lower = text.trim_start().to_ascii_lowercase();
     let after = lower.strip_prefix("assistant").map(str::trim_start);
@@ -104,9 +104,9 @@ enum Part {
 #[derive(Debug)]
 struct Bare {
     part: Part,
-    /// The part has sent something.
+    /// Some of the current part has been sent.
     started: bool,
-    /// White space, or what may still become [`FINAL`].
+    /// White space, or text that may still become [`FINAL`].
     held: String,
 }
 
@@ -153,7 +153,7 @@ fn deliver(events: Vec<HarmonyEvent>, out: &mut Delta) {
             HarmonyEvent::Message => {}
             HarmonyEvent::Reasoning(text) => out.reasoning.push_str(&text),
             HarmonyEvent::Text(text) => out.normal.push_str(&text),
-            // A call goes on to the tool-call parser as it stands.
+            // The call is passed on unchanged, for the tool-call parser.
             HarmonyEvent::Call { header, .. } => out.normal.push_str(&header),
             HarmonyEvent::CallBody(text) => out.normal.push_str(&text),
             HarmonyEvent::CallEnd(token) => out.normal.push_str(token),

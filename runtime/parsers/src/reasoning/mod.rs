@@ -1,4 +1,4 @@
-//! Reasoning parsers: which part of an answer is thinking and which is the answer.
+//! Reasoning parsers: they separate an answer's thinking from the answer proper.
 
 mod gpt_oss;
 mod think;
@@ -6,12 +6,12 @@ mod think;
 use gpt_oss::GptOssReasoning;
 use think::{ThinkReasoning, ThinkTags};
 
-/// What one piece of a stream added.
+/// What one piece of a stream adds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delta {
     /// Thinking, without its tags.
     pub reasoning: String,
-    /// Text for the reader, or for a tool-call parser.
+    /// Text for the user or for a tool-call parser.
     pub normal: String,
 }
 
@@ -42,7 +42,7 @@ impl ReasoningDefault {
         }
     }
 
-    /// Whether a request thinks whose template argument has the value `toggle` (`None`: not given).
+    /// Whether a request thinks, given the value of its template argument (`None`: not given).
     pub fn enabled(self, toggle: Option<bool>) -> bool {
         match self {
             Self::Always => true,
@@ -52,16 +52,16 @@ impl ReasoningDefault {
     }
 }
 
-/// What a request says about the reasoning in its answer.
+/// The settings of a request that affect how its answer is split.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReasoningOptions {
-    /// The answer starts inside the thinking, without a start tag. `None`: the parser's own default.
+    /// Whether the answer starts inside the thinking, without a start tag. `None`: the parser's default.
     pub force_reasoning: Option<bool>,
-    /// Send thinking as it comes; otherwise in one piece when it is over.
+    /// Send thinking as it arrives; otherwise in one piece when it ends.
     pub stream_reasoning: bool,
     /// The assistant text that the answer continues (`continue_final_message`); its tags decide where it starts.
     pub previous_content: String,
-    /// An answer that would be all thinking becomes all text.
+    /// Return an answer that is all thinking as text.
     pub force_nonempty_content: bool,
 }
 
@@ -81,7 +81,7 @@ enum Kind {
     /// Tags around the thinking; see [`ThinkTags`].
     Think(ThinkTags),
     GptOss,
-    /// Everything is text, behind a start tag that the template had put into the prompt.
+    /// Everything is text; the start tag, which the template put into the prompt, is added in front.
     AppendThink,
 }
 
@@ -90,7 +90,7 @@ enum Kind {
 pub struct ReasoningParser {
     name: &'static str,
     kind: Kind,
-    /// What the parser forces whatever the request says.
+    /// Overrides the request's `force_reasoning`.
     forced: Option<bool>,
     force_by_default: bool,
     /// Line breaks between the thinking and the text are dropped.
@@ -121,7 +121,7 @@ const fn forced(parser: ReasoningParser, value: bool) -> ReasoningParser {
     ReasoningParser { forced: Some(value), ..parser }
 }
 
-/// Every parser of this crate under every name that the reference gives it.
+/// Every parser of this crate, under each of the reference's names.
 static PARSERS: &[ReasoningParser] = &[
     forced(parser("deepseek-r1", Kind::Think(THINK), ReasoningDefault::Always), true),
     forced(parser("step3", Kind::Think(THINK), ReasoningDefault::Always), true),
@@ -152,7 +152,7 @@ static PARSERS: &[ReasoningParser] = &[
 ];
 
 impl ReasoningParser {
-    /// The parser of this `--reasoning-parser` name, in any case.
+    /// The parser with this `--reasoning-parser` name, ignoring case.
     pub fn by_name(name: &str) -> Option<Self> {
         PARSERS.iter().find(|p| p.name.eq_ignore_ascii_case(name)).copied()
     }
@@ -167,7 +167,7 @@ impl ReasoningParser {
         self.name
     }
 
-    /// When a request thinks if its chat template does not say.
+    /// Whether a request thinks if its chat template does not say.
     pub fn reasoning_default(&self) -> ReasoningDefault {
         self.default
     }
@@ -181,7 +181,7 @@ impl ReasoningParser {
         }
     }
 
-    /// The tag that closes the thinking; a grammar starts to hold behind it.
+    /// The tag that closes the thinking; a grammar applies only after it.
     pub fn think_end(&self) -> &'static str {
         match self.kind {
             Kind::Think(tags) => tags.end,
@@ -190,7 +190,7 @@ impl ReasoningParser {
         }
     }
 
-    /// Whether an answer under these options starts inside the thinking.
+    /// Whether an answer with these options starts inside the thinking.
     pub fn starts_in_reasoning(&self, options: &ReasoningOptions) -> bool {
         let forced = self.forced.or(options.force_reasoning).unwrap_or(self.force_by_default);
         let previous = &options.previous_content;
@@ -210,7 +210,7 @@ impl ReasoningParser {
         all
     }
 
-    /// Starts to split an answer that arrives in pieces.
+    /// Begins to split an answer that arrives in pieces.
     pub fn stream(&self, options: &ReasoningOptions) -> ReasoningStream {
         let machine = match self.kind {
             Kind::Think(tags) => {
@@ -238,15 +238,15 @@ enum Machine {
     AppendThink { started: bool },
 }
 
-/// Splits one answer as it arrives. However the text is cut, the pieces add up to what
-/// [`ReasoningParser::parse`] says.
+/// Splits one answer as it arrives. However the text is cut, the pieces add up to the result of
+/// [`ReasoningParser::parse`].
 #[derive(Debug)]
 pub struct ReasoningStream {
     machine: Machine,
     stream_reasoning: bool,
     force_nonempty_content: bool,
     trims_lines: bool,
-    /// Thinking so far: unsent without `stream_reasoning`, remembered with `force_nonempty_content`.
+    /// Thinking so far: not yet sent without `stream_reasoning`, kept for the end with `force_nonempty_content`.
     kept: String,
     content_seen: bool,
 }
@@ -268,8 +268,8 @@ impl ReasoningStream {
         self.deliver(out)
     }
 
-    /// Ends the answer and gives up what was held back. With `force_nonempty_content` an answer that was all thinking
-    /// is repeated as text.
+    /// Ends the answer and emits what was held back. With `force_nonempty_content` an answer that was all thinking is
+    /// repeated as text.
     pub fn finish(&mut self) -> Delta {
         let mut out = Delta::default();
         match &mut self.machine {

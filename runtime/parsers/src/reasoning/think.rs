@@ -1,8 +1,8 @@
-//! Thinking between a start and an end tag.
+//! Thinking between a start tag and an end tag.
 
 use super::Delta;
 
-/// More held text than this after a tool tag inside the thinking, and the call is taken as one.
+/// Once more text than this is held after a tool tag inside the thinking, the tag is taken for a real call.
 const MAX_UNDECIDED: usize = 1 << 20;
 
 /// The tags of one model family.
@@ -10,24 +10,24 @@ const MAX_UNDECIDED: usize = 1 << 20;
 pub(crate) struct ThinkTags {
     pub(crate) start: &'static str,
     pub(crate) end: &'static str,
-    /// A tool call that ends thinking whose end tag the model forgot.
+    /// The tag of a tool call. It ends the thinking if the model forgot the end tag.
     pub(crate) tool_start: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Nothing but white space and start tags so far.
+    /// Only white space and start tags so far.
     Start,
-    /// Text before a start tag that may come.
+    /// Text before a start tag that may still come.
     Before,
     Reasoning,
-    /// Inside the thinking behind a tool tag: an end tag later makes it thinking, the end of the text makes it a call.
+    /// After a tool tag inside the thinking: if an end tag follows, it was thinking; if the text ends, it was a call.
     Undecided,
     After,
 }
 
-/// Reads one answer. The rule is the one of the reference's whole-text function: thinking goes up to the first end
-/// tag; without one, up to the first tool tag; without either, to the end.
+/// Reads one answer by the rule of the reference's whole-text function: thinking goes up to the first end tag; without
+/// one, up to the first tool tag; without either, to the end.
 #[derive(Debug)]
 pub(crate) struct ThinkReasoning {
     tags: ThinkTags,
@@ -49,7 +49,7 @@ impl ThinkReasoning {
 
     pub(crate) fn feed(&mut self, c: char, out: &mut Delta) {
         self.held.push(c);
-        // A character that does not fit is looked at again in the state that it leads to.
+        // A character that ends a state is read again in the next one.
         while !self.held.is_empty() && self.step(out) {}
     }
 
@@ -62,7 +62,7 @@ impl ThinkReasoning {
         }
     }
 
-    /// One decision about the held text; `true` when there may be another one to take.
+    /// Makes one decision about the held text; `true` if there may be more to decide.
     fn step(&mut self, out: &mut Delta) -> bool {
         match self.state {
             State::Start => self.start(out),
@@ -119,7 +119,7 @@ impl ThinkReasoning {
         true
     }
 
-    /// Moves everything before the first of `tags` to `text` and returns the tag that the held text now starts with.
+    /// Moves everything before the first of `tags` to `text`, and returns the tag with which the held text now starts.
     fn find(&mut self, tags: &[&'static str], text: &mut String) -> Option<&'static str> {
         loop {
             if let Some(tag) = tags.iter().find(|tag| self.held.starts_with(**tag)) {

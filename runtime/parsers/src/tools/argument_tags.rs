@@ -1,17 +1,17 @@
-//! The tags in which the formats write calls and arguments, for the grammars of forced calls.
+//! The tags in which each format writes calls and arguments, for the grammars of forced calls.
 
 /// How a format writes one argument: `open KEY then VALUE close`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArgumentTags {
-    /// In front of the key.
+    /// Before the key.
     pub open: &'static str,
     /// Between the key and a string.
     pub then: &'static str,
     /// Between the key and any other value, which is JSON.
     pub then_json: &'static str,
-    /// Behind the value.
+    /// After the value.
     pub close: &'static str,
-    /// What a string must not hold, since a parser would take it for the format's own.
+    /// What a string must not contain, because a parser would read it as the format's own tags.
     pub never: &'static [&'static str],
 }
 
@@ -102,7 +102,7 @@ const PAIRS: ArgumentTags = ArgumentTags {
 /// How a format writes one call: `trigger before NAME behind ARGUMENTS end`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CallTags {
-    /// What announces a call.
+    /// The text that announces a call.
     pub(super) trigger: &'static str,
     pub(super) before: &'static str,
     pub(super) behind: &'static str,
@@ -110,7 +110,7 @@ pub(super) struct CallTags {
     pub(super) end: &'static str,
 }
 
-/// The tags of the format of this name; `None` where arguments stand in none.
+/// The tags of the format with this name; `None` if the format does not put arguments in tags.
 pub(super) fn call_tags(format: &str) -> Option<CallTags> {
     let (trigger, before, behind, argument, end) = match format {
         "qwen3_coder" | "step3p5" | "nanbeige" => {

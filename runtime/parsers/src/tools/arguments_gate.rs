@@ -1,31 +1,32 @@
-//! The arguments of a call as they are passed on: always the text of a JSON object.
+//! Makes sure that the arguments of a call are the text of a JSON object.
 
 use serde_json::Value;
 
 use crate::json::normalise;
 
-/// Arguments that are no object are kept up to this many bytes until they are complete.
+/// Arguments that do not start as an object are collected up to this many bytes, until they are complete.
 const MAX_KEPT: usize = 1 << 20;
-/// Arguments may be text inside text so many times.
+/// Arguments may be JSON text inside a JSON string this many times.
 const MAX_LAYERS: usize = 4;
 
 #[derive(Debug, Default)]
 enum State {
-    /// White space so far.
+    /// Only white space so far.
     #[default]
     Start,
-    /// An object: it is passed on as it comes.
+    /// An object, passed on as it arrives.
     Object,
-    /// Something else, which may still hold an object.
+    /// Anything else, which may still contain an object.
     Other(String),
 }
 
-/// Lets objects through. Nothing at all and null become an empty object, and text that holds an object that object.
+/// Passes objects through. Missing arguments and null become `{}`; a string that contains an object becomes that
+/// object.
 #[derive(Debug, Default)]
 pub(super) struct ArgumentsGate(State);
 
 impl ArgumentsGate {
-    /// Takes the next piece; the result is what of it can be passed on. `None`: these are no arguments.
+    /// Takes the next piece and returns what can be passed on of it. `None`: these cannot be arguments.
     pub(super) fn push<'p>(&mut self, piece: &'p str) -> Option<&'p str> {
         match &mut self.0 {
             State::Object => return Some(piece),
@@ -47,7 +48,7 @@ impl ArgumentsGate {
         Some("")
     }
 
-    /// What the end of the arguments adds. `None`: they were no object.
+    /// Returns what the end of the arguments adds. `None`: they were not an object.
     pub(super) fn finish(&mut self) -> Option<String> {
         match std::mem::take(&mut self.0) {
             State::Object => Some(String::new()),

@@ -1,4 +1,4 @@
-//! Names of calls in an answer.
+//! Ids of calls.
 
 use uuid::Uuid;
 
@@ -8,8 +8,8 @@ pub(crate) fn random_call_id() -> String {
     format!("call_{}", hex.get(..24).unwrap_or_default())
 }
 
-/// Kimi K2's own form, which its chat template expects back: `functions.NAME:IDX` with `index` counted over the whole
-/// conversation.
+/// Kimi K2's own form, which its chat template expects back: `functions.NAME:INDEX`, with `index` counted over the
+/// whole conversation.
 pub(crate) fn kimi_k2_call_id(name: &str, index: usize) -> String {
     format!("functions.{name}:{index}")
 }

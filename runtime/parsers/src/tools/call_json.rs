@@ -1,11 +1,11 @@
-//! A call written as a JSON object with a name and arguments.
+//! Reads a call that is written as a JSON object with a name and arguments.
 
 use super::sink::Sink;
 use crate::json::{JsonStatus, JsonStream, JsonStyle, is_json_space};
 
-/// Arguments in front of their name are kept up to this many bytes; beyond, the call is given up.
+/// Arguments before the name are kept up to this many bytes; beyond that the call is dropped.
 const MAX_PENDING: usize = 1 << 20;
-/// Names and keys longer than this are not those of a call.
+/// Longer names and keys cannot belong to a call.
 const MAX_NAME: usize = 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ enum Field {
     Key,
     Name,
     Arguments,
-    /// As `Arguments`, but an empty value does not count.
+    /// As `Arguments`, but an empty value is ignored.
     Parameters,
     Other,
 }
@@ -37,29 +37,29 @@ enum State {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Called {
-    /// No name so far.
+    /// No name yet.
     Unknown,
     Accepted,
     Refused,
 }
 
-/// Reads `{"name": …, "arguments": …}` (or `parameters`), in any order of keys, and passes the call on as soon as its
-/// name is known. A call whose name is not accepted passes without a trace.
+/// Reads `{"name": …, "arguments": …}` (or `parameters`), with the keys in any order, and passes the call on as soon as
+/// its name is known. A call with an unknown name leaves no trace.
 #[derive(Debug)]
 pub(crate) struct CallReader {
     style: JsonStyle,
-    /// A key that says the name besides `name`.
+    /// A second key that gives the name, beside `name`.
     name_key: &'static str,
     state: State,
     key: String,
     called: Called,
-    /// Some argument text has been read.
+    /// Some text of the arguments has been read.
     arguments_seen: bool,
     /// A key for arguments has been read.
     argument_key: bool,
-    /// Complete keys so far.
+    /// Number of complete keys.
     keys: usize,
-    /// Arguments that wait for the name.
+    /// Arguments that arrived before the name.
     pending: String,
     first_key: Option<String>,
 }
@@ -85,7 +85,7 @@ impl CallReader {
         self.called == Called::Accepted
     }
 
-    /// A name was read and is none of the request's tools.
+    /// A name was read that is not one of the request's tools.
     pub(crate) fn refused(&self) -> bool {
         self.called == Called::Refused
     }
@@ -95,12 +95,12 @@ impl CallReader {
         self.argument_key
     }
 
-    /// How many keys are complete.
+    /// Number of complete keys.
     pub(crate) fn keys(&self) -> usize {
         self.keys
     }
 
-    /// The first key of the object, once it is complete.
+    /// The first key of the object, if complete.
     pub(crate) fn first_key(&self) -> Option<&str> {
         self.first_key.as_deref()
     }
@@ -169,7 +169,7 @@ impl CallReader {
                     return CallStatus::Malformed;
                 }
             }
-            // An empty `parameters` gives way to `arguments`, so it waits until it is seen not to be empty.
+            // An empty `parameters` gives way to `arguments`, so it is held until it turns out not to be empty.
             Field::Parameters if !may_be_empty(&text, status) => {
                 self.arguments_seen = true;
                 if !self.arguments(&mut text, sink) {
@@ -212,7 +212,7 @@ impl CallReader {
         }
     }
 
-    /// Passes argument text on, or keeps it until the name is known; `false` when too much of it waits.
+    /// Passes the text of arguments on, or keeps it until the name is known; `false` if too much is waiting.
     fn arguments(&mut self, text: &mut String, sink: &mut Sink) -> bool {
         match self.called {
             Called::Accepted => sink.args(text),
@@ -234,13 +234,13 @@ impl CallReader {
     }
 }
 
-/// Whether a value that has written `text` so far may be one that Python takes for false.
+/// Whether the value written so far may be one that is false in Python.
 fn may_be_empty(text: &str, status: JsonStatus) -> bool {
     const EMPTY: [&str; 9] = ["{}", "[]", "\"\"", "0", "0.0", "-0.0", "null", "false", ""];
     if status == JsonStatus::More { matches!(text, "" | "{" | "[" | "\"") } else { EMPTY.contains(&text) }
 }
 
-/// Reads one call object, or a list of them.
+/// Reads one call object or a list of them.
 #[derive(Debug)]
 pub(crate) struct CallListReader {
     style: JsonStyle,
@@ -250,7 +250,7 @@ pub(crate) struct CallListReader {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ListState {
-    /// Behind `[`.
+    /// After `[`.
     First,
     Next,
     Inside,
@@ -262,13 +262,13 @@ impl CallListReader {
         Self { style, list: None, call: CallReader::new(style) }
     }
 
-    /// Takes the value of `key` for a call's name, too.
+    /// Reads the call's name from the value of `key`, too.
     pub(crate) fn with_name_key(mut self, key: &'static str) -> Self {
         self.call.name_key = key;
         self
     }
 
-    /// As [`new`](Self::new), behind an opening bracket that was read already.
+    /// As [`new`](Self::new), after an opening bracket that has already been read.
     pub(crate) fn inside_list(style: JsonStyle) -> Self {
         Self { list: Some(ListState::First), ..Self::new(style) }
     }
@@ -304,8 +304,8 @@ impl CallListReader {
     }
 }
 
-/// Reads the arguments alone, for formats that write the name elsewhere. A value that Python takes for false is
-/// passed on as `{}`, as the reference does.
+/// Reads only the arguments, for formats that write the name elsewhere. As in the reference, a value that is false in
+/// Python is passed on as `{}`.
 #[derive(Debug)]
 pub(crate) struct ArgumentsReader {
     stream: JsonStream,
@@ -318,7 +318,7 @@ impl ArgumentsReader {
         Self { stream: JsonStream::new(style), text: String::new(), flowing: false }
     }
 
-    /// Takes one character; ends or breaks the open call with the value.
+    /// Takes one character; completes or breaks the open call when the value ends.
     pub(crate) fn feed(&mut self, c: char, sink: &mut Sink) -> JsonStatus {
         let status = self.stream.feed(c, &mut self.text);
         self.flowing |= !may_be_empty(&self.text, status);

@@ -1,7 +1,7 @@
 //! DeepSeek V3 and V3.1.
 //!
-//! V3: `<｜tool▁call▁begin｜>function<｜tool▁sep｜>NAME`, a fenced JSON block, `<｜tool▁call▁end｜>`; V3.1 writes
-//! `<｜tool▁call▁begin｜>NAME<｜tool▁sep｜>JSON<｜tool▁call▁end｜>`. Both stand behind `<｜tool▁calls▁begin｜>`.
+//! V3 writes `<｜tool▁call▁begin｜>function<｜tool▁sep｜>NAME`, a fenced JSON block and `<｜tool▁call▁end｜>`; V3.1 writes
+//! `<｜tool▁call▁begin｜>NAME<｜tool▁sep｜>JSON<｜tool▁call▁end｜>`. Both follow `<｜tool▁calls▁begin｜>`.
 
 use super::call_json::ArgumentsReader;
 use super::sink::Sink;
@@ -16,7 +16,7 @@ const MAX_NAME: usize = 1024;
 #[derive(Debug)]
 enum State {
     Text(MarkerScan),
-    /// Behind the first marker, between calls.
+    /// After the first marker, between calls.
     Outside(MarkerScan),
     /// V3 only: the word `function`.
     Kind(MarkerScan),

@@ -1,4 +1,4 @@
-//! The tags of the families that [`TaggedArguments`](super::tagged_args::TaggedArguments) reads.
+//! The tags of the model families that [`TaggedArguments`](super::tagged_args::TaggedArguments) reads.
 
 use super::sink::{After, Before};
 use super::tagged_args::Dialect;
@@ -7,7 +7,7 @@ use super::tagged_values::{
     minicpm_argument, minimax_argument, poolside_argument, spark_argument, step3_argument,
 };
 
-/// Named attributes inside regions: the shape of most of them.
+/// Named attributes inside regions: the most common shape.
 macro_rules! attributes {
     ($region:literal, $region_end:literal, $call:literal, $call_end:literal, $key:literal, $value_end:literal, $argument:ident) => {
         Dialect {
@@ -53,7 +53,7 @@ macro_rules! pairs {
     };
 }
 
-/// DeepSeek's markup, whose tags differ between its versions.
+/// DeepSeek's markup; its tags differ between versions.
 macro_rules! dsml {
     ($region:literal, $region_end:literal, $call:literal, $call_end:literal, $key:literal, $value_end:literal) => {
         Dialect {
@@ -78,7 +78,7 @@ pub(crate) static MINIMAX_M2: Dialect = attributes!(
     minimax_argument
 );
 
-/// Step 3: every call stands between two more tokens, which say nothing.
+/// Step 3: two more tokens surround each call and carry no meaning.
 pub(crate) static STEP3: Dialect = Dialect {
     after_call: &[
         "<｜tool_call_end｜>",
@@ -131,7 +131,7 @@ pub(crate) static DEEPSEEK_V4: Dialect = dsml!(
     "</｜DSML｜parameter>"
 );
 
-/// DeepSeek V4.1, whose tags' names begin with a space.
+/// DeepSeek V4.1, whose tag names begin with a space.
 pub(crate) static DEEPSEEK_V41: Dialect = dsml!(
     "<｜DSML｜ calls>",
     "</｜DSML｜ calls>",
@@ -156,7 +156,7 @@ pub(crate) static GIGACHAT35: Dialect = Dialect {
     )
 };
 
-/// MiMo: the tags of Qwen3-Coder, in which HTML's escapes count.
+/// MiMo: the tags of Qwen3-Coder, with HTML escapes in the values.
 pub(crate) static MIMO: Dialect = Dialect {
     text: &["<tool_call>"],
     region: &["<function=", "</tool_call>"],

@@ -1,5 +1,5 @@
-//! GigaChat 3: text, `<|message_sep|>`, and `function call<|role_sep|>` with a line break, or `<|function_call|>`, in
-//! front of one `{"name": …, "arguments": …}`.
+//! GigaChat 3: text, `<|message_sep|>`, then either `function call<|role_sep|>` with a line break or
+//! `<|function_call|>`, followed by one `{"name": …, "arguments": …}`.
 
 use super::call_json::{CallReader, CallStatus};
 use super::sink::Sink;
@@ -8,14 +8,14 @@ use crate::json::JsonStyle;
 use crate::scan::MarkerScan;
 
 pub(crate) const OPENINGS: [&str; 2] = ["<|function_call|>", "function call<|role_sep|>\n"];
-/// Ends the text; what may follow are the openings.
+/// Index of the marker that ends the text; only a call may follow it.
 const SEPARATOR: usize = 2;
 const END: usize = 3;
 
 #[derive(Debug)]
 enum State {
     Text,
-    /// Behind the text, in front of a call.
+    /// After the text, before a call.
     Between,
     Call(Box<CallReader>),
     Done,

@@ -1,5 +1,5 @@
-//! GLM-4.5 and 4.6: `<tool_call>NAME`, then `<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>` pairs on lines of
-//! their own, then `</tool_call>`. The line breaks may be the two characters `\n`.
+//! GLM-4.5 and 4.6: `<tool_call>NAME`, then pairs `<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>` on separate
+//! lines, then `</tool_call>`. A line break may also be the two characters `\n`.
 
 use std::collections::HashSet;
 
@@ -35,11 +35,11 @@ enum State {
     Key(MarkerScan, String),
     /// Between a key and its value.
     Gap(MarkerScan, String),
-    /// A value whose end is looked for.
+    /// A value whose end is not yet known.
     Reading(Box<ValueReader>, String),
-    /// A value that ends with the first tag.
+    /// A value that ends at the first closing tag.
     Value(MarkerScan, String, String),
-    /// Inside a call that is not passed on.
+    /// Inside a call that is dropped.
     Skip(MarkerScan),
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Glm45 {
     state: State,
     parameters: Parameters,
     given: HashSet<String>,
-    /// The first closing tag ends a value: the text has ended.
+    /// The text has ended, so the first closing tag ends a value.
     plain: bool,
 }
 
@@ -73,7 +73,7 @@ impl Glm45 {
         State::Skip(MarkerScan::new(&[CLOSE]))
     }
 
-    /// `end` is the marker behind the name: a line break (two spellings), a key, or the end of the call.
+    /// `end` is the index of the marker after the name: a line break (two spellings), a key, or the end of the call.
     fn named(&mut self, name: &str, end: usize, sink: &mut Sink) {
         self.parameters = Parameters::new(sink.tools.parameters(name));
         self.given.clear();
@@ -132,7 +132,7 @@ impl Format for Glm45 {
                 }
             }
             State::Name(scan, name) => match scan.feed(c, name) {
-                // A line break before the name is not its end.
+                // A line break before the name does not end it.
                 Some(0 | 1) if name.trim().is_empty() => name.clear(),
                 Some(end) => {
                     let name = name.trim().to_owned();
@@ -171,7 +171,7 @@ impl Format for Glm45 {
                     self.argument(&key, &value, sink);
                     self.state = Self::between();
                 }
-                // The value never ended: the call stands without it.
+                // The value never ended; the call is passed on without it.
                 Some(_) => self.state = self.end_call(sink),
                 None => {}
             },

@@ -1,4 +1,4 @@
-//! gpt-oss: harmony messages that are addressed to a function.
+//! gpt-oss: harmony messages addressed to a function.
 
 use super::sink::Sink;
 use super::stream::Format;
@@ -49,7 +49,7 @@ impl GptOss {
         let Some(mut call) = self.call.take() else { return };
         let mut json = String::new();
         if !call.started {
-            // No arguments at all are an empty object.
+            // Missing arguments become an empty object.
             sink.args("{}");
         } else if call.done || call.stream.finish(&mut json) {
             sink.args(&json);

@@ -1,5 +1,5 @@
-//! `[{"name": …, "parameters": …}, …]` and nothing else: what the grammar of a required call enforces for the models
-//! whose own format no grammar describes.
+//! Only `[{"name": …, "parameters": …}, …]`: the form that a grammar forces on models whose own format no grammar
+//! describes.
 
 use super::call_json::{CallListReader, CallStatus};
 use super::sink::Sink;

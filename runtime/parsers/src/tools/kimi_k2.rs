@@ -1,8 +1,8 @@
-//! Kimi K2: `<|tool_call_begin|>functions.NAME:IDX<|tool_call_argument_begin|>JSON<|tool_call_end|>` behind
+//! Kimi K2: `<|tool_call_begin|>functions.NAME:IDX<|tool_call_argument_begin|>JSON<|tool_call_end|>` after
 //! `<|tool_calls_section_begin|>`.
 //!
-//! The arguments are passed on as written. A model that leaves the name out and writes a bare counter gets the tool
-//! whose parameters fit its arguments best. As in the reference, the name is not checked against the request's tools.
+//! The arguments are passed on as written. If a model leaves out the name and writes only a counter, the tool whose
+//! parameters best fit the arguments is used. As in the reference, the name is not checked against the request's tools.
 
 use std::collections::HashSet;
 
@@ -23,7 +23,7 @@ enum State {
     Outside(MarkerScan),
     Id(MarkerScan, String),
     Arguments {
-        /// `None`: to be found from the complete arguments.
+        /// `None`: to be inferred from the complete arguments.
         name: Option<String>,
         stream: JsonStream,
         started: bool,
@@ -96,7 +96,7 @@ impl KimiK2 {
     }
 }
 
-/// `functions.NAME:IDX`, `NAME:IDX`, or the bare counter `IDX`.
+/// `functions.NAME:IDX`, `NAME:IDX`, or only the counter `IDX`.
 fn call_name(id: &str, tools: &ToolSet) -> CallName {
     let counter = |s: &str| !s.is_empty() && s.chars().all(char::is_numeric);
     if counter(id) {
@@ -111,7 +111,7 @@ fn call_name(id: &str, tools: &ToolSet) -> CallName {
     if named && counter(index) { CallName::Known(name.to_owned()) } else { CallName::Invalid }
 }
 
-/// The tool whose parameters cover most of the given arguments and miss fewest.
+/// The tool whose parameters cover most of the given arguments and of which fewest are missing.
 fn infer_name(tools: &ToolSet, arguments: &str) -> Option<String> {
     let Ok(Value::Object(arguments)) = serde_json::from_str(arguments) else { return None };
     let keys: HashSet<&str> = arguments.keys().map(String::as_str).collect();
@@ -160,7 +160,7 @@ impl Format for KimiK2 {
                     let stream = JsonStream::new(JsonStyle::Verbatim);
                     self.state = State::Arguments { name, stream, started: false, text: String::new() };
                 }
-                // A call inside a header: the earlier one was never finished.
+                // A new call begins inside a header: the earlier one was never finished.
                 Some(1) => self.state = Self::id(),
                 Some(_) => self.state = Self::outside(),
                 None if id.len() > MAX_ID => self.state = Self::outside(),

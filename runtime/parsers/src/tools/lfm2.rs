@@ -8,22 +8,22 @@ use crate::python_literal::parse_call_list;
 use crate::scan::MarkerScan;
 
 pub(crate) const OPEN: &str = "<|tool_call_start|>";
-/// Longer calls are given up.
+/// Longer calls are dropped.
 const MAX_CALLS: usize = 1 << 20;
 const CLOSE: &str = "<|tool_call_end|>";
-/// So many end tags are looked at; behind, each counts.
+/// Only this many end tags are checked; after that, each one ends the calls.
 const MAX_TRIES: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Lfm2 {
     text: MarkerScan,
-    /// The end, and the calls so far.
+    /// Scans for the end tag, and the text of the calls so far.
     inside: Option<(MarkerScan, String)>,
-    /// Where the first end tag stands, behind which the calls went on.
+    /// Position of the first end tag, if the calls continued after it.
     first_end: Option<usize>,
-    /// How many end tags were looked at.
+    /// How many end tags were checked.
     tries: usize,
-    /// Python calls that the model wrote so far, dropped ones included.
+    /// Python calls that the model wrote so far, including dropped ones.
     written: i32,
 }
 
@@ -37,14 +37,14 @@ impl Lfm2 {
         self.tries = if self.tries > MAX_TRIES { self.tries } else { 0 };
     }
 
-    /// The calls never became whole: they end with the first end tag, and what follows is read again.
+    /// The calls never became complete: they end at the first end tag, and what follows is read again.
     fn fall_back(&mut self, sink: &mut Sink) {
         let (Some((mut end, mut text)), first_end) = (self.inside.take(), self.first_end.take()) else {
             return;
         };
         text.push_str(&end.take_held());
         let Some((text, rest)) = first_end.and_then(|at| text.split_at_checked(at)) else { return };
-        // From here on every end tag counts, so that nothing is read three times.
+        // From here on every end tag counts, so that no text is read a third time.
         self.tries = MAX_TRIES + 1;
         calls(text, &mut self.written, sink);
         let rest = rest.strip_prefix(CLOSE).unwrap_or(rest).to_owned();
@@ -57,7 +57,7 @@ fn bracketed(text: &str) -> String {
     if text.starts_with('[') { text.to_owned() } else { format!("[{text}]") }
 }
 
-/// Whether `text` is calls, and not their beginning in front of an end tag inside a string.
+/// Whether `text` is a complete list of calls, rather than the part before an end tag that is inside a string.
 fn is_whole(text: &str) -> bool {
     let bracketed = bracketed(text);
     parse_call_list(&bracketed).is_some() || normalise(&bracketed).is_some()

@@ -1,5 +1,5 @@
-//! Llama 3: `<|python_tag|>{"name": …, "parameters": …}`, several separated by `;`, or the bare object at the start of
-//! the answer. A Python dict in its place is understood.
+//! Llama 3: `<|python_tag|>{"name": …, "parameters": …}`, several separated by `;`, or a bare object at the start of
+//! the answer. A Python dict is accepted in place of the object.
 //!
 //! A bare object is a call only if it looks like one: an answer that happens to be JSON stays text.
 
@@ -10,7 +10,7 @@ use crate::json::JsonStyle;
 use crate::scan::MarkerScan;
 
 pub(crate) const PYTHON_TAG: &str = "<|python_tag|>";
-/// An object that has shown no name for so long is text.
+/// An object that shows no name within this many bytes is text.
 const MAX_UNDECIDED: usize = 1 << 20;
 /// The keys with which a call may begin.
 const CALL_KEYS: [&str; 6] = ["name", "arguments", "parameters", "type", "id", "function"];
@@ -20,7 +20,7 @@ struct Candidate {
     reader: CallReader,
     /// The object so far, while it may still be text.
     raw: String,
-    /// It is a call, passed on or dropped.
+    /// Known to be a call, whether passed on or dropped.
     decided: bool,
 }
 
@@ -28,7 +28,7 @@ struct Candidate {
 pub(crate) struct Llama3 {
     scan: MarkerScan,
     candidate: Option<Candidate>,
-    /// An object here may be a call: at the start, behind the tag, behind a call.
+    /// An object at this point may be a call: at the start, after the tag, or after a call.
     may_call: bool,
     tagged: bool,
     /// A call just ended; one separator may follow.
@@ -63,7 +63,7 @@ impl Llama3 {
             return;
         }
         self.separator &= c.is_whitespace();
-        // Without tag or call only the very first character can open one.
+        // Without a tag or an earlier call, only the very first character can open a call.
         self.may_call &= self.tagged;
         sink.text(c.encode_utf8(&mut [0; 4]));
     }
@@ -113,7 +113,7 @@ fn verdict(candidate: &Candidate, status: CallStatus, tagged: bool) -> Verdict {
     let over = status != CallStatus::More || candidate.raw.len() > MAX_UNDECIDED;
     let foreign = reader.first_key().is_some_and(|key| !CALL_KEYS.contains(&key));
     if reader.refused() {
-        // An unknown function: dropped if this is a call at all.
+        // An unknown function: dropped if this really is a call.
         return match (tagged || reader.has_argument_key(), over || reader.keys() > 1) {
             (true, _) => Verdict::Call,
             (false, true) => Verdict::Text,

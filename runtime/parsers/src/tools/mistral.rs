@@ -1,5 +1,5 @@
-//! Mistral: `[TOOL_CALLS] [{"name": …, "arguments": …}, …]`, or `[TOOL_CALLS]NAME[ARGS]{…}` repeated. In the second
-//! form either `]` may be missing.
+//! Mistral: `[TOOL_CALLS] [{"name": …, "arguments": …}, …]`, or repeated `[TOOL_CALLS]NAME[ARGS]{…}`, in which either
+//! `]` may be missing.
 
 use super::call_json::{CallListReader, CallStatus};
 use super::sink::Sink;
@@ -13,14 +13,14 @@ const MAX_NAME: usize = 1024;
 #[derive(Debug)]
 enum State {
     Text(MarkerScan),
-    /// Behind the marker; `true` once its bracket or anything else was seen.
+    /// After the marker; `true` once its bracket or any other character was seen.
     Marked(bool),
     List(CallListReader),
     Name(MarkerScan, String),
-    /// Behind `[ARGS`.
+    /// After `[ARGS`.
     ArgumentsMarked(String, bool),
     Arguments(JsonStream),
-    /// What follows is not a call: dropped up to the next marker.
+    /// Not a call: everything up to the next marker is dropped.
     Garbage(MarkerScan),
 }
 
@@ -43,7 +43,7 @@ impl Mistral {
         self.feed(c, sink);
     }
 
-    /// Looks at `c` again in a new state.
+    /// Reads `c` again in a new state.
     fn again(&mut self, state: State, c: char, sink: &mut Sink) {
         self.state = state;
         self.feed(c, sink);
@@ -101,7 +101,7 @@ impl Format for Mistral {
                 ']' if !*seen => *seen = true,
                 c if c.is_whitespace() => *seen = true,
                 '{' | '[' => {
-                    // Some models put an id of their own between name and arguments.
+                    // Some models put an id between name and arguments.
                     let name = name.split("[CALL_ID]").next().unwrap_or_default().trim();
                     sink.call_start(name);
                     self.again(State::Arguments(JsonStream::new(JsonStyle::Normalised)), c, sink);

@@ -1,4 +1,4 @@
-//! Tool-call parsers: the calls that a model wrote in its own format, and the text around them.
+//! Tool-call parsers: they find the calls that a model wrote in its own format, and the text around them.
 
 mod argument_tags;
 mod arguments_gate;

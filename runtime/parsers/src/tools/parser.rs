@@ -1,4 +1,4 @@
-//! Tool-call parsers by name.
+//! The table of tool-call parsers, by name.
 
 use super::call_id::{kimi_k2_call_id, random_call_id};
 use super::deepseek::{self, DeepSeek};
@@ -54,7 +54,7 @@ pub struct ToolParser {
     format: ToolFormat,
 }
 
-/// A name stands for one format.
+/// Two parsers with the same name are equal: a name stands for one format.
 impl PartialEq for ToolParser {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -63,10 +63,10 @@ impl PartialEq for ToolParser {
 
 impl Eq for ToolParser {}
 
-/// What the server decides about tool calls.
+/// Server-wide settings for tool calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ToolParserOptions {
-    /// Pass calls of functions that the request does not have on (`SGLANG_FORWARD_UNKNOWN_TOOLS`).
+    /// Pass on calls of functions that the request does not list (`SGLANG_FORWARD_UNKNOWN_TOOLS`).
     pub forward_unknown_tools: bool,
 }
 
@@ -74,7 +74,7 @@ const fn parser(name: &'static str, format: ToolFormat) -> ToolParser {
     ToolParser { name, format }
 }
 
-/// Every parser under every name that the reference gives it.
+/// Every parser, under each of the reference's names.
 static PARSERS: &[ToolParser] = &[
     parser("qwen", ToolFormat::Qwen25),
     parser("qwen25", ToolFormat::Qwen25),
@@ -114,7 +114,7 @@ static PARSERS: &[ToolParser] = &[
 ];
 
 impl ToolParser {
-    /// The parser of this `--tool-call-parser` name. `auto` is no parser: see
+    /// The parser with this `--tool-call-parser` name. `auto` is not a parser: see
     /// [`detect_parsers`](crate::detect_parsers).
     pub fn by_name(name: &str) -> Option<Self> {
         PARSERS.iter().find(|p| p.name == name).copied()
@@ -125,7 +125,7 @@ impl ToolParser {
         PARSERS.iter().map(|p| p.name)
     }
 
-    /// The parser of an answer that a grammar forced into `[{"name": …, "parameters": …}, …]`, which goes with
+    /// The parser for an answer that a grammar forced into `[{"name": …, "parameters": …}, …]`; use it with
     /// [`Constraint::JsonSchema`](super::Constraint::JsonSchema).
     pub fn json_array() -> Self {
         parser("json_array", ToolFormat::JsonArray)
@@ -136,7 +136,7 @@ impl ToolParser {
         self.name
     }
 
-    /// The name under which the server reports the parser: `qwen25` is an old name of `qwen`.
+    /// The name that the server reports: `qwen25` is an old name of `qwen`.
     pub fn reported_name(&self) -> &'static str {
         if matches!(self.format, ToolFormat::Qwen25) { "qwen" } else { self.name }
     }
@@ -145,7 +145,7 @@ impl ToolParser {
         self.format
     }
 
-    /// Whether the text shows a call in this format, complete or not.
+    /// Whether the text contains a call in this format, complete or not.
     pub fn has_tool_call(&self, text: &str) -> bool {
         match self.format {
             ToolFormat::Qwen25 => text.contains(TaggedJson::QWEN_OPEN),
@@ -162,7 +162,7 @@ impl ToolParser {
             ToolFormat::GigaChat3 => gigachat3::OPENINGS.iter().any(|opening| text.contains(opening)),
             ToolFormat::Lfm2 => text.contains(lfm2::OPEN),
             ToolFormat::Tagged(dialect) => dialect.text.iter().any(|opening| text.contains(opening)),
-            // No single marker decides: look for a call.
+            // No single marker decides, so look for a call.
             ToolFormat::Pythonic | ToolFormat::GptOss | ToolFormat::Trinity => {
                 let mut stream = self.stream_of(&[], ToolParserOptions { forward_unknown_tools: true });
                 let mut events = stream.push_events(text);
@@ -172,8 +172,8 @@ impl ToolParser {
         }
     }
 
-    /// Takes a whole answer apart. Calls that are not complete, whose arguments are not JSON or whose function the
-    /// request does not have are left out. Without tools everything is text.
+    /// Splits a whole answer into text and calls. Calls that are incomplete, whose arguments are not JSON or whose
+    /// function the request does not list are left out. Without tools everything is text.
     pub fn parse(&self, text: &str, tools: &[Tool], options: ToolParserOptions) -> Parsed {
         let mut stream = self.stream(tools, options);
         let mut events = stream.push_events(text);
@@ -188,7 +188,7 @@ impl ToolParser {
         collect(events, index_of)
     }
 
-    /// Starts to take an answer apart that arrives in pieces.
+    /// Begins to split an answer that arrives in pieces.
     pub fn stream(&self, tools: &[Tool], options: ToolParserOptions) -> ToolStream {
         if tools.is_empty() {
             let sink = Sink::new(tools, options.forward_unknown_tools, Before::Keep, After::Keep);
@@ -223,8 +223,8 @@ impl ToolParser {
         ToolStream::new(Some(format), Sink::new(tools, options.forward_unknown_tools, before, after))
     }
 
-    /// A new id for a call. `index` is the place of the call in the answer and `history` the number of calls in the
-    /// conversation before it; only `kimi_k2` uses them.
+    /// A new id for a call. `index` is the position of the call in the answer, `history` the number of earlier calls in
+    /// the conversation; only `kimi_k2` uses them.
     pub fn call_id(&self, name: &str, index: usize, history: usize) -> String {
         match self.format {
             ToolFormat::KimiK2 => kimi_k2_call_id(name, history + index),

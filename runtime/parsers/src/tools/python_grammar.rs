@@ -1,8 +1,8 @@
-//! Forced calls as a Python list, `[f(a=1), g(b="x")]`: a grammar from the tools' schemas, for as much of JSON Schema as
-//! has an exact counterpart. What has none is refused, and the calls are then forced as JSON.
+//! Writes a grammar that forces calls as a Python list, `[f(a=1), g(b="x")]`, from the tools' schemas. It covers the
+//! part of JSON Schema that has an exact counterpart; for any other schema the calls are forced as JSON instead.
 //!
-//! Nothing here repeats without a text of its own: white space is fixed, and digits are counted, so that an answer
-//! does not ramble between its parts.
+//! Nothing in the grammar repeats without limit except string contents: white space is fixed and digits are counted, so
+//! that an answer cannot ramble between its parts.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -12,12 +12,12 @@ use sglang_json_schema::{Schema, is_annotation};
 
 use super::types::Tool;
 
-/// More values of an integer's range than this are not spelled out.
+/// Larger ranges of integers are not spelled out.
 const MAX_RANGE: i64 = 256;
-/// Most rules of a grammar.
+/// Maximum number of rules in a grammar.
 const MAX_RULES: usize = 10_000;
 
-/// The rules that every grammar can use. Strings hold no escapes that JSON could not express.
+/// Rules that every grammar can use. Strings contain no escapes that JSON could not express.
 const BASE: &str = r#"integer ::= "-"? ("0" | [1-9] [0-9]{0,17})
 number ::= "-"? ("0" | [1-9] [0-9]{0,17}) ("." [0-9]{1,17})? ([eE] [+-]? [0-9]{1,2})?
 boolean ::= "True" | "False"
@@ -29,7 +29,7 @@ list ::= "[" (any (", " any)*)? "]"
 dict ::= "{" (string ": " any (", " string ": " any)*)? "}"
 "#;
 
-/// The EBNF of a list of calls, one if `single`. `None` when a name or a schema has no such form.
+/// The EBNF of a list of calls, of exactly one if `single`. `None` if a name or a schema has no such form.
 pub(super) fn call_list(tools: &[&Tool], single: bool) -> Option<String> {
     let mut calls = Vec::new();
     let mut grammar = Grammar::default();
@@ -54,7 +54,7 @@ pub(super) fn call_list(tools: &[&Tool], single: bool) -> Option<String> {
 struct Grammar {
     rules: String,
     count: usize,
-    /// The rule of each definition of the tool at hand, by its place in memory.
+    /// The rule of each definition of the current tool, by the definition's address.
     references: HashMap<*const Value, String>,
 }
 
@@ -120,7 +120,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// The keyword arguments of a call.
+    /// The rule for the keyword arguments of a call.
     fn arguments(&mut self, schema: &Schema<'_>) -> Option<String> {
         let schema = &schema.plain();
         let allowed = ["type", "properties", "required", "additionalProperties"];
@@ -147,7 +147,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Name, rule and whether it is required of each property; `None` inside: the schema lists none and allows all.
+    /// For each property its name, its rule, and whether it is required. Inner `None`: the schema lists none and allows
+    /// all.
     fn properties(&mut self, schema: &Schema<'_>) -> Option<Option<Vec<(String, String, bool)>>> {
         let (view, schema) = (schema, schema.node());
         let required: Vec<&str> = match schema.get("required") {
@@ -174,9 +175,9 @@ impl Writer<'_> {
         Some(Some(out))
     }
 
-    /// Words in order with commas between them, of which some may be missing.
+    /// A comma-separated list of words in order, some of which are optional.
     fn list(&mut self, words: Vec<(String, bool)>) -> Option<String> {
-        // From the end: what may follow a word that was written, and what may follow where none was.
+        // Built from the end: what may follow once a word was written, and what may follow if none was.
         let (mut behind, mut first) = (String::from("\"\""), String::from("\"\""));
         for (word, required) in words.into_iter().rev() {
             let (with_comma, alone) = (format!("\", \" {word} {behind}"), format!("{word} {behind}"));
@@ -238,7 +239,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The rule of a schema that others refer to.
+    /// The rule of a schema that is referred to.
     fn reference(&mut self, target: &Schema<'_>) -> Option<String> {
         let place: *const Value = target.node();
         if let Some(rule) = self.grammar.references.get(&place) {
@@ -322,13 +323,13 @@ impl Writer<'_> {
     }
 }
 
-/// Whether `schema` has no keyword but these and those that only describe.
+/// Whether `schema` has no keywords except these and purely descriptive ones.
 fn only(schema: &Value, keywords: &[&str]) -> Option<()> {
     let known = |key: &String| keywords.contains(&key.as_str()) || is_annotation(key);
     schema.as_object()?.keys().all(known).then_some(())
 }
 
-/// Whether a keyword says something about values of this type.
+/// Whether `keyword` restricts values of the type `kind`.
 fn belongs(keyword: &str, kind: &str) -> bool {
     match keyword {
         "minLength" | "maxLength" | "pattern" | "format" => kind == "string",

@@ -10,10 +10,10 @@ const MAX_LIST: usize = 1 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Behind `[`, no name yet.
+    /// After `[`, before a name.
     Open,
     Name,
-    /// Behind a name, before its parenthesis.
+    /// After a name, before its parenthesis.
     Named,
     Calls,
 }
@@ -77,10 +77,10 @@ impl List {
 
 #[derive(Debug)]
 pub(crate) struct Pythonic {
-    /// Tokens that some models put around the list; they are never text.
+    /// Tokens that some models put around the list; they are never part of the text.
     scan: MarkerScan,
     list: Option<List>,
-    /// Calls that the model wrote so far, dropped ones included.
+    /// Calls that the model wrote so far, including dropped ones.
     written: i32,
 }
 

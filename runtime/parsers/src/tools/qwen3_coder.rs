@@ -1,7 +1,7 @@
 //! Qwen3-Coder: `<tool_call><function=NAME><parameter=KEY>VALUE</parameter></function></tool_call>`.
 //!
-//! Values are bare text whose type comes from the tool's schema, so an argument is passed on when it is complete. As
-//! in the reference, the name is not checked against the request's tools.
+//! Values are bare text whose type comes from the tool's schema, so an argument is passed on only when it is complete.
+//! As in the reference, the name is not checked against the request's tools.
 
 use std::collections::HashSet;
 
@@ -38,9 +38,9 @@ enum State {
     /// Inside a function, outside a parameter.
     Function(MarkerScan),
     Key(String),
-    /// A value whose end is looked for.
+    /// A value whose end is not yet known.
     Reading(Box<ValueReader>, String),
-    /// A value that ends with the first tag.
+    /// A value that ends at the first closing tag.
     Value(MarkerScan, String, String),
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct Qwen3Coder {
     state: State,
     parameters: Parameters,
     given: HashSet<String>,
-    /// The first closing tag ends a value: the text has ended.
+    /// The text has ended, so the first closing tag ends a value.
     plain: bool,
 }
 

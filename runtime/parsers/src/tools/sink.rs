@@ -1,5 +1,4 @@
-//! Where the format machines write: text through a gate that keeps white space in order, calls through a check of
-//! their names.
+//! The output side of the format machines: a gate for text that handles white space, and a check of call names.
 
 use std::collections::HashMap;
 
@@ -8,53 +7,53 @@ use serde_json::Value;
 use super::arguments_gate::ArgumentsGate;
 use super::types::Tool;
 
-/// White space longer than this is sent although a call may follow.
+/// White space longer than this is sent even though a call may follow.
 const MAX_SPACE: usize = 4096;
 
-/// What a format machine found.
+/// An event found by a format machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     Text(String),
-    /// `position` is what a whole-text result reports, mostly the place of the tool in the request (-1: none).
+    /// `position` is what a whole-text result reports: usually the index of the tool in the request (-1: none).
     CallStart {
         name: String,
         position: i32,
     },
     Args(String),
     CallEnd,
-    /// The call that was started will not be completed.
+    /// The started call will not be completed.
     CallBroken,
 }
 
-/// What happens to the text before the first call.
+/// How the text before the first call is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Before {
-    /// White space in front of a call is dropped.
+    /// White space before a call is dropped.
     Trim,
     Keep,
-    /// Dropped when it is nothing but white space.
+    /// Dropped if it is only white space.
     KeepUnlessBlank,
 }
 
-/// What happens to the text behind the first call.
+/// How the text after the first call is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
     Drop,
-    /// Kept without the white space around it, behind one space if there was text before.
+    /// Kept without surrounding white space, after one space if there was text before.
     Join,
-    /// Kept without the white space around it.
+    /// Kept without surrounding white space.
     Trim,
-    /// Kept, except for white space at the very end.
+    /// Kept, except white space at the very end.
     Keep,
 }
 
-/// Passes text on the way the reference's whole-text function would leave it.
+/// Passes text on as the reference's whole-text function would return it.
 #[derive(Debug)]
 struct TextGate {
     before: Before,
     after: After,
     behind_call: bool,
-    /// Nothing was sent since the last call.
+    /// Nothing has been sent since the last call.
     fresh: bool,
     any: bool,
     space: String,
@@ -142,7 +141,7 @@ impl ToolSet {
     }
 }
 
-/// The receiving end of a format machine.
+/// Receives what a format machine finds.
 #[derive(Debug)]
 pub(crate) struct Sink {
     pub(crate) tools: ToolSet,
@@ -177,7 +176,7 @@ impl Sink {
         self.send(out);
     }
 
-    /// Text and calls change places here, or one part of the text ends.
+    /// Marks a boundary between text and calls, or between two parts of the text.
     pub(crate) fn boundary(&mut self) {
         let mut out = String::new();
         self.gate.call(&mut out);
@@ -189,7 +188,7 @@ impl Sink {
         !name.is_empty() && (self.forward_unknown_tools || self.tools.positions.contains_key(name))
     }
 
-    /// Starts a call; `false` when the name is none of the request's tools, and then the call is dropped.
+    /// Starts a call; `false` if the request has no tool of this name, in which case the call is dropped.
     pub(crate) fn call_start(&mut self, name: &str) -> bool {
         self.knows(name) && {
             self.call_start_unchecked(name);
@@ -197,7 +196,7 @@ impl Sink {
         }
     }
 
-    /// As [`call_start`](Self::call_start), for a format whose results count the calls that the model wrote.
+    /// As [`call_start`](Self::call_start), for formats whose results count the calls that the model wrote.
     pub(crate) fn call_start_numbered(&mut self, name: &str, number: i32) -> bool {
         let accepted = self.call_start(name);
         if accepted && let Some(Event::CallStart { position, .. }) = self.events.last_mut() {
@@ -206,7 +205,7 @@ impl Sink {
         accepted
     }
 
-    /// Starts a call whatever its name, for the formats whose reference parser does not look at it.
+    /// Starts a call without checking its name, for formats whose reference parser does not check it.
     pub(crate) fn call_start_unchecked(&mut self, name: &str) {
         self.call_broken();
         let position = self.tools.positions.get(name).and_then(|i| i32::try_from(*i).ok()).unwrap_or(-1);
@@ -215,7 +214,7 @@ impl Sink {
         self.arguments = ArgumentsGate::default();
     }
 
-    /// Takes a piece of the open call's arguments.
+    /// Takes a piece of the arguments of the open call.
     pub(crate) fn args(&mut self, fragment: &str) {
         if !self.open {
             return;
@@ -236,7 +235,7 @@ impl Sink {
         }
     }
 
-    /// Ends the open call. One whose arguments are no object is broken.
+    /// Ends the open call. If its arguments are not an object, the call is broken.
     pub(crate) fn call_end(&mut self) {
         if !self.open {
             return;
@@ -251,7 +250,7 @@ impl Sink {
         }
     }
 
-    /// Gives up the open call, if there is one.
+    /// Drops the open call, if any.
     pub(crate) fn call_broken(&mut self) {
         if std::mem::take(&mut self.open) {
             self.events.push(Event::CallBroken);

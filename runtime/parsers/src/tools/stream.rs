@@ -1,21 +1,21 @@
-//! An answer with tool calls as it arrives.
+//! Splits an answer with tool calls as it arrives.
 
 use super::sink::{Event, Sink};
 use super::types::{Parsed, StreamItem, ToolCallItem};
 
-/// One tool-call format, reading character by character.
+/// The state machine of one tool-call format; it reads character by character.
 pub(crate) trait Format: Send {
     fn feed(&mut self, c: char, sink: &mut Sink);
     fn finish(&mut self, sink: &mut Sink);
 }
 
-/// Takes one answer apart as it arrives.
+/// Splits one answer as it arrives.
 ///
-/// A call comes as its name with empty arguments, then as pieces of its arguments; after each piece they are a prefix
-/// of valid JSON. However the text is cut, text and complete calls add up to what
-/// [`ToolParser::parse`](super::ToolParser::parse) says.
+/// A call begins with its name and empty arguments, followed by pieces of its arguments, which at every point add up to
+/// a prefix of valid JSON. However the text is cut, the text and the complete calls add up to the result of
+/// [`ToolParser::parse`](super::ToolParser::parse).
 pub struct ToolStream {
-    /// `None` passes all text through: the request has no tools.
+    /// `None`: the request has no tools, so all text passes through.
     format: Option<Box<dyn Format>>,
     sink: Sink,
     calls: i32,
@@ -33,14 +33,14 @@ impl ToolStream {
         self.items(events)
     }
 
-    /// Ends the answer and gives up what was held back.
+    /// Ends the answer and emits what was held back.
     pub fn finish(&mut self) -> Vec<StreamItem> {
         let events = self.finish_events();
         self.items(events)
     }
 
-    /// The calls that were started and not completed, by their place in the answer: the text ended inside them (known
-    /// after [`finish`](Self::finish)) or their arguments were not JSON. A whole-text parse leaves them out.
+    /// The calls that were started but not completed, by their index in the answer: the text ended inside them (known
+    /// after [`finish`](Self::finish)), or their arguments were not JSON. A whole-text parse leaves them out.
     pub fn incomplete_calls(&self) -> &[i32] {
         &self.incomplete
     }
@@ -89,14 +89,14 @@ impl ToolStream {
     }
 }
 
-/// What a `tool_index` of a whole-text result counts.
+/// What `tool_index` counts in a whole-text result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IndexOf {
     Tool,
     Call,
 }
 
-/// Puts the events of a whole answer together, without the calls that were not completed.
+/// Assembles the events of a whole answer, without the incomplete calls.
 pub(crate) fn collect(events: Vec<Event>, index_of: IndexOf) -> Parsed {
     let mut parsed = Parsed::default();
     let mut open: Option<ToolCallItem> = None;

@@ -1,4 +1,4 @@
-//! What a grammar must enforce so that an answer calls the tools it has to, in the model's own format.
+//! The constraint that forces an answer to call tools in the model's own format.
 
 use std::cell::RefCell;
 
@@ -10,59 +10,60 @@ use super::parser::{ToolFormat, ToolParser};
 use super::python_grammar::call_list;
 use super::types::{Tool, ToolChoice};
 
-/// How the part of a [`Structure`] between `begin` and `end` is written.
+/// How a [`Structure`] writes the part between `begin` and `end`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StructureContent {
-    /// A JSON value of this schema (`{}`: any).
+    /// A JSON value that follows this schema (`{}`: any value).
     Json(Value),
-    /// Each property of this object schema in tags of its own, strings without quotes.
+    /// Each property of this object schema in separate tags, strings without quotes.
     Tagged(Value, ArgumentTags),
 }
 
 /// One way to call one tool.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Structure {
-    /// The literal text in front.
+    /// Literal text before the arguments.
     pub begin: String,
     /// The arguments.
     pub content: StructureContent,
-    /// The literal text behind.
+    /// Literal text after the arguments.
     pub end: String,
 }
 
-/// Free text in which a trigger opens one of the structures.
+/// Free text in which a trigger must open one of the structures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StructuralTag {
     /// One for each tool that may be called.
     pub structures: Vec<Structure>,
-    /// Once one of these is written, it must go on as one of the structures that begin with it.
+    /// Once the model writes one of these, the text must continue as a structure that begins with it.
     pub triggers: Vec<String>,
-    /// The answer starts with a structure, without text before.
+    /// The answer starts with a structure, with no text before it.
     pub at_least_one: bool,
-    /// The answer ends behind the first structure.
+    /// The answer ends after the first structure.
     pub stop_after_first: bool,
-    /// What a model may write in front of a first structure that it must write: how it goes on behind its thinking.
+    /// What a model may write after its thinking, before the first forced structure.
     pub lead: Option<&'static str>,
 }
 
-/// The constraint of an answer that has to call tools.
+/// How an answer is forced to call tools.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Constraint {
     /// In the model's own format.
     StructuralTag(StructuralTag),
-    /// In the model's own format, as xgrammar's EBNF.
+    /// In the model's own format, as EBNF in xgrammar's syntax.
     Ebnf(String),
-    /// As a JSON array of this schema, for formats that no grammar describes; parse with [`ToolParser::json_array`].
+    /// As a JSON array that follows this schema, for formats that no grammar describes; parse it with
+    /// [`ToolParser::json_array`].
     JsonSchema(Value),
 }
 
 impl ToolParser {
-    /// The constraint for a request with these tools, or `None` where the model writes freely: `Auto` without a tool
-    /// that is `strict`, or no tool to call.
+    /// The constraint for a request with these tools. `None` if the model may write freely: `Auto` without a `strict`
+    /// tool, or no tool to call.
     ///
-    /// Unlike in the reference the arguments of a forced call follow the tool's schema even if it is not `strict` (and
-    /// are an object in any case), a named tool is the only one that can be called, and that once, and one call is
-    /// enforced without `parallel_tool_calls`.
+    /// Unlike in the reference, the arguments of a forced call follow the tool's schema (and are always an object) even
+    /// if the tool is not `strict`; a named tool is the only one that can be called, and only once; and without
+    /// `parallel_tool_calls` exactly one call is allowed.
     pub fn structural_tag(
         &self,
         tools: &[Tool],
@@ -109,7 +110,7 @@ impl ToolParser {
         }))
     }
 
-    /// How this format writes a call of `tool`, and the text that announces it.
+    /// How this format writes a call of `tool`, and its trigger.
     fn structure(&self, tool: &Tool, forced: bool) -> Option<(Structure, &'static str)> {
         let name = &tool.function.name;
         let quoted = crate::json::quote(name);
@@ -187,13 +188,13 @@ impl ToolParser {
     }
 }
 
-/// The schema of a call's arguments, copied by `copy` and bound to be an object.
+/// The schema of a call's arguments, copied by `copy` and restricted to objects.
 fn arguments<'s>(
     parameters: &'s Value,
     copy: &dyn Fn(&Schema<'s>) -> Result<Value, sglang_json_schema::TooLarge>,
 ) -> Value {
     let schema = Schema::new(parameters).plain();
-    // One that is too large as it is will be too large for the grammar as well, which says so.
+    // A schema that is too large to copy is also too large for the grammar, which reports it.
     let mut own = copy(&schema).unwrap_or_else(|_| parameters.clone());
     match &mut own {
         Value::Object(map) if schema.types() != Types::only(JsonType::Object) => {
@@ -205,7 +206,7 @@ fn arguments<'s>(
     own
 }
 
-/// A non-empty array of calls. Their schemas share one place for what they refer to.
+/// The schema of a non-empty array of calls. The tools' definitions are merged into one `$defs`.
 fn array_schema(tools: &[&Tool], single: bool) -> Value {
     let bundle = RefCell::new(Bundle::default());
     let calls: Vec<Value> = tools

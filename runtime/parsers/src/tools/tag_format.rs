@@ -1,4 +1,4 @@
-//! A constraint as the text that a request's sampling parameters carry: xgrammar's structural tag formats.
+//! Writes a constraint as the text of a sampling parameter, in xgrammar's structural tag format.
 
 use serde_json::{Value, json};
 use sglang_json_schema::{JsonType, Schema, Variant};
@@ -7,7 +7,7 @@ use super::argument_tags::ArgumentTags;
 use super::structural_tag::{Constraint, StructuralTag, StructureContent};
 
 impl Constraint {
-    /// The sampling parameter that enforces it, and its value.
+    /// The sampling parameter that enforces the constraint, and its value.
     pub fn sampling_param(&self) -> (&'static str, String) {
         match self {
             Self::StructuralTag(tag) => ("structural_tag", tag.to_json().to_string()),
@@ -50,11 +50,11 @@ fn optional(content: Value) -> Value {
     json!({"type": "optional", "content": content})
 }
 
-/// Most forms of the arguments that are told apart; beyond, a text may mix them.
+/// At most this many alternative forms of the arguments are kept apart; beyond that, a text may mix them.
 const MAX_VARIANTS: usize = 16;
 
-/// The properties of an object schema in its order, or any properties where it lists none. Each of the forms that the
-/// schema allows is one of its own.
+/// A tag for each property of an object schema, in its order, or for any property if it lists none. Each alternative
+/// form that the schema allows is a separate sequence.
 fn tagged(schema: &Schema<'_>, tags: ArgumentTags) -> Value {
     let variants = schema.variants();
     match variants.len() {
@@ -108,7 +108,7 @@ fn one_of(mut forms: Vec<Value>) -> Value {
     }
 }
 
-/// The forms of an argument's bare text, and whether each is JSON: a string stands as it is, anything else as JSON.
+/// The forms of an argument's bare text, and whether each is JSON: strings are bare, anything else is JSON.
 fn values(property: &Schema<'_>, tags: ArgumentTags) -> Vec<(Value, bool)> {
     if let Some(values) = property.values().filter(|values| !values.is_empty()) {
         let (texts, others): (Vec<&Value>, Vec<&Value>) = values.into_iter().partition(|v| v.is_string());
@@ -128,7 +128,7 @@ fn values(property: &Schema<'_>, tags: ArgumentTags) -> Vec<(Value, bool)> {
     if main.is_none() || named.contains(&JsonType::String) {
         return vec![(text(property, tags), false)];
     }
-    // Where the other keywords alone tell the type, JSON Schema would let every other type pass.
+    // If only the other keywords imply the type, JSON Schema by itself would accept every other type.
     let mut own = property.bundled().unwrap_or_else(|_| property.node().clone());
     if property.types().has(JsonType::String) {
         let names: Vec<&str> = named.iter().map(|kind| kind.name()).collect();
@@ -137,7 +137,7 @@ fn values(property: &Schema<'_>, tags: ArgumentTags) -> Vec<(Value, bool)> {
     vec![(json!({"type": "json_schema", "json_schema": own}), true)]
 }
 
-/// A schema that also says the type.
+/// The schema with its type spelled out.
 fn with_type(mut schema: Value, kind: Value) -> Value {
     if let Value::Object(map) = &mut schema {
         map.insert("type".to_owned(), kind);
@@ -149,11 +149,11 @@ fn free(tags: ArgumentTags) -> Value {
     json!({"type": "any_text", "excludes": tags.never})
 }
 
-/// Most characters of a string whose length is spelled out.
+/// The longest string whose length limits are spelled out.
 const MAX_LENGTH: u64 = 1 << 12;
 
-/// A bare string. One of a stated length has no white space at its ends, where parsers trim it, and nothing that markup
-/// could begin with.
+/// A bare string. With length limits it has no white space at its ends, which parsers trim, and no character that could
+/// begin markup.
 fn text(property: &Schema<'_>, tags: ArgumentTags) -> Value {
     let parts = property.parts();
     let lengths = |key: &'static str| {

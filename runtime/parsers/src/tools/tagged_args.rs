@@ -1,7 +1,7 @@
-//! Calls whose name and arguments each stand in tags of their own: one machine for the model families that differ in
-//! the tags ([`Dialect`]) and in how bare text becomes JSON.
+//! Calls whose name and arguments each have their own tags. One state machine serves all model families; they differ in
+//! their tags ([`Dialect`]) and in how bare text becomes JSON.
 //!
-//! A value's type comes from the tool's schema, so an argument is passed on when it is complete.
+//! A value's type comes from the tool's schema, so an argument is passed on only when it is complete.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use crate::json::{JsonStatus, JsonStream, JsonStyle, quote};
 use crate::scan::MarkerScan;
 use crate::schema::Parameters;
 
-/// Longer names and keys are none.
+/// Longer text is not a name or key.
 const MAX_NAME: usize = 1024;
 
 /// See [`Dialect::argument`].
@@ -21,39 +21,39 @@ pub(crate) type Argument = fn(&str, &str, &mut Parameters) -> Option<(String, St
 
 type Markers = &'static [&'static str];
 
-/// The tags of one model family. In each list no tag is a proper prefix of another one, and the place of a tag in it
-/// says what it does.
+/// The tags of one model family. Within each list no tag is a proper prefix of another, and a tag's index decides what
+/// it means.
 #[derive(Debug)]
 pub(crate) struct Dialect {
-    /// What ends the text: the opening of a region of calls, then that of a call outside a region, if there is such.
+    /// Ends the text: [opening of a region of calls, opening of a call outside a region (optional)].
     pub(crate) text: Markers,
-    /// Inside a region: the opening of a call, the end of the region. Empty: there are no regions, and what ends the
+    /// Inside a region: [opening of a call, end of the region]. Empty: there are no regions, and the tag that ends the
     /// text opens a call.
     pub(crate) region: Markers,
-    /// What ends a name: the arguments follow. Then, if there are such: nothing more of the call; the first key.
+    /// Ends a name: [the arguments follow, the call ends (optional), the first key follows (optional)].
     pub(crate) name: Markers,
-    /// Inside a call: the opening of a key, the end of the call, and, if there is such, the end of the region.
+    /// Inside a call: [opening of a key, end of the call, end of the region (optional)].
     pub(crate) body: Markers,
-    /// What ends a key, and, if there is such, the end of a call.
+    /// Ends a key: [end of the key, end of the call (optional)].
     pub(crate) key: Markers,
-    /// Between key and value, where there is something: the opening of the value, that of another key, the end of the
-    /// call.
+    /// Between key and value, if the format has anything there: [opening of the value, opening of another key, end of
+    /// the call].
     pub(crate) gap: Markers,
-    /// What ends a value, and, if there is such, the end of a call, in which the value then does not count.
+    /// Ends a value: [end of the value, end of the call (optional; the unfinished value is dropped)].
     pub(crate) value: Markers,
-    /// What happens to the text around the calls.
+    /// How the text around the calls is treated.
     pub(crate) before: Before,
     pub(crate) behind: After,
-    /// The arguments may be a JSON object in place of the tags.
+    /// The arguments may be a JSON object instead of tags.
     pub(crate) json_arguments: bool,
-    /// In place of the call's tags there may be an object with a name and arguments.
+    /// An object with a name and arguments may stand in place of the call's tags.
     pub(crate) json_call: bool,
-    /// A whole-text result numbers the calls, not the tools.
+    /// A whole-text result counts the calls instead of giving the tool's index.
     pub(crate) counts_calls: bool,
-    /// The key and the value of an argument as JSON, from what stands before and inside the value's tags.
-    /// `None` for a tag that is none, which takes the call with it.
+    /// Makes an argument's key and JSON value from the text before and inside the value's tags. `None` for an invalid
+    /// tag, which drops the call.
     pub(crate) argument: Argument,
-    /// What may follow the end of a call in a region.
+    /// What may follow the end of a call inside a region.
     pub(crate) after_call: Markers,
     /// A value may be a CDATA section.
     pub(crate) cdata: bool,
@@ -84,13 +84,13 @@ enum State {
     Body(MarkerScan),
     Key(MarkerScan, String),
     Gap(MarkerScan, String),
-    /// A value whose end is looked for.
+    /// A value whose end is not yet known.
     Reading(Box<ValueReader>, String),
-    /// A value that ends with the first tag.
+    /// A value that ends at the first closing tag.
     Value(MarkerScan, String, String),
     Json(JsonStream),
     Call(Box<CallReader>),
-    /// A call that is not passed on, up to its end.
+    /// Inside a call that is dropped, up to its end.
     Skip(MarkerScan),
 }
 
@@ -98,13 +98,13 @@ enum State {
 pub(crate) struct TaggedArguments {
     dialect: &'static Dialect,
     state: State,
-    /// Calls stand in a region that is open.
+    /// The parser is inside a region.
     in_region: bool,
     parameters: Parameters,
     given: HashSet<String>,
-    /// The first closing tag ends a value: the text has ended.
+    /// The text has ended, so the first closing tag ends a value.
     plain: bool,
-    /// Only white space so far in a region or in a call's arguments.
+    /// Only white space so far in the region or in the call's arguments.
     blank: bool,
 }
 
@@ -122,7 +122,7 @@ impl TaggedArguments {
         }
     }
 
-    /// Behind a call.
+    /// The state after a call.
     fn outside(&mut self) -> State {
         self.blank = true;
         match self.in_region {
@@ -148,7 +148,7 @@ impl TaggedArguments {
         if self.plain {
             return State::Value(MarkerScan::new(self.dialect.value), key, String::new());
         }
-        // Where a format says the type beside the name, that counts.
+        // A type that the format states beside the name takes precedence.
         let reads = match key.rsplit_once("\" string=\"") {
             Some((_, "true")) => Reads::Text,
             Some(_) => Reads::Json,
@@ -179,7 +179,7 @@ impl TaggedArguments {
         self.state = if self.in_region { self.outside() } else { self.name() };
     }
 
-    /// `end` is the place of the tag behind the name in [`Dialect::name`].
+    /// `end` is the index in [`Dialect::name`] of the tag after the name.
     fn named(&mut self, name: &str, end: usize, sink: &mut Sink) {
         self.given.clear();
         let accepted = sink.call_start(name.trim());
@@ -280,7 +280,7 @@ impl Format for TaggedArguments {
             }
             State::Region(_) => self.region(c, sink),
             State::Name(scan, name) => match scan.feed(c, name) {
-                // A line break before the name is not its end.
+                // A line break before the name does not end it.
                 Some(0) if name.trim().is_empty() && self.dialect.name.first() == Some(&"\n") => name.clear(),
                 Some(end) => {
                     let name = std::mem::take(name);

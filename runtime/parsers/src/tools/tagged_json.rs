@@ -1,5 +1,5 @@
-//! Qwen 2.5/3, Hermes, InternLM and Cohere: calls as JSON between two tags, as in
-//! `<tool_call>{"name": …, "arguments": …}</tool_call>`, repeated.
+//! Qwen 2.5/3, Hermes, InternLM and Cohere: repeated calls as JSON between two tags, `<tool_call>{"name": …,
+//! "arguments": …}</tool_call>`.
 
 use super::call_json::{CallListReader, CallStatus};
 use super::sink::Sink;
@@ -13,11 +13,11 @@ const CLOSE: &str = "</tool_call>";
 enum State {
     Text,
     Call(Box<CallListReader>),
-    /// Behind the object, up to the closing tag, or to the next opening one where that is missing.
+    /// After the object, up to the closing tag, or to the next opening tag if that is missing.
     Rest,
 }
 
-/// They differ in the tags (a line break belongs to Qwen's) and in the key of the name.
+/// The families differ in their tags (Qwen's include a line break) and in the key of the name.
 #[derive(Debug)]
 pub(crate) struct TaggedJson {
     text: MarkerScan,

@@ -1,4 +1,4 @@
-//! Arguments in tags as JSON, by the rules of each model family.
+//! How each model family turns the text of a tagged argument into JSON.
 
 use sglang_json_schema::JsonType;
 
@@ -9,7 +9,7 @@ use crate::schema::{Parameter, Parameters};
 
 type KeyAndValue = Option<(String, String)>;
 
-/// A number without a fraction where it has none, as `int(x) if x == int(x) else x` leaves it.
+/// The number, written without a fraction if it is whole, as by `int(x) if x == int(x) else x`.
 fn whole_number(raw: &str) -> Option<String> {
     let number = python_float(raw)?;
     Some(match number.strip_suffix(".0") {
@@ -22,7 +22,7 @@ fn json_or_literal(raw: &str) -> Option<String> {
     normalise(raw).or_else(|| literal_to_json(raw))
 }
 
-/// `NAME" string="true` and a value: a string as it is, or JSON.
+/// Reads `NAME" string="true` and a value: a string is taken as it is, anything else as JSON.
 fn dsml(header: &str, raw: &str) -> KeyAndValue {
     let (key, string) = header.split_once("\" string=\"")?;
     let value = match string {
@@ -48,7 +48,7 @@ pub(super) fn glm_argument(key: &str, raw: &str, parameters: &mut Parameters) ->
     Some((key.to_owned(), glm_value(raw, parameters.get(key).as_deref())))
 }
 
-/// MiMo: Qwen3-Coder's rules behind HTML's escapes, and whole numbers without a fraction.
+/// MiMo: Qwen3-Coder's rules after unescaping HTML; whole numbers lose their fraction.
 pub(super) fn mimo_argument(key: &str, raw: &str, parameters: &mut Parameters) -> KeyAndValue {
     let (key, raw) = (key.trim(), unescape_html(raw));
     let parameter = parameters.get(key);
@@ -65,7 +65,7 @@ pub(super) fn mimo_argument(key: &str, raw: &str, parameters: &mut Parameters) -
     Some((key.to_owned(), value))
 }
 
-/// The escapes of HTML that a model writes: those of markup, and code points.
+/// Unescapes the HTML that models write: the escapes of markup, and code points.
 fn unescape_html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -108,7 +108,7 @@ fn html_escape(name: &str) -> Option<char> {
     })
 }
 
-/// Step 3: JSON or a Python literal where the schema does not say string.
+/// Step 3: JSON or a Python literal unless the schema says string.
 pub(super) fn step3_argument(key: &str, raw: &str, parameters: &mut Parameters) -> KeyAndValue {
     let raw = raw.trim();
     let parameter = parameters.get(key);
@@ -121,7 +121,7 @@ pub(super) fn step3_argument(key: &str, raw: &str, parameters: &mut Parameters) 
     Some((key.to_owned(), value))
 }
 
-/// MiniCPM 5: as Step 3, in XML. An argument that the schema does not know makes a call none.
+/// MiniCPM 5: as Step 3, in XML. An argument that the schema does not list invalidates the call.
 pub(super) fn minicpm_argument(key: &str, raw: &str, parameters: &mut Parameters) -> KeyAndValue {
     if parameters.lists_any() && parameters.get(key).is_none() {
         return None;
@@ -141,7 +141,7 @@ pub(super) fn minicpm_argument(key: &str, raw: &str, parameters: &mut Parameters
     Some((key.to_owned(), value))
 }
 
-/// poolside: as Step 3, and an argument that the schema does not know may be JSON.
+/// poolside: as Step 3, but an argument that the schema does not list may be JSON.
 pub(super) fn poolside_argument(key: &str, raw: &str, parameters: &mut Parameters) -> KeyAndValue {
     let key = key.trim();
     let raw = raw.strip_prefix('\n').unwrap_or(raw);
@@ -156,7 +156,7 @@ pub(super) fn poolside_argument(key: &str, raw: &str, parameters: &mut Parameter
     Some((key.to_owned(), settled.or_else(json).unwrap_or_else(|| quote(raw))))
 }
 
-/// MiniMax M2: the first of the schema's types that the text can be.
+/// MiniMax M2: the first of the schema's types that the text fits.
 pub(super) fn minimax_argument(key: &str, raw: &str, parameters: &mut Parameters) -> KeyAndValue {
     let (key, raw) = (key.trim(), raw.trim_matches('\n'));
     let parameter = parameters.get(key);
@@ -165,7 +165,7 @@ pub(super) fn minimax_argument(key: &str, raw: &str, parameters: &mut Parameters
         return Some((key.to_owned(), settled));
     }
     let lower = raw.to_lowercase();
-    // The reference takes every value of a type that may be null for null; here only what says so is.
+    // The reference reads every value of a nullable argument as null; here only a text that says null is.
     let empty = lower.is_empty() && parameter.is_some_and(Parameter::nullable);
     if empty || ["null", "none", "nil"].contains(&lower.as_str()) {
         return Some((key.to_owned(), "null".to_owned()));
@@ -234,7 +234,7 @@ pub(super) fn spark_argument(key: &str, raw: &str, parameters: &mut Parameters) 
     Some((key.to_owned(), value.or_else(|| normalise(raw)).unwrap_or_else(|| quote(raw))))
 }
 
-/// Hunyuan: the types of a property or of its branches, the narrower ones first.
+/// Hunyuan: the types of the property or of its branches, narrower ones first.
 pub(super) fn hunyuan_argument(key: &str, raw: &str, parameters: &mut Parameters) -> KeyAndValue {
     let key = key.trim();
     let parameter = parameters.get(key);

@@ -229,7 +229,7 @@ fn every_structure_is_read_back_by_its_own_parser() {
                 }
             };
             if name == "minicpm5" && tool.function.name != "search" {
-                // Its parser refuses arguments that the schema does not know.
+                // This parser rejects arguments that the schema does not list.
                 continue;
             }
             let text = format!("{}{arguments}{}", structure.begin, structure.end);

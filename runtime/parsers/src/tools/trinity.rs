@@ -1,4 +1,4 @@
-//! Trinity: Qwen's format, also inside the thinking, whose tags are dropped.
+//! Trinity: Qwen's format, also inside the thinking. The thinking's tags are dropped.
 
 use super::sink::Sink;
 use super::stream::Format;

@@ -1,15 +1,15 @@
-//! What goes into a tool-call parser and what comes out.
+//! Input and output types of the tool-call parsers.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A tool of a request, in the OpenAI shape.
+/// A tool of a request, in OpenAI's shape.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tool {
-    /// Always `function` so far.
+    /// Always `function`.
     #[serde(default = "function_type")]
     pub r#type: String,
-    /// The function that may be called.
+    /// The function that can be called.
     pub function: Function,
 }
 
@@ -18,13 +18,13 @@ pub struct Tool {
 pub struct Function {
     /// The name that a call must use.
     pub name: String,
-    /// For the model.
+    /// A description for the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// A JSON schema of the arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Value>,
-    /// Arguments must follow the schema exactly.
+    /// Whether arguments must follow the schema exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
 }
@@ -38,26 +38,26 @@ fn function_type() -> String {
 pub enum ToolChoice {
     /// The model decides.
     Auto,
-    /// At least one of them.
+    /// At least one tool must be called.
     Required,
-    /// This one.
+    /// This tool must be called.
     Named(String),
 }
 
-/// A call, or a piece of one in a stream.
+/// A call, or a piece of a streamed call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCallItem {
-    /// In a stream: the place of the call in the answer, from 0. In a whole-text result: what the reference reports,
-    /// which for most formats is the place of the tool in the request (-1: none of them) and for `pythonic`,
-    /// `qwen3_coder`, `kimi_k2` and `gpt-oss` the place of the call.
+    /// In a stream: the index of the call in the answer, from 0. In a whole-text result: what the reference reports,
+    /// for most formats the index of the tool in the request (-1: none of them), and for `pythonic`, `qwen3_coder`,
+    /// `kimi_k2` and `gpt-oss` the index of the call.
     pub tool_index: i32,
-    /// The function; `None` on the later pieces of a streamed call.
+    /// The name of the function; `None` in the later pieces of a streamed call.
     pub name: Option<String>,
     /// The arguments as JSON text, or the next piece of it.
     pub parameters: String,
 }
 
-/// A whole answer, taken apart.
+/// A whole answer, split into text and calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parsed {
     /// The text around the calls.
@@ -66,11 +66,11 @@ pub struct Parsed {
     pub calls: Vec<ToolCallItem>,
 }
 
-/// One thing that a stream yields.
+/// One item of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamItem {
-    /// Text for the reader.
+    /// Text for the user.
     Text(String),
-    /// A call begins (a name and no arguments) or goes on (no name).
+    /// A call begins (name, no arguments) or continues (no name).
     Call(ToolCallItem),
 }

@@ -1,12 +1,12 @@
-//! Where a value that stands in tags ends.
+//! Finds the end of a value that is written between tags.
 //!
-//! A value is bare text and may hold the format's own tags: a file about tool calls, say. A closing tag ends the value
-//! where the format goes on behind it: with another argument that the schema allows, or with the end of the call. Tags
-//! of a whole call inside the value, and closing tags with other text behind them, belong to the value. So does every
-//! tag inside a JSON value that is not complete.
+//! A value is bare text and may contain the format's own tags, for example a file about tool calls. A closing tag ends
+//! the value only if the format continues after it: with another argument that the schema allows, or with the end of
+//! the call. The tags of a whole call inside the value, closing tags that other text follows, and every tag inside an
+//! incomplete JSON value belong to the value.
 //!
-//! Nothing of a value is passed on before its end is known. Where the text ends first, the formats take the first
-//! closing tag for the end, as the reference does.
+//! No part of a value is passed on before its end is known. If the text ends first, the formats take the first closing
+//! tag for the end, as the reference does.
 
 use std::collections::HashSet;
 
@@ -16,9 +16,9 @@ use crate::json::normalise;
 use crate::python_literal::literal_to_json;
 use crate::schema::{Parameter, Parameters};
 
-/// Longer names are none.
+/// Longer text is not a name.
 const MAX_NAME: usize = 1024;
-/// So many times it is tried whether a value is complete; behind, the tags alone decide.
+/// A value is checked for completeness at most this often; after that, the tags alone decide.
 const MAX_TRIES: usize = 64;
 const CDATA: (&str, &str) = ("<![CDATA[", "]]>");
 
@@ -29,7 +29,7 @@ pub(crate) struct ValueTags {
     pub(crate) close: &'static str,
     /// What begins an argument, and what ends its name.
     pub(crate) key: (&'static str, &'static str),
-    /// What begins a value, where that is not the end of its name.
+    /// What begins a value, unless the end of the argument's name does.
     pub(crate) open: Option<&'static str>,
     /// What begins and ends a call.
     pub(crate) call: (&'static str, &'static str),
@@ -37,25 +37,25 @@ pub(crate) struct ValueTags {
     pub(crate) region: Option<(&'static str, &'static str)>,
     /// What may follow the end of a call. Empty: anything.
     pub(crate) after_call: &'static [&'static str],
-    /// The closing tag may be missing in front of another argument.
+    /// The closing tag may be missing before another argument.
     pub(crate) may_be_open: bool,
-    /// A value may be a CDATA section, in which nothing is a tag.
+    /// A value may be a CDATA section, inside which nothing is a tag.
     pub(crate) cdata: bool,
 }
 
-/// What a value must be to be complete.
+/// When a value counts as complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reads {
     /// Any text.
     Text,
-    /// Something short that is no text; what is none after all may be anything.
+    /// A short value of another type than string; if it turns out not to be one, any text.
     Word,
     /// JSON, or a Python literal.
     Json,
 }
 
 impl Reads {
-    /// How an argument is read that the schema describes so.
+    /// How to read an argument that the schema describes like this.
     pub(crate) fn of(parameter: Option<&Parameter>) -> Self {
         let text = parameter.is_none_or(|parameter| parameter.names(JsonType::String));
         match parameter.and_then(Parameter::main) {
@@ -67,47 +67,47 @@ impl Reads {
     }
 }
 
-/// The call around a value.
+/// The call that surrounds a value.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Around<'a> {
     pub(crate) parameters: &'a Parameters,
-    /// The arguments that the call has already.
+    /// The arguments that the call already has.
     pub(crate) given: &'a HashSet<String>,
-    /// The one whose value is being read.
+    /// The argument whose value is being read.
     pub(crate) current: &'a str,
 }
 
-/// The name of an argument, which may stand in front of more attributes.
+/// The name of an argument, which more attributes may follow.
 pub(crate) fn argument_name(header: &str) -> &str {
     header.split('"').next().unwrap_or_default().trim()
 }
 
 impl Around<'_> {
-    /// Whether the call may go on with an argument of this name, behind a closing tag that can be the value's.
+    /// Whether an argument of this name may follow a closing tag.
     fn allows(&self, name: &str) -> bool {
         !name.is_empty() && self.parameters.allows(name)
     }
 
-    /// Whether it is one that the call still lacks.
+    /// Whether the schema lists this argument and the call does not have it yet.
     fn lacks(&self, name: &str) -> bool {
         let known = !self.parameters.lists_any() || self.parameters.lists(name);
         known && self.allows(name) && !self.given.contains(name) && self.current != name
     }
 }
 
-/// The end of a value: how long it is, and where the format goes on.
+/// The end of a value: the value's length, and where the format continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ended {
     pub(crate) value: usize,
     pub(crate) rest: usize,
 }
 
-/// A closing tag that may be the value's own.
+/// A closing tag that may be the value's end.
 #[derive(Debug, Clone, Copy)]
 struct Close {
     at: usize,
     end: usize,
-    /// It closes a tag inside the value, if that is none by mistake.
+    /// It seems to close a tag inside the value.
     inner: bool,
 }
 
@@ -125,12 +125,12 @@ enum Tag {
 #[derive(Debug, Clone, Copy)]
 enum Phase {
     Inside,
-    /// The name of an argument, whose tag begins at `at`.
+    /// Inside the name of an argument whose tag begins at `at`.
     Name {
         at: usize,
         from: usize,
     },
-    /// Behind the end of a call and white space.
+    /// After the end of a call and white space.
     AfterCall {
         from: usize,
     },
@@ -143,7 +143,7 @@ pub(crate) struct ValueReader {
     raw: String,
     phase: Phase,
     close: Option<Close>,
-    /// Open tags inside the value.
+    /// Tags of arguments that are open inside the value.
     values: usize,
     calls: usize,
     regions: usize,
@@ -165,17 +165,17 @@ impl ValueReader {
         }
     }
 
-    /// All that was read.
+    /// Everything that was read.
     pub(crate) fn take_raw(&mut self) -> String {
         std::mem::take(&mut self.raw)
     }
 
-    /// Whether the text has gone past the end of the call, if the first tags were the format's.
+    /// Whether the text has passed the end of the call, if the first tags were the format's own.
     pub(crate) fn holds_an_end(&self) -> bool {
         self.raw.contains(self.tags.call.1) || self.tags.region.is_some_and(|(_, end)| self.raw.contains(end))
     }
 
-    /// Takes one character; the result is the end of the value, once that is known.
+    /// Takes one character and returns the end of the value once it is known.
     pub(crate) fn feed(&mut self, c: char, around: Around<'_>) -> Option<Ended> {
         self.raw.push(c);
         if let Phase::AfterCall { from } = self.phase {
@@ -196,7 +196,7 @@ impl ValueReader {
             return None;
         }
         if let Some(tag) = self.tag() {
-            // A tag inside a name: there is no name.
+            // A tag inside a name: this is not a name.
             self.phase = Phase::Inside;
             return self.tagged(tag);
         }
@@ -222,7 +222,7 @@ impl ValueReader {
         self.close.map(|close| Ended { value: close.at, rest: close.end })
     }
 
-    /// The tag that the text ends with.
+    /// The tag with which the text ends.
     fn tag(&self) -> Option<Tag> {
         let tags = self.tags;
         let known = [
@@ -266,14 +266,14 @@ impl ValueReader {
         None
     }
 
-    /// Whether only white space stands between the last closing tag and `at`.
+    /// Whether there is only white space between the last closing tag and `at`.
     fn follows(&self, at: usize) -> bool {
         let between = self.close.and_then(|close| self.raw.get(close.end..at));
         between.is_some_and(|text| text.chars().all(char::is_whitespace))
     }
 
     fn closed(&mut self, at: usize) -> Option<Ended> {
-        // A tag of a call inside the value.
+        // The tag belongs to a call inside the value.
         if self.calls > 0 {
             return None;
         }
@@ -285,20 +285,20 @@ impl ValueReader {
         if complete { self.at_close() } else { None }
     }
 
-    /// Whether the value is JSON, or a literal, if it ends at `at`.
+    /// Whether the value would be valid JSON or a literal if it ended at `at`.
     fn complete(&mut self, at: usize) -> bool {
         self.tries += 1;
         let value = self.raw[..at].trim();
         self.tries <= MAX_TRIES && (normalise(value).is_some() || literal_to_json(value).is_some())
     }
 
-    /// Whether the value may end at the last closing tag, by its type.
+    /// Whether the value may end at the last closing tag, judging by its type.
     fn may_end(&mut self) -> bool {
         let Some(close) = self.close else { return false };
         self.reads != Reads::Json || self.tries > MAX_TRIES || self.complete(close.at)
     }
 
-    /// Behind the name of an argument whose tag begins at `at`.
+    /// Handles the end of an argument's name whose tag begins at `at`.
     fn named(&mut self, at: usize, name: &str, around: Around<'_>) -> Option<Ended> {
         let ends = match self.close {
             _ if self.calls > 0 || name.contains(['<', '\n']) => false,

@@ -1,4 +1,4 @@
-//! Argument values that a model writes as bare text, turned into JSON by the type that the schema gives them.
+//! Converts bare argument values to JSON by the type in the schema.
 
 use sglang_json_schema::JsonType;
 
@@ -22,7 +22,7 @@ pub(super) fn python_int(text: &str) -> Option<String> {
     Some(if digits.is_empty() { "0".to_owned() } else { format!("{sign}{digits}") })
 }
 
-/// Python's `float(text)`, where JSON can express it.
+/// Python's `float(text)`, if JSON can express it.
 pub(super) fn python_float(text: &str) -> Option<String> {
     text.trim().replace('_', "").parse().ok().and_then(float_repr)
 }
@@ -31,7 +31,7 @@ fn is_float_text(text: &str) -> bool {
     text.contains(['.', 'e', 'E'])
 }
 
-/// One argument of Qwen3-Coder as JSON. `parameter` is what the tool's schema says of it.
+/// One argument of Qwen3-Coder as JSON. `parameter` is its schema.
 pub(crate) fn qwen3_coder_value(raw: &str, parameter: Option<&Parameter>) -> String {
     if let Some(settled) = parameter.and_then(|parameter| parameter.settled(raw)) {
         return settled;
@@ -54,8 +54,8 @@ pub(crate) fn qwen3_coder_value(raw: &str, parameter: Option<&Parameter>) -> Str
     value.unwrap_or_else(|| quote(raw))
 }
 
-/// One argument of GLM-4.5 as JSON: JSON as it stands, JSON behind one more layer of escapes, a Python literal, and
-/// otherwise a string. An argument that the schema calls a string is one whatever it looks like.
+/// One argument of GLM-4.5 as JSON: JSON as it is, JSON with one extra layer of escapes, a Python literal, or else a
+/// string. If the schema says string, it is always a string.
 pub(crate) fn glm_value(raw: &str, parameter: Option<&Parameter>) -> String {
     if let Some(settled) = parameter.and_then(|parameter| parameter.settled(raw)) {
         return settled;
@@ -78,7 +78,7 @@ pub(crate) fn glm_value(raw: &str, parameter: Option<&Parameter>) -> String {
     literal_to_json(raw).unwrap_or_else(|| quote(raw))
 }
 
-/// A value written with its quotes escaped, such as `{\"a\": 1}`.
+/// Removes one layer of escapes from a value such as `{\"a\": 1}`.
 fn unescaped(raw: &str) -> Option<String> {
     if !raw.contains('\\') {
         return None;

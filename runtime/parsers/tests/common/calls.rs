@@ -1,4 +1,4 @@
-//! Calls as each format writes them, from the grammars of forced calls.
+//! Writes calls in each format, by means of the grammars of forced calls.
 
 use serde_json::{Value, json};
 use sglang_parsers::{
@@ -7,13 +7,13 @@ use sglang_parsers::{
 
 use super::{call_list, stream_tools};
 
-/// A tool `f` with this schema.
+/// A tool of this name with this schema.
 pub fn tool(name: &str, parameters: Value) -> Tool {
     let function = Function { name: name.into(), parameters: Some(parameters), ..Default::default() };
     Tool { r#type: "function".into(), function }
 }
 
-/// How the format writes a call of a tool; `None` for the formats that are no tags around JSON or around arguments.
+/// How the format writes a call of the tool; `None` unless it puts tags around JSON or around each argument.
 pub fn structure(parser: ToolParser, name: &str) -> Option<Structure> {
     let tools = [tool(name, json!({"type": "object"}))];
     match parser.structural_tag(&tools, &ToolChoice::Required, true) {
@@ -42,7 +42,7 @@ pub fn write(parser: ToolParser, name: &str, arguments: &[(&str, Value)]) -> Opt
     Some(format!("{}{body}{}", structure.begin, structure.end))
 }
 
-/// The calls of a whole text, which every cut and single characters give as well.
+/// The calls of a whole text; asserts that every cut, and single characters, give the same.
 pub fn calls(parser: ToolParser, tools: &[Tool], text: &str) -> Vec<(String, Value)> {
     let whole = parser.parse(text, tools, ToolParserOptions::default());
     let expected = (whole.normal_text.clone(), call_list(&whole));

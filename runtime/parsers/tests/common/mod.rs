@@ -1,5 +1,5 @@
-//! Fixtures, and putting a stream back together.
-// Each test file uses its part of this; a helper that fails fails its test.
+//! Loads fixtures and reassembles streams.
+// Each test file uses only some of these helpers; a helper that panics fails its test.
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod calls;
@@ -51,7 +51,7 @@ pub fn call_list(parsed: &Parsed) -> Calls {
     parsed.calls.iter().map(|c| (c.name.clone().unwrap(), c.parameters.clone())).collect()
 }
 
-/// Feeds the pieces, checks what every stream must keep, and returns the text and the complete calls.
+/// Feeds the pieces, asserts the invariants of streams, and returns the text and the complete calls.
 pub fn stream_tools(parser: ToolParser, tools: &[Tool], pieces: &[&str]) -> (String, Calls) {
     let mut stream = parser.stream(tools, ToolParserOptions::default());
     let mut items = Vec::new();
@@ -101,7 +101,7 @@ fn is_json_prefix(text: &str) -> bool {
     match serde_json::from_str::<serde::de::IgnoredAny>(text) {
         Ok(_) => true,
         Err(error) => {
-            // A number that goes on is no number yet.
+            // An unfinished number is not valid JSON yet.
             let unfinished = ["surrogate", "invalid number"];
             error.is_eof() || unfinished.iter().any(|what| error.to_string().contains(what))
         }
