@@ -1,7 +1,8 @@
-//! How long a mask takes over a vocabulary of 49 152 tokens, and how long compiling takes.
+//! Measures how long masks and compiling take with a vocabulary of 49 152 tokens.
 //!
-//! With `SGLANG_BENCH_TOKENIZER` naming a byte-level `tokenizer.json` its vocabulary is used, else a made-up one. Before
-//! criterion's means the percentiles of the masks along a text are printed; the targets are p50 <= 50 us, p99 <= 1 ms.
+//! `SGLANG_BENCH_TOKENIZER` may name a byte-level `tokenizer.json` whose vocabulary is used; otherwise one is made up.
+//! Before criterion's means, the percentiles of the masks along a text are printed; the targets are p50 <= 50 us, p99
+//! <= 1 ms.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::hint::black_box;
@@ -18,7 +19,7 @@ use sglang_constrained::{CompiledGrammar, CompilerConfig, GrammarCompiler, Gramm
 const VOCAB: usize = 49_152;
 const EOS: u32 = 2;
 
-/// A vocabulary of the usual make: bytes, words with and without a space, punctuation, numbers, white space.
+/// A typical vocabulary: bytes, words with and without a leading space, punctuation, numbers, white space.
 fn made_up() -> Vec<Vec<u8>> {
     let mut rng = StdRng::seed_from_u64(7);
     let mut words: Vec<Vec<u8>> = vec![b"<|endoftext|>".to_vec(), b"<|start|>".to_vec(), b"<|end|>".to_vec()];
@@ -109,7 +110,7 @@ number ::= [0-9]+ ("." [0-9]+)?
 variable ::= [a-z] [a-z0-9_]*
 ws ::= " "?"#;
 
-/// Countries, the longest list that schemas usually hold.
+/// Names of countries: as long a list as schemas usually contain.
 fn countries() -> Vec<String> {
     let first = ["North", "South", "East", "West", "New", "Upper", "Lower", "Great"];
     let second =
@@ -203,7 +204,7 @@ fn cases() -> Vec<(&'static str, GrammarSpec, String)> {
     ]
 }
 
-/// The text as the longest tokens of the vocabulary.
+/// The text, split into the longest tokens of the vocabulary.
 fn tokens(env_words: &[Vec<u8>], text: &str) -> Vec<u32> {
     let bytes = text.as_bytes();
     let mut out = Vec::new();

@@ -9,17 +9,17 @@ use crate::error::MatchError;
 use crate::mask_pool::MaskPool;
 use crate::matcher::Matcher;
 
-/// Where the matcher is.
+/// Where the matcher currently is.
 enum Place {
-    /// On a thread of the pool.
+    /// On a thread of the pool, which computes the mask.
     Away,
-    /// Back from the pool.
+    /// Returned from the pool.
     Here(Parts),
     /// Lost in a panic.
     Lost(MatchError),
 }
 
-/// The matcher, its mask, and the reason if there is none.
+/// The matcher with its mask, or with the reason why there is none.
 struct Parts {
     matcher: Box<Matcher>,
     mask: Vec<u32>,
@@ -38,8 +38,8 @@ impl Slot {
     }
 }
 
-/// A [`Matcher`] that starts on the next mask as soon as a token is accepted, on a thread of a [`MaskPool`], so that the
-/// mask is usually there when the step's logits are.
+/// A [`Matcher`] that starts to compute the next mask as soon as a token is accepted, on a thread of a [`MaskPool`], so
+/// that the mask is usually ready when the step's logits are.
 pub struct AsyncMatcher {
     pool: Arc<MaskPool>,
     slot: Arc<Slot>,
@@ -58,7 +58,7 @@ impl std::fmt::Debug for AsyncMatcher {
 }
 
 impl AsyncMatcher {
-    /// Wraps `matcher` and starts on its mask.
+    /// Wraps `matcher` and starts to compute its mask.
     pub fn new(matcher: Matcher, pool: Arc<MaskPool>) -> Self {
         let words = matcher.grammar().environment().mask_words();
         let (terminated, accepted) = (matcher.is_terminated(), matcher.accepted());
@@ -68,7 +68,7 @@ impl AsyncMatcher {
         this
     }
 
-    /// Sends the matcher to the pool. The slot says `Away` already.
+    /// Sends the matcher to the pool. The caller has already set the slot to `Away`.
     fn start(&self, mut matcher: Box<Matcher>, mut mask: Vec<u32>) {
         let slot = Arc::clone(&self.slot);
         self.pool.run(Box::new(move || {
@@ -83,7 +83,7 @@ impl AsyncMatcher {
         }));
     }
 
-    /// Waits for the matcher and takes it out; the slot then says `Away`.
+    /// Waits for the matcher and takes it out, leaving the slot at `Away`.
     fn take(&self) -> Result<Parts, MatchError> {
         let mut place = self.slot.place.lock();
         loop {
@@ -98,7 +98,7 @@ impl AsyncMatcher {
         }
     }
 
-    /// Changes the matcher with `change` and starts on the new mask when something changed.
+    /// Applies `change` to the matcher, and starts on the new mask if anything changed.
     fn change(
         &mut self,
         change: impl FnOnce(&mut Matcher) -> Result<(), MatchError>,
@@ -123,7 +123,7 @@ impl AsyncMatcher {
         self.change(|matcher| matcher.accept(token))
     }
 
-    /// Reads the output of a request that resumes.
+    /// Reads the output that a resumed request already has.
     ///
     /// # Errors
     /// As [`Matcher::accept`].
@@ -131,7 +131,7 @@ impl AsyncMatcher {
         self.change(|matcher| matcher.replay(output_ids.iter().copied()))
     }
 
-    /// Takes the last `count` tokens back.
+    /// Undoes the last `count` tokens.
     ///
     /// # Errors
     /// As [`Matcher::rollback`].
@@ -139,11 +139,11 @@ impl AsyncMatcher {
         self.change(|matcher| matcher.rollback(count))
     }
 
-    /// The mask of the next token: [`mask_words`](crate::TokenEnvironment::mask_words) words, bit `id % 32` of word
-    /// `id / 32` set when `id` is allowed. Waits for the pool if the mask is not there yet.
+    /// The mask of the next token: [`mask_words`](crate::TokenEnvironment::mask_words) words, in which bit `id % 32` of
+    /// word `id / 32` is set if `id` is allowed. Waits for the pool if the mask is not ready.
     ///
     /// # Errors
-    /// When the parser gave up; the request cannot go on.
+    /// If the parser failed; the request cannot continue.
     pub fn mask(&mut self) -> Result<&[u32], MatchError> {
         let parts = self.take()?;
         let outcome = parts.outcome.clone();
@@ -154,7 +154,7 @@ impl AsyncMatcher {
         outcome.map(|()| self.mask.as_slice())
     }
 
-    /// Whether the mask is there without waiting.
+    /// Whether the mask is ready.
     pub fn is_ready(&self) -> bool {
         !matches!(*self.slot.place.lock(), Place::Away)
     }

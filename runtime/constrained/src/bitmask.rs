@@ -1,11 +1,11 @@
 //! Bitmasks over the vocabulary: bit `id % 32` of word `id / 32`.
 
-/// Whether the mask allows `id`; ids past the mask are not allowed.
+/// Whether the mask allows `id`; ids beyond the mask are not allowed.
 pub fn get(mask: &[u32], id: u32) -> bool {
     mask.get(id as usize / 32).is_some_and(|word| word & (1 << (id % 32)) != 0)
 }
 
-/// Copies `words` into `mask` and clears what is left of it, as well as ids from `vocab_size` on.
+/// Copies `words` into `mask` and clears the remaining bits, including those of ids from `vocab_size` on.
 pub(crate) fn copy(words: &[u32], mask: &mut [u32], vocab_size: usize) {
     let len = words.len().min(mask.len());
     let (head, tail) = mask.split_at_mut(len);

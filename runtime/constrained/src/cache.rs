@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Holds at most `capacity` entries; the one used longest ago makes room.
+/// Holds at most `capacity` entries; the least recently used one is evicted.
 #[derive(Debug)]
 pub(crate) struct Lru<K, V> {
     entries: HashMap<K, (V, u64)>,

@@ -1,4 +1,4 @@
-//! A compiled grammar: the template from which every request gets its own matcher.
+//! A compiled grammar, from which each request gets its own matcher.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use crate::library_text::first_lines;
 use crate::slices::SliceBias;
 use crate::trim;
 
-/// Used matchers kept for reuse per grammar: their lexers have seen the grammar's states already.
+/// Used matchers that a grammar keeps for reuse: their lexers have already built the grammar's states.
 const MAX_SPARE: usize = 8;
-/// A matcher that has read more tokens is dropped rather than kept, so that grown lexer tables are freed.
+/// A matcher that has read more tokens is dropped instead of kept, to free its grown lexer tables.
 const MAX_SPARE_TOKENS: usize = 4096;
 
-/// A grammar ready for use. Shared by the requests that ask for it.
+/// A grammar ready for use, shared by all requests that ask for it.
 pub struct CompiledGrammar {
     env: TokenEnvironment,
     template: Mutex<Parser>,
@@ -33,7 +33,7 @@ impl std::fmt::Debug for CompiledGrammar {
 }
 
 impl CompiledGrammar {
-    /// Builds the parser of `grammar`. `Err` is the library's text.
+    /// Builds the parser of `grammar`. `Err` is the library's message.
     pub(crate) fn build(
         env: &TokenEnvironment,
         factory: &ParserFactory,
@@ -47,7 +47,7 @@ impl CompiledGrammar {
         let mut parser = parser.map_err(|e| first_lines(&format!("{e:#}")))?;
         parser.bias_computer = Arc::<SliceBias>::clone(slices);
         let mut template = Parser::new(Ok(parser));
-        // The first mask shows whether anything can be generated at all, and warms the lexer for every request.
+        // The first mask shows whether anything can be generated at all, and warms up the lexer for every request.
         let mask = template.compute_mask_or_eos().map_err(|e| first_lines(&e.to_string()))?;
         if mask.is_zero() {
             return Err("no text of this vocabulary can start the grammar".into());
@@ -61,13 +61,13 @@ impl CompiledGrammar {
         })
     }
 
-    /// A parser at the grammar's start: a used one where there is one.
+    /// A parser at the start of the grammar, reused if possible.
     pub(crate) fn parser(&self) -> Parser {
         let spare = self.spare.lock().pop();
         spare.unwrap_or_else(|| self.template.lock().deep_clone())
     }
 
-    /// Takes a request's parser back for the next request, if it is sound and small.
+    /// Keeps a request's parser for the next request, if it has not failed and is small.
     pub(crate) fn give_back(&self, mut parser: Parser, tokens: usize) {
         if tokens > MAX_SPARE_TOKENS || parser.is_error() || self.spare.lock().len() >= MAX_SPARE {
             return;
@@ -86,7 +86,7 @@ impl CompiledGrammar {
         &self.env
     }
 
-    /// How long compiling took, without the wait for a thread.
+    /// How long compiling took, without the time in the queue.
     pub fn compile_time(&self) -> Duration {
         self.compile_time
     }

@@ -1,4 +1,4 @@
-//! Compiling grammars without ever holding the scheduler up (reference: `BaseGrammarBackend` and `GrammarManager`).
+//! Compiles grammars without delaying the scheduler (reference: `BaseGrammarBackend` and `GrammarManager`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use crate::environment::TokenEnvironment;
 use crate::error::{GrammarError, TokenEnvironmentError};
 use crate::spec::{GrammarKind, GrammarSpec};
 
-/// Compiles grammars on its own threads. Equal grammars are compiled once; results are remembered, refusals too.
-/// Dropping it ends the threads; what is in flight is answered with [`GrammarError::Closed`].
+/// Compiles grammars on its own threads. Equal grammars are compiled once; results, including refusals, are cached.
+/// Dropping the compiler ends its threads and answers what is in flight with [`GrammarError::Closed`].
 pub struct GrammarCompiler {
     pool: Arc<Pool>,
 }
@@ -27,13 +27,13 @@ impl GrammarCompiler {
     /// Starts the threads of a compiler for one vocabulary.
     ///
     /// # Errors
-    /// When the library cannot work with the vocabulary, or the system refuses a thread.
+    /// If the library does not support the vocabulary, or a thread cannot be started.
     pub fn new(env: TokenEnvironment, config: CompilerConfig) -> Result<Self, TokenEnvironmentError> {
         Ok(Self { pool: Pool::start(env, config)? })
     }
 
-    /// Compiles `spec` and calls `done` with the result: at once when it is remembered (or refused outright), else
-    /// later on another thread. `done` is called exactly once and should only pass the result on.
+    /// Compiles `spec` and calls `done` exactly once with the result: immediately if it is cached or refused outright,
+    /// else later on another thread. `done` should only pass the result on.
     pub fn compile_with(&self, spec: GrammarSpec, done: impl FnOnce(CompileResult) + Send + 'static) {
         self.pool.submit(spec, Box::new(done));
     }
@@ -43,18 +43,18 @@ impl GrammarCompiler {
         let (sender, result) = bounded(1);
         let kind = spec.kind();
         self.compile_with(spec, move |outcome| {
-            // A handle that was dropped does not want it any more.
+            // If the handle was dropped, nobody wants the result.
             let _ = sender.send(outcome);
         });
         CompileHandle { result, kind }
     }
 
-    /// The grammar if it is remembered.
+    /// The cached result, if any.
     pub fn cached(&self, spec: &GrammarSpec) -> Option<CompileResult> {
         self.pool.cached(spec)
     }
 
-    /// Forgets every grammar; requests that use one keep theirs.
+    /// Empties the cache; requests that use a grammar keep it.
     pub fn clear(&self) {
         self.pool.clear();
     }
@@ -71,7 +71,7 @@ impl Drop for GrammarCompiler {
     }
 }
 
-/// A grammar that is being compiled. Dropping the handle gives up on the result.
+/// A grammar that is being compiled. Dropping the handle abandons the result.
 #[derive(Debug)]
 pub struct CompileHandle {
     result: Receiver<CompileResult>,
@@ -79,7 +79,7 @@ pub struct CompileHandle {
 }
 
 impl CompileHandle {
-    /// The result if it is there. It is given once.
+    /// The result, if ready. It is returned once.
     pub fn poll(&self) -> Option<CompileResult> {
         match self.result.try_recv() {
             Ok(outcome) => Some(outcome),
@@ -91,12 +91,12 @@ impl CompileHandle {
     /// Waits for the result.
     ///
     /// # Errors
-    /// Why the grammar was refused.
+    /// The reason why the grammar was refused.
     pub fn wait(self) -> CompileResult {
         self.result.recv().unwrap_or(Err(GrammarError::Closed { kind: self.kind }))
     }
 
-    /// Waits for the result, at most for `limit`; `None` when it is not there yet.
+    /// Waits for the result for at most `limit`; `None` if it is not ready by then.
     pub fn wait_timeout(&self, limit: Duration) -> Option<CompileResult> {
         match self.result.recv_timeout(limit) {
             Ok(outcome) => Some(outcome),

@@ -1,4 +1,4 @@
-//! Limits and counters of a [`crate::GrammarCompiler`], and what it gives.
+//! Limits, counters and result type of a [`crate::GrammarCompiler`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,31 +7,31 @@ use crate::compiled::CompiledGrammar;
 use crate::error::GrammarError;
 use crate::json::JsonOptions;
 
-/// What compiling ends with.
+/// The result of compiling a grammar.
 pub type CompileResult = Result<Arc<CompiledGrammar>, GrammarError>;
 
 /// Limits of a [`crate::GrammarCompiler`].
 #[derive(Clone, Debug)]
 pub struct CompilerConfig {
-    /// Threads that compile.
+    /// Number of compiling threads.
     pub workers: usize,
-    /// Grammars that may wait for a thread; more are refused.
+    /// How many grammars may wait for a thread; further ones are refused.
     pub max_waiting: usize,
-    /// Longest time from the request to the result; a grammar that takes longer is refused.
+    /// Longest time from submission to result; a grammar that takes longer is refused.
     pub timeout: Duration,
     /// Largest grammar text in bytes.
     pub max_bytes: usize,
-    /// Compiled (and refused) grammars that are remembered.
+    /// Number of cached results, refusals included.
     pub cache_entries: usize,
     /// How JSON is written.
     pub json: JsonOptions,
-    /// Work (regular-expression nodes) that building one grammar's lexer may take; about 50 000 per millisecond.
+    /// Work (regular-expression nodes) for building the lexer of one grammar; about 50 000 per millisecond.
     pub lexer_fuel: u64,
-    /// Work that one mask may take in the lexer; about 14 000 per millisecond.
+    /// Work in the lexer for one mask; about 14 000 per millisecond.
     pub mask_lexer_fuel: u64,
-    /// Work (parser items) that one mask may take; about 20 000 per millisecond.
+    /// Work in the parser (items) for one mask; about 20 000 per millisecond.
     pub mask_parser_items: usize,
-    /// Most lexer states of one request; each takes one to two kilobytes.
+    /// Most lexer states of one request, at one to two kilobytes each.
     pub max_lexer_states: usize,
     /// Most symbols in the rules of one grammar.
     pub max_grammar_symbols: usize,
@@ -58,11 +58,11 @@ impl Default for CompilerConfig {
 /// Counters of a [`crate::GrammarCompiler`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CompilerStats {
-    /// Grammars being compiled or waiting.
+    /// Grammars that are being compiled or wait for a thread.
     pub in_flight: usize,
-    /// Grammars remembered, refused ones included.
+    /// Cached results, refusals included.
     pub cached: usize,
-    /// Requests served from memory.
+    /// Requests answered from the cache.
     pub hits: u64,
     /// Requests that had to be compiled.
     pub misses: u64,

@@ -1,4 +1,4 @@
-//! The threads of the compiler, their queue, their deadline and the memory of results.
+//! The compiler's threads, their queue and deadlines, and the cache of results.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,15 +22,15 @@ use crate::translate;
 
 type Done = Box<dyn FnOnce(CompileResult) + Send>;
 
-/// A thread that compiles for longer than the time limit cannot be stopped, only left to its own limits; this many
-/// others may stand in for such threads.
+/// A thread that exceeds the time limit cannot be stopped; it ends by its own work limits. Up to this many extra
+/// threads replace such threads meanwhile.
 const MAX_STAND_INS: usize = 6;
 
-/// One grammar that somebody waits for.
+/// A grammar that is being compiled or waits for a thread.
 struct InFlight {
     id: u64,
     deadline: Instant,
-    /// A thread works on it.
+    /// A thread is working on it.
     started: bool,
     waiters: Vec<Done>,
 }
@@ -41,7 +41,7 @@ struct State {
     next_id: u64,
     workers: usize,
     stats: CompilerStats,
-    /// The queue's entrance; gone once the compiler is closed.
+    /// The sending end of the queue; `None` once the compiler is closed.
     queue: Option<Sender<(GrammarSpec, u64)>>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Pool {
     slices: Arc<SliceBias>,
     jobs: Receiver<(GrammarSpec, u64)>,
     state: Mutex<State>,
-    /// Wakes the thread that watches the deadlines.
+    /// Wakes the thread that watches deadlines.
     watch: Condvar,
 }
 
@@ -116,13 +116,13 @@ impl Pool {
 
     pub(crate) fn submit(&self, spec: GrammarSpec, done: Done) {
         let outcome = self.enqueue(spec, done);
-        // Called without the lock: the caller's function may ask for the next grammar.
+        // Called without the lock, because `done` may submit the next grammar.
         if let Some((done, result)) = outcome {
             done(result);
         }
     }
 
-    /// Queues `spec`, or says what to answer at once.
+    /// Queues `spec`, or returns what to answer immediately.
     fn enqueue(&self, spec: GrammarSpec, done: Done) -> Option<(Done, CompileResult)> {
         let kind = spec.kind();
         let mut state = self.state.lock();
@@ -162,10 +162,10 @@ impl Pool {
         None
     }
 
-    /// A worker's life.
+    /// The main loop of a compiling thread.
     fn work(self: Arc<Self>) {
         while let Ok((spec, id)) = self.jobs.recv() {
-            // Nobody waits for a grammar that has timed out in the queue.
+            // A grammar that timed out in the queue has nobody waiting for it.
             let wanted = match self.state.lock().in_flight.get_mut(&spec) {
                 Some(flight) if flight.id == id => {
                     flight.started = true;
@@ -204,7 +204,7 @@ impl Pool {
             let mut state = self.state.lock();
             let current = state.in_flight.get(&spec).is_some_and(|flight| flight.id == id);
             let flight = if current { state.in_flight.remove(&spec) } else { None };
-            // Also when it came too late: the next request for it is served then.
+            // A late result is cached too, for the next request.
             if current || result.is_ok() {
                 state.cache.insert(spec, result.clone());
             }
@@ -215,7 +215,7 @@ impl Pool {
         }
     }
 
-    /// The watcher's life: answers the requests whose time is up.
+    /// The main loop of the watcher thread, which answers requests whose time is up.
     fn watch(self: Arc<Self>) {
         let mut state = self.state.lock();
         while state.queue.is_some() {
@@ -253,7 +253,8 @@ impl Pool {
             state.stats.timeouts += 1;
             tracing::warn!(kind = %spec.kind(), bytes = spec.text().len(), started = flight.started, "{error}");
             if flight.started {
-                // It would take the time again: refuse it from now on, and let another thread go on meanwhile.
+                // Trying again would take as long, so refuse it from now on; another thread takes over the queue
+                // meanwhile.
                 state.cache.insert(spec, Err(error.clone()));
                 if state.workers < self.config.workers.max(1) + MAX_STAND_INS
                     && let Err(e) = self.add_worker(state)
@@ -279,7 +280,7 @@ impl Pool {
         CompilerStats { in_flight: state.in_flight.len(), cached: state.cache.len(), ..state.stats }
     }
 
-    /// Ends the threads and answers what is in flight.
+    /// Ends the threads and answers everything in flight.
     pub(crate) fn close(&self) {
         let flights: Vec<(GrammarSpec, InFlight)> = {
             let mut state = self.state.lock();

@@ -1,4 +1,4 @@
-//! The vocabulary as grammars see it: bytes of each token, which are special, which end the output.
+//! The vocabulary as grammars see it: the bytes of each token, the special tokens, and the ids that end the output.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ const MAX_VOCAB: usize = 1 << 21;
 /// Longest token in bytes that the trie's node layout can hold.
 const MAX_TOKEN_BYTES: usize = 1024;
 
-/// A vocabulary ready for grammars. Built once per model; cheap to clone.
+/// A vocabulary prepared for grammars. Built once per model; cheap to clone.
 #[derive(Clone)]
 pub struct TokenEnvironment {
     tok_env: TokEnv,
@@ -19,8 +19,8 @@ pub struct TokenEnvironment {
     special: Arc<[(String, u32)]>,
 }
 
-/// The trie with greedy tokenization. Greedy is not how the model's tokenizer splits text, so it is declared not
-/// canonical: masks then never force a particular split and depend on the grammar's bytes alone.
+/// The trie with greedy tokenization. The model's tokenizer splits text differently, so this is declared as not
+/// canonical: masks then depend on the grammar's bytes alone and never force a particular split.
 struct Trie(TokTrie);
 
 impl TokenizerEnv for Trie {
@@ -50,14 +50,14 @@ impl std::fmt::Debug for TokenEnvironment {
 impl TokenEnvironment {
     /// Builds the environment.
     ///
-    /// * `vocab`: `(id, bytes, is_special)` of each token, in any order. The bytes are those that the token adds to the
-    ///   text; a special token's are its name. Special tokens never match text of a grammar, only structural tags that
-    ///   name them. Ids without an entry, and tokens without bytes, are never allowed.
-    /// * `vocab_size`: width of the model's logits, which may exceed the tokenizer's ids; masks are that wide.
-    /// * `eos`: ids that end the output; a mask holds them exactly when the grammar can end.
+    /// * `vocab`: `(id, bytes, is_special)` of each token, in any order. The bytes are what the token adds to the text;
+    /// for a special token, its name. Special tokens never match a grammar's text, only structural tags that name them.
+    /// Ids without an entry and tokens without bytes are never allowed.
+    /// * `vocab_size`: width of the model's logits and of the masks; may exceed the tokenizer's ids.
+    /// * `eos`: ids that end the output. A mask contains them exactly if the grammar can end there.
     ///
     /// # Errors
-    /// An empty or oversized vocabulary, no `eos`, or ids outside `vocab_size`.
+    /// If the vocabulary is empty or too large, `eos` is empty, or an id is not below `vocab_size`.
     pub fn new(
         vocab: impl IntoIterator<Item = (u32, Vec<u8>, bool)>,
         vocab_size: usize,
@@ -100,12 +100,12 @@ impl TokenEnvironment {
         Ok(Self { tok_env: Arc::new(Trie(trie)), eos: eos.into(), special: special.into() })
     }
 
-    /// Ids in a mask.
+    /// Number of ids that a mask covers.
     pub fn vocab_size(&self) -> usize {
         self.tok_env.tok_trie().vocab_size()
     }
 
-    /// 32-bit words in a mask; bit `id % 32` of word `id / 32` is set when `id` may come next.
+    /// Number of 32-bit words in a mask; bit `id % 32` of word `id / 32` is set if `id` may come next.
     pub fn mask_words(&self) -> usize {
         self.vocab_size().div_ceil(32)
     }
@@ -120,7 +120,7 @@ impl TokenEnvironment {
         &self.special
     }
 
-    /// The form that `llguidance` takes.
+    /// The vocabulary in the form that `llguidance` takes.
     pub(crate) fn tok_env(&self) -> &TokEnv {
         &self.tok_env
     }

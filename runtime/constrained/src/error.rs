@@ -1,10 +1,10 @@
-//! What can go wrong, in words for the person who sent the grammar.
+//! Errors, worded for the person who sent the grammar.
 
 use std::time::Duration;
 
 use crate::spec::GrammarKind;
 
-/// Why a grammar was refused. The text starts as the reference's does and names the place of the mistake.
+/// Why a grammar was refused. The text begins like the reference's and says where the mistake is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GrammarError {
     /// The grammar itself is wrong, too large, or uses something that is not supported.
@@ -15,7 +15,7 @@ pub enum GrammarError {
         /// What is wrong, and where.
         message: String,
     },
-    /// Compiling took longer than the limit.
+    /// Compiling took longer than the time limit.
     #[error("Failed to compile {kind} grammar: Grammar preprocessing timed out after {} ms", limit.as_millis())]
     TimedOut {
         /// The grammar's language.
@@ -23,7 +23,7 @@ pub enum GrammarError {
         /// The limit.
         limit: Duration,
     },
-    /// Too many grammars wait already.
+    /// Too many grammars are already waiting.
     #[error(
         "Failed to compile {kind} grammar: {waiting} grammars are waiting to be compiled already, try again later"
     )]
@@ -41,34 +41,34 @@ pub enum GrammarError {
     },
 }
 
-/// Why a matcher cannot go on. Only the request that owns the matcher is affected.
+/// Why a matcher cannot continue. Only the request that owns it is affected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MatchError {
-    /// The token is not one of those that the mask allowed.
+    /// The token is not one that the mask allowed.
     #[error("Tokens not accepted: {token} (after {accepted} accepted tokens)")]
     NotAccepted {
-        /// The refused id.
+        /// The rejected id.
         token: u32,
         /// Number of tokens accepted before it.
         accepted: usize,
     },
-    /// More tokens were to be taken back than had been accepted.
+    /// A rollback of more tokens than were accepted.
     #[error("cannot take back {wanted} tokens, only {accepted} were accepted")]
     Rollback {
-        /// Tokens to take back.
+        /// Number of tokens to undo.
         wanted: usize,
-        /// Tokens there are.
+        /// Number of tokens accepted.
         accepted: usize,
     },
-    /// The mask's buffer is too small for the vocabulary.
+    /// The buffer for the mask is too small for the vocabulary.
     #[error("the mask needs {needed} words of 32 bits, got {len}")]
     MaskTooSmall {
         /// Words that the vocabulary needs.
         needed: usize,
-        /// Words there are.
+        /// Words in the buffer.
         len: usize,
     },
-    /// The parser gave up: a limit on its work was reached, or it failed.
+    /// The parser failed or reached a limit on its work.
     #[error("the grammar's parser stopped: {0}")]
     Parser(String),
 }
@@ -76,10 +76,10 @@ pub enum MatchError {
 /// Why a vocabulary cannot be used for grammars.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenEnvironmentError {
-    /// No token at all.
+    /// There are no tokens.
     #[error("the vocabulary is empty")]
     Empty,
-    /// The id is not inside the vocabulary.
+    /// The id is outside the vocabulary.
     #[error("{what} {id} is outside the vocabulary of {vocab_size} tokens")]
     OutOfRange {
         /// What the id is for.
@@ -89,10 +89,10 @@ pub enum TokenEnvironmentError {
         /// Size of the vocabulary.
         vocab_size: usize,
     },
-    /// Without one no grammar could end.
+    /// There is no end-of-sequence id, so no grammar could end.
     #[error("no end-of-sequence id is known; grammars need at least one to end the output")]
     NoEos,
-    /// Ids and sizes do not fit the trie.
+    /// There are more tokens than the trie can hold.
     #[error("the vocabulary has {0} tokens; at most 2097152 are supported")]
     TooLarge(usize),
     /// One token is longer than the trie can hold.
@@ -100,10 +100,10 @@ pub enum TokenEnvironmentError {
     TokenTooLong {
         /// The token's id.
         id: u32,
-        /// Its bytes.
+        /// The length of its text in bytes.
         len: usize,
     },
-    /// The library refused the vocabulary.
+    /// The library rejected the vocabulary.
     #[error("the vocabulary cannot be used for grammars: {0}")]
     Library(String),
 }

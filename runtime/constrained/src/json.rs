@@ -1,4 +1,4 @@
-//! JSON schemas as grammars (reference: `dispatch_json` of the grammar backends).
+//! Translates JSON schemas (reference: `dispatch_json` of the grammar backends).
 
 use serde_json::{Value, json};
 
@@ -7,17 +7,17 @@ use crate::schema::{self, Rewritten};
 use crate::spec::ANY_JSON;
 use crate::strict;
 
-/// How JSON is written: the server's `--constrained-json-*` flags.
+/// How JSON is generated: the server's `--constrained-json-*` flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonOptions {
-    /// Allow white space between the parts; without it they are written `{"a": 1, "b": 2}`.
+    /// Allow white space between tokens; otherwise JSON is written as `{"a": 1, "b": 2}`.
     pub any_whitespace: bool,
-    /// Regular expression for the white space between the parts.
+    /// Regular expression for the white space between tokens.
     pub whitespace_pattern: Option<String>,
-    /// Properties and items that a schema does not list are not generated unless it allows them, as the reference's
-    /// default backend has it.
+    /// Like the reference's default backend, do not generate properties and items that the schema does not list unless
+    /// it explicitly allows them.
     pub strict_mode: bool,
-    /// Refuse a schema of which a part cannot be enforced, instead of saying so in the log (`--strict-json-schema`).
+    /// Refuse a schema if part of it cannot be enforced, instead of logging that part (`--strict-json-schema`).
     pub refuse_unenforced: bool,
 }
 
@@ -27,10 +27,10 @@ impl Default for JsonOptions {
     }
 }
 
-/// Keywords of one schema that are named when they are not enforced; others are counted.
+/// At most this many unenforced keywords of a schema are named; the rest are counted.
 const MAX_LINES: usize = 20;
 
-/// Reads the text of a schema.
+/// Parses the text of a schema.
 pub(crate) fn parse(text: &str) -> Result<Value, String> {
     if text == ANY_JSON {
         return Ok(json!({"anyOf": [{"type": "object"}, {"type": "array"}]}));
@@ -39,8 +39,8 @@ pub(crate) fn parse(text: &str) -> Result<Value, String> {
 }
 
 impl JsonOptions {
-    /// `schema` with these options, in the form that `llguidance` reads; `null` stands for any JSON, as in the
-    /// reference. What cannot be enforced is logged, or refused.
+    /// Applies these options to `schema` and returns the form that `llguidance` reads. As in the reference, `null`
+    /// stands for any JSON. What cannot be enforced is logged or refused.
     pub(crate) fn apply(&self, schema: Value) -> Result<Value, String> {
         if contains_nul(&schema) {
             return Err("Invalid json: NUL bytes (\\u0000) are not allowed".into());
@@ -67,7 +67,7 @@ impl JsonOptions {
         }
         let (item, key) = if self.any_whitespace { (",", ":") } else { (", ", ": ") };
         if let Some(object) = schema.as_object_mut() {
-            // Replaces what the request may have put there: these options are the server's.
+            // Overwrites options that the request put there: only the server sets them.
             object.insert(
                 "x-guidance".into(),
                 json!({
@@ -83,7 +83,7 @@ impl JsonOptions {
     }
 }
 
-/// The kind of a JSON value, for messages.
+/// The kind of a JSON value, for error messages.
 pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -95,7 +95,7 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
     }
 }
 
-/// Whether any key or string holds a NUL (refused by the reference as well).
+/// Whether any key or string contains a NUL, which the reference refuses too.
 fn contains_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
@@ -105,7 +105,7 @@ fn contains_nul(value: &Value) -> bool {
     }
 }
 
-/// The library's message, with the JSON pointer of the first keyword that it is about, where that can be told.
+/// The library's message, prefixed with the JSON pointer of the first keyword that it is about, if that can be found.
 pub(crate) fn with_place(message: String, schema: &Value) -> String {
     match find(schema, "#", &|keyword, value| is_cause(&message, keyword, value)) {
         Some(pointer) => format!("JSON Schema at {pointer}: {message}"),
@@ -134,7 +134,7 @@ fn is_cause(message: &str, keyword: &str, value: &Value) -> bool {
     }
 }
 
-/// The pointer of the first member of an object for which `test` holds.
+/// The pointer of the first member of any object for which `test` holds.
 fn find(value: &Value, pointer: &str, test: &dyn Fn(&str, &Value) -> bool) -> Option<String> {
     match value {
         Value::Object(object) => object.iter().find_map(|(name, value)| {

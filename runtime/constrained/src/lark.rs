@@ -1,6 +1,6 @@
-//! Writing grammars in the Lark dialect of `llguidance`.
+//! Writes grammars in the Lark dialect of `llguidance`.
 //!
-//! Every composite gets a name of its own, so the text never nests (the library reads 30 levels at most).
+//! Every composite expression becomes a separate rule, so the text never nests: the library parses at most 30 levels.
 
 use std::fmt::Write;
 
@@ -22,7 +22,7 @@ impl Lark {
         format!("{prefix}{}", self.names)
     }
 
-    /// A new name for a rule that is [defined](Self::define) later, because it is used before.
+    /// Reserves a name for a rule that is used before it is [defined](Self::define).
     pub(crate) fn reserve(&mut self) -> String {
         self.name('r')
     }
@@ -33,35 +33,35 @@ impl Lark {
         let _ = writeln!(self.text, "{name}: {body}");
     }
 
-    /// A rule with `body`; gives its name.
+    /// Adds a rule with `body` and returns its name.
     pub(crate) fn rule(&mut self, body: &str) -> String {
         let name = self.name('r');
         self.define(&name, body);
         name
     }
 
-    /// A rule that takes the shortest text that matches the terminal expression `body`.
+    /// Adds a rule that takes the shortest text that matches the terminal expression `body`.
     pub(crate) fn lazy(&mut self, body: &str) -> String {
         let name = self.name('r');
         self.define(&format!("{name}[lazy]"), body);
         name
     }
 
-    /// A terminal: `body` is a regular expression built of literals, `/regex/`, other terminals and operators.
+    /// Adds a terminal. `body` is a regular expression built of literals, `/regex/`, other terminals and operators.
     pub(crate) fn terminal(&mut self, body: &str) -> String {
         let name = self.name('T');
         self.define(&name, body);
         name
     }
 
-    /// The whole grammar, starting with `start`.
+    /// The complete grammar, with `start` as its start symbol.
     pub(crate) fn finish(mut self, start: &str) -> String {
         self.define("start", start);
         self.text
     }
 }
 
-/// `text` as a literal.
+/// `text` as a Lark literal.
 pub(crate) fn literal(text: &str) -> String {
     Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
@@ -79,12 +79,12 @@ pub(crate) fn class(negated: bool, ranges: &[(char, char)]) -> String {
     out
 }
 
-/// A JSON schema with its options.
+/// A rule for a JSON schema with its options.
 pub(crate) fn json(schema: &Value) -> String {
     format!("%json {schema}")
 }
 
-/// One of `ids` as a token, whatever its text.
+/// One of the tokens `ids`, whatever their text.
 pub(crate) fn tokens(ids: &[u32]) -> String {
     let list: Vec<String> = ids.iter().map(u32::to_string).collect();
     format!("<[{}]>", list.join(","))

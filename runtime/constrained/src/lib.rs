@@ -1,15 +1,15 @@
-//! Grammars to token masks: what a request may say next (reference: `srt/constrained/`).
+//! Structured output: turns grammars into masks of the tokens that may come next (reference: `srt/constrained/`).
 //!
-//! A request's [`GrammarSpec`] is compiled once by the [`GrammarCompiler`] (a bounded pool of threads with a time limit
-//! and a cache) into a [`CompiledGrammar`], from which each request gets its own [`Matcher`]. A matcher reads the
-//! tokens of one request and writes the bitmask of the next ones; [`AsyncMatcher`] computes that mask on a helper
-//! thread while the model runs, and [`ReasonerGrammar`] holds the grammar back until the model has stopped thinking.
+//! A request's [`GrammarSpec`] is compiled once by the [`GrammarCompiler`] (a bounded thread pool with a time limit and
+//! a cache) into a [`CompiledGrammar`], from which each request gets its own [`Matcher`]. A matcher reads the tokens of
+//! its request and writes the bitmask of the next one. [`AsyncMatcher`] computes that mask on a helper thread while the
+//! model runs, and [`ReasonerGrammar`] applies the grammar only once the model has stopped thinking.
 //!
-//! The parsing itself is `llguidance` (an Earley parser over a lexer of regular-expression derivatives). This crate
-//! translates the reference's languages into it: JSON schemas, regular expressions, xgrammar's EBNF and structural tags.
+//! `llguidance` does the parsing (an Earley parser over a lexer of regular-expression derivatives). This crate
+//! translates the reference's languages for it: JSON schemas, regular expressions, xgrammar's EBNF and structural tags.
 //!
-//! No value of one request is reachable from another one: matchers share only what is read-only (the vocabulary and the
-//! grammar's rules), never the state of a lexer or a parser.
+//! Requests cannot see each other's state: matchers share only read-only data (the vocabulary and the grammar's rules),
+//! never the state of a lexer or parser.
 
 mod async_matcher;
 mod bitmask;

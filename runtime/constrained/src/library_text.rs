@@ -1,6 +1,6 @@
-//! Messages of the library.
+//! Cleans up the library's error messages.
 
-/// The library's message without its dumps of internal state.
+/// The library's message without dumps of its internal state.
 pub(crate) fn first_lines(message: &str) -> String {
     let end = ["\n<state>", "\n<non-verbose", "\n<backtrace>", "<non-verbose"]
         .iter()

@@ -5,12 +5,12 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Sender, unbounded};
 
-/// Stack of the threads: derivatives of deep expressions recurse.
+/// Stack size of the threads: derivatives of deep expressions recurse.
 pub(crate) const STACK_BYTES: usize = 64 << 20;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A small pool of threads for masks. Dropping it lets the threads finish what they have begun.
+/// A small thread pool for masks. When it is dropped, the threads finish the jobs that they have begun.
 #[derive(Debug)]
 pub struct MaskPool {
     jobs: Option<Sender<Job>>,
@@ -21,7 +21,7 @@ impl MaskPool {
     /// Starts `threads` threads (at least one).
     ///
     /// # Errors
-    /// When the system refuses a thread.
+    /// If a thread cannot be started.
     pub fn new(threads: usize) -> std::io::Result<Self> {
         let (jobs, queue) = unbounded::<Job>();
         let threads = (0..threads.max(1))
@@ -30,7 +30,7 @@ impl MaskPool {
                 std::thread::Builder::new().name(format!("grammar-mask-{i}")).stack_size(STACK_BYTES).spawn(
                     move || {
                         for job in queue {
-                            // A job reports its own failure; a panic must not take the thread along.
+                            // A job reports its own failure; its panic must not end the thread.
                             let _ = catch_unwind(AssertUnwindSafe(job));
                         }
                     },
@@ -40,7 +40,7 @@ impl MaskPool {
         Ok(Self { jobs: Some(jobs), threads })
     }
 
-    /// Runs `job` on a thread of the pool, or here when the pool has ended.
+    /// Runs `job` on a thread of the pool, or on this thread if the pool has ended.
     pub(crate) fn run(&self, job: Job) {
         match &self.jobs {
             Some(jobs) => {
@@ -58,7 +58,7 @@ impl Drop for MaskPool {
         self.jobs = None;
         let me = std::thread::current().id();
         for thread in self.threads.drain(..) {
-            // The last owner of the pool may be one of its own jobs.
+            // The pool's last owner may be one of its own jobs.
             if thread.thread().id() != me {
                 let _ = thread.join();
             }

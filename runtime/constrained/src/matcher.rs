@@ -1,4 +1,4 @@
-//! The state of one request in its grammar (reference: `GuidanceGrammar` in `llguidance_backend.py`).
+//! The position of one request in its grammar (reference: `GuidanceGrammar` in `llguidance_backend.py`).
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use crate::compiled::CompiledGrammar;
 use crate::error::MatchError;
 use crate::library_text::first_lines;
 
-/// One request's place in its grammar. Not shared: every request has its own parser and lexer.
+/// The position of one request in its grammar. Never shared: every request has its own parser and lexer.
 pub struct Matcher {
     grammar: Arc<CompiledGrammar>,
-    /// Present until the matcher is dropped.
+    /// `Some` until the matcher is dropped.
     parser: Option<Parser>,
     accepted: usize,
     /// The output has ended with an end-of-sequence id.
     terminated: bool,
-    /// The ending id came when the parser had already stopped, so the parser does not know of it.
+    /// The end-of-sequence id came after the parser had stopped, so the parser has not read it.
     eos_unseen: bool,
-    /// Why the parser cannot go on.
+    /// Why the parser cannot continue.
     failed: Option<MatchError>,
 }
 
@@ -66,11 +66,11 @@ impl Matcher {
         })
     }
 
-    /// Reads the token that was sampled. Once the grammar [is terminated](Self::is_terminated) further tokens are
-    /// ignored, as in the reference.
+    /// Reads the sampled token. Once the output [has ended](Self::is_terminated), further tokens are ignored, as in the
+    /// reference.
     ///
     /// # Errors
-    /// A token that the mask does not allow (the matcher stays where it is), or a parser that gave up.
+    /// If the mask does not allow the token (the matcher's position is unchanged), or the parser failed.
     pub fn accept(&mut self, token: u32) -> Result<(), MatchError> {
         if self.terminated {
             return Ok(());
@@ -97,7 +97,7 @@ impl Matcher {
         Ok(())
     }
 
-    /// Reads the output of a request that resumes (after retraction, or on another worker).
+    /// Reads the output that a resumed request already has (after a retraction, or on another worker).
     ///
     /// # Errors
     /// As [`Self::accept`].
@@ -105,12 +105,12 @@ impl Matcher {
         output_ids.into_iter().try_for_each(|token| self.accept(token))
     }
 
-    /// Writes the ids that may come next. Past the grammar's end only end-of-sequence ids may; words past the
-    /// vocabulary are cleared.
+    /// Writes the mask of the ids that may come next. After the grammar's end only end-of-sequence ids are allowed;
+    /// words beyond the vocabulary are cleared.
     ///
     /// # Errors
-    /// A buffer of fewer than [`mask_words`](crate::TokenEnvironment::mask_words) words, or a parser that gave up:
-    /// a limit on its work was reached.
+    /// If the buffer has fewer than [`mask_words`](crate::TokenEnvironment::mask_words) words, or the parser failed or
+    /// reached a limit on its work.
     pub fn fill_mask(&mut self, mask: &mut [u32]) -> Result<(), MatchError> {
         let (needed, len) = (self.grammar.environment().mask_words(), mask.len());
         if len < needed {
@@ -147,10 +147,10 @@ impl Matcher {
         &self.grammar
     }
 
-    /// Takes the last `count` tokens back.
+    /// Undoes the last `count` tokens.
     ///
     /// # Errors
-    /// More tokens than were accepted, or a parser that gave up.
+    /// If fewer tokens were accepted, or the parser failed.
     pub fn rollback(&mut self, count: usize) -> Result<(), MatchError> {
         if count > self.accepted {
             return Err(MatchError::Rollback { wanted: count, accepted: self.accepted });

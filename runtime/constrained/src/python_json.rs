@@ -1,9 +1,9 @@
-//! Where a text stops being JSON, in the words of Python's `json.loads`, which the reference's messages carry.
+//! Explains where a text is not valid JSON, in the words of Python's `json.loads`, which the reference's messages use.
 
-/// Deepest nesting that is looked at.
+/// Deeper nesting is not examined.
 const MAX_DEPTH: usize = 512;
 
-/// Explains why `text` is no JSON, as `MESSAGE: line L column C (char N)`; `None` when Python would read it.
+/// Explains why `text` is not JSON, as `MESSAGE: line L column C (char N)`; `None` if Python would accept it.
 pub(crate) fn explain(text: &str) -> Option<String> {
     let mut scanner = Scanner { chars: text.chars().collect(), at: 0 };
     scanner.document().err().map(|(message, at)| scanner.describe(message, at))
@@ -163,7 +163,7 @@ impl Scanner {
         self.at > start
     }
 
-    /// A number; what follows its longest valid prefix is somebody else's mistake, as in Python.
+    /// Reads a number. As in Python, an error after its longest valid prefix is reported by whoever reads on.
     fn number(&mut self, start: usize) -> Result<(), Mistake> {
         self.eat('-');
         if !self.eat('0') && !self.digits() {

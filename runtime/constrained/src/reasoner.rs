@@ -1,28 +1,28 @@
-//! Holding the grammar back while the model thinks (reference: `ReasonerGrammarObject` in
+//! Delays the grammar until the model has stopped thinking (reference: `ReasonerGrammarObject` in
 //! `reasoner_grammar_backend.py`).
 
 use crate::async_matcher::AsyncMatcher;
 use crate::error::MatchError;
 
-/// A request's grammar, with or without thinking before it. Until the ids that end the thinking have come, every token
-/// is allowed and none reaches the grammar.
+/// A request's grammar, optionally preceded by thinking. Until the ids that end the thinking were generated, every
+/// token is allowed and none is fed to the grammar.
 #[derive(Debug)]
 pub struct ReasonerGrammar {
     matcher: AsyncMatcher,
-    /// The sequence that ends the thinking.
+    /// The ids that end the thinking.
     think_end_ids: Box<[u32]>,
-    /// Tokens up to and including the end of the thinking.
+    /// Tokens read up to and including the end of the thinking.
     thinking: Vec<u32>,
     in_think: bool,
 }
 
 impl ReasonerGrammar {
-    /// A grammar that holds from the first token.
+    /// A grammar that applies from the first token.
     pub fn immediate(matcher: AsyncMatcher) -> Self {
         Self { matcher, think_end_ids: Box::default(), thinking: Vec::new(), in_think: false }
     }
 
-    /// A grammar that holds after `think_end_ids`; immediately when that is empty.
+    /// A grammar that applies after `think_end_ids`; from the first token if these are empty.
     pub fn after_thinking(matcher: AsyncMatcher, think_end_ids: &[u32]) -> Self {
         let in_think = !think_end_ids.is_empty();
         Self { matcher, think_end_ids: think_end_ids.into(), thinking: Vec::new(), in_think }
@@ -31,7 +31,7 @@ impl ReasonerGrammar {
     /// Reads the sampled token.
     ///
     /// # Errors
-    /// As [`AsyncMatcher::accept`], once the grammar holds.
+    /// As [`AsyncMatcher::accept`], once the grammar applies.
     pub fn accept(&mut self, token: u32) -> Result<(), MatchError> {
         if !self.in_think {
             return self.matcher.accept(token);
@@ -41,7 +41,7 @@ impl ReasonerGrammar {
         Ok(())
     }
 
-    /// Reads the output of a request that resumes.
+    /// Reads the output that a resumed request already has.
     ///
     /// # Errors
     /// As [`AsyncMatcher::replay`].
@@ -57,10 +57,10 @@ impl ReasonerGrammar {
         if rest.is_empty() { Ok(()) } else { self.matcher.replay(rest) }
     }
 
-    /// Takes the last `count` tokens back, also across the end of the thinking.
+    /// Undoes the last `count` tokens, also across the end of the thinking.
     ///
     /// # Errors
-    /// More tokens than were accepted, or a parser that gave up.
+    /// If fewer tokens were accepted, or the parser failed.
     pub fn rollback(&mut self, count: usize) -> Result<(), MatchError> {
         let accepted = self.matcher.accepted() + self.thinking.len();
         if count > accepted {

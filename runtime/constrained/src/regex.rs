@@ -1,13 +1,13 @@
-//! Regular expressions as grammars (reference: `dispatch_regex`).
+//! Translates regular expressions (reference: `dispatch_regex`).
 
 use llguidance::regex_to_lark;
 use regex_syntax::ast::parse::Parser;
 
-/// The expression as it stands between slashes in a Lark grammar. It matches whole outputs, so anchors at its ends say
-/// nothing. `\d` and `\w` are those of ECMAScript and `.` is any character, as in the reference.
+/// The expression as it is written between slashes in a Lark grammar. It matches whole outputs, so anchors at its ends
+/// have no effect. As in the reference, `\d` and `\w` are ECMAScript's and `.` is any character.
 ///
 /// # Errors
-/// The mistake and its place, counted in characters from 1.
+/// The error and its position, in characters from 1.
 pub(crate) fn to_lark(pattern: &str) -> Result<String, String> {
     if pattern.contains('\0') {
         return Err("Invalid regex: NUL bytes (\\u0000) are not allowed".into());

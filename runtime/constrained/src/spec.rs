@@ -1,13 +1,13 @@
-//! What a request asks for.
+//! The grammar that a request asks for.
 
 use std::fmt;
 
 use sglang_proto::sampling_params::SamplingParams;
 
-/// `json_schema` value that means any JSON object or array.
+/// The `json_schema` value that stands for any JSON object or array.
 pub const ANY_JSON: &str = "$$ANY$$";
 
-/// The grammar of a request, as it was sent.
+/// The grammar of a request, as sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum GrammarSpec {
     /// A JSON schema as JSON text, or [`ANY_JSON`].
@@ -20,7 +20,7 @@ pub enum GrammarSpec {
     StructuralTag(String),
 }
 
-/// The language of a grammar; shown as in the reference's messages.
+/// The language of a grammar; displayed as in the reference's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GrammarKind {
     /// JSON schema.
@@ -45,8 +45,8 @@ impl fmt::Display for GrammarKind {
 }
 
 impl GrammarSpec {
-    /// The grammar that `params` asks for; `None` when the output is free. At most one field is set in verified
-    /// parameters; were there more, the first in the reference's order counts.
+    /// The grammar that `params` asks for; `None` if the output is unconstrained. Verified parameters set at most one
+    /// of the fields; otherwise the first in the reference's order is used.
     pub fn from_sampling_params(params: &SamplingParams) -> Option<Self> {
         let own = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         if let Some(text) = own(&params.json_schema) {
@@ -70,7 +70,7 @@ impl GrammarSpec {
         }
     }
 
-    /// The text as it was sent.
+    /// The text as sent.
     pub fn text(&self) -> &str {
         match self {
             Self::JsonSchema(text) | Self::Regex(text) | Self::Ebnf(text) | Self::StructuralTag(text) => text,

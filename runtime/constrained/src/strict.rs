@@ -1,13 +1,14 @@
-//! The strict mode of the reference's default backend: what a schema does not list is not generated.
+//! The strict mode of the reference's default backend: properties and items that a schema does not list are not
+//! generated.
 //!
-//! JSON Schema allows any further property unless told otherwise; models then invent some. An object that lists
-//! `properties` without saying anything about others gets `additionalProperties: false`, an array that lists its first
-//! items gets no others. Schemas that are combined in one place (`allOf` and the like, `$ref` beside other keywords)
-//! stay open, because closing one part would forbid what another part lists.
+//! JSON Schema allows any further property unless told otherwise, and models then invent some. So an object that lists
+//! `properties` and says nothing about others gets `additionalProperties: false`, and an array that lists its first
+//! items gets no others. Schemas that are combined (`allOf` and the like, `$ref` beside other keywords) stay open,
+//! because closing one part would forbid what another part lists.
 
 use serde_json::{Map, Value};
 
-/// Keywords that say nothing about the instance.
+/// Keywords that do not restrict the instance.
 const ANNOTATIONS: [&str; 14] = [
     "title",
     "description",
@@ -27,10 +28,10 @@ const ANNOTATIONS: [&str; 14] = [
 /// Keywords whose schemas apply to the same instance as the schema that holds them.
 const IN_PLACE: [&str; 10] =
     ["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "$ref", "$dynamicRef"];
-/// Those of them that usually list properties of their own. Beside the others (conditions) the properties that the
-/// schema and its conditions list are the only ones.
+/// The keywords among them that usually list further properties. Beside the others (the conditions), only the
+/// properties that the schema and its conditions list are generated.
 const OPENING: [&str; 5] = ["allOf", "anyOf", "oneOf", "$ref", "$dynamicRef"];
-/// Keywords that hold one schema of a part of the instance.
+/// Keywords that contain one schema for a part of the instance.
 const PART: [&str; 9] = [
     "items",
     "additionalItems",
@@ -42,7 +43,7 @@ const PART: [&str; 9] = [
     "contentSchema",
     "extends",
 ];
-/// Keywords that hold schemas of parts by name.
+/// Keywords that contain schemas for parts by name.
 const PARTS: [&str; 2] = ["properties", "patternProperties"];
 
 /// Closes the objects and arrays of `schema`.
@@ -55,7 +56,7 @@ fn alone(object: &Map<String, Value>, keyword: &str) -> bool {
     object.keys().all(|key| key == keyword || ANNOTATIONS.contains(&key.as_str()))
 }
 
-/// Whether the schemas under `keyword` share their instance with other keywords.
+/// Whether the schemas under `keyword` apply to the same instance as other keywords.
 fn shares(object: &Map<String, Value>, keyword: &str, shared: bool) -> bool {
     match keyword {
         "anyOf" | "oneOf" => shared || !alone(object, keyword),
@@ -67,7 +68,7 @@ fn shares(object: &Map<String, Value>, keyword: &str, shared: bool) -> bool {
     }
 }
 
-/// Whether some `$ref` stands where its target shares the instance with other keywords; definitions then stay open.
+/// Whether any `$ref` makes its target apply to an instance together with other keywords; definitions then stay open.
 fn refs_are_combined(schema: &Value, shared: bool) -> bool {
     let Value::Object(object) = schema else { return false };
     if (object.contains_key("$ref") && (shared || !alone(object, "$ref")))
@@ -152,7 +153,7 @@ fn close_here(object: &mut Map<String, Value>) {
     }
 }
 
-/// What a schema requires it does not close out: such names are listed, with any value.
+/// Lists required properties that are not listed, with any value, so that closing the object does not forbid them.
 fn list_required(object: &mut Map<String, Value>) {
     let Some(Value::Array(required)) = object.get("required") else { return };
     let names: Vec<String> = required.iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect();

@@ -1,4 +1,4 @@
-//! From a request's grammar to the library's.
+//! Translates a request's grammar for the library and compiles it.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ pub(crate) fn compile(
     }
 }
 
-/// The library's message without places in the text that was generated for it, which the sender never saw.
+/// The library's message without positions in the generated grammar, which the client never saw.
 fn plain(message: String) -> String {
     let line = message.lines().next().unwrap_or_default();
     let rest = line.strip_prefix("at ").and_then(|rest| rest.split_once("): "));

@@ -1,9 +1,9 @@
-//! Taking out of a grammar what no text can end.
+//! Removes the parts of a grammar that no text can complete.
 //!
-//! A rule can need a terminal that matches nothing (`patternProperties` whose names are all used, a `multipleOf` that no
-//! number of a range meets) or itself, without a way out (a list node that requires the next one). The library's parser
-//! would still enter it: the mask then allows a comma behind which nothing fits, and white space follows until
-//! `max_tokens`. Without those rules every text that the masks allow is the beginning of a whole one.
+//! A rule can need a terminal that matches nothing (`patternProperties` whose names are all used, a `multipleOf` that
+//! no number in a range satisfies), or it can need itself (a list node that requires the next one). The library's
+//! parser would still enter such a rule: the mask would allow a comma after which nothing fits, and white space would
+//! follow until `max_tokens`. Without these rules, every text that the masks allow can be completed.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -15,13 +15,13 @@ use llguidance::earley::regexvec::LexemeSet;
 use llguidance::earley::{CGrammar, CSymIdx, Grammar, SymIdx};
 use llguidance::toktrie::TokEnv;
 
-/// What is said when nothing is left.
+/// The error if no rule is left.
 const NOTHING: &str = "no text satisfies the grammar: whatever begins it can never end";
 
-/// The grammar without the rules that no text can end.
+/// The grammar without the rules that no text can complete.
 ///
 /// # Errors
-/// The library refuses the grammar, or nothing is left of it.
+/// If the library refuses the grammar, or no rule is left.
 pub(crate) fn trim(init: GrammarInit, env: &TokEnv, limits: &ParserLimits) -> Result<GrammarInit, String> {
     let (grammar, lexer) = init.to_internal(Some(env.clone()), limits.clone()).map_err(text)?;
     let compiled = grammar.optimize().compile(lexer.clone(), limits).map_err(text)?;
@@ -41,12 +41,12 @@ fn text(error: impl Display) -> String {
     format!("{error:#}")
 }
 
-/// The symbols of each rule of `symbol`; rules without any are not among them.
+/// The right-hand sides of the rules of `symbol`; empty rules are not among them.
 fn rules(grammar: &CGrammar, symbol: CSymIdx) -> impl Iterator<Item = &[CSymIdx]> {
     grammar.rules_of(symbol).iter().map(|rule| grammar.rule_rhs(*rule).0)
 }
 
-/// What the grammar can come to, its start first.
+/// The symbols reachable from the start symbol, which comes first.
 fn reachable(grammar: &CGrammar) -> Vec<CSymIdx> {
     let mut found = vec![grammar.start()];
     let mut seen = vec![false; grammar.start().as_index() + 1];
@@ -67,7 +67,7 @@ fn reachable(grammar: &CGrammar) -> Vec<CSymIdx> {
     found
 }
 
-/// By the index of a symbol, whether some text is one.
+/// For each symbol index, whether some text matches the symbol.
 fn with_an_end(grammar: &CGrammar, symbols: &[CSymIdx], limits: &ParserLimits) -> Result<Vec<bool>, String> {
     let size = symbols.iter().map(|symbol| symbol.as_index() + 1).max().unwrap_or(0);
     let mut ends = vec![false; size];
@@ -87,7 +87,7 @@ fn with_an_end(grammar: &CGrammar, symbols: &[CSymIdx], limits: &ParserLimits) -
             None => open.push(symbol),
         }
     }
-    // Symbols stand behind those that use them, so most are settled in the first round when taken from the back.
+    // Symbols come after those that use them, so going backwards decides most in the first round.
     open.reverse();
     loop {
         let before = open.len();
@@ -102,7 +102,7 @@ fn with_an_end(grammar: &CGrammar, symbols: &[CSymIdx], limits: &ParserLimits) -
     }
 }
 
-/// The grammar anew, of the rules whose parts all have an end.
+/// Rebuilds the grammar from the rules whose parts can all be completed.
 fn without_dead_rules(
     compiled: &CGrammar,
     symbols: &[CSymIdx],
@@ -110,7 +110,7 @@ fn without_dead_rules(
 ) -> Result<Grammar, Box<dyn std::error::Error + Send + Sync>> {
     let alive = || symbols.iter().copied().filter(|symbol| ends[symbol.as_index()]);
     let mut grammar = Grammar::new(None);
-    // The first symbol of a grammar is its start.
+    // The first symbol of a grammar is its start symbol.
     let new: HashMap<usize, SymIdx> = alive()
         .map(|symbol| {
             let data = compiled.sym_data(symbol);

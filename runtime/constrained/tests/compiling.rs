@@ -1,4 +1,4 @@
-//! The compiler: messages, limits, memory, and grammars made to hurt.
+//! The compiler: error messages, limits, the cache, and hostile grammars.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -105,7 +105,7 @@ fn every_waiter_is_answered_exactly_once() {
     assert_eq!(answers.load(Ordering::SeqCst), 50);
 }
 
-/// A schema that takes long to compile: many bounded strings under many names.
+/// A schema that takes long to compile: many strings with length limits under many names.
 fn slow() -> GrammarSpec {
     let properties: serde_json::Map<String, serde_json::Value> = (0..3000)
         .map(|i| {

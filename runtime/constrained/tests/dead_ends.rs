@@ -1,7 +1,6 @@
-//! From every state that a mask allows, an end is reachable.
+//! From every state that a mask allows, the output can end.
 //!
-//! The search walks the masks at random and asks in every state on the way, by a search of its own, for some text that
-//! ends there.
+//! The test walks the masks at random and, in every state on the way, searches for a text that ends the output.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -14,16 +13,16 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use sglang_constrained::{CompiledGrammar, GrammarCompiler, GrammarSpec, Matcher};
 
-/// Walks of one grammar.
+/// Walks per grammar.
 const WALKS: u64 = 8;
-/// Tokens of one walk.
+/// Tokens per walk.
 const STEPS: usize = 30;
-/// Tries to find an end from one state, and the tokens of one try.
+/// Attempts to find an end from one state, and tokens per attempt.
 const TRIES: usize = 40;
 const TRY_STEPS: usize = 300;
 
-/// Whether a text ends the output from here that takes what closes things as soon as it may, and else anything but white
-/// space; the matcher comes back where it was.
+/// Whether a random text ends the output from here; it prefers tokens that close things, else takes anything but white
+/// space. The matcher returns to where it was.
 fn ends(matcher: &mut Matcher, random: &mut StdRng) -> bool {
     let mut steps = 0;
     let found = loop {
@@ -52,7 +51,7 @@ fn can_finish(matcher: &mut Matcher, random: &mut StdRng) -> bool {
     (0..TRIES).any(|_| ends(matcher, random))
 }
 
-/// The first text on a walk from which nothing ends.
+/// The first text on a walk after which the output cannot end.
 fn dead_end(grammar: &Arc<CompiledGrammar>, walks: u64) -> Option<String> {
     (0..walks).find_map(|seed| {
         let mut random = StdRng::seed_from_u64(seed);
@@ -63,7 +62,7 @@ fn dead_end(grammar: &Arc<CompiledGrammar>, walks: u64) -> Option<String> {
             }
             let mut ids = allowed(&mut matcher);
             assert!(!ids.is_empty(), "an empty mask after {:?}", String::from_utf8_lossy(&text));
-            // Half of the steps close and separate, so that a walk comes to the ends of things.
+            // Half of the steps close or separate, so that walks reach the ends of objects and lists.
             if step % 2 == 0 {
                 let marks: Vec<u32> = ids
                     .iter()
@@ -106,7 +105,7 @@ fn no_comma_follows_the_last_possible_property() {
         json!({"properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}, "required": ["a", "b"],
             "additionalProperties": false, "patternProperties": {"^[ab]$": {"maximum": 9}}}),
         json!({"properties": {"a": {"const": 1}}, "patternProperties": {"^a$": {}}, "additionalProperties": false}),
-        // Every name is one of the pattern's, so nothing is additional.
+        // Every name matches the pattern, so none is additional.
         json!({"properties": {"a": {"const": 1}}, "patternProperties": {"": {"const": 2}}}),
         json!({"properties": {"a": {"const": 1}}, "patternProperties": {"^[\\s\\S]*$": false}}),
         json!({"required": ["x"], "patternProperties": {"^x$": {"type": "null"}}, "additionalProperties": false}),

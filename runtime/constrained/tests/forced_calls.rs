@@ -1,5 +1,5 @@
-//! Whatever text the grammar of forced calls accepts, the parser of the format reads as calls whose arguments hold to
-//! the tool's schema, whole and however the stream is cut.
+//! The parser of a format reads every text that the format's grammar of forced calls accepts, whole and however the
+//! stream is cut, as calls whose arguments follow the tool's schema.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -15,7 +15,7 @@ use sglang_parsers::{
     Constraint, Function, StreamItem, Tool, ToolCallItem, ToolChoice, ToolParser, ToolParserOptions,
 };
 
-/// What ends free text in the formats.
+/// The strings that end free text in the formats.
 const ENDS: [&str; 16] = [
     "\n</parameter>\n",
     "</parameter>\n",
@@ -80,7 +80,7 @@ fn tools() -> Vec<Tool> {
     ]
 }
 
-/// Reads `text` if the grammar takes all of it.
+/// Reads `text` if the grammar accepts all of it.
 fn try_text(matcher: &mut Matcher, text: &str, out: &mut Vec<u8>) {
     let taken = text.bytes().take_while(|byte| matcher.accept(u32::from(*byte)).is_ok()).count();
     match taken == text.len() {
@@ -89,7 +89,7 @@ fn try_text(matcher: &mut Matcher, text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// A text of the grammar, or `None` when none came to an end.
+/// A random text of the grammar, or `None` if it did not end.
 fn walk(grammar: &Arc<CompiledGrammar>, rng: &mut StdRng) -> Option<String> {
     let mut matcher = grammar.matcher();
     let mut text = Vec::new();
@@ -186,7 +186,7 @@ fn every_text_of_a_forced_grammar_is_calls_that_hold_to_their_schemas() {
                 let mut calls = Vec::new();
                 for call in whole.calls {
                     let function = call.name.unwrap();
-                    // A number may be larger than this reader's.
+                    // The number may exceed this reader's range.
                     let arguments: Value = match serde_json::from_str(&call.parameters) {
                         Err(error) if error.to_string().starts_with("number out of range") => json!(null),
                         arguments => arguments.unwrap(),

@@ -11,7 +11,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 use sglang_constrained::{ANY_JSON, GrammarSpec, JsonOptions};
 
-/// Schemas whose instances are bounded, so that random walks end.
+/// Schemas with instances of limited size, so that random walks end.
 fn schema(depth: u32) -> BoxedStrategy<Value> {
     let leaf = prop_oneof![
         Just(json!({"type": "boolean"})),

@@ -1,4 +1,4 @@
-//! Regular expressions, EBNF and structural tags accept what they should and nothing else.
+//! Regular expressions, EBNF and structural tags accept what they should, and nothing else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;

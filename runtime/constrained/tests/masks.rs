@@ -1,5 +1,5 @@
-//! The mask says exactly what would be accepted: every token of a vocabulary of the usual make, tried one by one, at
-//! many places of many grammars.
+//! A mask allows exactly the tokens that would be accepted. Every token of a typical vocabulary is tried, at many
+//! points of many grammars.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use sglang_constrained::{
     CompiledGrammar, CompilerConfig, GrammarCompiler, GrammarSpec, TokenEnvironment, mask_allows,
 };
 
-/// Bytes, marks, and runs of every kind and length with and without a mark in front.
+/// Bytes, punctuation, and runs of every kind and length, with and without a punctuation character in front.
 fn vocabulary() -> Vec<Vec<u8>> {
     let mut rng = StdRng::seed_from_u64(5);
     let mut words: Vec<Vec<u8>> = (0..=255u8).map(|byte| vec![byte]).collect();
@@ -118,7 +118,7 @@ term ::= [a-z]+ | [0-9]{1,4} | "(" expr ")""#;
     ]
 }
 
-/// Follows the masks at random for some tokens and compares each with what is accepted.
+/// Follows the masks at random and compares each with what is accepted.
 fn follow(grammar: &Arc<CompiledGrammar>, size: u32, rng: &mut StdRng, name: &str) {
     let mut matcher = grammar.matcher();
     let mut mask = vec![0; grammar.environment().mask_words()];

@@ -1,4 +1,4 @@
-//! Matchers: neighbours, ends, taking back, resuming, thinking, masks from the pool.
+//! Matchers: independence, ends, rollback, resumption, thinking, masks from the pool.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;

@@ -1,4 +1,5 @@
-//! Keywords that the library does not know: what can be enforced is, and what cannot leaves the rest in force.
+//! Keywords that the library does not support: what can be enforced is enforced, and the rest does not affect other
+//! keywords.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -9,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use sglang_constrained::{GrammarSpec, JsonOptions};
 
-/// Schemas that are enforced wholly: texts that they allow, and texts that they do not.
+/// Schemas that are fully enforced: texts that they allow, and texts that they do not.
 fn enforced() -> Vec<(Value, Vec<Value>, Vec<Value>)> {
     let ab = json!({"a": {"const": 1}, "b": {"const": 2}});
     let object = |more: Value| {

@@ -1,7 +1,7 @@
 //! The JSON-Schema-Test-Suite: valid instances can be generated, invalid ones cannot.
 //!
-//! Every difference stands in `fixtures/json-schema-test-suite/expected.txt`. With `UPDATE_EXPECTED=1` the test writes
-//! that file anew.
+//! Every difference is listed in `fixtures/json-schema-test-suite/expected.txt`; `UPDATE_EXPECTED=1` makes the test
+//! rewrite that file.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -20,14 +20,14 @@ const DRAFTS: [(&str, &str); 5] = [
     ("draft2019-09", "https://json-schema.org/draft/2019-09/schema"),
     ("draft2020-12", "https://json-schema.org/draft/2020-12/schema"),
 ];
-/// Objects are written in the schema's order; instances with more members are tried as they stand.
+/// Objects are generated in the schema's order, so all orders of an instance are tried up to this many members.
 const MAX_MEMBERS: usize = 5;
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/json-schema-test-suite")
 }
 
-/// The instance with its members in every order.
+/// The instance, with its members in every order.
 fn orders(instance: &Value) -> Vec<String> {
     let Value::Object(object) = instance else { return vec![instance.to_string()] };
     if object.len() > MAX_MEMBERS {
@@ -58,7 +58,7 @@ struct Count {
     tests: usize,
     passed: usize,
     unsupported: usize,
-    /// Of schemas that are enforced in part, which the log says and a strict server refuses.
+    /// Tests of schemas that are partly enforced; the log says so, and a strict server refuses them.
     partly: usize,
     narrow: usize,
     loose: usize,
@@ -87,7 +87,7 @@ fn the_public_suite_comes_out_as_recorded() {
                 let said = strict.compile(spec.clone()).wait().err().map(|error| error.to_string());
                 let compiled = lenient.compile(spec).wait();
                 let Ok(grammar) = compiled else {
-                    // A schema that nothing satisfies has nothing to generate.
+                    // If nothing satisfies a schema, there is nothing to generate.
                     if tests.iter().all(|test| test["valid"] == false) {
                         count.passed += tests.len();
                     } else {

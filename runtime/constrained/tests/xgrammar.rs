@@ -1,7 +1,7 @@
-//! Our grammars beside those of the reference's engine: `scripts/fixtures schemas` records which schemas it takes, and
-//! which texts by each of them.
+//! Compares our grammars with those of xgrammar, the reference's engine: `scripts/fixtures schemas` records which
+//! schemas it accepts, and which texts it accepts under each of them.
 //!
-//! Every difference is a row of `fixtures/xgrammar-differences.txt`, below a line that says why it is wanted.
+//! Every difference is a row of `fixtures/xgrammar-differences.txt`, below a line that says why we want it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
@@ -17,7 +17,7 @@ fn fixture(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// What differs, one line each, and what we take that the schema forbids.
+/// The differences, one per line, and the texts that we accept although the schema forbids them.
 fn compare(rows: &[Value]) -> (BTreeSet<String>, Vec<String>) {
     let compiler = compiler(|_| {});
     let (mut differences, mut wrong) = (BTreeSet::new(), Vec::new());
@@ -76,7 +76,7 @@ fn the_reference_takes_what_we_take_but_for_the_listed_rows() {
     let new: Vec<_> = differences.difference(&known).collect();
     let gone: Vec<_> = known.difference(&differences).collect();
     assert!(new.is_empty() && gone.is_empty(), "new: {new:#?}\nno longer: {gone:#?}");
-    // What is not enforced, as docs/structured-output.md says.
+    // What is not enforced is documented in docs/structured-output.md.
     let loose = rows("! ");
     let wrong: BTreeSet<String> = wrong.into_iter().collect();
     let new: Vec<_> = wrong.difference(&loose).collect();

@@ -1,4 +1,4 @@
-//! The tree of an EBNF grammar.
+//! The syntax tree of an EBNF grammar.
 
 /// A right-hand side.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,9 +9,9 @@ pub(super) enum Expr {
     Class { negated: bool, ranges: Vec<(char, char)> },
     /// Another rule, by its index.
     Rule(usize),
-    /// One after the other; nothing when empty.
+    /// All of them in order; the empty text if there are none.
     Seq(Vec<Expr>),
-    /// One of them.
+    /// Any one of them.
     Alt(Vec<Expr>),
     /// From `min` to `max` times.
     Repeat { inner: Box<Expr>, min: u32, max: Option<u32> },
@@ -23,7 +23,7 @@ impl Expr {
         Self::Seq(Vec::new())
     }
 
-    /// A sequence, flat and without needless wrapping.
+    /// A sequence, flattened.
     pub(super) fn seq(items: impl IntoIterator<Item = Expr>) -> Self {
         let mut flat = Vec::new();
         for item in items {
@@ -41,7 +41,7 @@ impl Expr {
         Self::Seq(flat)
     }
 
-    /// A choice, flat and without needless wrapping.
+    /// A choice, flattened.
     pub(super) fn alt(items: impl IntoIterator<Item = Expr>) -> Self {
         let mut flat = Vec::new();
         for item in items {
@@ -58,7 +58,7 @@ impl Expr {
         Self::Alt(flat)
     }
 
-    /// Whether every rule that occurs satisfies `test`.
+    /// Whether `test` holds for every rule that the expression uses.
     pub(super) fn all_rules(&self, test: &mut impl FnMut(usize) -> bool) -> bool {
         match self {
             Self::Literal(_) | Self::Class { .. } => true,
@@ -69,7 +69,7 @@ impl Expr {
     }
 }
 
-/// A grammar: the right-hand sides by index, and which is the root.
+/// A grammar: the right-hand sides by index, and the index of the root.
 #[derive(Debug)]
 pub(super) struct Grammar {
     pub(super) rules: Vec<Expr>,

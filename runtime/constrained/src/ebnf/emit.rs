@@ -1,9 +1,9 @@
-//! Writing the tree as Lark: terminals for what is regular, rules for the rest.
+//! Writes the tree as a Lark grammar: regular parts as terminals, the rest as rules.
 
 use super::ast::{Expr, Grammar};
 use crate::lark::{self, Lark};
 
-/// Writes `grammar` and gives the expression of its root.
+/// Writes `grammar` and returns the expression for its root.
 pub(super) fn emit(grammar: &Grammar, regular: &[bool], lark: &mut Lark) -> String {
     let names = vec![None; grammar.rules.len()];
     let mut emitter = Emitter { grammar, regular, lark, names, wanted: Vec::new() };
@@ -20,9 +20,9 @@ struct Emitter<'a> {
     grammar: &'a Grammar,
     regular: &'a [bool],
     lark: &'a mut Lark,
-    /// The word that stands for each rule, once it has one.
+    /// The Lark name of each rule, once assigned.
     names: Vec<Option<String>>,
-    /// Recursive rules that have a name but no body yet.
+    /// Recursive rules that have a name but not yet a body.
     wanted: Vec<(usize, String)>,
 }
 
@@ -41,7 +41,7 @@ impl Emitter<'_> {
         expr.all_rules(&mut |rule| self.regular.get(rule).copied().unwrap_or(false))
     }
 
-    /// One word of a terminal expression for the regular `expr`.
+    /// Writes the regular `expr` as one item of a terminal.
     fn terminal(&mut self, expr: &Expr) -> String {
         match expr {
             Expr::Literal(text) => lark::literal(text),
@@ -72,7 +72,7 @@ impl Emitter<'_> {
         }
     }
 
-    /// One word of a rule for `expr`.
+    /// Writes `expr` as one item of a rule.
     fn rule(&mut self, expr: &Expr) -> String {
         if self.is_regular(expr) {
             return self.terminal(expr);

@@ -1,6 +1,6 @@
-//! Splitting EBNF text into tokens.
+//! Splits EBNF text into tokens.
 
-/// Where a token starts; both count from 1, the column in characters.
+/// Where a token starts. Both numbers count from 1; the column counts characters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Place {
     pub(super) line: usize,
@@ -27,7 +27,7 @@ pub(super) enum Token {
 }
 
 impl Token {
-    /// The token as messages show it.
+    /// The token as error messages show it.
     pub(super) fn show(&self) -> String {
         match self {
             Self::RuleName(name) | Self::Name(name) | Self::Integer(name) => name.clone(),
@@ -166,7 +166,7 @@ impl Lexer {
         }
     }
 
-    /// A character class. Ranges are kept as written; the parser checks their order.
+    /// Reads a character class. Ranges are kept as written; the parser checks their order.
     fn class(&mut self) -> Result<Token, String> {
         self.next();
         let negated = self.peek(0) == Some('^');
@@ -213,7 +213,7 @@ impl Lexer {
         }
     }
 
-    /// An escape in a literal or a class; messages point at its backslash.
+    /// Reads an escape in a literal or a class; error messages point at its backslash.
     fn escape(&mut self) -> Result<char, String> {
         let start = self.place;
         let invalid = || error(start, "Invalid escape sequence");

@@ -1,7 +1,8 @@
-//! xgrammar's EBNF as a grammar (reference: `dispatch_ebnf`).
+//! Translates xgrammar's EBNF (reference: `dispatch_ebnf`).
 //!
-//! `root ::= …` with literals, character classes, groups, `|`, `*`, `+`, `?` and `{n,m}`. What can be written as a regular
-//! expression becomes one terminal, so that the lexer, which is greedy, decides only between parts that truly recurse.
+//! `root ::= …` with literals, character classes, groups, `|`, `*`, `+`, `?` and `{n,m}`. Every part that is a regular
+//! language becomes a single terminal. The lexer is greedy, so it should decide only between parts that are truly
+//! recursive.
 
 mod ast;
 mod emit;
@@ -11,10 +12,10 @@ mod regular;
 
 use crate::lark::Lark;
 
-/// Writes `text` into `lark` and gives the expression that stands for its root rule.
+/// Writes `text` into `lark` and returns the expression for its root rule.
 ///
 /// # Errors
-/// The mistake with its line and column, in the reference's words.
+/// The error with its line and column, in the reference's words.
 pub(crate) fn to_lark(text: &str, lark: &mut Lark) -> Result<String, String> {
     let mut grammar = parser::parse(lexer::lex(text)?)?;
     let regular = regular::find(&mut grammar);

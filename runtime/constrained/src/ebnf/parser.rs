@@ -1,4 +1,4 @@
-//! From tokens to the tree.
+//! Builds the syntax tree from tokens.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use super::lexer::{Place, Token};
 
 /// Deepest nesting of groups.
 const MAX_DEPTH: usize = 200;
-/// Forms of the reference that dispatch on tokens; they have no counterpart in text.
+/// The reference's forms that match token ids; text has no counterpart for them.
 const MACROS: [&str; 5] = ["TagDispatch", "Token", "ExcludeToken", "AnyTokens", "TokenTagDispatch"];
 
 /// Reads the rules of a grammar.
@@ -33,7 +33,7 @@ pub(super) fn parse(tokens: Vec<(Token, Place)>) -> Result<Grammar, String> {
         parser.next(); // the `::=` that made it a rule's name
         let body = parser.alternatives(0)?;
         if *parser.peek() == Token::Lookahead {
-            // An assertion only speeds the reference's masks up; it does not change the language.
+            // A lookahead assertion only speeds up the reference's masks; it does not change the language.
             parser.next();
             parser.alternatives(0)?;
             parser.expect(')')?;
@@ -58,7 +58,7 @@ struct Parser<'a> {
     names: &'a HashMap<String, usize>,
 }
 
-/// What stands after the last token.
+/// Stands for every token after the last one.
 static END: (Token, Place) = (Token::End, Place { line: 1, column: 1 });
 
 impl<'a> Parser<'a> {

@@ -1,14 +1,14 @@
-//! Which rules are regular, and rewriting the simplest recursion into repetition.
+//! Finds the rules that are regular, and rewrites the simplest kinds of recursion as repetition.
 
 use super::ast::{Expr, Grammar};
 
-/// Finds the rules that can be written as regular expressions: those that use only such rules, and those whose only
-/// recursion is on themselves at one end, which are rewritten (`x ::= "a" x | "b"` is `"a"* "b"`, Arden's lemma).
+/// Finds the rules that can be written as regular expressions: those that use only such rules, and those that only
+/// recurse on themselves at one end. The latter are rewritten by Arden's lemma: `x ::= "a" x | "b"` becomes `"a"* "b"`.
 pub(super) fn find(grammar: &mut Grammar) -> Vec<bool> {
     let mut regular = vec![false; grammar.rules.len()];
     loop {
         let mut changed = false;
-        // Rules are mostly written top down, so that going backwards settles them in few rounds.
+        // Rules are mostly written top-down, so going backwards takes few rounds.
         for index in (0..grammar.rules.len()).rev() {
             if regular.get(index).copied().unwrap_or(true) {
                 continue;
@@ -48,7 +48,7 @@ fn unroll(body: &Expr, x: usize) -> Option<Expr> {
     solve(true).or_else(|| solve(false))
 }
 
-/// An expression split into `with x | without` (or `x with | without`); `None` is the empty language.
+/// An expression split into `with x | without` (or `x with | without`); `None` stands for the empty language.
 struct Linear {
     with: Option<Expr>,
     without: Option<Expr>,

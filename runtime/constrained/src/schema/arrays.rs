@@ -1,4 +1,4 @@
-//! Items.
+//! Rewrites the keywords about arrays.
 
 use serde_json::{Map, Value, json};
 use sglang_json_schema::Schema;
@@ -6,11 +6,11 @@ use sglang_json_schema::Schema;
 use super::common::only_type;
 use super::{Also, Rewriter};
 
-/// Longest array whose every place can be the one that `contains` asks for.
+/// For arrays up to this length, `contains` becomes one alternative per position.
 const MAX_PLACES: u64 = 8;
 
 impl Rewriter<'_> {
-    /// `items`, `prefixItems` and `additionalItems`, in the form of the newest draft.
+    /// Rewrites `items`, `prefixItems` and `additionalItems` in the form of the newest draft.
     pub(super) fn items(
         &mut self,
         keyword: &str,
@@ -20,7 +20,7 @@ impl Rewriter<'_> {
         out: &mut Map<String, Value>,
     ) {
         let here = format!("{place}/{keyword}");
-        // A list of schemas is how older drafts write the first items; the rest is then `additionalItems`.
+        // Older drafts write the first items as a list of schemas; `additionalItems` then describes the rest.
         let old = map.get("items").is_some_and(Value::is_array);
         match keyword {
             "items" if old => {
@@ -50,7 +50,7 @@ impl Rewriter<'_> {
         }
     }
 
-    /// What is said about all items together.
+    /// Rewrites the keywords about the array as a whole.
     pub(super) fn arrays(
         &mut self,
         map: &Map<String, Value>,
@@ -75,7 +75,7 @@ impl Rewriter<'_> {
             return;
         }
         self.ignore(place, "uniqueItems", "items are not compared");
-        // No more items than there are values: that much can be said.
+        // At least, an array cannot have more items than there are values.
         let items = map.get("items").filter(|_| !map.contains_key("prefixItems"));
         let known =
             items.and_then(|items| self.document.at(items).values().map(|values| values.len() as u64));
@@ -97,7 +97,7 @@ impl Rewriter<'_> {
         let count = |keyword: &str| map.get(keyword).and_then(Value::as_f64).map(|count| count as u64);
         let (least, most) = (count("minContains").unwrap_or(1), count("maxContains"));
         if most.is_some() {
-            self.ignore(place, "maxContains", "items are not counted by kind");
+            self.ignore(place, "maxContains", "matching items are not counted");
         }
         if least == 0 {
             return;
@@ -122,7 +122,7 @@ impl Rewriter<'_> {
                     place,
                     "contains",
                     &format!(
-                        "only arrays of at most {MAX_PLACES} items (maxItems) are bound to hold one of a kind"
+                        "only arrays with maxItems of at most {MAX_PLACES} are forced to contain a matching item"
                     ),
                 );
                 let own = out.get("minItems").and_then(Value::as_u64).unwrap_or(0);
@@ -145,7 +145,11 @@ impl Rewriter<'_> {
         }
         let conditional = ["anyOf", "oneOf", "if", "contains"];
         if parts.iter().any(|part| conditional.iter().any(|keyword| has(part, keyword))) {
-            return self.ignore(place, "unevaluatedItems", "which items are meant depends on their values");
+            return self.ignore(
+                place,
+                "unevaluatedItems",
+                "which items are unevaluated depends on their values",
+            );
         }
         let first = |part: &Schema<'_>| {
             ["prefixItems", "items"]

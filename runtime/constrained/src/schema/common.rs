@@ -1,8 +1,8 @@
-//! What the keywords share.
+//! Helpers shared by the keywords.
 
 use serde_json::{Map, Value, json};
 
-/// Whether every value satisfies the schema.
+/// Whether the schema allows every value.
 pub(super) fn says_nothing(schema: &Value) -> bool {
     match schema {
         Value::Bool(all) => *all,
@@ -11,17 +11,17 @@ pub(super) fn says_nothing(schema: &Value) -> bool {
     }
 }
 
-/// A name inside a JSON pointer.
+/// A name escaped for a JSON pointer.
 pub(super) fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// The schema's type, where it has just one.
+/// The schema's type, if it has exactly one.
 pub(super) fn only_type(map: &Map<String, Value>) -> Option<&str> {
     map.get("type")?.as_str()
 }
 
-/// Alternatives; where the type is known they are bound to it, which keeps them from allowing every other type twice.
+/// `anyOf` of the branches. A known type is added to each branch, so that other types are not allowed once per branch.
 pub(super) fn alternatives(map: &Map<String, Value>, branches: Vec<Value>) -> Value {
     let bound = |branch: Value| match only_type(map) {
         Some(kind) => json!({"type": kind, "allOf": [branch]}),

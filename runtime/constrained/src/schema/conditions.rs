@@ -1,25 +1,25 @@
-//! Conditions, as alternatives: `not`, `if`, and what the presence of a property asks for.
+//! Rewrites conditions as alternatives: `not`, `if` and the `dependent…` keywords.
 
 use serde_json::{Map, Value, json};
 
 use super::common::alternatives;
 use super::{Also, Rewriter};
 
-/// Most properties of one object whose presence asks for others: every one doubles the alternatives.
+/// At most this many properties per object may be conditions for others, since each doubles the alternatives.
 const MAX_DEPENDENT: usize = 5;
 
 impl Rewriter<'_> {
-    /// The conditions of a schema.
+    /// Rewrites the conditions of a schema.
     pub(super) fn conditions(&mut self, map: &Map<String, Value>, place: &str, also: &mut Also) {
         if let Some(not) = map.get("not") {
             match self.negation(not) {
                 Some(negation) => {
                     if !negation.exact {
-                        self.ignore(place, "not", "a part of it cannot be turned round");
+                        self.ignore(place, "not", "part of it cannot be negated");
                     }
                     also.push(alternatives(map, vec![negation.schema]));
                 }
-                None => self.ignore(place, "not", "it cannot be turned round"),
+                None => self.ignore(place, "not", "it cannot be negated"),
             }
         }
         if let Some(condition) = map.get("if") {
@@ -36,7 +36,7 @@ impl Rewriter<'_> {
         }
         let negation = self.negation(condition);
         if negation.as_ref().is_none_or(|negation| !negation.exact) {
-            self.ignore(place, "if", "its opposite cannot be said, so the other alternative is always open");
+            self.ignore(place, "if", "it cannot be negated, so the other alternative is always allowed");
         }
         let met = json!({"allOf": [condition, then]});
         let unmet = match negation {
@@ -47,7 +47,7 @@ impl Rewriter<'_> {
         also.push(alternatives(map, vec![met, unmet]));
     }
 
-    /// `dependentRequired`, `dependentSchemas` and the older `dependencies`.
+    /// Rewrites `dependentRequired`, `dependentSchemas` and the older `dependencies`.
     fn dependencies(&mut self, map: &Map<String, Value>, place: &str, also: &mut Also) {
         let mut rules: Vec<(&String, Value, &str)> = Vec::new();
         for keyword in ["dependentRequired", "dependentSchemas", "dependencies"] {
@@ -73,7 +73,7 @@ impl Rewriter<'_> {
             }
             doubled += 1;
             if doubled > MAX_DEPENDENT {
-                self.ignore(place, keyword, &format!("there are more than {MAX_DEPENDENT} of the kind"));
+                self.ignore(place, keyword, &format!("more than {MAX_DEPENDENT} properties have dependents"));
                 return;
             }
             let without = json!({"properties": {name: false}});
@@ -90,7 +90,7 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Whether an object of this schema cannot have the property.
+    /// Whether objects of this schema cannot have the property.
     fn is_forbidden(&self, map: &Map<String, Value>, name: &str) -> bool {
         let listed = map.get("properties").and_then(|properties| properties.get(name));
         let closed = map.get("additionalProperties") == Some(&Value::Bool(false))

@@ -1,7 +1,7 @@
-//! References back to a definition that is being read, with other keywords beside them.
+//! Handles recursive references that have other keywords beside them.
 //!
-//! The library joins a reference with what stands beside it, which has no end where the definition holds itself. There
-//! the reference alone counts, as it does in the reference's grammars.
+//! The library merges a reference with its sibling keywords, which never ends if the definition contains itself. In
+//! that case only the reference is kept, as in the reference's grammars.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use sglang_json_schema::{Holds, holds, is_annotation};
 
 use super::common::escaped;
 
-/// Takes out what stands beside such references.
+/// Removes the siblings of such references.
 pub(super) fn cut(document: &mut Value, ignored: &mut Vec<String>) {
     let Some(Value::Object(definitions)) = document.get("$defs") else { return };
     let leads: HashMap<String, HashSet<String>> = definitions
@@ -50,7 +50,7 @@ fn references(schema: &Value, found: &mut HashSet<String>) {
     parts(map).for_each(|part| references(part, found));
 }
 
-/// What a definition leads to, itself only where it leads back.
+/// The definitions that `name` leads to, including itself only if one of them leads back.
 fn reachable(name: &str, leads: &HashMap<String, HashSet<String>>) -> HashSet<String> {
     let (mut found, mut open) = (HashSet::new(), vec![name]);
     while let Some(name) = open.pop() {
@@ -76,7 +76,7 @@ fn bare(schema: &mut Value, place: &str, back: &dyn Fn(&str) -> bool, ignored: &
             map.shift_remove(&keyword);
         }
     }
-    // The same in a list of schemas that must all hold.
+    // The same for a list of schemas that must all hold.
     let alone = map.keys().all(|keyword| keyword == "allOf" || is_annotation(keyword));
     if let Some(Value::Array(all)) = map.get_mut("allOf")
         && (all.len() > 1 || !alone)

@@ -1,8 +1,8 @@
-//! JSON schemas in the words that the library knows.
+//! Rewrites JSON schemas so that the library can read them.
 //!
-//! The library reads the keywords that generate something: types, values, properties, items, bounds. What the others ask
-//! for is said here in those words, as far as that goes: a condition becomes alternatives, a forbidden value a pattern of
-//! all the others. A keyword that cannot be said is left out and named, so that whoever reads the log knows.
+//! The library reads only the keywords that describe what to generate: types, values, properties, items, bounds. The
+//! other keywords are expressed by means of these as far as possible: a condition becomes alternatives, a forbidden
+//! value becomes a pattern of all other values. A keyword that cannot be expressed is dropped and reported in the log.
 
 mod arrays;
 mod common;
@@ -22,22 +22,22 @@ use sglang_json_schema::{Holds, Schema, holds};
 
 use common::{escaped, says_nothing};
 
-/// Schemas that one rewriting may make.
+/// Most schemas that one rewriting may create.
 const BUDGET: usize = 50_000;
 
-/// A schema as the library reads it.
+/// A schema in the form that the library reads.
 #[derive(Debug)]
 pub(crate) struct Rewritten {
     /// The schema.
     pub(crate) schema: Value,
-    /// Keywords that are not enforced: a JSON pointer, the keyword, and why.
+    /// The keywords that are not enforced, each as JSON pointer, keyword and reason.
     pub(crate) ignored: Vec<String>,
 }
 
-/// Says `schema` in the library's words.
+/// Rewrites `schema` for the library.
 ///
 /// # Errors
-/// It is too large, or a reference points nowhere.
+/// If it is too large, or a reference points nowhere.
 pub(crate) fn rewrite(schema: &Value) -> Result<Rewritten, String> {
     let mut bundled = Schema::new(schema).bundled().map_err(|e| e.to_string())?;
     let mut ignored = Vec::new();
@@ -50,16 +50,16 @@ pub(crate) fn rewrite(schema: &Value) -> Result<Rewritten, String> {
     }
 }
 
-/// One rewriting.
+/// The state of one rewriting.
 struct Rewriter<'v> {
-    /// The schema that references are resolved in; all of them are `#/$defs/NAME`.
+    /// The schema in which references are resolved; all of them are `#/$defs/NAME`.
     document: Schema<'v>,
     ignored: Vec<String>,
     budget: usize,
     error: Option<String>,
 }
 
-/// What a schema says beside its plain keywords: schemas that must hold as well.
+/// Further schemas that must hold as well.
 type Also = Vec<Value>;
 
 impl Rewriter<'_> {
@@ -104,7 +104,7 @@ impl Rewriter<'_> {
         Value::Object(out)
     }
 
-    /// One keyword that stands for itself; the others are read together later.
+    /// Rewrites a keyword that can be handled on its own; the others are handled together later.
     fn keyword(
         &mut self,
         keyword: &str,
@@ -131,7 +131,7 @@ impl Rewriter<'_> {
         out.insert(keyword.into(), kept);
     }
 
-    /// The schemas that a keyword holds, rewritten.
+    /// Rewrites the schemas inside a keyword.
     fn inner(&mut self, keyword: &str, value: &Value, here: &str) -> Value {
         match (holds(keyword), value) {
             (Some(Holds::Map), Value::Object(map)) => map
@@ -156,7 +156,7 @@ impl Rewriter<'_> {
             return self.fail(format!("JSON Schema at {place}/$ref: a reference is a string, got {value}"));
         };
         match self.document.resolve(target) {
-            // The library refuses a definition that nothing satisfies even where it is not needed.
+            // The library refuses a definition that nothing can satisfy, even if it is not used.
             Some(found) if *found.node() == Value::Bool(false) => {
                 out.insert("enum".into(), json!([]));
             }
@@ -172,7 +172,7 @@ impl Rewriter<'_> {
     }
 }
 
-/// Whether a pattern is no regular expression, whatever dialect it is of.
+/// Whether a pattern is not a regular expression in any dialect.
 pub(crate) fn is_broken_pattern(pattern: &str) -> bool {
     let broken = |pattern: &String| regex_syntax::ast::parse::Parser::new().parse(pattern).is_err();
     pattern::read(pattern).patterns.iter().any(broken)

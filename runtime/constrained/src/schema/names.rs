@@ -1,4 +1,4 @@
-//! The names that `propertyNames` allows, and what patterns say about names.
+//! The property names that `propertyNames` allows, and what patterns imply about names.
 
 use llguidance::derivre::{RegexAst, RegexBuilder};
 use llguidance::regex_to_lark;
@@ -7,14 +7,14 @@ use sglang_json_schema::{JsonType, Schema, is_annotation};
 
 use super::{pattern, words};
 
-/// Work that comparing two patterns may take, as the library allows itself.
+/// Work for comparing two patterns; the library itself allows as much.
 const FUEL: u64 = 10_000;
 
-/// The names that a schema allows.
+/// The property names that a schema allows.
 pub(super) struct Names {
-    /// A pattern of them; `None` where every name is allowed.
+    /// A pattern for them; `None` if every name is allowed.
     pub(super) pattern: Option<String>,
-    /// The pattern says all that the schema does.
+    /// Whether the pattern expresses everything that the schema says.
     pub(super) complete: bool,
     list: Option<Vec<String>>,
 }
@@ -57,16 +57,16 @@ impl Names {
             complete &= map.keys().all(known);
         }
         complete &= found.len() <= 1;
-        // The last is the narrowest that one schema usually says: its own pattern.
+        // The last pattern is usually the narrowest: the schema's own.
         Self { pattern: found.pop(), complete, list: None }
     }
 
-    /// Whether no name is one of them.
+    /// Whether no name is allowed.
     pub(super) fn none(&self) -> bool {
         self.list.as_ref().is_some_and(Vec::is_empty)
     }
 
-    /// Whether the name is one of them, as far as can be told.
+    /// Whether the name is allowed, as far as can be determined.
     pub(super) fn allow(&self, name: &str) -> bool {
         match (&self.list, &self.pattern) {
             (Some(list), _) => list.iter().any(|other| other == name),
@@ -82,7 +82,7 @@ fn is_match(pattern: &str, name: &str) -> Option<bool> {
     Some(builder.to_regex_limited(expression, FUEL).ok()?.is_match(name))
 }
 
-/// Whether every text matches one of the patterns, as far as can be told.
+/// Whether every text matches one of the patterns, as far as can be determined.
 pub(super) fn everything<'a>(patterns: impl Iterator<Item = &'a String>) -> bool {
     let none = || {
         let mut builder = RegexBuilder::new();
@@ -99,7 +99,7 @@ pub(super) fn everything<'a>(patterns: impl Iterator<Item = &'a String>) -> bool
     none().unwrap_or(false)
 }
 
-/// Whether no text matches both patterns, as far as can be told.
+/// Whether no text matches both patterns, as far as can be determined.
 pub(super) fn disjoint(one: &str, other: &str) -> bool {
     let both = || {
         let mut builder = RegexBuilder::new();

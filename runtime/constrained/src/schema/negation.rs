@@ -1,4 +1,4 @@
-//! What a schema does not allow.
+//! Negates schemas.
 
 use serde_json::{Map, Value, json};
 use sglang_json_schema::{JsonType, is_annotation};
@@ -6,15 +6,15 @@ use sglang_json_schema::{JsonType, is_annotation};
 use super::words::{Forbid, all_but};
 use super::{Rewriter, pattern};
 
-/// Schemas inside schemas are followed this far.
+/// Schemas nested deeper than this are not negated.
 const MAX_DEPTH: usize = 12;
-/// The types apart from each other.
+/// The types, which are mutually exclusive.
 const TYPES: [&str; 6] = ["null", "boolean", "number", "string", "array", "object"];
 
-/// A schema of what another does not allow.
+/// A schema for what another one does not allow.
 pub(super) struct Negation {
     pub(super) schema: Value,
-    /// It allows nothing else.
+    /// Whether it allows nothing else.
     pub(super) exact: bool,
 }
 
@@ -23,7 +23,7 @@ fn exactly(schema: Value) -> Option<Negation> {
 }
 
 impl Rewriter<'_> {
-    /// What `schema` does not allow, or more; `None` where nothing can be said.
+    /// The negation of `schema`, or something wider; `None` if it cannot be expressed.
     pub(super) fn negation(&mut self, schema: &Value) -> Option<Negation> {
         self.negation_at(schema, 0)
     }
@@ -38,7 +38,7 @@ impl Rewriter<'_> {
             Value::Object(map) => map,
             _ => return None,
         };
-        // Not all of it: not this, or not that.
+        // The negation of "all of" is "not this, or not that".
         let mut branches = Vec::new();
         let mut exact = true;
         for (keyword, value) in map.iter().filter(|(keyword, _)| !is_annotation(keyword)) {
@@ -139,7 +139,7 @@ fn any_of(mut branches: Vec<Value>) -> Value {
     }
 }
 
-/// Fewer than `count`.
+/// Arrays, strings or objects with fewer than `count` parts.
 fn below(kind: &str, keyword: &str, count: &Value) -> Option<Negation> {
     match count.as_u64()? {
         0 => exactly(Value::Bool(false)),
@@ -147,7 +147,7 @@ fn below(kind: &str, keyword: &str, count: &Value) -> Option<Negation> {
     }
 }
 
-/// More than `count`.
+/// Arrays, strings or objects with more than `count` parts.
 fn above(kind: &str, keyword: &str, count: &Value) -> Option<Negation> {
     exactly(json!({"type": kind, keyword: count.as_u64()?.checked_add(1)?}))
 }
@@ -156,13 +156,13 @@ fn types(value: &Value) -> Option<Negation> {
     let names = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
     let names: Vec<&str> = names.iter().map(Value::as_str).collect::<Option<_>>()?;
     let others: Vec<&str> = TYPES.into_iter().filter(|kind| !names.contains(kind)).collect();
-    // Numbers with a fraction cannot be said, so all numbers are left out with the integers.
+    // "Numbers with a fraction" cannot be expressed, so excluding the integers excludes all numbers.
     let integers = names.contains(&"integer");
     let others: Vec<&str> = others.into_iter().filter(|kind| !integers || *kind != "number").collect();
     exactly(if others.is_empty() { Value::Bool(false) } else { json!({"type": others}) })
 }
 
-/// Everything but some values.
+/// Everything except these values.
 fn values(listed: &[Value]) -> Negation {
     let mut exact = true;
     let mut branches = Vec::new();

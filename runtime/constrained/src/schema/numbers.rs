@@ -1,18 +1,18 @@
-//! Bounds and counts in the ranges that the library computes with.
+//! Converts bounds and counts to the ranges that the library computes with.
 
 use serde_json::{Map, Number, Value};
 
 use super::Rewriter;
 
-/// The largest double below 2^63: bounds further out are taken as this one. The library's ranges are 64 bits wide.
+/// The largest double below 2^63; bounds beyond it are clamped to it. The library's ranges are 64 bits wide.
 const FAR: f64 = 9_223_372_036_854_774_784.0;
-/// From here on the library has no range without an end.
+/// From this size on, the library no longer supports half-open ranges.
 const LONG: f64 = 1e18;
-/// No output is as long as that, so a larger maximum is none.
+/// No output is that long, so a larger maximum has no effect.
 const NO_MAXIMUM: f64 = 1_048_576.0;
 
 impl Rewriter<'_> {
-    /// The bounds and counts of a schema.
+    /// Rewrites the bounds and counts of a schema.
     pub(super) fn numbers(&mut self, map: &Map<String, Value>, out: &mut Map<String, Value>) {
         for keyword in ["minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"] {
             if let Some(value) = map.get(keyword) {
@@ -45,7 +45,7 @@ impl Rewriter<'_> {
     }
 }
 
-/// A bound that the library can hold: never wider than the schema's.
+/// A bound that the library can represent; it never allows more than the schema does.
 fn bound(value: &Value, upper: bool) -> Value {
     let Some(double) = value.as_f64() else { return value.clone() };
     if double.abs() < (1_i64 << 53) as f64 {
@@ -62,7 +62,7 @@ fn bound(value: &Value, upper: bool) -> Value {
         (false, _) => double,
     };
     match upper {
-        // Nothing that the library can write is on the right side.
+        // The library can write no number that satisfies the bound.
         true if inside < -FAR => value.clone(),
         false if inside > FAR => value.clone(),
         _ => number(inside.clamp(-FAR, FAR)),

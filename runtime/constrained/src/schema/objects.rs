@@ -1,4 +1,4 @@
-//! Properties.
+//! Rewrites the keywords about properties.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use super::common::{alternatives, escaped, says_nothing};
 use super::names::{Names, disjoint, everything};
 use super::{Also, Rewriter, pattern};
 
-/// Most alternatives that bounds on the number of properties may make.
+/// Most alternatives that `minProperties` and `maxProperties` may create.
 const MAX_CHOICES: usize = 64;
 
 impl Rewriter<'_> {
-    /// `patternProperties`, with patterns that the library reads and no two that a name can match at once.
+    /// Rewrites `patternProperties` so that the library can read every pattern and no name matches two of them.
     pub(super) fn pattern_properties(&mut self, value: &Value, here: &str) -> Value {
         let Value::Object(map) = value else { return value.clone() };
         let mut read: Vec<(String, Value)> = Vec::new();
@@ -24,7 +24,7 @@ impl Rewriter<'_> {
                 self.ignore(&place, "pattern", &dropped);
             }
             if one.patterns.len() > 1 {
-                self.ignore(&place, "pattern", "a look-ahead in the pattern of a name");
+                self.ignore(&place, "pattern", "look-aheads in patterns of names are not supported");
             }
             let schema = self.schema(schema, &place);
             let text = one.patterns.into_iter().next_back().unwrap_or_default();
@@ -34,13 +34,13 @@ impl Rewriter<'_> {
                     let (other, known) = &mut read[index];
                     *other = format!("(?:{other})|(?:{text})");
                     if *known != schema {
-                        self.ignore(&place, "patternProperties", "a name can match another pattern as well");
+                        self.ignore(&place, "patternProperties", "a name can match another pattern too");
                         *known = json!({"anyOf": [known.clone(), schema]});
                     }
                 }
             }
         }
-        // A united pattern has anchors inside.
+        // A pattern that was joined from several has anchors inside.
         let united = |(text, schema): (String, Value)| {
             let text = pattern::read(&text).patterns.into_iter().next().unwrap_or(text);
             (text, schema)
@@ -48,7 +48,7 @@ impl Rewriter<'_> {
         read.into_iter().map(united).collect::<Map<_, _>>().into()
     }
 
-    /// What is said about all properties together.
+    /// Rewrites the keywords about the properties as a whole.
     pub(super) fn objects(
         &mut self,
         map: &Map<String, Value>,
@@ -64,7 +64,7 @@ impl Rewriter<'_> {
         }
         let patterns = out.get("patternProperties").and_then(Value::as_object);
         if patterns.is_some_and(|patterns| everything(patterns.keys())) {
-            // No name is additional. The library would find some, written with escapes.
+            // No name is additional, but the library would find some by writing names with escapes.
             out.insert("additionalProperties".into(), Value::Bool(false));
         }
         if out.contains_key("minProperties") || out.contains_key("maxProperties") {
@@ -82,7 +82,11 @@ impl Rewriter<'_> {
         let schema = self.document.at(wanted);
         let names = Names::of(&schema);
         if !names.complete {
-            self.ignore(place, "propertyNames", "only a list of names, one pattern or lengths are enforced");
+            self.ignore(
+                place,
+                "propertyNames",
+                "only a list of names, one pattern or length limits are enforced",
+            );
         }
         let mut listed: Vec<String> = Vec::new();
         if let Some(Value::Object(properties)) = out.get_mut("properties") {
@@ -105,10 +109,10 @@ impl Rewriter<'_> {
         }
         let Some(text) = names.pattern else { return };
         if map.contains_key("patternProperties") {
-            return self.ignore(place, "propertyNames", "there are patternProperties, too");
+            return self.ignore(place, "propertyNames", "the schema also has patternProperties");
         }
         if !says_nothing(&rest) && !listed.is_empty() {
-            return self.ignore(place, "propertyNames", "names of additional properties have another schema");
+            return self.ignore(place, "propertyNames", "additional properties have a schema of their own");
         }
         out.insert("patternProperties".into(), json!({ text: rest }));
         out.insert("additionalProperties".into(), Value::Bool(false));
@@ -128,7 +132,7 @@ impl Rewriter<'_> {
         seen.all_of(&schema, true, 0);
         if seen.everything {
             if seen.conditional {
-                self.ignore(place, "unevaluatedProperties", "an alternative speaks of all properties");
+                self.ignore(place, "unevaluatedProperties", "an alternative covers all properties");
             }
             return;
         }
@@ -142,7 +146,7 @@ impl Rewriter<'_> {
             self.ignore(
                 place,
                 "unevaluatedProperties",
-                "the properties of every alternative are allowed beside each other",
+                "properties of different alternatives can be combined",
             );
         }
         let any = |names: BTreeSet<String>| -> Map<String, Value> {
@@ -155,7 +159,7 @@ impl Rewriter<'_> {
         also.push(closed);
     }
 
-    /// The library counts only properties that are not listed; for others each choice is an alternative.
+    /// The library counts only unlisted properties. For listed ones, each choice becomes an alternative.
     fn property_counts(
         &mut self,
         map: &Map<String, Value>,
@@ -196,13 +200,13 @@ impl Rewriter<'_> {
         }
         let Some(choices) = choices(&listed, least, most, closed, &bounds) else {
             let keyword = bounds.keys().next().map_or("minProperties", String::as_str);
-            return self.ignore(place, keyword, "there are too many choices of properties");
+            return self.ignore(place, keyword, "there are too many combinations of properties");
         };
         also.push(alternatives(map, choices));
     }
 }
 
-/// The choices of listed properties; `None` where they are too many.
+/// The choices of listed properties; `None` if there are too many.
 fn choices(
     listed: &[String],
     least: usize,
@@ -210,7 +214,7 @@ fn choices(
     closed: bool,
     bounds: &Map<String, Value>,
 ) -> Option<Vec<Value>> {
-    // Enough listed properties need no counting; with fewer of them others have to fill up.
+    // With enough listed properties nothing needs counting; with fewer, unlisted ones must make up the number.
     let exactly_up_to = most.unwrap_or_else(|| least.saturating_sub(1));
     let mut out = Vec::new();
     for size in 0..=exactly_up_to.min(listed.len()) {
@@ -259,13 +263,13 @@ fn subsets(listed: &[String], size: usize) -> Option<Vec<Vec<&String>>> {
     (out.len() <= MAX_CHOICES).then_some(out)
 }
 
-/// What a schema says about properties, and what those say that hold with it.
+/// The properties that a schema, and the schemas that apply together with it, describe.
 #[derive(Default)]
 struct Evaluated {
     names: BTreeSet<String>,
     patterns: BTreeSet<String>,
     everything: bool,
-    /// Some of it is said in alternatives.
+    /// Some of them are described in alternatives.
     conditional: bool,
 }
 

@@ -1,24 +1,25 @@
-//! Patterns as the library reads them.
+//! Rewrites patterns so that the library can read them.
 //!
-//! Schemas hold patterns of ECMA-262 and of Python. The library's expressions have no look-around, no word boundaries, no
-//! back-references, and anchors only at the ends. Look-aheads at the start become patterns of their own; an anchor inside
-//! an alternative is moved to the pattern's ends; what is left is taken out, which allows more than the pattern does.
+//! Schemas contain patterns in the dialects of ECMA-262 and Python. The library's expressions have no look-around, word
+//! boundaries or back-references, and anchors only at the ends. Look-aheads at the start become separate patterns; an
+//! anchor inside an alternative is moved to the ends of the pattern; everything else is removed, which allows more than
+//! the pattern does.
 
 use regex_syntax::ast::{AssertionKind, Ast, parse::Parser};
 
 use super::scan::{Scan, top_level_bar};
 use super::words::{Forbid, all_but};
 
-/// A pattern, read.
+/// The result of reading a pattern.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Read {
-    /// What must match, each for itself.
+    /// Patterns that must all match.
     pub(super) patterns: Vec<String>,
-    /// What is not enforced.
+    /// Parts that are not enforced.
     pub(super) dropped: Vec<String>,
 }
 
-/// Reads a pattern. One that is none is given back as it is; the library says what is wrong with it.
+/// Reads a pattern. An invalid one is returned unchanged, so that the library reports what is wrong.
 pub(super) fn read(pattern: &str) -> Read {
     let scanned = Scan::new(pattern).run();
     if scanned.back_reference {
@@ -53,19 +54,19 @@ pub(super) fn read(pattern: &str) -> Read {
     read
 }
 
-/// A pattern of the texts that `pattern` does not match; `None` where it cannot be said.
+/// A pattern for the texts that `pattern` does not match; `None` if that cannot be expressed.
 pub(super) fn complement(pattern: &str) -> Option<String> {
     let inner = pattern.strip_prefix('^');
     match inner {
-        // The anchor is that of the first alternative alone.
+        // The anchor belongs to the first alternative only.
         Some(inner) if top_level_bar(inner) => None,
         Some(inner) => none_at_start(inner),
-        // Found nowhere: no character of a class.
+        // "No match anywhere": no character is in the class.
         None => Some(format!("^{}*$", flipped(pattern)?)),
     }
 }
 
-/// A pattern of the texts at whose start `body` does not match.
+/// A pattern for the texts that do not start with a match of `body`.
 fn none_at_start(body: &str) -> Option<String> {
     if top_level_bar(body) && (body.starts_with('^') || body.ends_with('$')) {
         return None;
@@ -95,14 +96,14 @@ fn none_at_start(body: &str) -> Option<String> {
     all_but(words.iter().map(String::as_str), if whole { Forbid::Whole } else { Forbid::Start })
 }
 
-/// A pattern of the texts in which a character never comes twice in a row; `twice` is that character, two times.
+/// A pattern for the texts in which a character never occurs twice in a row; `twice` is that character, doubled.
 fn never_doubled(twice: &str) -> Option<String> {
     let once = twice.get(..twice.len() / 2).filter(|once| twice.strip_prefix(once) == Some(once))?;
     let other = flipped(once)?;
     Some(format!("^(?:{once}?{other})*{once}?$"))
 }
 
-/// The class of all other characters.
+/// The complement of a character class.
 fn flipped(class: &str) -> Option<String> {
     match &Parser::new().parse(class).ok()? {
         Ast::ClassBracketed(bracketed) => Some(match bracketed.negated {
@@ -119,7 +120,7 @@ fn swap_case(c: char) -> char {
     if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }
 }
 
-/// The words of a pattern that only lists words.
+/// The words of a pattern that is only a list of words.
 fn literals(ast: &Ast) -> Option<Vec<String>> {
     match ast {
         Ast::Empty(_) => Some(vec![String::new()]),
@@ -140,7 +141,7 @@ fn literals(ast: &Ast) -> Option<Vec<String>> {
     }
 }
 
-/// Whether the expression has assertions elsewhere than at its very ends.
+/// Whether the expression has assertions anywhere except at its very ends.
 fn needs_anchoring(ast: &Ast) -> bool {
     match ast {
         Ast::Concat(list) => list.asts.iter().enumerate().any(|(i, part)| match part {
@@ -169,14 +170,14 @@ fn has_assertion(ast: &Ast) -> bool {
     }
 }
 
-/// The pattern with its anchors at the ends of the whole; `None` where one stands inside.
+/// The pattern with its anchors moved to its ends; `None` if one must stay inside.
 fn anchored(pattern: &str) -> Option<String> {
     let ast = Parser::new().parse(pattern).ok()?;
     let body = whole(pattern, &ast, true, true)?;
     Some(format!("^(?:{body})$"))
 }
 
-/// An expression of the whole texts in which `ast` is found; open ends may be anything.
+/// An expression for the whole texts that contain a match of `ast`; an open end may be any text.
 fn whole(pattern: &str, ast: &Ast, open_start: bool, open_end: bool) -> Option<String> {
     const ANY: &str = "(?s:.*)";
     let edges = |text: &str| {
@@ -207,7 +208,7 @@ fn whole(pattern: &str, ast: &Ast, open_start: bool, open_end: bool) -> Option<S
             if let [one] = parts {
                 return whole(pattern, one, open.0, open.1);
             }
-            // A group at either end may have the anchor of that end inside.
+            // A group at either end may contain the anchor of that end.
             let (mut start, mut end) = (
                 if open.0 { ANY.to_owned() } else { String::new() },
                 if open.1 { ANY.to_owned() } else { String::new() },
@@ -234,7 +235,7 @@ fn whole(pattern: &str, ast: &Ast, open_start: bool, open_end: bool) -> Option<S
     }
 }
 
-/// The pattern without the assertions inside it, and those.
+/// The pattern without the assertions inside it, and a list of those.
 fn without_assertions(pattern: &str, ast: &Ast) -> (String, Vec<String>) {
     let mut spans = Vec::new();
     collect(ast, &mut spans);

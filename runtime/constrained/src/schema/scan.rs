@@ -1,23 +1,23 @@
-//! What stands in a pattern that the library's own parser has no words for.
+//! Finds the parts of a pattern that the library's parser does not support.
 
 /// A look-ahead at the start.
 pub(super) struct Ahead {
     pub(super) negative: bool,
     pub(super) body: String,
-    /// As it is written.
+    /// The look-ahead as written.
     pub(super) whole: String,
 }
 
-/// A reading of the text for what the library's parser has no words for.
+/// Scans a pattern for parts that the library's parser does not support.
 pub(super) struct Scan<'a> {
     text: &'a str,
     at: usize,
-    /// The pattern without what is taken out.
+    /// The pattern without the removed parts.
     pub(super) rest: String,
-    /// The pattern begins at the start of the text.
+    /// The pattern begins with an anchor.
     pub(super) anchored: bool,
     pub(super) ahead: Vec<Ahead>,
-    /// Look-arounds elsewhere, as they are written.
+    /// Look-arounds that are not at the start, as written.
     pub(super) inner: Vec<String>,
     pub(super) back_reference: bool,
 }
@@ -41,7 +41,7 @@ impl<'a> Scan<'a> {
 
     pub(super) fn run(mut self) -> Self {
         let mut class = false;
-        // An alternation outside of groups ends what a look-ahead at the start is about.
+        // A look-ahead at the start applies only up to the first alternation outside groups.
         let alternation = top_level_bar(self.text);
         while let Some(c) = self.left().chars().next() {
             if c == '\\' {
@@ -82,12 +82,12 @@ impl<'a> Scan<'a> {
         self
     }
 
-    /// The bracket that opens a class, with what may stand right behind it.
+    /// Reads the bracket that opens a class, and the characters that may directly follow it.
     fn open_class(&mut self) {
         let open = if self.left().starts_with("[^") { "[^" } else { "[" };
         self.rest.push_str(open);
         self.at += open.len();
-        // ECMA-262's empty class and its opposite.
+        // ECMA-262's empty class and its complement.
         if self.left().starts_with(']') && open == "[^" {
             self.rest.truncate(self.rest.len() - 2);
             self.rest.push_str("[\\s\\S");
@@ -109,7 +109,7 @@ impl<'a> Scan<'a> {
             '1'..='9' | 'k' => self.back_reference = true,
             'Z' => self.rest.push_str("\\z"),
             '0' => self.rest.push_str("\\x00"),
-            // Python and ECMA-262 take any other escaped character as itself.
+            // In Python and ECMA-262, any other escaped character stands for itself.
             c if !c.is_ascii_alphanumeric() && !regex_syntax::is_escapeable_character(c) => self.rest.push(c),
             c => {
                 self.rest.push('\\');
@@ -117,7 +117,7 @@ impl<'a> Scan<'a> {
             }
         }
         self.at += 1 + next.len_utf8();
-        // `\p{…}`, `\u{…}`, `\x{…}`: the braces are the escape's.
+        // In `\p{…}`, `\u{…}` and `\x{…}` the braces belong to the escape.
         if matches!(next, 'p' | 'P' | 'u' | 'x')
             && self.left().starts_with('{')
             && let Some(end) = self.left().find('}')
@@ -127,7 +127,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The look-around that begins here: all of it, its body, whether it is negative, whether it looks back.
+    /// The look-around that begins here: its text, its body, whether it is negative, and whether it looks behind.
     fn look_around(&self) -> Option<(&'a str, &'a str, bool, bool)> {
         let left = self.left();
         let kinds =
@@ -138,7 +138,7 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// The counter such as `{2,5}` that the text begins with.
+/// The counter, such as `{2,5}`, with which the text begins.
 fn counter(text: &str) -> Option<&str> {
     let inside = text.strip_prefix('{')?.split_once('}')?.0;
     let (low, high) = inside.split_once(',').unwrap_or((inside, ""));
@@ -146,7 +146,7 @@ fn counter(text: &str) -> Option<&str> {
     text.get(..inside.len() + 2).filter(|_| !low.is_empty() && digits(low) && digits(high))
 }
 
-/// Calls `visit` with each character outside of classes and escapes, until it gives something.
+/// Calls `visit` for each character outside classes and escapes, until it returns something.
 fn outside<T>(text: &str, mut visit: impl FnMut(usize, char) -> Option<T>) -> Option<T> {
     let (mut class, mut skip) = (false, false);
     for (at, c) in text.char_indices() {
@@ -166,7 +166,7 @@ fn outside<T>(text: &str, mut visit: impl FnMut(usize, char) -> Option<T>) -> Op
     None
 }
 
-/// Where the group that begins the text ends.
+/// The end of the group with which the text begins.
 fn group_end(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     outside(text, |at, c| {
@@ -179,7 +179,7 @@ fn group_end(text: &str) -> Option<usize> {
     })
 }
 
-/// Whether there are alternatives outside of groups.
+/// Whether there are alternatives outside groups.
 pub(super) fn top_level_bar(text: &str) -> bool {
     let mut depth = 0_i32;
     outside(text, |_, c| {

@@ -1,14 +1,14 @@
-//! `pattern` and `format`.
+//! Rewrites `pattern` and `format`.
 
 use serde_json::{Map, Value, json};
 
 use super::{Also, Rewriter, pattern};
 
-/// Formats that the library knows.
+/// The formats that the library supports.
 const KNOWN: [&str; 10] =
     ["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"];
 
-/// The pattern of a format that the library does not know; `None` for an annotation.
+/// A pattern for a format that the library does not support; `None` if the format is only an annotation.
 fn pattern_of(format: &str) -> Option<String> {
     let pattern = match format {
         "uri-reference" => return Some(uri_reference()),
@@ -37,7 +37,7 @@ fn uri_reference() -> String {
 }
 
 impl Rewriter<'_> {
-    /// Reads `pattern` or `format`.
+    /// Rewrites `pattern` or `format`.
     pub(super) fn text(
         &mut self,
         keyword: &str,

@@ -1,9 +1,9 @@
-//! Patterns of all texts but some.
+//! Patterns that exclude certain words.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Characters of all words together; for more the pattern would be too large.
+/// Most characters of all words together; with more, the pattern would be too large.
 const MAX_CHARS: usize = 4000;
 
 #[derive(Default)]
@@ -12,16 +12,16 @@ struct Node {
     word: bool,
 }
 
-/// What is forbidden.
+/// What is excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Forbid {
-    /// The words.
+    /// The words themselves.
     Whole,
-    /// Every text that begins with one.
+    /// Every text that begins with one of the words.
     Start,
 }
 
-/// A pattern of the texts that are (or begin with) none of `words`; `None` where it would be too large.
+/// A pattern for the texts that are not, or do not begin with, one of `words`; `None` if it would be too large.
 pub(super) fn all_but<'a>(words: impl IntoIterator<Item = &'a str>, forbid: Forbid) -> Option<String> {
     let (mut root, mut chars) = (Node::default(), 0);
     for word in words {
@@ -44,13 +44,13 @@ pub(super) fn all_but<'a>(words: impl IntoIterator<Item = &'a str>, forbid: Forb
     Some(out)
 }
 
-/// The rest of a text behind a node, none of whose words may come.
+/// Writes what may follow a node of the prefix tree so that none of its words appears.
 fn write_node(node: &Node, forbid: Forbid, out: &mut String) {
     let mut bar = "";
     if !node.word {
         bar = "|";
     }
-    // Anything but the characters that lead on.
+    // Any character that does not lead on towards a word.
     out.push_str(bar);
     if node.next.is_empty() {
         out.push_str("(?s:.)");
@@ -72,7 +72,7 @@ fn write_node(node: &Node, forbid: Forbid, out: &mut String) {
     }
 }
 
-/// A character in a pattern, inside a class or outside.
+/// Writes a character for a pattern, inside a class or outside.
 pub(super) fn write_char(c: char, out: &mut String) {
     if c.is_ascii_alphanumeric() {
         out.push(c);
@@ -81,7 +81,7 @@ pub(super) fn write_char(c: char, out: &mut String) {
     }
 }
 
-/// A text as a pattern.
+/// A text escaped for a pattern.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::new();
     text.chars().for_each(|c| write_char(c, &mut out));

@@ -1,11 +1,12 @@
-//! Masks without reading every token: most of a vocabulary are runs of one kind of character, with or without one
-//! character of punctuation in front, and where the lexer takes every run of a kind, all of them are allowed at once.
+//! Computes masks without reading every token. Most tokens of a vocabulary are runs of one kind of character,
+//! optionally after one punctuation character. If the lexer accepts every run of a kind, all of these tokens are
+//! allowed at once.
 //!
-//! `llguidance` has such slices too and decides about them by looking at the form of the regular expression, which
-//! answers for strings of JSON and for little else. Here the lexer itself is asked: its states are walked with every
-//! byte that a run may have, a few dozen steps where the state repeats (`\w+`), and no more than a budget. A token
-//! whose every byte keeps the lexer inside a lexeme is allowed whatever the parser says, so the answer is exact; where
-//! there is none, the tokens of the slice are read one by one, as all are without slices.
+//! `llguidance` has such slices too, but decides by the form of the regular expression, which works for JSON strings
+//! and little else. Here the lexer's states are walked with every byte that a run may contain: a few dozen steps if the
+//! state repeats (`\w+`), and never more than a budget. A token whose every byte keeps the lexer inside a lexeme is
+//! allowed whatever the parser says, so the result is exact. Where no decision is possible, the tokens of the slice are
+//! read one by one, as without slices.
 
 mod plain;
 mod runs;
@@ -22,26 +23,26 @@ use plain::{PlainTokens, Room, room};
 use runs::{Kind, Steps, taken};
 use trie::Trie;
 
-/// The slices that `llguidance` itself decides about: what a JSON string holds without escapes, of any length and up to
-/// [`plain::LONGEST`]. Passed to its factory, which numbers them in this order.
+/// The slices that `llguidance` itself decides about: unescaped text in a JSON string, of any length and up to
+/// [`plain::LONGEST`]. Its factory numbers them in this order.
 pub(crate) const PLAIN_REGEXES: [&str; 2] = [r#"[^"\\\x00-\x1F\x7F]+"#, r#"[^"\\\x00-\x1F\x7F]{1,30}"#];
-/// Work that deciding about it may take, in the library's units (about 0.1 us).
+/// Work for this decision, in the library's units (about 0.1 us).
 const PLAIN_BUDGET: u64 = 1000;
-/// Most steps of the lexer that deciding about one kind of run may take.
+/// Most lexer steps for deciding about one kind of run.
 const RUN_BUDGET: usize = 3000;
-/// Most steps of the lexer that finding the room of a string may take: thirty characters of about 470.
+/// Most lexer steps for finding how many characters a string has left: thirty characters of about 470 steps.
 const ROOM_BUDGET: usize = 15_000;
-/// Fewer tokens are not worth a slice.
+/// Smaller slices are not worth the effort.
 const MIN_SLICE: usize = 32;
-/// Lengths in characters up to which runs are told apart; short ones are allowed where long ones are not.
+/// Lengths in characters at which runs are divided, since short runs may be allowed where long ones are not.
 const LENGTHS: [usize; 3] = [3, 6, 10];
 
-/// The tokens of one kind of run up to a length.
+/// The tokens of one kind of run, up to a length.
 #[derive(Debug)]
 struct Length {
     longest: usize,
     tokens: SimpleVob,
-    /// The tokens of this length and of the longer ones.
+    /// The tokens of this length and longer.
     from_here: Trie,
 }
 
@@ -52,16 +53,16 @@ struct Run {
     lengths: Vec<Length>,
 }
 
-/// The runs behind one byte, or behind none.
+/// The runs after one particular byte, or after none.
 #[derive(Debug)]
 struct Prefix {
     byte: Option<u8>,
-    /// Every run of letters.
+    /// All runs of letters.
     letters: Option<Length>,
     runs: Vec<Run>,
 }
 
-/// Decides about slices of one vocabulary.
+/// The slices of one vocabulary.
 #[derive(Debug)]
 pub(crate) struct SliceBias {
     env: Debugless,
@@ -81,7 +82,7 @@ impl std::fmt::Debug for Debugless {
 impl Steps for ParserRecognizer<'_> {
     fn step(&mut self, state: StateID, byte: u8) -> Option<StateID> {
         let next = self.lexer_mut().transition_start_state(state, Some(byte), &None);
-        // With a lowest match the lexeme ends here, and the parser would have to be asked.
+        // With lazy matching the lexeme would end here, and the parser would have to decide.
         (!next.is_dead() && !next.has_lowest_match()).then_some(next)
     }
 
@@ -93,7 +94,7 @@ impl Steps for ParserRecognizer<'_> {
     }
 }
 
-/// What a token is a run of, and behind which byte.
+/// The kind of run that a token is, its length, and the byte before it.
 fn run_of(text: &str) -> Option<(Option<u8>, Kind, usize)> {
     let first = *text.as_bytes().first()?;
     let marked = first.is_ascii() && !first.is_ascii_alphanumeric() && text.len() > 1;
@@ -102,7 +103,7 @@ fn run_of(text: &str) -> Option<(Option<u8>, Kind, usize)> {
     Some((byte, kind, length))
 }
 
-/// A token of one kind of character: its length in characters, its bytes, its id.
+/// A token that is one run: its length in characters, its bytes, its id.
 type RunToken<'a> = (usize, &'a [u8], u32);
 
 impl SliceBias {
@@ -145,7 +146,7 @@ impl SliceBias {
     }
 }
 
-/// Sorts runs by their length; their trees begin behind `skip` bytes.
+/// Groups runs by length; the tries leave out the first `skip` bytes.
 fn lengths(trie: &TokTrie, tokens: &[(usize, &[u8], u32)], skip: usize) -> Vec<Length> {
     let mut out = Vec::new();
     let mut above = 0;
@@ -181,7 +182,7 @@ fn all_letters(trie: &TokTrie, runs: &[Run]) -> Option<Length> {
 }
 
 impl Prefix {
-    /// Allows the runs that may stand where `reader` is.
+    /// Allows the runs that may come next at the position of `reader`.
     fn apply(&self, reader: &mut ParserRecognizer<'_>, allowed: &mut SimpleVob) {
         let state = reader.lexer_state();
         let all_letters = self.letters.as_ref().filter(|letters| {
@@ -192,7 +193,7 @@ impl Prefix {
         }
         for run in self.runs.iter().filter(|run| all_letters.is_none() || !run.kind.is_letters()) {
             let longest = run.lengths.last().map_or(0, |length| length.longest);
-            // Deciding must be less work than reading the tokens.
+            // Deciding must cost less than reading the tokens.
             let nodes = run.lengths.first().map_or(0, |length| length.from_here.len());
             let taken = taken(reader, state, run.kind, longest, RUN_BUDGET.min(nodes / 2));
             for length in &run.lengths {
@@ -207,7 +208,7 @@ impl Prefix {
     }
 }
 
-/// How much plain text may stand where `reader` is.
+/// How much plain text may come next at the position of `reader`.
 fn plain_room(reader: &mut ParserRecognizer<'_>) -> Option<Room> {
     let state = reader.lexer_state();
     if state.is_dead() || state.has_lowest_match() {

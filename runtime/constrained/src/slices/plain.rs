@@ -1,4 +1,4 @@
-//! Tokens that a string of JSON holds as they are, by their length: where so many characters are left of a string, all
+//! Tokens that a JSON string contains without escapes, by length. If a string has room for `n` more characters, all
 //! tokens up to that length are allowed and all longer ones are not.
 
 use llguidance::derivre::StateID;
@@ -7,14 +7,14 @@ use llguidance::toktrie::{SimpleVob, TokTrie};
 use super::runs::Steps;
 use super::trie::Trie;
 
-/// Lengths up to this one, in characters, are told apart.
+/// Lengths up to this one, in characters, are distinguished.
 pub(super) const LONGEST: usize = 30;
 
-/// Where in a character's UTF-8 a reader is. [RFC 3629](https://www.rfc-editor.org/rfc/rfc3629), section 4.
+/// The position of a reader inside a character's UTF-8. [RFC 3629](https://www.rfc-editor.org/rfc/rfc3629), section 4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Start,
-    /// So many continuation bytes are to come.
+    /// This many continuation bytes must follow.
     One,
     Two,
     Three,
@@ -27,8 +27,8 @@ enum Place {
 type Edge = (u8, u8, Place);
 
 impl Place {
-    /// The bytes that may come, as ranges, and where they lead. At the start: all characters without quote, backslash and
-    /// control characters.
+    /// The bytes that may come next, as ranges, and the resulting positions. At the start: every character except
+    /// quote, backslash and control characters.
     fn edges(self) -> &'static [Edge] {
         use Place::{AfterE0, AfterEd, AfterF0, AfterF4, One, Start, Three, Two};
         match self {
@@ -56,27 +56,27 @@ impl Place {
     }
 }
 
-/// Whether a string of JSON holds the text as it is.
+/// Whether a JSON string contains the text without escapes.
 fn is_plain(text: &str) -> bool {
     text.chars().all(|c| c != '"' && c != '\\' && c >= ' ' && c != '\u{7f}')
 }
 
-/// How much plain text the lexer takes.
+/// How much plain text the lexer accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Room {
-    /// Every plain text of so many characters.
+    /// Every plain text of up to this many characters is accepted.
     pub(super) taken: usize,
-    /// And no longer one.
+    /// Whether every longer text is rejected.
     pub(super) ends: bool,
 }
 
 impl Room {
-    /// All plain text.
+    /// Plain text of any length.
     pub(super) const ANY: Self = Self { taken: usize::MAX, ends: false };
 }
 
-/// How much plain text the lexer takes from `state`, looked at up to `longest` characters. `None` where it tells the
-/// characters apart, or where finding out takes more than `budget` steps.
+/// How much plain text the lexer accepts from `state`, up to `longest` characters. `None` if it treats characters
+/// differently, or if finding out takes more than `budget` steps.
 pub(super) fn room(
     steps: &mut impl Steps,
     mut state: StateID,
@@ -97,10 +97,10 @@ pub(super) fn room(
     Some(Room { taken: longest, ends: false })
 }
 
-/// The state behind one more plain character, whichever it is; `None` when one is not taken or leads elsewhere. Nothing
-/// is looked at behind the first of those, so that lexers with many states are not made to build them.
+/// The state after one more plain character, whichever it is. `None` if a character is rejected or leads to another
+/// state; the walk stops there, so that lexers with many states do not have to build them.
 fn behind_a_character(steps: &mut impl Steps, from: StateID, budget: &mut usize) -> Option<StateID> {
-    // Pairs of a place and a state, each looked at once, since most characters lead through the same ones.
+    // Pairs of position and state; each is visited once, since most characters pass through the same ones.
     let mut within = vec![(Place::Start, from)];
     let mut behind = None;
     let mut at = 0;
@@ -127,9 +127,9 @@ fn behind_a_character(steps: &mut impl Steps, from: StateID, budget: &mut usize)
 #[derive(Debug)]
 pub(super) struct PlainTokens {
     all: SimpleVob,
-    /// Those of at most so many characters, from 0 to [`LONGEST`].
+    /// Index `n`: the tokens of at most `n` characters, from 0 to [`LONGEST`].
     up_to: Vec<SimpleVob>,
-    /// The longer ones.
+    /// Longer tokens.
     longer: Trie,
     /// All other tokens.
     others: Trie,
@@ -160,7 +160,7 @@ impl PlainTokens {
         Self { all, up_to, longer: Trie::new(longer), others: Trie::new(others) }
     }
 
-    /// Allows the plain tokens that there is room for, and of the others those that `reader` takes.
+    /// Allows the plain tokens that fit into `room`, and the other tokens that `reader` accepts.
     pub(super) fn allow(&self, room: Room, reader: &mut impl toktrie::Recognizer, allowed: &mut SimpleVob) {
         match self.up_to.get(room.taken) {
             None => allowed.or(&self.all),
@@ -181,10 +181,10 @@ mod tests {
 
     const QUOTE: u32 = 1;
 
-    /// A string with room for `n` characters is state `10 * n + 2`, up to three of its bytes to come are added; behind its
-    /// quote it is state 1. Without a limit its state is 1002.
+    /// A string with room for `n` characters is state `10 * n + 2`, plus the number of pending bytes (up to three);
+    /// after its quote it is state 1. Without a limit it is state 1002.
     struct Text {
-        /// A character that is not taken.
+        /// A character that is rejected.
         but: u8,
     }
 

@@ -1,12 +1,12 @@
-//! Tokens that are a run of one kind of character, the bulk of every vocabulary.
+//! Tokens that are a run of one kind of character: the bulk of every vocabulary.
 
 use llguidance::derivre::StateID;
 
-/// The kinds of character of a run.
+/// The kinds of run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Lower,
-    /// An upper-case letter and lower-case ones.
+    /// An upper-case letter, then lower-case ones.
     Title,
     Upper,
     /// Letters in any other order.
@@ -14,13 +14,13 @@ pub(super) enum Kind {
     Digits,
     /// `U+4E00` to `U+9FFF`.
     Han,
-    /// Any other characters beyond ASCII.
+    /// Any other non-ASCII characters.
     Beyond,
 }
 
 type Bytes = (u8, u8);
 
-/// The byte sequences of one character, each a range per byte.
+/// The byte sequences of one character, as a range for each byte.
 type Chars = &'static [&'static [Bytes]];
 
 const LOWER: Chars = &[&[(b'a', b'z')]];
@@ -29,7 +29,7 @@ const LETTERS: Chars = &[&[(b'A', b'Z')], &[(b'a', b'z')]];
 const DIGITS: Chars = &[&[(b'0', b'9')]];
 const MORE: Bytes = (0x80, 0xbf);
 const HAN: Chars = &[&[(0xe4, 0xe4), (0xb8, 0xbf), MORE], &[(0xe5, 0xe9), MORE, MORE]];
-/// UTF-8 beyond ASCII.
+/// Non-ASCII UTF-8.
 const BEYOND: Chars = &[
     &[(0xc2, 0xdf), MORE],
     &[(0xe0, 0xe0), (0xa0, 0xbf), MORE],
@@ -66,12 +66,12 @@ impl Kind {
         Some((kind, text.chars().count()))
     }
 
-    /// Nothing but ASCII letters.
+    /// Only ASCII letters.
     pub(super) fn is_letters(self) -> bool {
         matches!(self, Self::Lower | Self::Title | Self::Upper | Self::Letters)
     }
 
-    /// The characters of a run; of a title those behind its first one.
+    /// The characters of a run; for `Title`, those after the first.
     fn chars(self) -> Chars {
         match self {
             Self::Lower | Self::Title => LOWER,
@@ -84,16 +84,17 @@ impl Kind {
     }
 }
 
-/// A lexer whose steps can be tried: `None` for a byte behind which it does not just go on within its lexemes.
+/// A lexer whose steps can be tried. `None` for a byte after which the lexer does not simply continue inside its
+/// lexemes.
 pub(super) trait Steps {
     fn step(&mut self, state: StateID, byte: u8) -> Option<StateID>;
 
-    /// The byte that has to come next, when the lexer knows that no other may and that no lexeme ends here.
+    /// The only byte that can come next, if the lexer knows that there is just one and that no lexeme ends here.
     fn forced(&mut self, state: StateID) -> Option<u8>;
 }
 
-/// How many characters long the runs of `kind` may be that the lexer takes from `state`, all of them, without leaving
-/// its lexemes: at most `longest`, and less than the truth where finding it takes more than `budget` steps.
+/// The length in characters up to which the lexer accepts all runs of `kind` from `state` without leaving its lexemes:
+/// at most `longest`, and an underestimate if the exact answer takes more than `budget` steps.
 pub(super) fn taken(
     steps: &mut impl Steps,
     state: StateID,
@@ -101,8 +102,8 @@ pub(super) fn taken(
     longest: usize,
     mut budget: usize,
 ) -> usize {
-    // States between characters that have been looked at: from each the runs that are left are those of any other way
-    // to it, or shorter ones.
+    // States between characters that were already visited: any other way to them leaves runs of the same length or
+    // shorter.
     let mut seen = Vec::new();
     let mut length = 0;
     if kind == Kind::Title {
@@ -128,7 +129,7 @@ pub(super) fn taken(
     longest
 }
 
-/// Adds the states behind one character to `seen`; `false` when one of its byte sequences is not taken.
+/// Adds the states after one character to `seen`; `false` if one of its byte sequences is rejected.
 fn character(
     steps: &mut impl Steps,
     from: StateID,
@@ -174,7 +175,7 @@ mod tests {
         assert_eq!((of(""), of("a1"), of("aé")), (None, None, None));
     }
 
-    /// Lower-case letters without end, upper-case ones up to three, and digits that come back to the start.
+    /// Accepts any number of lower-case letters, up to three upper-case ones, and digits, which return to the start.
     struct Toy;
 
     impl Steps for Toy {

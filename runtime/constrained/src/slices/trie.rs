@@ -1,4 +1,4 @@
-//! A prefix tree of some of the vocabulary's tokens, in one array.
+//! A prefix tree of some of the vocabulary's tokens, stored in one array.
 
 use toktrie::{Recognizer, SimpleVob};
 
@@ -7,13 +7,13 @@ const NO_TOKEN: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug)]
 struct Node {
     token: u32,
-    /// Nodes in this subtree, this one included.
+    /// Number of nodes in this subtree, including this one.
     size: u32,
     depth: u16,
     byte: u8,
 }
 
-/// The nodes in depth-first order, so that a subtree is skipped by adding its size.
+/// The nodes in depth-first order, so that adding its size skips a subtree.
 #[derive(Debug, Default)]
 pub(super) struct Trie {
     nodes: Vec<Node>,
@@ -26,7 +26,7 @@ impl Trie {
         let mut tokens: Vec<(&[u8], u32)> = tokens.into_iter().collect();
         tokens.sort_unstable();
         let mut nodes: Vec<Node> = Vec::new();
-        // The nodes from the root to the last one; their sizes are set when they are left.
+        // The nodes from the root to the latest one; a node's size is set when the walk leaves it.
         let mut path: Vec<usize> = Vec::new();
         let mut last: &[u8] = &[];
         for (bytes, id) in tokens {
@@ -53,7 +53,7 @@ impl Trie {
         self.nodes.len()
     }
 
-    /// Sets the bits of the tokens that `reader` takes from where it is, and leaves it there.
+    /// Sets the bits of the tokens that `reader` accepts, and leaves `reader` where it was.
     pub(super) fn walk(&self, reader: &mut impl Recognizer, allowed: &mut SimpleVob) {
         let (mut at, mut read, mut walked) = (0, 0, 0);
         while let Some(node) = self.nodes.get(at) {
@@ -87,7 +87,7 @@ fn leave(nodes: &mut [Node], path: &mut Vec<usize>, depth: usize) {
 mod tests {
     use super::*;
 
-    /// Takes texts in which no letter comes twice in a row.
+    /// Accepts texts in which no letter occurs twice in a row.
     #[derive(Default)]
     struct NoDoubles(Vec<u8>);
 

@@ -1,4 +1,4 @@
-//! Writing the tree as Lark.
+//! Writes the tree as a Lark grammar.
 
 use super::format::{Edge, Format, Tag, TokenName};
 use crate::ebnf;
@@ -14,8 +14,8 @@ pub(super) struct Emitter<'a> {
 }
 
 impl Emitter<'_> {
-    /// The expression for `format` and one of `ends` after it. Free text needs to know where it ends, which is why the
-    /// ends are written together with what they end.
+    /// The expression for `format` followed by one of `ends`. Free text must know where it ends, so the ends are
+    /// written together with what precedes them.
     pub(super) fn emit(&mut self, format: &Format, ends: &[Edge]) -> Result<String, String> {
         let alone = match format {
             Format::AnyText { excludes } => return self.any_text(excludes, ends),
@@ -96,7 +96,7 @@ impl Emitter<'_> {
         Ok(self.lark.rule(&words.join(" | ")))
     }
 
-    /// Free text followed by one of `ends`, one word for each.
+    /// Free text followed by one of `ends`, as one item for each end.
     fn ended(&mut self, excludes: &[&str], ends: &[Edge]) -> Result<Vec<String>, String> {
         let texts: Vec<&str> = ends
             .iter()
@@ -116,8 +116,8 @@ impl Emitter<'_> {
         Ok(words)
     }
 
-    /// Free text with tags in it. One rule repeats: a stretch of text ends with a trigger (and its tag follows), with
-    /// one of `ends`, or with the output.
+    /// Free text that contains tags. One rule repeats: a stretch of text ends with a trigger (then its tag follows),
+    /// with one of `ends`, or with the output.
     fn triggered_tags(&mut self, format: &Format, ends: &[Edge]) -> Result<String, String> {
         let Format::TriggeredTags { triggers, tags, at_least_one, stop_after_first, excludes } = format
         else {
@@ -155,8 +155,8 @@ impl Emitter<'_> {
         Ok(rest)
     }
 
-    /// What may follow `trigger`: the rest of every tag that it begins. A tag belongs to the shortest of the triggers
-    /// that begin it, because that one is met first.
+    /// What may follow `trigger`: the rest of every tag that begins with it. A tag belongs to its shortest trigger,
+    /// because the text reaches that one first.
     fn after_trigger(
         &mut self,
         triggers: &[&str],

@@ -1,10 +1,10 @@
-//! The tree of a structural tag, read from JSON.
+//! Reads the tree of a structural tag from JSON.
 
 use serde_json::{Map, Value};
 
 use crate::json::type_name;
 
-/// What a part of the output looks like (xgrammar's structural tag formats).
+/// A part of the output (xgrammar's structural tag formats).
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Format {
     /// Exactly this text.
@@ -15,16 +15,16 @@ pub(super) enum Format {
     AnyText {
         excludes: Vec<String>,
     },
-    /// xgrammar's EBNF.
+    /// A grammar in xgrammar's EBNF.
     Grammar(String),
     /// A regular expression.
     Regex(String),
-    /// One token by its id or name.
+    /// One token, by id or name.
     Token(TokenName),
     Sequence(Vec<Format>),
     Or(Vec<Format>),
     Tag(Box<Tag>),
-    /// Free text in which a trigger begins one of the tags.
+    /// Free text in which a trigger must begin one of the tags.
     TriggeredTags {
         triggers: Vec<String>,
         tags: Vec<Tag>,
@@ -32,7 +32,7 @@ pub(super) enum Format {
         stop_after_first: bool,
         excludes: Vec<String>,
     },
-    /// Tags and nothing but a separator between them.
+    /// Only tags, with a separator between them.
     TagsWithSeparator {
         tags: Vec<Tag>,
         separator: String,
@@ -46,7 +46,7 @@ pub(super) enum Format {
     },
 }
 
-/// `begin content end`; any of the ends will do, none means that the tag ends with its content.
+/// `begin content end` with any of the ends; without ends the tag ends with its content.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tag {
     pub(super) begin: Edge,
@@ -195,7 +195,7 @@ fn tag(node: &Node<'_>) -> Result<Tag, String> {
         }
         other => vec![edge(other, &path)?],
     };
-    // An empty end is no end.
+    // An empty end counts as no end.
     let open = end.iter().any(|end| *end == Edge::Text(String::new()));
     Ok(Tag { begin, content, end: if open { Vec::new() } else { end } })
 }

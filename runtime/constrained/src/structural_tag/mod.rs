@@ -1,5 +1,5 @@
-//! Structural tags as grammars (reference: `dispatch_structural_tag`): free text in which certain openings bring the
-//! output under a grammar until the matching end.
+//! Translates structural tags (reference: `dispatch_structural_tag`): free text in which certain openings start a
+//! constrained part, which lasts until the matching end.
 
 mod emit;
 mod format;
@@ -17,7 +17,7 @@ use crate::regex;
 /// Translates the JSON text of a structural tag.
 ///
 /// # Errors
-/// The mistake and its place: line and column in the JSON text, or a JSON pointer into it.
+/// The error and its place: line and column in the JSON text, or a JSON pointer into it.
 pub(crate) fn to_lark(text: &str, json: &JsonOptions, env: &TokenEnvironment) -> Result<String, String> {
     let value: Value = serde_json::from_str(text)
         .map_err(|e| python_json::explain(text).unwrap_or_else(|| e.to_string()))?;
@@ -30,7 +30,7 @@ pub(crate) fn to_lark(text: &str, json: &JsonOptions, env: &TokenEnvironment) ->
     Ok(emitter.lark.finish(&start))
 }
 
-/// The pointer of the first regular expression or grammar in the tag that cannot be read.
+/// The pointer of the first invalid regular expression or grammar in the tag.
 fn place_of(value: &Value, pointer: &str) -> Option<String> {
     match value {
         Value::Object(object) => {

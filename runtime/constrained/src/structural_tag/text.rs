@@ -3,14 +3,14 @@
 use super::emit::Emitter;
 use crate::lark::{ANY_TEXT, literal, tokens};
 
-/// Text, or a special token's name with its id.
+/// Text, or the name of a special token with its id.
 #[derive(Debug, PartialEq)]
 pub(super) enum Piece<'a> {
     Text(&'a str),
     Special(&'a str, u32),
 }
 
-/// Cuts `text` at the names of special tokens (the longest name first).
+/// Splits `text` at the names of special tokens (longest names first).
 pub(super) fn pieces<'a>(text: &'a str, special: &[(String, u32)]) -> Vec<Piece<'a>> {
     let mut out = Vec::new();
     let (mut start, mut at) = (0, 0);
@@ -34,7 +34,7 @@ pub(super) fn pieces<'a>(text: &'a str, special: &[(String, u32)]) -> Vec<Piece<
 }
 
 impl Emitter<'_> {
-    /// `text` spelled out; where it holds a special token's name, the token itself will do as well.
+    /// `text` as an expression; in place of a special token's name the token itself is accepted as well.
     pub(super) fn spelled(&mut self, text: &str) -> String {
         let words: Vec<String> = pieces(text, self.env.special())
             .into_iter()
@@ -46,7 +46,7 @@ impl Emitter<'_> {
         if words.is_empty() { literal("") } else { words.join(" ") }
     }
 
-    /// Any text without the strings of `excludes`.
+    /// Any text that does not contain any of `excludes`.
     pub(super) fn free(&mut self, excludes: &[&str]) -> String {
         if excludes.is_empty() {
             return ANY_TEXT.into();
@@ -55,8 +55,8 @@ impl Emitter<'_> {
         self.lark.terminal(&format!("{ANY_TEXT} & {without}"))
     }
 
-    /// Any text up to and including the first of `stops`: for each of them the word that ends there. The text does
-    /// not hold any of `excludes`. All words must be possible in the same place: the first that ends wins.
+    /// Any text up to and including the first of `stops`, as one item for each stop. The text contains none of
+    /// `excludes`. All items must be possible at the same point: the first stop that completes wins.
     pub(super) fn free_until(&mut self, stops: &[&str], excludes: &[&str]) -> Vec<String> {
         let all: Vec<&str> = stops.iter().chain(excludes).copied().collect();
         stops

@@ -1,4 +1,4 @@
-//! A small byte-level vocabulary and helpers that follow masks.
+//! A small byte-level vocabulary, and helpers that follow masks.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use sglang_constrained::{
     TokenEnvironment, mask_allows,
 };
 
-/// Tokens of more than one byte, so that masks are about tokens and not only about bytes.
+/// Tokens of several bytes, so that masks concern tokens and not only bytes.
 const WORDS: [&str; 22] = [
     "{\"",
     "\":",
@@ -33,14 +33,14 @@ const WORDS: [&str; 22] = [
     "é",
     "日本",
 ];
-/// A special token that is not an end.
+/// A special token that does not end the output.
 pub const TOOL: u32 = 256 + WORDS.len() as u32;
 /// The end-of-sequence id.
 pub const EOS: u32 = TOOL + 1;
-/// Wider than the tokenizer, as models are.
+/// Larger than the tokenizer's vocabulary, as in real models.
 pub const VOCAB: usize = 300;
 
-/// Text of a token; special tokens have none.
+/// The text of a token; special tokens have none.
 pub fn bytes(id: u32) -> Vec<u8> {
     match id {
         0..=255 => vec![id as u8],
@@ -60,7 +60,7 @@ pub fn compiler(change: impl FnOnce(&mut CompilerConfig)) -> GrammarCompiler {
     GrammarCompiler::new(environment(), config).unwrap()
 }
 
-/// A compiler whose JSON follows the schema's letter: properties that it does not list are possible.
+/// A compiler that follows JSON Schema to the letter: unlisted properties are allowed.
 pub fn open_compiler() -> GrammarCompiler {
     compiler(|c| c.json = JsonOptions { strict_mode: false, ..JsonOptions::default() })
 }
@@ -80,25 +80,25 @@ pub fn allowed(matcher: &mut Matcher) -> Vec<u32> {
     (0..VOCAB as u32).filter(|&id| mask_allows(&mask, id)).collect()
 }
 
-/// Whether the grammar takes the whole text, byte by byte, and may end after it.
+/// Whether the grammar accepts the whole text, byte by byte, and can end after it.
 pub fn accepts(grammar: &Arc<CompiledGrammar>, text: &str) -> bool {
     let mut matcher = grammar.matcher();
     text.bytes().all(|byte| matcher.accept(u32::from(byte)).is_ok()) && matcher.can_end()
 }
 
-/// Whether the grammar takes the tokens and may end after them.
+/// Whether the grammar accepts the tokens and can end after them.
 pub fn accepts_tokens(grammar: &Arc<CompiledGrammar>, tokens: &[u32]) -> bool {
     let mut matcher = grammar.matcher();
     tokens.iter().all(|&token| matcher.accept(token).is_ok()) && matcher.can_end()
 }
 
-/// Ids of text, byte by byte.
+/// The ids of a text, one per byte.
 pub fn ids(text: &str) -> Vec<u32> {
     text.bytes().map(u32::from).collect()
 }
 
-/// Follows masks at random until the end; `choose` picks an index below its argument. After `patience` tokens it takes
-/// what tends to close things. `None` when the text does not end within twice that.
+/// Follows masks at random until the output ends; `choose` picks an index below its argument. After `patience` tokens
+/// it prefers tokens that close things. `None` if the output does not end within twice that number.
 pub fn sample(
     grammar: &Arc<CompiledGrammar>,
     patience: usize,

@@ -1,6 +1,6 @@
 use super::{complement, read};
 
-/// Whether the text matches all patterns, as the library reads them.
+/// Whether the text matches all patterns, in the library's dialect.
 fn matches(patterns: &[String], text: &str) -> bool {
     patterns.iter().all(|pattern| {
         let mut builder = llguidance::derivre::RegexBuilder::new();
