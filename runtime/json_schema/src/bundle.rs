@@ -1,4 +1,4 @@
-//! Schemas taken out of their documents.
+//! Copies schemas out of their documents.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -7,24 +7,24 @@ use serde_json::{Map, Value};
 use crate::keywords::{Holds, REFERENCES, holds};
 use crate::schema::Schema;
 
-/// Most schemas that a bundle copies.
+/// Most schemas that a bundle may copy.
 const MAX_SCHEMAS: usize = 1 << 17;
 
-/// Names of a schema, and the definitions next to it: a bundle makes its own.
+/// Names of a schema and the definitions beside it are not copied: a bundle makes its own.
 const DROPPED: [&str; 6] = ["$id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$defs", "definitions"];
 
-/// A bundle would copy more schemas than a request can need.
+/// The bundle would have to copy too many schemas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the schema is too large: its references lead to more than {MAX_SCHEMAS} schemas")]
 pub struct TooLarge;
 
-/// Copies of schemas in which every reference that points somewhere is `#/$defs/NAME`, with the definitions that they
-/// need. Names are made of letters, digits, `_`, `-` and `.`; schemas of several documents may share a bundle. A
+/// Copies of schemas in which every reference that can be resolved is `#/$defs/NAME`, with the definitions that they
+/// need. Names consist of letters, digits, `_`, `-` and `.`. Schemas from several documents may share a bundle. A
 /// reference that points nowhere stays as it is.
 #[derive(Debug, Default)]
 pub struct Bundle<'v> {
     definitions: Map<String, Value>,
-    /// The name of each schema that something refers to.
+    /// The name of each schema that is referred to.
     names: HashMap<*const Value, String>,
     taken: HashSet<String>,
     waiting: VecDeque<(String, Schema<'v>)>,
@@ -32,10 +32,10 @@ pub struct Bundle<'v> {
 }
 
 impl<'v> Bundle<'v> {
-    /// Copies `schema`, and into the definitions whatever it refers to.
+    /// Copies `schema`, and everything that it refers to into the definitions.
     ///
     /// # Errors
-    /// That is too much.
+    /// If too many schemas would have to be copied.
     pub fn add(&mut self, schema: &Schema<'v>) -> Result<Value, TooLarge> {
         let copy = self.copy(schema)?;
         while let Some((name, target)) = self.waiting.pop_front() {
@@ -45,7 +45,7 @@ impl<'v> Bundle<'v> {
         Ok(copy)
     }
 
-    /// What the copies refer to, for the `$defs` of the document that they will stand in.
+    /// The definitions that the copies refer to, for the `$defs` of the document that will contain them.
     pub fn definitions(self) -> Map<String, Value> {
         self.definitions
     }
@@ -87,7 +87,7 @@ impl<'v> Bundle<'v> {
         Ok(Value::Object(out))
     }
 
-    /// The name of a definition; the schema is copied later if it is new.
+    /// The name of a definition; a new one is queued for copying.
     fn name(&mut self, target: Schema<'v>, place: &str) -> String {
         let key: *const Value = target.node();
         if let Some(name) = self.names.get(&key) {
@@ -112,10 +112,10 @@ impl<'v> Bundle<'v> {
 }
 
 impl Schema<'_> {
-    /// This schema as a document of its own: see [`Bundle`].
+    /// This schema as a self-contained document: see [`Bundle`].
     ///
     /// # Errors
-    /// Its references lead to too many schemas.
+    /// If its references lead to too many schemas.
     pub fn bundled(&self) -> Result<Value, TooLarge> {
         let mut bundle = Bundle::default();
         let mut copy = bundle.add(self)?;

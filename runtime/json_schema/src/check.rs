@@ -1,4 +1,4 @@
-//! Whether something is a schema (reference: `Draft202012Validator.check_schema`).
+//! Checks whether a value is a schema (reference: `Draft202012Validator.check_schema`).
 
 use serde_json::Value;
 
@@ -20,10 +20,10 @@ const TEXTS: [&str; 9] =
     ["pattern", "format", "title", "description", "$ref", "$id", "$schema", "$comment", "$anchor"];
 const FLAGS: [&str; 4] = ["uniqueItems", "deprecated", "readOnly", "writeOnly"];
 
-/// Whether `schema` is one.
+/// Checks that `schema` is a valid schema.
 ///
 /// # Errors
-/// The place of the first mistake, as a JSON pointer, and what would be right there.
+/// The place of the first mistake, as a JSON pointer, and what would be valid there.
 pub fn check(schema: &Value) -> Result<(), String> {
     check_at(schema, "")
 }
@@ -54,7 +54,7 @@ fn keyword(key: &str, value: &Value, path: &str) -> Result<(), String> {
             let list = list.ok_or_else(|| wrong(path, value, "a non-empty array of schemas"))?;
             list.iter().enumerate().try_for_each(|(i, schema)| check_at(schema, &format!("{path}/{i}")))
         }
-        // A list of schemas is how older drafts write the items of a tuple.
+        // Older drafts write the items of a tuple as a list of schemas.
         _ if holds(key) == Some(Holds::One) => match value {
             Value::Array(list) if key == "items" => {
                 list.iter().enumerate().try_for_each(|(i, schema)| check_at(schema, &format!("{path}/{i}")))

@@ -1,7 +1,7 @@
-//! Finding what a reference points to.
+//! Resolves references.
 //!
-//! The library `referencing` takes only references that are valid URIs. Schemas that programs write have names such as
-//! `#/$defs/List<Foo>`, `#/$defs/a b` and `#/$defs/é`, so this resolver reads them as they are.
+//! The library `referencing` accepts only references that are valid URIs. Generated schemas contain names such as
+//! `#/$defs/List<Foo>`, `#/$defs/a b` and `#/$defs/é`, so this resolver takes references literally.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-/// Keywords whose values are data, in which nothing is a schema.
+/// Keywords whose values are data and contain no schemas.
 const DATA: [&str; 5] = ["enum", "const", "default", "example", "examples"];
 
-/// A document, and the names inside it by which references can call a schema.
+/// A document, and the names by which references can address schemas in it.
 #[derive(Clone, Debug)]
 pub(crate) struct Document<'v> {
     pub(crate) root: &'v Value,
-    /// `$id`s as they are written, and anchors behind a `#`. The first of a name wins.
+    /// `$id`s as written, and anchors after a `#`. The first use of a name wins.
     names: Arc<HashMap<Name<'v>, &'v Value>>,
 }
 
@@ -26,7 +26,8 @@ enum Name<'v> {
     Anchor(&'v str),
 }
 
-/// What a reference points to, and the schema with an `$id` around it, to which its own references are relative.
+/// The target of a reference, and the enclosing schema with an `$id`, to which the target's own references are
+/// relative.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target<'v> {
     pub(crate) base: &'v Value,
@@ -40,7 +41,7 @@ impl<'v> Document<'v> {
         Self { root, names: Arc::new(names) }
     }
 
-    /// Resolves a reference that stands inside the resource `base`.
+    /// Resolves a reference inside the resource `base`.
     pub(crate) fn resolve(&self, base: &'v Value, reference: &str) -> Option<Target<'v>> {
         let (resource, fragment) = reference.split_once('#').unwrap_or((reference, ""));
         let found = match resource {
@@ -54,7 +55,7 @@ impl<'v> Document<'v> {
         matches!(target.node, Value::Object(_) | Value::Bool(_)).then_some(target)
     }
 
-    /// The schema whose `$id` is `id`, or ends with it where `id` is a relative one.
+    /// The schema whose `$id` is `id`, or ends with `id` if that is relative.
     fn resource(&self, id: &str) -> Option<&'v Value> {
         if let Some(node) = self.names.get(&Name::Id(id)) {
             return Some(node);
@@ -70,13 +71,13 @@ impl<'v> Document<'v> {
     }
 }
 
-/// The resource for references inside `node`.
+/// The resource that references inside `node` are relative to.
 pub(crate) fn enter<'v>(node: &'v Value, base: &'v Value) -> &'v Value {
     let id = node.get("$id").and_then(Value::as_str);
     if id.is_some_and(|id| !id.starts_with('#')) { node } else { base }
 }
 
-/// What the fragment of a reference points to inside `base`.
+/// The target of a reference's fragment inside `base`.
 fn pointed<'v>(base: &'v Value, fragment: &str) -> Option<Target<'v>> {
     if fragment.is_empty() {
         return Some(Target { base, node: base });

@@ -1,8 +1,8 @@
-//! Where a schema holds other schemas.
+//! Which keywords contain other schemas.
 
 use serde_json::{Map, Value};
 
-/// How a keyword holds schemas.
+/// The form in which a keyword contains schemas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
     /// The value is a schema (or, in old drafts, a list of schemas).
@@ -13,7 +13,7 @@ pub enum Holds {
     Map,
 }
 
-/// How `keyword` holds schemas, if it does.
+/// The form in which `keyword` contains schemas, if it does.
 pub fn holds(keyword: &str) -> Option<Holds> {
     Some(match keyword {
         "properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas" => Holds::Map,
@@ -34,7 +34,7 @@ pub fn holds(keyword: &str) -> Option<Holds> {
     })
 }
 
-/// Whether `keyword` only describes: it says nothing about the values that a schema allows.
+/// Whether `keyword` is purely descriptive: it does not restrict the values that a schema allows.
 pub fn is_annotation(keyword: &str) -> bool {
     const ANNOTATIONS: [&str; 16] = [
         "title",
@@ -57,8 +57,8 @@ pub fn is_annotation(keyword: &str) -> bool {
     ANNOTATIONS.contains(&keyword) || keyword.starts_with("x-")
 }
 
-/// The keywords whose value is the place of another schema. In one document a dynamic reference leads where a plain
-/// one does.
+/// The keywords whose value refers to another schema. Within one document a dynamic reference resolves like a plain
+/// one.
 pub(crate) const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
 
 /// The keywords that combine alternatives.

@@ -1,19 +1,19 @@
-//! What a JSON schema says about a value: the one place that follows references and combinations, for the parsers of
-//! tool calls and for the grammars.
+//! Answers questions about JSON schemas, for the parsers of tool calls and for grammars: the only place that follows
+//! references and combinations.
 //!
 //! [`Schema`] is a view of one schema inside its document. It resolves `$ref` (pointers, percent-encoded or not,
-//! `$anchor`, `$id`), follows `allOf`, `anyOf` and `oneOf`, and answers
+//! `$anchor`, `$id`), follows `allOf`, `anyOf` and `oneOf`, and provides
 //!
-//! - [`types`](Schema::types): which JSON types are allowed, and [`main_type`](Schema::main_type): which one a bare text
-//!   is most likely meant to be;
+//! - [`types`](Schema::types): the allowed JSON types, and [`main_type`](Schema::main_type): the most likely type of a
+//! bare text;
 //! - [`values`](Schema::values): the only values that `enum` and `const` allow;
-//! - [`variants`](Schema::variants) and [`properties`](Schema::properties): what an object may hold.
+//! - [`variants`](Schema::variants) and [`properties`](Schema::properties): what an object may contain.
 //!
 //! [`Bundle`] copies schemas out of their documents so that every reference is a plain `#/$defs/NAME`.
-//! [`normalize_types`] rewrites type names of other languages, [`check`] says where something is no schema.
+//! [`normalize_types`] rewrites type names of other languages. [`check`] finds the first mistake in a schema.
 //!
-//! Cycles end where they close. Schemas come from clients: every walk has a budget, and an answer that would take more
-//! is the widest one.
+//! Cyclic references are followed once. Schemas come from clients, so every walk has a budget; a question that would
+//! exceed it gets the widest answer.
 
 mod bundle;
 mod check;

@@ -1,4 +1,4 @@
-//! Names of types: those that databases and languages use become those of JSON Schema (reference:
+//! Maps the type names of databases and programming languages to those of JSON Schema (reference:
 //! `normalize_json_schema_types`).
 
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::keywords::{Holds, holds};
 /// JSON Schema's own names.
 pub(crate) const TYPES: [&str; 7] = ["null", "boolean", "object", "array", "number", "string", "integer"];
 
-/// Names that are matched whole.
+/// Names that must match as a whole.
 const ALIASES: [(&str, &[&str]); 5] = [
     (
         "string",
@@ -35,7 +35,7 @@ const ALIASES: [(&str, &[&str]); 5] = [
     ("number", &["double", "decimal", "real", "numeric"]),
     ("array", &["arr", "tuple", "set"]),
 ];
-/// Names that may go on with a size or with parameters (`int32`, `list[str]`).
+/// Names that a size or parameters may follow (`int32`, `list[str]`).
 const PREFIXES: [(&str, &[&str]); 4] = [
     ("integer", &["int", "uint", "long", "short", "unsigned"]),
     ("number", &["num", "float"]),
@@ -43,7 +43,7 @@ const PREFIXES: [(&str, &[&str]); 4] = [
     ("object", &["dict"]),
 ];
 
-/// JSON Schema's name for the type that `raw` means.
+/// JSON Schema's name for the type `raw`.
 pub(crate) fn standard_type(raw: &str) -> Option<&'static str> {
     let base = raw.split('(').next().unwrap_or_default().trim().to_lowercase();
     let whole = |names: &[&str]| names.contains(&base.as_str());
@@ -65,7 +65,7 @@ fn normalize_type(value: &mut Value) {
     }
 }
 
-/// Rewrites the types of a schema, wherever it has some. Names that nobody knows stay for [`check`](crate::check).
+/// Rewrites all type names in a schema. Unknown names stay, for [`check`](crate::check) to report.
 pub fn normalize_types(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(normalize_types),

@@ -1,4 +1,4 @@
-//! What an object may hold.
+//! What an object may contain.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use crate::keywords::{UNIONS, list};
 use crate::schema::{Schema, Step, Walk};
 use crate::types::{JsonType, Types};
 
-/// Most variants that are told apart; beyond, alternatives are read as one.
+/// At most this many variants are kept apart; beyond that, alternatives are merged.
 const MAX_VARIANTS: usize = 64;
 
 /// One property of an object.
@@ -16,9 +16,9 @@ const MAX_VARIANTS: usize = 64;
 pub struct Property<'v> {
     /// Its name.
     pub name: &'v str,
-    /// Schemas that its value must all hold to.
+    /// Schemas that the value must all satisfy.
     all: Vec<&'v Value>,
-    /// Schemas of which its value must hold to one, if there are some.
+    /// If not empty: schemas of which the value must satisfy one.
     any: Vec<&'v Value>,
 }
 
@@ -27,9 +27,9 @@ pub struct Property<'v> {
 pub struct Variant<'v> {
     /// The properties that the schema lists, in its order.
     pub properties: Vec<Property<'v>>,
-    /// Those that must be there, listed or not.
+    /// The required properties, listed or not.
     pub required: Vec<&'v str>,
-    /// No others may be there.
+    /// Whether further properties are forbidden.
     pub closed: bool,
 }
 
@@ -40,7 +40,7 @@ fn add<'v>(list: &mut Vec<&'v Value>, schema: &'v Value) {
 }
 
 impl<'v> Property<'v> {
-    /// The schema of its value. It may be made of several; references are those of the document.
+    /// The schema of the property's value, possibly combined from several; references are relative to the document.
     pub fn schema(&self) -> Cow<'v, Value> {
         match (self.all.as_slice(), self.any.as_slice()) {
             ([one], []) | ([], [one]) => Cow::Borrowed(*one),
@@ -76,7 +76,7 @@ impl<'v> Variant<'v> {
         }
     }
 
-    /// Both `self` and `other` hold.
+    /// The variant for objects that satisfy both `self` and `other`.
     fn and(&self, other: &Self) -> Self {
         let mut both = self.clone();
         for property in &other.properties {
@@ -90,7 +90,7 @@ impl<'v> Variant<'v> {
     }
 }
 
-/// The properties of all variants in one.
+/// Merges the properties of all variants into one.
 fn merged<'v>(variants: &[Variant<'v>]) -> Variant<'v> {
     let (Some(first), true) = (variants.first(), variants.len() > 1) else {
         return variants.first().cloned().unwrap_or_default();
@@ -102,7 +102,7 @@ fn merged<'v>(variants: &[Variant<'v>]) -> Variant<'v> {
         let known = one.entry(property.name);
         property.all.iter().chain(&property.any).for_each(|schema| add(&mut known.any, schema));
     }
-    // What every variant says alike needs no alternatives.
+    // What all variants have in common needs no alternatives.
     for property in &mut one.properties {
         let same = first.property(property.name).filter(|own| {
             variants.iter().all(|variant| variant.property(property.name).is_some_and(|other| other == *own))
@@ -115,8 +115,8 @@ fn merged<'v>(variants: &[Variant<'v>]) -> Variant<'v> {
 }
 
 impl<'v> Schema<'v> {
-    /// The forms of the objects that the schema allows: one, or one for each alternative of `anyOf` and `oneOf`. What
-    /// is only conditional (`then`, `else`, `dependentSchemas`) is optional in each.
+    /// The forms of the objects that the schema allows: one, or one per alternative of `anyOf` and `oneOf`. Conditional
+    /// properties (`then`, `else`, `dependentSchemas`) are optional in each.
     pub fn variants(&self) -> Vec<Variant<'v>> {
         self.variants_in(&mut Walk::new())
     }
@@ -126,7 +126,7 @@ impl<'v> Schema<'v> {
         merged(&self.variants())
     }
 
-    /// The schema of the properties that are not listed, where one is given.
+    /// The schema of unlisted properties, if any.
     pub fn additional(&self) -> Option<Self> {
         self.parts().iter().find_map(|part| {
             let more = part.keywords()?.get("additionalProperties").filter(|more| more.is_object())?;

@@ -8,34 +8,34 @@ use crate::document::{Document, Target, enter};
 use crate::keywords::{REFERENCES, UNIONS, is_annotation, list};
 use crate::types::{JsonType, Types};
 
-/// Most schemas that one schema can consist of by references and `allOf`.
+/// Most schemas that references and `allOf` may combine into one.
 const MAX_PARTS: usize = 256;
-/// Alternatives inside alternatives are followed this far.
+/// Deeper nesting of alternatives is not followed.
 const MAX_DEPTH: usize = 64;
-/// Steps that one question may take.
+/// Most steps for one question.
 const BUDGET: usize = 1 << 14;
 
-/// A schema inside a document, which references are resolved in. Cheap to clone.
+/// A schema inside the document in which its references are resolved. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Schema<'v> {
     document: Document<'v>,
-    /// The schema with an `$id` around this one, or the document.
+    /// The enclosing schema with an `$id`, or the document.
     base: &'v Value,
     node: &'v Value,
 }
 
-/// The bounds of one question, and the alternatives that are being looked into.
+/// The limits of one question, and the alternatives that are currently being visited.
 pub(crate) struct Walk {
     path: Vec<*const Value>,
     budget: usize,
 }
 
-/// Whether a walk goes into an alternative.
+/// Whether a walk may enter an alternative.
 pub(crate) enum Step {
     Into,
-    /// It is being looked into already, so it adds nothing.
+    /// It is already being visited, so it adds nothing.
     Cycle,
-    /// Too deep or too long.
+    /// Too deep, or the budget is used up.
     TooMuch,
 }
 
@@ -60,14 +60,14 @@ impl Walk {
         self.path.pop();
     }
 
-    /// The parts of a schema; each is a step.
+    /// The parts of a schema; each costs a step.
     pub(crate) fn parts<'v>(&mut self, schema: &Schema<'v>) -> Vec<Schema<'v>> {
         let parts = schema.parts();
         self.spend(parts.len());
         parts
     }
 
-    /// Takes steps out of the budget; `false` when it is used up.
+    /// Takes steps from the budget; `false` if it is used up.
     pub(crate) fn spend(&mut self, steps: usize) -> bool {
         let left = self.budget.checked_sub(steps);
         self.budget = left.unwrap_or(0);
@@ -82,7 +82,7 @@ fn add(named: &mut Vec<JsonType>, kind: JsonType) {
 }
 
 impl<'v> Schema<'v> {
-    /// The schema that a whole document is.
+    /// The schema that is the whole document.
     pub fn new(document: &'v Value) -> Self {
         Self { document: Document::new(document), base: document, node: document }
     }
@@ -92,7 +92,7 @@ impl<'v> Schema<'v> {
         self.node
     }
 
-    /// Another schema whose references are those of this document: a part of it, or one made of its parts.
+    /// Another schema whose references are resolved in this document: a part of it, or one built from its parts.
     pub fn at<'n>(&self, node: &'n Value) -> Schema<'n>
     where
         'v: 'n,
@@ -100,7 +100,7 @@ impl<'v> Schema<'v> {
         Schema { document: self.document.clone(), base: enter(node, self.base), node }
     }
 
-    /// What a reference that stands in this schema points to.
+    /// Resolves a reference inside this schema.
     pub fn resolve(&self, reference: &str) -> Option<Self> {
         let Target { base, node } = self.document.resolve(self.base, reference)?;
         Some(Self { document: self.document.clone(), base, node })
@@ -110,13 +110,13 @@ impl<'v> Schema<'v> {
         self.node.as_object()
     }
 
-    /// What the schema's references point to, those aside that point nowhere.
+    /// The targets of the schema's references, without those that point nowhere.
     fn targets(&self) -> impl Iterator<Item = Self> {
         let reference = |keyword: &&str| self.keywords()?.get(*keyword)?.as_str();
         REFERENCES.iter().filter_map(reference).filter_map(|place| self.resolve(place))
     }
 
-    /// The schemas that must all hold: this one, what it refers to, its `allOf`, and theirs.
+    /// The schemas that must all hold: this one, its reference targets, its `allOf`, and theirs in turn.
     pub fn parts(&self) -> Vec<Self> {
         let (mut parts, mut seen) = (Vec::new(), HashSet::new());
         self.collect_parts(&mut parts, &mut seen);
@@ -133,7 +133,7 @@ impl<'v> Schema<'v> {
         list(map, "allOf").iter().for_each(|all| self.at(all).collect_parts(parts, seen));
     }
 
-    /// The schema behind references and combinations of one, where nothing else is said on the way.
+    /// The schema behind references and combinations of a single schema, as long as nothing else is said on the way.
     pub fn plain(&self) -> Self {
         let mut schema = self.clone();
         for _ in 0..MAX_DEPTH {
@@ -155,12 +155,12 @@ impl<'v> Schema<'v> {
         schema
     }
 
-    /// The types that the schema allows, by `type`, `nullable`, `enum`, `const`, references and combinations.
+    /// The allowed types, by `type`, `nullable`, `enum`, `const`, references and combinations.
     pub fn types(&self) -> Types {
         self.types_in(&mut Walk::new()).unwrap_or(Types::ANY)
     }
 
-    /// `None` for a cycle, which says nothing.
+    /// `None` for a cycle, which adds nothing.
     pub(crate) fn types_in(&self, walk: &mut Walk) -> Option<Types> {
         match walk.enter(self) {
             Step::Cycle => return None,
@@ -205,8 +205,8 @@ impl<'v> Schema<'v> {
         types
     }
 
-    /// The types that the schema names and allows, null aside, in its order. Where it names none, the one that its
-    /// other keywords are about.
+    /// The types that the schema names and allows, except null, in its order. If it names none, the type that its other
+    /// keywords apply to.
     pub fn named_types(&self) -> Vec<JsonType> {
         let types = self.types();
         let mut named = self.mentioned();
@@ -220,9 +220,8 @@ impl<'v> Schema<'v> {
         named
     }
 
-    /// The type that a text without quotes is most likely meant to have, or `None` where the schema does not say. Null
-    /// counts only where nothing else is allowed; a text wins over other alternatives, but not over an earlier name in
-    /// a list of types.
+    /// The most likely type of a text without quotes, or `None` if the schema does not say. Null counts only if nothing
+    /// else is allowed. A string wins over other alternatives, but not over an earlier name in a list of types.
     pub fn main_type(&self) -> Option<JsonType> {
         let types = self.types();
         let candidates = self.named_types();
@@ -237,7 +236,7 @@ impl<'v> Schema<'v> {
         candidates.first().copied().or_else(contradicting).or_else(null)
     }
 
-    /// Adds the types that the schema names, in its order; `false` when it says nothing of its type.
+    /// Adds the types that the schema names, in its order; `false` if it does not restrict its type.
     fn mentions(&self, walk: &mut Walk, named: &mut Vec<JsonType>) -> bool {
         if !matches!(walk.enter(self), Step::Into) {
             return false;
@@ -266,7 +265,7 @@ impl<'v> Schema<'v> {
         said
     }
 
-    /// The type whose values a schema's other keywords are about.
+    /// The type that the schema's other keywords apply to.
     fn implied_type(&self) -> Option<JsonType> {
         let has = |keywords: &[&str]| keywords.iter().any(|keyword| self.node.get(*keyword).is_some());
         if has(&["properties", "patternProperties", "additionalProperties"]) {

@@ -1,4 +1,4 @@
-//! JSON's types, and sets of them.
+//! The types of JSON Schema, and sets of them.
 
 use serde_json::Value;
 
@@ -24,18 +24,18 @@ pub enum JsonType {
 }
 
 impl JsonType {
-    /// All of them.
+    /// All types.
     pub const ALL: [Self; 7] =
         [Self::Null, Self::Boolean, Self::Integer, Self::Number, Self::String, Self::Array, Self::Object];
 
-    /// The type that `name` means: JSON Schema's own name, or that of a database or a language (`varchar(9)`, `int32`,
-    /// `dict[str, int]`).
+    /// The type called `name`: JSON Schema's own name, or one of a database or programming language (`varchar(9)`,
+    /// `int32`, `dict[str, int]`).
     pub fn named(name: &str) -> Option<Self> {
         let standard = standard_type(name)?;
         Self::ALL.into_iter().find(|kind| kind.name() == standard)
     }
 
-    /// The narrowest type of a value: a number without a fraction is an integer, also as `2.0`.
+    /// The narrowest type of a value: a number without a fraction is an integer, even if written `2.0`.
     pub fn of(value: &Value) -> Self {
         match value {
             Value::Null => Self::Null,
@@ -62,7 +62,7 @@ impl JsonType {
     }
 }
 
-/// A set of types. One with [`JsonType::Number`] has [`JsonType::Integer`] too.
+/// A set of types. If it contains [`JsonType::Number`], it also contains [`JsonType::Integer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Types(u8);
 
@@ -72,7 +72,7 @@ impl Types {
     /// Every type.
     pub const ANY: Self = Self(0b0111_1111);
 
-    /// The set of one type.
+    /// The set that contains only this type.
     pub const fn only(kind: JsonType) -> Self {
         match kind {
             JsonType::Number => Self(1 << JsonType::Number as u8 | 1 << JsonType::Integer as u8),
@@ -80,37 +80,37 @@ impl Types {
         }
     }
 
-    /// Whether values of `kind` are allowed; for [`JsonType::Number`], also those with a fraction.
+    /// Whether values of `kind` are allowed; for [`JsonType::Number`], including those with a fraction.
     pub const fn has(self, kind: JsonType) -> bool {
         self.0 & 1 << kind as u8 != 0
     }
 
-    /// Whether no type is in it.
+    /// Whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The types in either.
+    /// The union of two sets.
     pub const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// The types in both.
+    /// The intersection of two sets.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// Without null.
+    /// The set without null.
     pub const fn without_null(self) -> Self {
         Self(self.0 & !(1 << JsonType::Null as u8))
     }
 
-    /// Whether the type of `value` is in it.
+    /// Whether the set contains the type of `value`.
     pub fn fits(self, value: &Value) -> bool {
         self.has(JsonType::of(value))
     }
 
-    /// The types of the set; a number stands for its integers.
+    /// The types in the set; `Number` stands for `Integer` too.
     pub fn iter(self) -> impl Iterator<Item = JsonType> {
         let number = self.has(JsonType::Number);
         JsonType::ALL

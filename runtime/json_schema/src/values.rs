@@ -1,4 +1,4 @@
-//! The only values that a schema allows.
+//! The values to which a schema is limited.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::schema::{Schema, Step, Walk};
 static NULL: Value = Value::Null;
 
 impl<'v> Schema<'v> {
-    /// The values that `enum`, `const` and `null` allow, in the schema's order; `None` where others are allowed too.
+    /// The values that `enum`, `const` and `null` allow, in the schema's order; `None` if others are allowed too.
     pub fn values(&self) -> Option<Vec<&'v Value>> {
         let types = self.types();
         let mut values = self.values_in(&mut Walk::new())?;
