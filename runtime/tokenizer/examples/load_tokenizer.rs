@@ -1,4 +1,5 @@
-//! Loads a tokenizer and prints what it costs: `cargo run --release --example load_tokenizer -- MODEL [TEXT]`.
+//! Loads a tokenizer and prints its loading time and memory: `cargo run --release --example load_tokenizer -- MODEL
+//! [TEXT]`.
 
 use std::time::Instant;
 

@@ -1,7 +1,8 @@
-//! Tokens that the files beside `tokenizer.json` name, added as transformers' `from_pretrained` adds them.
+//! Adds the tokens that the files beside `tokenizer.json` name, as transformers' `from_pretrained` does.
 //!
-//! With `added_tokens_decoder` in `tokenizer_config.json`, that list and the configuration's special tokens count.
-//! Without it `special_tokens_map.json` wins over the configuration and `added_tokens.json` gives more tokens.
+//! If `tokenizer_config.json` has `added_tokens_decoder`, that list and the configuration's special tokens are used.
+//! Otherwise `special_tokens_map.json` takes precedence over the configuration, and `added_tokens.json` adds further
+//! tokens.
 
 use std::path::Path;
 
@@ -11,14 +12,14 @@ use tokenizers::AddedToken;
 use crate::error::TokenizerError;
 use crate::special::{ROLES, read_json};
 
-/// What the companion files name.
+/// The tokens that the companion files name.
 #[derive(Debug, Default)]
 pub(crate) struct AddedTokens {
-    /// Tokens with the ids that a file gives them, by id.
+    /// Tokens for which a file gives an id, by id.
     listed: Vec<(u32, AddedToken)>,
-    /// Whether `listed` is the configuration's own list, which may change what `tokenizer.json` says of a token.
+    /// Whether `listed` comes from the configuration's own list, which may override the flags in `tokenizer.json`.
     replaces: bool,
-    /// Special tokens by role: those of [`ROLES`] in their order, then the model's own.
+    /// Special tokens by role: those of [`ROLES`] in their order, then the model's own roles.
     pub(crate) named: Vec<(String, AddedToken)>,
     /// Special tokens without a role.
     extra: Vec<AddedToken>,
@@ -27,7 +28,7 @@ pub(crate) struct AddedTokens {
 /// One of the files, for error messages.
 struct File<'a> {
     path: &'a Path,
-    /// Everything that stands in `special_tokens_map.json` is special.
+    /// Every token in `special_tokens_map.json` is special.
     all_special: bool,
 }
 
@@ -36,7 +37,7 @@ impl File<'_> {
         TokenizerError::invalid(self.path, format!("key `{key}`: expected {expected}, found {found}"))
     }
 
-    /// A token: its text, or an object with the text under `content` and the token's flags.
+    /// Reads a token: its text, or an object with the text under `content` and the token's flags.
     fn token(&self, key: &str, value: &Value) -> Result<AddedToken, TokenizerError> {
         match value {
             Value::String(text) => Ok(AddedToken::from(text.as_str(), true)),
@@ -63,12 +64,12 @@ impl File<'_> {
         }
     }
 
-    /// A token with a role, which is special whatever its flag says.
+    /// Reads a token with a role; it is special whatever its flag says.
     fn named(&self, key: &str, value: &Value) -> Result<AddedToken, TokenizerError> {
         self.token(key, value).map(|token| token.special(true))
     }
 
-    /// A list of tokens; nothing for a key that is absent.
+    /// Reads a list of tokens; empty if the key is absent.
     fn tokens(&self, key: &str, value: Option<&Value>) -> Result<Vec<AddedToken>, TokenizerError> {
         match value {
             None | Some(Value::Null) => Ok(Vec::new()),
@@ -78,7 +79,7 @@ impl File<'_> {
     }
 }
 
-/// Names a role after what is there already, or gives it another token.
+/// Appends a role, or replaces the token of an existing one.
 fn name(named: &mut Vec<(String, AddedToken)>, role: &str, token: AddedToken) {
     match named.iter_mut().find(|(r, _)| r == role) {
         Some((_, old)) => *old = token,
@@ -86,7 +87,7 @@ fn name(named: &mut Vec<(String, AddedToken)>, role: &str, token: AddedToken) {
     }
 }
 
-/// Whether a key holds nothing, as Python sees it.
+/// Whether Python would take the value for false.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -96,7 +97,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// The entries of a key such as `image_token` that are tokens of the model's own.
+/// The entries for roles of the model's own, such as `image_token`.
 fn own_roles(config: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
     config.iter().filter(|(key, value)| {
         key.ends_with("_token") && !ROLES.contains(&key.as_str()) && (value.is_string() || value.is_object())
@@ -104,7 +105,7 @@ fn own_roles(config: &Map<String, Value>) -> impl Iterator<Item = (&String, &Val
 }
 
 impl AddedTokens {
-    /// Reads the tokens of a configuration and of the files beside it.
+    /// Reads the tokens of a configuration and its companion files.
     pub(crate) fn read(dir: &Path, path: &Path, config: &Value) -> Result<Self, TokenizerError> {
         let empty = Map::new();
         let config = match config {
@@ -180,7 +181,7 @@ impl AddedTokens {
         Ok(Self { listed, replaces: decoder.is_some(), named, extra })
     }
 
-    /// Adds the tokens to a tokenizer that lacks them.
+    /// Adds the tokens that the tokenizer lacks.
     pub(crate) fn apply(&self, dir: &Path, inner: &mut tokenizers::Tokenizer) -> Result<(), TokenizerError> {
         let present = inner.get_added_tokens_decoder();
         let is_named = |text: &str| self.named.iter().any(|(_, token)| token.content == text);
@@ -190,7 +191,7 @@ impl AddedTokens {
             listed.extend(present.iter().map(|(id, token)| (*id, token.clone())));
             listed.sort_by_key(|(id, _)| *id);
         }
-        // A token that is there already is added again for its flags.
+        // An existing token is added again to set its flags.
         let mut adding: Vec<AddedToken> = Vec::new();
         for (_, token) in listed {
             let special = token.special || is_named(&token.content);
@@ -222,7 +223,7 @@ impl AddedTokens {
     }
 }
 
-/// The tokens of `added_tokens_decoder`: objects by id.
+/// Reads `added_tokens_decoder`: token objects by id.
 fn decoded(file: &File<'_>, decoder: &Value) -> Result<Vec<(u32, AddedToken)>, TokenizerError> {
     let key = "added_tokens_decoder";
     let Value::Object(entries) = decoder else {
@@ -240,7 +241,7 @@ fn decoded(file: &File<'_>, decoder: &Value) -> Result<Vec<(u32, AddedToken)>, T
     Ok(listed)
 }
 
-/// The tokens of `added_tokens.json`: ids by text.
+/// Reads `added_tokens.json`: ids by token text.
 fn legacy(
     dir: &Path,
     named: &[(String, AddedToken)],

@@ -1,23 +1,23 @@
-//! The bytes behind a token's text.
+//! Converts a token's text to the bytes that it stands for.
 //!
 //! Byte-level vocabularies write each byte as one printable character (OpenAI's GPT-2 `bytes_to_unicode`): printable
 //! Latin-1 stands for itself, the other 68 bytes follow from U+0100 on.
 
-/// How a vocabulary writes bytes.
+/// How a vocabulary represents bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenForm {
     /// GPT-2's alphabet.
     ByteLevel,
-    /// SentencePiece: `▁` is a space, `<0x0A>` a byte.
+    /// SentencePiece: `▁` is a space, `<0x0A>` is a byte.
     ByteFallback,
-    /// Plain text with rules of its own for joining (WordPiece and others).
+    /// Plain text with its own rules for joining tokens (WordPiece and others).
     Plain,
 }
 
-/// The first code point given to bytes that are not printable.
+/// The first code point for non-printable bytes.
 const FIRST_SHIFTED: u32 = 0x100;
 
-/// Bytes that stand for themselves.
+/// Whether a byte is represented by itself.
 fn is_printable(byte: u8) -> bool {
     matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF)
 }
@@ -28,7 +28,7 @@ fn byte_of(c: char) -> Option<u8> {
     if let Ok(byte) = u8::try_from(code) {
         return is_printable(byte).then_some(byte);
     }
-    // The n-th byte that is not printable: 0..=0x20, 0x7F..=0xA0, 0xAD.
+    // The n-th non-printable byte, out of 0..=0x20, 0x7F..=0xA0 and 0xAD.
     match code - FIRST_SHIFTED {
         n @ 0..=0x20 => Some(n as u8),
         n @ 0x21..=0x42 => Some((n - 0x21 + 0x7F) as u8),
@@ -37,8 +37,8 @@ fn byte_of(c: char) -> Option<u8> {
     }
 }
 
-/// The bytes of a token's text. A byte-level token with a character outside the alphabet is an added token and
-/// stands for itself.
+/// The bytes of a token's text. A byte-level token with a character outside the alphabet is an added token and is taken
+/// literally.
 pub(crate) fn token_bytes(form: TokenForm, token: &str) -> Vec<u8> {
     match form {
         TokenForm::ByteLevel => {

@@ -1,4 +1,4 @@
-//! The keys of `tokenizer_config.json` that this crate reads.
+//! Reads `tokenizer_config.json`.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::added::AddedTokens;
 use crate::error::TokenizerError;
 use crate::special::{RoleTokens, read_json};
 
-/// What `tokenizer_config.json` and the files beside it say.
+/// The settings in `tokenizer_config.json` and its companion files.
 #[derive(Debug, Default)]
 pub(crate) struct TokenizerConfig {
     pub(crate) roles: RoleTokens,
@@ -17,7 +17,7 @@ pub(crate) struct TokenizerConfig {
     pub(crate) add_eos: Option<bool>,
     pub(crate) model_max_length: Option<usize>,
     pub(crate) clean_up_spaces: bool,
-    /// Special tokens written in a text are plain text.
+    /// Whether special tokens that are written in a text are treated as plain text.
     pub(crate) split_special_tokens: bool,
 }
 

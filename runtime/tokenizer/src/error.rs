@@ -1,4 +1,4 @@
-//! Why a tokenizer cannot be made or refuses a text.
+//! Errors of loading and using a tokenizer.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,12 @@ pub enum TokenizerError {
     /// The checkpoint cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A file that a tokenizer is made from is absent or breaks its format.
+    /// A tokenizer file is missing or invalid.
     #[error("{}: {what}", path.display())]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// What is wrong and what would have been valid.
+        /// What is wrong and what would be valid.
         what: String,
     },
     /// A text cannot be encoded.

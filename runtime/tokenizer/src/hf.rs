@@ -1,4 +1,4 @@
-//! `tokenizer.json` and its companions in a Hugging Face folder.
+//! Loads `tokenizer.json` and its companions from a Hugging Face folder.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ pub(crate) fn load(dir: &Path) -> Result<Parts, TokenizerError> {
     let mut inner = tokenizers::Tokenizer::from_bytes(&bytes)
         .map_err(|e| TokenizerError::invalid(&path, format!("expected a tokenizer definition: {e}")))?;
     drop(bytes);
-    // Training settings that transformers, too, leaves out unless a call asks for them.
+    // Training settings, which transformers also ignores unless a call asks for them.
     inner
         .with_truncation(None)
         .map_err(|e| TokenizerError::invalid(&path, format!("truncation cannot be switched off: {e}")))?;

@@ -1,14 +1,14 @@
-//! Text of an output that grows token by token.
+//! Incremental detokenization: the text of an output that grows token by token.
 //!
-//! What is sent is a prefix of the output's text that never changes again: a character is held back until its last
-//! byte is there, and no longer. The reference (`managers/detokenizer_manager.py`) decodes a window of ids twice per
-//! step and waits while the text ends in U+FFFD; for vocabularies whose tokens are bytes the same text comes from
-//! joining the bytes, with at most three of them held back and constant work per token. Other vocabularies use the
-//! window, since there the text of a token depends on its neighbours.
+//! Text that has been sent never changes: a character is held back until its last byte arrives, and no longer. The
+//! reference (`managers/detokenizer_manager.py`) decodes a window of ids twice per step and waits while the text ends
+//! in U+FFFD. For vocabularies whose tokens are bytes, joining the bytes gives the same text, holds back at most three
+//! bytes, and takes constant work per token. Other vocabularies use the window, since there a token's text depends on
+//! its neighbours.
 
 use crate::tokenizer::Tokenizer;
 
-/// How ids become text.
+/// How ids are converted to text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeOptions {
     /// Leave out control tokens.
@@ -23,16 +23,16 @@ impl Default for DecodeOptions {
     }
 }
 
-/// What to cut off the end of a finished output (reference: `trim_matched_stop`).
+/// What to cut from the end of a finished output (reference: `trim_matched_stop`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopTrim<'a> {
     /// Nothing: the output ended by length, or its stop token is kept.
     Nothing,
     /// The last id, which is the matched stop token.
     LastToken,
-    /// The first occurrence of a stop text and what follows it.
+    /// The first occurrence of a stop string and everything after it.
     From(&'a str),
-    /// What follows the first occurrence of a stop text (`no_stop_trim`).
+    /// Everything after the first occurrence of a stop string (`no_stop_trim`).
     After(&'a str),
 }
 
@@ -43,26 +43,26 @@ pub struct IncrementalDecoder {
     tail: Tail,
     /// The output's text so far.
     text: String,
-    /// Bytes of `text` that have been handed out.
+    /// Number of bytes of `text` that were returned.
     sent: usize,
 }
 
-/// What is left over from the ids so far.
+/// What the ids so far leave undecided.
 #[derive(Debug, Clone)]
 enum Tail {
     /// The first bytes of a character, at most three.
     Bytes {
         held: Vec<u8>,
-        /// No id with text has come yet, not even from the prompt.
+        /// No id with text has been read yet, including those of the prompt.
         at_start: bool,
     },
-    /// Ids from the window's start; those before `read_offset` have been handed out.
+    /// Ids from the start of the window; those before `read_offset` have been returned.
     Window { ids: Vec<u32>, read_offset: usize },
 }
 
 impl IncrementalDecoder {
-    /// Starts an output. `context` are the last ids of the prompt (schedulers send five, the
-    /// reference's `INIT_INCREMENTAL_DETOKENIZATION_OFFSET`), `decoded_text` is output that was decoded before (a resumed request).
+    /// Starts an output. `context` are the last ids of the prompt (schedulers send five, the reference's
+    /// `INIT_INCREMENTAL_DETOKENIZATION_OFFSET`); `decoded_text` is the text so far of a resumed request.
     pub fn new(tokenizer: &Tokenizer, context: &[u32], decoded_text: &str, options: DecodeOptions) -> Self {
         let tail = if tokenizer.joins_bytes() {
             let mut bytes = Vec::new();
@@ -70,7 +70,7 @@ impl IncrementalDecoder {
                 bytes.extend(visible_bytes(tokenizer, *id, options));
             }
             let at_start = bytes.is_empty() && decoded_text.is_empty();
-            // A prompt may end within a character that the output completes.
+            // A prompt may end inside a character that the output completes.
             let held = bytes.split_off(bytes.len() - incomplete_suffix(&bytes));
             Tail::Bytes { held, at_start }
         } else {
@@ -79,7 +79,7 @@ impl IncrementalDecoder {
         Self { options, tail, text: decoded_text.to_owned(), sent: decoded_text.len() }
     }
 
-    /// Takes new output ids and returns the text that is certain now and was not returned before.
+    /// Reads new output ids and returns the new text that can no longer change.
     pub fn push(&mut self, tokenizer: &Tokenizer, new_ids: &[u32]) -> String {
         let new_text = match &mut self.tail {
             Tail::Bytes { held, at_start } => {
@@ -105,8 +105,8 @@ impl IncrementalDecoder {
         self.take_unsent()
     }
 
-    /// Takes the last ids, cuts off what `trim` says and returns the rest of the text. Bytes that never became a
-    /// character end as U+FFFD. Text that was handed out earlier is not taken back.
+    /// Reads the last ids, cuts what `trim` says and returns the rest of the text. Incomplete characters become U+FFFD.
+    /// Text that was already returned is not taken back.
     pub fn finish(&mut self, tokenizer: &Tokenizer, new_ids: &[u32], trim: StopTrim<'_>) -> String {
         let ids = match (trim, new_ids) {
             (StopTrim::LastToken, [rest @ .., _]) => rest,
@@ -130,7 +130,7 @@ impl IncrementalDecoder {
         rest
     }
 
-    /// The output's text so far, without what is held back.
+    /// The text so far, without what is held back.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -149,7 +149,7 @@ fn visible_bytes(tokenizer: &Tokenizer, id: u32, options: DecodeOptions) -> Vec<
     tokenizer.id_to_bytes(id).unwrap_or_default()
 }
 
-/// Drops the space of a text's very first token where the decoder does so.
+/// Drops the space at the start of a text, if the decoder does so.
 fn strip_start(tokenizer: &Tokenizer, bytes: &mut Vec<u8>, at_start: &mut bool) {
     if *at_start && !bytes.is_empty() {
         *at_start = false;
@@ -159,11 +159,11 @@ fn strip_start(tokenizer: &Tokenizer, bytes: &mut Vec<u8>, at_start: &mut bool) 
     }
 }
 
-/// Length of the suffix that is the beginning of a character (0 to 3).
+/// Length of the suffix that is an incomplete character (0 to 3 bytes).
 fn incomplete_suffix(bytes: &[u8]) -> usize {
     let start = bytes.len().saturating_sub(4);
     let last = bytes.get(start..).unwrap_or_default();
-    // The last byte that is not a continuation byte begins the last sequence.
+    // The last byte that is not a continuation byte starts the last sequence.
     let Some(lead) = last.iter().rposition(|b| b & 0xC0 != 0x80) else { return 0 };
     match std::str::from_utf8(last.get(lead..).unwrap_or_default()) {
         Err(e) if e.valid_up_to() == 0 && e.error_len().is_none() => last.len() - lead,
@@ -171,7 +171,7 @@ fn incomplete_suffix(bytes: &[u8]) -> usize {
     }
 }
 
-/// Text that the ids from `read_offset` on add to the window. Nothing while it may still change.
+/// The text that the ids from `read_offset` on add to the window; empty while it may still change.
 fn window_text(tokenizer: &Tokenizer, ids: &[u32], read_offset: usize, options: DecodeOptions) -> String {
     let decode = |ids: &[u32]| {
         tokenizer.decode(ids, options.skip_special_tokens, options.spaces_between_special_tokens)

@@ -1,7 +1,7 @@
-//! Text to ids and back, chat templates, and incremental decoding of a growing output.
+//! Tokenizers: text to ids and back, chat templates, and incremental detokenization.
 //!
-//! Shared by the tokenizer manager and the detokenizer: a [`Tokenizer`] keeps only what encoding and decoding need and
-//! holds no file open.
+//! Used by the tokenizer manager and the detokenizer. A [`Tokenizer`] keeps only what encoding and decoding need, and
+//! no open files.
 
 mod added;
 mod bytes;

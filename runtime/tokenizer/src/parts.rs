@@ -1,8 +1,8 @@
-//! What the loaders of tokenizers give.
+//! What the loaders return.
 
 use crate::special::RoleTokens;
 
-/// What a loader found out.
+/// The result of loading a tokenizer.
 pub(crate) struct Parts {
     pub(crate) inner: tokenizers::Tokenizer,
     pub(crate) roles: RoleTokens,

@@ -1,4 +1,4 @@
-//! Special tokens by role, and what a tokenizer's own files leave out.
+//! Special tokens by role, and the model's context length.
 
 use std::path::Path;
 
@@ -7,11 +7,11 @@ use sglang_checkpoint::{Checkpoint, ModelConfig};
 
 use crate::error::TokenizerError;
 
-/// Roles that a chat template sees as variables of the same name.
+/// Roles that chat templates see as variables of the same name.
 pub(crate) const ROLES: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
-/// Texts of special tokens by role: those of [`ROLES`] in their order, then the model's own (`image_token`, …).
+/// The texts of special tokens by role: those of [`ROLES`] in their order, then the model's own (`image_token`, …).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RoleTokens(Vec<(String, String)>);
 
@@ -29,7 +29,7 @@ impl RoleTokens {
     }
 }
 
-/// A JSON file, if it is there.
+/// Reads a JSON file, if it exists.
 pub(crate) fn read_json(path: &Path) -> Result<Option<Value>, TokenizerError> {
     if !path.is_file() {
         return Ok(None);
@@ -41,8 +41,8 @@ pub(crate) fn read_json(path: &Path) -> Result<Option<Value>, TokenizerError> {
         .map_err(|e| TokenizerError::invalid(path, format!("expected valid JSON, found {e}")))
 }
 
-/// Longest sequence of the model itself, for tokenizers that state no limit. A configuration that cannot be read is
-/// no obstacle to tokenizing.
+/// The model's context length, for tokenizers that do not state a limit. `None` if the configuration cannot be read,
+/// since tokenizing does not need it.
 pub(crate) fn context_length(checkpoint: &Checkpoint) -> Option<usize> {
     if let Ok(config) = ModelConfig::from_checkpoint(checkpoint, None) {
         return Some(config.usable_positions());

@@ -1,4 +1,4 @@
-//! The tokens a model puts around every text.
+//! The tokens that a model puts around every text.
 
 use std::path::Path;
 
@@ -6,14 +6,14 @@ use tokenizers::processors::template::TemplateProcessing;
 
 use crate::error::TokenizerError;
 
-/// Tokens put around a text, by their content.
+/// The tokens around a text, by their content.
 pub(crate) struct Surround<'a> {
     pub(crate) bos: Option<&'a str>,
     pub(crate) eos: Option<&'a str>,
 }
 
 impl Surround<'_> {
-    /// Makes the tokenizer add these tokens and no others (transformers' `update_post_processor`).
+    /// Makes the tokenizer add exactly these tokens (transformers' `update_post_processor`).
     pub(crate) fn apply(&self, path: &Path, inner: &mut tokenizers::Tokenizer) -> Result<(), TokenizerError> {
         let around = |sequence: &str, segment: u32| -> Vec<String> {
             let part = |text: &str| format!("{text}:{segment}");

@@ -1,4 +1,4 @@
-//! The tokenizer that both text processes use.
+//! The tokenizer of the tokenizer manager and the detokenizer.
 
 use std::path::Path;
 
@@ -11,27 +11,27 @@ use crate::parts::Parts;
 use crate::special::RoleTokens;
 use crate::{gguf, hf, release, special};
 
-/// Added tokens that end a turn although no configuration lists them
-/// (reference: `utils/hf_transformers/common.py`, `attach_additional_stop_token_ids`).
+/// Added tokens that end a turn although no configuration lists them as such (reference:
+/// `utils/hf_transformers/common.py`, `attach_additional_stop_token_ids`).
 const ADDITIONAL_STOP_TOKENS: [&str; 3] = ["<|eom_id|>", "<|content_model_end_sampling|>", "<|ifm|im_end|>"];
 
-/// Text to ids and ids to text, as transformers' fast tokenizers do it.
+/// Converts text to ids and back as transformers' fast tokenizers do.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     form: TokenForm,
     roles: RoleTokens,
-    /// Ids that `skip_special_tokens` leaves out, sorted.
+    /// The ids that `skip_special_tokens` leaves out, sorted.
     special_ids: Vec<u32>,
     additional_stop_ids: Vec<u32>,
     model_max_length: Option<usize>,
-    /// WordPiece tokenizers undo the spaces around punctuation when their configuration says so.
+    /// Whether to remove the spaces before punctuation (WordPiece tokenizers, if their configuration says so).
     clean_up_spaces: bool,
-    /// The first token's leading space is dropped when decoding from the start.
+    /// Whether the space of the first token is dropped when decoding from the start.
     strips_first_space: bool,
 }
 
 impl Tokenizer {
-    /// Makes the tokenizer of a checkpoint: `tokenizer.json` of a folder, or the metadata of a GGUF file.
+    /// Loads the tokenizer of a checkpoint: `tokenizer.json` of a folder, or the metadata of a GGUF file.
     ///
     /// # Errors
     /// [`TokenizerError`] naming the file and what is wrong with it.
@@ -46,7 +46,7 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
-    /// Opens `path` as [`Checkpoint::open`] does, makes its tokenizer and closes it again.
+    /// Opens `path` as [`Checkpoint::open`] does, loads its tokenizer and closes it again.
     ///
     /// # Errors
     /// As [`Tokenizer::from_checkpoint`].
@@ -57,7 +57,7 @@ impl Tokenizer {
     fn new(parts: Parts) -> Self {
         let Parts { inner, roles, model_max_length, clean_up_spaces } = parts;
         let added = inner.get_added_tokens_decoder();
-        // The library's own list, which its decoder goes by: a token that was once special stays so.
+        // The library's own list, which its decoder uses: a token that was once special stays special.
         let is_special = |token: &str| inner.get_added_vocabulary().is_special_token(token);
         let mut special_ids: Vec<u32> =
             added.iter().filter(|(_, t)| is_special(&t.content)).map(|(id, _)| *id).collect();
@@ -83,11 +83,11 @@ impl Tokenizer {
         }
     }
 
-    /// Ids of a text. Special tokens written in the text become their ids; `add_special_tokens` adds what the model
-    /// puts around a text (a beginning-of-sequence token, say).
+    /// Encodes a text. Special tokens that are written in the text become their ids; `add_special_tokens` adds the
+    /// tokens that the model puts around a text (such as a beginning-of-sequence token).
     ///
     /// # Errors
-    /// [`TokenizerError::Encode`] when the model has no token for a part of the text and no unknown token.
+    /// [`TokenizerError::Encode`] if the vocabulary has neither a token for part of the text nor an unknown token.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, TokenizerError> {
         let encoding = self
             .inner
@@ -96,11 +96,11 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// Ids of two texts read as one, with what the model puts around and between them, and the segment of each id (0 or
-    /// 1, where the model tells them apart).
+    /// Encodes two texts as one, with the tokens that the model puts around and between them. Returns the ids and the
+    /// segment of each id (0 or 1, if the model distinguishes them).
     ///
     /// # Errors
-    /// As of [`Tokenizer::encode`].
+    /// As [`Tokenizer::encode`].
     pub fn encode_pair(&self, first: &str, second: &str) -> Result<(Vec<u32>, Vec<u32>), TokenizerError> {
         let encoding = self
             .inner
@@ -109,9 +109,9 @@ impl Tokenizer {
         Ok((encoding.get_ids().to_vec(), encoding.get_type_ids().to_vec()))
     }
 
-    /// Text of ids. Ids that are not in the vocabulary have no text; bytes that are not UTF-8 become U+FFFD.
+    /// Decodes ids. Ids outside the vocabulary have no text; bytes that are not UTF-8 become U+FFFD.
     ///
-    /// `_spaces_between_special_tokens` is part of the reference's interface; fast tokenizers ignore it, there and
+    /// `_spaces_between_special_tokens` is part of the reference's interface. Fast tokenizers ignore it, there and
     /// here.
     pub fn decode(
         &self,
@@ -132,58 +132,58 @@ impl Tokenizer {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The id of a token written exactly as in the vocabulary.
+    /// The id of a token, written exactly as in the vocabulary.
     pub fn token_to_id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)
     }
 
-    /// A token as the vocabulary writes it (`Ġthe`), not as text.
+    /// The token as written in the vocabulary (`Ġthe`), not as text.
     pub fn id_to_token(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
     }
 
-    /// The exact bytes a token stands for, which may be part of a character. `None` for an id without a token.
+    /// The exact bytes of a token, which may be part of a character. `None` for an unknown id.
     pub fn id_to_bytes(&self, id: u32) -> Option<Vec<u8>> {
         self.inner.id_to_token(id).map(|token| token_bytes(self.form, &token))
     }
 
-    /// Whether tokens are bytes in GPT-2's alphabet.
+    /// Whether the vocabulary uses GPT-2's byte alphabet.
     pub fn is_byte_level(&self) -> bool {
         self.form == TokenForm::ByteLevel
     }
 
-    /// Whether the text of ids is their bytes one after the other.
+    /// Whether the text of a sequence of ids is the concatenation of their bytes.
     pub(crate) fn joins_bytes(&self) -> bool {
         self.form != TokenForm::Plain
     }
 
-    /// Whether a text loses the space of its first token.
+    /// Whether the space of a text's first token is dropped.
     pub(crate) fn strips_first_space(&self) -> bool {
         self.strips_first_space
     }
 
-    /// Tokens of the vocabulary proper, without those added beyond it.
+    /// Number of tokens in the base vocabulary, without added ones.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(false)
     }
 
-    /// All tokens.
+    /// Number of all tokens.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
 
-    /// The token that begins a sequence.
+    /// The beginning-of-sequence token.
     pub fn bos_token_id(&self) -> Option<u32> {
         self.role_id("bos_token")
     }
 
-    /// The token that ends one.
+    /// The end-of-sequence token.
     pub fn eos_token_id(&self) -> Option<u32> {
         self.role_id("eos_token")
     }
 
-    /// The token that fills up batches.
+    /// The padding token.
     pub fn pad_token_id(&self) -> Option<u32> {
         self.role_id("pad_token")
     }
@@ -192,27 +192,27 @@ impl Tokenizer {
         self.roles.get(role).and_then(|text| self.inner.token_to_id(text))
     }
 
-    /// Texts of the special tokens by role (`bos_token`, `eos_token`, …), as chat templates see them.
+    /// The texts of the special tokens by role (`bos_token`, `eos_token`, …), as chat templates see them.
     pub fn special_tokens(&self) -> impl Iterator<Item = (&str, &str)> {
         self.roles.iter()
     }
 
-    /// Ids that `skip_special_tokens` leaves out, ascending.
+    /// The ids that `skip_special_tokens` leaves out, ascending.
     pub fn special_ids(&self) -> &[u32] {
         &self.special_ids
     }
 
-    /// Whether `skip_special_tokens` leaves this id out.
+    /// Whether `skip_special_tokens` leaves out this id.
     pub fn is_special(&self, id: u32) -> bool {
         self.special_ids.binary_search(&id).is_ok()
     }
 
-    /// Longest text in tokens: of the tokenizer's configuration, else the model's context.
+    /// The longest text in tokens: from the tokenizer's configuration, else the model's context length.
     pub fn model_max_length(&self) -> Option<usize> {
         self.model_max_length
     }
 
-    /// Ids that stop generation besides the model's end-of-sequence tokens, ascending.
+    /// Ids that end generation in addition to the model's end-of-sequence tokens, ascending.
     pub fn additional_stop_ids(&self) -> &[u32] {
         &self.additional_stop_ids
     }
@@ -220,13 +220,13 @@ impl Tokenizer {
     /// The tokenizer in the form of a `tokenizer.json`.
     ///
     /// # Errors
-    /// [`TokenizerError::Encode`] when it cannot be written as JSON.
+    /// [`TokenizerError::Encode`] if it cannot be written as JSON.
     pub fn to_json(&self) -> Result<String, TokenizerError> {
         self.inner.to_string(false).map_err(|e| TokenizerError::Encode(e.to_string()))
     }
 }
 
-/// How the decoder turns tokens into text.
+/// How the decoder turns tokens into text, and whether it drops the first space.
 fn decoder_form(inner: &tokenizers::Tokenizer) -> (TokenForm, bool) {
     use tokenizers::DecoderWrapper as D;
     let steps: &[D] = match inner.get_decoder() {
@@ -244,8 +244,8 @@ fn decoder_form(inner: &tokenizers::Tokenizer) -> (TokenForm, bool) {
     }
 }
 
-/// Takes back the spaces that WordPiece decoding leaves before punctuation and English contractions
-/// (transformers' `clean_up_tokenization`).
+/// Removes the spaces that WordPiece decoding leaves before punctuation and English contractions (transformers'
+/// `clean_up_tokenization`).
 fn clean_up(text: &str) -> String {
     const PAIRS: [(&str, &str); 10] = [
         (" .", "."),

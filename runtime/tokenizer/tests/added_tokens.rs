@@ -1,4 +1,4 @@
-//! Tokens named by the files beside tokenizer.json, compared with transformers' AutoTokenizer
+//! Compares the tokens that files beside tokenizer.json add with transformers' AutoTokenizer
 //! (scripts/fixtures.d/added_tokens.py).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -16,7 +16,7 @@ fn write(dir: &tempfile::TempDir, name: &str, value: &Value) {
     std::fs::write(dir.path().join(name), value.to_string()).unwrap();
 }
 
-/// A folder with this tokenizer.json and files.
+/// A folder with this tokenizer.json and these files.
 fn folder(tokenizer: &Value, files: &Value) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     write(&dir, "config.json", &json!({}));
@@ -31,7 +31,7 @@ fn ids(value: &Value) -> Vec<u32> {
     value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
 }
 
-/// What the detokenizer process sends, id by id.
+/// The text that the detokenizer process sends for the ids, one at a time.
 fn streamed(tokenizer: &Tokenizer, ids: &[u32], skip_special_tokens: bool) -> String {
     let options = DecodeOptions { skip_special_tokens, spaces_between_special_tokens: true };
     let mut decoder = IncrementalDecoder::new(tokenizer, &[], "", options);

@@ -1,4 +1,4 @@
-//! Renderings compared byte for byte with those of transformers (scripts/fixtures.d/chat_templates.py).
+//! Compares renderings byte for byte with those of transformers (scripts/fixtures.d/chat_templates.py).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -14,7 +14,7 @@ use sglang_tokenizer::chat_template::{TemplateSource, find_source, load_source, 
 use sglang_tokenizer::{ChatTemplate, TemplateError, Tokenizer};
 use time::macros::datetime;
 
-/// Sources by the names of the fixture; SmolLM2's comes from the model file itself.
+/// Sources by their names in the fixture; SmolLM2's comes from the model file itself.
 fn sources() -> BTreeMap<String, String> {
     let mut sources = BTreeMap::new();
     for entry in std::fs::read_dir(common::fixture("templates")).unwrap() {
@@ -174,7 +174,7 @@ fn named_templates_of_a_gguf_file_are_found_by_their_keys() {
     assert_eq!(one.choose(true).unwrap(), "R");
 }
 
-/// What Jinja2 renders from this template, whose line ends come from three systems.
+/// Jinja2's rendering of this template, which mixes the line ends of three systems.
 const LINE_ENDS: &str = "a\r\nb\rc\nd{{ 'x\r\ny\rz' }}\r\n{% if true %}\r\n  e\r\n{% endif %}\r\n";
 const LINE_ENDS_RENDERED: &str = "a\nb\nc\ndx\ny\nz\n  e\n";
 

@@ -1,4 +1,4 @@
-//! Text of growing outputs: nothing is lost, split, sent twice or held back for long.
+//! Incremental detokenization: no text is lost, split, sent twice or held back for long.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -10,7 +10,7 @@ use sglang_tokenizer::{DecodeOptions, IncrementalDecoder, StopTrim, Tokenizer};
 
 static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| Tokenizer::from_path(common::smollm2()).unwrap());
 
-/// Ids whose bytes are a part of a character, which random ids of the whole vocabulary would seldom be.
+/// Ids whose bytes are part of a character; random ids of the whole vocabulary seldom are.
 static PARTS: LazyLock<Vec<u32>> = LazyLock::new(|| {
     let is_part = |id: &u32| TOKENIZER.id_to_bytes(*id).is_some_and(|b| std::str::from_utf8(&b).is_err());
     (0..TOKENIZER.len() as u32).filter(is_part).collect()
@@ -20,7 +20,7 @@ fn options(skip_special_tokens: bool) -> DecodeOptions {
     DecodeOptions { skip_special_tokens, ..DecodeOptions::default() }
 }
 
-/// Feeds `ids` in steps and returns every piece, the last from `finish`.
+/// Feeds `ids` in steps and returns every piece; the last one comes from `finish`.
 fn stream(context: &[u32], ids: &[u32], step: usize, skip: bool) -> Vec<String> {
     let mut decoder = IncrementalDecoder::new(&TOKENIZER, context, "", options(skip));
     let mut pieces: Vec<String> = ids.chunks(step).map(|chunk| decoder.push(&TOKENIZER, chunk)).collect();
@@ -45,7 +45,7 @@ proptest! {
     fn a_prompt_before_the_output_changes_nothing(ids in any_ids(), prompt in "[a-zé😀 ]{0,12}") {
         let context = TOKENIZER.encode(&prompt, false).unwrap();
         let window = &context[context.len().saturating_sub(5)..];
-        // The window itself may begin within a character, but ends with the prompt's text.
+        // The window itself may begin inside a character, but it ends where the prompt's text ends.
         let whole = TOKENIZER.decode(&[window, ids.as_slice()].concat(), true, true);
         let before = TOKENIZER.decode(window, true, true);
         prop_assert_eq!(stream(window, &ids, 1, true).concat(), &whole[before.len()..]);
@@ -59,7 +59,7 @@ proptest! {
             bytes.extend(TOKENIZER.id_to_bytes(id).unwrap());
             decoder.push(&TOKENIZER, &[id]);
             let all = String::from_utf8_lossy(&bytes);
-            // What is missing is one unfinished character at most, which the full text shows as U+FFFD.
+            // At most one unfinished character is missing, which the full text shows as U+FFFD.
             let missing = all.strip_prefix(decoder.text()).unwrap();
             prop_assert!(missing.is_empty() || missing == "\u{FFFD}", "{missing:?}");
             if missing.is_empty() {
@@ -83,7 +83,7 @@ proptest! {
     }
 }
 
-/// Ids of single bytes.
+/// The id of a single byte.
 fn byte(b: u8) -> u32 {
     (0..TOKENIZER.len() as u32).find(|id| TOKENIZER.id_to_bytes(*id).as_deref() == Some(&[b])).unwrap()
 }
@@ -138,7 +138,7 @@ fn the_matched_stop_text_is_cut_off_as_far_as_it_was_not_sent() {
     assert_eq!(finish("Hello ", "world. And", StopTrim::From(".")), "world");
     assert_eq!(finish("Hello ", "world. And", StopTrim::After(".")), "world.");
     assert_eq!(finish("Hello ", "world. And", StopTrim::From("?")), "world. And");
-    // The stop text began in what was sent already: nothing can be taken back.
+    // The stop string began in text that was already sent, which cannot be taken back.
     assert_eq!(finish("Hello EN", "D of text", StopTrim::From("END")), "");
     assert_eq!(finish("Hello EN", "D of text", StopTrim::After("END")), "D");
 }
@@ -153,7 +153,7 @@ fn resumed_text_is_known_to_stop_texts_but_not_sent_again() {
 
 #[test]
 fn text_flows_when_every_step_ends_within_a_character() {
-    // A window that waits for a clean end would never move on here.
+    // A window that waits for a clean end would never advance here.
     let cycle = [byte(0xE6), byte(0x97), byte(0xA5)];
     let mut decoder = IncrementalDecoder::new(&TOKENIZER, &[cycle[0]], "", options(true));
     for i in 0..300 {

@@ -1,4 +1,4 @@
-//! Small templates compared with what Jinja2 renders in transformers' environment (scripts/fixtures.d/jinja.py).
+//! Compares small templates with Jinja2's rendering in transformers' environment (scripts/fixtures.d/jinja.py).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -6,7 +6,7 @@ mod common;
 use serde_json::{Map, Value};
 use sglang_tokenizer::{ChatTemplate, TemplateError};
 
-/// Templates that mean something else here, and why.
+/// Templates that intentionally render differently here, and why.
 const INTENDED: [(&str, &str); 24] = [
     (
         "{{ ['1', 'x']|map('int', default=9)|list }}",

@@ -1,4 +1,4 @@
-//! SentencePiece vocabularies of GGUF files, compared with a plain statement of the algorithm.
+//! Compares SentencePiece vocabularies of GGUF files with a direct implementation of the algorithm.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "../../checkpoint/tests/common/mod.rs"]
@@ -7,7 +7,7 @@ mod files;
 use files::{GgufWriter, Meta};
 use sglang_tokenizer::Tokenizer;
 
-/// Tokens with scores: control tokens, a user-defined one, all bytes, letters, and words made of them.
+/// Tokens with scores: control tokens, a user-defined one, all bytes, letters, and words built from them.
 fn vocabulary() -> Vec<(String, f32, i32)> {
     let mut out: Vec<(String, f32, i32)> = vec![
         ("<unk>".into(), 0.0, 2),
@@ -65,8 +65,8 @@ fn tokenizer(add_space: bool) -> Tokenizer {
     Tokenizer::from_path(&path).unwrap()
 }
 
-/// The algorithm as SentencePiece states it: join the neighbours whose union scores best, leftmost first, until none
-/// is a token; what is no token then is written in bytes.
+/// The algorithm as SentencePiece defines it: join the adjacent pair whose union has the best score, leftmost first,
+/// until no union is a token; then write what is not a token as bytes.
 fn merge_by_score(text: &str) -> Vec<String> {
     let v = vocabulary();
     let find = |piece: &str| v.iter().find(|t| t.0 == piece && t.2 == 1);

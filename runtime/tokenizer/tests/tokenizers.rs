@@ -1,4 +1,4 @@
-//! Ids and texts compared with those of Hugging Face's tokenizers (scripts/fixtures.d/tokenizer.py).
+//! Compares ids and texts with those of Hugging Face's tokenizers (scripts/fixtures.d/tokenizer.py).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -48,7 +48,7 @@ fn ids_become_the_text_that_hugging_face_makes_of_them() {
     }
 }
 
-/// The fixture's `converted` tokenizer in a folder: the GGUF's own as a tokenizer.json, without the digits rule.
+/// A folder with the fixture's `converted` tokenizer: the GGUF file's own as a tokenizer.json, without the digits rule.
 fn folder(config: &str) -> tempfile::TempDir {
     let mut json: Value = serde_json::from_str(&smollm2().to_json().unwrap()).unwrap();
     let steps = json["pre_tokenizer"]["pretokenizers"].as_array().unwrap();
@@ -143,7 +143,7 @@ fn the_bytes_of_tokens_make_up_the_text_even_where_a_character_is_cut() {
     assert_eq!(tokenizer.id_to_bytes(u32::MAX), None);
 }
 
-/// A byte-level vocabulary of the 256 byte characters, a few merges and control tokens at the end.
+/// A byte-level vocabulary of the 256 byte characters, a few merges, and control tokens at the end.
 fn tiny(pre: &str) -> GgufWriter {
     let printable = |b: u8| matches!(b, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
     let mut shifted = 0x100_u32..;
@@ -196,7 +196,7 @@ fn pre_tokenizers_cut_numbers_and_words_as_their_models_do() {
     assert_eq!(words("llama-bpe", "1234"), ["123", "4"]);
     assert_eq!(words("qwen2", "1234"), ["1", "2", "3", "4"]);
     assert_eq!(words("deepseek-v3", "1234"), ["123", "4"]);
-    // Llama 3 takes a word that is a token whole, although no merge makes it.
+    // Llama 3 takes a word that is a token as a whole, even if no merge produces it.
     assert_eq!(words("llama-bpe", "abc"), ["abc"]);
     assert_eq!(words("gpt-2", "abc"), ["ab", "c"]);
 }

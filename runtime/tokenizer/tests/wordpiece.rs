@@ -1,4 +1,4 @@
-//! Vocabularies whose tokens are joined by rules of their own.
+//! Vocabularies whose tokens are joined by special rules.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use sglang_tokenizer::{DecodeOptions, IncrementalDecoder, StopTrim, Tokenizer};

@@ -1,9 +1,9 @@
-//! Arguments bound to names as Python binds them.
+//! Binds arguments to parameters as Python does.
 
 use minijinja::value::{Kwargs, Rest, Value, from_args};
 use minijinja::{Error, ErrorKind};
 
-/// Gives every name its argument: positional ones first, then those with names. What is left out is `None`.
+/// Binds the arguments to the given names: positional ones first, then named ones. `None` for those left out.
 pub(super) fn bind<const N: usize>(
     positional: &[Value],
     kwargs: &Kwargs,
@@ -23,7 +23,7 @@ pub(super) fn bind<const N: usize>(
     Ok(bound)
 }
 
-/// [`bind`] for a function's or a method's arguments.
+/// [`bind`] for the arguments of a function or method.
 pub(super) fn bind_all<const N: usize>(
     args: &[Value],
     names: [&str; N],
@@ -32,7 +32,7 @@ pub(super) fn bind_all<const N: usize>(
     bind(&positional, &kwargs, names)
 }
 
-/// The same arguments with names alone, for minijinja's filters, which take no positional ones.
+/// [`bind`] for minijinja's filters that accept only named arguments.
 pub(super) fn named<const N: usize>(
     positional: &[Value],
     kwargs: &Kwargs,
@@ -42,17 +42,17 @@ pub(super) fn named<const N: usize>(
     Ok(names.into_iter().zip(bound).filter_map(|(name, value)| Some((name, value?))).collect())
 }
 
-/// An argument that must be there.
+/// An argument that must be given.
 pub(super) fn required(argument: Option<Value>, name: &str) -> Result<Value, Error> {
     argument.ok_or_else(|| Error::new(ErrorKind::MissingArgument, format!("argument `{name}` is missing")))
 }
 
-/// A text.
+/// A string argument.
 pub(super) fn text(value: &Value) -> Result<&str, Error> {
     value.as_str().ok_or_else(|| invalid(format!("expected a text, found {}", value.kind())))
 }
 
-/// A whole number or nothing; a boolean is a number, as in Python.
+/// An integer, if given; as in Python, a boolean counts as a number.
 pub(super) fn integer(value: Option<&Value>) -> Result<Option<i64>, Error> {
     match value {
         None => Ok(None),
@@ -61,10 +61,10 @@ pub(super) fn integer(value: Option<&Value>) -> Result<Option<i64>, Error> {
     }
 }
 
-/// Widths that a template may ask for, so that a small template cannot make a huge text.
+/// The largest width that a template may ask for, so that a small template cannot produce a huge text.
 const LARGEST_WIDTH: i64 = 4096;
 
-/// A width in characters; what is below zero is zero.
+/// A width in characters; negative ones become zero.
 pub(super) fn width(value: Option<&Value>, default: usize) -> Result<usize, Error> {
     Ok(integer(value)?.map_or(default, |n| n.clamp(0, LARGEST_WIDTH) as usize))
 }

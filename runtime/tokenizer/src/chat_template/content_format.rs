@@ -1,10 +1,10 @@
-//! Whether a template takes a message's content as one text or as a list of parts.
+//! Detects whether a template expects a message's content as one text or as a list of parts.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Words that only templates of multimodal models contain (reference: `parser/jinja_template_utils.py`).
+/// Words that occur only in templates of multimodal models (reference: `parser/jinja_template_utils.py`).
 const MEDIA: [&str; 4] = ["image", "audio", "video", "vision"];
 
 /// A loop over the content of a message, possibly sliced or filtered.

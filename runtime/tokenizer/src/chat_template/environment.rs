@@ -1,5 +1,5 @@
 //! The Jinja environment of transformers (`utils/chat_template_utils.py`): trimmed blocks, no HTML escaping, its own
-//! `tojson`, `raise_exception` and `strftime_now`, and Python's methods and rendering of values.
+//! `tojson`, `raise_exception` and `strftime_now`, and values with Python's methods and formatting.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ impl fmt::Display for Raised {
 
 impl std::error::Error for Raised {}
 
-/// The message given to `raise_exception`, if that is what ended rendering.
+/// The message given to `raise_exception`, if that stopped the rendering.
 pub(super) fn raised_message(error: &Error) -> Option<String> {
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
@@ -38,7 +38,7 @@ fn raise_exception(message: &Value) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, text.clone()).with_source(Raised(text)))
 }
 
-/// Makes an environment; `clock` is what `strftime_now` reads.
+/// Creates an environment; `strftime_now` reads `clock`.
 pub(super) fn new(clock: Clock) -> Result<Environment<'static>, Error> {
     let mut env = Environment::new();
     env.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
@@ -115,7 +115,7 @@ fn add_filters(env: &mut Environment<'static>) {
 }
 
 fn add_tests(env: &mut Environment<'static>) {
-    // In Jinja texts and mappings count as sequences and can be iterated.
+    // In Jinja, strings and mappings count as sequences and can be iterated.
     env.add_test("sequence", |value: &Value| {
         matches!(value.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Map)
     });

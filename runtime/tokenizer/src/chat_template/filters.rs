@@ -34,7 +34,7 @@ pub(super) fn tojson(value: &Value, positional: Rest<Value>, kwargs: Kwargs) -> 
     options.dumps(value).map(Value::from)
 }
 
-/// Python's `indent`: a number of spaces or the text itself. A boolean is a number there.
+/// Python's `indent`: a number of spaces, or the text itself. A boolean counts as a number.
 fn indent_text(value: &Value) -> Result<String, Error> {
     match value.kind() {
         ValueKind::String => Ok(value.as_str().unwrap_or_default().to_owned()),
@@ -46,8 +46,8 @@ fn indent_text(value: &Value) -> Result<String, Error> {
     }
 }
 
-/// `join(separator='', attribute=None)` with Python's texts of the items. Under automatic escaping one safe item makes
-/// the whole safe, and the others are escaped.
+/// `join(separator='', attribute=None)`, with the items as Python's `str` writes them. With automatic escaping, one
+/// safe item makes the result safe, and the other items are escaped.
 pub(super) fn join(
     state: &State<'_, '_>,
     value: &Value,
@@ -84,7 +84,7 @@ pub(super) fn trim(value: &Value, positional: Rest<Value>, kwargs: Kwargs) -> Re
     Ok(if value.is_safe() { Value::from_safe_string(rest) } else { rest.into() })
 }
 
-/// `wordcount`: runs of letters, digits and underscores.
+/// `wordcount`: counts runs of letters, digits and underscores.
 pub(super) fn wordcount(value: &Value) -> usize {
     let text = python::to_str(value);
     text.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty()).count()
@@ -97,7 +97,7 @@ pub(super) fn default(value: &Value, positional: Rest<Value>, kwargs: Kwargs) ->
     Ok(if is_missing { other.unwrap_or_else(|| Value::from("")) } else { value.clone() })
 }
 
-/// `format(*args, **kwargs)`: Python's `%` on a text.
+/// `format(*args, **kwargs)`: Python's `%` on a string.
 pub(super) fn format(value: &Value, positional: Rest<Value>, kwargs: Kwargs) -> Result<Value, Error> {
     let mut named = Vec::new();
     for name in kwargs.args() {
@@ -113,7 +113,7 @@ pub(super) fn format(value: &Value, positional: Rest<Value>, kwargs: Kwargs) -> 
     printf::format_value(value, &python::to_str(value), &args)
 }
 
-/// `pprint` of what fits on a line: keys are sorted.
+/// `pprint` for values that fit on a line; keys are sorted.
 pub(super) fn pprint(value: &Value) -> String {
     python::sorted_repr(value)
 }
@@ -126,12 +126,12 @@ pub(super) fn random(state: &mut State<'_, '_>, value: &Value) -> Result<Value, 
     minijinja_contrib::filters::random(state, value)
 }
 
-/// `striptags`: a text without tags and comments, with entities as characters.
+/// `striptags`: removes tags and comments, and resolves entities.
 pub(super) fn striptags(value: &Value) -> String {
     minijinja_contrib::filters::striptags(python::to_str(value))
 }
 
-/// A filter of minijinja that takes named arguments alone, called as Jinja2's takes them.
+/// Calls a filter of minijinja that accepts only named arguments the way Jinja2 calls it.
 pub(super) fn renamed<const N: usize>(
     names: [&'static str; N],
     filter: fn(&State<'_, '_>, Value, Kwargs) -> Result<Value, Error>,

@@ -1,5 +1,5 @@
-//! The `{% generation %}` block of transformers marks the assistant's text for training. For rendering it is a plain
-//! scope, so it is replaced by `{% with %}`, which leaves white-space control as it was.
+//! The `{% generation %}` block of transformers marks the assistant's text for training. It does not affect rendering,
+//! so it is replaced by `{% with %}`, which keeps white-space control unchanged.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! Functions of Jinja2 that make objects: `cycler`, `dict`, `joiner`, `range`.
+//! Global functions of Jinja2 that create objects: `cycler`, `dict`, `joiner`, `range`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use minijinja::{Error, ErrorKind, State};
 
 use super::arguments::{bind, bind_all, integer, invalid, required};
 
-/// Steps that a range may have, as in Jinja2's sandbox.
+/// Most steps of a range, as in Jinja2's sandbox.
 const LONGEST_RANGE: u64 = 100_000;
 
 /// `cycler(*items)`.
@@ -63,7 +63,7 @@ impl Object for Cycler {
     }
 }
 
-/// `joiner(sep=', ')`: empty at the first call.
+/// `joiner(sep=', ')`: returns an empty text at the first call.
 #[derive(Debug)]
 pub(super) struct Joiner {
     separator: Value,
@@ -89,7 +89,7 @@ impl Object for Joiner {
     }
 }
 
-/// The type `dict`, which makes mappings.
+/// The type `dict`, which creates mappings.
 #[derive(Debug)]
 pub(super) struct Dict;
 
@@ -133,7 +133,7 @@ pub(super) fn from_keys(args: &[Value]) -> Result<Value, Error> {
     Ok(mapping(pairs?))
 }
 
-/// A mapping in the order of its keys' first mention.
+/// A mapping, ordered by the first occurrence of each key.
 pub(super) fn mapping(pairs: Vec<(Value, Value)>) -> Value {
     let mut out: Vec<(Value, Value)> = Vec::with_capacity(pairs.len());
     let mut places = std::collections::BTreeMap::new();
@@ -199,7 +199,7 @@ impl Range {
         }
     }
 
-    /// As Python writes it.
+    /// The range as Python writes it.
     pub(super) fn repr_text(&self) -> String {
         let Self { start, stop, step, .. } = self;
         if *step == 1 { format!("range({start}, {stop})") } else { format!("range({start}, {stop}, {step})") }
@@ -221,7 +221,7 @@ impl Object for Range {
     }
 }
 
-/// Whether a value can be called. What is undefined fails only when it is called, as in Jinja2.
+/// Whether a value can be called. As in Jinja2, an undefined value fails only when it is called.
 pub(super) fn is_callable(value: &Value) -> bool {
     match value.kind() {
         ValueKind::Undefined => true,

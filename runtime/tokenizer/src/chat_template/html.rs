@@ -1,4 +1,4 @@
-//! Escapes of HTML (markupsafe's) and URLs, and what belongs to them.
+//! HTML escapes (as in markupsafe) and URLs.
 
 use minijinja::value::{Kwargs, Rest, Value, ValueKind};
 use minijinja::{AutoEscape, Error, State};
@@ -6,7 +6,7 @@ use minijinja::{AutoEscape, Error, State};
 use super::arguments::{bind, invalid};
 use super::python;
 
-/// A text with `&`, `<`, `>` and both quotes as entities.
+/// The text with `&`, `<`, `>` and both kinds of quote as entities.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -22,18 +22,18 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
-/// Whether values are escaped where they are written.
+/// Whether automatic escaping is on.
 pub(super) fn is_on(state: &State<'_, '_>) -> bool {
     matches!(state.auto_escape(), AutoEscape::Html)
 }
 
-/// A value as it is written into markup.
+/// A value as it is written into HTML.
 pub(super) fn markup(value: &Value) -> String {
     let text = python::to_str(value);
     if value.is_safe() { text } else { escape(&text) }
 }
 
-/// `escape`, `e`: what is marked as safe stays.
+/// `escape`, `e`: leaves values that are marked as safe.
 pub(super) fn escape_filter(value: &Value) -> Value {
     Value::from_safe_string(markup(value))
 }
@@ -83,7 +83,7 @@ fn quote(text: &str, is_query: bool) -> String {
     out
 }
 
-/// `urlencode`: a text, or pairs of a query.
+/// `urlencode`: encodes a text, or the pairs of a query.
 pub(super) fn urlencode(value: &Value) -> Result<String, Error> {
     if !matches!(value.kind(), ValueKind::Map | ValueKind::Seq | ValueKind::Iterable) {
         return Ok(quote(&python::to_str(value), false));

@@ -81,7 +81,7 @@ pub(super) fn wordwrap(value: &Value, positional: Rest<Value>, kwargs: Kwargs) -
     Ok(wrapped.join(&between))
 }
 
-/// White space and words, the latter cut behind hyphens between letters.
+/// Splits a line into white space and words; words are also split after hyphens between letters.
 fn chunks(line: &str, hyphens: bool) -> Vec<Vec<char>> {
     let mut chunks: Vec<Vec<char>> = Vec::new();
     let chars: Vec<char> = line.chars().collect();
@@ -103,7 +103,7 @@ fn chunks(line: &str, hyphens: bool) -> Vec<Vec<char>> {
     chunks
 }
 
-/// A line cut into lines of at most so many characters (Python's `textwrap.wrap`).
+/// Splits a line into lines of at most `columns` characters (Python's `textwrap.wrap`).
 fn wrap(line: &str, columns: usize, break_long: bool, hyphens: bool) -> Vec<String> {
     let is_space = |chunk: &[char]| chunk.iter().all(|c| c.is_whitespace());
     let mut rest: Vec<Vec<char>> = chunks(line, hyphens);

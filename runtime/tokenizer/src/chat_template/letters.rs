@@ -1,4 +1,4 @@
-//! What Python's texts say of their characters, and their case.
+//! Python's classification of characters, and case conversion.
 
 use std::sync::LazyLock;
 
@@ -13,14 +13,14 @@ pub(super) fn is_space(c: char) -> bool {
 
 static LETTERS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\p{L}+$").ok());
 static DECIMALS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\p{Nd}+$").ok());
-/// Decimal digits, and those that stand above, below or within circles and brackets.
+/// Decimal digits, superscripts, subscripts, and digits in circles and brackets.
 static DIGITS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
         r"^[\p{Nd}²³¹\u{1369}-\u{1371}\u{19DA}⁰⁴-⁹₀-₉\u{2460}-\u{2468}\u{2474}-\u{247C}\u{2488}-\u{2490}\u{24EA}\u{24F5}-\u{24FD}\u{24FF}\u{2776}-\u{277E}\u{2780}-\u{2788}\u{278A}-\u{2792}\u{1F100}-\u{1F10A}]+$",
     )
     .ok()
 });
-/// Numbers of every kind, and the ideographs that are numbers.
+/// Numeric characters of every kind, including numeric ideographs.
 static NUMBERS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^[\p{N}〇一二三四五六七八九十百千万萬亿億兆零壹贰貳叁參肆伍陆陸柒捌玖拾佰仟廿卅两兩]+$").ok()
 });
@@ -29,7 +29,7 @@ fn matches(pattern: &LazyLock<Option<Regex>>, value: &str) -> bool {
     pattern.as_ref().is_some_and(|p| p.is_match(value))
 }
 
-/// The methods that ask something about all characters.
+/// The methods that test all characters of a text.
 pub(super) fn is_method(value: &str, method: &str) -> Option<bool> {
     let each = |test: &dyn Fn(&str) -> bool| {
         !value.is_empty() && value.chars().all(|c| test(c.encode_utf8(&mut [0; 4])))
@@ -65,12 +65,12 @@ fn is_title(value: &str) -> bool {
     any
 }
 
-/// The four letters that are two letters, of which the first is large.
+/// The four letters that are a digraph with a capital first letter.
 fn is_titlecase(c: char) -> bool {
     matches!(c, '\u{1C5}' | '\u{1C8}' | '\u{1CB}' | '\u{1F2}')
 }
 
-/// The methods that change the case.
+/// The methods that change case.
 pub(super) fn changed_case(value: &str, method: &str) -> Option<String> {
     Some(match method {
         "title" => title(value),
@@ -99,7 +99,7 @@ fn title(value: &str) -> String {
                 '\u{1CA}'..='\u{1CC}' => out.push('\u{1CB}'),
                 '\u{1F1}'..='\u{1F3}' => out.push('\u{1F2}'),
                 c => {
-                    // A ligature becomes several letters, of which the first is large.
+                    // A ligature becomes several letters, of which the first is a capital.
                     let mut upper = c.to_uppercase();
                     let first = upper.next().unwrap_or(c);
                     out.push(first);

@@ -1,4 +1,4 @@
-//! Python's methods on values, as far as chat templates call them.
+//! The Python methods that chat templates call on values.
 
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, State};
@@ -6,7 +6,7 @@ use minijinja::{Error, State};
 use super::arguments::{bind_all, integer, invalid, required};
 use super::{globals, python, strings};
 
-/// Methods that minijinja does not have itself. What is not found here is looked up in its collection of Python's.
+/// Methods that minijinja lacks. A method that is not found here is looked up in minijinja's own collection.
 pub(super) fn call(
     state: &mut State<'_, '_>,
     value: &Value,

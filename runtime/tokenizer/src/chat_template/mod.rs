@@ -31,22 +31,22 @@ pub use source::{TemplateSource, find as find_source, load as load_source, read_
 
 use crate::tokenizer::Tokenizer;
 
-/// Name of the template inside its environment.
+/// Name of the template in its environment.
 const NAME: &str = "chat_template";
 
-/// Why messages cannot be rendered.
+/// Why a template cannot be loaded, or messages cannot be rendered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// The template itself refused the messages with `raise_exception`.
+    /// The template called `raise_exception`.
     #[error("{0}")]
     Raised(String),
     /// The source is not valid Jinja.
     #[error("the chat template cannot be compiled: {0}")]
     Syntax(String),
-    /// An expression failed on these messages.
+    /// Rendering failed on these messages.
     #[error("the chat template failed: {0}")]
     Render(String),
-    /// A source cannot be found or read.
+    /// A template is missing, or its file cannot be read.
     #[error("{0}")]
     Source(String),
 }
@@ -76,7 +76,7 @@ impl ChatTemplate {
         Self::with_clock(source, bos_token, eos_token, extra, local_now)
     }
 
-    /// As [`ChatTemplate::new`], with the time that `strftime_now` shows.
+    /// As [`ChatTemplate::new`], with the clock that `strftime_now` reads.
     ///
     /// # Errors
     /// [`TemplateError::Syntax`] with the line.
@@ -113,7 +113,7 @@ impl ChatTemplate {
     /// Renders messages to the text of a prompt.
     ///
     /// The template sees `messages`, `tools` (none without tools), `documents` (none), `add_generation_prompt`, the
-    /// special tokens, and `extra_kwargs`, which win over all others. Objects keep the order of their keys.
+    /// special tokens, and `extra_kwargs`, which override all others. Objects keep the order of their keys.
     ///
     /// # Errors
     /// [`TemplateError::Raised`] with the template's own message, else [`TemplateError::Render`].
@@ -141,14 +141,14 @@ impl ChatTemplate {
         })
     }
 
-    /// Whether the template loops over the parts of a message's content; otherwise content has to be one text
+    /// Whether the template loops over the parts of a message's content; otherwise content must be a single text
     /// (reference: `detect_jinja_template_content_format`).
     pub fn takes_content_parts(&self) -> bool {
         self.takes_content_parts
     }
 }
 
-/// The message and its place in the template.
+/// The error message with its place in the template.
 fn describe(error: &minijinja::Error) -> String {
     let what = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     match error.line() {
@@ -157,7 +157,7 @@ fn describe(error: &minijinja::Error) -> String {
     }
 }
 
-/// Local time; UTC where the local offset cannot be known.
+/// Local time, or UTC if the local offset is unknown.
 fn local_now() -> OffsetDateTime {
     OffsetDateTime::now_local().unwrap_or_else(|_| OffsetDateTime::now_utc())
 }

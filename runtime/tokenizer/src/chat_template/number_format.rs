@@ -1,11 +1,11 @@
-//! Numbers in the forms of Python's formatting.
+//! Formats numbers as Python does.
 
 use minijinja::Error;
 use minijinja::value::{Value, ValueKind};
 
 use super::arguments::invalid;
 
-/// Digits after the point that a template may ask for.
+/// Most digits after the point that a template may ask for.
 const MOST_DIGITS: usize = 1024;
 
 /// A number as its sign and its digits.
@@ -25,7 +25,7 @@ fn exponential(x: f64, precision: usize) -> String {
     format!("{digits}e{sign}{exponent:0>2}")
 }
 
-/// `%g`: so many digits that matter, without zeros at the end.
+/// `%g`: this many significant digits, without trailing zeros.
 fn general(x: f64, precision: usize) -> String {
     let precision = precision.max(1);
     let scientific = exponential(x, precision - 1);
@@ -43,7 +43,7 @@ fn general(x: f64, precision: usize) -> String {
     }
 }
 
-/// A number as a float; booleans count.
+/// The number as a float; booleans count as numbers.
 pub(super) fn float(value: &Value) -> Result<f64, Error> {
     match value.kind() {
         ValueKind::Bool => Ok(f64::from(u8::from(value.is_true()))),
@@ -52,7 +52,7 @@ pub(super) fn float(value: &Value) -> Result<f64, Error> {
     }
 }
 
-/// The float forms `e`, `f`, `g` (or in capitals) and `%`.
+/// The float formats `e`, `f`, `g` (or upper-case) and `%`.
 pub(super) fn float_digits(value: &Value, kind: char, precision: Option<usize>) -> Result<Digits, Error> {
     let x = float(value)?;
     let precision = precision.unwrap_or(6);
@@ -72,7 +72,7 @@ pub(super) fn float_digits(value: &Value, kind: char, precision: Option<usize>) 
     Ok(Digits { is_negative: x.is_sign_negative() && !x.is_nan(), text })
 }
 
-/// The integer forms `d`, `b`, `o`, `x`, `X`; `prefixed` writes `0x` and the like.
+/// The integer formats `d`, `b`, `o`, `x`, `X`; `prefixed` adds `0x` and the like.
 pub(super) fn integer_digits(number: i128, kind: char, prefixed: bool) -> Digits {
     let size = number.unsigned_abs();
     let (prefix, digits) = match kind {
@@ -86,7 +86,7 @@ pub(super) fn integer_digits(number: i128, kind: char, prefixed: bool) -> Digits
     Digits { is_negative: number < 0, text }
 }
 
-/// A whole number; booleans count, and floats lose their fraction where `truncate` is set.
+/// The number as an integer; booleans count as numbers, and with `truncate` floats lose their fraction.
 pub(super) fn whole(value: &Value, truncate: bool) -> Result<i128, Error> {
     match value.kind() {
         ValueKind::Bool => Ok(i128::from(value.is_true())),
@@ -103,7 +103,7 @@ pub(super) fn whole(value: &Value, truncate: bool) -> Result<i128, Error> {
     }
 }
 
-/// A sign and digits in a field: zeros go between them.
+/// A sign and digits, padded to a width; zeros are inserted between them.
 pub(super) fn padded(sign: &str, digits: &str, width: usize, fill_zeros: bool) -> String {
     let missing = width.saturating_sub(sign.chars().count() + digits.chars().count());
     let zeros = if fill_zeros { "0".repeat(missing) } else { String::new() };

@@ -1,4 +1,4 @@
-//! Filters that make numbers, and sizes of files.
+//! Filters that return numbers, and `filesizeformat`.
 
 use minijinja::Error;
 use minijinja::value::{Kwargs, Rest, Value, ValueKind};
@@ -7,7 +7,7 @@ use super::arguments::{bind, integer, invalid};
 use super::number_format::{float, whole};
 use super::python;
 
-/// A whole number as a value, small where it can be.
+/// An integer as a value, in 64 bits if possible.
 fn whole_value(number: i128) -> Value {
     i64::try_from(number).map_or_else(|_| Value::from(number), Value::from)
 }
@@ -22,7 +22,7 @@ pub(super) fn abs(value: &Value) -> Result<Value, Error> {
     }
 }
 
-/// A text in Python's notation of integers.
+/// Parses an integer in Python's notation.
 fn parse_integer(text: &str, base: i64) -> Option<i128> {
     let text = text.trim();
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -44,7 +44,7 @@ fn parse_integer(text: &str, base: i64) -> Option<i128> {
     Some(if text.starts_with('-') { -size } else { size })
 }
 
-/// A text in Python's notation of floats.
+/// Parses a float in Python's notation.
 fn parse_float(text: &str) -> Option<f64> {
     let text = text.trim();
     if text.starts_with('_') || text.ends_with('_') || text.contains("__") {
@@ -78,10 +78,10 @@ pub(super) fn to_float(value: &Value, positional: Rest<Value>, kwargs: Kwargs) -
     Ok(found.map_or_else(|| default.unwrap_or_else(|| Value::from(0.0)), Value::from))
 }
 
-/// A size with so many places after the point, halves to the even neighbour as Python rounds them.
+/// Rounds to this many decimal places, halves to even as in Python.
 fn rounded(x: f64, places: i64) -> f64 {
     match usize::try_from(places) {
-        // Writing a float rounds its exact value.
+        // Formatting a float rounds its exact value.
         Ok(places) => format!("{x:.*}", places.min(400)).parse().unwrap_or(x),
         Err(_) => {
             let unit = 10_f64.powi(i32::try_from(-places).unwrap_or(i32::MAX));

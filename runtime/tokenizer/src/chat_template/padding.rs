@@ -1,6 +1,6 @@
-//! Text in the middle of a field.
+//! Centred text.
 
-/// A text with fill on both sides; where the fill is odd, Python's rule says which side gets more.
+/// The text centred in a field; Python's rule decides which side gets the extra character of an odd fill.
 pub(super) fn centered(text: &str, width: usize, fill: &str) -> String {
     let missing = width.saturating_sub(text.chars().count());
     let left = missing / 2 + (missing & width & 1);

@@ -1,4 +1,4 @@
-//! Python's `%` operator: formatting for texts, the remainder for numbers.
+//! Python's `%` operator: formatting for strings, the remainder for numbers.
 
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
@@ -31,14 +31,14 @@ pub(super) fn modulo(left: &Value, right: &Value) -> Result<Value, Error> {
     Ok(Value::from(if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }))
 }
 
-/// `pattern % arguments`; the arguments of a safe pattern are escaped.
+/// `pattern % arguments`; if the pattern is marked as safe, the arguments are escaped.
 pub(super) fn format_value(pattern_value: &Value, pattern: &str, args: &Value) -> Result<Value, Error> {
     let is_safe = pattern_value.is_safe();
     let text = format(pattern, args, is_safe)?;
     Ok(if is_safe { Value::from_safe_string(text) } else { Value::from(text) })
 }
 
-/// Where the arguments come from.
+/// The source of the arguments.
 struct Arguments<'a> {
     all: &'a Value,
     positional: Vec<Value>,
@@ -74,7 +74,7 @@ fn format(pattern: &str, args: &Value, escape: bool) -> Result<String, Error> {
     Ok(out)
 }
 
-/// One directive behind its `%`; gives what follows it.
+/// Formats one directive, whose `%` has been read; returns the text after it.
 fn one<'a>(
     pattern: &'a str,
     args: &mut Arguments<'_>,
@@ -173,7 +173,7 @@ fn signed(digits: Digits, flags: &str, width: usize, is_left: bool) -> String {
     padded(sign, &digits.text, width, flags.contains('0') && !is_left)
 }
 
-/// A width or precision: digits, or `*` for an argument.
+/// Reads a width or precision: digits, or `*` to take it from the arguments.
 fn number(rest: &mut &str, args: &mut Arguments<'_>) -> Result<Option<i64>, Error> {
     if let Some(tail) = rest.strip_prefix('*') {
         *rest = tail;

@@ -1,4 +1,4 @@
-//! How Python writes values: `str()`, `repr()` and `json.dumps`.
+//! Writes values as Python does: `str()`, `repr()` and `json.dumps`.
 
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -35,7 +35,7 @@ pub(super) fn repr(value: &Value) -> String {
     }
 }
 
-/// [`repr`] with the keys of mappings in their order.
+/// [`repr`] with sorted keys.
 pub(super) fn sorted_repr(value: &Value) -> String {
     match value.kind() {
         ValueKind::Seq | ValueKind::Map => container(value, true).unwrap_or_else(|| repr(value)),
@@ -67,7 +67,7 @@ fn container(value: &Value, sorted: bool) -> Option<String> {
     })
 }
 
-/// A text in Python's quotes: single ones, or double ones when that saves escapes.
+/// A string in Python's quotes: single ones, or double ones if that avoids escapes.
 fn quoted(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut out = String::with_capacity(text.len() + 2);
@@ -121,10 +121,10 @@ fn bytes(bytes: &[u8]) -> String {
     out
 }
 
-/// Characters without a shape of their own.
+/// Control characters, separators and unassigned code points.
 static UNPRINTABLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[\p{C}\p{Z}]$").ok());
 
-/// What Python's `str.isprintable` accepts.
+/// Whether Python's `str.isprintable` accepts the character.
 pub(super) fn is_printable(c: char) -> bool {
     if c.is_ascii() {
         return matches!(c, ' '..='~');
@@ -132,7 +132,7 @@ pub(super) fn is_printable(c: char) -> bool {
     !UNPRINTABLE.as_ref().is_some_and(|pattern| pattern.is_match(c.encode_utf8(&mut [0; 4])))
 }
 
-/// A number. `special` are the names of not-a-number and the infinities.
+/// A number. `special` are the names of NaN, infinity and negative infinity.
 fn number(value: &Value, special: [&str; 3]) -> String {
     if value.is_integer() {
         return value.to_string();
@@ -147,7 +147,7 @@ fn number(value: &Value, special: [&str; 3]) -> String {
     float(x)
 }
 
-/// Python's shortest form of a finite float: exponents below -4 and from 16 on.
+/// Python's shortest form of a finite float, with an exponent below 1e-4 and from 1e16 on.
 fn float(x: f64) -> String {
     let scientific = format!("{x:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
@@ -163,7 +163,7 @@ fn float(x: f64) -> String {
 /// Options of `json.dumps`.
 pub(super) struct JsonOptions {
     pub(super) ensure_ascii: bool,
-    /// The text of one level, `None` for a single line.
+    /// The text that indents one level, `None` for a single line.
     pub(super) indent: Option<String>,
     pub(super) item_separator: String,
     pub(super) key_separator: String,
@@ -269,7 +269,7 @@ impl JsonOptions {
     }
 }
 
-/// Keys that are not texts become texts, as `json.dumps` makes them.
+/// A key as text; `json.dumps` converts keys that are not strings.
 fn key_text(key: &Value) -> Result<String, Error> {
     match key.kind() {
         ValueKind::String => Ok(key.as_str().unwrap_or_default().to_owned()),

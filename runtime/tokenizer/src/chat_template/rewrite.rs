@@ -1,30 +1,30 @@
-//! Two operators of Jinja2 that minijinja lacks: `%` on texts (Python's formatting) and the unary `+`.
+//! Supports two operators of Jinja2 that minijinja lacks: `%` on strings (Python's formatting) and the unary `+`.
 //!
-//! A template that uses them is rewritten before it is compiled: `a % b` becomes a call of [`MODULO`], and a unary `+` is
-//! left out. Other templates, and those that are not well formed, stay as they are.
+//! A template that uses them is rewritten before it is compiled: `a % b` becomes a call of [`MODULO`], and a unary `+`
+//! is removed. Other templates, and malformed ones, stay unchanged.
 
-/// The function that `%` becomes.
+/// The function that replaces `%`.
 pub(super) const MODULO: &str = "__mod__";
 
-/// What stood before a token.
+/// What preceded a token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Before {
-    /// The end of an operand, so that a sign is a binary operator.
+    /// The end of an operand, after which a sign is a binary operator.
     Operand,
-    /// An operator, an opening bracket or the beginning.
+    /// An operator, an opening bracket or the beginning of the expression.
     Operator,
-    /// A dot: the next word is an attribute.
+    /// A dot, after which a word is an attribute.
     Dot,
-    /// `is`: the next word is the name of a test.
+    /// `is`, after which a word is the name of a test.
     Is,
 }
 
 /// The innermost bracket.
 struct Level {
     before: Before,
-    /// Where in the output the operands of `*`, `/`, `//` and `%` begin.
+    /// Where the operands of `*`, `/`, `//` and `%` begin in the output.
     chain: Option<usize>,
-    /// A call of [`MODULO`] is open.
+    /// Whether a call of [`MODULO`] is open.
     is_open: bool,
 }
 
@@ -68,7 +68,7 @@ impl<'a> Rewriter<'a> {
         self.take(at + end.len()).map(|_| ())
     }
 
-    /// The whole template; `None` where it is not well formed.
+    /// Copies the whole template; `None` if it is malformed.
     fn template(&mut self) -> Option<()> {
         while let Some(at) = self.rest.find('{') {
             self.take(at)?;
@@ -94,7 +94,7 @@ impl<'a> Rewriter<'a> {
         self.take(self.rest.len()).map(|_| ())
     }
 
-    /// A block whose content is plain text.
+    /// Copies a block whose content is plain text.
     fn raw(&mut self) -> Option<()> {
         loop {
             self.take_through("%}")?;
@@ -107,7 +107,7 @@ impl<'a> Rewriter<'a> {
         }
     }
 
-    /// What stands between the marks of a statement or an expression.
+    /// Copies a statement or an expression up to its end mark.
     fn expression(&mut self, end: &str) -> Option<()> {
         let mut levels = vec![Level::new()];
         if self.rest.starts_with(['-', '+']) && !self.rest.starts_with("-}") {
@@ -222,7 +222,7 @@ impl<'a> Rewriter<'a> {
         self.take(length).map(|_| ())
     }
 
-    /// An operator that binds less than `%`, or a separator.
+    /// Copies an operator that binds less tightly than `%`, or a separator.
     fn operator(&mut self, level: &mut Level, length: usize) -> Option<()> {
         self.end_chain(level)?;
         level.before = Before::Operator;
@@ -234,7 +234,7 @@ impl<'a> Rewriter<'a> {
         self.close(level)
     }
 
-    /// Ends a call of [`MODULO`]; `None` where its second argument is missing.
+    /// Closes a call of [`MODULO`]; `None` if its second argument is missing.
     fn close(&mut self, level: &mut Level) -> Option<()> {
         if std::mem::take(&mut level.is_open) {
             if level.before != Before::Operand {
@@ -246,7 +246,7 @@ impl<'a> Rewriter<'a> {
     }
 }
 
-/// Length of a quoted text with its quotes.
+/// Length of a quoted string, including its quotes.
 fn text_length(rest: &str, quote: char) -> Option<usize> {
     let mut is_escaped = false;
     for (at, c) in rest.char_indices().skip(1) {
@@ -260,7 +260,7 @@ fn text_length(rest: &str, quote: char) -> Option<usize> {
     None
 }
 
-/// Length of a number; after a dot it is an index and has no fraction.
+/// Length of a number. After a dot it is an index, which has no fraction.
 fn number_length(rest: &str, is_index: bool) -> usize {
     let digits = |text: &str| text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
     let whole = digits(rest);

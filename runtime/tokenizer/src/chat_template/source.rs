@@ -1,4 +1,4 @@
-//! Where a checkpoint keeps its chat template.
+//! Finds and reads a checkpoint's chat templates.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -11,18 +11,18 @@ use super::TemplateError;
 /// The templates of a checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TemplateSource {
-    /// Templates by name, in the file's order. A single template is called `default`.
+    /// Templates by name, in the file's order. A template without a name is called `default`.
     pub named: Vec<(String, String)>,
 }
 
-/// The name of a template that has none of its own.
+/// The name of a template that has no name of its own.
 const DEFAULT: &str = "default";
 /// The name of the template for requests with tools.
 const TOOL_USE: &str = "tool_use";
-/// transformers' folder of templates beside the default one.
+/// transformers' folder for templates besides the default one.
 const ADDITIONAL: &str = "additional_chat_templates";
 
-/// Line ends as Jinja2 reads a template: `\r\n` and `\r` are `\n`, also inside texts.
+/// Converts line ends as Jinja2 does: `\r\n` and `\r` become `\n`, in string literals too.
 pub(super) fn line_ends(text: &str) -> Cow<'_, str> {
     if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n").into() } else { text.into() }
 }
@@ -34,7 +34,7 @@ impl TemplateSource {
         source
     }
 
-    /// Gives a name its template.
+    /// Adds or replaces the template of this name.
     fn set(&mut self, name: &str, text: &str) {
         let text = line_ends(text).into_owned();
         match self.named.iter_mut().find(|(n, _)| n == name) {
@@ -47,10 +47,10 @@ impl TemplateSource {
         self.named.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
-    /// Only the template called `name`, for all requests (`--hf-chat-template-name`).
+    /// Keeps only the template called `name`, for all requests (`--hf-chat-template-name`).
     ///
     /// # Errors
-    /// [`TemplateError::Source`] when there is none of that name, naming what there is.
+    /// [`TemplateError::Source`] with the existing names if there is no template of this name.
     pub fn only(&self, name: &str) -> Result<Self, TemplateError> {
         self.get(name).map(Self::single).ok_or_else(|| {
             TemplateError::Source(format!(
@@ -65,11 +65,11 @@ impl TemplateSource {
         self.named.iter().find(|(n, _)| n == name).map(|(_, text)| text.as_str())
     }
 
-    /// The template to use, as transformers' `get_chat_template` chooses: `tool_use` when there are tools and a
-    /// template of that name, else `default`.
+    /// The template to use, by the rule of transformers' `get_chat_template`: `tool_use` if the request has tools and
+    /// there is a template of that name, else `default`.
     ///
     /// # Errors
-    /// [`TemplateError::Source`] when there is no default, naming what there is.
+    /// [`TemplateError::Source`] with the existing names if there is no default.
     pub fn choose(&self, with_tools: bool) -> Result<&str, TemplateError> {
         let chosen = if with_tools { self.get(TOOL_USE) } else { None };
         chosen.or_else(|| self.get(DEFAULT)).ok_or_else(|| {
@@ -81,9 +81,9 @@ impl TemplateSource {
     }
 }
 
-/// Finds the templates of a checkpoint: `chat_template.jinja`, `chat_template.json` or the key `chat_template` of
-/// `tokenizer_config.json`, in this order, and the files of `additional_chat_templates` under their names; for GGUF the
-/// key `tokenizer.chat_template` and those that begin with it.
+/// Finds the templates of a checkpoint. In a folder: the first of `chat_template.jinja`, `chat_template.json` and the
+/// key `chat_template` of `tokenizer_config.json`, and the files in `additional_chat_templates`, named after the files.
+/// In a GGUF file: the key `tokenizer.chat_template` and the keys that begin with it.
 ///
 /// # Errors
 /// [`TemplateError::Source`] naming a file that cannot be read.
@@ -117,7 +117,7 @@ pub fn find(checkpoint: &Checkpoint) -> Result<Option<TemplateSource>, TemplateE
     Ok(Some(found).filter(|found| !found.named.is_empty()))
 }
 
-/// The first file of a folder that holds a template.
+/// Reads the first file of a folder that contains a template.
 fn main_template(dir: &Path) -> Result<TemplateSource, TemplateError> {
     let jinja = dir.join("chat_template.jinja");
     if jinja.is_file() {
@@ -152,8 +152,8 @@ fn additional(dir: &Path) -> Result<Vec<PathBuf>, TemplateError> {
     Ok(paths)
 }
 
-/// The templates of a server: those of `file` (`--chat-template`) if there is one, else the checkpoint's; of them only
-/// the one called `name` (`--hf-chat-template-name`), if that is given.
+/// The templates of a server: from `file` (`--chat-template`) if given, else from the checkpoint; with `name`
+/// (`--hf-chat-template-name`), only the template of that name.
 ///
 /// # Errors
 /// As [`read_file`], [`find`] and [`TemplateSource::only`].
@@ -172,11 +172,11 @@ pub fn load(
     }
 }
 
-/// Reads the file that `--chat-template` names: a `.jinja` file as the reference reads it (outer line breaks are
-/// dropped and `\n` written as two characters becomes a line break), or a `.json` file with a key `chat_template`.
+/// Reads the file that `--chat-template` names. A `.jinja` file is read as by the reference: outer line breaks are
+/// dropped, and the two characters `\n` become a line break. A `.json` file must have the key `chat_template`.
 ///
 /// # Errors
-/// [`TemplateError::Source`] naming the file and what it should be.
+/// [`TemplateError::Source`] with the file and what it should contain.
 pub fn read_file(path: &Path) -> Result<TemplateSource, TemplateError> {
     if path.extension().is_some_and(|e| e == "json") {
         return from_json(path)?.ok_or_else(|| bad(path, "expected a key `chat_template`, found none"));
@@ -195,7 +195,7 @@ fn read(path: &Path) -> Result<String, TemplateError> {
     std::fs::read_to_string(path).map_err(|e| bad(path, format!("cannot be read: {e}")))
 }
 
-/// The key `chat_template`: a text, or a list of names with templates.
+/// Reads the key `chat_template`: a text, or a list of named templates.
 fn from_json(path: &Path) -> Result<Option<TemplateSource>, TemplateError> {
     let value = sglang_checkpoint::json::parse(read(path)?.as_bytes())
         .map_err(|e| bad(path, format!("expected valid JSON, found {e}")))?;

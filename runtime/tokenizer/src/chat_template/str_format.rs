@@ -20,7 +20,7 @@ pub(super) fn format(pattern: &str, args: &[Value]) -> Result<String, Error> {
     expand(pattern, &mut Fields { positional, kwargs, next: 0 }, 2)
 }
 
-/// A pattern with its fields filled in; `levels` is how deep fields may stand in fields.
+/// Fills in the fields of a pattern; `levels` limits how deep fields may nest.
 fn expand(pattern: &str, fields: &mut Fields, levels: usize) -> Result<String, Error> {
     let Some(levels) = levels.checked_sub(1) else { return Err(invalid("max string recursion exceeded")) };
     let mut out = String::new();
@@ -43,7 +43,7 @@ fn expand(pattern: &str, fields: &mut Fields, levels: usize) -> Result<String, E
     Ok(out)
 }
 
-/// Where the field ends that began before `inner`.
+/// The end of the field that `inner` continues.
 fn field_end(inner: &str) -> Option<usize> {
     let mut depth = 0_usize;
     for (at, c) in inner.char_indices() {
@@ -77,7 +77,7 @@ fn field(text: &str, fields: &mut Fields, levels: usize) -> Result<String, Error
     formatted(&value, &spec)
 }
 
-/// The value of a field's name: a position, a keyword or nothing, then attributes and items.
+/// The value of a field name: a position, a keyword or nothing, followed by attributes and items.
 fn lookup(name: &str, fields: &mut Fields) -> Result<Value, Error> {
     let at = name.find(['.', '[']).unwrap_or(name.len());
     let (first, mut rest) = name.split_at(at);
@@ -212,7 +212,7 @@ fn aligned(text: &str, columns: usize, fill: char, align: char) -> Result<String
     let fill = fill.to_string();
     Ok(match align {
         '<' => format!("{text}{}", fill.repeat(missing)),
-        // Here the right side gets more where the fill is odd, other than in `center`.
+        // Unlike in `center`, the right side gets the extra character of an odd fill.
         '^' if missing % 2 == 1 => {
             let left = missing / 2;
             format!("{}{text}{}", fill.repeat(left), fill.repeat(missing - left))
@@ -222,7 +222,7 @@ fn aligned(text: &str, columns: usize, fill: char, align: char) -> Result<String
     })
 }
 
-/// The digits before the point in groups.
+/// The integer digits, grouped.
 fn grouped(digits: &str, mark: char, size: usize) -> String {
     let end = digits.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(digits.len());
     let (head, tail) = digits.split_at(end);

@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-/// Formats a time. Directives that Python does not know are kept as they are.
+/// Formats a time. Directives that Python does not know are kept as written.
 pub(super) fn format(now: &OffsetDateTime, pattern: &str) -> String {
     let mut out = String::new();
     let mut chars = pattern.chars();
@@ -12,7 +12,7 @@ pub(super) fn format(now: &OffsetDateTime, pattern: &str) -> String {
             continue;
         }
         match chars.next() {
-            // glibc: `-` leaves out padding.
+            // glibc: `-` suppresses padding.
             Some('-') => match chars.next() {
                 Some(directive) => {
                     let padded = expand(now, directive);
@@ -68,7 +68,7 @@ fn expand(now: &OffsetDateTime, directive: char) -> String {
         'W' => format!("{:02}", (days + 7 - u32::from(now.weekday().number_days_from_monday())) / 7),
         'y' => format!("{:02}", now.year().rem_euclid(100)),
         'Y' => now.year().to_string(),
-        // A time without a zone, as Python's `datetime.now()` gives it, has neither offset nor zone name.
+        // Like Python's `datetime.now()`, the time is naive and has neither offset nor zone name.
         'z' | 'Z' => String::new(),
         '%' => "%".to_owned(),
         other => format!("%{other}"),

@@ -1,4 +1,4 @@
-//! Python's methods on texts.
+//! Python's string methods.
 
 use minijinja::Error;
 use minijinja::value::{Tuple, Value, ValueKind};
@@ -42,7 +42,7 @@ pub(super) fn lines(text: &str, keep_ends: bool) -> Vec<&str> {
     out
 }
 
-/// Calls a method that differs from minijinja's or is not there.
+/// Calls a method that minijinja lacks or implements differently.
 pub(super) fn call(value: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
     let ends = match method {
         "strip" => Some(Ends::Both),
@@ -122,7 +122,7 @@ fn partition(value: &str, from_right: bool, args: &[Value]) -> Result<Value, Err
 
 fn split(value: &str, from_right: bool, args: &[Value]) -> Result<Value, Error> {
     let [separator, count] = bind_all(args, ["sep", "maxsplit"])?;
-    // Negative means no limit.
+    // A negative count means no limit.
     let limit = integer(count.as_ref())?.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
     let Some(separator) = separator.filter(|s| !s.is_none()) else {
         return Ok(split_words(value, limit, from_right).into_iter().collect());
@@ -140,7 +140,7 @@ fn split(value: &str, from_right: bool, args: &[Value]) -> Result<Value, Error> 
     Ok(parts.into_iter().collect())
 }
 
-/// Cuts at runs of white space, at most `limit` times.
+/// Splits at runs of white space, at most `limit` times.
 fn split_words(value: &str, limit: usize, from_right: bool) -> Vec<&str> {
     let ends = if from_right { Ends::Right } else { Ends::Left };
     let mut parts = Vec::new();
@@ -168,7 +168,8 @@ fn split_words(value: &str, limit: usize, from_right: bool) -> Vec<&str> {
     parts
 }
 
-/// The part of a text between two places counted in characters, negative ones from its end, and where it begins.
+/// The part of a text between two positions, and where it begins. Positions count characters; negative ones count from
+/// the end.
 fn region<'a>(
     value: &'a str,
     start: Option<&Value>,
@@ -278,7 +279,7 @@ fn expand_tabs(value: &str, size: usize) -> String {
     out
 }
 
-/// `translate(table)`: a mapping of code points to texts, code points or nothing.
+/// `translate(table)`: the table maps code points to strings, code points or nothing.
 fn translate(value: &str, args: &[Value]) -> Result<String, Error> {
     let [table] = bind_all(args, ["table"])?;
     let table = required(table, "table")?;

@@ -1,4 +1,4 @@
-//! BPE with merges (`tokenizer.ggml.model` = `gpt2` or `gemma4`): over bytes in GPT-2's alphabet, or over characters.
+//! BPE with merges (`tokenizer.ggml.model` is `gpt2` or `gemma4`), over bytes in GPT-2's alphabet or over characters.
 
 use tokenizers::decoders::byte_fallback::ByteFallback;
 use tokenizers::decoders::byte_level::ByteLevel;
@@ -51,11 +51,11 @@ pub(super) fn build(vocabulary: &Vocabulary<'_>, pre: &str) -> Result<tokenizers
 
 const MERGES: &str = "tokenizer.ggml.merges";
 
-/// Pairs of tokens that become one, first ones first.
+/// The pairs of tokens to merge, in order of priority.
 fn merges(vocabulary: &Vocabulary<'_>) -> Result<Merges, TokenizerError> {
     let mut merges: Merges = Vec::new();
     for (i, line) in vocabulary.metadata.strings(MERGES)?.into_iter().enumerate() {
-        // A token may itself begin with a space, so the first character does not separate.
+        // A token may itself begin with a space, so the separator is not the first character.
         let at = line.char_indices().skip(1).find(|(_, c)| *c == ' ').map(|(at, _)| at);
         let Some((left, right)) = at.and_then(|at| Some((line.get(..at)?, line.get(at + 1..)?))) else {
             let what = format!(

@@ -1,7 +1,7 @@
-//! The tokenizer in a GGUF file's metadata.
+//! Reads the tokenizer in a GGUF file's metadata.
 //!
-//! Keys are those of ggml's `docs/gguf.md` under `tokenizer.ggml.`: the kind (`model`), tokens with their types, and
-//! merges or scores.
+//! The keys are those of ggml's `docs/gguf.md` under `tokenizer.ggml.`: the kind (`model`), the tokens with their
+//! types, and merges or scores.
 
 mod bpe;
 mod pre_tokenizer;
@@ -17,18 +17,18 @@ use crate::parts::Parts;
 use crate::special::RoleTokens;
 use crate::surround::Surround;
 
-/// A kind of tokenizer with a pre-tokenizer of its own.
+/// A kind of tokenizer that has its own pre-tokenizer.
 const GEMMA4: &str = "gemma4";
 
-/// Words whose pieces a thread remembers; the library's default of 10,000 costs each thread some megabytes.
+/// Cached words per thread; the library's default of 10,000 takes several megabytes per thread.
 const WORD_CACHE: usize = 2_000;
 
 /// SentencePiece's mark for a space.
 const SPACE: &str = "▁";
 
-/// `token_type` of tokens that control the model, such as `<|im_end|>`.
+/// `token_type` of control tokens, such as `<|im_end|>`.
 const CONTROL: i64 = 3;
-/// `token_type` of tokens that are found in text before any splitting.
+/// `token_type` of tokens that are matched before the text is split.
 const USER_DEFINED: i64 = 4;
 /// `token_type` of rows without a token.
 const UNUSED: i64 = 5;
@@ -38,8 +38,8 @@ struct Vocabulary<'a> {
     metadata: Metadata<'a>,
     tokens: Vec<&'a str>,
     types: Vec<i64>,
-    /// Number of leading tokens that belong to the model proper. Control and user-defined tokens at the end are
-    /// added to it, as in a `tokenizer.json`; unused rows at the very end are no tokens at all.
+    /// Number of leading tokens that belong to the model's base vocabulary. Control and user-defined tokens after them
+    /// are added to it, as in a `tokenizer.json`; unused rows at the very end are not tokens.
     base: usize,
     end: usize,
 }
@@ -60,13 +60,13 @@ impl<'a> Vocabulary<'a> {
         Ok(Self { metadata, tokens, types, base, end })
     }
 
-    /// Tokens with their ids, without those that are added afterwards.
+    /// The base tokens with their ids.
     fn base_tokens(&self) -> impl Iterator<Item = (u32, &'a str)> {
         self.tokens.iter().take(self.base).enumerate().map(|(id, token)| (id as u32, *token))
     }
 
-    /// Control and user-defined tokens in id order. Tokens that end a turn control the model, whatever their type says:
-    /// converters have written them as plain ones.
+    /// Control and user-defined tokens in id order. Tokens that end a turn count as control tokens whatever their type:
+    /// some converters wrote them as normal ones.
     fn added_tokens(&self) -> Result<Vec<AddedToken>, TokenizerError> {
         let mut ends = Vec::new();
         for key in ["eos", "eot", "eom"] {
@@ -83,7 +83,7 @@ impl<'a> Vocabulary<'a> {
             .collect())
     }
 
-    /// The text of the token that `key` names.
+    /// The text of the token to which `key` refers.
     fn role(&self, key: &str) -> Result<Option<&'a str>, TokenizerError> {
         let key = format!("tokenizer.ggml.{key}_token_id");
         let Some(id) = self.metadata.opt_u32(&key)? else { return Ok(None) };
@@ -132,9 +132,9 @@ pub(crate) fn load(file: &GgufFile) -> Result<Parts, TokenizerError> {
         }
     }
     let add = |key: &str| metadata.opt_bool(&format!("tokenizer.ggml.add_{key}_token"));
-    // llama.cpp's defaults where the file is silent.
+    // llama.cpp's defaults, for files that do not say.
     let add_bos = match add("bos")? {
-        // Gemma 4's files say no, and the model does not work without it.
+        // Gemma 4's files say no, but the model does not work without it.
         Some(false) if kind != "llama" && splittings::needs_bos(pre) => true,
         Some(add_bos) => add_bos,
         None => kind == "llama" || splittings::adds_bos(pre),

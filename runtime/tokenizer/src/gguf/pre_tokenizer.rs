@@ -1,4 +1,4 @@
-//! The steps of a [`Splitting`] as a pre-tokenizer.
+//! Builds the pre-tokenizer for a [`Splitting`].
 
 use tokenizers::SplitDelimiterBehavior;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
@@ -9,18 +9,18 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 
 use super::splittings::{GPT2, Splitting, Step, Writing};
 
-/// Cuts at the matches of a pattern.
+/// Splits at the matches of a pattern.
 fn pattern(pattern: &str) -> Result<PreTokenizerWrapper, String> {
     let pattern = SplitPattern::Regex(pattern.to_owned());
     let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false);
     Ok(split.map_err(|e| e.to_string())?.into())
 }
 
-/// The pre-tokenizer of a way of cutting.
+/// The pre-tokenizer for a way of splitting.
 pub(super) fn build(splitting: &Splitting) -> Result<PreTokenizerWrapper, String> {
     let in_bytes = splitting.writing == Writing::Bytes;
     let mut steps: Vec<PreTokenizerWrapper> = Vec::new();
-    // The byte step at the end knows GPT-2's pattern itself.
+    // The byte-level step at the end already includes GPT-2's pattern.
     let (own, ends_with_gpt2) = match splitting.steps {
         [own @ .., Step::Gpt2] if in_bytes => (own, true),
         own => (own, false),
@@ -60,7 +60,7 @@ mod tests {
         }
     }
 
-    /// Lengths of a text's words in characters.
+    /// The lengths in characters of a text's words.
     fn lengths(pre_tokenizer: &PreTokenizerWrapper, text: &str) -> Vec<u64> {
         let mut words = PreTokenizedString::from(text);
         pre_tokenizer.pre_tokenize(&mut words).unwrap();

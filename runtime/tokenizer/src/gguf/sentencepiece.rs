@@ -1,8 +1,8 @@
 //! SentencePiece BPE with byte fallback (`tokenizer.ggml.model` = `llama`): Llama 2, Mistral, Gemma.
 //!
-//! The file has a score per token instead of merges. SentencePiece merges the neighbours whose union scores best, so
-//! every way to cut a token into two tokens is a merge, ranked by the token's score (as transformers' converter for
-//! SentencePiece models does it).
+//! The file has a score for each token instead of merges. SentencePiece merges the adjacent pair whose union has the
+//! best score. So every way to split a token into two tokens is a merge, ranked by the token's score (like
+//! transformers' converter for SentencePiece models).
 
 use tokenizers::decoders::byte_fallback::ByteFallback;
 use tokenizers::decoders::fuse::Fuse;
@@ -59,8 +59,8 @@ pub(super) fn build(vocabulary: &Vocabulary<'_>) -> Result<tokenizers::Tokenizer
     Ok(tokenizer)
 }
 
-/// All cuts of all tokens into two tokens, best score first. Control and user-defined tokens take no part: they are
-/// found in the text before merging begins.
+/// Every split of a token into two tokens, best score first. Control and user-defined tokens are left out: they are
+/// matched in the text before merging begins.
 fn merges(vocabulary: &Vocabulary<'_>, vocab: &Vocab, scores: &[f64]) -> Merges {
     let is_plain =
         |id: u32| !matches!(vocabulary.types.get(id as usize), Some(&CONTROL | &USER_DEFINED) | None);

@@ -1,14 +1,14 @@
-//! How vocabularies in GGUF files cut text into words before merging, by the name in `tokenizer.ggml.pre`.
+//! How a GGUF vocabulary splits text into words before merging, by the name in `tokenizer.ggml.pre`.
 //!
 //! Names and default flags are llama.cpp's (`src/llama-vocab.cpp`); the patterns are those of the models' own
 //! `tokenizer.json` files.
 
-/// One step of cutting.
+/// One step of splitting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Every digit on its own.
+    /// Each digit separately.
     EachDigit,
-    /// Matches of a pattern become words of their own.
+    /// Each match of the pattern is a separate word.
     Pattern(&'static str),
     /// GPT-2's own pattern.
     Gpt2,
@@ -19,25 +19,25 @@ pub(super) enum Step {
 pub(super) enum Writing {
     /// Bytes in GPT-2's alphabet.
     Bytes,
-    /// Characters as they are, `▁` for a space, and tokens such as `<0x0A>` for bytes of characters that it lacks.
+    /// Literal characters, `▁` for a space, and tokens such as `<0x0A>` for the bytes of characters without a token.
     Marked,
-    /// Characters as they are.
+    /// Literal characters.
     Plain,
 }
 
-/// A way of cutting.
+/// A way of splitting.
 #[derive(Debug)]
 pub(super) struct Splitting {
     pub(super) names: &'static [&'static str],
     pub(super) steps: &'static [Step],
     pub(super) writing: Writing,
-    /// A word that is a token is taken whole, even where merges would not make it.
+    /// A word that is itself a token is used as a whole, even if merges would not produce it.
     pub(super) ignore_merges: bool,
-    /// Whether a file that does not say adds the beginning-of-sequence token.
+    /// The default for files that do not say whether to add the beginning-of-sequence token.
     pub(super) adds_bos: bool,
 }
 
-/// What most ways have: bytes, and merges that are followed.
+/// The most common case: bytes, and merges are followed.
 const USUAL: Splitting =
     Splitting { names: &[], steps: &[], writing: Writing::Bytes, ignore_merges: false, adds_bos: false };
 
@@ -61,7 +61,7 @@ const BLOOM: &str = r" ?[^(\s|.,!?…。，、।۔،)]+";
 const FALCON_SIGNS: &str = r"[\p{P}\$\+<=>\^~\|`]+";
 const DEFAULT_SIGNS: &str = r"[\p{P}\$\+<=>\^~\|]+";
 const THREE_DIGITS: &str = "[0-9][0-9][0-9]";
-/// Places in a number from which a whole number of groups of three follows.
+/// Positions in a number that a whole number of three-digit groups follows.
 const GROUPS_OF_THREE: &str = r"(?=(\d{3})+(?!\d))";
 const GROUPS_OF_THREE_NUMBERS: &str = r"(?=(\p{N}{3})+(?!\p{N}))";
 const TINY_AYA_DIGITS: &str = r"\d{1,3}(?=(?:\d{3})*\b)";
@@ -70,7 +70,7 @@ const SEED_CODER: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+
 const UFAKZEKA: &str = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const EXAONE_MOE: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+";
 const KIMI_K2: &str = r"\p{Han}+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+[\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-/// Lines and the line ends between them.
+/// Lines, and the line ends between them.
 const LINES: &str = r"[^\n]+|[\n]+";
 
 const SPLITTINGS: &[Splitting] = &[
@@ -288,7 +288,7 @@ const SPLITTINGS: &[Splitting] = &[
     Splitting { names: &["whitespace"], steps: &[Step::Pattern(r"\S+")], writing: Writing::Plain, ..USUAL },
 ];
 
-/// The way of cutting with this name.
+/// The way of splitting with this name.
 pub(super) fn for_name(name: &str) -> Option<&'static Splitting> {
     SPLITTINGS.iter().find(|s| s.names.contains(&name))
 }
@@ -298,12 +298,12 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     SPLITTINGS.iter().flat_map(|s| s.names.iter().copied())
 }
 
-/// Whether a file with this pre-tokenizer that says nothing else begins texts with the begin token.
+/// Whether a file with this pre-tokenizer adds the beginning-of-sequence token unless it says otherwise.
 pub(super) fn adds_bos(name: &str) -> bool {
     for_name(name).is_some_and(|s| s.adds_bos)
 }
 
-/// Whether texts begin with the begin token even where the file says no, as in llama.cpp.
+/// Whether the beginning-of-sequence token is added even if the file says no, as in llama.cpp.
 pub(super) fn needs_bos(name: &str) -> bool {
     for_name(name).is_some_and(|s| s.adds_bos && s.writing == Writing::Marked)
 }
