@@ -22,7 +22,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use sglang_server_args::{JsonObject, ServerArgs};
+use sglang_server_args::{JsonObject, ServerArgs, secrets};
 
 use events::Events;
 use ipc_dir::IpcDir;
@@ -90,7 +90,7 @@ fn given_arguments(args: &ServerArgs) -> JsonObject {
         .unwrap_or_default();
     let mut given = args.to_json();
     given.retain(|name, value| name == "model_path" || defaults.get(name) != Some(value));
-    for secret in ["api_key", "admin_api_key", "ssl_keyfile_password"] {
+    for secret in secrets() {
         if let Some(value) = given.get_mut(secret).filter(|value| !value.is_null()) {
             *value = "***".into();
         }

@@ -1,7 +1,7 @@
 //! Settings of the planner.
 
 use sglang_proto::worker::{ModelWorkerInfo, PromptReach};
-use sglang_server_args::ServerArgs;
+use sglang_server_args::{ServerArgs, check_chunk, check_range};
 
 use crate::policy::PolicyKind;
 use crate::radix_cache::EvictionPolicy;
@@ -141,6 +141,11 @@ fn invalid(setting: &'static str, value: impl ToString, valid: impl Into<String>
     PlannerError::InvalidConfig { setting, value: value.to_string(), valid: valid.into() }
 }
 
+/// Checks a setting as its flag checks what was typed.
+fn in_range(flag: &'static str, value: usize) -> Result<(), PlannerError> {
+    check_range(flag.trim_start_matches("--"), value).map_err(|valid| invalid(flag, value, valid))
+}
+
 impl PlannerConfig {
     /// Settings from the command line and from what the loaded model says. `eos_token_ids` are the ids of
     /// [`PlannerConfig::eos_token_ids`].
@@ -223,13 +228,27 @@ impl PlannerConfig {
         self.max_req_len().saturating_sub(5)
     }
 
-    /// Checks what the planner relies on.
+    /// Checks what the planner relies on: what each flag says of its value, and the size of the KV pool, which follows
+    /// from the memory.
     ///
     /// # Errors
     /// The first setting that does not hold.
     pub fn check(&self) -> Result<(), PlannerError> {
-        if self.page_size == 0 {
-            return Err(invalid("--page-size", 0, "must be at least 1"));
+        let whole_numbers = [
+            ("--page-size", self.page_size),
+            ("--max-running-requests", self.max_running_requests),
+            ("--max-prefill-tokens", self.max_prefill_tokens),
+            ("--stream-interval", self.stream_interval),
+        ];
+        for (flag, value) in whole_numbers {
+            in_range(flag, value)?;
+        }
+        if self.schedule_conservativeness.is_nan() || self.schedule_conservativeness < 0.0 {
+            return Err(invalid(
+                "--schedule-conservativeness",
+                self.schedule_conservativeness,
+                "must be a non-negative number",
+            ));
         }
         if self.max_total_num_tokens < 8 * self.page_size {
             return Err(invalid(
@@ -241,30 +260,10 @@ impl PlannerConfig {
         if u32::try_from(self.max_total_num_tokens).is_err() {
             return Err(invalid("--max-total-tokens", self.max_total_num_tokens, "must be below 2^32"));
         }
-        if self.max_running_requests == 0 {
-            return Err(invalid("--max-running-requests", 0, "must be at least 1"));
-        }
-        if let Some(chunk) = self.chunked_prefill_size
-            && (chunk < self.page_size || !chunk.is_multiple_of(self.page_size))
-        {
-            return Err(invalid(
-                "--chunked-prefill-size",
-                chunk,
-                format!("must be a multiple of the page size {}, or -1", self.page_size),
-            ));
-        }
-        if self.max_prefill_tokens == 0 {
-            return Err(invalid("--max-prefill-tokens", 0, "must be at least 1"));
-        }
-        if self.stream_interval == 0 {
-            return Err(invalid("--stream-interval", 0, "must be at least 1"));
-        }
-        if self.schedule_conservativeness.is_nan() || self.schedule_conservativeness < 0.0 {
-            return Err(invalid(
-                "--schedule-conservativeness",
-                self.schedule_conservativeness,
-                "must be a non-negative number",
-            ));
+        if let Some(chunk) = self.chunked_prefill_size {
+            let flag = "--chunked-prefill-size";
+            in_range(flag, chunk)?;
+            check_chunk(chunk as u64, self.page_size as u64).map_err(|valid| invalid(flag, chunk, valid))?;
         }
         Ok(())
     }
@@ -321,6 +320,16 @@ mod tests {
         assert_eq!(chunk(&[]), Some(256));
         assert_eq!(chunk(&["--page-size=48"]), Some(288));
         assert_eq!(chunk(&["--chunked-prefill-size=512"]), Some(512));
+    }
+
+    #[test]
+    fn help_names_the_default_chunk_sizes() {
+        let flag = sglang_server_args::flags().find(|flag| flag.long == "chunked-prefill-size").unwrap();
+        let expected = format!(
+            "Default: {DEFAULT_CHUNKED_PREFILL_SIZE} on a GPU; on a CPU {DEFAULT_CHUNKED_PREFILL_SIZE_CPU}, and \
+             {CONTENDED_PREFILL_SIZE_CPU} while other requests decode."
+        );
+        assert!(flag.help.contains(&expected), "{}", flag.help);
     }
 
     #[test]

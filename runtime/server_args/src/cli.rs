@@ -62,11 +62,21 @@ impl ServerArgs {
             .collect();
         let args = Self::build(
             |field| typed.get(field).or_else(|| defaults.get(field)).cloned(),
-            |long, texts, why| Exit::bad_value(long, &texts.join(" "), &why),
+            |field, texts, why| match flags().find(|flag| flag.field == field) {
+                Some(flag) => unreadable(flag, texts, why),
+                None => Exit::usage(why),
+            },
         )?
+        .with_implied()
         .check()?;
         Ok(Self { without_effect: without_effect(typed)?, ..args })
     }
+}
+
+/// A value that is not of its flag's type. Of a number the row says more than the type.
+fn unreadable(flag: &FlagSpec, texts: &[String], why: String) -> Exit {
+    let why = if matches!(flag.kind, Kind::Int | Kind::Float) { flag.expected() } else { why };
+    Exit::bad_value(flag, &texts.join(" "), &why)
 }
 
 /// What the command line and then the config file give, by field name.
@@ -104,7 +114,7 @@ fn without_effect(typed: &BTreeMap<&'static str, Vec<String>>) -> Result<JsonObj
             Kind::Json => json::<JsonObject>(texts),
             Kind::List => json::<Vec<String>>(texts),
         };
-        let value = value.map_err(|why| Exit::bad_value(flag.long, &texts.join(" "), &why))?;
+        let value = value.map_err(|why| unreadable(flag, texts, why))?;
         all.insert(flag.field.to_owned(), value);
     }
     Ok(all)
@@ -125,17 +135,18 @@ fn check_supported(flag: &FlagSpec, texts: &[String]) -> Result<(), Exit> {
             flag.long
         )));
     }
-    if flag.choices_not_yet.contains(&typed.as_str()) {
-        let choices = flag.choices.join(", ");
-        return Err(Exit::usage(format!(
-            "--{} {typed} is not supported yet by this version; what works is: {choices}",
-            flag.long
-        )));
-    }
     // Values from a config file have not been through the parser.
-    if !flag.choices.is_empty() && !flag.choices.contains(&typed.as_str()) {
-        let why = format!("expected one of: {}", flag.choices.join(", "));
-        return Err(Exit::bad_value(flag.long, &typed, &why));
+    for value in texts.iter().map(String::as_str) {
+        let choices = flag.choices.join(", ");
+        if flag.choices_not_yet.contains(&value) {
+            return Err(Exit::usage(format!(
+                "--{} {value} is not supported yet by this version; what works is: {choices}",
+                flag.long
+            )));
+        }
+        if !flag.choices.is_empty() && !flag.choices.contains(&value) {
+            return Err(Exit::bad_value(flag, value, &format!("expected one of: {choices}")));
+        }
     }
     Ok(())
 }
@@ -211,10 +222,22 @@ fn argument(flag: &'static FlagSpec) -> Arg {
         let works = flag.choices.iter().map(|c| clap::builder::PossibleValue::new(*c));
         arg = arg.value_parser(PossibleValuesParser::new(works.chain(later)));
     }
-    match flag.default {
-        Default::Is(text) if !text.is_empty() => arg.help(format!("{} [default: {text}]", flag.help)),
-        _ => arg.help(flag.help),
+    arg.help(help(flag))
+}
+
+/// What the flag does, its default and what is valid. The parser adds the choices.
+fn help(flag: &FlagSpec) -> String {
+    let mut help = flag.help.to_owned();
+    if let Default::Is(text) = flag.default
+        && !text.is_empty()
+    {
+        help.push_str(&format!(" [default: {text}]"));
     }
+    let range = flag.range.to_string();
+    if flag.choices.is_empty() && !range.is_empty() {
+        help.push_str(&format!(" [valid: {range}]"));
+    }
+    help
 }
 
 /// What stands for the value of a text flag in `--help`.

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use super::spec::{FlagSpec, Kind};
+
 /// Text to print before ending: help, a version, a completion script, or what is wrong with the arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exit {
@@ -18,9 +20,14 @@ impl Exit {
         Exit { text: format!("error: {why}\n\nFor more information, try '--help'.\n"), code: 2 }
     }
 
-    /// A value that its flag does not take.
-    pub(crate) fn bad_value(long: &str, value: &str, why: &str) -> Self {
-        Exit::usage(format!("--{long} '{value}': {why}"))
+    /// A value that its flag does not take. A switch has none to show, and a secret's is not shown.
+    pub(crate) fn bad_value(flag: &FlagSpec, value: &str, why: &str) -> Self {
+        let long = flag.long;
+        Exit::usage(match flag.kind {
+            Kind::Switch => format!("--{long}: {why}"),
+            _ if flag.secret => format!("--{long} '…': {why}"),
+            _ => format!("--{long} '{value}': {why}"),
+        })
     }
 
     /// Prints the text where it belongs and gives the exit code.

@@ -7,3 +7,13 @@ use super::{no_effect, not_yet, table};
 pub fn flags() -> impl Iterator<Item = &'static FlagSpec> {
     table::FLAGS.iter().chain(not_yet::FLAGS).chain(no_effect::FLAGS)
 }
+
+/// The flag with this long name.
+pub(super) fn find(long: &str) -> Option<&'static FlagSpec> {
+    flags().find(|flag| flag.long == long)
+}
+
+/// Field names of the arguments whose values are shown to nobody: keys and passwords.
+pub fn secrets() -> impl Iterator<Item = &'static str> {
+    flags().filter(|flag| flag.secret).map(|flag| flag.field)
+}

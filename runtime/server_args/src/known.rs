@@ -15,6 +15,8 @@ macro_rules! known_flags {
             default: $default,
             choices: &[],
             choices_not_yet: &[],
+            range: Range::Any,
+            secret: false,
             support: Support::$support,
             help: $help,
         }, )*)*];

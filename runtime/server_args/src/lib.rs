@@ -1,8 +1,10 @@
 //! Server arguments: one table of flags from which the command line, `--help`, shell completions, the `--config` file
 //! and the answer of `/get_server_info` are made.
 //!
-//! Reading goes in two steps: what was typed ([`cli`], [`config`]) and what it means ([`ServerArgs`], checked in
-//! [`check`]). A flag of the reference that has no effect here yet is known to the table, and giving it is an error.
+//! A flag's row says everything about it: name, type, default, help, the values that are valid, and its rule about other
+//! flags. Reading goes in three steps: what was typed ([`cli`], [`config`]), what follows from it ([`implied`]), and
+//! whether each flag accepts its value ([`check`]). A flag of the reference that has no effect here yet is known to the
+//! table, and giving it is an error.
 
 mod check;
 mod cli;
@@ -10,20 +12,26 @@ mod config;
 mod exit;
 mod fields;
 mod flags;
+mod implied;
 mod known;
 mod lora;
 mod no_effect;
 mod not_yet;
+mod range;
 mod rows;
+mod rules;
 mod spec;
 mod table;
 mod value;
 
 use serde_json::Value;
+use sglang_proto::{CaptureHiddenMode, LoRARef};
 
+pub use check::check_range;
 pub use exit::Exit;
-pub use flags::flags;
-pub use lora::LORA_TARGET_MODULES;
+pub use flags::{flags, secrets};
+pub use range::Range;
+pub use rules::check_chunk;
 pub use spec::{Default, FlagSpec, Group, Kind, Support};
 pub use table::ServerArgs;
 pub use value::JsonObject;
@@ -61,6 +69,20 @@ impl ServerArgs {
     /// `https` with `--ssl-certfile`, else `http`.
     pub fn url_scheme(&self) -> &'static str {
         if self.ssl_certfile.is_some() { "https" } else { "http" }
+    }
+
+    /// Which hidden states requests may ask for.
+    pub fn hidden_states(&self) -> CaptureHiddenMode {
+        match self.return_hidden_states_mode.as_deref() {
+            None => CaptureHiddenMode::Null,
+            Some("last") => CaptureHiddenMode::Last,
+            Some(_) => CaptureHiddenMode::Full,
+        }
+    }
+
+    /// The adapters of `--lora-paths`; the flag's rule has made sure that each can be read.
+    pub fn lora_refs(&self) -> Vec<LoRARef> {
+        self.lora_paths.iter().flatten().filter_map(|item| LoRARef::from_flag(item).ok()).collect()
     }
 
     /// Every argument of the reference by its snake_case name and in its order, with what follows from others filled

@@ -3,6 +3,7 @@
 //! would change an answer.
 
 use super::known::known_flags;
+use super::range::Range;
 use super::spec::Default::{Is, Unset};
 use super::spec::{FlagSpec, Group, Kind, Support};
 

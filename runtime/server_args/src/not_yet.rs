@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::known::known_flags;
+use super::range::Range;
 use super::spec::Default::{self, Is, Unset};
 use super::spec::{FlagSpec, Group, Kind, Support};
 

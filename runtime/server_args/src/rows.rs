@@ -3,7 +3,8 @@
 macro_rules! server_args {
     ($($group:ident {
         $($field:ident : $ty:ty = $default:expr, $long:literal $(| $alias:literal)*, $support:ident, $help:literal
-            $(, one_of $choices:expr)? $(, not_yet $later:expr)? ;)*
+            $(, one_of $choices:expr)? $(, not_yet $later:expr)?
+            $(, range $range:expr)? $(, secret $secret:literal)? $(, check $check:expr)? ;)*
     })*) => {
         /// Every argument of a server, checked: what the command line and `--config` mean. Field names are the
         /// reference's. `None` stands for "choose at start-up".
@@ -24,12 +25,23 @@ macro_rules! server_args {
             default: $default,
             choices: { let none: &[&str] = &[]; let _ = none; $(let none: &[&str] = $choices;)? none },
             choices_not_yet: { let none: &[&str] = &[]; let _ = none; $(let none: &[&str] = $later;)? none },
+            range: { let range = <$ty as FlagValue>::RANGE; let _ = range; $(let range = $range;)? range },
+            secret: { let secret = false; let _ = secret; $(let secret = $secret;)? secret },
             support: Support::$support,
             help: $help,
         }, )*)*];
 
+        /// The rules of the rows about other flags, in the order of [`FLAGS`].
+        const RULES: &[Option<fn(&ServerArgs) -> Result<(), String>>] = &[$($({
+            let rule: Option<fn(&ServerArgs) -> Result<(), String>> = None;
+            let _ = rule;
+            $(let rule: Option<fn(&ServerArgs) -> Result<(), String>> = Some($check);)?
+            rule
+        }, )*)*];
+
         impl ServerArgs {
-            /// Reads every field's value with `texts`, which gives what was typed for a field, or its default.
+            /// Reads every field's value with `texts`, which gives what was typed for a field, or its default. `fail` makes
+            /// the error of a field from what was typed and why it cannot be read.
             pub(super) fn build<E>(
                 texts: impl Fn(&'static str) -> Option<Vec<String>>,
                 fail: impl Fn(&'static str, &[String], String) -> E,
@@ -38,10 +50,20 @@ macro_rules! server_args {
                     $($( $field: {
                         let typed = texts(stringify!($field));
                         <$ty as FlagValue>::read(typed.as_deref())
-                            .map_err(|why| fail($long, typed.as_deref().unwrap_or_default(), why))?
+                            .map_err(|why| fail(stringify!($field), typed.as_deref().unwrap_or_default(), why))?
                     }, )*)*
                     without_effect: JsonObject::new(),
                 })
+            }
+
+            /// Asks the rules between flags that stand in the rows. `fail` makes the error of a flag from its reason.
+            pub(super) fn check_rules<E>(&self, fail: impl Fn(&'static FlagSpec, String) -> E) -> Result<(), E> {
+                for (flag, rule) in FLAGS.iter().zip(RULES) {
+                    if let Some(rule) = rule {
+                        rule(self).map_err(|why| fail(flag, why))?;
+                    }
+                }
+                Ok(())
             }
 
             /// The fields of this struct by name, as JSON values.

@@ -1,5 +1,7 @@
 //! What one command-line flag is: the row type of the flag tables.
 
+use super::range::Range;
+
 /// Headings of `--help`, in the order in which they are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
@@ -116,8 +118,29 @@ pub struct FlagSpec {
     pub choices: &'static [&'static str],
     /// Values the reference knows and this version does not support yet.
     pub choices_not_yet: &'static [&'static str],
+    /// Values that are valid, of those that the kind and the choices allow.
+    pub range: Range,
+    /// Whether the value is a key or a password, which no log and no answer shows.
+    pub secret: bool,
     /// Whether the flag has its effect.
     pub support: Support,
     /// One or two sentences.
     pub help: &'static str,
+}
+
+impl FlagSpec {
+    /// What a value should have been, for an error about another one.
+    pub fn expected(&self) -> String {
+        let range = self.range;
+        let noun = match self.kind {
+            Kind::Int => "a whole number",
+            Kind::Float => "a number",
+            Kind::Switch | Kind::Text | Kind::Json | Kind::List => return format!("expected {range}"),
+        };
+        match range {
+            Range::Any => format!("expected {noun}"),
+            Range::AtLeast(_) | Range::AtLeastOrMinusOne(..) => format!("expected {noun}, {range}"),
+            _ => format!("expected {noun} {range}"),
+        }
+    }
 }

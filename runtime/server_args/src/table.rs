@@ -1,17 +1,33 @@
 //! The flags that the program reads, and the [`ServerArgs`] struct made from them. A row is
-//! `field: type = default, "long" | "alias", support, "help"`, then optionally the values that may be given and those
-//! the reference knows beyond them. Names and defaults are the reference's (`srt/arg_groups/fields/`).
+//! `field: type = default, "long" | "alias", support, "help"`, then what concerns it of:
+//!
+//! - `one_of`: the values that may be given; `not_yet`: those that the reference knows beyond them;
+//! - `range`: the valid values of its type, which `--help` and the error name;
+//! - `secret true`: the value is shown nowhere;
+//! - `check`: a rule that needs other flags too. Its error says what would be valid.
+//!
+//! Names and defaults are the reference's (`srt/arg_groups/fields/`).
 
+use super::lora::{self, Lora};
+use super::range::Range::{self, Above, AtLeast, AtLeastOrMinusOne, Between, FromTo};
 use super::rows::server_args;
+use super::rules::{belongs_to, check_chunk, is_key, needs_https};
 use super::spec::Default::{Is, Required, Unset};
 use super::spec::{FlagSpec, Group, Support};
 use super::value::{FlagValue, JsonObject};
+
+/// What `Authorization: Bearer` can carry.
+const KEY: Range = Range::Text("printable ASCII characters without spaces", is_key);
 
 server_args! {
     Model {
         model_path: String = Required, "model-path" | "model", Supported,
             "Folder of a Hugging Face checkpoint, a GGUF file, or a repository of the hub: org/name, org/name:QUANT or \
-             org/name:file.gguf.";
+             org/name:file.gguf.",
+            check |args| match args.model_path.as_str() {
+                "" => Err("expected a folder, a GGUF file or a repository of the hub".to_owned()),
+                _ => Ok(()),
+            };
         tokenizer_path: Option<String> = Unset, "tokenizer-path", Supported,
             "Folder, GGUF file or repository of the hub to take the tokenizer from, when it is not the model's own.";
         tokenizer_mode: String = Is("auto"), "tokenizer-mode", Supported,
@@ -26,7 +42,8 @@ server_args! {
         trust_remote_code: bool = Unset, "trust-remote-code", Supported,
             "Accepted so that existing command lines work; code from a checkpoint is never run.";
         context_length: Option<usize> = Unset, "context-length", Supported,
-            "Longest prompt plus output in tokens. Default: what the model's configuration says.";
+            "Longest prompt plus output in tokens. Default: what the model's configuration says.",
+            range AtLeast(1);
         is_embedding: bool = Unset, "is-embedding", Supported,
             "Serve a generating model as an embedding model: one vector per prompt.";
         revision: Option<String> = Unset, "revision", Supported,
@@ -67,27 +84,36 @@ server_args! {
         fastapi_root_path: String = Is(""), "fastapi-root-path", Supported,
             "Path prefix that a reverse proxy in front strips.";
         ssl_keyfile: Option<String> = Unset, "ssl-keyfile", Supported,
-            "Key for HTTPS, a PEM file; --ssl-certfile belongs to it.";
+            "Key for HTTPS, a PEM file; --ssl-certfile belongs to it.",
+            check |args| belongs_to(args.ssl_keyfile.as_deref(), args.ssl_certfile.as_deref(), "ssl-certfile");
         ssl_certfile: Option<String> = Unset, "ssl-certfile", Supported,
-            "Certificate for HTTPS with those that vouch for it, a PEM file; --ssl-keyfile belongs to it.";
+            "Certificate for HTTPS with those that vouch for it, a PEM file; --ssl-keyfile belongs to it.",
+            check |args| belongs_to(args.ssl_certfile.as_deref(), args.ssl_keyfile.as_deref(), "ssl-keyfile");
         ssl_ca_certs: Option<String> = Unset, "ssl-ca-certs", Supported,
-            "CA certificates, a PEM file: whoever connects must have a certificate that one of them vouches for.";
+            "CA certificates, a PEM file: whoever connects must have a certificate that one of them vouches for.",
+            check |args| needs_https(args.ssl_ca_certs.is_some(), args.ssl_certfile.as_deref());
         ssl_keyfile_password: Option<String> = Unset, "ssl-keyfile-password", Supported,
-            "Password of an encrypted key (PKCS#8).";
+            "Password of an encrypted key (PKCS#8).",
+            secret true,
+            check |args| needs_https(args.ssl_keyfile_password.is_some(), args.ssl_certfile.as_deref());
         enable_ssl_refresh: bool = Unset, "enable-ssl-refresh", Supported,
-            "Read key and certificates again when their files change.";
+            "Read key and certificates again when their files change.",
+            check |args| needs_https(args.enable_ssl_refresh, args.ssl_certfile.as_deref());
         enable_http2: bool = Unset, "enable-http2", Supported,
             "Let clients speak HTTP/2 without TLS, by prior knowledge. With TLS they always may.";
         http2_initial_connection_window_size: u32 = Is("1048576"), "http2-initial-connection-window-size", Supported,
-            "Bytes that an HTTP/2 client may send ahead on a connection, 1024 to 2147483647.";
+            "Bytes that an HTTP/2 client may send ahead on a connection.",
+            range FromTo(1024, i32::MAX as i64);
         uvicorn_access_log_exclude_prefixes: Vec<String> = Unset, "uvicorn-access-log-exclude-prefixes",
             Supported, "Beginnings of paths that are left out of the access log.";
         skip_server_warmup: bool = Unset, "skip-server-warmup", Supported,
             "Send no request before the server says it is ready.";
         api_key: Option<String> = Unset, "api-key", Supported,
-            "Key that every request must carry as a bearer token.";
+            "Key that every request must carry as a bearer token.",
+            range KEY, secret true;
         admin_api_key: Option<String> = Unset, "admin-api-key", Supported,
-            "Key for the routes that manage the server.";
+            "Key for the routes that manage the server.",
+            range KEY, secret true;
         ipc_dir: Option<String> = Unset, "ipc-dir", Supported,
             "Folder of the sockets between the processes. Default: a fresh one per run, with mode 0700. Give it when \
              the roles are started one by one.";
@@ -132,7 +158,8 @@ server_args! {
         allow_auto_truncate: bool = Unset, "allow-auto-truncate", Supported,
             "Cut a prompt that is too long instead of refusing it.";
         stream_interval: usize = Is("1"), "stream-interval", Supported,
-            "Tokens per streamed chunk; the first one is never held back.";
+            "Tokens per streamed chunk; the first one is never held back.",
+            range AtLeast(1);
         incremental_streaming_output: bool = Unset, "incremental-streaming-output", Supported,
             "Native streams carry only what is new in each chunk.";
         stream_response_default_include_usage: bool = Unset, "stream-response-default-include-usage", Supported,
@@ -151,29 +178,42 @@ server_args! {
     }
     MemoryAndScheduling {
         mem_fraction_static: Option<f64> = Unset, "mem-fraction-static", Supported,
-            "Share of the memory for weights and KV pool, between 0 and 1.";
+            "Share of the memory for weights and KV pool. Default: 0.8.",
+            range Between(0.0, 1.0);
         max_running_requests: Option<usize> = Unset, "max-running-requests", Supported,
-            "Most requests that run at once.";
+            "Most requests that run at once.",
+            range AtLeast(1);
         max_queued_requests: Option<usize> = Unset, "max-queued-requests", Supported,
             "Most requests that wait; further ones get 503.";
         max_total_tokens: Option<usize> = Unset, "max-total-tokens", Supported,
-            "Size of the KV pool in tokens.";
+            "Size of the KV pool in tokens.",
+            range AtLeast(1);
         chunked_prefill_size: Option<i64> = Unset, "chunked-prefill-size", Supported,
-            "Most prompt tokens in one prefill step (default: 256 on a CPU, else 4096); -1 puts a whole prompt into one step.";
+            "Most prompt tokens in one prefill step. Default: 4096 on a GPU; on a CPU 256, and 128 while other requests \
+             decode.",
+            range AtLeastOrMinusOne(1, "to put a whole prompt into one step"),
+            check |args| match args.chunked_prefill_size.map(u64::try_from) {
+                Some(Ok(size)) => check_chunk(size, args.page_size as u64),
+                _ => Ok(()),
+            };
         max_prefill_tokens: usize = Is("16384"), "max-prefill-tokens", Supported,
-            "Budget of a prefill batch in tokens.";
+            "Budget of a prefill batch in tokens.",
+            range AtLeast(1);
         prefill_max_requests: Option<usize> = Unset, "prefill-max-requests", Supported,
-            "Most requests in one prefill batch.";
+            "Most requests in one prefill batch.",
+            range AtLeast(1);
         schedule_policy: String = Is("fcfs"), "schedule-policy", Supported,
             "Order of the waiting requests.",
             one_of &["lpm", "random", "fcfs", "dfs-weight", "lof", "priority"], not_yet &["routing-key"];
         schedule_conservativeness: f64 = Is("1.0"), "schedule-conservativeness", Supported,
-            "Larger values admit fewer requests and retract less often.";
+            "Larger values admit fewer requests and retract less often.",
+            range Above(0.0);
         retraction_policy: String = Is("length"), "retraction-policy", Supported,
             "Which running request goes back to the queue when the KV pool is full.",
             one_of &["length", "priority"];
         page_size: usize = Is("1"), "page-size", Supported,
-            "Tokens per page of the KV pool, which is also the grain of the prefix cache.";
+            "Tokens per page of the KV pool, which is also the grain of the prefix cache.",
+            range AtLeast(1);
         disable_radix_cache: bool = Unset, "disable-radix-cache", Supported,
             "Do not reuse the KV cache of shared prefixes.";
         radix_eviction_policy: String = Is("lru"), "radix-eviction-policy", Supported,
@@ -207,13 +247,15 @@ server_args! {
             "Where the model runs. auto: a CUDA GPU when there is one.",
             one_of &["auto", "cpu", "cuda"], not_yet &["xpu", "hpu", "npu", "musa"];
         scheduler_threads: Option<usize> = Unset, "scheduler-threads", Supported,
-            "CPU threads for the model. Default: one per core.";
+            "CPU threads for the model. Default: one per core.",
+            range AtLeast(1);
         random_seed: Option<u64> = Unset, "random-seed", Supported,
             "Seed of sampling for requests without their own. Default: random.";
         enable_deterministic_inference: bool = Unset, "enable-deterministic-inference", Supported,
             "Make a request's answer independent of what else is in the batch.";
         watchdog_timeout: f64 = Is("300"), "watchdog-timeout", Supported,
-            "Seconds after which a model step that does not end ends the server.";
+            "Seconds after which a model step that does not end ends the server.",
+            range Above(0.0);
         soft_watchdog_timeout: Option<f64> = Unset, "soft-watchdog-timeout", NotYet,
             "Seconds after which a model step that does not end is logged.";
         sleep_on_idle: bool = Unset, "sleep-on-idle", Supported,
@@ -223,11 +265,13 @@ server_args! {
     }
     Parallelism {
         tp_size: usize = Is("1"), "tp-size" | "tensor-parallel-size", NotYet,
-            "Tensor parallel ranks.";
+            "Tensor parallel ranks.",
+            range AtLeast(1);
         pp_size: usize = Is("1"), "pp-size" | "pipeline-parallel-size", NotYet,
             "Pipeline stages.";
         dp_size: usize = Is("1"), "dp-size" | "data-parallel-size", NotYet,
-            "Replicas of the model behind one address.";
+            "Replicas of the model behind one address.",
+            range AtLeast(1);
         ep_size: usize = Is("1"), "ep-size" | "expert-parallel-size" | "ep", NotYet,
             "Expert parallel ranks.";
         expert_distribution_recorder_mode: Option<String> = Unset, "expert-distribution-recorder-mode", Supported,
@@ -235,7 +279,8 @@ server_args! {
              steps (stat, stat_approx), of every step (per_pass), or with every token (per_token).",
             one_of &["stat", "stat_approx", "per_pass", "per_token"];
         expert_distribution_recorder_buffer_size: Option<i64> = Unset, "expert-distribution-recorder-buffer-size",
-            Supported, "Steps that stat keeps; -1 keeps all. Default: 1000.";
+            Supported, "Steps that stat keeps. Default: 1000.",
+            range AtLeastOrMinusOne(1, "to keep all steps");
         nnodes: usize = Is("1"), "nnodes", NotYet,
             "Machines.";
         node_rank: usize = Is("0"), "node-rank", NotYet,
@@ -265,17 +310,23 @@ server_args! {
     }
     Lora {
         enable_lora: bool = Unset, "enable-lora", Supported,
-            "Serve LoRA adapters. --lora-paths implies it.";
+            "Serve LoRA adapters. --lora-paths implies it.",
+            check |args| args.lora().check_enabled();
         lora_paths: Option<Vec<String>> = Unset, "lora-paths", Supported,
-            "Adapters to load at start: PATH, NAME=PATH, or JSON such as {\"lora_name\": \"a\", \"lora_path\": \"p\", \"pinned\": true}.";
+            "Adapters to load at start: PATH, NAME=PATH, or JSON such as {\"lora_name\": \"a\", \"lora_path\": \"p\", \"pinned\": true}.",
+            check |args| args.lora().check_paths();
         max_lora_rank: Option<usize> = Unset, "max-lora-rank", Supported,
-            "Largest rank of an adapter. Default: the largest of --lora-paths.";
+            "Largest rank of an adapter. Default: the largest of --lora-paths.",
+            range AtLeast(1);
         lora_target_modules: Option<Vec<String>> = Unset, "lora-target-modules", Supported,
-            "Modules that adapters may change, such as q_proj, or all. Default: those of --lora-paths.";
+            "Modules that adapters may change, such as q_proj, or all. Default: those of --lora-paths.",
+            one_of lora::TARGET_MODULES, check |args| args.lora().check_modules();
         max_loras_per_batch: usize = Is("8"), "max-loras-per-batch", Supported,
-            "Most adapters in one batch; requests without one count as one more.";
+            "Most adapters in one batch; requests without one count as one more.",
+            range AtLeast(1);
         max_loaded_loras: Option<usize> = Unset, "max-loaded-loras", Supported,
-            "Most adapters that are loaded; the least recently used one leaves, and comes back when it is asked for.";
+            "Most adapters that are loaded; the least recently used one leaves, and comes back when it is asked for.",
+            check |args| args.lora().check_max_loaded(args.max_loaded_loras);
         lora_eviction_policy: String = Is("lru"), "lora-eviction-policy", Supported,
             "Which adapter leaves the device's memory pool when it is full.", one_of &["lru", "fifo"];
         lora_backend: String = Is("csgmv"), "lora-backend", Supported,
@@ -303,6 +354,20 @@ server_args! {
         enable_metrics: bool = Unset, "enable-metrics", Supported,
             "Serve Prometheus metrics at /metrics.";
         decode_log_interval: usize = Is("40"), "decode-log-interval", Supported,
-            "Decode steps between two log lines.";
+            "Decode steps between two log lines.",
+            range AtLeast(1);
+    }
+}
+
+impl ServerArgs {
+    /// The flags that the rules of LoRA look at.
+    fn lora(&self) -> Lora<'_> {
+        Lora {
+            enabled: self.enable_lora,
+            paths: self.lora_paths.as_deref().unwrap_or_default(),
+            modules: self.lora_target_modules.as_deref().unwrap_or_default(),
+            max_rank: self.max_lora_rank,
+            per_batch: self.max_loras_per_batch,
+        }
     }
 }

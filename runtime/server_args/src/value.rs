@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::range::Range;
 use super::spec::Kind;
 
 /// A JSON object given as a flag's value.
@@ -12,6 +13,8 @@ pub type JsonObject = serde_json::Map<String, Value>;
 pub(super) trait FlagValue: Sized {
     /// Shape for the parser.
     const KIND: Kind;
+    /// What the type can hold, where that is less than everything of its shape.
+    const RANGE: Range = Range::Any;
     /// Reads the value; the error says what would have been valid.
     fn read(texts: Option<&[String]>) -> Result<Self, String>;
     /// As `/get_server_info` shows it.
@@ -52,18 +55,12 @@ impl FlagValue for String {
 }
 
 macro_rules! whole_number {
-    ($($ty:ty),*) => {$(
+    ($($ty:ty: $range:expr),*) => {$(
         impl FlagValue for $ty {
             const KIND: Kind = Kind::Int;
+            const RANGE: Range = $range;
             fn read(texts: Option<&[String]>) -> Result<Self, String> {
-                one(texts)?.parse().map_err(|_| {
-                    // Limits near 2^63 tell a reader nothing.
-                    match (<$ty>::MIN == 0, <$ty>::BITS <= 16) {
-                        (_, true) => format!("expected a whole number from {} to {}", <$ty>::MIN, <$ty>::MAX),
-                        (true, _) => "expected a whole number, 0 or more".to_owned(),
-                        (false, _) => "expected a whole number".to_owned(),
-                    }
-                })
+                one(texts)?.parse().map_err(|_| "expected a whole number".to_owned())
             }
             fn json(&self) -> Value {
                 Value::from(*self)
@@ -71,7 +68,15 @@ macro_rules! whole_number {
         }
     )*};
 }
-whole_number!(u8, u16, u32, u64, usize, i64);
+// Limits near 2^63 tell a reader nothing.
+whole_number!(
+    u8: Range::FromTo(0, u8::MAX as i64),
+    u16: Range::FromTo(0, u16::MAX as i64),
+    u32: Range::FromTo(0, u32::MAX as i64),
+    u64: Range::AtLeast(0),
+    usize: Range::AtLeast(0),
+    i64: Range::Any
+);
 
 impl FlagValue for f64 {
     const KIND: Kind = Kind::Float;
@@ -109,6 +114,7 @@ impl FlagValue for Vec<String> {
 
 impl<T: FlagValue> FlagValue for Option<T> {
     const KIND: Kind = T::KIND;
+    const RANGE: Range = T::RANGE;
     fn read(texts: Option<&[String]>) -> Result<Self, String> {
         texts.map(|_| T::read(texts)).transpose()
     }

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use serde_json::Value;
-use sglang_server_args::{Default, Exit, JsonObject, Kind, ServerArgs, Support, flags};
+use sglang_server_args::{
+    DEFAULT_MEM_FRACTION_STATIC, Default, Exit, FlagSpec, JsonObject, Kind, ServerArgs, Support, check_chunk,
+    check_range, flags, secrets,
+};
 
 fn parse(argv: &[&str]) -> Result<ServerArgs, Exit> {
     ServerArgs::parse_from(std::iter::once("sglang-launch").chain(argv.iter().copied()))
@@ -84,7 +87,12 @@ fn values_out_of_range_name_their_flag_and_the_range() {
         ("--chunked-prefill-size", "0", "-1"),
         ("--chunked-prefill-size", "-2", "-1"),
         ("--page-size", "0", "1 or more"),
-        ("--page-size", "-1", "0 or more"),
+        ("--page-size", "-1", "expected a whole number, 1 or more"),
+        ("--random-seed", "-1", "expected a whole number, 0 or more"),
+        ("--http2-initial-connection-window-size", "1000", "a whole number from 1024 to 2147483647"),
+        ("--expert-distribution-recorder-buffer-size", "0", "1 or more, or -1 to keep all steps"),
+        ("--schedule-conservativeness", "0", "expected a number above 0"),
+        ("--max-lora-rank", "0", "1 or more"),
         ("--stream-interval", "0", "1 or more"),
         ("--watchdog-timeout", "0", "above 0"),
         ("--preferred-sampling-params", "[1]", "a JSON object"),
@@ -96,7 +104,75 @@ fn values_out_of_range_name_their_flag_and_the_range() {
         assert!(text.contains(flag) && text.contains(expected), "{flag} {value}: {text}");
     }
     let text = error(&["--model-path", "m", "--page-size", "16", "--chunked-prefill-size", "24"]);
-    assert!(text.contains("--page-size 16"), "{text}");
+    assert!(text.contains("--chunked-prefill-size '24': expected a multiple of --page-size 16"), "{text}");
+    assert!(error(&["--model-path", ""]).contains("--model-path '': expected a folder"));
+}
+
+#[test]
+fn flags_for_https_need_their_files() {
+    for (argv, expected) in [
+        (&["--ssl-keyfile", "k"][..], "--ssl-keyfile 'k': needs --ssl-certfile"),
+        (&["--ssl-certfile", "c"], "--ssl-certfile 'c': needs --ssl-keyfile"),
+        (&["--ssl-ca-certs", "a"], "--ssl-ca-certs 'a': has no effect without --ssl-keyfile"),
+        (&["--enable-ssl-refresh"], "--enable-ssl-refresh: has no effect without --ssl-keyfile"),
+        (&["--ssl-keyfile-password", "geheim"], "--ssl-keyfile-password '…': has no effect"),
+    ] {
+        let text = error(&[&["--model-path", "m"], argv].concat());
+        assert!(text.contains(expected) && !text.contains("geheim"), "{argv:?}: {text}");
+    }
+    assert!(parse(&["--model-path", "m", "--ssl-keyfile", "k", "--ssl-certfile", "c"]).is_ok());
+    assert!(parse(&["--model-path", "m", "--ssl-keyfile", ""]).is_ok(), "an empty name is no file");
+}
+
+/// The part of `--help` about one flag.
+fn help_of(long: &str) -> String {
+    let help = parse(&["--help"]).expect_err("help").text;
+    let names = |line: &str| line.trim_start().starts_with("--");
+    let own = |line: &str| line.split_whitespace().next() == Some(&format!("--{long}"));
+    let mut lines = help.lines().skip_while(|line| !own(line));
+    let first = lines.next().expect("the flag is in the help");
+    let rest = lines.take_while(|line| !names(line));
+    let words = std::iter::once(first).chain(rest).flat_map(str::split_whitespace);
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn help_says_what_is_valid() {
+    let mut ranges = 0;
+    for flag in flags().filter(|flag| flag.support == Support::Supported) {
+        let (help, range) = (help_of(flag.long), flag.range.to_string());
+        let numeric = matches!(flag.kind, Kind::Int | Kind::Float) && flag.choices.is_empty();
+        if numeric && !range.is_empty() {
+            assert!(help.contains(&format!("[valid: {range}]")), "{help}");
+            ranges += 1;
+        }
+        assert!(flag.choices.iter().all(|choice| help.contains(choice)), "{help}");
+    }
+    assert!(ranges > 15, "{ranges}");
+    // Every decimal number and nearly every whole one has limits.
+    let free = |flag: &&FlagSpec| flag.kind == Kind::Float && flag.range.to_string().is_empty();
+    let free: Vec<_> = flags().filter(|flag| flag.support == Support::Supported).filter(free).collect();
+    assert!(free.is_empty(), "{free:?}");
+    let chunk = help_of("chunked-prefill-size");
+    assert!(chunk.contains("[valid: 1 or more, or -1 to put a whole prompt into one step]"), "{chunk}");
+    assert!(help_of("port").ends_with("[default: 30000] [valid: from 0 to 65535]"));
+    assert!(help_of("api-key").contains("[valid: printable ASCII characters without spaces]"));
+    let fraction = help_of("mem-fraction-static");
+    assert!(fraction.contains(&format!("Default: {DEFAULT_MEM_FRACTION_STATIC}.")), "{fraction}");
+}
+
+#[test]
+fn a_value_that_was_worked_out_is_checked_by_its_flag() {
+    assert_eq!(check_range("page-size", 0), Err("expected a whole number, 1 or more".to_owned()));
+    assert_eq!((check_range("page-size", 1), check_range("watchdog-timeout", 0.5)), (Ok(()), Ok(())));
+    assert!(check_chunk(48, 16).is_ok() && check_chunk(40, 16).is_err());
+}
+
+#[test]
+fn keys_and_passwords_are_secret() {
+    assert!(secrets().eq(["ssl_keyfile_password", "api_key", "admin_api_key"]));
+    let text = error(&["--model-path", "m", "--api-key", "two words"]);
+    assert!(text.contains("--api-key '…'") && !text.contains("two words"), "{text}");
 }
 
 #[test]
@@ -144,6 +220,11 @@ fn a_config_file_is_checked_like_the_command_line() {
         ("model-path: m\nprot: 1", "did you mean `port`"),
         ("model-path: m\nschedule-policy: best", "lpm"),
         ("model-path: m\nport: [1, 2]", "single value"),
+        ("model-path: m\npage-size: 0", "--page-size '0': expected a whole number, 1 or more"),
+        (
+            "model-path: m\nlora-paths: [a]\nlora-target-modules: [q_proj, router]",
+            "'router': expected one of: all",
+        ),
         ("model-path: m\nlog-requests: maybe", "true or false"),
         ("model-path: m\ntp-size: 4", "--tp-size 4 is not supported yet"),
         ("- a\n- b", "port: 30000"),
@@ -191,7 +272,7 @@ fn adapters_turn_lora_on_and_their_limits_are_checked() {
     for (more, expected) in [
         (&["--enable-lora"][..], "you need to specify both --max-lora-rank and --lora-target-modules"),
         (&["--lora-paths", "{\"lora_name\": \"a\"}"], "'lora_path'"),
-        (&["--lora-paths", "a=x", "a=y"], "a is named twice"),
+        (&["--lora-paths", "a=x", "a=y"], "two adapters have the name a"),
         (&["--lora-paths", "a", "--max-loaded-loras", "7"], "greater than or equal to max_loras_per_batch"),
         (&["--lora-paths", "a", "--lora-target-modules", "router"], "q_proj"),
         (&["--lora-paths", "a", "--lora-target-modules", "all", "q_proj"], "only module"),

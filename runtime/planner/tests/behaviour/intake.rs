@@ -160,10 +160,13 @@ fn a_request_from_an_earlier_life_goes_on_after_its_output() {
 #[test]
 fn settings_that_cannot_work_are_named() {
     let error = |config: PlannerConfig| sglang_planner::Planner::new(config).unwrap_err().to_string();
-    assert_eq!(error(PlannerConfig { page_size: 0, ..small(512) }), "--page-size is 0: must be at least 1");
+    assert_eq!(
+        error(PlannerConfig { page_size: 0, ..small(512) }),
+        "--page-size is 0: expected a whole number, 1 or more"
+    );
     assert_eq!(
         error(PlannerConfig { page_size: 16, chunked_prefill_size: Some(40), ..small(512) }),
-        "--chunked-prefill-size is 40: must be a multiple of the page size 16, or -1"
+        "--chunked-prefill-size is 40: expected a multiple of --page-size 16, or -1"
     );
     assert_eq!(error(small(4)), "--max-total-tokens is 4: the KV pool needs at least 8 pages (8 tokens)");
 }
