@@ -51,8 +51,8 @@ impl TokenEnvironment {
     /// Builds the environment.
     ///
     /// * `vocab`: `(id, bytes, is_special)` of each token, in any order. The bytes are what the token adds to the text;
-    /// for a special token, its name. Special tokens never match a grammar's text, only structural tags that name them.
-    /// Ids without an entry and tokens without bytes are never allowed.
+    ///   for a special token, its name. Special tokens never match a grammar's text, only structural tags that name them.
+    ///   Ids without an entry and tokens without bytes are never allowed.
     /// * `vocab_size`: width of the model's logits and of the masks; may exceed the tokenizer's ids.
     /// * `eos`: ids that end the output. A mask contains them exactly if the grammar can end there.
     ///

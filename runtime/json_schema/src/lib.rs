@@ -5,7 +5,7 @@
 //! `$anchor`, `$id`), follows `allOf`, `anyOf` and `oneOf`, and provides
 //!
 //! - [`types`](Schema::types): the allowed JSON types, and [`main_type`](Schema::main_type): the most likely type of a
-//! bare text;
+//!   bare text;
 //! - [`values`](Schema::values): the only values that `enum` and `const` allow;
 //! - [`variants`](Schema::variants) and [`properties`](Schema::properties): what an object may contain.
 //!
