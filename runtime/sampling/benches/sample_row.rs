@@ -1,4 +1,4 @@
-//! Time of one row: `cargo bench -p sglang-sampling`.
+//! Measures the sampling of one row: `cargo bench -p sglang-sampling`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -18,7 +18,7 @@ fn rows(c: &mut Criterion) {
         ("top_p", SamplingParams { top_p: 0.9, ..Default::default() }),
     ];
     for vocab in [49_152u32, 151_936] {
-        // Gumbel-shaped logits: a long right tail like a language model's.
+        // Gumbel-distributed logits have a long right tail like those of a language model.
         let logits: Vec<f32> = (0..vocab).map(|i| 2.0 * gumbel(murmur_hash32(1, 2, i)) as f32).collect();
         for (name, params) in &cases {
             let sampling = ReqSampling {

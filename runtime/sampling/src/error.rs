@@ -1,6 +1,6 @@
-//! What can be wrong with a request's sampling state.
+//! Errors in a request's sampling parameters.
 
-/// A request whose sampling parameters cannot be used.
+/// The sampling parameters of a request are invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SamplingError {
     /// A key of `logit_bias` is not a token id of the vocabulary.
@@ -11,7 +11,7 @@ pub enum SamplingError {
         /// Number of ids in the vocabulary.
         vocab_size: u32,
     },
-    /// The model has no vocabulary to choose from.
+    /// The vocabulary of the model is empty.
     #[error("vocab_size must be at least 1, got 0")]
     EmptyVocabulary,
 }

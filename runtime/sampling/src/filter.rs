@@ -1,20 +1,20 @@
-//! Which tokens may be drawn: `top_k`, `top_p` and `min_p`.
-//! Reference: `top_k_top_p_min_p_sampling_from_probs_torch` in `srt/layers/sampler.py`. `top_k` and `top_p` apply jointly:
-//! both look at the unfiltered distribution, none renormalises. `min_p` is relative to the best token and comes last.
+//! The filters that limit which tokens may be drawn: `top_k`, `top_p` and `min_p`. Reference:
+//! `top_k_top_p_min_p_sampling_from_probs_torch` in `srt/layers/sampler.py`. `top_k` and `top_p` apply jointly: both
+//! use the unfiltered distribution without renormalising. `min_p` is relative to the most likely token and comes last.
 
 use sglang_proto::SamplingParams;
 
 use crate::kernels::sum_exp;
 use crate::select::{self, Candidate};
 
-/// The filter of a request.
+/// The filters of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Filter {
     /// Most tokens kept; `None` keeps all.
     pub top_k: Option<usize>,
-    /// Nucleus mass; `None` keeps all.
+    /// Probability mass of the nucleus; `None` keeps all.
     pub top_p: Option<f32>,
-    /// Least probability relative to the best; `None` keeps all.
+    /// Minimum probability relative to the most likely token; `None` keeps all.
     pub min_p: Option<f32>,
 }
 
@@ -33,8 +33,8 @@ impl Filter {
         self.top_k.is_none() && self.top_p.is_none() && self.min_p.is_none()
     }
 
-    /// The tokens that may be drawn, best first; at least one. `row` holds logits divided by the temperature, `max` its
-    /// largest value; `maxima` is scratch.
+    /// Writes the tokens that may be drawn to `out`, most likely first; there is always at least one. `row` holds
+    /// logits divided by the temperature, `max` is its largest value, `maxima` is scratch memory.
     pub(crate) fn apply(&self, row: &[f32], max: f32, maxima: &mut Vec<f32>, out: &mut Vec<Candidate>) {
         match (self.top_k, self.top_p) {
             (Some(k), top_p) => {
@@ -57,7 +57,7 @@ impl Filter {
     }
 }
 
-/// Collects from the top in growing slices until the nucleus ends inside one.
+/// Collects tokens above ever lower thresholds until they contain the whole nucleus.
 fn keep_nucleus(row: &[f32], max: f32, top_p: f32, out: &mut Vec<Candidate>) {
     let total = sum_exp(row, max);
     for depth in [3.0f32, 6.0, 12.0, 24.0, f32::INFINITY] {
@@ -69,10 +69,10 @@ fn keep_nucleus(row: &[f32], max: f32, top_p: f32, out: &mut Vec<Candidate>) {
     }
 }
 
-/// How many of the sorted candidates `top_p` keeps: a token stays while the mass before it is at most `top_p`. `None`
-/// when all stay, so that tokens further down may stay too.
+/// Number of sorted candidates that `top_p` keeps: a token stays if the mass before it is at most `top_p`. `None` if
+/// all stay, in which case less likely tokens may belong to the nucleus too.
 ///
-/// Mass is summed in f64 and compared in f32, like a cumulative sum on the CPU does in the reference.
+/// Sums in f64 and compares in f32, like the reference's cumulative sum on the CPU.
 fn nucleus(sorted: &[Candidate], max: f32, total: f64, top_p: f32) -> Option<usize> {
     let mut cumulative = 0.0f64;
     sorted.iter().position(|candidate| {
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn top_p_looks_at_the_mass_before_top_k() {
-        // Renormalised after top_k, 0.4 of 0.7 would end the nucleus at the first token.
+        // If top_k renormalised, the first token with 0.4 / 0.7 would already fill the nucleus.
         let row = logits(&[0.4, 0.3, 0.2, 0.1]);
         assert_eq!(kept(&row, Filter { top_k: Some(2), top_p: Some(0.5), ..NONE }), [0, 1]);
         assert_eq!(kept(&row, Filter { top_k: Some(3), top_p: Some(0.35), ..NONE }), [0]);

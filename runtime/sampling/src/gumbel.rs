@@ -1,11 +1,11 @@
-//! The random draw: Gumbel-max with a counter-based generator, so that it depends only on (seed, position,
-//! distribution). Reference: `multinomial_with_seed` in `srt/layers/sampler.py`, which hashes with MurmurHash3
-//! (Appleby, 2008).
+//! The random draw: Gumbel-max with a counter-based generator, so that the result depends only on seed, position and
+//! distribution. Reference: `multinomial_with_seed` in `srt/layers/sampler.py`, which hashes with MurmurHash3 (Appleby,
+//! 2008).
 
 use crate::select::Candidate;
 
 const LN_2: f64 = std::f64::consts::LN_2;
-/// Bound on the noise: the hash that would give an infinite one gives this instead (about 32 ln 2).
+/// Clamps `log u`, so that the largest hash gives noise of about 32 ln 2 instead of infinity.
 const MAX_LOG_UNIFORM: f64 = -1.0 / 4_294_967_296.0;
 
 fn mix(h: u32, k: u32) -> u32 {
@@ -34,11 +34,11 @@ pub fn gumbel(hash: u32) -> f64 {
 /// Upper bound of [`gumbel`] that takes no logarithm: `-log u >= 1 - u`, and `1 - u >= (2^32 - 1 - hash) / 2^32`.
 #[inline(always)]
 fn gumbel_bound(hash: u32) -> f64 {
-    // Half an ulp of slack is plenty: the bound is loose by up to ln 2.
+    // The slack only covers rounding: the bound itself is loose by up to ln 2.
     f64::from((!hash).leading_zeros() + 1) * LN_2 + 1e-6
 }
 
-/// The generator of one row at one position.
+/// The random generator of one row at one position.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counter(u32);
 
@@ -52,16 +52,17 @@ impl Counter {
         finish(mix(self.0, column))
     }
 
-    /// Draws from the softmax of a whole row, `first` being the index of its largest value. The column is the token id.
+    /// Draws a token from the softmax of a whole row; `first` is the index of its largest value. The hashed column is
+    /// the token id.
     ///
-    /// Noise is at most 32 ln 2 and cheap to bound from the hash alone, so logarithms are taken only for the few tokens
-    /// that can still beat the best one.
+    /// Noise is at most 32 ln 2, and the hash alone gives a cheap bound. So logarithms are computed only for the few
+    /// tokens that can still beat the best one.
     pub(crate) fn draw_row(self, row: &[f32], first: u32) -> u32 {
         const STEP: usize = 64;
         let at = |id: u32| row.get(id as usize).copied().unwrap_or(f32::NEG_INFINITY);
         let mut best = (f64::from(at(first)) + gumbel(self.hash(first)), first);
         for (i, chunk) in row.chunks(STEP).enumerate() {
-            // Nothing in the chunk can win when even the greatest noise leaves its largest value behind.
+            // Skip the chunk if even the largest noise could not make its largest value win.
             let reach = (best.0 - 33.0 * LN_2) as f32;
             if !chunk.iter().fold(false, |any, &x| any | (x >= reach)) {
                 continue;
@@ -81,8 +82,8 @@ impl Counter {
         best.1
     }
 
-    /// Draws from filtered candidates, best first. The column is the rank, as in the reference, which draws from sorted
-    /// probabilities.
+    /// Draws from filtered candidates, which are sorted by probability. The hashed column is the rank, as in the
+    /// reference, which draws from sorted probabilities.
     pub(crate) fn draw_ranked(self, kept: &[Candidate]) -> Option<u32> {
         let mut best: Option<(f64, u32)> = None;
         for (rank, candidate) in kept.iter().enumerate() {

@@ -1,19 +1,20 @@
-//! Passes over a whole row, written so that the compiler turns them into vector code: fixed-width lanes, no early
-//! exits, no calls.
+//! Passes over a whole row. They have fixed-width lanes, no early exits and no calls, so that the compiler vectorises
+//! them.
 
 const LANES: usize = 16;
-/// Elements summed in f32 before they go to an f64, so that the sum of a large vocabulary keeps its digits.
+/// Elements that are summed in f32 before the sum is added to an f64, which keeps the sum over a large vocabulary
+/// precise.
 const BLOCK: usize = 1024;
 
-/// What a NaN becomes; large enough to lose, small enough to survive a division by the temperature.
+/// Replacement for NaN: low enough never to be drawn, but still finite after division by the temperature.
 const NAN_LOGIT: f32 = -1e30;
-/// What +inf becomes.
+/// Replacement for +inf.
 const INF_LOGIT: f32 = 1e30;
 
-/// Largest value of a row and whether it holds values that no softmax can take.
+/// Result of [`scan`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Scan {
-    /// Largest value that is not NaN; -inf when there is none.
+    /// Largest value that is not NaN; -inf if there is none.
     pub max: f32,
     /// Whether any value is NaN.
     pub nan: bool,
@@ -41,7 +42,7 @@ pub(crate) fn scan(row: &[f32]) -> Scan {
     }
 }
 
-/// Index of the first value equal to `value`; 0 when there is none (a row of -inf or NaN only).
+/// Index of the first value equal to `value`; 0 if there is none (a row of only -inf or NaN).
 pub(crate) fn first_index_of(row: &[f32], value: f32) -> u32 {
     const STEP: usize = 256;
     for (i, chunk) in row.chunks(STEP).enumerate() {
@@ -53,7 +54,7 @@ pub(crate) fn first_index_of(row: &[f32], value: f32) -> u32 {
     0
 }
 
-/// Replaces NaN and +inf, after which the row has a softmax. -inf stays: it is a token that cannot be drawn.
+/// Replaces NaN and +inf, so that the softmax of the row is defined. -inf stays: it marks a token that cannot be drawn.
 pub(crate) fn clean(row: &mut [f32]) {
     for x in row {
         if x.is_nan() {
@@ -71,7 +72,7 @@ pub(crate) fn divide(row: &mut [f32], temperature: f32) {
     }
 }
 
-/// Sum of `exp(x - max)` over the row: at least 1 when `max` is the row's largest value.
+/// Sum of `exp(x - max)` over the row; at least 1 if `max` is the row's largest value.
 pub(crate) fn sum_exp(row: &[f32], max: f32) -> f64 {
     let mut total = 0.0f64;
     for block in row.chunks(BLOCK) {
@@ -91,10 +92,10 @@ pub(crate) fn sum_exp(row: &[f32], max: f32) -> f64 {
     total
 }
 
-/// `exp(x)` for `x <= 0` within a few units in the last place; results under the smallest normal number are 0.
+/// `exp(x)` for `x <= 0`, accurate to a few units in the last place; results below the smallest normal number are 0.
 ///
 /// Splits `x = n ln 2 + r` with `|r| <= ln 2 / 2`, evaluates a polynomial in `r` and puts `n` into the exponent. (The
-/// standard library's function is a call per element and keeps the loop around it scalar.)
+/// function of the standard library would be a call per element and prevent vectorisation.)
 #[inline(always)]
 pub(crate) fn exp_nonpositive(x: f32) -> f32 {
     // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits of the mantissa.

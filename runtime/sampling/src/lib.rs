@@ -1,8 +1,8 @@
-//! Choosing the next token of one request from its row of f32 logits.
+//! Samples the next token of a request from its row of f32 logits.
 //!
-//! One row at a time: the outcome depends on nothing but the row, the request's own [`RowState`] and the position, so a
-//! token is the same whatever else is in the batch. The order of the steps is the one of the reference's
-//! `SamplingBatchInfo.apply_logits_bias` followed by `Sampler.forward` (`srt/layers/sampler.py`):
+//! Rows are sampled one at a time. The outcome depends only on the row, the [`RowState`] of the request and the
+//! position, so a token does not depend on the rest of the batch. The steps have the same order as in the reference
+//! (`SamplingBatchInfo.apply_logits_bias`, then `Sampler.forward` in `srt/layers/sampler.py`):
 //!
 //! 1. frequency and presence penalties, and the mask of `min_new_tokens`;
 //! 2. repetition penalty;

@@ -5,11 +5,11 @@ use sglang_proto::forward::{PositionLogprobs, TokenLogprob};
 use crate::kernels::{scan, sum_exp};
 use crate::select::{self, Candidate};
 
-/// Log-probability reported for a token that cannot occur (-inf has no JSON form; the reference clamps too).
+/// Log-probability reported for an impossible token. JSON has no -inf; the reference clamps too.
 pub const IMPOSSIBLE_LOGPROB: f32 = f32::MIN;
 
-/// `log_softmax` of `row` at the chosen token, the `top_n` best tokens and the asked-for ids. An id outside the row is
-/// impossible.
+/// `log_softmax` of `row` for the chosen token, the `top_n` most likely tokens and the requested ids. Ids outside the
+/// row count as impossible.
 pub(crate) fn position_logprobs(
     row: &[f32],
     chosen: u32,
@@ -20,7 +20,7 @@ pub(crate) fn position_logprobs(
 ) -> PositionLogprobs {
     let max = scan(row).max;
     let log_sum = sum_exp(row, max).ln() as f32;
-    // The maximum first: subtracting one absolute normaliser loses digits in rows with a large offset.
+    // Subtract the maximum first: subtracting `max + log_sum` at once loses digits in rows with a large offset.
     let of = |logit: f32| {
         let logprob = (logit - max) - log_sum;
         if logprob.is_nan() { IMPOSSIBLE_LOGPROB } else { logprob.clamp(IMPOSSIBLE_LOGPROB, 0.0) }

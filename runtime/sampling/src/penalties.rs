@@ -1,9 +1,9 @@
-//! Everything that edits logits before the temperature: penalties, `min_new_tokens`, grammar mask, `logit_bias`.
+//! The steps that change logits before the temperature: penalties, `min_new_tokens`, grammar mask, `logit_bias`.
 //! References: `srt/sampling/penaltylib`, `SamplingBatchInfo.apply_logits_bias`.
 
 use crate::RowState;
 
-/// Applies the edits in the reference's order. Ids outside the row are ignored.
+/// Applies the steps in the order of the reference. Ids outside the row are ignored.
 pub(crate) fn edit_logits(row: &mut [f32], state: &RowState, allowed: Option<&[u32]>) {
     penalize_outputs(row, state);
     if let Some(mask) = allowed {
@@ -16,7 +16,7 @@ pub(crate) fn edit_logits(row: &mut [f32], state: &RowState, allowed: Option<&[u
     }
 }
 
-/// Additive penalties come before the repetition penalty: the latter looks at the sign they leave.
+/// Additive penalties come before the repetition penalty, which depends on the sign of the result.
 fn penalize_outputs(row: &mut [f32], state: &RowState) {
     let params = &state.sampling.params;
     let (frequency, presence) = (params.frequency_penalty as f32, params.presence_penalty as f32);
@@ -41,7 +41,8 @@ fn penalize_outputs(row: &mut [f32], state: &RowState) {
     }
 }
 
-/// Bit `id % 32` of word `id / 32` says whether `id` is allowed; ids past the mask are not.
+/// Sets the logits of forbidden ids to -inf. Bit `id % 32` of word `id / 32` says whether `id` is allowed; ids past the
+/// mask are forbidden.
 fn apply_bitmask(row: &mut [f32], mask: &[u32]) {
     let mut words = mask.iter();
     for logits in row.chunks_mut(32) {

@@ -1,20 +1,22 @@
-//! The grammar of one pool row, between the sampler and whatever parses it.
+//! The grammar state of one request, which links the sampler with the grammar backend.
 
 use sglang_proto::forward::ReqSampling;
 use sglang_proto::grammar::{GrammarEnd, GrammarState};
 
-/// A request's place in its grammar. A grammar that fails lets the row be sampled freely once more and then ends the
-/// request: a step never fails for its other rows.
+/// The position of a request in its grammar. If the grammar fails, the row is sampled once without mask and then the
+/// request ends, so that the other rows of the batch are not affected.
 #[derive(Debug)]
 pub struct RowGrammar(Result<Box<dyn GrammarState>, String>);
 
 impl RowGrammar {
-    /// The grammar of a request that enters the worker, after the output it already has; `None` if it has no grammar.
+    /// The grammar state of a request that enters the worker, advanced over the output it already has; `None` without
+    /// grammar.
     pub fn enter(sampling: &ReqSampling) -> Option<Self> {
         sampling.grammar.as_ref().map(|grammar| Self(grammar.start(&sampling.output_ids)))
     }
 
-    /// The mask for [`crate::Sampler::sample_row`]; `None` when every token is allowed. May wait for the mask.
+    /// The token mask for [`crate::Sampler::sample_row`]; `None` if every token is allowed. May block until the mask is
+    /// computed.
     pub fn allowed(&mut self) -> Option<&[u32]> {
         let failed = match &mut self.0 {
             Ok(state) => state.allowed().err(),
@@ -23,11 +25,12 @@ impl RowGrammar {
         if let Some(why) = failed {
             self.0 = Err(why);
         }
-        // The mask is there by now, so asking again costs nothing.
+        // The mask is already computed, so the second call is free.
         self.0.as_mut().ok()?.allowed().ok()?
     }
 
-    /// Reads the sampled token; the outcome says whether the request ends with it. Call it once per sampled token.
+    /// Advances the grammar by the sampled token. Returns how the request ends if it ends here. Call it once per
+    /// sampled token.
     pub fn accept(&mut self, token: u32) -> Option<GrammarEnd> {
         let state = match &mut self.0 {
             Ok(state) => state,
@@ -53,7 +56,7 @@ mod tests {
 
     const EOS: u32 = 7;
 
-    /// Allows the ids of a script one after the other, then the end of sequence.
+    /// A grammar that allows the ids of a list one after the other, then the end of sequence.
     #[derive(Debug)]
     struct Script(&'static [u32]);
 
@@ -146,7 +149,7 @@ mod tests {
         let mut rows = Rows::new(&[sampling(Some(&[3, 0]), &[]), sampling(None, &[])]);
         assert_eq!(rows.step(), [(3, None), (6, None)]);
         assert_eq!(rows.step(), [(0, None), (6, None)]);
-        // Only the end is left, and it wins over min_new_tokens.
+        // The grammar now allows only the end of sequence, which overrides min_new_tokens.
         assert_eq!(rows.step(), [(EOS, Some(GrammarEnd::Terminated)), (6, None)]);
     }
 

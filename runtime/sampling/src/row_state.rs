@@ -1,4 +1,4 @@
-//! What the sampler remembers about a request for as long as it holds a pool row.
+//! The sampler's state of a running request.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use sglang_proto::forward::ReqSampling;
 
 use crate::SamplingError;
 
-/// Sampling state of one request: its parameters, parsed once, and what its output holds so far.
+/// Sampling state of one request: its parsed parameters and statistics of its output so far.
 #[derive(Clone, Debug)]
 pub struct RowState {
     pub(crate) sampling: Arc<ReqSampling>,
     pub(crate) vocab_size: usize,
-    /// Occurrences per output token; kept only when a penalty reads them.
+    /// Occurrences of each output token; kept only if a penalty needs them.
     pub(crate) counts: HashMap<u32, u32>,
     /// `logit_bias` by id.
     pub(crate) logit_bias: Vec<(u32, f32)>,
@@ -21,7 +21,7 @@ pub struct RowState {
 }
 
 impl RowState {
-    /// State of a request that enters the worker, with the outputs it already has (it may resume).
+    /// State of a request that enters the worker. A resumed request already has output tokens.
     ///
     /// # Errors
     /// `vocab_size` is 0, or a `logit_bias` key is not a token id below `vocab_size`.
@@ -30,7 +30,7 @@ impl RowState {
             return Err(SamplingError::EmptyVocabulary);
         }
         let params = &sampling.params;
-        // "1" and "01" are the same id; one of them counts, as in the reference.
+        // "1" and "01" are the same id; only one of them is applied, as in the reference.
         let mut bias = BTreeMap::new();
         for (key, value) in params.logit_bias.iter().flatten() {
             match key.trim().parse::<u32>() {
@@ -64,7 +64,7 @@ impl RowState {
         }
     }
 
-    /// The parameters this state was made from.
+    /// The parameters that this state was created from.
     pub fn sampling(&self) -> &Arc<ReqSampling> {
         &self.sampling
     }
@@ -74,8 +74,8 @@ impl RowState {
         self.output_len
     }
 
-    /// Position of the request's last token, the one whose row of logits gives the next token. This is the position
-    /// the reference hands to its seeded draw.
+    /// Position of the request's last token, whose logits give the next token. The reference passes the same position
+    /// to its seeded draw.
     pub fn position(&self) -> u32 {
         self.sampling.prompt_len.saturating_add(self.output_len).saturating_sub(1)
     }
@@ -85,12 +85,12 @@ impl RowState {
         i64::from(self.output_len) < self.sampling.params.min_new_tokens
     }
 
-    /// Whether the next token is simply the most likely one, and nothing but its id is asked for.
+    /// Whether the next token is the plain argmax of the row and only its id is needed.
     pub fn takes_argmax(&self) -> bool {
         self.sampling.params.is_greedy() && !self.edits_logits() && !self.sampling.return_logprob
     }
 
-    /// Whether a step before the temperature changes the row.
+    /// Whether penalties, `min_new_tokens` or `logit_bias` change the row.
     pub(crate) fn edits_logits(&self) -> bool {
         !self.counts.is_empty() || !self.logit_bias.is_empty() || self.below_min_new_tokens()
     }

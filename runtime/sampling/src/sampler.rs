@@ -1,4 +1,4 @@
-//! The steps of the crate's description, in order, on one row.
+//! Runs the sampling steps, in the order of the crate's documentation, on one row.
 
 use sglang_proto::forward::PositionLogprobs;
 
@@ -10,18 +10,18 @@ use crate::penalties::edit_logits;
 use crate::row_state::RowState;
 use crate::select::Candidate;
 
-/// Outcome of one row.
+/// The sampled token of one row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampled {
     /// The chosen id, always inside the vocabulary.
     pub token: u32,
-    /// The row held NaN (or nothing at all): the token is not to be trusted.
+    /// Whether the row held NaN or was empty, so that the token is meaningless.
     pub nan: bool,
-    /// Present when the request asked for output log-probabilities.
+    /// Log-probabilities, if the request asked for them.
     pub logprobs: Option<PositionLogprobs>,
 }
 
-/// Samples rows one after the other. It holds only scratch memory: nothing of a row outlives its call.
+/// Samples rows one after the other. It only holds scratch memory; no state is kept between calls.
 #[derive(Debug, Default)]
 pub struct Sampler {
     maxima: Vec<f32>,
@@ -31,7 +31,7 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// A sampler without scratch memory yet.
+    /// A new sampler; scratch memory is allocated on first use.
     pub fn new() -> Self {
         Self::default()
     }
@@ -44,16 +44,16 @@ impl Sampler {
 
     /// Chooses the next token of one request.
     ///
-    /// * `logits`: one row; values past `vocab_size` of the state (padding) are not looked at. The row is scratch
+    /// * `logits`: one row. Values past the state's `vocab_size` (padding) are ignored. The contents are unspecified
     ///   afterwards.
-    /// * `state`: the request's state before this token; the caller [`observe`](RowState::observe)s the outcome.
-    /// * `position`: position of the token that produced the row; [`RowState::position`] knows it.
-    /// * `allowed`: the grammar's mask; bit `id % 32` of word `id / 32` is set when `id` may come next.
+    /// * `state`: the request's state before this token. The caller passes the token to [`RowState::observe`].
+    /// * `position`: position of the token that produced the row, from [`RowState::position`].
+    /// * `allowed`: the grammar's mask. Bit `id % 32` of word `id / 32` is set if `id` may come next.
     ///
-    /// With a mask the token is always one of the allowed ones, even where all of them are suppressed otherwise.
+    /// With a mask, the token is always an allowed one, even if other steps suppress all of them.
     ///
-    /// A greedy request gets the most likely token, the smallest id among equals, and log-probabilities that ignore the
-    /// temperature. Log-probabilities come after penalties, mask and bias, and before the filter.
+    /// A greedy request gets the most likely token (the smallest id among equals) and log-probabilities that ignore the
+    /// temperature. Log-probabilities are computed after penalties, mask and bias, but before the filter.
     pub fn sample_row(
         &mut self,
         logits: &mut [f32],
@@ -74,7 +74,8 @@ impl Sampler {
             && !found.nan
             && let Some(only) = allowed.and_then(|mask| first_allowed(mask, row.len()))
         {
-            // Everything the grammar allows is suppressed (`min_new_tokens` at its end): the grammar wins.
+            // All tokens that the grammar allows are suppressed (`min_new_tokens` at the end of the grammar): the
+            // grammar wins.
             if let Some(logit) = row.get_mut(only) {
                 *logit = 0.0;
             }
@@ -123,8 +124,8 @@ impl Sampler {
         counter.draw_ranked(&self.candidates).unwrap_or(first)
     }
 
-    /// Log-probabilities of a prompt position: `row` is the position's logits, `target` the prompt token after it.
-    /// Neither temperature nor penalties apply.
+    /// Log-probabilities of a prompt position: `row` holds the logits at the position, `target` is the next prompt
+    /// token. Temperature and penalties do not apply.
     pub fn input_logprobs(&mut self, row: &[f32], target: u32, top_n: u32, ids: &[u32]) -> PositionLogprobs {
         let found = scan(row);
         if !found.nan && found.max != f32::INFINITY {

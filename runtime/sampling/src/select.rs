@@ -1,6 +1,6 @@
-//! The best few of a row without sorting it.
+//! Selects the most likely tokens of a row without sorting it.
 
-/// A token with its logit, in one integer whose order is "better first": greater logit, then smaller id.
+/// A token and its logit, packed into an integer that sorts the more likely first: greater logit, then smaller id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Candidate(u64);
 
@@ -8,7 +8,7 @@ impl Candidate {
     /// `logit` must not be NaN.
     #[inline(always)]
     pub(crate) fn new(id: u32, logit: f32) -> Self {
-        // Adding 0 makes -0.0 and 0.0 equal; then flip bits so that unsigned order is descending float order.
+        // Adding 0 makes -0.0 and 0.0 equal. Then bits are flipped so that ascending integers are descending floats.
         let bits = (logit + 0.0).to_bits();
         let ascending = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
         Self(u64::from(!ascending) << 32 | u64::from(id))
@@ -48,10 +48,10 @@ pub(crate) fn at_least(row: &[f32], threshold: f32, out: &mut Vec<Candidate>) {
     out.sort_unstable();
 }
 
-/// The `k` best tokens, best first; the whole row when it is not longer. `maxima` is scratch.
+/// The `k` best tokens, best first; all tokens if the row has at most `k`. `maxima` is scratch memory.
 ///
-/// The k-th largest of the maxima of small blocks is a lower bound of the k-th largest value, so that one pass that
-/// compares with it finds all candidates, usually few.
+/// The k-th largest maximum of small blocks is a lower bound of the k-th largest value. One pass that compares with it
+/// finds all candidates, usually few.
 pub(crate) fn top(row: &[f32], k: usize, maxima: &mut Vec<f32>, out: &mut Vec<Candidate>) {
     const BLOCK: usize = 32;
     out.clear();
@@ -101,7 +101,7 @@ mod tests {
     fn top_equals_a_full_sort_with_ties() {
         let (mut maxima, mut out) = (Vec::new(), Vec::new());
         for (len, k) in [(1, 1), (5, 9), (100, 3), (3000, 1), (3000, 50), (3000, 2000), (3001, 94), (64, 0)] {
-            // Few distinct values: ties everywhere.
+            // Few distinct values, so there are ties everywhere.
             let row: Vec<f32> =
                 (0..len).map(|i| (murmur_hash32(5, k as u32, i) % 40) as f32 - 20.0).collect();
             let mut expected: Vec<(f32, u32)> = row.iter().copied().zip(0..).collect();

@@ -1,4 +1,4 @@
-//! Single behaviours of the sampler that a random comparison would not pin down.
+//! Specific behaviours of the sampler that random comparisons would miss.
 
 mod common;
 
@@ -126,7 +126,7 @@ fn the_draw_depends_on_seed_and_position_but_not_on_other_rows() {
     }
 }
 
-/// Pearson's statistic stays under the 99.9 % quantile (normal approximation of Wilson and Hilferty).
+/// Pearson's chi-squared statistic stays below the 99.9 % quantile (normal approximation of Wilson and Hilferty).
 #[test]
 fn frequencies_follow_the_distribution() {
     const DRAWS: u32 = 20_000;

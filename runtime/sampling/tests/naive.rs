@@ -1,4 +1,4 @@
-//! Against a plain f64 model of the pipeline, on random rows and parameters.
+//! Compares the sampler with a plain f64 model of the pipeline on random rows and parameters.
 
 mod common;
 
@@ -57,7 +57,7 @@ fn request() -> impl Strategy<Value = (Vec<f32>, ReqSampling, u32)> {
         })
 }
 
-/// The draw of the reference on f64 probabilities, and by how much the winner won.
+/// The draw of the reference on f64 probabilities, and the margin of the winner.
 fn draw(probabilities: &[f64], p: &SamplingParams, seed: u64, position: u32) -> (u32, f64) {
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     if p.top_k < probabilities.len() as i64 || p.top_p < 1.0 || p.min_p > 0.0 {
@@ -87,7 +87,7 @@ proptest! {
         let state = state(request.clone(), logits.len());
         let sampled = Sampler::new().sample_row(&mut logits, &state, position, None);
         prop_assert!(!sampled.nan);
-        // Where f32 and f64 may honestly disagree nothing is claimed about the token.
+        // Do not compare the token where f32 and f64 may legitimately differ.
         let ties = {
             let mut sorted = edited.clone();
             sorted.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! The same rows through the reference's own functions (`fixtures/generate.py`) and through this crate.
+//! Compares this crate with the reference's functions (`fixtures/generate.py`) on the same rows.
 
 #![allow(clippy::unwrap_used)]
 

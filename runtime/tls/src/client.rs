@@ -1,4 +1,4 @@
-//! The launcher's connection to the server that it has started.
+//! The launcher's connection to the server that it started.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -15,10 +15,10 @@ use crate::verifier::ExactCertificate;
 #[derive(Debug)]
 pub struct TlsStream(StreamOwned<ClientConnection, TcpStream>);
 
-/// Speaks TLS over `stream` with the server that has the certificate of `files`.
+/// Opens a TLS connection over `stream` to a server with the certificate in `files`.
 ///
 /// # Errors
-/// The file cannot be read, or the other side has another certificate.
+/// The certificate cannot be read, or the server has a different one.
 pub fn connect(files: &TlsFiles, stream: TcpStream) -> io::Result<TlsStream> {
     let chain = files.certificates().map_err(io::Error::other)?;
     let expected = chain.into_iter().next().ok_or_else(|| io::Error::other("no certificate"))?;
@@ -36,7 +36,7 @@ pub fn connect(files: &TlsFiles, stream: TcpStream) -> io::Result<TlsStream> {
 }
 
 impl TlsStream {
-    /// The connection below.
+    /// The underlying TCP connection.
     pub fn tcp(&self) -> &TcpStream {
         &self.0.sock
     }
@@ -45,7 +45,7 @@ impl TlsStream {
 impl Read for TlsStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.0.read(buffer) {
-            // The end without a word; HTTP knows by itself whether its answer is whole.
+            // The server closed the connection without a close_notify alert. HTTP itself detects truncated answers.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
             other => other,
         }

@@ -1,8 +1,8 @@
-//! Why HTTPS cannot start.
+//! The error of this crate.
 
 use std::path::Path;
 
-/// Why the files cannot be used. The text is one line that names the flag and the file.
+/// A file of the `--ssl-…` flags cannot be used. The text is one line that names the flag and the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("--{flag} {path}: {why}")]
 pub struct TlsError {

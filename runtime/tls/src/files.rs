@@ -1,4 +1,4 @@
-//! The files, and what is read from them.
+//! The files of the `--ssl-…` flags and their contents.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use sglang_server_args::ServerArgs;
 use crate::error::TlsError;
 use crate::key::private_key;
 
-/// What `--ssl-…` names.
+/// The paths that the `--ssl-…` flags name, and the password of the key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TlsFiles {
     key: PathBuf,
@@ -33,19 +33,19 @@ impl std::fmt::Debug for TlsFiles {
     }
 }
 
-/// What the files held at one time.
+/// The parsed contents of the files.
 pub(crate) struct Material {
-    /// Key and certificates of the server.
+    /// Private key and certificate chain of the server.
     pub(crate) certified: Arc<CertifiedKey>,
-    /// Who vouches for clients.
+    /// The authorities that client certificates are checked against.
     pub(crate) authorities: Option<Arc<RootCertStore>>,
 }
 
-/// Modification time and length of each file; a file that cannot be asked has none.
+/// Modification time and length of each file; `None` if they cannot be read.
 pub(crate) type Stamp = Vec<Option<(SystemTime, u64)>>;
 
 impl TlsFiles {
-    /// The files of a server that speaks HTTPS.
+    /// The files of an HTTPS server; `None` if the server speaks plain HTTP.
     pub fn from_server_args(args: &ServerArgs) -> Option<Self> {
         let (key, certificates) = (args.ssl_keyfile.as_ref()?, args.ssl_certfile.as_ref()?);
         Some(Self {
@@ -56,7 +56,7 @@ impl TlsFiles {
         })
     }
 
-    /// Reads everything and makes sure that it belongs together.
+    /// Reads all files and checks that they fit together.
     ///
     /// # Errors
     /// [`TlsError`], for the first file that cannot be used.
@@ -64,7 +64,7 @@ impl TlsFiles {
         self.read().map(drop)
     }
 
-    /// The server's own certificate and those that vouch for it.
+    /// The certificate chain of the server, its own certificate first.
     pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         certificates("ssl-certfile", &self.certificates)
     }
@@ -75,7 +75,7 @@ impl TlsFiles {
         let wrong_key = |why: rustls::Error| TlsError::new("ssl-keyfile", &self.key, why);
         let certified = CertifiedKey::new(chain, any_supported_type(&key).map_err(wrong_key)?);
         match certified.keys_match() {
-            // Some kinds of key do not tell.
+            // For some kinds of key the match cannot be checked.
             Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
             Err(rustls::Error::InconsistentKeys(_)) => {
                 let why = format!("not the key of the certificate in {}", self.certificates.display());

@@ -9,10 +9,10 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use crate::error::TlsError;
 
 const FLAG: &str = "ssl-keyfile";
-/// Label of an encrypted key in PEM.
+/// PEM label of an encrypted key.
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
 
-/// Reads the key of a file.
+/// Reads a private key from a PEM file and decrypts it if necessary.
 pub(crate) fn private_key(path: &Path, password: Option<&str>) -> Result<PrivateKeyDer<'static>, TlsError> {
     let wrong = |why: String| TlsError::new(FLAG, path, why);
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;

@@ -1,7 +1,8 @@
-//! HTTPS by rustls: the files that `--ssl-…` names, what a server makes of them, and the launcher's own connection.
+//! HTTPS with rustls: loads the files of the `--ssl-…` flags, and provides the server's configuration and the
+//! launcher's client connection.
 //!
-//! The launcher checks the files before it starts anything; the tokenizer manager serves with them, and with
-//! `--enable-ssl-refresh` reads them again when they change.
+//! The launcher checks the files before it starts any process. The tokenizer manager serves with them and, with
+//! `--enable-ssl-refresh`, reloads them when they change.
 
 mod client;
 mod error;

@@ -1,4 +1,4 @@
-//! The server's side: a configuration whose key and certificates can be exchanged while it serves.
+//! The server's TLS configuration, whose key and certificates can be replaced while the server runs.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::error::TlsError;
 use crate::files::{Material, Stamp, TlsFiles};
 use crate::verifier::ClientVerifier;
 
-/// Gives whoever connects the newest certificate.
+/// Presents the newest certificate to clients.
 #[derive(Debug)]
 struct Newest(RwLock<Arc<CertifiedKey>>);
 
@@ -22,13 +22,13 @@ impl ResolvesServerCert for Newest {
     }
 }
 
-/// What a server needs to speak HTTPS.
+/// Key, certificates and client authorities of a running HTTPS server.
 pub struct ServerTls {
     files: TlsFiles,
     provider: Arc<CryptoProvider>,
     newest: Arc<Newest>,
     clients: Option<Arc<ClientVerifier>>,
-    /// Of the files when they were read last.
+    /// Stamp of the files when they were last read.
     stamp: Mutex<Stamp>,
 }
 
@@ -39,7 +39,7 @@ impl ServerTls {
     /// [`TlsError`], for the first file that cannot be used.
     pub fn new(files: TlsFiles) -> Result<Self, TlsError> {
         let provider = Arc::new(default_provider());
-        // Before reading, so that a change in between is seen.
+        // Taken before reading, so that a change in between is noticed.
         let stamp = Mutex::new(files.stamp());
         let Material { certified, authorities } = files.read()?;
         let clients = match authorities {
@@ -52,10 +52,10 @@ impl ServerTls {
         Ok(Self { files, provider, newest: Arc::new(Newest(RwLock::new(certified))), clients, stamp })
     }
 
-    /// The configuration, which goes on to see what [`ServerTls::refresh`] reads.
+    /// The rustls configuration. It stays up to date with later calls of [`ServerTls::refresh`].
     ///
     /// # Errors
-    /// The provider has no protocol version, which does not happen.
+    /// The provider supports no protocol version, which does not happen.
     pub fn config(&self) -> Result<ServerConfig, rustls::Error> {
         let builder = ServerConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()?;
@@ -66,8 +66,8 @@ impl ServerTls {
         Ok(builder.with_cert_resolver(self.newest.clone()))
     }
 
-    /// Reads the files again if they have changed. New connections get what is new; when it cannot be used, they get
-    /// what they got before. `None` when nothing has changed.
+    /// Reloads the files if they have changed; new connections then use them. If the new files are invalid, the old
+    /// ones stay in use and the error is returned. `None` if nothing has changed.
     pub fn refresh(&self) -> Option<Result<(), TlsError>> {
         let stamp = self.files.stamp();
         let mut last = self.stamp.lock();

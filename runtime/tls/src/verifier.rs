@@ -1,4 +1,5 @@
-//! Checking certificates: of clients by authorities that may change, and the server's own by the launcher.
+//! Certificate checks: client certificates against replaceable authorities, and the server's certificate in the
+//! launcher.
 
 use std::sync::Arc;
 
@@ -10,8 +11,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 
-/// Asks clients for a certificate and checks the one that is given. A client without one passes, as in the reference,
-/// which asks for none.
+/// Asks clients for a certificate and checks it if they send one. Clients without a certificate are accepted, as in the
+/// reference, which asks for none.
 #[derive(Debug)]
 pub(crate) struct ClientVerifier {
     inner: RwLock<Arc<dyn ClientCertVerifier>>,
@@ -19,7 +20,7 @@ pub(crate) struct ClientVerifier {
 
 impl ClientVerifier {
     /// # Errors
-    /// There is no authority.
+    /// `authorities` is empty.
     pub(crate) fn new(
         authorities: Arc<RootCertStore>,
         provider: &Arc<CryptoProvider>,
@@ -27,7 +28,7 @@ impl ClientVerifier {
         Ok(Self { inner: RwLock::new(by_authorities(authorities, provider)?) })
     }
 
-    /// Goes by other authorities from now on.
+    /// Replaces the authorities for later connections.
     pub(crate) fn replace(
         &self,
         authorities: Arc<RootCertStore>,
@@ -58,7 +59,7 @@ impl ClientCertVerifier for ClientVerifier {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        // Hints would have to outlive the authorities that they name.
+        // No hints: they would have to outlive the replaceable authorities.
         &[]
     }
 
@@ -94,7 +95,7 @@ impl ClientCertVerifier for ClientVerifier {
     }
 }
 
-/// Accepts one certificate and no other: the launcher knows the file from which the server has it.
+/// Accepts exactly one certificate: the launcher knows the file that the server loaded it from.
 #[derive(Debug)]
 pub(crate) struct ExactCertificate {
     pub(crate) expected: CertificateDer<'static>,

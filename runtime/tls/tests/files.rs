@@ -1,4 +1,4 @@
-//! Files of certificates: good ones, wrong ones, changed ones.
+//! Certificate files that are valid, invalid and changed.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::io::{Read, Write};
@@ -26,7 +26,7 @@ fn files(dir: &Path, key: &str, cert: &str, more: &[&str]) -> TlsFiles {
     TlsFiles::from_server_args(&ServerArgs::parse_from(argv).unwrap_or_else(|_| panic!("flags"))).unwrap()
 }
 
-/// Serves one connection and says what a client that trusts `client` alone hears.
+/// Serves one connection and returns what a client that trusts only the certificate of `client` receives.
 fn talk(server: &ServerTls, client: &TlsFiles) -> std::io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -35,7 +35,7 @@ fn talk(server: &ServerTls, client: &TlsFiles) -> std::io::Result<String> {
         let (stream, _) = listener.accept().unwrap();
         let mut tls = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
         let mut byte = [0];
-        // A client that turns away ends this with an error.
+        // Fails if the client rejects the certificate.
         if tls.read_exact(&mut byte).is_ok() {
             tls.write_all(b"hello").unwrap();
             tls.conn.send_close_notify();
@@ -92,7 +92,7 @@ fn an_encrypted_key_needs_its_password() {
 }
 
 #[test]
-fn changed_files_are_read_again_and_broken_ones_are_not_taken() {
+fn changed_files_are_reloaded_unless_they_are_invalid() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     make(dir, "a");

@@ -1,4 +1,4 @@
-//! A request's state and a plain f64 model of the pipeline, for comparison.
+//! Builders of request states, and a plain f64 model of the pipeline for comparison.
 #![allow(dead_code)] // each test binary uses its part
 #![allow(clippy::unwrap_used)]
 
@@ -26,7 +26,7 @@ pub fn state(req: ReqSampling, vocab: usize) -> RowState {
     RowState::new(Arc::new(req), vocab as u32).unwrap()
 }
 
-/// Logits after the edits, in f64.
+/// Logits after penalties, masks and bias, in f64.
 pub fn edited(logits: &[f32], req: &ReqSampling) -> Vec<f64> {
     let p = &req.params;
     let mut row: Vec<f64> = logits.iter().map(|&x| f64::from(x)).collect();
@@ -52,7 +52,7 @@ pub fn log_softmax(row: &[f64]) -> Vec<f64> {
     row.iter().map(|x| x - max - sum.ln()).collect()
 }
 
-/// Probability of each token under the filter rule, with the margin by which the closest comparison was decided.
+/// Probability of each token after the filters, and the margin of the closest comparison.
 pub fn filtered(logprobs: &[f64], p: &SamplingParams) -> (Vec<f64>, f64) {
     let mut order: Vec<usize> = (0..logprobs.len()).collect();
     order.sort_by(|&a, &b| logprobs[b].total_cmp(&logprobs[a]).then(a.cmp(&b)));
