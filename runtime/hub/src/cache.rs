@@ -1,5 +1,5 @@
-//! One repository's part of the cache, as `huggingface_hub` lays it out: contents below `blobs` by their etag, a folder
-//! of links per commit below `snapshots`, and the commit of each branch or tag below `refs`.
+//! The cache of one repository, in the layout of `huggingface_hub`: `blobs` holds contents by etag, `snapshots` a
+//! folder of links per commit, and `refs` the commit of each branch or tag.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::error::HubError;
 use crate::repository::{is_commit, is_inside};
 
-/// The folder `models--org--name` and the locks beside it.
+/// The folder `models--org--name` and its locks.
 #[derive(Debug, Clone)]
 pub(crate) struct RepoCache {
     root: PathBuf,
@@ -17,38 +17,38 @@ pub(crate) struct RepoCache {
 }
 
 impl RepoCache {
-    /// The place of `org/name`; nothing is made yet.
+    /// The cache of `org/name`. Creates no files.
     pub(crate) fn new(cache: &Path, repository: &str) -> Self {
         let name = format!("models--{}", repository.replace('/', "--"));
         Self { root: cache.to_owned(), folder: cache.join(&name), name }
     }
 
-    /// The cache's own folder.
+    /// The root folder of the whole cache.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The content with this etag.
+    /// Path of the content with this etag.
     pub(crate) fn blob(&self, etag: &str) -> PathBuf {
         self.folder.join("blobs").join(etag)
     }
 
-    /// What has come so far of the content with this etag.
+    /// Path of the partly downloaded content with this etag.
     pub(crate) fn incomplete(&self, etag: &str) -> PathBuf {
         self.folder.join("blobs").join(format!("{etag}.incomplete"))
     }
 
-    /// The folder of a commit.
+    /// Path of a commit's folder.
     pub(crate) fn snapshot(&self, commit: &str) -> PathBuf {
         self.folder.join("snapshots").join(commit)
     }
 
-    /// A file of a commit.
+    /// Path of a file in a commit's folder.
     pub(crate) fn pointer(&self, commit: &str, path: &str) -> PathBuf {
         self.snapshot(commit).join(path)
     }
 
-    /// The commit that a branch, tag or commit id means here.
+    /// The commit that a branch, tag or commit id refers to in the cache.
     pub(crate) fn commit_of(&self, revision: &str) -> Option<String> {
         if is_commit(revision) {
             return Some(revision.to_owned());
@@ -60,7 +60,7 @@ impl RepoCache {
         Some(text.trim().to_owned()).filter(|commit| is_commit(commit))
     }
 
-    /// Remembers the commit of a branch or tag.
+    /// Stores the commit of a branch or tag.
     pub(crate) fn write_ref(&self, revision: &str, commit: &str) -> Result<(), HubError> {
         if is_commit(revision) || !is_inside(revision) || self.commit_of(revision).as_deref() == Some(commit)
         {
@@ -69,7 +69,7 @@ impl RepoCache {
         let path = self.folder.join("refs").join(revision);
         let write = || {
             make_parent(&path)?;
-            // By rename, so that nobody reads half of it.
+            // By rename, so that no process reads a partly written file.
             let fresh = path.with_file_name(format!(".{}.{}", commit, std::process::id()));
             fs::write(&fresh, commit)?;
             fs::rename(&fresh, &path)
@@ -77,12 +77,12 @@ impl RepoCache {
         write().map_err(|e| HubError::io(&path, e))
     }
 
-    /// Puts the content with this etag into the folder of a commit.
+    /// Links the content with this etag into the folder of a commit.
     pub(crate) fn link(&self, commit: &str, path: &str, etag: &str) -> Result<(), HubError> {
         let pointer = self.pointer(commit, path);
         let link = || {
             make_parent(&pointer)?;
-            // Relative, so that the cache can be moved: out of the path's folders, the commit's and `snapshots`.
+            // Relative, so that the cache can be moved: up from the folders of `path`, the commit and `snapshots`.
             let up = "../".repeat(path.matches('/').count() + 2);
             let target = PathBuf::from(format!("{up}blobs/{etag}"));
             match std::os::unix::fs::symlink(&target, &pointer) {
@@ -91,7 +91,7 @@ impl RepoCache {
                     fs::remove_file(&pointer)?;
                     std::os::unix::fs::symlink(&target, &pointer)
                 }
-                // A file system without links.
+                // The file system does not support links.
                 Err(e) if e.raw_os_error() == Some(nix::libc::EPERM) => {
                     fs::copy(self.blob(etag), &pointer).map(drop)
                 }
@@ -101,7 +101,7 @@ impl RepoCache {
         link().map_err(|e| HubError::io(&pointer, e))
     }
 
-    /// Takes the lock of a content, the one that `huggingface_hub` takes, or `None` while another process has it.
+    /// Takes the lock of a content, the same that `huggingface_hub` uses. `None` if another process holds it.
     pub(crate) fn try_lock(&self, etag: &str) -> Result<Option<File>, HubError> {
         let path = self.root.join(".locks").join(&self.name).join(format!("{etag}.lock"));
         let lock = || -> io::Result<Option<File>> {
@@ -110,7 +110,7 @@ impl RepoCache {
             match file.try_lock() {
                 Ok(()) => Ok(Some(file)),
                 Err(TryLockError::WouldBlock) => Ok(None),
-                // File systems that know no locks: two processes may then fetch the same file.
+                // Without lock support in the file system, two processes may fetch the same file.
                 Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => Ok(Some(file)),
                 Err(TryLockError::Error(e)) => Err(e),
             }
@@ -118,7 +118,7 @@ impl RepoCache {
         lock().map_err(|e| HubError::io(&path, e))
     }
 
-    /// The files of a commit that are here, by their path.
+    /// Paths of the files of a commit that are in the cache.
     pub(crate) fn files(&self, commit: &str) -> Vec<String> {
         let mut found = Vec::new();
         list(&self.snapshot(commit), "", &mut found);
@@ -132,7 +132,7 @@ fn list(folder: &Path, prefix: &str, found: &mut Vec<String>) {
     for entry in entries.flatten() {
         let path = entry.path();
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        // Through the link: one whose content is gone is not a file.
+        // These follow links: a link whose content is missing does not count as a file.
         if path.is_dir() {
             list(&path, &format!("{name}/"), found);
         } else if path.is_file() {
@@ -141,7 +141,7 @@ fn list(folder: &Path, prefix: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Makes the folder of a file.
+/// Creates the folder of a file.
 pub(crate) fn make_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all)
 }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_held_by_one() {
+    fn only_one_process_holds_a_lock() {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = RepoCache::new(folder.path(), "org/name");
         let held = cache.try_lock("abc").expect("a lock").expect("free");

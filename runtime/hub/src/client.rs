@@ -9,23 +9,23 @@ use crate::error::HubError;
 use crate::repository::{Repository, is_etag};
 use crate::settings::HubSettings;
 
-/// Redirects that are followed for one file: a renamed repository, then a storage server.
+/// Most redirects per file: to a renamed repository, then to a storage server.
 const MOST_REDIRECTS: usize = 10;
-/// Longest description of a repository.
+/// Longest accepted description of a repository, in bytes.
 const LONGEST_ANSWER: usize = 64 << 20;
-/// What stays as it is in a part of a path.
+/// Characters that are percent-encoded in a part of a path.
 const PATH_PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Why a request has no good answer.
+/// A failed request.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Trying again would not help.
+    /// Retrying would not help.
     Final(HubError),
-    /// The network, or a hub in trouble; wait at least so long before the next attempt.
+    /// The network or the hub failed temporarily: reason, and minimum wait before the next attempt.
     Transient(String, Option<Duration>),
 }
 
-/// A client of one hub, with one token.
+/// HTTP client for one hub and token.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
@@ -33,7 +33,7 @@ pub(crate) struct Client {
     endpoint: Url,
 }
 
-/// Size and name of a file's content.
+/// Etag and size of a file's content.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct FileMetadata {
     pub(crate) etag: String,
@@ -41,7 +41,7 @@ pub(crate) struct FileMetadata {
 }
 
 impl Client {
-    /// The error names the variable that is wrong.
+    /// Creates the client. An error names the invalid environment variable.
     pub(crate) fn new(settings: &HubSettings, repository: &str) -> Result<Self, HubError> {
         let wrong = |what: String| HubError::Answer {
             repository: repository.to_owned(),
@@ -56,8 +56,8 @@ impl Client {
             })?;
         let http = reqwest::Client::builder()
             .user_agent(concat!("sglang-rs/", env!("CARGO_PKG_VERSION")))
-            // Redirects are followed here: the token must not reach a storage server, and the first answer has the
-            // headers that name the content.
+            // [`Client::send`] follows redirects itself: the token must not reach a storage server, and only the first
+            // answer has the headers with the etag.
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(settings.api_timeout)
             .read_timeout(settings.stall_timeout)
@@ -66,7 +66,7 @@ impl Client {
         Ok(Self { http, settings: settings.clone(), endpoint })
     }
 
-    /// The commit of a revision and the files of that commit.
+    /// Fetches the commit of a revision and its list of files.
     pub(crate) async fn repository(&self, repository: &str, revision: &str) -> Result<Repository, Failure> {
         let revision_part = utf8_percent_encode(revision, PATH_PART);
         let url =
@@ -85,7 +85,7 @@ impl Client {
         Repository::parse(&answer).map_err(invalid)
     }
 
-    /// The headers that name a file's content, for hubs whose list does not.
+    /// Fetches etag and size of a file from headers, for hubs that do not list them.
     pub(crate) async fn metadata(
         &self,
         repository: &str,
@@ -111,7 +111,7 @@ impl Client {
         }
     }
 
-    /// Opens a file at byte `from`. The answer's status is 200, 206 or 416.
+    /// Requests a file from byte `from` on. The status of the response is 200, 206 or 416.
     pub(crate) async fn open(
         &self,
         repository: &str,
@@ -134,7 +134,8 @@ impl Client {
         format!("{}/{repository}/resolve/{commit}/{}", self.settings.endpoint, path.join("/"))
     }
 
-    /// Sends a request and follows redirects, to other servers unless `stay` is set. The token goes to the hub alone.
+    /// Sends a request and follows redirects; to other servers only if `stay` is false. Only the hub receives the
+    /// token.
     async fn send(&self, method: Method, url: &str, from: u64, stay: bool) -> Result<Response, Failure> {
         let transient = |why: String| Failure::Transient(why, None);
         let mut url = Url::parse(url).map_err(|e| transient(e.to_string()))?;
@@ -158,7 +159,7 @@ impl Client {
         Err(transient(format!("more than {MOST_REDIRECTS} redirects")))
     }
 
-    /// What an answer that is no success means, by the hub's `X-Error-Code` as `huggingface_hub` reads it.
+    /// Turns an error response into a failure, based on the hub's `X-Error-Code` as in `huggingface_hub`.
     fn classify(&self, response: &Response, repository: &str, revision: &str, file: Option<&str>) -> Failure {
         let status = response.status();
         let header = |name: &str| {
@@ -181,7 +182,7 @@ impl Client {
                 HubError::BadToken { repository, endpoint }
             }
             ("RepoNotFound", _) => HubError::RepositoryNotFound { repository, endpoint, with_token },
-            // The list could be read and the file cannot.
+            // The list of files was readable, but the file is not.
             (_, 401 | 403) if file.is_some() => HubError::Gated { repository, endpoint, with_token },
             (_, 401) => HubError::RepositoryNotFound { repository, endpoint, with_token },
             (_, 404) if file.is_none() => HubError::RepositoryNotFound { repository, endpoint, with_token },
@@ -193,7 +194,7 @@ impl Client {
     }
 }
 
-/// Where an answer sends to.
+/// The target of a redirect.
 fn redirect_of(status: StatusCode, headers: &HeaderMap, url: &Url) -> Option<Url> {
     if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
@@ -201,12 +202,12 @@ fn redirect_of(status: StatusCode, headers: &HeaderMap, url: &Url) -> Option<Url
     url.join(headers.get(LOCATION)?.to_str().ok()?).ok()
 }
 
-/// An etag without quotes and without the mark of a weak one.
+/// An etag without quotes and weak marker.
 fn clean_etag(text: &str) -> String {
     text.trim_start_matches("W/").trim_matches('"').to_owned()
 }
 
-/// An error of the HTTP client on one line, with its cause, without the address.
+/// Describes an error of the HTTP client on one line, with its cause but without the address.
 pub(crate) fn explain(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();

@@ -1,4 +1,4 @@
-//! One file into the cache, whatever happens to the connection.
+//! Downloads files into the cache and resumes after connection failures.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -14,45 +14,45 @@ use crate::client::{Client, Failure, explain};
 use crate::error::HubError;
 use crate::progress::Progress;
 
-/// Attempts in a row that bring nothing before a download is given up.
+/// Attempts in a row without progress before a download fails.
 const MOST_FRUITLESS: u32 = 5;
 /// Longest wait between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// How often a lock that another process holds is tried.
+/// Interval between attempts to take a lock that another process holds.
 const LOCK_POLL: Duration = Duration::from_millis(200);
 
-/// A content that is to be in the cache.
+/// A file to download.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     /// Path in the repository.
     pub(crate) path: String,
-    /// Name of the content.
+    /// Etag of the content.
     pub(crate) etag: String,
-    /// Its length.
+    /// Length of the content in bytes, if known.
     pub(crate) size: Option<u64>,
 }
 
-/// What all downloads of a run share.
+/// State that all downloads of a run share.
 pub(crate) struct Downloads<'a> {
     pub(crate) client: &'a Client,
     pub(crate) cache: &'a RepoCache,
     pub(crate) repository: &'a str,
     pub(crate) commit: &'a str,
     pub(crate) progress: &'a dyn Progress,
-    /// Wait before the second of several attempts that bring nothing; it doubles.
+    /// Wait after the first attempt without progress; doubles with each further one.
     pub(crate) retry_delay: Duration,
 }
 
-/// How an attempt ended.
+/// Result of an attempt.
 enum Attempt {
-    /// The file is whole.
+    /// The file is complete.
     Whole,
-    /// It broke off; another attempt may go on.
+    /// The attempt failed, but another may resume: reason, and minimum wait.
     Broken(String, Option<Duration>),
 }
 
 impl Downloads<'_> {
-    /// Brings a content into the cache and links it. What an earlier run left is gone on with.
+    /// Downloads a content into the cache and links it. Resumes what an earlier run left.
     pub(crate) async fn fetch(&self, wanted: &Wanted) -> Result<(), HubError> {
         let blob = self.cache.blob(&wanted.etag);
         let _lock = self.lock(wanted).await?;
@@ -84,7 +84,7 @@ impl Downloads<'_> {
         }
     }
 
-    /// Makes attempts until the file is whole or several in a row have brought nothing.
+    /// Retries until the file is complete or several attempts in a row made no progress.
     async fn complete(&self, wanted: &Wanted, part: &Path) -> Result<(), HubError> {
         let mut fruitless = 0;
         let mut counted = 0;
@@ -107,7 +107,7 @@ impl Downloads<'_> {
             }
             let wait = wait.unwrap_or(self.retry_delay * 2_u32.pow(fruitless)).min(LONGEST_WAIT);
             tracing::warn!(
-                "{}: {} broke off at {} bytes ({why}); going on in {:.1} s",
+                "{}: the download of {} broke off at {} bytes ({why}); resuming in {:.1} s",
                 self.repository,
                 wanted.path,
                 length(part),
@@ -117,7 +117,7 @@ impl Downloads<'_> {
         }
     }
 
-    /// Tells the progress how much of the file is here, which may be less than before.
+    /// Reports how much of the file is complete, which may be less than before.
     fn count(&self, counted: &mut u64, now: u64) {
         self.progress.advance(now as i64 - *counted as i64);
         *counted = now;
@@ -129,7 +129,7 @@ impl Downloads<'_> {
         let mut done = file.metadata().map_err(io)?.len();
         match wanted.size {
             Some(size) if done == size => return Ok(Attempt::Whole),
-            // Left by something else; nothing of it can be trusted.
+            // A longer file is not from this download; none of it can be trusted.
             Some(size) if done > size => {
                 file.set_len(0).map_err(io)?;
                 done = 0;
@@ -142,7 +142,7 @@ impl Downloads<'_> {
             Err(Failure::Transient(why, wait)) => return Ok(Attempt::Broken(why, wait)),
         };
         if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
-            // All of a file of unknown length is here, or what is here is of another.
+            // Either the file is complete (its length was unknown), or the partial file belongs to another file.
             return if total_of(&response) == Some(done) {
                 Ok(Attempt::Whole)
             } else {
@@ -151,7 +151,7 @@ impl Downloads<'_> {
             };
         }
         if done > 0 && !continues_at(&response, done) {
-            // The server knows no ranges and sends the whole file.
+            // The server does not support ranges and sends the whole file.
             file.set_len(0).map_err(io)?;
             done = 0;
         }
@@ -189,12 +189,12 @@ impl Downloads<'_> {
     }
 }
 
-/// Bytes of a file; 0 when it is not there.
+/// Length of a file in bytes; 0 if it does not exist.
 pub(crate) fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |m| m.len())
 }
 
-/// The error of a full disk.
+/// The error for a full disk.
 pub(crate) fn no_room(repository: &str, cache: &Path, needed: u64) -> HubError {
     HubError::NoRoom {
         repository: repository.to_owned(),
@@ -204,14 +204,14 @@ pub(crate) fn no_room(repository: &str, cache: &Path, needed: u64) -> HubError {
     }
 }
 
-/// Free bytes of the file system that a folder is or will be on.
+/// Free bytes of the file system that contains a folder, which may not exist yet.
 pub(crate) fn free_bytes(folder: &Path) -> Option<u64> {
     let there = folder.ancestors().find(|f| f.exists())?;
     let stat = nix::sys::statvfs::statvfs(there).ok()?;
     Some(stat.blocks_available() * stat.fragment_size())
 }
 
-/// Whether a partial answer starts where it was asked to.
+/// Whether a partial response starts at byte `from`.
 fn continues_at(response: &Response, from: u64) -> bool {
     let start = || {
         let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;

@@ -1,10 +1,11 @@
-//! Why a model of the hub cannot be had. Every message is one line that names the repository and says what to do.
+//! Why a model cannot be fetched from the hub or the cache. Every message is one line that names the repository and
+//! says what to do.
 
 use std::path::PathBuf;
 
 use sglang_process::failure::Failure;
 
-/// Why a model of the hub cannot be had.
+/// Why a model cannot be fetched from the hub or the cache.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// The hub has no such repository, or hides it from this token.
@@ -15,7 +16,7 @@ pub enum HubError {
     RepositoryNotFound {
         /// `org/name`.
         repository: String,
-        /// The hub.
+        /// Address of the hub.
         endpoint: String,
         /// Whether a token was sent.
         with_token: bool,
@@ -28,7 +29,7 @@ pub enum HubError {
         /// `--revision`.
         revision: String,
     },
-    /// The repository may only be read by those whom its owner lets.
+    /// The repository is gated: its owner decides who may read it.
     #[error(
         "{repository}: this repository is gated; accept its terms on {endpoint}/{repository}, then {}",
         token_hint(*.with_token)
@@ -36,29 +37,29 @@ pub enum HubError {
     Gated {
         /// `org/name`.
         repository: String,
-        /// The hub.
+        /// Address of the hub.
         endpoint: String,
         /// Whether a token was sent.
         with_token: bool,
     },
-    /// The token is not one of the hub's.
+    /// The hub does not accept the token.
     #[error(
         "{repository}: {endpoint} refuses the token in HF_TOKEN (or in the token file); renew it or unset it"
     )]
     BadToken {
         /// `org/name`.
         repository: String,
-        /// The hub.
+        /// Address of the hub.
         endpoint: String,
     },
-    /// The hub cannot be reached, and the cache cannot stand in for it.
+    /// The hub cannot be reached, and the cache does not have the model.
     #[error("{repository}: {endpoint} cannot be reached ({why}), and the cache {} {missing}", cache.display())]
     Unreachable {
         /// `org/name`.
         repository: String,
-        /// The hub.
+        /// Address of the hub.
         endpoint: String,
-        /// What failed.
+        /// Cause of the failure.
         why: String,
         /// The cache's folder.
         cache: PathBuf,
@@ -75,7 +76,7 @@ pub enum HubError {
         /// What the cache lacks.
         missing: String,
     },
-    /// A process that was started by hand does not find the model in the cache.
+    /// A process that was started without the launcher does not find the model in the cache.
     #[error("{repository}: the cache {} {missing}; sglang-launch fetches it, or HF_HUB_CACHE names another", cache.display())]
     NotCached {
         /// `org/name`.
@@ -85,43 +86,43 @@ pub enum HubError {
         /// What the cache lacks.
         missing: String,
     },
-    /// The repository has nothing that can be served.
+    /// The repository has no model that can be served.
     #[error("{repository}: {what}")]
     NoModel {
         /// `org/name`.
         repository: String,
-        /// What was looked for and what is there.
+        /// What was looked for and what was found.
         what: String,
     },
-    /// The hub answered with something else.
+    /// The hub sent an unexpected response.
     #[error("{repository}: {url}: {what}")]
     Answer {
         /// `org/name`.
         repository: String,
-        /// The request.
+        /// URL of the request.
         url: String,
-        /// Status and message.
+        /// Status and message of the response.
         what: String,
     },
-    /// A file stopped coming, again and again.
+    /// The download of a file kept failing.
     #[error(
-        "{repository}: {file}: the download stopped at {done} of {size} bytes ({why}); start again to go on from there"
+        "{repository}: {file}: the download stopped at {done} of {size} bytes ({why}); start again to resume"
     )]
     Broken {
         /// `org/name`.
         repository: String,
         /// The file's path in the repository.
         file: String,
-        /// Bytes that are here.
+        /// Downloaded bytes.
         done: u64,
-        /// Bytes of the file.
+        /// Size of the file in bytes.
         size: u64,
-        /// What failed last.
+        /// Cause of the last failure.
         why: String,
     },
-    /// There is no room for the files.
+    /// The disk has too little free space.
     #[error(
-        "{repository}: {needed} MB are still to be downloaded and {} has {free} MB of room; free some, or name another folder \
+        "{repository}: {needed} MB are still to be downloaded, but {} has only {free} MB free; free some, or name another folder \
          with --download-dir or HF_HOME",
         cache.display()
     )]
@@ -132,7 +133,7 @@ pub enum HubError {
         cache: PathBuf,
         /// MB to download.
         needed: u64,
-        /// MB free.
+        /// Free MB.
         free: u64,
     },
     /// The cache cannot be read or written.
@@ -140,7 +141,7 @@ pub enum HubError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
 }
@@ -150,12 +151,13 @@ impl HubError {
         Self::Io { path: path.into(), source }
     }
 
-    /// Whether another command line is needed: nothing on the hub is, or holds, what was named.
+    /// Whether the command line is at fault: the hub has no such repository, revision or model.
     pub fn is_of_input(&self) -> bool {
         matches!(self, Self::RepositoryNotFound { .. } | Self::RevisionNotFound { .. } | Self::NoModel { .. })
     }
 
-    /// Whether the model is nowhere to be found: not on the hub, or on no hub that answers.
+    /// Whether the model was not found: the hub does not have it, or the hub is not available and the cache does not
+    /// have it.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::RepositoryNotFound { .. } | Self::Unreachable { .. } | Self::Offline { .. })
     }

@@ -1,9 +1,9 @@
-//! Models of the Hugging Face hub: what a reference such as `org/name` means, which files of the repository a server
-//! needs, and how they come into the cache that `huggingface_hub` keeps.
+//! Downloads models from the Hugging Face hub: parses references such as `org/name`, selects the files that a server
+//! needs, and fetches them into the cache of `huggingface_hub`.
 //!
 //! The protocol and the cache's layout are those of `huggingface_hub` 2.4: one request for the commit and the files
 //! (`api/models/…/revision/…?blobs=true`), one `resolve` request per file, and `blobs`, `snapshots` and `refs` below
-//! `models--org--name`. A download that breaks goes on where it stopped, in the same run and in the next.
+//! `models--org--name`. An interrupted download resumes where it stopped, also in the next run.
 
 mod cache;
 mod client;

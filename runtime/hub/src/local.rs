@@ -1,4 +1,4 @@
-//! The files behind a server's `--model-path` and `--tokenizer-path`.
+//! Resolves `--model-path` and `--tokenizer-path` to local files.
 
 use std::path::{Path, PathBuf};
 
@@ -11,25 +11,26 @@ use crate::reference::HubReference;
 use crate::settings::HubSettings;
 use crate::snapshot::Hub;
 
-/// Local paths of what is on the hub; `None` for what is local already or not given.
+/// Local paths of the files that arguments name on the hub; `None` for arguments that are absent or already local
+/// paths.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HubFiles {
-    /// Of `--model-path`.
+    /// Files of `--model-path`.
     pub model: Option<PathBuf>,
-    /// Of `--tokenizer-path`.
+    /// Files of `--tokenizer-path`.
     pub tokenizer: Option<PathBuf>,
 }
 
-/// The hub repository that a path means, when there is no such file or folder.
+/// The hub repository that a path refers to; `None` if it is an existing file or folder.
 pub fn reference_of(path: &str) -> Option<HubReference> {
     if Path::new(path).exists() { None } else { HubReference::parse(path) }
 }
 
 impl HubFiles {
-    /// Fetches what the arguments name and the cache lacks.
+    /// Fetches the files that the arguments name and the cache lacks.
     ///
     /// # Errors
-    /// [`HubError`], one line.
+    /// [`HubError`] with a one-line message.
     pub fn fetch(
         args: &ServerArgs,
         settings: &HubSettings,
@@ -39,10 +40,10 @@ impl HubFiles {
         Self::of(args, |reference, revision, part| hub.fetch(reference, revision, part, progress))
     }
 
-    /// Finds what the arguments name in the cache.
+    /// Finds the files that the arguments name in the cache, without network access.
     ///
     /// # Errors
-    /// [`HubError::NotCached`] saying what is missing.
+    /// [`HubError::NotCached`], which says what is missing.
     pub fn cached(args: &ServerArgs, settings: &HubSettings) -> Result<Self, HubError> {
         let hub = Hub::new(settings.clone());
         Self::of(args, |reference, revision, part| hub.cached(reference, revision, part))
@@ -57,7 +58,7 @@ impl HubFiles {
         let tokenizer = args.tokenizer_path.as_deref().and_then(reference_of);
         let part = Part::Model { load_format: args.load_format.clone() };
         let model_files = model.as_ref().map(|r| find(r, revision, &part)).transpose()?;
-        // The revision is one of the model's repository.
+        // `--revision` belongs to the repository of the model.
         let same = |r: &HubReference| model.as_ref().is_some_and(|m| m.repository == r.repository);
         let tokenizer = tokenizer
             .filter(|_| !args.skip_tokenizer_init)
@@ -66,7 +67,7 @@ impl HubFiles {
         Ok(Self { model: model_files, tokenizer })
     }
 
-    /// The arguments with these files entered.
+    /// Writes these paths into the arguments.
     pub fn enter(self, args: &mut ServerArgs) {
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
         if let Some(model) = self.model {
@@ -78,8 +79,8 @@ impl HubFiles {
     }
 }
 
-/// For a process that is started by hand: enters what the cache has of a model on the hub. The launcher has done so
-/// for its own processes.
+/// For a process that is started without the launcher: writes the cached files of a hub model into the arguments. The
+/// launcher does this itself for its processes.
 ///
 /// # Errors
 /// [`HubError::NotCached`]: only the launcher fetches, so that processes do not race.

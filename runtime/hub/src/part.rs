@@ -1,9 +1,9 @@
-//! What of a model a process reads.
+//! The parts of a model that a process reads.
 
-/// What of a model is needed.
+/// The part of a model to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
-    /// All that a server reads, weights as `--load-format` says.
+    /// All files that a server reads; `--load-format` selects the weights.
     Model {
         /// `--load-format`.
         load_format: String,

@@ -1,4 +1,4 @@
-//! What a person sees of a download: a bar on a terminal, log lines otherwise.
+//! Displays the progress of a download: a bar on a terminal, log lines otherwise.
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
@@ -9,19 +9,19 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// Time between two log lines.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Is told how a download goes.
+/// Receives the progress of a download.
 pub trait Progress: Sync {
-    /// So many more files and bytes are to be fetched.
+    /// Adds files and bytes to the amount to fetch.
     fn expect(&self, files: usize, bytes: u64);
-    /// So many more bytes are here; fewer when some had to be thrown away.
+    /// Adds bytes to the amount fetched; negative if fetched bytes were discarded.
     fn advance(&self, bytes: i64);
-    /// A file is whole.
+    /// A file is complete.
     fn file_done(&self, path: &str);
-    /// Nothing more will come.
+    /// The download has ended.
     fn finish(&self);
 }
 
-/// Shows nothing.
+/// Displays nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 
@@ -32,7 +32,7 @@ impl Progress for Silent {
     fn finish(&self) {}
 }
 
-/// A bar on standard error when that is a terminal, else a log line now and then.
+/// Displays a bar on standard error if that is a terminal, otherwise a log line every 10 seconds.
 #[derive(Debug)]
 pub struct TerminalProgress {
     name: String,
@@ -51,7 +51,7 @@ struct State {
 }
 
 impl TerminalProgress {
-    /// Progress under a name; `bar` is whether a bar may be drawn.
+    /// Displays progress under a name; `bar` says whether a bar may be drawn.
     pub fn new(name: &str, bar: bool) -> Self {
         let bar = (bar && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
@@ -66,7 +66,7 @@ impl TerminalProgress {
     }
 
     fn with_state(&self, change: impl FnOnce(&mut State)) {
-        // A panic of another thread leaves numbers, not a broken state.
+        // A panic of another thread cannot leave the numbers inconsistent.
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         change(&mut state);
         if let Some(bar) = &self.bar {
@@ -107,7 +107,7 @@ impl Progress for TerminalProgress {
     }
 
     fn file_done(&self, path: &str) {
-        tracing::debug!("{}: {path} is here", self.name);
+        tracing::debug!("{}: fetched {path}", self.name);
         self.with_state(|s| s.files_done += 1);
     }
 

@@ -1,16 +1,16 @@
-//! What is written after `--model-path` when it is not a path: a repository, and perhaps one file of it.
+//! References to hub models in `--model-path`: a repository, and optionally one of its files.
 
 use std::fmt;
 
 /// Longest organisation or repository name.
 const LONGEST_NAME: usize = 96;
 
-/// Which file of a repository is meant.
+/// The file of a repository that a reference names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileChoice {
-    /// Whatever the repository holds: a checkpoint folder, or its GGUF file.
+    /// None: the repository's checkpoint folder, or its GGUF file.
     Any,
-    /// A file by its path in the repository, or by its name.
+    /// A file, by its path in the repository or its name.
     File(String),
     /// The GGUF file of a quantisation, such as `Q4_K_M`.
     Quant(String),
@@ -26,8 +26,8 @@ pub struct HubReference {
 }
 
 impl HubReference {
-    /// Reads `org/name`, `org/name:QUANT`, `org/name:file.gguf` or `org/name/path/of/file.gguf`. `None` for what can
-    /// only be a path.
+    /// Parses `org/name`, `org/name:QUANT`, `org/name:file.gguf` or `org/name/path/of/file.gguf`. `None` if the text
+    /// can only be a path.
     pub fn parse(text: &str) -> Option<Self> {
         let (path, choice) = match text.split_once(':') {
             Some((path, choice)) => (path, Some(choice)),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_only_be_a_path_is_none() {
+    fn local_paths_are_not_references() {
         for text in [
             "",
             "model",
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_is_shown_as_it_is_written() {
+    fn a_reference_is_displayed_as_written() {
         for text in ["a/b", "a/b:Q4_0", "a/b:x.gguf"] {
             assert_eq!(HubReference::parse(text).expect("valid").to_string(), text);
         }

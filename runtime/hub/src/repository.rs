@@ -1,4 +1,4 @@
-//! What the hub says of a repository at one commit.
+//! The hub's description of a repository at one commit.
 
 use serde::Deserialize;
 
@@ -7,9 +7,9 @@ use serde::Deserialize;
 pub(crate) struct RemoteFile {
     /// Path in the repository.
     pub(crate) path: String,
-    /// Bytes; not every mirror says.
+    /// Size in bytes; some mirrors do not report it.
     pub(crate) size: Option<u64>,
-    /// The name of its content: SHA-256 of a large file, git's id of a small one.
+    /// Identifier of the content: SHA-256 for large files, the git blob id for small ones.
     pub(crate) etag: Option<String>,
 }
 
@@ -45,8 +45,8 @@ struct Lfs {
 }
 
 impl Repository {
-    /// Reads the answer of `api/models/…/revision/…?blobs=true`. Files whose path could lead out of a folder are left
-    /// out: nothing needs them.
+    /// Parses the response of `api/models/…/revision/…?blobs=true`. Skips files whose path could lead out of a folder;
+    /// no model needs such files.
     pub(crate) fn parse(answer: &[u8]) -> Result<Self, String> {
         let answer: Answer = serde_json::from_slice(answer)
             .map_err(|e| format!("expected a repository's description: {e}"))?;
@@ -70,12 +70,12 @@ impl Repository {
     }
 }
 
-/// Whether text is a whole commit id, which never changes its meaning.
+/// Whether text is a full commit id, which always refers to the same commit.
 pub(crate) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// Whether text can be the name of a blob.
+/// Whether text is a valid blob name.
 pub(crate) fn is_etag(text: &str) -> bool {
     !text.is_empty() && text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }

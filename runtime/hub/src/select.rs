@@ -1,4 +1,4 @@
-//! Which files of a repository a server needs.
+//! Selects the files of a repository that a server needs.
 
 use serde_json::Value;
 use sglang_checkpoint::part_name::{self, PartName};
@@ -7,13 +7,13 @@ use sglang_checkpoint::safetensors::weight_files;
 use crate::part::Part;
 use crate::reference::FileChoice;
 
-/// The weights in one file, as transformers names it.
+/// Weights in a single file, as transformers names it.
 const SINGLE: &str = "model.safetensors";
-/// The list of shards.
+/// The index of sharded weights.
 const INDEX: &str = "model.safetensors.index.json";
-/// What describes a model.
+/// Files that describe a model.
 const CONFIG: [&str; 2] = ["config.json", "generation_config.json"];
-/// What turns text into tokens.
+/// Files of the tokenizer.
 const TOKENIZER: [&str; 6] = [
     "tokenizer.json",
     "tokenizer_config.json",
@@ -22,28 +22,28 @@ const TOKENIZER: [&str; 6] = [
     "chat_template.jinja",
     "chat_template.json",
 ];
-/// The folder of chat templates beside the default one.
+/// Folder of additional chat templates.
 const TEMPLATES: &str = "additional_chat_templates/";
-/// The modules of an embedding model; each has a folder with a config.json.
+/// The list of modules of an embedding model; each module has a folder with a config.json.
 const MODULES: &str = "modules.json";
-/// Quantisations that are taken when none is named, as llama.cpp does.
+/// Quantisations that are preferred if none is named, as in llama.cpp.
 const USUAL_QUANTS: [&str; 2] = ["Q4_K_M", "Q8_0"];
 
 /// What to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Plan {
-    /// Files of a checkpoint folder; the index, when there is one, names the rest.
+    /// Files of a checkpoint folder. If there is an index, it names the shards.
     Folder {
-        /// Files that are needed whatever the index says.
+        /// Files other than the shards in the index.
         files: Vec<String>,
         /// The index among them.
         index: Option<String>,
     },
-    /// The GGUF file that holds everything, or all its parts.
+    /// The GGUF file, or all its parts.
     Gguf(Vec<String>),
 }
 
-/// Chooses among the files of a repository. The error says what is there and what would have been right.
+/// Selects files of a repository. An error says what was found and what was expected.
 pub(crate) fn choose(files: &[&str], part: &Part, choice: &FileChoice) -> Result<Plan, String> {
     let has = |name: &str| files.contains(&name);
     let (load_format, with_tokenizer) = match part {
@@ -90,19 +90,19 @@ pub(crate) fn choose(files: &[&str], part: &Part, choice: &FileChoice) -> Result
 
 fn tokenizer_plan(files: &[&str], choice: &FileChoice) -> Result<Plan, String> {
     if *choice != FileChoice::Any || !files.contains(&"tokenizer.json") {
-        // A GGUF file brings its tokenizer.
+        // A GGUF file contains its tokenizer.
         return match files.iter().any(|f| is_model_gguf(f)) {
             true => choose_gguf(files, choice).map(Plan::Gguf),
             false => Err("the repository has no tokenizer.json".to_owned()),
         };
     }
     let mut wanted: Vec<String> = tokenizer_files(files).collect();
-    // Some tokenizers take their end-of-sequence token from there.
+    // Some tokenizers take their end-of-sequence token from these files.
     wanted.extend(CONFIG.iter().copied().filter(|n| files.contains(n)).map(str::to_owned));
     Ok(Plan::Folder { files: wanted, index: None })
 }
 
-/// The files that turn text into tokens and messages into text.
+/// Files of the tokenizer and the chat templates.
 fn tokenizer_files(files: &[&str]) -> impl Iterator<Item = String> {
     let is_template = |file: &&str| {
         file.strip_prefix(TEMPLATES).is_some_and(|name| name.ends_with(".jinja") && !name.contains('/'))
@@ -133,7 +133,7 @@ fn nothing_to_serve(files: &[&str]) -> String {
     format!("expected {SINGLE}, {INDEX} or a .gguf file, found {found}")
 }
 
-/// A list for a message, not longer than a line.
+/// A list for a message, shortened to twelve names.
 fn shortened(names: &[&str]) -> String {
     match names.get(..12) {
         Some(first) if names.len() > 12 => format!("{} and {} more", first.join(", "), names.len() - 12),
@@ -141,13 +141,13 @@ fn shortened(names: &[&str]) -> String {
     }
 }
 
-/// Vision projectors and importance matrices are GGUF files, but no language models.
+/// Whether a file is a GGUF model, and not a vision projector or an importance matrix.
 fn is_model_gguf(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
     name.ends_with(".gguf") && !name.starts_with("mmproj") && !name.contains("imatrix")
 }
 
-/// The file that is meant, or all parts of it.
+/// The GGUF file that the reference names, or all its parts.
 fn choose_gguf(files: &[&str], choice: &FileChoice) -> Result<Vec<String>, String> {
     let all: Vec<&str> = files.iter().copied().filter(|f| is_model_gguf(f)).collect();
     let found = part_name::models(&all);
@@ -191,7 +191,7 @@ fn choose_gguf(files: &[&str], choice: &FileChoice) -> Result<Vec<String>, Strin
     }
 }
 
-/// The files of a quantisation: `model-Q4_K_M.gguf`, `model.q4_k_m.gguf`, `Q4_K_M/model.gguf`.
+/// Files of a quantisation: `model-Q4_K_M.gguf`, `model.q4_k_m.gguf`, `Q4_K_M/model.gguf`.
 fn of_quant<'a>(files: &[&'a str], quant: &str) -> Vec<&'a str> {
     let quant = quant.to_ascii_uppercase();
     let is_of = |path: &str| {
@@ -208,12 +208,12 @@ fn of_quant<'a>(files: &[&'a str], quant: &str) -> Vec<&'a str> {
     files.iter().copied().filter(|f| is_of(f)).collect()
 }
 
-/// The file of a GGUF model that its path names.
+/// The part that stands for the whole GGUF model: the first.
 pub(crate) fn first_part(parts: &[String]) -> &str {
     parts.first().map_or("", String::as_str)
 }
 
-/// A file, or every part of the model that it is a part of.
+/// The file itself, or all parts of the split model that it belongs to.
 fn all_parts(files: &[&str], path: &str) -> Result<Vec<String>, String> {
     let Some(part) = PartName::parse(path) else { return Ok(vec![path.to_owned()]) };
     let parts: Vec<String> = part.all().collect();
@@ -225,7 +225,7 @@ fn all_parts(files: &[&str], path: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// The shards that an index names, in its order, each once.
+/// The shards that an index names, in order and without repeats.
 pub(crate) fn shards(index: &[u8]) -> Result<Vec<String>, String> {
     let wrong = || format!("{INDEX}: expected an object weight_map of tensor and file names");
     let index = sglang_checkpoint::json::parse(index).map_err(|e| format!("{INDEX}: {e}"))?;
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_its_descriptions_and_its_safetensors_and_nothing_else() {
+    fn a_folder_is_its_configuration_and_its_safetensors_and_nothing_else() {
         let all = [
             ".gitattributes",
             "README.md",
@@ -388,14 +388,14 @@ mod tests {
     }
 
     #[test]
-    fn safetensors_go_before_gguf_unless_one_is_asked_for() {
+    fn safetensors_take_precedence_unless_gguf_is_requested() {
         let all = ["config.json", "model.safetensors", "m-Q8_0.gguf"];
         assert!(matches!(choose(&all, &model("auto"), &FileChoice::Any), Ok(Plan::Folder { .. })));
         assert!(matches!(choose(&all, &model("gguf"), &FileChoice::Any), Ok(Plan::Gguf(_))));
     }
 
     #[test]
-    fn a_repository_without_weights_is_told_what_it_has() {
+    fn the_error_for_a_repository_without_weights_says_what_it_has() {
         let error =
             choose(&["config.json", "pytorch_model.bin"], &model("auto"), &FileChoice::Any).expect_err("no");
         assert!(error.contains("model.safetensors") && error.contains("pytorch_model.bin"), "{error}");

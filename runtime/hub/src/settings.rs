@@ -1,34 +1,34 @@
-//! What the environment says of the hub, by the variables of `huggingface_hub`.
+//! Settings of the hub from the environment variables of `huggingface_hub`.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the hub is unless `HF_ENDPOINT` says otherwise.
+/// Address of the hub if `HF_ENDPOINT` is not set.
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
-/// How to reach the hub and where its files are kept.
+/// How to reach the hub, and where to cache its files.
 #[derive(Clone, PartialEq)]
 pub struct HubSettings {
     /// `HF_ENDPOINT`, without a slash at the end.
     pub endpoint: String,
     /// `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, or the file that `hf auth login` writes.
     pub token: Option<String>,
-    /// `HF_HUB_CACHE`, else `hub` below `HF_HOME`, else `~/.cache/huggingface/hub`.
+    /// `HF_HUB_CACHE`, otherwise `hub` in `HF_HOME`, otherwise `~/.cache/huggingface/hub`.
     pub cache: PathBuf,
     /// `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`: no request is sent.
     pub offline: bool,
-    /// `HF_HUB_ETAG_TIMEOUT`: for a connection, and for an answer of the API. Default 10 s.
+    /// `HF_HUB_ETAG_TIMEOUT`: limit for connecting and for API responses. Default 10 s.
     pub api_timeout: Duration,
-    /// `HF_HUB_DOWNLOAD_TIMEOUT`: how long a download may stand still. Default 10 s.
+    /// `HF_HUB_DOWNLOAD_TIMEOUT`: longest time without data during a download. Default 10 s.
     pub stall_timeout: Duration,
-    /// Wait before the first of several new attempts; it doubles.
+    /// Wait before the first retry; doubles with each further one.
     pub retry_delay: Duration,
-    /// `HF_HUB_DISABLE_PROGRESS_BARS`, turned round.
+    /// Whether to draw progress bars: the opposite of `HF_HUB_DISABLE_PROGRESS_BARS`.
     pub progress: bool,
 }
 
-/// Leaves the token out.
+/// Hides the token.
 impl fmt::Debug for HubSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HubSettings")
@@ -41,12 +41,12 @@ impl fmt::Debug for HubSettings {
 }
 
 impl HubSettings {
-    /// Reads the environment and the token's file.
+    /// Reads the environment and the token file.
     pub fn from_env() -> Self {
         Self::from_lookup(|name| std::env::var(name).ok())
     }
 
-    /// As [`Self::from_env`], from any source of variables.
+    /// Like [`Self::from_env`], but with any source of variables.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let get = |name: &str| lookup(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
         let path = |name: &str| get(name).map(|text| expand_home(&text, get("HOME").as_deref()));
@@ -81,7 +81,7 @@ impl HubSettings {
         }
     }
 
-    /// With `--download-dir` in place of the cache.
+    /// Replaces the cache folder by `--download-dir`, if given.
     pub fn in_download_dir(mut self, download_dir: Option<&str>) -> Self {
         if let Some(dir) = download_dir {
             self.cache = expand_home(dir, std::env::var("HOME").ok().as_deref());
@@ -94,7 +94,7 @@ fn is_true(value: &str) -> bool {
     ["1", "ON", "YES", "TRUE"].iter().any(|yes| value.eq_ignore_ascii_case(yes))
 }
 
-/// A leading `~/` is the home folder, as in `huggingface_hub`; a shell does not expand it after an equals sign.
+/// Expands a leading `~/`, as `huggingface_hub` does: a shell does not expand it after an equals sign.
 fn expand_home(text: &str, home: Option<&str>) -> PathBuf {
     match (text.strip_prefix("~/"), home) {
         (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_is_where_huggingface_hub_has_it() {
+    fn the_cache_is_in_the_folder_of_huggingface_hub() {
         let cache = |variables: &[(&str, &str)]| settings(variables).cache.display().to_string();
         let home = ("HOME", "/h");
         assert_eq!(cache(&[home]), "/h/.cache/huggingface/hub");

@@ -1,4 +1,4 @@
-//! A model of the hub as a local path: from the hub, or from the cache alone.
+//! Resolves a hub model to a local path, with or without network access.
 
 use std::path::PathBuf;
 
@@ -15,11 +15,11 @@ use crate::repository::{RemoteFile, Repository, is_commit};
 use crate::select::{Plan, choose, first_part, shards};
 use crate::settings::HubSettings;
 
-/// Files that come side by side.
+/// Files that are downloaded in parallel.
 const SIDE_BY_SIDE: usize = 4;
-/// The branch when none is named.
+/// The branch if none is named.
 const DEFAULT_REVISION: &str = "main";
-/// Attempts to read a description that the cache cannot stand in for.
+/// Attempts to read the description of a repository that is not in the cache.
 const API_ATTEMPTS: u32 = 3;
 
 /// A hub and its cache.
@@ -29,17 +29,17 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A hub as the settings name it.
+    /// A hub with these settings.
     pub fn new(settings: HubSettings) -> Self {
         Self { settings }
     }
 
-    /// Brings what is needed of a model into the cache and gives its folder, or its GGUF file. A commit whose files are
-    /// here already costs no request; a branch costs one, which says whether it has moved. When the hub cannot be
-    /// reached, what the cache has is used.
+    /// Downloads the needed files of a model into the cache and returns the path of its folder or GGUF file. A commit
+    /// id with all files in the cache needs no request; a branch needs one to see whether it has changed. If the hub
+    /// cannot be reached, the cached files are used.
     ///
     /// # Errors
-    /// [`HubError`], one line.
+    /// [`HubError`] with a one-line message.
     pub fn fetch(
         &self,
         reference: &HubReference,
@@ -67,10 +67,10 @@ impl Hub {
         result
     }
 
-    /// The folder or file of a model that is in the cache whole.
+    /// The path of a model's folder or GGUF file, if the cache has all its files.
     ///
     /// # Errors
-    /// [`HubError::NotCached`] saying what is missing.
+    /// [`HubError::NotCached`], which says what is missing.
     pub fn cached(
         &self,
         reference: &HubReference,
@@ -85,7 +85,7 @@ impl Hub {
         })
     }
 
-    /// What [`Self::cached`] does; the error completes the sentence "the cache …".
+    /// Does the work of [`Self::cached`]. The error completes the sentence "the cache …".
     fn look_up(&self, reference: &HubReference, revision: &str, part: &Part) -> Result<PathBuf, String> {
         let cache = RepoCache::new(&self.settings.cache, &reference.repository);
         let commit =
@@ -120,7 +120,7 @@ impl Hub {
         progress: &dyn Progress,
     ) -> Result<PathBuf, HubError> {
         let client = Client::new(&self.settings, &reference.repository)?;
-        // With something to fall back on nobody waits for a hub that does not answer.
+        // With cached files to fall back on, do not wait for a hub that does not respond.
         let attempts = if self.look_up(reference, revision, part).is_ok() { 1 } else { API_ATTEMPTS };
         let repository = match self.describe(&client, reference, revision, attempts).await {
             Ok(repository) => repository,
@@ -192,8 +192,8 @@ impl Hub {
         }
     }
 
-    /// After the hub has not described the repository: the cache, as `huggingface_hub` does, unless the hub has said
-    /// that there is no such revision.
+    /// After a failed request for the description: uses the cache, as `huggingface_hub` does, unless the hub said that
+    /// the revision does not exist.
     fn fall_back(
         &self,
         reference: &HubReference,
@@ -207,12 +207,12 @@ impl Hub {
         };
         match (found, failure) {
             (Ok(path), Failure::Final(error)) => {
-                tracing::warn!("{error}; using what the cache has: {}", path.display());
+                tracing::warn!("{error}; using the cached files in {}", path.display());
                 Ok(path)
             }
             (Ok(path), Failure::Transient(why, _)) => {
                 tracing::warn!(
-                    "{} cannot be reached ({why}); using what the cache has: {}",
+                    "{} cannot be reached ({why}); using the cached files in {}",
                     self.settings.endpoint,
                     path.display()
                 );
@@ -229,7 +229,7 @@ impl Hub {
         }
     }
 
-    /// Brings files into the cache that are not there yet.
+    /// Downloads the files that are not in the cache yet.
     async fn bring(
         &self,
         downloads: &Downloads<'_>,
@@ -270,7 +270,7 @@ impl Hub {
         .map(drop)
     }
 
-    /// A file with the name of its content, asked for where the list does not have it.
+    /// A file with its etag, which is requested from the hub if the list lacks it.
     async fn named(&self, downloads: &Downloads<'_>, file: &RemoteFile) -> Result<Wanted, HubError> {
         if let Some(etag) = &file.etag {
             return Ok(Wanted { path: file.path.clone(), etag: etag.clone(), size: file.size });

@@ -1,4 +1,4 @@
-//! Models from a server that speaks the hub's API: what is fetched, what is asked, and what happens when it fails.
+//! Fetches models from a test server with the hub's API: which files and requests, and what happens on failures.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ struct Setup {
     settings: HubSettings,
 }
 
-/// A hub with `org/model` (two shards, an index, and files that nobody needs) and an empty cache.
+/// A hub with `org/model` (two shards, an index, and files that are not needed) and an empty cache.
 fn setup() -> Setup {
     let hub = TestHub::start().unwrap();
     let cache = tempfile::tempdir().unwrap();
@@ -66,7 +66,7 @@ impl Setup {
         self.get(text, None, |_| {})
     }
 
-    /// Paths of the requests for files, in the order of their coming.
+    /// Paths of the requests for files, in order.
     fn files_asked_for(&self) -> Vec<String> {
         let to_storage = |r: &Request| r.to_storage || r.path.contains("/resolve/");
         self.hub.requests().into_iter().filter(to_storage).map(|r| r.path).collect()
@@ -127,7 +127,7 @@ fn a_new_commit_brings_only_what_has_changed() {
 }
 
 #[test]
-fn a_connection_that_breaks_is_gone_on_with_where_it_stopped() {
+fn a_broken_download_resumes_where_it_stopped() {
     let s = setup();
     let name = "model-00001-of-00002.safetensors";
     s.hub.fail(name, Fault { break_after: Some(100_000), times: 1, ..Fault::default() });
@@ -145,7 +145,7 @@ fn a_connection_that_breaks_is_gone_on_with_where_it_stopped() {
 }
 
 #[test]
-fn a_server_that_falls_silent_is_left_and_asked_again() {
+fn a_stalled_download_is_retried() {
     let s = setup();
     s.hub.fail("tokenizer.json", Fault { stall_after: Some(1000), times: 1, ..Fault::default() });
     let folder = s.fetch("org/model").unwrap();
@@ -153,7 +153,7 @@ fn a_server_that_falls_silent_is_left_and_asked_again() {
 }
 
 #[test]
-fn a_later_run_goes_on_where_an_earlier_one_was_ended() {
+fn a_later_run_resumes_where_an_earlier_one_stopped() {
     let s = setup();
     let name = "model-00002-of-00002.safetensors";
     let always = Fault { break_after: Some(0), times: 100, ..Fault::default() };
@@ -184,7 +184,7 @@ fn a_server_without_ranges_sends_the_file_again_and_it_is_not_corrupted() {
 }
 
 #[test]
-fn rests_that_cannot_be_of_the_file_are_thrown_away() {
+fn partial_files_of_other_files_are_discarded() {
     let s = setup();
     let blobs = s.cache.path().join("hub/models--org--model/blobs");
     std::fs::create_dir_all(&blobs).unwrap();
@@ -199,7 +199,7 @@ fn rests_that_cannot_be_of_the_file_are_thrown_away() {
 }
 
 #[test]
-fn troubles_of_the_hub_pass() {
+fn temporary_errors_of_the_hub_are_retried() {
     let s = setup();
     s.hub.fail("", Fault { status: Some(503), times: 2, ..Fault::default() });
     s.hub.fail("config.json", Fault { status: Some(429), times: 2, ..Fault::default() });
@@ -231,12 +231,12 @@ fn a_hub_that_cannot_be_reached_is_replaced_by_the_cache() {
     assert!(text.contains("does not have its revision main"), "{text}");
     let folder = s.fetch("org/model").unwrap();
     assert_eq!(s.get("org/model", None, gone).unwrap(), folder);
-    // As when the repository has been taken away, or the token has run out.
+    // The cache also serves if the repository was removed or the token has expired.
     assert_eq!(s.get("org/model", None, |s| s.token = Some("bad".to_owned())).unwrap(), folder);
 }
 
 #[test]
-fn what_is_not_there_is_said_with_what_would_help() {
+fn missing_repositories_and_files_are_named_with_a_hint() {
     let s = setup();
     let text = one_line(&s.fetch("org/nothing").unwrap_err());
     assert!(
