@@ -1,4 +1,4 @@
-//! The three protocols: how a request is written and what an answer, or a piece of one, says.
+//! The three protocols: how to write a request, and how to read an answer or a streamed piece of it.
 
 use clap::ValueEnum;
 use serde::Deserialize;
@@ -19,21 +19,21 @@ pub enum Backend {
     OpenaiChat,
 }
 
-/// What an answer or one streamed piece of it says.
+/// The contents of an answer, or of one streamed piece.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Piece {
-    /// The piece carries new output.
+    /// Whether the piece contains new output.
     pub has_output: bool,
-    /// Output tokens so far, where the server counts.
+    /// Output tokens so far, if the server counts them.
     pub completion_tokens: Option<u64>,
     pub prompt_tokens: Option<u64>,
     pub cached_tokens: Option<u64>,
-    /// The output is complete.
+    /// Whether the output is complete.
     pub finished: bool,
 }
 
 impl Backend {
-    /// Path that generates.
+    /// Path of the route that generates.
     pub fn path(self) -> &'static str {
         match self {
             Self::Sglang => "/generate",
@@ -42,12 +42,12 @@ impl Backend {
         }
     }
 
-    /// How prompts are written when the user does not say.
+    /// The form of prompts if the user does not choose one.
     pub fn default_prompt_mode(self) -> PromptMode {
         if self == Self::OpenaiChat { PromptMode::Text } else { PromptMode::Ids }
     }
 
-    /// Body of a request; the user's extra fields win.
+    /// Body of a request; the user's extra fields take precedence.
     pub fn body(self, job: &Job, model: &str, args: &RequestArgs) -> Value {
         let prompt = match &job.prompt {
             Prompt::Ids(ids) => json!(ids),
@@ -87,7 +87,7 @@ impl Backend {
     /// Reads an answer, or one event of it.
     ///
     /// # Errors
-    /// It is not JSON of this protocol, or it reports an error: the text to show.
+    /// The text to show if the data is not JSON of this protocol, or reports an error.
     pub fn read(self, data: &[u8]) -> Result<Piece, String> {
         let message: Message = serde_json::from_slice(data).map_err(|error| {
             format!("cannot understand {:?}: {error}", shorten(&String::from_utf8_lossy(data)))
@@ -127,7 +127,7 @@ pub fn shorten(text: &str) -> String {
     short
 }
 
-// Only what is needed is deserialised: a cumulative stream repeats the whole text in every event.
+// Only the needed fields are deserialised: a cumulative stream repeats the whole text in every event.
 #[derive(Deserialize)]
 struct Message {
     error: Option<Value>,

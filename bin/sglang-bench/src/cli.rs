@@ -1,4 +1,4 @@
-//! Command line. Flags are named like those of the reference's `benchmark/serving.py`.
+//! Command line. Flags have the names of those of the reference's `benchmark/serving.py`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,15 +21,15 @@ pub struct Cli {
 pub enum Command {
     /// Send many requests and report throughput and latency
     Serving(ServingArgs),
-    /// Start a server, time its first answer, then weigh its processes
+    /// Start a server, time its first answer, then measure its processes
     ///
     /// Example: sglang-bench startup -- sglang-launch --model-path ./model --port 30000
     Startup(StartupArgs),
     /// Report output tokens per second at growing concurrency
     DecodeScaling(ScalingArgs),
-    /// Hold conversations of many users below one system prompt: TTFT of first and later turns, and throughput
+    /// Hold conversations of many users with one system prompt: TTFT of first and later turns, and throughput
     SharedPrefix(SharedPrefixArgs),
-    /// Say how long the model waited between its steps, from a trace recorded with /start_profile
+    /// Show how long the model waited between its steps, from a trace recorded with /start_profile
     TraceIdle(TraceIdleArgs),
 }
 
@@ -54,16 +54,16 @@ pub struct TargetArgs {
     /// Port of the server
     #[arg(long, default_value_t = 30000)]
     pub port: u16,
-    /// Model name in OpenAI requests; the first of /v1/models when not given
+    /// Model name in OpenAI requests; by default the first of /v1/models
     #[arg(long)]
     pub model: Option<String>,
     /// Sent as "Authorization: Bearer KEY"
     #[arg(long)]
     pub api_key: Option<String>,
-    /// Seconds to wait for the server to answer at all before starting
+    /// Seconds to wait for the server to answer before starting
     #[arg(long, default_value_t = 60.0, value_parser = seconds)]
     pub ready_check_timeout_sec: f64,
-    /// Seconds the whole run may take; what is unfinished then counts as failed
+    /// Seconds that the whole run may take; unfinished requests then count as failed
     #[arg(long, default_value_t = 3600.0, value_parser = seconds)]
     pub timeout: f64,
 }
@@ -74,13 +74,13 @@ pub struct ServingArgs {
     pub target: TargetArgs,
     #[command(flatten)]
     pub request: RequestArgs,
-    /// Number of requests; when not given, as many as --duration lets be sent
+    /// Number of requests; by default as many as can be sent in --duration
     #[arg(long, value_parser = positive)]
     pub num_prompts: Option<usize>,
-    /// Seconds in which requests are sent, 60 when neither this nor --num-prompts is given; what has been sent is finished
+    /// Seconds in which requests are sent, 60 if neither this nor --num-prompts is given; sent requests are finished
     #[arg(long, value_name = "SECONDS", value_parser = some_seconds)]
     pub duration: Option<f64>,
-    /// Most requests in flight; when not given 8, unlimited with --num-prompts or --request-rate
+    /// Most requests in flight; by default 8, or unlimited with --num-prompts or --request-rate
     #[arg(long, value_parser = positive)]
     pub max_concurrency: Option<usize>,
     /// Requests per second, as a Poisson process; inf sends everything at once
@@ -92,10 +92,10 @@ pub struct ServingArgs {
     /// Longest output in tokens
     #[arg(long, default_value_t = 128, value_parser = positive)]
     pub random_output_len: usize,
-    /// Shortest length as a part of the longest; 1 makes all lengths equal
+    /// Shortest length as a fraction of the longest; 1 makes all lengths equal
     #[arg(long, default_value_t = 0.0, value_parser = ratio, allow_negative_numbers = true)]
     pub random_range_ratio: f64,
-    /// Tokens in front of every prompt that are the same for all; they come on top of --random-input-len
+    /// Tokens at the start of every prompt that all share, in addition to --random-input-len
     #[arg(long, default_value_t = 0)]
     pub shared_prefix_len: usize,
     /// Requests sent before the measurement
@@ -104,7 +104,7 @@ pub struct ServingArgs {
     /// Empty the server's prefix cache after the warm-up (native backend)
     #[arg(long)]
     pub flush_cache: bool,
-    /// A second server: both take turns with the same prompts, and the ratios of their figures are reported
+    /// A second server: both take turns with the same prompts, and the ratios of their results are reported
     #[arg(long, visible_alias = "compare-url", value_name = "URL")]
     pub compare: Option<String>,
     /// Turns of each server with --compare
@@ -112,13 +112,13 @@ pub struct ServingArgs {
     pub rounds: usize,
 }
 
-/// Seconds of a run for which nothing was asked.
+/// Duration in seconds of a run without any limit.
 const DEFAULT_SECONDS: f64 = 60.0;
-/// Requests in flight of a run that only time limits.
+/// Requests in flight in a run that only time limits.
 const DEFAULT_CONCURRENCY: usize = 8;
 
 impl ServingArgs {
-    /// How much is sent to one server, in all.
+    /// How much is sent to one server in total.
     pub fn limit(&self) -> Limit {
         let time = match (self.num_prompts, self.duration) {
             (None, None) => Some(DEFAULT_SECONDS),
@@ -143,7 +143,7 @@ pub struct SharedPrefixArgs {
     /// Tokens of the system prompt
     #[arg(long, default_value_t = 1500, value_parser = positive)]
     pub system_prompt_len: usize,
-    /// Conversations
+    /// Number of conversations
     #[arg(long, default_value_t = 100, value_parser = positive)]
     pub users: usize,
     /// Questions per conversation
@@ -155,10 +155,10 @@ pub struct SharedPrefixArgs {
     /// Tokens of an answer
     #[arg(long, default_value_t = 32, value_parser = positive)]
     pub output_len: usize,
-    /// Most conversations at once; unlimited when not given
+    /// Most simultaneous conversations; unlimited by default
     #[arg(long, value_parser = positive)]
     pub max_concurrency: Option<usize>,
-    /// A second server, say one without prefix cache, that gets the same traffic afterwards
+    /// A second server, for example one without prefix cache, that gets the same traffic afterwards
     #[arg(long, visible_alias = "compare-url", value_name = "URL")]
     pub compare: Option<String>,
 }
@@ -172,7 +172,7 @@ pub struct ScalingArgs {
     /// Concurrencies to measure
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4, 8], value_parser = positive)]
     pub concurrency: Vec<usize>,
-    /// Requests one after the other in each slot
+    /// Consecutive requests in each slot
     #[arg(long, default_value_t = 2, value_parser = positive)]
     pub rounds: usize,
     /// Prompt length in tokens
@@ -197,16 +197,16 @@ pub struct StartupArgs {
     /// Sent as "Authorization: Bearer KEY"
     #[arg(long)]
     pub api_key: Option<String>,
-    /// Seconds the server may take to answer
+    /// Seconds in which the server must answer
     #[arg(long, default_value_t = 600.0, value_parser = seconds)]
     pub timeout: f64,
     /// Seconds over which idle CPU time is measured
     #[arg(long, default_value_t = 10.0, value_parser = seconds)]
     pub idle_seconds: f64,
-    /// Times to start the server; times are reported for each run
+    /// Number of starts; times are reported for each
     #[arg(long, default_value_t = 1, value_parser = positive)]
     pub runs: usize,
-    /// File for what the server prints; it goes to standard error when not given
+    /// File for the server's output; standard error by default
     #[arg(long, value_name = "FILE")]
     pub server_log: Option<PathBuf>,
     /// Append the results to this file as one line of JSON per run

@@ -1,4 +1,4 @@
-//! One request, timed.
+//! Sends one request and measures its times.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::backend::{Backend, Piece, shorten};
 use crate::sse::SseParser;
 use crate::target::{Target, describe};
 
-/// What happened to one request. Times are in seconds; `start` counts from the start of the run.
+/// The result of one request. Times are in seconds; `start` counts from the start of the run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     pub start: f64,
@@ -18,26 +18,26 @@ pub struct Outcome {
     pub latency: f64,
     /// From sending to the first output; `None` without streaming.
     pub ttft: Option<f64>,
-    /// Gap before each token but the first; tokens that come together share their gap.
+    /// Gap before each token except the first; tokens that arrive together share their gap.
     pub itl: Vec<f64>,
-    /// When output came, counted from the start of the run, and how many tokens it was.
+    /// When output arrived, counted from the start of the run, and its number of tokens.
     pub arrivals: Vec<(f64, u64)>,
     pub prompt_tokens: u64,
     pub cached_tokens: u64,
     pub output_tokens: u64,
-    /// Output tokens asked for.
+    /// Number of output tokens that were requested.
     pub asked_tokens: u64,
-    /// The server counted the output tokens; otherwise pieces were counted.
+    /// Whether the server counted the output tokens; otherwise pieces were counted.
     pub counted_by_server: bool,
-    /// The event, or answer, that ended the output.
+    /// The event or answer that ended the output.
     pub last_event: Vec<u8>,
-    /// Why it failed.
+    /// Why the request failed.
     pub error: Option<String>,
 }
 
 /// Progress of one answer.
 struct Answer<'a> {
-    /// Where output tokens of all requests are counted.
+    /// Counts the output tokens of all requests.
     all_tokens: &'a AtomicU64,
     run_start: Instant,
     sent: Instant,
@@ -73,7 +73,7 @@ impl Answer<'_> {
         }
         if self.outcome.ttft.is_none() {
             self.outcome.ttft = Some((now - self.sent).as_secs_f64());
-            // Tokens that come along with the first have no gap of their own.
+            // Tokens that arrive together with the first one have no gap.
         } else {
             let gap = (now - self.last).as_secs_f64() / new as f64;
             self.outcome.itl.extend((0..new).map(|_| gap));
@@ -100,7 +100,7 @@ impl Answer<'_> {
     }
 }
 
-/// Sends `body` and follows the answer to its end, counting its output in `all_tokens` as it comes.
+/// Sends `body` and reads the answer to its end, counting its output in `all_tokens` as it arrives.
 pub async fn send(
     target: &Target,
     backend: Backend,
@@ -145,7 +145,7 @@ async fn exchange(
     if !streamed {
         let bytes = response.bytes().await.map_err(|e| describe(&e))?;
         answer.take(&backend.read(&bytes)?);
-        // The moment the whole answer came is not the moment of its first token.
+        // The time of a whole answer is not the time of its first token.
         answer.outcome.ttft = None;
         return Ok(());
     }

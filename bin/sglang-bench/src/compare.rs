@@ -1,4 +1,5 @@
-//! Two servers under the same traffic, in turns: what one machine does meanwhile, and how warm it is, hits both.
+//! Compares two servers in turns with the same traffic, so that other load on the machine, and its temperature, affect
+//! both.
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -13,7 +14,7 @@ use crate::stats::{Ratio, ratio};
 use crate::workload::Workload;
 use crate::{Verdict, settings};
 
-/// Figures whose ratios are reported: name, key in JSON, value of one turn, and whether a server is better for more of it.
+/// The figures to compare: name, JSON key, value of one turn, and whether more is better.
 type Figure = (&'static str, &'static str, fn(&Metrics) -> f64, bool);
 const FIGURES: [Figure; 6] = [
     ("Request throughput", "request_throughput", |m| m.request_throughput, true),
@@ -24,23 +25,22 @@ const FIGURES: [Figure; 6] = [
     ("P99 ITL", "p99_itl_ms", |m| m.itl.p99, false),
 ];
 
-/// One server and what came of all its turns.
+/// One server with the results of all its turns.
 struct Side<'a> {
     server: &'a Session,
     total: Run,
 }
 
-/// Runs `--compare`. Each round gives both servers the same prompts, which are new to them; the one that is first
-/// changes.
+/// Runs `--compare`. In each round both servers get the same prompts, which are new to them; who goes first alternates.
 ///
 /// # Errors
-/// A cache cannot be emptied, or results cannot be written.
+/// If a cache cannot be emptied, or results cannot be written.
 pub async fn run(args: &ServingArgs, workload: &Workload, servers: [&Session; 2]) -> Result<Verdict> {
     let whole = args.limit();
     let rounds = args.rounds.min(whole.count.unwrap_or(usize::MAX));
     let limit = Limit {
         count: whole.count.map(|count| count.div_ceil(rounds)),
-        // The whole comparison takes the time of one run.
+        // The time limit applies to the whole comparison.
         time: whole.time.map(|time| time.div_f64(2.0 * rounds as f64)),
     };
     let [mut one, mut other] = servers.map(|server| Side { server, total: Run::default() });
@@ -74,7 +74,7 @@ impl Side<'_> {
     }
 }
 
-/// Both tables, and the ratios of the turns that belong together.
+/// Prints both tables, and the ratios of the turns of each round.
 fn report(args: &ServingArgs, sides: [&Side<'_>; 2], pairs: &[(Metrics, Metrics)]) -> Result<Verdict> {
     let totals = sides.map(|side| Metrics::of(&side.total));
     let urls = sides.map(|side| side.server.plan.target.base_url.as_str());
@@ -124,7 +124,7 @@ fn shown(ratio: Option<&Ratio>) -> String {
     }
 }
 
-/// Who is better, where the interval says it.
+/// Which server is better, if the interval shows it.
 fn verdict_of(ratio: Option<&Ratio>, more_is_better: bool) -> &'static str {
     match ratio.and_then(|r| r.interval) {
         Some((low, _)) if low > 1.0 => {

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the run ends early and its results are printed all the same. A second signal ends at once.
+//! Ctrl-C and SIGTERM end the run early, and its results so far are printed. A second signal ends the program at once.
 
 use std::sync::OnceLock;
 
@@ -6,18 +6,18 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-/// The exit code of a run that was ended early, as a shell expects it after ctrl-C.
+/// The exit code of a run that was ended early: what a shell expects after ctrl-C.
 pub const EXIT_CODE: u8 = 130;
 
-/// Says when the user wants an end.
+/// Tells whether the user wants to stop.
 #[derive(Clone, Debug)]
 pub struct Interrupt(watch::Receiver<bool>);
 
 impl Interrupt {
-    /// Takes the signals over; the same one for all callers.
+    /// Starts to handle the signals; all callers share one handler.
     ///
     /// # Errors
-    /// The system does not let the signals be watched.
+    /// If the system does not allow handling the signals.
     pub fn watch() -> Result<Self> {
         static WATCHED: OnceLock<Interrupt> = OnceLock::new();
         if let Some(watched) = WATCHED.get() {
@@ -30,7 +30,7 @@ impl Interrupt {
         Ok(WATCHED.get_or_init(|| Self(receiver)).clone())
     }
 
-    /// Comes back when there was a signal.
+    /// Returns once there was a signal.
     pub async fn wait(&self) {
         if self.0.clone().wait_for(|seen| *seen).await.is_err() {
             std::future::pending().await
@@ -52,7 +52,7 @@ async fn wait_for((mut interrupt, mut terminate): (Signal, Signal), sender: watc
     };
     next().await;
     eprintln!("Stopping; results of what is finished follow. A second signal ends at once.");
-    // The receiver lives as long as the program.
+    // The receiver exists as long as the program.
     let _ = sender.send(true);
     next().await;
     std::process::exit(i32::from(EXIT_CODE));

@@ -1,4 +1,4 @@
-//! Sending a workload: arrivals, a bound on concurrency and bounds on time.
+//! Sends a workload with given arrival times, limited in concurrency and time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,32 +16,32 @@ use crate::progress::{Counts, Progress};
 use crate::target::Target;
 use crate::workload::Job;
 
-/// How to send.
+/// How to send a workload.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub target: Target,
     pub backend: Backend,
     pub max_concurrency: Option<usize>,
-    /// When to give up on what is unfinished.
+    /// When to give up on unfinished requests.
     pub deadline: Instant,
     pub interrupt: Interrupt,
-    /// Show no progress.
+    /// Whether to hide progress.
     pub quiet: bool,
 }
 
-/// What came of it.
+/// The results of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
     pub outcomes: Vec<Outcome>,
-    /// Seconds that the whole took.
+    /// Duration in seconds.
     pub duration: f64,
-    /// Requests that were cut off because the user wanted an end.
+    /// Requests that were cut off because the user stopped the run.
     pub unfinished: usize,
     pub interrupted: bool,
 }
 
 impl Run {
-    /// Adds a later run, as if it had followed at once.
+    /// Appends a later run as if it had followed immediately.
     pub fn append(&mut self, later: Run) {
         let offset = self.duration;
         self.outcomes.extend(later.outcomes.into_iter().map(|mut outcome| {
@@ -56,7 +56,7 @@ impl Run {
 }
 
 impl Plan {
-    /// Sends jobs up to the limit, with the body that `body` writes for each, and waits for all answers.
+    /// Sends jobs up to the limit, each with the body that `body` returns, and waits for all answers.
     pub async fn send_all(
         &self,
         jobs: impl Iterator<Item = Job>,
@@ -118,7 +118,7 @@ impl Plan {
         let open = tasks.len();
         tasks.abort_all();
         if late {
-            // A number of requests that was asked for counts whole.
+            // A requested number of requests counts completely.
             let unsent = if limit.count.is_some() { jobs.count() } else { 0 };
             let lost = failed("not finished within --timeout");
             run.outcomes.extend(std::iter::repeat_n(lost, open + unsent));

@@ -1,6 +1,6 @@
-//! Measures a running server: load (`serving`), conversations below one system prompt (`shared-prefix`), start-up and
-//! idle cost (`startup`), and how decoding scales with concurrency (`decode-scaling`). Works against this project's
-//! server and any OpenAI-compatible one. `trace-idle` reads a trace of this project's scheduler.
+//! Measures a running server: load (`serving`), conversations with one system prompt (`shared-prefix`), start-up and
+//! idle cost (`startup`), and how decoding scales with concurrency (`decode-scaling`). Works with this project's server
+//! and with any OpenAI-compatible one. `trace-idle` reads a trace of this project's scheduler.
 
 mod backend;
 mod cli;
@@ -32,14 +32,14 @@ use clap::Parser;
 use crate::cli::{Cli, Command};
 use crate::metrics::Metrics;
 
-/// Whether everything that was measured also succeeded.
+/// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// No request failed.
     Clean,
-    /// Something failed; the numbers are printed all the same.
+    /// Something failed; the results were printed nevertheless.
     Failures,
-    /// The user ended it early; the numbers are of what was finished.
+    /// The user stopped it; the results cover what was finished.
     Interrupted,
 }
 
@@ -52,7 +52,7 @@ impl Verdict {
         }
     }
 
-    /// Clean only when both are.
+    /// `Clean` only if both are.
     fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Interrupted, _) | (_, Self::Interrupted) => Self::Interrupted,
@@ -62,7 +62,7 @@ impl Verdict {
     }
 }
 
-/// The command line asks for something that cannot be.
+/// The command line is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Usage(String);

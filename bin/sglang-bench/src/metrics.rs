@@ -1,4 +1,4 @@
-//! What a run amounts to. Definitions are those of the reference's `benchmark/serving.py`, except that the peak of
+//! The results of a run. Definitions are those of the reference's `benchmark/serving.py`, except that the peak of
 //! concurrent requests is exact instead of counted per second.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use crate::stats::{Summary, peak_overlap, peak_per_second};
 pub struct Metrics {
     pub completed: usize,
     pub failed: usize,
-    /// Requests that were cut off because the user wanted an end.
+    /// Requests that were cut off because the user stopped the run.
     pub unfinished: usize,
     pub interrupted: bool,
     pub duration: f64,
@@ -33,16 +33,16 @@ pub struct Metrics {
     /// Time per output token after the first, per request.
     pub tpot: Summary,
     pub itl: Summary,
-    /// Requests that got fewer tokens than they asked for.
+    /// Requests that got fewer tokens than requested.
     pub short_outputs: usize,
-    /// Requests whose server did not count tokens, so that streamed pieces stand for them.
+    /// Requests for which the server did not count tokens; streamed pieces were counted instead.
     pub uncounted: usize,
     /// Distinct error texts and how often each occurred.
     pub errors: BTreeMap<String, usize>,
 }
 
 impl Metrics {
-    /// Evaluates a run; only successful requests enter the figures.
+    /// Evaluates a run; only successful requests are included.
     pub fn of(run: &Run) -> Self {
         let good: Vec<&Outcome> = run.outcomes.iter().filter(|o| o.error.is_none()).collect();
         let mut errors = BTreeMap::new();

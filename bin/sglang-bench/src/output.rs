@@ -1,4 +1,4 @@
-//! Results for people (a table) and for programs (a line of JSON).
+//! Prints results as a table for people and as a line of JSON for programs.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -11,12 +11,12 @@ use crate::Usage;
 use crate::metrics::Metrics;
 use crate::stats::Summary;
 
-/// Columns of a table.
+/// Width of a table in characters.
 pub const WIDTH: usize = 56;
-/// Distinct errors shown.
+/// Number of distinct errors that are shown.
 const SHOWN_ERRORS: usize = 5;
 
-/// A title line, filled up with `fill`.
+/// A title line, padded with `fill`.
 pub fn heading(title: &str, fill: char) -> String {
     let title = format!(" {title} ");
     let side = WIDTH.saturating_sub(title.len());
@@ -79,7 +79,7 @@ pub fn table(metrics: &Metrics, settings: &[(&str, String)]) -> String {
     out.join("\n")
 }
 
-/// What went wrong, for standard error; empty when nothing did.
+/// Problems to report on standard error; empty if there were none.
 pub fn problems(metrics: &Metrics) -> Vec<String> {
     let mut out = Vec::new();
     if metrics.uncounted > 0 {
@@ -102,7 +102,7 @@ pub fn problems(metrics: &Metrics) -> Vec<String> {
     out
 }
 
-/// The figures under the reference's names.
+/// The results under the reference's names.
 pub fn json(metrics: &Metrics) -> Map<String, Value> {
     let m = metrics;
     let mut map = Map::new();
@@ -145,10 +145,10 @@ pub fn json(metrics: &Metrics) -> Map<String, Value> {
     map
 }
 
-/// Makes sure before the work that its results can be written.
+/// Checks before the measurement that its results can be written.
 ///
 /// # Errors
-/// The file cannot be opened.
+/// If the file cannot be opened.
 pub fn check_file(path: Option<&Path>) -> Result<()> {
     let Some(path) = path else { return Ok(()) };
     let opened = OpenOptions::new().create(true).append(true).open(path);
@@ -158,7 +158,7 @@ pub fn check_file(path: Option<&Path>) -> Result<()> {
 /// Appends `value` to `path` as one line.
 ///
 /// # Errors
-/// The file cannot be opened or written.
+/// If the file cannot be opened or written.
 pub fn append_line(path: &Path, value: &Value) -> Result<()> {
     let mut file = OpenOptions::new()
         .create(true)

@@ -1,21 +1,21 @@
-//! What a run has done so far: a bar on a terminal, a line now and then elsewhere.
+//! Shows the progress of a run: a bar on a terminal, otherwise a line from time to time.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Longest time between two lines, and between two looks of a bar.
+/// Interval between two lines, and longest interval between two updates of a bar.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 const BAR_EVERY: Duration = Duration::from_millis(250);
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     pub done: usize,
     pub failed: usize,
     pub running: usize,
-    /// Output tokens that have come.
+    /// Output tokens received.
     pub tokens: u64,
 }
 
@@ -34,14 +34,14 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     every: Duration,
     next: Instant,
-    /// Requests, where their number is known.
+    /// Number of requests, if known.
     count: Option<usize>,
     /// For how long requests are sent.
     limit: Option<Duration>,
 }
 
 impl Progress {
-    /// For a run of `count` requests or of some time. `quiet` shows nothing.
+    /// For a run of `count` requests or with a time limit. `quiet` shows nothing.
     pub fn start(count: Option<usize>, limit: Option<Duration>, quiet: bool) -> Self {
         let start = Instant::now();
         let terminal = std::io::stderr().is_terminal();
@@ -55,12 +55,12 @@ impl Progress {
         Self { start, bar, every, next: start + every, count, limit }
     }
 
-    /// When to show something again.
+    /// The time of the next update.
     pub fn next(&self) -> Instant {
         self.next
     }
 
-    /// Shows how far the run has come.
+    /// Shows the progress.
     pub fn show(&mut self, counts: Counts) {
         self.next = Instant::now() + self.every;
         let elapsed = self.start.elapsed();
@@ -77,7 +77,7 @@ impl Progress {
         }
     }
 
-    /// What the run goes on to, for a line.
+    /// The goal of the run, for a line.
     fn whole(&self) -> String {
         match (self.count, self.limit) {
             (Some(count), _) => format!(", {count} requests in all"),

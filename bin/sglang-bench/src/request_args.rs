@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::workload::PromptMode;
 
-/// What every request asks for.
+/// What every request contains.
 #[derive(Args, Clone, Debug)]
 pub struct RequestArgs {
     /// Sampling temperature; 0 is greedy
@@ -15,7 +15,7 @@ pub struct RequestArgs {
     /// Let outputs end at an end-of-sequence token
     #[arg(long)]
     pub disable_ignore_eos: bool,
-    /// Ask for whole answers; there is no TTFT or ITL then
+    /// Request whole answers, without streaming; TTFT and ITL are then not measured
     #[arg(long)]
     pub disable_stream: bool,
     /// JSON object merged into every request body

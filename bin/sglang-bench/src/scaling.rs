@@ -1,4 +1,4 @@
-//! `sglang-bench decode-scaling`: what batching gains.
+//! `sglang-bench decode-scaling`: how much throughput batching gains.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::workload::Workload;
 /// Runs the command.
 ///
 /// # Errors
-/// The server cannot be reached, the warm-up fails, or results cannot be written.
+/// If the server cannot be reached, the warm-up fails, or results cannot be written.
 pub async fn run(args: ScalingArgs) -> Result<Verdict> {
     check_file(args.request.output_file.as_deref())?;
     let mut session = Session::open(&args.target, None).await?;
@@ -38,12 +38,12 @@ pub async fn run(args: ScalingArgs) -> Result<Verdict> {
     let mut base = None;
     for (step, &concurrency) in args.concurrency.iter().enumerate() {
         session.plan.max_concurrency = Some(concurrency);
-        // Fresh prompts at every step: none is in the prefix cache.
+        // Every step uses new prompts, so that none is in the prefix cache.
         let workload = Workload { seed: workload.seed.wrapping_add(step as u64), ..workload };
         let metrics = session.measure(&workload, concurrency * args.rounds, &args.request).await;
         verdict = verdict.and(Verdict::of(&metrics));
         if metrics.interrupted {
-            // A step that is not whole would show another concurrency.
+            // An incomplete step would have a different concurrency.
             break;
         }
         let base = *base.get_or_insert(metrics.output_throughput);

@@ -13,7 +13,7 @@ use crate::{Verdict, compare, settings};
 /// Runs the command.
 ///
 /// # Errors
-/// The server cannot be reached, the warm-up fails, or results cannot be written.
+/// If the server cannot be reached, the warm-up fails, or results cannot be written.
 pub async fn run(args: ServingArgs) -> Result<Verdict> {
     check_file(args.request.output_file.as_deref())?;
     let workload = Workload {
@@ -37,7 +37,7 @@ pub async fn run(args: ServingArgs) -> Result<Verdict> {
     }
 }
 
-/// A server that has been warmed up.
+/// Connects to a server and warms it up.
 async fn prepare(args: &ServingArgs, target: &TargetArgs, workload: &Workload) -> Result<Session> {
     let session = Session::open(target, args.concurrency()).await?;
     session.warm_up(workload, args.warmup_requests, &args.request).await?;

@@ -1,4 +1,4 @@
-//! A server that answers, and sending to it.
+//! A server that is ready, and the traffic sent to it.
 
 use std::time::{Duration, Instant};
 
@@ -16,17 +16,17 @@ use crate::request_args::RequestArgs;
 use crate::target::Target;
 use crate::workload::{PromptMode, Workload};
 
-/// A server that is known to answer, and what is sent to it.
+/// A server that is known to answer.
 pub struct Session {
     pub plan: Plan,
     pub model: String,
 }
 
 impl Session {
-    /// Waits for the server and learns its model's name; the time allowed starts now.
+    /// Waits for the server and gets its model's name; the time limit starts now.
     ///
     /// # Errors
-    /// The server cannot be reached, or names no model.
+    /// If the server cannot be reached, or names no model.
     pub async fn open(args: &TargetArgs, max_concurrency: Option<usize>) -> Result<Self> {
         let target = Target::from_args(args)?;
         let interrupt = Interrupt::watch()?;
@@ -64,9 +64,9 @@ impl Session {
     /// Sends requests that are not measured.
     ///
     /// # Errors
-    /// One of them fails, or the user ends it: measuring would be pointless.
+    /// If a request fails, or the user stops it: measuring would be pointless.
     pub async fn warm_up(&self, workload: &Workload, count: usize, args: &RequestArgs) -> Result<()> {
-        // Other prompts than the measured ones, which must not be cached yet.
+        // The measured prompts must not be cached yet, so these differ.
         let workload = Workload { seed: !workload.seed, request_rate: f64::INFINITY, ..*workload };
         let metrics = self.measure(&workload, count, args).await;
         if metrics.interrupted {
@@ -79,10 +79,10 @@ impl Session {
     }
 }
 
-/// How prompts are written, given the protocol.
+/// The form of prompts for a protocol.
 ///
 /// # Errors
-/// The protocol has no such form.
+/// If the protocol does not support the requested form.
 pub fn prompt_mode(backend: Backend, asked: Option<PromptMode>) -> Result<PromptMode> {
     match (backend, asked) {
         (Backend::OpenaiChat, Some(PromptMode::Ids)) => {
@@ -96,7 +96,7 @@ pub fn prompt_mode(backend: Backend, asked: Option<PromptMode>) -> Result<Prompt
 /// Empties the prefix cache.
 ///
 /// # Errors
-/// The server does not know how, or is busy.
+/// If the server has no such route, or is busy.
 pub async fn flush_cache(target: &Target) -> Result<()> {
     let response = target.post("/flush_cache").timeout(Duration::from_secs(60)).send().await?;
     if !response.status().is_success() {

@@ -1,11 +1,11 @@
-//! What `serving` was asked for, as its results show it.
+//! The settings of `serving`, as its results show them.
 
 use serde_json::{Map, Value, json};
 
 use crate::cli::ServingArgs;
 use crate::session::Session;
 
-/// The settings in the table.
+/// The settings for the table.
 pub fn shown(args: &ServingArgs) -> Vec<(&'static str, String)> {
     let backend = json!(args.target.backend);
     let concurrency = args.concurrency().map_or("not set".into(), |n| n.to_string());
@@ -20,7 +20,7 @@ pub fn shown(args: &ServingArgs) -> Vec<(&'static str, String)> {
     shown
 }
 
-/// The settings in the line of JSON.
+/// The settings for the JSON line.
 pub fn record(args: &ServingArgs, session: &Session) -> Map<String, Value> {
     let mut record = Map::new();
     let mut put = |key: &str, value: Value| {
@@ -29,7 +29,7 @@ pub fn record(args: &ServingArgs, session: &Session) -> Map<String, Value> {
     let limit = args.limit();
     put("backend", json!(args.target.backend));
     put("model", json!(session.model));
-    // JSON has no infinity; the reference writes the word too.
+    // JSON has no infinity; the reference also writes the word.
     put("request_rate", json!(args.request_rate.to_string()));
     put("max_concurrency", json!(args.concurrency()));
     put("num_prompts", json!(limit.count));

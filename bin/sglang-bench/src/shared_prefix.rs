@@ -1,7 +1,8 @@
-//! `sglang-bench shared-prefix`: conversations of many users below one system prompt, for the worth of prefix reuse.
+//! `sglang-bench shared-prefix`: conversations of many users with one system prompt, to measure what prefix reuse
+//! gains.
 //!
-//! A turn's prompt is the system prompt, all questions and answers of that user so far and a new question, as token
-//! ids, so every turn after a user's first could reuse all but the question.
+//! A turn's prompt consists of the system prompt, all earlier questions and answers of the user, and a new question, as
+//! token ids. So every turn after a user's first one can reuse everything except the question.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -25,13 +26,13 @@ use crate::session::Session;
 use crate::workload::{FIRST_ID, Job, Prompt};
 use crate::{Usage, Verdict};
 
-/// What one server was measured at.
+/// The results of one server.
 struct Figures {
-    /// The very first request: nothing was cached and nothing else ran.
+    /// The very first request, with an empty cache and nothing else running.
     cold: Metrics,
     /// First turns of the other users.
     first: Metrics,
-    /// All turns after a user's first.
+    /// All turns after the user's first one.
     later: Metrics,
     /// All requests.
     all: Metrics,
@@ -40,7 +41,7 @@ struct Figures {
 /// Runs the command.
 ///
 /// # Errors
-/// A server cannot be reached, the warm-up fails, or results cannot be written.
+/// If a server cannot be reached, the warm-up fails, or results cannot be written.
 pub async fn run(args: SharedPrefixArgs) -> Result<Verdict> {
     if args.target.backend != Backend::Sglang || args.request.disable_stream {
         let why =
@@ -75,7 +76,7 @@ pub async fn run(args: SharedPrefixArgs) -> Result<Verdict> {
 async fn measure(args: &SharedPrefixArgs, target: &TargetArgs) -> Result<Figures> {
     let session = Arc::new(Session::open(target, None).await?);
     let talks = Talks { args: Arc::new(args.clone()), session: Arc::clone(&session), start: Instant::now() };
-    // Nothing of the measured prompts: an id of their own in front.
+    // The warm-up prompt shares no beginning with the measured ones.
     let Some(warm_up) = talks.ask(vec![FIRST_ID; 8]).await else { bail!("interrupted during the warm-up") };
     if let Some(error) = warm_up.error {
         bail!("the warm-up request failed: {error}");
@@ -119,7 +120,7 @@ async fn measure(args: &SharedPrefixArgs, target: &TargetArgs) -> Result<Figures
     Ok(Figures { cold, first: of(first.split_off(first.len().min(1))), later: of(later), all })
 }
 
-/// What all conversations have in common.
+/// What all conversations share.
 #[derive(Clone)]
 struct Talks {
     args: Arc<SharedPrefixArgs>,
@@ -140,7 +141,7 @@ impl Talks {
         (0..len).map(|_| rng.random_range(FIRST_ID..self.args.request.vocab_size)).collect()
     }
 
-    /// `None` when the user wants an end.
+    /// `None` if the user stops the run.
     async fn ask(&self, ids: Vec<u32>) -> Option<Outcome> {
         let (prompt_len, output_len) = (ids.len(), self.args.output_len);
         let job = Job { prompt: Prompt::Ids(ids), prompt_len, output_len, arrival: 0.0 };
@@ -171,15 +172,14 @@ struct User {
     turns: usize,
 }
 
-/// The part of an answer that the conversation goes on with.
+/// The part of an answer that the next prompt needs.
 #[derive(Deserialize)]
 struct Ids {
     output_ids: Vec<u32>,
 }
 
 impl User {
-    /// Asks the next question and takes the answer into the conversation.
-    /// `None` when the user wants an end.
+    /// Asks the next question and adds the answer to the conversation. `None` if the user stops the run.
     async fn turn(&mut self) -> Option<Outcome> {
         self.turns += 1;
         let question = self.talks.ids(self.talks.args.question_len, &mut self.rng);

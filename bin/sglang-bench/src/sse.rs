@@ -1,33 +1,33 @@
-//! Server-sent events out of a byte stream (WHATWG HTML, "Parsing an event stream"), whatever the chunk borders.
+//! Reads server-sent events from a byte stream (WHATWG HTML, "Parsing an event stream"), however it is chunked.
 
-/// Most bytes one event may hold; more is a broken or hostile server.
+/// Largest event in bytes; a larger one comes from a broken or hostile server.
 const MAX_EVENT_BYTES: usize = 64 << 20;
 
-/// A stream that cannot be read further.
+/// The stream cannot be read further.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SseError {
-    /// An event that does not end.
+    /// An event is too long.
     #[error("an event is longer than {MAX_EVENT_BYTES} bytes")]
     TooLong,
 }
 
-/// Collects bytes and gives back the `data` of finished events. Comments (heartbeats), and the fields `event`, `id` and
-/// `retry`, carry nothing for a benchmark and are skipped.
+/// Collects bytes and returns the `data` of complete events. Comments (heartbeats) and the fields `event`, `id` and
+/// `retry` do not matter to a benchmark and are skipped.
 #[derive(Debug, Default)]
 pub struct SseParser {
     line: Vec<u8>,
     data: Vec<u8>,
     has_data: bool,
-    /// The last byte was a CR: an LF that follows belongs to the same line end.
+    /// The last byte was a CR, so a following LF belongs to the same line end.
     after_cr: bool,
     started: bool,
 }
 
 impl SseParser {
-    /// Feeds `bytes` and calls `event` with the data of each event they complete.
+    /// Reads `bytes` and calls `event` with the data of each event that they complete.
     ///
     /// # Errors
-    /// An event grows beyond all reason.
+    /// If an event is too long.
     pub fn push(&mut self, bytes: &[u8], mut event: impl FnMut(&[u8])) -> Result<(), SseError> {
         let mut rest = bytes;
         if self.after_cr && !rest.is_empty() {
@@ -51,7 +51,7 @@ impl SseParser {
         self.extend(rest)
     }
 
-    /// The stream is over: an event that lacks only its final blank line still counts.
+    /// Ends the stream: an event that lacks only its final blank line still counts.
     pub fn finish(&mut self, mut event: impl FnMut(&[u8])) {
         if !self.line.is_empty() {
             self.end_line(&mut event);
@@ -78,7 +78,7 @@ impl SseParser {
             self.data.clear();
             self.has_data = false;
         } else if let Some(value) = line.strip_prefix(b"data") {
-            // "database: x" is some other field.
+            // "database: x" is another field.
             if let Some(value) = value.strip_prefix(b":").or(value.is_empty().then_some(value)) {
                 if self.has_data {
                     self.data.push(b'\n');

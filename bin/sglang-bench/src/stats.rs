@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// Summary of a sample, in the unit of its values; all zero when there are none.
+/// Summary of a sample, in the unit of its values; all zero if it is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Summary {
     pub mean: f64,
@@ -38,16 +38,16 @@ impl Summary {
     }
 }
 
-/// How one thing compares to another that was measured beside it.
+/// The ratio of two quantities that were measured in pairs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ratio {
     /// Geometric mean of the ratios of the pairs.
     pub ratio: f64,
-    /// Where the true one lies in 95 of 100 cases (Student's t of the logarithms); `None` for a single pair.
+    /// The 95 % confidence interval (Student's t of the logarithms); `None` for a single pair.
     pub interval: Option<(f64, f64)>,
 }
 
-/// The ratio of the first to the second values of pairs; `None` without a pair of two positive values.
+/// The ratio of the first to the second values of pairs; `None` if no pair has two positive values.
 pub fn ratio(pairs: &[(f64, f64)]) -> Option<Ratio> {
     let logs: Vec<f64> =
         pairs.iter().filter(|(a, b)| *a > 0.0 && *b > 0.0).map(|(a, b)| (a / b).ln()).collect();
@@ -66,7 +66,8 @@ fn student_t(degrees_of_freedom: usize) -> f64 {
     const TABLE: [f64; 10] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
     let n = degrees_of_freedom as f64;
     let z = 1.959_964_f64;
-    // The first terms of the expansion around the normal distribution's, good to a thousandth from here on.
+    // The first terms of the expansion around the normal distribution's quantile; accurate to a thousandth from here
+    // on.
     let expanded = z
         + (z.powi(3) + z) / (4.0 * n)
         + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * n.powi(2))
@@ -74,7 +75,8 @@ fn student_t(degrees_of_freedom: usize) -> f64 {
     degrees_of_freedom.checked_sub(1).and_then(|at| TABLE.get(at).copied()).unwrap_or(expanded)
 }
 
-/// Percentile of sorted values by linear interpolation between the closest ranks (NumPy's default); 0 without values.
+/// Percentile of sorted values by linear interpolation between the closest ranks (NumPy's default); 0 if there are
+/// none.
 pub fn percentile(sorted: &[f64], percent: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
     let rank = percent.clamp(0.0, 100.0) / 100.0 * last as f64;
@@ -83,7 +85,7 @@ pub fn percentile(sorted: &[f64], percent: f64) -> f64 {
     at(low) + (at(low + 1) - at(low)) * rank.fract()
 }
 
-/// Most intervals `(start, end)` that overlap at one moment; touching ends do not overlap.
+/// The largest number of intervals `(start, end)` that overlap at one time; touching ends do not overlap.
 pub fn peak_overlap(intervals: &[(f64, f64)]) -> usize {
     let mut edges: Vec<(f64, i32)> = intervals.iter().flat_map(|&(s, e)| [(s, 1), (e, -1)]).collect();
     edges.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
@@ -95,7 +97,7 @@ pub fn peak_overlap(intervals: &[(f64, f64)]) -> usize {
     usize::try_from(peak).unwrap_or(0)
 }
 
-/// Largest sum of weights within one second, seconds counted from the first moment.
+/// Largest sum of weights within one second, where seconds count from the earliest time.
 pub fn peak_per_second(events: impl Iterator<Item = (f64, u64)> + Clone) -> f64 {
     let first = events.clone().map(|(t, _)| t).fold(f64::INFINITY, f64::min);
     let mut buckets = std::collections::BTreeMap::<u64, u64>::new();

@@ -1,4 +1,4 @@
-//! The server under test: its address, its readiness and the name of its model.
+//! The server under test: its address, readiness and model name.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::Usage;
 use crate::backend::Backend;
 use crate::cli::TargetArgs;
 
-/// A server and how to authenticate with it.
+/// The address of a server, and how to authenticate.
 #[derive(Clone, Debug)]
 pub struct Target {
     pub base_url: String,
@@ -22,7 +22,7 @@ impl Target {
     /// Checks the address and builds the HTTP client.
     ///
     /// # Errors
-    /// The address is not an `http://` one, or the client cannot be built.
+    /// If the address does not start with `http://`, or the client cannot be built.
     pub fn new(base_url: &str, api_key: Option<String>) -> Result<Self> {
         let url = reqwest::Url::parse(base_url).map_err(|e| {
             Usage(format!("server address {base_url:?} is not a URL such as http://127.0.0.1:30000: {e}"))
@@ -31,11 +31,11 @@ impl Target {
             let why = format!("server address {base_url:?} must start with http:// and name a host");
             return Err(Usage(why).into());
         }
-        // Proxies of the environment are for the outside world, and would be measured too.
+        // Proxies from the environment would be measured too.
         let client = Client::builder()
             .no_proxy()
             .tcp_nodelay(true)
-            // A connection per request, as separate users have; one that is used again may just be closing.
+            // One connection per request, like separate users; a reused one might be closing.
             .pool_max_idle_per_host(0)
             .build()
             .context("cannot build an HTTP client")?;
@@ -68,10 +68,10 @@ impl Target {
         }
     }
 
-    /// Waits until the server answers. Foreign servers need not know `/health`, so there any answer will do.
+    /// Waits until the server answers. Other servers may not have `/health`, so any answer counts.
     ///
     /// # Errors
-    /// No answer within `seconds`.
+    /// If there is no answer within `seconds`.
     pub async fn wait_until_ready(&self, backend: Backend, seconds: f64) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs_f64(seconds);
         let path = if backend == Backend::Sglang { "/health" } else { "/v1/models" };
@@ -88,10 +88,10 @@ impl Target {
         }
     }
 
-    /// The name to put into OpenAI requests.
+    /// The model name for OpenAI requests.
     ///
     /// # Errors
-    /// None was given and `/v1/models` lists none.
+    /// If none was given and `/v1/models` lists none.
     pub async fn model_name(&self, given: Option<&str>) -> Result<String> {
         if let Some(name) = given {
             return Ok(name.to_owned());

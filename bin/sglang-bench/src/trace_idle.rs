@@ -1,4 +1,4 @@
-//! `trace-idle`: how much of the time in which there was work the model did nothing, from a trace of `/start_profile`.
+//! `trace-idle`: how long the model was idle although there was work, from a trace of `/start_profile`.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -12,11 +12,11 @@ use crate::Verdict;
 use crate::cli::TraceIdleArgs;
 use crate::stats::Summary;
 
-/// Names of the spans that are whole steps of the model; others in its category are parts of them.
+/// Names of the spans that are whole steps of the model; other spans of its category are parts of steps.
 const STEPS: [&str; 3] = ["extend", "decode", "mixed"];
-/// Parts of a step of the model.
+/// The parts of a model step.
 const PHASES: [&str; 3] = ["prepare", "forward", "sample"];
-/// Largest file that is read once unpacked, in bytes.
+/// Largest unpacked size of a trace in bytes.
 const MAX_BYTES: u64 = 4 << 30;
 
 #[derive(Debug, Deserialize)]
@@ -43,14 +43,14 @@ impl Event {
     }
 }
 
-/// What a trace says; times in milliseconds.
+/// The results; times in milliseconds.
 #[derive(Debug, PartialEq)]
 struct Idle {
     steps: usize,
-    /// From the first step's beginning to the last one's end, without the time in which there was nothing to do.
+    /// From the start of the first step to the end of the last one, without the time in which there was nothing to do.
     span: f64,
     busy: f64,
-    /// Waits of the model between two steps that had no lack of requests between them.
+    /// Pauses of the model between two steps during which there was work.
     gaps: Vec<f64>,
     /// Time in each of [`PHASES`].
     phases: [f64; 3],
@@ -104,7 +104,7 @@ fn measure(trace: &TraceFile) -> Result<Idle> {
     let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
         bail!("the trace has no step of the model; was there a request while it was recorded?");
     };
-    // While the loop sleeps there is nothing to run.
+    // While the loop sleeps there is nothing to do.
     let sleeps: Vec<&Event> = spans("scheduler", &["idle"]).collect();
     let asleep = |from: f64, to: f64| -> f64 {
         sleeps.iter().map(|s| (s.end().min(to) - s.ts.max(from)).max(0.0)).sum()

@@ -1,13 +1,13 @@
-//! What is sent: random prompts and lengths, the same for the same seed.
+//! Random prompts and lengths; the same seed gives the same ones.
 
 use clap::ValueEnum;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-/// Ids below this are often special tokens or bytes.
+/// Smaller ids are often special tokens or bytes.
 pub const FIRST_ID: u32 = 100;
 
-/// Common words that most tokenizers keep in one piece, so that words are close to tokens.
+/// Common words that are one token in most tokenizers, so that the number of words is close to that of tokens.
 const WORDS: [&str; 48] = [
     "time",
     "year",
@@ -59,7 +59,7 @@ const WORDS: [&str; 48] = [
     "word",
 ];
 
-/// How prompts are written.
+/// The form of prompts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PromptMode {
     /// Arrays of token ids: exact lengths
@@ -79,31 +79,31 @@ pub enum Prompt {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     pub prompt: Prompt,
-    /// Length of the prompt in tokens; about, for text.
+    /// Length of the prompt in tokens; approximate for text.
     pub prompt_len: usize,
-    /// Tokens to ask for.
+    /// Number of tokens to request.
     pub output_len: usize,
-    /// Seconds after the start at which it may be sent.
+    /// Seconds after the start before which it is not sent.
     pub arrival: f64,
 }
 
-/// Distribution of the requests.
+/// The distribution of the requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Workload {
     pub mode: PromptMode,
     pub input_len: usize,
     pub output_len: usize,
-    /// Lengths are uniform in `[ratio * longest, longest]`, at least 1.
+    /// Lengths are uniform in `[ratio * longest, longest]`, but at least 1.
     pub range_ratio: f64,
     pub shared_prefix_len: usize,
     pub vocab_size: u32,
-    /// Requests per second; infinite means all at once.
+    /// Requests per second; if infinite, all are sent at once.
     pub request_rate: f64,
     pub seed: u64,
 }
 
 impl Workload {
-    /// Draws requests in order of arrival, without end.
+    /// Draws an endless sequence of requests in order of arrival.
     pub fn jobs(self) -> impl Iterator<Item = Job> {
         let mut rng = StdRng::seed_from_u64(self.seed);
         let prefix = self.symbols(self.shared_prefix_len, &mut rng);
@@ -115,7 +115,7 @@ impl Workload {
             symbols.extend(self.symbols(input_len, &mut rng));
             let arrival = clock;
             if self.request_rate.is_finite() {
-                // Exponential gaps make a Poisson process.
+                // Exponential gaps give a Poisson process.
                 clock += -(1.0 - rng.random::<f64>()).ln() / self.request_rate;
             }
             Job { prompt_len: symbols.len(), prompt: self.write(&symbols), output_len, arrival }

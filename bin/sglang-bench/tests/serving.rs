@@ -1,4 +1,4 @@
-//! The load generator against a server that speaks each protocol, well and badly.
+//! The load generator, tested with a server that speaks each protocol, correctly or not.
 
 #![allow(clippy::unwrap_used)]
 
@@ -41,7 +41,7 @@ fn every_protocol_is_measured_from_the_servers_own_counts() {
         {
             assert!(record[key].as_f64().unwrap() > 0.0, "{backend} {key}");
         }
-        // Five gaps of at least 2 ms after the first token.
+        // Five gaps of at least 2 ms follow the first token.
         assert!(record["median_tpot_ms"].as_f64().unwrap() >= 2.0, "{backend}");
         assert!(stdout(&output).contains("Output token throughput (tok/s):"));
         let bodies = server.seen.bodies.lock().unwrap();
@@ -55,7 +55,7 @@ fn every_protocol_is_measured_from_the_servers_own_counts() {
     }
 }
 
-/// As llama.cpp's server does when it is busy.
+/// Like llama.cpp's server when it is busy.
 #[test]
 fn a_server_that_ends_idle_connections_is_measured_without_failures() {
     let server = FakeServer::start(Fault::OneAnswerPerConnection);
@@ -79,7 +79,7 @@ fn failures_are_counted_shown_and_fail_the_run() {
     let server = FakeServer::start(Fault::EveryThird);
     let (output, lines) = serving(&server, &["--num-prompts", "8"]);
     assert!(!output.status.success());
-    // Requests 2 to 9 of the server, of which 3, 6 and 9 fail.
+    // These are requests 2 to 9 of the server, of which 3, 6 and 9 fail.
     assert_eq!((&lines[0]["completed"], &lines[0]["failed"]), (&json!(5), &json!(3)));
     let shown = stderr(&output);
     assert!(shown.contains("error (3 requests): HTTP 500") && shown.contains("out of luck"), "{shown}");
@@ -126,7 +126,7 @@ fn ctrl_c_and_sigterm_print_what_is_finished() {
         run.signal(signal);
         let (output, lines) = run.end();
         assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
-        // Five, of which the first was the warm-up.
+        // Five requests, of which the first was the warm-up.
         let [record] = lines.as_slice() else { panic!("one line: {lines:?}") };
         assert_eq!((&record["completed"], &record["failed"]), (&json!(4), &json!(0)));
         assert_eq!((&record["unfinished"], &record["interrupted"]), (&json!(2), &json!(true)));
@@ -170,7 +170,7 @@ fn two_servers_take_turns_with_the_same_prompts_and_their_ratios_have_intervals(
     for side in ["server", "compared"] {
         assert_eq!((&record[side]["completed"], &record[side]["failed"]), (&json!(6), &json!(0)));
     }
-    // Four gaps of 2 ms or 8 ms.
+    // Four gaps of 2 ms or of 8 ms.
     let ratio = &record["ratios"]["output_throughput"];
     let [low, high] = [0, 1].map(|i| ratio["interval"][i].as_f64().unwrap());
     assert!(low < ratio["ratio"].as_f64().unwrap() && ratio["ratio"].as_f64().unwrap() < high);
@@ -186,7 +186,7 @@ fn two_servers_take_turns_with_the_same_prompts_and_their_ratios_have_intervals(
     assert_eq!(prompts(&fast), prompts(&slow));
     let times = |server: &FakeServer| server.seen.times.lock().unwrap()[1..].to_vec();
     let (fast, slow) = (times(&fast), times(&slow));
-    // The first server begins the first and the third round, the second one the second.
+    // The first server goes first in rounds one and three, the second server in round two.
     assert!(fast[1] < slow[0] && slow[3] < fast[2] && fast[5] < slow[4], "{fast:?} {slow:?}");
     assert!(slow[1] < slow[2] && fast[3] < fast[4]);
 }
@@ -270,7 +270,7 @@ fn decode_scaling_reports_a_ratio_per_concurrency() {
     let steps = lines[0]["steps"].as_array().unwrap();
     assert_eq!((&steps[0]["ratio"], &steps[0]["completed"]), (&json!(1.0), &json!(2)));
     assert_eq!((&steps[1]["max_concurrency"], &steps[1]["completed"]), (&json!(4), &json!(8)));
-    // The fake server sleeps rather than computes, so that four at a time are faster than one.
+    // The fake server sleeps instead of computing, so four requests at a time are faster than one.
     assert!(steps[1]["ratio"].as_f64().unwrap() > 1.5, "{}", steps[1]["ratio"]);
 }
 
@@ -299,7 +299,7 @@ fn a_conversation_goes_on_from_the_servers_own_answers() {
         .collect();
     assert!(prompts.iter().all(|p| p[..20] == prompts[0][..20]), "one system prompt");
     let longest = prompts.iter().find(|p| p.len() == 33 && p[..23] == prompts[0][..]).unwrap();
-    // Two questions and answers, and the third question.
+    // Two questions with answers, and the third question.
     assert_eq!((&longest[23..25], &longest[28..30]), (&[7, 7][..], &[7, 7][..]));
     let sorted = |bodies: &[Value]| {
         let mut texts: Vec<String> = bodies.iter().map(Value::to_string).collect();

@@ -1,4 +1,4 @@
-//! Starting a server and weighing it. The server is this test program itself, run again.
+//! Starts a server and measures its processes. The server is this test program itself, run again.
 
 #![allow(clippy::unwrap_used)]
 

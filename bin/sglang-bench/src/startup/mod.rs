@@ -1,4 +1,4 @@
-//! `sglang-bench startup`: from exec to the first answer, memory of each process, and CPU time while idle.
+//! `sglang-bench startup`: time from exec to the first answer, memory of each process, and CPU time while idle.
 
 mod process_tree;
 mod server;
@@ -16,16 +16,16 @@ use crate::cli::StartupArgs;
 use crate::output::{append_line, heading, line};
 use crate::target::Target;
 
-/// One process of the server and its idle load.
+/// One process of the server, with its load while idle.
 #[derive(Debug, Serialize)]
 struct ProcessReport {
     #[serde(flatten)]
     process: ProcessSample,
-    /// Percent of one CPU used while idle.
+    /// Percent of one CPU while idle.
     idle_cpu_percent: f64,
 }
 
-/// What one start showed.
+/// The results of one start.
 #[derive(Debug, Serialize)]
 struct StartupReport {
     /// Seconds from exec to a successful `/health`.
@@ -33,21 +33,21 @@ struct StartupReport {
     /// Seconds from exec to the first successful generation.
     first_answer_seconds: f64,
     rss_kib: u64,
-    /// `None` when it cannot be read for some process.
+    /// `None` if it cannot be read for some process.
     pss_kib: Option<u64>,
     idle_cpu_percent: f64,
     idle_seconds: f64,
     processes: Vec<ProcessReport>,
     /// Seconds from SIGTERM to the end of the main process.
     stop_seconds: f64,
-    /// Processes that did not stop by themselves.
+    /// Number of processes that did not stop by themselves.
     killed: usize,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// The server does not start or never answers, or results cannot be written.
+/// If the server does not start or never answers, or results cannot be written.
 pub async fn run(args: StartupArgs) -> Result<Verdict> {
     let base_url = args.base_url.clone().unwrap_or_else(|| url_of_command(&args.command));
     let target = Target::new(&base_url, args.api_key.clone())?;
@@ -77,7 +77,7 @@ async fn measure(args: &StartupArgs, target: &Target) -> Result<StartupReport> {
             return Err(error);
         }
     };
-    // What the first answer left to do is not idling.
+    // Work left over from the first answer does not count as idle.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = server.processes();
     let clock = Instant::now();
@@ -100,11 +100,11 @@ async fn measure(args: &StartupArgs, target: &Target) -> Result<StartupReport> {
 }
 
 fn ticks_per_second() -> f64 {
-    // 100 is what Linux shows to user space on every architecture.
+    // Linux reports 100 to user space on every architecture.
     sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100) as f64
 }
 
-/// CPU time between two looks as percent of one CPU; a process that appeared meanwhile used all its time since.
+/// CPU time between two samples as percent of one CPU; for a process that appeared in between, all its CPU time counts.
 fn idle_load(
     before: &[ProcessSample],
     after: Vec<ProcessSample>,
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn idle_load_is_the_time_used_between_two_looks() {
         let before = [process(1, 5, 100), process(2, 6, 50)];
-        // Process id 2 was taken over by another process.
+        // Process id 2 was reused by another process.
         let load = idle_load(&before, vec![process(1, 5, 150), process(2, 9, 20)], 10.0, 100.0);
         assert_eq!(load.iter().map(|p| p.idle_cpu_percent).collect::<Vec<_>>(), [5.0, 2.0]);
     }

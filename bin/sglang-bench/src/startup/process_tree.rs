@@ -1,11 +1,11 @@
-//! A process and its descendants as Linux's `/proc` shows them.
+//! A process and its descendants, from Linux's `/proc`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use serde::Serialize;
 
-/// One process at one moment.
+/// One process at one point in time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProcessSample {
     pub pid: i32,
@@ -13,18 +13,18 @@ pub struct ProcessSample {
     pub name: String,
     /// Resident set in KiB.
     pub rss_kib: u64,
-    /// Resident set with shared pages divided among their users, in KiB; `None` where it may not be read.
+    /// Resident memory in KiB, with shared pages divided among their users; `None` if it may not be read.
     pub pss_kib: Option<u64>,
     pub threads: u64,
     /// User and system time used so far, in clock ticks.
     #[serde(skip)]
     pub cpu_ticks: u64,
-    /// Start time in clock ticks after boot: tells a process from a later one with the same id.
+    /// Start time in clock ticks after boot; distinguishes a process from a later one with the same id.
     #[serde(skip)]
     pub start_ticks: u64,
 }
 
-/// Fields of `/proc/PID/stat` that matter here.
+/// The needed fields of `/proc/PID/stat`.
 #[derive(Clone, Debug, PartialEq)]
 struct Stat {
     name: String,
@@ -35,7 +35,7 @@ struct Stat {
     start_ticks: u64,
 }
 
-/// Parses a `stat` line. The name stands in brackets and may itself hold spaces and brackets.
+/// Parses a `stat` line. The name is in parentheses and may itself contain spaces and parentheses.
 fn parse_stat(text: &str) -> Option<Stat> {
     let (open, close) = (text.find('(')?, text.rfind(')')?);
     let fields: Vec<&str> = text.get(close + 1..)?.split_whitespace().collect();
@@ -50,7 +50,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
     })
 }
 
-/// Value in KiB of a `Name:   123 kB` line of `status` or `smaps_rollup`.
+/// The value in KiB of a line `Name:   123 kB` in `status` or `smaps_rollup`.
 fn kib(text: &str, field: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     line.split_whitespace().next()?.parse().ok()
@@ -60,7 +60,7 @@ fn read(pid: i32, file: &str) -> Option<String> {
     fs::read_to_string(format!("/proc/{pid}/{file}")).ok()
 }
 
-/// `root` and all its living descendants, by process id. Empty when `root` is gone.
+/// `root` and all its living descendants, by process id. Empty if `root` has ended.
 pub fn tree(root: i32) -> Vec<ProcessSample> {
     let stats: BTreeMap<i32, Stat> = fs::read_dir("/proc")
         .into_iter()
@@ -96,7 +96,7 @@ fn sample(pid: i32, stat: &Stat) -> ProcessSample {
     }
 }
 
-/// Whether the very process of `sample` still runs.
+/// Whether the process of `sample` itself still runs.
 pub fn is_alive(sample: &ProcessSample) -> bool {
     read(sample.pid, "stat")
         .and_then(|text| parse_stat(&text))

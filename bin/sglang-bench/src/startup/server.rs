@@ -1,4 +1,4 @@
-//! The server that is started for the measurement.
+//! Starts and stops the server to measure.
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::target::{Target, describe, http_url};
 
 /// Seconds a server gets to stop after SIGTERM.
 const STOP_SECONDS: u64 = 30;
-/// Pause between two looks at a server that is not up.
+/// Pause between two attempts to reach the server.
 const POLL: Duration = Duration::from_millis(5);
 
 /// A running server.
@@ -27,7 +27,7 @@ pub struct Server {
     started: Instant,
 }
 
-/// Address that the command line of a server asks for (`--host`, `--port`, also with `=`).
+/// The address that a server's command line asks for (`--host`, `--port`, also with `=`).
 pub fn url_of_command(command: &[String]) -> String {
     let value = |flag: &str| {
         command.iter().enumerate().find_map(|(i, word)| {
@@ -37,7 +37,7 @@ pub fn url_of_command(command: &[String]) -> String {
             word.strip_prefix(flag)?.strip_prefix('=').map(str::to_owned)
         })
     };
-    // A server that listens everywhere is reached here.
+    // A server that listens on all interfaces is reached through this one.
     let host = value("--host")
         .filter(|h| !["", "0.0.0.0", "::", "[::]"].contains(&h.as_str()))
         .unwrap_or_else(|| "127.0.0.1".into());
@@ -49,7 +49,7 @@ impl Server {
     /// Starts `command`; its output goes to `log`, or to standard error.
     ///
     /// # Errors
-    /// The command cannot be run or the log not be opened.
+    /// If the command cannot be run, or the log cannot be opened.
     pub fn start(command: &[String], log: Option<&Path>) -> Result<Self> {
         let (program, arguments) = command.split_first().context("no command after --")?;
         let sink = || -> Result<Stdio> {
@@ -65,10 +65,10 @@ impl Server {
         Ok(Self { child, pid, started })
     }
 
-    /// Waits for `/health`, then for a generation that succeeds: seconds after the start of both.
+    /// Waits for `/health`, then for a successful generation; returns the seconds from the start to each.
     ///
     /// # Errors
-    /// The server ends, or takes longer than `limit`; the last refusal is named.
+    /// If the server ends, or takes longer than `limit`; the error contains the last failure.
     pub async fn first_answer(
         &mut self,
         target: &Target,
@@ -104,11 +104,11 @@ impl Server {
         tree(self.pid)
     }
 
-    /// Asks the server to stop and waits; what does not stop is killed. Returns the seconds it took and how many
-    /// processes had to be killed.
+    /// Asks the server to stop and waits; processes that do not stop are killed. Returns the seconds that it took and
+    /// the number of killed processes.
     ///
     /// # Errors
-    /// The signal cannot be sent.
+    /// If the signal cannot be sent.
     pub async fn stop(mut self) -> Result<(f64, usize)> {
         let members = self.processes();
         let asked = Instant::now();
@@ -116,7 +116,7 @@ impl Server {
             kill(Pid::from_raw(self.pid), Signal::SIGTERM).context("cannot stop the server")?;
         }
         let limit = Duration::from_secs(STOP_SECONDS);
-        // A server that is deaf to the signal is dealt with below, like its children.
+        // A server that ignores the signal is killed below, like its children.
         let exited = tokio::time::timeout(limit, self.child.wait()).await;
         let seconds = asked.elapsed().as_secs_f64();
         while exited.is_ok() && asked.elapsed() < limit && members.iter().any(is_alive) {
@@ -124,7 +124,7 @@ impl Server {
         }
         let left: Vec<&ProcessSample> = members.iter().filter(|p| is_alive(p)).collect();
         for process in &left {
-            // It may end by itself meanwhile: then there is nothing to kill.
+            // It may have ended by itself meanwhile; then there is nothing to kill.
             let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
         }
         if exited.is_err() {

@@ -1,4 +1,4 @@
-//! A tiny HTTP server that answers like the servers the benchmark measures, good and bad ones.
+//! A tiny HTTP server that answers like the servers that the benchmark measures, correctly or not.
 #![allow(clippy::unwrap_used, dead_code)]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -23,21 +23,21 @@ pub enum Fault {
     CutStream,
     /// An event in the stream says that the request was aborted.
     Abort,
-    /// A connection stays open after its answer, and ends when the next request comes on it.
+    /// A connection stays open after its answer, and is closed when the next request arrives on it.
     OneAnswerPerConnection,
     /// Generations never answer.
     Hang,
-    /// The same after so many.
+    /// As `Hang`, after this many generations.
     HangAfter(usize),
     /// Tokens take four times as long.
     Slow,
 }
 
-/// What the server saw.
+/// What the server received.
 #[derive(Default)]
 pub struct Seen {
     pub bodies: Mutex<Vec<Value>>,
-    /// When the bodies came.
+    /// When the bodies arrived.
     pub times: Mutex<Vec<Instant>>,
     pub authorizations: Mutex<Vec<String>>,
     generations: AtomicUsize,
@@ -69,7 +69,7 @@ impl FakeServer {
 pub fn serve(listener: &TcpListener, fault: Fault, seen: &Arc<Seen>) {
     for stream in listener.incoming().flatten() {
         let seen = Arc::clone(seen);
-        // A client that goes away in the middle is its own business.
+        // A client may disconnect at any time.
         thread::spawn(move || drop(handle(stream, fault, &seen)));
     }
 }
@@ -102,15 +102,15 @@ fn handle(stream: TcpStream, fault: Fault, seen: &Seen) -> std::io::Result<()> {
             seen.bodies.lock().unwrap().push(body.clone());
             let number = seen.generations.fetch_add(1, Ordering::SeqCst) + 1;
             generate(stream, &path, &body, fault, number, busy)?;
-            // Until the next request or the end of the connection.
+            // Waits for the next request or the end of the connection.
             if fault == Fault::OneAnswerPerConnection { reader.fill_buf().map(drop) } else { Ok(()) }
         }
         _ => reply(stream, "404 Not Found", "text/plain", "no such path"),
     }
 }
 
-/// A request that is being answered. It is over before its last words are written: the client may send the next one as
-/// soon as it has them.
+/// A request that is being answered. It ends before its last bytes are written, since the client may send the next one
+/// as soon as it has them.
 struct Busy<'a>(&'a Seen);
 
 impl<'a> Busy<'a> {
@@ -188,10 +188,10 @@ fn generate(
             return chunk(&mut stream, "");
         }
         text += &format!("data: {}\r\n\r\n", event(path, i, wanted, false));
-        // Borders in the middle of events, even between CR and LF.
+        // Chunks end in the middle of events, even between CR and LF.
         let (a, b) = text.split_at(text.len() - 3);
         let (a, b) = (a.to_owned(), b.to_owned());
-        // The benchmark counts tokens, and the last one may be in here.
+        // The benchmark counts tokens, and the last one may be in this chunk.
         busy = busy.filter(|_| i < wanted);
         chunk(&mut stream, &a)?;
         thread::sleep(pause);
@@ -230,12 +230,12 @@ fn event(path: &str, tokens: u64, wanted: u64, whole: bool) -> Value {
     }
 }
 
-/// Runs the benchmark with an output file: its output and the lines it wrote.
+/// Runs the benchmark with an output file; returns its output and the lines in the file.
 pub fn bench(args: &[&str]) -> (Output, Vec<Value>) {
     start_bench(args).end()
 }
 
-/// A benchmark that runs.
+/// A running benchmark.
 pub struct Bench {
     child: Child,
     folder: tempfile::TempDir,
@@ -261,7 +261,7 @@ pub fn start_bench(args: &[&str]) -> Bench {
 }
 
 impl Bench {
-    /// Waits for something to happen while it runs.
+    /// Waits for a condition while the benchmark runs.
     pub fn until(&mut self, what: &str, happened: impl Fn() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !happened() {
