@@ -1,7 +1,7 @@
 //! End-to-end tests: real processes, the real model, real clients. This library starts servers for them.
 //!
-//! Binaries are taken from `SGLANG_BIN_DIR` (default: `target/release`), the model from `SGLANG_TEST_MODEL` (default:
-//! where `scripts/setup` puts the embedded one), Python clients run under `SGLANG_TEST_PYTHON`.
+//! Programs are taken from `SGLANG_BIN_DIR` (default: `target/release`), the model from `SGLANG_TEST_MODEL` (default:
+//! where `scripts/setup` puts the default model). Python clients run under `SGLANG_TEST_PYTHON`.
 
 mod process_tree;
 mod server;

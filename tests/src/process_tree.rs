@@ -1,4 +1,4 @@
-//! What `/proc` says about a server's processes.
+//! A server's processes, as `/proc` shows them.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ fn read_stat(pid: i32) -> Option<ProcessInfo> {
     let (head, rest) = stat.rsplit_once(')')?;
     let name = head.split_once('(')?.1.to_owned();
     let mut fields = rest.split_whitespace();
-    // A zombie is no longer running; only its parent has not looked yet.
+    // A zombie is no longer running; its parent just has not reaped it yet.
     if fields.next()? == "Z" {
         return None;
     }
@@ -42,7 +42,7 @@ pub fn process_tree(root: i32) -> Vec<ProcessInfo> {
     tree
 }
 
-/// Resident memory of a process in bytes; 0 when it is gone.
+/// Resident memory of a process in bytes; 0 if it has ended.
 pub fn resident_bytes(pid: i32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status

@@ -13,15 +13,15 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-/// Longest wait for a server to come up. A busy two-core machine needs a second or two.
+/// Longest wait until a server is up. A busy two-core machine needs a second or two.
 const START_DEADLINE: Duration = Duration::from_secs(120);
-/// Longest wait for a server to end after a signal.
+/// Longest wait until a server ends after a signal.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
-/// Longest wait for requests to run or to wait.
+/// Longest wait for a number of running or waiting requests.
 const LOADS_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Folder with the built binaries.
+/// Folder with the built programs.
 pub fn bin_dir() -> PathBuf {
     std::env::var_os("SGLANG_BIN_DIR").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release")),
@@ -29,7 +29,7 @@ pub fn bin_dir() -> PathBuf {
     )
 }
 
-/// The embedded default model.
+/// The default model.
 pub fn model_path() -> PathBuf {
     let cache = || {
         let base = std::env::var_os("SGLANG_RS_CACHE").map(PathBuf::from);
@@ -40,10 +40,10 @@ pub fn model_path() -> PathBuf {
     std::env::var_os("SGLANG_TEST_MODEL").map_or_else(cache, PathBuf::from)
 }
 
-/// A port that nobody listens on right now.
+/// A port on which nobody is listening right now.
 ///
 /// # Errors
-/// When the system has none to give.
+/// If the system has no free port.
 pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
@@ -55,13 +55,13 @@ pub struct ServerOptions {
     pub args: Vec<String>,
     /// Environment variables.
     pub env: Vec<(String, String)>,
-    /// Model instead of the embedded one.
+    /// Another model than the default one.
     pub model: Option<PathBuf>,
-    /// Port instead of a free one.
+    /// This port instead of a free one.
     pub port: Option<u16>,
-    /// Folder of the programs instead of the build's.
+    /// Another folder with programs than the build's.
     pub programs: Option<PathBuf>,
-    /// Start it as a process group of its own, as a supervisor does.
+    /// Whether to start it as a separate process group, as a supervisor does.
     pub own_group: bool,
 }
 
@@ -72,23 +72,23 @@ impl ServerOptions {
     }
 }
 
-/// A running server. Dropping it ends it.
+/// A running server; dropping it stops it.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
     /// Port it listens on.
     pub port: u16,
-    /// Time from exec to a first answered request.
+    /// Time from exec to the first answered request.
     pub startup: Duration,
     log: tempfile::NamedTempFile,
     client: reqwest::blocking::Client,
 }
 
 impl Server {
-    /// Starts a server with the embedded model and waits until it answers.
+    /// Starts a server with the default model and waits until it answers.
     ///
     /// # Errors
-    /// When it ends or stays silent; the error holds its log.
+    /// If the server ends or does not answer; the error contains its log.
     pub fn start(args: &[&str]) -> Result<Self> {
         Self::start_with(&ServerOptions::with_args(args))
     }
@@ -96,7 +96,7 @@ impl Server {
     /// Starts a server and waits until it answers.
     ///
     /// # Errors
-    /// When it ends or stays silent; the error holds its log.
+    /// If the server ends or does not answer; the error contains its log.
     pub fn start_with(options: &ServerOptions) -> Result<Self> {
         let started = Instant::now();
         let mut server = Self::spawn(options)?;
@@ -117,10 +117,10 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts a server without waiting for anything.
+    /// Starts a server without waiting.
     ///
     /// # Errors
-    /// When the launcher cannot be executed.
+    /// If the launcher cannot be executed.
     pub fn spawn(options: &ServerOptions) -> Result<Self> {
         let port = options.port.map_or_else(free_port, Ok)?;
         let log = tempfile::NamedTempFile::new()?;
@@ -134,7 +134,7 @@ impl Server {
             .arg(options.model.clone().unwrap_or_else(model_path))
             .args(["--host", "127.0.0.1", "--port", &port.to_string()])
             .args(&options.args)
-            // No test asks the real hub.
+            // No test uses the real hub.
             .env("HF_HUB_OFFLINE", "1")
             .envs(options.env.iter().map(|(k, v)| (k, v)))
             .stdin(Stdio::null())
@@ -159,10 +159,10 @@ impl Server {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// What the server has printed so far.
+    /// The server's output so far.
     pub fn log_text(&self) -> String {
         let mut text = Vec::new();
-        // An unreadable log only makes a failing test less talkative.
+        // If the log cannot be read, a failing test only prints less.
         let _ = File::open(self.log.path()).and_then(|mut f| f.read_to_end(&mut text));
         String::from_utf8_lossy(&text).into_owned()
     }
@@ -170,7 +170,7 @@ impl Server {
     /// GET.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// If there is no answer.
     pub fn get(&self, path: &str) -> Result<reqwest::blocking::Response> {
         Ok(self.client.get(self.url(path)).send()?)
     }
@@ -178,15 +178,15 @@ impl Server {
     /// POST of a JSON body.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// If there is no answer.
     pub fn post(&self, path: &str, body: &Value) -> Result<reqwest::blocking::Response> {
         Ok(self.client.post(self.url(path)).json(body).send()?)
     }
 
-    /// Waits until the scheduler says that so many requests run and wait.
+    /// Waits until the scheduler reports this many running and waiting requests.
     ///
     /// # Errors
-    /// When there is no answer, or the scheduler does not say so within a minute.
+    /// If there is no answer, or the scheduler does not report them within a minute.
     pub fn until_loads(&self, running: u64, waiting: u64) -> Result<()> {
         let deadline = Instant::now() + LOADS_DEADLINE;
         loop {
@@ -202,7 +202,7 @@ impl Server {
         }
     }
 
-    /// POST whose answer must be 200 and JSON.
+    /// POST that must be answered with 200 and JSON.
     ///
     /// # Errors
     /// Any other answer, with its text.
@@ -219,7 +219,7 @@ impl Server {
     /// POST whose answer is read as one text, for streams.
     ///
     /// # Errors
-    /// When there is no answer or it breaks off.
+    /// If there is no answer, or it is cut off.
     pub fn post_text(&self, path: &str, body: &Value) -> Result<String> {
         Ok(self.post(path, body)?.text()?)
     }
@@ -227,15 +227,15 @@ impl Server {
     /// Sends a signal to the launcher.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// If the process has ended.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill(Pid::from_raw(self.pid()), signal)?)
     }
 
-    /// Sends a signal to every process of a server that was started as a group of its own.
+    /// Sends a signal to all processes of a server that was started as a separate group.
     ///
     /// # Errors
-    /// When the processes are gone.
+    /// If the processes have ended.
     pub fn signal_group(&self, signal: Signal) -> Result<()> {
         Ok(killpg(Pid::from_raw(self.pid()), signal)?)
     }
@@ -243,7 +243,7 @@ impl Server {
     /// Waits for the launcher to end.
     ///
     /// # Errors
-    /// When it does not end in time.
+    /// If it does not end in time.
     pub fn wait(&mut self) -> Result<ExitStatus> {
         let deadline = Instant::now() + STOP_DEADLINE;
         loop {

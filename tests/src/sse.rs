@@ -1,6 +1,6 @@
-//! Reading event streams.
+//! Reads event streams.
 
-/// The `data:` payloads of an SSE body, in order, `[DONE]` included.
+/// The `data:` payloads of an SSE body in order, including `[DONE]`.
 pub fn sse_events(body: &str) -> Vec<&str> {
     body.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).map(str::trim_end).collect()
 }

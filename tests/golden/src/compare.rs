@@ -18,7 +18,7 @@ const HEADERS: [&str; 9] = [
     "access-control-max-age",
 ];
 
-/// Ids, times, memory, what ran before, and where files lie.
+/// Values that differ between runs: ids, times, memory, what ran before, and file locations.
 const VOLATILE: [&str; 35] = [
     "id",
     "call_id",
@@ -54,14 +54,14 @@ const VOLATILE: [&str; 35] = [
     "root",
     "launch_command",
     "digest",
-    // A refused grammar is answered before the figures are published anew.
+    // A refused grammar is answered before the figures are published again.
     "grammar",
 ];
 
-/// What other weights change, in sets that were recorded with random ones.
+/// Values that depend on the weights, for sets that were recorded with random ones.
 const OF_WEIGHTS: [&str; 9] =
     ["text", "output_ids", "embedding", "probs", "label", "scores", "score", "document", "hidden_states"];
-/// Keys of `meta_info` that the reference adds with `--enable-metrics`: their values are a matter of time, their kind is
+/// Keys of `meta_info` that the reference adds with `--enable-metrics`. Their values depend on time; their types do
 /// not.
 const WITH_METRICS: [&str; 10] = [
     "queue_time",
@@ -75,7 +75,7 @@ const WITH_METRICS: [&str; 10] = [
     "request_finished_ts",
     "decode_throughput",
 ];
-/// There is no rate of a stream whose tokens all came at once.
+/// A stream whose tokens all arrived at once has no rate.
 const SOMETIMES: &str = "decode_throughput";
 
 const RANDOM_WEIGHTS: [&str; 4] = ["rerank", "reward", "moe", "limits"];
@@ -85,7 +85,7 @@ fn volatile(key: &str) -> bool {
 }
 
 struct Comparison<'a> {
-    /// Largest difference of two numbers that are not whole.
+    /// Largest allowed difference of two fractional numbers.
     tolerance: f64,
     random_weights: bool,
     /// Whether these are the events of a stream.
@@ -115,7 +115,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Vectors in base64.
+    /// Compares vectors in base64.
     fn packed(&mut self, path: &str, ours: &str, theirs: &str) {
         let floats = |text: &str| -> Value {
             let bytes = base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_default();
@@ -125,7 +125,7 @@ impl Comparison<'_> {
         self.values(path, &floats(ours), &floats(theirs));
     }
 
-    /// The order of keys counts: the reference always writes them in the same one.
+    /// The order of keys matters: the reference always writes them in the same one.
     fn objects(&mut self, path: &str, ours: &Map<String, Value>, theirs: &Map<String, Value>) {
         let (a, b): (Vec<_>, Vec<_>) = (ours.keys().collect(), theirs.keys().collect());
         if a != b {
@@ -162,7 +162,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Kinds and lengths only.
+    /// Compares only types and lengths.
     fn shapes(&mut self, path: &str, ours: &Value, theirs: &Value) {
         match (ours, theirs) {
             (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
@@ -177,7 +177,7 @@ impl Comparison<'_> {
     }
 }
 
-/// Text that is JSON is compared as such: white space in it is free.
+/// Text that is JSON is compared as JSON, so its white space does not matter.
 fn are_equal_json(a: &str, b: &str) -> bool {
     let parse = |text: &str| {
         serde_json::from_str(text).ok().filter(|value: &Value| value.is_object() || value.is_array())
@@ -185,7 +185,7 @@ fn are_equal_json(a: &str, b: &str) -> bool {
     matches!((parse(a), parse(b)), (Some(a), Some(b)) if a == b)
 }
 
-/// Our answer with everything where the reference has it.
+/// Our answer, with moved values put back where the reference has them.
 fn moved_back(mut ours: Value) -> Value {
     for place in MOVED {
         let Some(from) = ours.pointer_mut(place.ours).and_then(Value::as_object_mut) else { continue };
@@ -234,7 +234,7 @@ fn bodies(exchange: &Exchange, answer: &Answer, out: &mut Vec<String>) {
     }
 }
 
-/// Families of metrics with their types and labels.
+/// Compares the metrics' names, types and labels.
 fn metrics(ours: &str, theirs: &str, out: &mut Vec<String>) {
     let types = |text: &str| -> Vec<String> {
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).map(str::to_owned).collect()
@@ -243,8 +243,8 @@ fn metrics(ours: &str, theirs: &str, out: &mut Vec<String>) {
     out.extend(b.iter().filter(|line| !a.contains(line)).map(|line| format!("$.{line}: missing")));
 }
 
-/// Every place where an answer is not what the reference's was, those of [`intended`] left out. An entry there that
-/// nothing needs any more is named too.
+/// Every place where our answer differs from the reference's, except those of [`intended`]. Also names every entry
+/// there that is no longer needed.
 pub fn differences(exchange: &Exchange, answer: &Answer) -> Vec<String> {
     let mut found = Vec::new();
     match exchange.status {

@@ -1,4 +1,4 @@
-//! Streams as lists of events that can be compared: how many tokens come together is a matter of time.
+//! Streams as lists of comparable events, since the number of tokens per event depends on time.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ fn parse(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|_| line.into())
 }
 
-/// The JSON documents of a stream's body, its end mark left out; `None` when it is no stream.
+/// The JSON documents of a stream's body, without its end mark; `None` if it is not a stream.
 pub(crate) fn documents(body: &str) -> Option<Vec<Value>> {
     if body.contains("data: ") {
         let lines = body.lines().filter_map(|line| line.strip_prefix("data: "));
@@ -36,7 +36,7 @@ fn take_text(event: &mut Value) -> Option<(&'static str, String)> {
     Some((place, text.as_str()?.to_owned()))
 }
 
-/// Neighbours that only add text as one event.
+/// Merges consecutive events that only add text.
 pub(crate) fn joined(events: Vec<Value>) -> Vec<Value> {
     let mut out: Vec<Value> = Vec::new();
     let mut last: Option<(Value, &'static str)> = None;
@@ -47,7 +47,7 @@ pub(crate) fn joined(events: Vec<Value>) -> Vec<Value> {
             out.push(whole);
             continue;
         };
-        // Counts grow and log-probabilities come with every piece.
+        // Counts grow, and log-probabilities come with every piece.
         let usage = event.get_mut("usage").filter(|usage| usage.is_object()).map(Value::take);
         let logprobs = event.pointer_mut("/choices/0/logprobs/content").map(Value::take);
         match out.last_mut() {
@@ -77,19 +77,19 @@ pub(crate) fn are_native(events: &[Value]) -> bool {
     events.first().is_some_and(|event| event.get("meta_info").is_some())
 }
 
-/// Which answer a chunk belongs to, and how far that has come.
+/// The answer to which a chunk belongs, and how far that answer has come.
 fn place(event: &Value) -> (Option<u64>, Option<u64>) {
     (event["index"].as_u64(), event["meta_info"]["completion_tokens"].as_u64())
 }
 
-/// Sorts chunks of several answers by answer: which was quicker is a matter of time.
+/// Sorts chunks of several answers by answer, since which one is faster depends on time.
 pub(crate) fn sort_by_answer(events: &mut [Value]) {
     events.sort_by_key(|event| event["index"].as_u64());
 }
 
-/// What the recorded chunks would be in chunks of ours: a slow reader gets several tokens in one.
+/// Merges the recorded chunks into the chunks of our stream: a slow reader gets several tokens in one.
 pub(crate) fn in_our_chunks(ours: &[Value], theirs: &[Value]) -> Vec<Value> {
-    // Where the second chunk's ids do not begin with the first one's, each has only what is new.
+    // If the ids of the second chunk do not begin with those of the first, each chunk has only new ids.
     let incremental = match theirs {
         [first, second, ..] if first["index"] == second["index"] => {
             first["output_ids"].as_array().map(Vec::len) == second["output_ids"].as_array().map(Vec::len)
@@ -119,7 +119,7 @@ pub(crate) fn in_our_chunks(ours: &[Value], theirs: &[Value]) -> Vec<Value> {
     out
 }
 
-/// The first chunk tells when it was sent: so does the one that has taken it in.
+/// Only the first chunk has the time at which it was sent, so a chunk that absorbs it keeps that.
 fn keep_sent(before: &Value, next: &mut Value) {
     const SENT: &str = "response_sent_to_client_ts";
     let Some(sent) = before["meta_info"].get(SENT) else { return };
@@ -128,7 +128,7 @@ fn keep_sent(before: &Value, next: &mut Value) {
     }
 }
 
-/// Puts what an incremental chunk has in front of what the next one has.
+/// Prepends the contents of an incremental chunk to those of the next one.
 fn add_before(before: &Value, next: &mut Value) {
     let text = before["text"].as_str().unwrap_or_default().to_owned();
     next["text"] = (text + next["text"].as_str().unwrap_or_default()).into();

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// The recorded servers. The flags of each are in `tests/tests/golden`.
+/// The recorded servers. The flags of each are in `tests/tests/e2e/golden`.
 pub const SETS: [&str; 10] = [
     "generate",
     "special",
@@ -16,7 +16,7 @@ pub const SETS: [&str; 10] = [
     "limits",
 ];
 
-/// A request and what the reference answered.
+/// A request and the reference's answer.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Exchange {
     /// The recorded server.
@@ -29,31 +29,31 @@ pub struct Exchange {
     pub path: String,
     /// Headers of the request.
     pub headers: BTreeMap<String, String>,
-    /// Body as it was sent; empty when there was none.
+    /// Body as sent; empty if there was none.
     pub body: String,
     /// Status of the answer, `None` where the server ended without one.
     pub status: Option<u16>,
-    /// Headers of the answer that are not about the connection.
+    /// Headers of the answer, except those about the connection.
     pub response_headers: BTreeMap<String, String>,
-    /// Body of the answer; streams as a whole.
+    /// Body of the answer; a stream is stored as a whole.
     pub response_body: String,
 }
 
-/// An answer of ours.
+/// Our answer.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
     /// Status.
     pub status: u16,
-    /// Headers, with names in lower case.
+    /// Headers, with lower-case names.
     pub headers: BTreeMap<String, String>,
     /// Body; streams as a whole.
     pub body: String,
 }
 
-/// The exchanges of a set in the order they were recorded: some answers depend on what came before.
+/// The exchanges of a set in recording order, since some answers depend on earlier requests.
 ///
 /// # Panics
-/// For a name that is not in [`SETS`], and when the fixtures are broken.
+/// For a name that is not in [`SETS`], or if the fixtures are broken.
 #[allow(clippy::panic, reason = "code of tests")]
 pub fn exchanges(set: &str) -> Vec<Exchange> {
     let text = match set {
@@ -72,10 +72,10 @@ pub fn exchanges(set: &str) -> Vec<Exchange> {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{set}: {error}"))
 }
 
-/// One exchange by its name.
+/// One exchange, by name.
 ///
 /// # Panics
-/// When there is none.
+/// If there is none.
 #[allow(clippy::panic, reason = "code of tests")]
 pub fn exchange(set: &str, name: &str) -> Exchange {
     let found = exchanges(set).into_iter().find(|exchange| exchange.name == name);

@@ -1,11 +1,11 @@
-//! What differs on purpose.
+//! The intended differences from the reference.
 
-/// Places of an exchange where our answer differs on purpose.
+/// Places of an exchange where our answer intentionally differs.
 #[derive(Clone, Copy, Debug)]
 pub struct Intended {
     /// `SET/NAME` of the exchange.
     pub exchange: &'static str,
-    /// Beginnings of the lines that the comparison makes: `status`, `header NAME`, `$.PLACE`.
+    /// Prefixes of the lines that the comparison writes: `status`, `header NAME`, `$.PLACE`.
     pub places: &'static [&'static str],
     /// What our answer must contain instead.
     pub says: &'static str,
@@ -350,7 +350,7 @@ pub const INTENDED: &[Intended] = &[
     different("limits/health-after-that", &["status", "header"], "", "expert-record routes without the flag"),
 ];
 
-/// What stands elsewhere in every answer that has it.
+/// A value that our answers have in another place.
 #[derive(Clone, Copy, Debug)]
 pub struct Moved {
     /// JSON pointer to the object that has it in the reference's answers.
@@ -363,7 +363,7 @@ pub struct Moved {
     pub row: &'static str,
 }
 
-/// Everything that stands elsewhere.
+/// All values that have moved.
 pub const MOVED: &[Moved] = &[Moved {
     theirs: "/metadata",
     ours: "/sglext",
@@ -371,27 +371,27 @@ pub const MOVED: &[Moved] = &[Moved {
     row: "`metadata.weight_versions`",
 }];
 
-/// Places that are not compared: they are a matter of time, or of arithmetic.
+/// Places that are not compared because they depend on time or on arithmetic.
 pub const FREE: &[(&str, &[&str])] = &[
-    // Logits of quantised weights lie close enough together for another choice among the alternatives.
+    // Logits of quantised weights are so close that another alternative can be chosen.
     ("generate/completions-logprobs-echo", &["$.choices[0].logprobs.top_logprobs"]),
-    // How far it came is a matter of time.
+    // How far it came depends on time.
     (
         "special/generate-aborted",
         &["$.text", "$.output_ids", "$.meta_info.completion_tokens", "$.meta_info.weight_versions[0].end"],
     ),
-    // How far it came is a matter of time.
+    // How far it came depends on time.
     ("special/generate-stream-aborted", &["$"]),
-    // How far it came is a matter of time.
+    // How far it came depends on time.
     ("special/chat-aborted", &["$.choices[0].message.content", "$.usage.", "$.metadata."]),
     // There are none before the first decode steps.
     ("generate/info-v1_loads", &["$.loads[0].decode_moments: missing"]),
-    // The server listens elsewhere, and how fast it was is a matter of time.
+    // The server has another address, and its speed depends on time.
     (
         "generate/info-get_server_info",
         &["$.port: ", "$.internal_states[0].port: ", "$.internal_states[0].last_gen_throughput: "],
     ),
-    // What runs is a matter of time.
+    // What is running depends on time.
     ("special/v1_loads-while-busy", &["$.loads[0].num", "$.loads[0].token_usage", "$.loads[0].utilization"]),
 ];
 

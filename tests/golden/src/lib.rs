@@ -1,8 +1,8 @@
-//! Exchanges recorded from the reference, and the comparison of our answers with them.
+//! Exchanges recorded from the reference, and their comparison with our answers.
 //!
-//! `tests/fixtures/golden` holds one file per recorded server; `scripts/fixtures.d/golden.py` writes them. Who replays an
-//! exchange hands the answer to [`differences`], which names every place that is not alike. What differs on purpose
-//! stands in [`INTENDED`], each entry with the row of docs/api.md that gives the reason.
+//! `tests/fixtures/golden` has one file per recorded server; `scripts/fixtures.d/golden.py` writes them. A test replays
+//! an exchange and passes the answer to [`differences`], which names every place that differs. Intended differences are
+//! listed in [`INTENDED`], each with the row of docs/api.md that gives the reason.
 
 mod compare;
 mod events;

@@ -1,20 +1,20 @@
-//! Just enough of HTTP.
+//! The small part of HTTP that the hub needs.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// GET or HEAD.
     pub method: String,
     /// Decoded path with the query.
     pub path: String,
-    /// First byte of a `Range: bytes=N-`.
+    /// First byte of a `Range: bytes=N-` header.
     pub from: Option<usize>,
     /// The bearer token.
     pub token: Option<String>,
-    /// Whether it came to the storage server.
+    /// Whether it was sent to the storage server.
     pub to_storage: bool,
 }
 
@@ -70,7 +70,7 @@ impl Reply {
         self
     }
 
-    /// Writes it; of the body no more than `limit` bytes.
+    /// Writes the answer, but at most `limit` bytes of its body.
     pub(crate) fn write(
         &self,
         stream: &mut TcpStream,

@@ -1,7 +1,7 @@
 //! A small server that speaks the Hugging Face hub's API on loopback, for tests of downloads and their failures.
 //!
-//! Two addresses: the hub, and a storage server that large files are redirected to, as on the real hub. What it answers
-//! was taken from `huggingface_hub` 2.4, whose `snapshot_download` works with it.
+//! It has two addresses: the hub, and a storage server to which large files are redirected, as on the real hub. Its
+//! answers follow `huggingface_hub` 2.4, whose `snapshot_download` works with it.
 
 mod http;
 mod repo;
@@ -14,16 +14,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use http::Request;
 pub use repo::TestRepo;
 
-/// What goes wrong with a file.
+/// A fault when a file is requested.
 #[derive(Debug, Clone, Default)]
 pub struct Fault {
-    /// The connection is closed after so many bytes of a body …
+    /// The connection is closed after this many bytes of a body …
     pub break_after: Option<usize>,
-    /// … or the server falls silent there.
+    /// … or nothing more is sent after them.
     pub stall_after: Option<usize>,
-    /// An answer with this status instead.
+    /// Answer with this status instead.
     pub status: Option<u16>,
-    /// How many requests are hit.
+    /// How many requests are affected.
     pub times: usize,
 }
 
@@ -50,7 +50,7 @@ impl Shared {
     }
 }
 
-/// A running hub. Dropping it ends it.
+/// A running hub; dropping it stops it.
 #[derive(Debug)]
 pub struct TestHub {
     shared: Arc<Shared>,
@@ -60,15 +60,15 @@ impl TestHub {
     /// Starts on free ports.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's errors.
     pub fn start() -> std::io::Result<Self> {
         Self::start_on(0)
     }
 
-    /// Starts on a port.
+    /// Starts on this port.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's errors.
     pub fn start_on(port: u16) -> std::io::Result<Self> {
         let hub = TcpListener::bind(("127.0.0.1", port))?;
         let storage = TcpListener::bind(("127.0.0.1", 0))?;
@@ -94,7 +94,7 @@ impl TestHub {
         Ok(Self { shared })
     }
 
-    /// For `HF_ENDPOINT`.
+    /// The value for `HF_ENDPOINT`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.shared.hub)
     }
@@ -106,22 +106,22 @@ impl TestHub {
         state.repos.push(repo);
     }
 
-    /// Lets requests for a file (or, with an empty name, for descriptions of repositories) go wrong.
+    /// Makes requests for a file fail (or, with an empty name, requests for descriptions of repositories).
     pub fn fail(&self, file: &str, fault: Fault) {
         self.shared.state().faults.push((file.to_owned(), fault));
     }
 
-    /// Answers every request for a part of a file with all of it.
+    /// Answers requests for part of a file with the whole file.
     pub fn ignore_ranges(&self) {
         self.shared.state().ignore_ranges = true;
     }
 
-    /// Leaves sizes and contents out of the lists, as simple mirrors do.
+    /// Leaves sizes and hashes out of listings, like simple mirrors.
     pub fn hide_blobs(&self) {
         self.shared.state().hide_blobs = true;
     }
 
-    /// The requests so far, of both addresses.
+    /// The requests so far, to both addresses.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.state().log.clone()
     }

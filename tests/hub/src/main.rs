@@ -1,5 +1,5 @@
-//! Serves folders as repositories of a hub, to try clients by hand:
-//! `cargo run --release -p sglang-test-hub -- PORT org/name=FOLDER …`
+//! Serves folders as repositories of a hub, to try clients by hand: `cargo run --release -p sglang-test-hub -- PORT
+//! org/name=FOLDER …`
 
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// Files from this size on are "large": they have a SHA-256 for a name and come from the storage server.
+/// Files of at least this size are "large": they are named by a SHA-256 and come from the storage server.
 const LARGE: usize = 1024;
 
 /// A repository with one commit.
@@ -16,11 +16,11 @@ pub struct TestRepo {
     pub revisions: Vec<String>,
     /// Path and content.
     pub files: Vec<(String, Vec<u8>)>,
-    /// Only this token may see it.
+    /// If set, only this token may see the repository.
     pub private_to: Option<String>,
-    /// Everyone may see it and only this token may have its files.
+    /// If set, everyone may see the repository but only this token may download its files.
     pub gated_to: Option<String>,
-    /// Requests for this name are redirected here.
+    /// Requests for this name are redirected to the repository.
     pub old_name: Option<String>,
 }
 
@@ -38,7 +38,7 @@ impl TestRepo {
         }
     }
 
-    /// With a file; the commit changes with it.
+    /// Adds a file; the commit changes with it.
     pub fn with(mut self, path: &str, content: impl Into<Vec<u8>>) -> Self {
         let content = content.into();
         self.commit = digits(&[self.commit.as_bytes(), path.as_bytes(), &content].concat(), 40);
@@ -46,10 +46,10 @@ impl TestRepo {
         self
     }
 
-    /// With all files of a folder and its folders.
+    /// Adds all files of a folder and its subfolders.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's errors.
     pub fn with_folder(mut self, folder: &Path) -> std::io::Result<Self> {
         let mut paths: Vec<_> = std::fs::read_dir(folder)?.collect::<Result<_, _>>()?;
         paths.sort_by_key(std::fs::DirEntry::file_name);
@@ -80,12 +80,12 @@ pub(crate) fn is_large(content: &[u8]) -> bool {
     content.len() >= LARGE
 }
 
-/// The name of a content. Only its form is that of a hash.
+/// The name of a content. It only looks like a hash.
 pub(crate) fn etag(content: &[u8]) -> String {
     digits(content, if is_large(content) { 64 } else { 40 })
 }
 
-/// So many hexadecimal digits that differ for different bytes (FNV-1a, repeated).
+/// This many hexadecimal digits that depend on the bytes (FNV-1a, repeated).
 fn digits(bytes: &[u8], count: usize) -> String {
     let mut text = String::new();
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;

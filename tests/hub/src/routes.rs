@@ -1,4 +1,4 @@
-//! What the hub answers.
+//! The hub's answers.
 
 use std::io::BufReader;
 use std::net::TcpStream;
@@ -30,7 +30,7 @@ pub(crate) fn serve(shared: &Shared, stream: TcpStream, is_storage: bool) {
     }
 }
 
-/// The fault that hits a request for a file.
+/// The fault for a request for a file, if any is left.
 fn fault_of(shared: &Shared, file: &str) -> Option<Fault> {
     let mut state = shared.state();
     let (_, fault) = state.faults.iter_mut().find(|(name, fault)| name == file && fault.times > 0)?;
@@ -59,11 +59,11 @@ fn hub(shared: &Shared, request: &Request) -> (Reply, Option<Fault>) {
     }
 }
 
-/// The repository of a name, as far as this request may know of it.
+/// The repository of this name, if this request may see it.
 fn find(shared: &Shared, request: &Request, name: &str) -> Result<TestRepo, Reply> {
     let state = shared.state();
     let not_found = || match request.token {
-        // What the hub says to those who are not logged in, whether or not there is such a repository.
+        // The hub's answer to anonymous clients, whether the repository exists or not.
         None => error(401, "", "Invalid username or password."),
         Some(_) => error(404, "RepoNotFound", "Repository not found"),
     };
@@ -168,7 +168,7 @@ fn resolve(shared: &Shared, request: &Request, name: &str, rest: &str) -> (Reply
             .header("X-Linked-Etag", format!("\"{}\"", etag(content)))
             .header("X-Linked-Size", content.len().to_string())
             .header("ETag", "\"of-the-redirect\"");
-        // The fault is the storage server's to show.
+        // The fault belongs to the storage server.
         if let Some(fault) = fault {
             shared.state().faults.push((format!("storage:{path}"), Fault { times: 1, ..fault }));
         }
@@ -195,7 +195,7 @@ fn storage(shared: &Shared, request: &Request) -> (Reply, Option<Fault>) {
     }
 }
 
-/// A file, or the part of it that was asked for.
+/// A file, or the requested part of it.
 fn ranged(shared: &Shared, request: &Request, content: &[u8]) -> Reply {
     let from = request.from.filter(|_| !shared.state().ignore_ranges);
     let total = content.len();

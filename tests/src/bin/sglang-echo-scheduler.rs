@@ -1,6 +1,6 @@
-//! The scheduler process with a worker that answers every prompt with itself, and may be told to misbehave:
-//! `SGLANG_FAULT=die:5`, `panic:5`, `error:5`, `garbage:5` or `stall:5:2000` (step, milliseconds). It needs the model's
-//! files for vocabulary and tokenizer only, so a server with it starts in a few hundredths of a second.
+//! A scheduler process whose worker echoes every prompt, and can be told to fail: `SGLANG_FAULT=die:5`, `panic:5`,
+//! `error:5`, `garbage:5` or `stall:5:2000` (step, milliseconds). It needs only the model's vocabulary and tokenizer,
+//! so a server with it starts in a few hundredths of a second.
 
 use std::process::ExitCode;
 use std::time::Duration;

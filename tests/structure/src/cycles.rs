@@ -1,4 +1,4 @@
-//! Cycles between siblings, and functions that children import from their ancestors.
+//! Finds cycles between sibling modules, and functions that children import from their ancestors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ pub struct Cycle {
 
 type Graph<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
-/// All groups of siblings in which each depends on each other.
+/// All groups of siblings that depend on each other.
 pub fn sibling_cycles(imports: &[Import]) -> Vec<Cycle> {
     let mut graphs: BTreeMap<&[String], Graph<'_>> = BTreeMap::new();
     for import in imports {
@@ -53,7 +53,7 @@ pub fn function_imports<'a>(krate: &Crate, imports: &'a [Import]) -> Vec<&'a Imp
     imports.iter().filter(wrong).collect()
 }
 
-/// The parent below which `import` goes from one sibling to another, and the two. `None` when one of its modules
+/// The parent below which `import` leads from one sibling to another, and these two. `None` if one of its modules
 /// contains the other.
 fn crossing(import: &Import) -> Option<(&[String], &str, &str)> {
     let shared = import.from.iter().zip(&import.to).take_while(|(a, b)| a == b).count();

@@ -1,13 +1,13 @@
 //! Checks of the source tree: import cycles between modules, and links in the documents.
 //!
-//! Two rules of imports hold for every crate of the workspace (`tests/cycles.rs`):
+//! Two rules for imports apply to every crate of the workspace (`tests/cycles.rs`):
 //!
 //! 1. Siblings never form a cycle. An import counts for every pair of siblings that it crosses: when `a::x` imports
 //!    from `b::y`, `a` depends on `b`.
 //! 2. A child imports only types from its ancestors (structs, enums, traits, aliases, constants), no functions.
 //!
-//! The reader follows `use` items, paths in code and in macro calls, and re-exports. Code under `#[cfg(test)]` does not
-//! count. It does not see method calls, so a cycle that only methods close stays hidden.
+//! The checker follows `use` items, paths in code and in macro calls, and re-exports. Code under `#[cfg(test)]` is
+//! ignored. Method calls are not seen, so a cycle that only a method call closes is not found.
 
 mod cycles;
 mod links;

@@ -1,9 +1,9 @@
-//! Links between Markdown files: the file exists, and so does the heading behind `#`.
+//! Checks links in Markdown files: the file must exist, and so must the heading after `#`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Targets of the links and pictures in `markdown`, outside code. Addresses on the web are left out.
+/// Targets of the links and pictures in `markdown`, outside code. Web addresses are left out.
 pub fn local_links(markdown: &str) -> Vec<&str> {
     let mut found = Vec::new();
     for line in prose(markdown) {
@@ -21,7 +21,7 @@ pub fn local_links(markdown: &str) -> Vec<&str> {
     found
 }
 
-/// What is wrong with `target`, a link in `file`. `None` when it leads somewhere.
+/// What is wrong with the link `target` in `file`; `None` if it is valid.
 pub fn broken(file: &Path, target: &str) -> Option<String> {
     let (path, anchor) = target.split_once('#').map_or((target, None), |(path, anchor)| (path, Some(anchor)));
     let folder = file.parent().unwrap_or(Path::new("."));
@@ -36,7 +36,7 @@ pub fn broken(file: &Path, target: &str) -> Option<String> {
         .then(|| format!("{}: no heading #{anchor} in {}", file.display(), linked.display()))
 }
 
-/// Anchors of the headings, as GitHub makes them: lower case, without punctuation, spaces as hyphens.
+/// Anchors of the headings, as on GitHub: lower case, without punctuation, spaces as hyphens.
 fn anchors(markdown: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for line in prose(markdown).filter(|line| line.starts_with('#')) {

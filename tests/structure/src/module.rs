@@ -9,7 +9,7 @@ use syn::{Attribute, Item, UseTree};
 use crate::references;
 use crate::syntax::{Spelled, is_test_only};
 
-/// What a name stands for.
+/// The kind of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ItemKind {
     /// A struct, an enum, a union, a trait or an alias.
@@ -27,17 +27,17 @@ pub enum ItemKind {
 /// A module.
 #[derive(Debug, Default)]
 pub struct Module {
-    /// Its own items.
+    /// The items that it defines.
     pub items: BTreeMap<String, ItemKind>,
     /// Names of its child modules.
     pub children: Vec<String>,
-    /// What its `use` items bind: the name, and the path it stands for.
+    /// The names that its `use` items bind, and their paths.
     pub uses: BTreeMap<String, Spelled>,
-    /// Every path that its code mentions, `use` items included.
+    /// Every path that its code mentions, including `use` items.
     pub references: Vec<Spelled>,
 }
 
-/// A crate: its modules by their path below the root, which itself has the empty path.
+/// A crate: its modules by their path below the root; the root has the empty path.
 #[derive(Debug)]
 pub struct Crate {
     /// Folder that holds its `Cargo.toml`.
@@ -50,7 +50,7 @@ impl Crate {
     /// Reads the crate in `folder`, from `src/lib.rs` or else `src/main.rs`.
     ///
     /// # Errors
-    /// A file is missing or is not Rust.
+    /// If a file is missing or is not valid Rust.
     pub fn read(folder: &Path) -> Result<Self> {
         let src = folder.join("src");
         let root = ["lib.rs", "main.rs"].map(|name| src.join(name)).into_iter().find(|path| path.is_file());
@@ -61,7 +61,7 @@ impl Crate {
         Ok(this)
     }
 
-    /// Reads a module from its file; `below` is the folder of its children.
+    /// Reads a module from its file; `below` is the folder with its children.
     fn read_file(&mut self, file: &Path, below: &Path, path: Vec<String>) -> Result<()> {
         let text =
             std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -102,7 +102,7 @@ impl Crate {
     }
 }
 
-/// Adds what a `use` tree binds. Globs are kept under names that no identifier has.
+/// Adds the names that a `use` tree binds. Globs are kept under names that are not identifiers.
 fn bind(tree: &UseTree, prefix: &mut Spelled, uses: &mut BTreeMap<String, Spelled>) {
     let with = |prefix: &Spelled, name: String| [prefix.as_slice(), &[name]].concat();
     match tree {

@@ -1,4 +1,4 @@
-//! Every path that an item mentions.
+//! Collects every path that an item mentions.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
@@ -56,7 +56,7 @@ impl Collector<'_> {
         }
     }
 
-    /// The arguments of a macro need not be Rust: takes every run of identifiers with `::` between them.
+    /// A macro's arguments need not be valid Rust, so every run of identifiers joined by `::` is taken.
     fn add_tokens(&mut self, tokens: TokenStream) {
         let mut run: Spelled = Vec::new();
         let mut colons = 0;

@@ -1,19 +1,19 @@
-//! From a path in the code to the module that defines what it names.
+//! Resolves a path in the code to the module that defines the item.
 
 use crate::module::{Crate, ItemKind, Module};
 
-/// A module uses what another one defines.
+/// One module uses an item that another one defines.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Import {
     /// The module that uses it.
     pub from: Vec<String>,
     /// The module that defines it.
     pub to: Vec<String>,
-    /// What it is; `*` for a glob, empty for the module itself.
+    /// The item; `*` for a glob, empty for the module itself.
     pub name: String,
 }
 
-/// Everything that modules of `krate` use of each other, each once.
+/// All uses between modules of `krate`, without duplicates.
 pub fn imports(krate: &Crate) -> Vec<Import> {
     let mut found = Vec::new();
     for (from, module) in &krate.modules {
@@ -31,7 +31,7 @@ pub fn imports(krate: &Crate) -> Vec<Import> {
 }
 
 impl Import {
-    /// What is imported, where it is an item.
+    /// The kind of what is imported, if it is an item.
     pub fn kind(&self, krate: &Crate) -> Option<ItemKind> {
         krate.modules.get(&self.to).and_then(|module| module.items.get(&self.name)).copied()
     }
@@ -40,7 +40,7 @@ impl Import {
 /// Deepest chain of re-exports that is followed.
 const MAX_DEPTH: usize = 16;
 
-/// The module that defines what `spelled` names in `from`, and the item's name. `None` for names of other crates and for
+/// The module that defines the item `spelled` in `from`, and the item's name. `None` for names of other crates and for
 /// local names.
 fn resolve(
     krate: &Crate,
@@ -69,7 +69,7 @@ fn resolve(
                 rest = spelled;
                 from.to_vec()
             } else {
-                // A name that `use` binds: the import was counted there. A module's name may go on, though.
+                // A name that `use` binds was counted as an import there, unless it is a module whose path continues.
                 let bound = module.uses.get(name).filter(|bound| bound.as_slice() != [name])?;
                 let full: Vec<String> = bound.iter().chain(rest).cloned().collect();
                 return resolve(krate, from, &full, depth + 1);
@@ -90,7 +90,7 @@ fn resolve(
     }
 }
 
-/// `name` in a module that has no such child: an item, a re-export, or what a glob brings.
+/// Finds `name` in a module without such a child: an item, a re-export, or part of a glob.
 fn in_module(
     krate: &Crate,
     at: &[String],

@@ -1,11 +1,11 @@
-//! Pieces of Rust's syntax that several readers here look at.
+//! Helpers for Rust's syntax.
 
 use syn::{Attribute, Meta};
 
-/// A path as the code spells it, by its segments: `["super", "radix_cache", "Node"]`. A glob ends with `*`.
+/// A path as written, by segments: `["super", "radix_cache", "Node"]`. A glob ends with `*`.
 pub type Spelled = Vec<String>;
 
-/// Whether `attributes` hold `#[cfg(test)]`.
+/// Whether `attributes` contain `#[cfg(test)]`.
 pub(crate) fn is_test_only(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         Meta::List(list) if list.path.is_ident("cfg") => list.tokens.to_string().trim() == "test",

@@ -1,6 +1,6 @@
-//! The workspace keeps the two rules of imports (see the crate's documentation).
+//! The workspace obeys the two import rules (see the crate's documentation).
 //!
-//! `cargo nextest run --release -p sglang-structure` prints every import that breaks one.
+//! `cargo nextest run --release -p sglang-structure` prints every import that violates one.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sglang_structure::{Crate, Import, function_imports, imports, sibling_cycles};
 
-/// Folders with a `Cargo.toml` and sources, below `folder`, but for code of other projects.
+/// Folders below `folder` with a `Cargo.toml` and sources, except vendored projects.
 fn crates(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -28,7 +28,7 @@ fn shown(import: &Import) -> String {
     format!("    {} -> {}{name}", import.from.join("::"), import.to.join("::"))
 }
 
-/// Every break of a rule in `krate`, in one line each, with the imports that make it.
+/// Every violation in `krate`, one line each, with the imports that cause it.
 fn breaks(name: &str, krate: &Crate) -> Vec<(String, Vec<String>)> {
     let imports = imports(krate);
     let cycles = sibling_cycles(&imports).into_iter().map(|cycle| {
@@ -43,7 +43,7 @@ fn breaks(name: &str, krate: &Crate) -> Vec<(String, Vec<String>)> {
     cycles.chain(functions).collect()
 }
 
-/// `known.txt` lists the breaks that are still to be mended; it may only become shorter.
+/// `known.txt` lists the violations that are still to be removed; it may only become shorter.
 #[test]
 fn no_imports_form_a_cycle() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

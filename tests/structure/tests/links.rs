@@ -1,4 +1,4 @@
-//! Every link in the documents leads somewhere.
+//! Every link in the documents is valid.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

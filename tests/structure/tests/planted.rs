@@ -1,11 +1,11 @@
-//! The reader finds cycles that were planted, however the imports are spelled.
+//! The checker finds planted cycles, however the imports are written.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
 
 use sglang_structure::{Crate, function_imports, imports, sibling_cycles};
 
-/// A crate of these files below `src`.
+/// A crate with these files below `src`.
 fn krate(files: &[(&str, &str)]) -> Crate {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {

@@ -1,4 +1,4 @@
-//! Official clients as judges: Python scripts in `tests/clients` talk to a real server.
+//! Official clients: Python scripts in `tests/clients` talk to a real server.
 
 use std::io::Write as _;
 use std::process::Command;
@@ -43,7 +43,7 @@ fn every_answer_fits_the_clients_own_models() {
     run_with("answer_models.py", &server, &[&embedding.url("")]);
 }
 
-/// Messages as they are, then the names of the tools.
+/// Messages unchanged, then the names of the tools.
 const PLAIN_TEMPLATE: &str = "{% for message in messages %}{{ message.content }}{% endfor %}\
     {% if tools %}[{{ tools | map(attribute='function') | map(attribute='name') | join(',') }}]{% endif %}";
 
@@ -54,7 +54,7 @@ fn the_ollama_client_calls_tools_thinks_and_embeds() {
     let flags = ["--tool-call-parser", "hermes", "--reasoning-parser", "qwen3", "--chat-template"];
     let mut options = ServerOptions::with_args(&flags);
     options.args.push(template.path().to_str().unwrap().to_owned());
-    // It answers with the prompt.
+    // The worker echoes the prompt.
     let echo = env!("CARGO_BIN_EXE_sglang-echo-scheduler");
     options.env.push(("SGLANG_SCHEDULER_BIN".into(), echo.into()));
     let server = Server::start_with(&options).unwrap();
@@ -62,7 +62,7 @@ fn the_ollama_client_calls_tools_thinks_and_embeds() {
     run_with("ollama_tools.py", &server, &[&embedding.url("")]);
 }
 
-/// The same, with the calls of the history; a template that goes through arguments needs an object.
+/// The same, including the calls of the history; a template that iterates over arguments needs an object.
 const CALLS_TEMPLATE: &str = "{% for message in messages %}{{ message.content or '' }}\
     {% for call in message.tool_calls or [] %}<{{ call.function.name }}\
     {% for key, value in call.function.arguments.items() %} {{ key }}={{ value }}{% endfor %}>{% endfor %}{% endfor %}\
@@ -86,12 +86,12 @@ fn the_front_end_language_is_served_with_choices_forks_and_constraints() {
     run("sglang_frontend.py", &server);
 }
 
-/// A small model can write line breaks for ever where white space is allowed.
+/// If white space is allowed, a small model can write line breaks for ever.
 const COMPACT: &str = "--constrained-json-disable-any-whitespace";
 
 #[test]
 fn forced_calls_are_valid_in_every_format_for_the_clients_of_openai_and_anthropic() {
-    // A tag around JSON, and tags around every argument.
+    // Tags around JSON, and tags around every argument.
     for parser in ["qwen25", "qwen3_coder"] {
         let server = Server::start(&["--tool-call-parser", parser, COMPACT]).unwrap();
         run("tools_client.py", &server);
@@ -130,7 +130,7 @@ fn the_references_own_benchmark_measures_this_server() {
 
 #[test]
 fn schemathesis_finds_no_answer_outside_the_openapi_document() {
-    // Answers are short, and what asks for thousands of samples is refused.
+    // Answers are short, and requests for thousands of samples are refused.
     let flags = ["--context-length", "48", "--max-queued-requests", "64", "--served-model-name", "tiny"];
     let server = Server::start(&flags).unwrap();
     run("openapi_fuzz.py", &server);

@@ -11,7 +11,7 @@ const MODEL: &str =
 const LAYERS: usize = 3;
 const EXPERTS: usize = 6;
 
-/// What transformers made of the third prompt of the model's fixture.
+/// The result of transformers for the third prompt of the model's fixture.
 fn fixture() -> (Value, Value, Value) {
     let text = std::fs::read(format!("{MODEL}.json")).unwrap();
     let mut fixture: Value = serde_json::from_slice(&text).unwrap();
@@ -20,7 +20,7 @@ fn fixture() -> (Value, Value, Value) {
 }
 
 fn start(dir: &Path, args: &[&str]) -> Server {
-    // Without overlap no step is begun for a request that has ended.
+    // Without overlap, no step is started for a request that has ended.
     let common = ["--skip-tokenizer-init", "--dtype", "float32", "--disable-overlap-schedule"];
     let args = [&common, args].concat();
     let env = vec![("SGLANG_EXPERT_DISTRIBUTION_RECORDER_DIR".to_owned(), dir.to_str().unwrap().to_owned())];
@@ -40,7 +40,7 @@ fn call(server: &Server, action: &str, expected: &str) {
     assert_eq!(response.text().unwrap(), expected);
 }
 
-/// Starts, lets the server work, stops and dumps; gives the new `.pt` file.
+/// Starts the recording, runs `work`, stops and dumps; returns the new `.pt` file.
 fn record(server: &Server, dir: &Path, work: impl FnOnce()) -> PathBuf {
     call(server, "start", "Start recording the expert distribution.\n");
     work();
@@ -51,7 +51,7 @@ fn record(server: &Server, dir: &Path, work: impl FnOnce()) -> PathBuf {
 }
 
 fn files(dir: &Path, extension: &str) -> Vec<PathBuf> {
-    // The server makes the folder when it first writes.
+    // The server creates the folder when it first writes.
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     let paths = entries.map(|e| e.unwrap().path());
     paths.filter(|p| p.extension().is_some_and(|e| e == extension)).collect()
@@ -66,7 +66,7 @@ fn load(path: &Path) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// `[layers][experts]` of the CSV file beside a dump.
+/// The CSV file beside a dump, as `[layers][experts]`.
 fn csv(path: &Path) -> Value {
     let text = std::fs::read_to_string(path.with_extension("csv")).unwrap();
     let mut lines = text.lines();
@@ -79,7 +79,7 @@ fn csv(path: &Path) -> Value {
     json!(counts)
 }
 
-/// Sums of tensors of counts, `[layers][experts]`.
+/// The sum of count tensors, `[layers][experts]`.
 fn sum<'a>(tables: impl Iterator<Item = &'a Value>) -> Value {
     let mut counts = vec![vec![0; EXPERTS]; LAYERS];
     for table in tables {
@@ -116,10 +116,10 @@ fn counts_of_steps_are_dumped_as_transformers_counts_them() {
     let steps = logical["values"].as_array().unwrap();
     assert_eq!(sum(steps.iter()), counts);
     assert_eq!(csv(&path), counts);
-    // A dump forgets, and so does a start.
+    // A dump clears the record, and so does a start.
     let empty = record(&server, &dir, || {});
     assert_eq!(csv(&empty), sum([].into_iter()));
-    // Every route answers GET too.
+    // Every route also answers GET.
     let response = server.get("/start_expert_distribution_record").unwrap();
     assert_eq!(response.text().unwrap(), "Start recording the expert distribution.\n");
 }

@@ -1,5 +1,5 @@
-//! Other families than Llama behind the whole server: what transformers continues with, alone, in a batch and after a
-//! cached prefix.
+//! Other model families than Llama on a whole server: the same continuations as transformers, alone, in a batch and
+//! after a cached prefix.
 
 use serde_json::{Value, json};
 use sglang_e2e::{Server, ServerOptions};
@@ -12,7 +12,7 @@ fn start(model: &str) -> Server {
     Server::start_with(&options).unwrap()
 }
 
-/// Prompts and what transformers continues them with, greedily.
+/// Prompts and their greedy continuations by transformers.
 fn cases(name: &str) -> Vec<(Value, Value)> {
     let text = std::fs::read(format!("{FIXTURES}/{name}.json")).unwrap();
     let fixture: Value = serde_json::from_slice(&text).unwrap();
@@ -21,7 +21,7 @@ fn cases(name: &str) -> Vec<(Value, Value)> {
     cases.iter().map(|case| (case["input_ids"].clone(), case["greedy"].clone())).collect()
 }
 
-/// The answer to one prompt, or to several.
+/// The answer to one or several prompts.
 fn generate(server: &Server, input_ids: &Value, tokens: usize) -> Value {
     let params = json!({"temperature": 0, "max_new_tokens": tokens, "ignore_eos": true});
     server.post_json("/generate", &json!({"input_ids": input_ids, "sampling_params": params})).unwrap()
@@ -40,7 +40,7 @@ fn check(name: &str, model: &str) {
     for (answer, (input_ids, greedy)) in together.as_array().unwrap().iter().zip(&cases) {
         assert_eq!(answer["output_ids"], *greedy, "{name} in a batch, {input_ids}");
     }
-    // The prompt and half of its answer are in the cache, from a prefill and from steps after it.
+    // The prompt and half of its answer are cached, from a prefill and from decode steps.
     let (input_ids, greedy) = cases.last().unwrap();
     let half = tokens / 2;
     let (begin, rest) = greedy.as_array().unwrap().split_at(half);

@@ -1,4 +1,4 @@
-//! A model that stalls, dies or talks nonsense: what the client and the supervisor see.
+//! A model that stalls, dies or returns nonsense: what the client and the supervisor see.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use sglang_e2e::{Server, ServerOptions, process_tree};
 fn options(fault: Option<&str>) -> ServerOptions {
     let mut env = vec![("SGLANG_SCHEDULER_BIN".into(), env!("CARGO_BIN_EXE_sglang-echo-scheduler").into())];
     env.extend(fault.map(|fault| ("SGLANG_FAULT".into(), fault.into())));
-    // Without the warm-up the first request is the test's own.
+    // Without the warm-up, the first request is the test's own.
     ServerOptions { args: vec!["--skip-server-warmup".into()], env, ..Default::default() }
 }
 
@@ -64,7 +64,7 @@ fn a_model_that_crashes_ends_the_server_with_the_cause() {
         let mut server = Server::start_with(&options(Some(fault))).unwrap();
         let before = process_tree(server.pid());
         let body = json!({"input_ids": [5, 6, 7, 8], "sampling_params": {"max_new_tokens": 50}});
-        // Whether the client still gets words or a closed connection is a race; it must not hang.
+        // Whether the client gets an error text or a closed connection is a race; it must not hang.
         let _ = server.post("/generate", &body);
         let status = server.wait().unwrap();
         assert_eq!(status.code(), Some(3), "{fault}: {}", server.log_text());

@@ -1,12 +1,12 @@
-//! Hidden states over HTTP on the real model: they make the log-probabilities that the server gives, and those of a
-//! step are those of the same position in a prompt.
+//! Hidden states over HTTP on the real model: they give the server's log-probabilities, and those of a decode step
+//! equal those of the same position in a prompt.
 
 use serde_json::{Value, json};
 use sglang_e2e::{Server, sse_events};
 
 const FLAG: &str = "--enable-return-hidden-states";
 const PROMPT: &str = "The capital of France is";
-/// Rows of the output matrix that are looked at.
+/// Number of rows of the output matrix that are compared.
 const ROWS: usize = 24;
 
 fn vector(value: &Value) -> Vec<f64> {
@@ -17,7 +17,7 @@ fn vectors(value: &Value) -> Vec<Vec<f64>> {
     value.as_array().unwrap().iter().map(vector).collect()
 }
 
-/// All states of an answer, one per position that was computed.
+/// All states of an answer, one per computed position.
 fn positions(answer: &Value) -> Vec<Vec<f64>> {
     let chunks = answer["meta_info"]["hidden_states"].as_array().unwrap();
     assert_eq!(chunks.len() as u64, answer["meta_info"]["completion_tokens"].as_u64().unwrap());
@@ -59,7 +59,7 @@ fn with_the_output_matrix_they_make_the_log_probabilities() {
     assert_eq!(states.len() as u64, meta["prompt_tokens"].as_u64().unwrap() + 5);
     let input = meta["input_token_ids_logprobs"].as_array().unwrap();
     let output = meta["output_token_ids_logprobs"].as_array().unwrap();
-    // A position's state makes the next one's log-probabilities; the first position has none of its own.
+    // A position's state gives the next position's log-probabilities; the first position has none.
     let lists: Vec<&Value> = input.iter().skip(1).chain(output).collect();
     assert_eq!(lists.len(), states.len());
     for (at, (state, list)) in states.iter().zip(lists).enumerate() {
@@ -81,7 +81,7 @@ fn steps_chunks_and_batches_have_those_of_the_same_positions_in_a_prompt() {
         &[FLAG, "--chunked-prefill-size", "4", "--enable-mixed-chunk"],
     ] {
         let server = Server::start(flags).unwrap();
-        // Another name space each, so that nothing comes from the cache.
+        // A separate namespace for each, so that nothing comes from the cache.
         let answer = generate(&server, &json!({"text": PROMPT, "cache_salt": "first"}));
         let made = answer["output_ids"].as_array().unwrap();
         let ids = server.post_json("/tokenize", &json!({"prompt": PROMPT})).unwrap()["tokens"].clone();

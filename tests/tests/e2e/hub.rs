@@ -1,4 +1,4 @@
-//! A server whose model comes from a hub on loopback: names, restarts, interruptions and errors.
+//! A server whose model comes from a local hub: names, restarts, interruptions and errors.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ fn get(server: &Server, path: &str) -> Value {
     server.get(path).unwrap().json().unwrap()
 }
 
-/// The line with which a start ended, and its exit code.
+/// The last line of a failed start, and its exit code.
 fn failure(options: &ServerOptions) -> (String, i32) {
     let mut server = Server::spawn(options).unwrap();
     let status = server.wait().unwrap();
@@ -70,7 +70,7 @@ fn a_model_of_the_hub_is_served_under_its_name_and_again_without_the_hub() {
     );
     assert!(info.get("model_files").is_none());
     assert!(server.log_text().contains(" | hub "), "the time line names the download");
-    // Fetched by one process and once.
+    // Only one process downloads, and only once.
     let weights =
         hub.requests().into_iter().filter(|r| r.to_storage && r.path.ends_with("model.safetensors"));
     assert_eq!(weights.count(), 1);

@@ -1,4 +1,4 @@
-//! Programs that were copied to another folder and are run by another user: they find libtorch, or say where they looked.
+//! Programs that were copied to another folder and are run by another user find libtorch, or say where they looked.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::json;
 use sglang_e2e::{Server, ServerOptions, bin_dir, model_path};
 
-/// Copies of the programs, and an environment in which nothing leads to the build's libtorch.
+/// Copies of the programs, and an environment that does not lead to the build's libtorch.
 struct Installed {
     folder: tempfile::TempDir,
 }
@@ -46,7 +46,7 @@ impl Installed {
         command.args(args).envs(self.environment(more)).env("HF_HUB_OFFLINE", "1").output().unwrap()
     }
 
-    /// Whether a server answers.
+    /// Asserts that a server answers.
     fn serves(&self, more: &[(&str, &Path)]) {
         let options = ServerOptions {
             programs: Some(self.programs()),
@@ -85,11 +85,11 @@ fn a_scheduler_by_itself_finds_libtorch_in_the_cache_of_whoever_runs_it() {
     let cache = installed.home().join(".cache/sglang-rs");
     std::fs::create_dir_all(&cache).unwrap();
     std::os::unix::fs::symlink(libtorch(), cache.join("libtorch-2.11.0")).unwrap();
-    // Only the program that links libtorch gets as far as this.
+    // Only the program that links libtorch gets this far.
     let output = installed.run("sglang-scheduler", &args, &[]);
     assert!(text(&output).contains("--ipc-dir is needed"), "{}", text(&output));
     assert_eq!(output.status.code(), Some(2));
-    // No other user's folder is built in.
+    // No path of the build is compiled in.
     let output = installed.run("sglang-scheduler-torch", &args, &[]);
     assert!(text(&output).contains("libtorch_cpu.so: cannot open"), "{}", text(&output));
 }
@@ -118,7 +118,7 @@ fn without_libtorch_the_start_says_what_was_tried() {
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     assert!(text(&output).contains("/home: no lib/libtorch_cpu.so"), "{}", text(&output));
 
-    // Neither help nor a wrong command line needs it.
+    // Help and a wrong command line do not need it.
     assert!(installed.run("sglang-scheduler", &["--help"], &[]).status.success());
     assert_eq!(installed.run("sglang-scheduler", &["--prot", "1"], &[]).status.code(), Some(2));
 

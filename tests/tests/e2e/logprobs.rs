@@ -1,4 +1,4 @@
-//! Log-probabilities over HTTP against those of transformers.
+//! Log-probabilities over HTTP, compared with those of transformers.
 
 use serde_json::{Value, json};
 use sglang_e2e::Server;
@@ -16,7 +16,7 @@ fn close(ours: &Value, theirs: &Value, what: &str) {
     assert!((ours - theirs).abs() <= TOLERANCE, "{what}: {ours}, transformers says {theirs}");
 }
 
-/// Compares a position's best ids; two that are closer than the tolerance may change places.
+/// Compares a position's best ids; two that differ by less than the tolerance may be swapped.
 fn same_top(ours: &Value, theirs: &Value, what: &str) {
     let (ours, theirs) = (ours.as_array().unwrap(), theirs.as_array().unwrap());
     assert_eq!(ours.len(), theirs.len(), "{what}");
@@ -37,7 +37,7 @@ fn same_position(expected: &Value, token: &Value, top: &Value, asked: &Value, wh
     assert_eq!(asked.as_array().unwrap().len(), theirs.len());
 }
 
-/// The request of a case. A tiny `top_p` leaves the best token also where a temperature is to be seen.
+/// The request of a case. A tiny `top_p` leaves only the best token even with a temperature.
 fn request(fixture: &Value, case: &Value) -> Value {
     let mut params = json!({
         "temperature": 0, "max_new_tokens": case["output_ids"].as_array().unwrap().len(), "ignore_eos": true,
@@ -96,7 +96,7 @@ fn input_and_output_logprobs_equal_those_of_transformers() {
     let fixture = fixture();
     assert_eq!(fixture["cases"].as_array().unwrap().len(), 12);
     check(&Server::start(&[]).unwrap(), &fixture);
-    // In chunks that end in the middle of prompts.
+    // In chunks that end inside prompts.
     check(&Server::start(&["--chunked-prefill-size", "7"]).unwrap(), &fixture);
 }
 
@@ -173,7 +173,7 @@ fn the_openai_forms_hold_the_same_numbers() {
     for entry in content {
         let top = entry["top_logprobs"].as_array().unwrap();
         assert_eq!(top.len(), 3);
-        // Greedy: the token is the best of the list, with its number and bytes.
+        // Greedy: the token is the first of the list, with its log-probability and bytes.
         assert_eq!((&top[0]["token"], &top[0]["logprob"]), (&entry["token"], &entry["logprob"]));
         let bytes: Vec<u8> =
             entry["bytes"].as_array().unwrap().iter().map(|b| b.as_u64().unwrap() as u8).collect();

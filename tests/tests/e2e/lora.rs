@@ -1,4 +1,4 @@
-//! LoRA adapters on a real server: a small random model and adapters for it, judged by what transformers with PEFT gives
+//! LoRA adapters on a real server: a small random model with adapters, compared with transformers and PEFT
 //! (scripts/fixtures.d/lora.py).
 
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ fn body(input_ids: &Value, lora_path: Value) -> Value {
         "sampling_params": {"temperature": 0, "max_new_tokens": 24, "ignore_eos": true}})
 }
 
-/// Asks for every continuation and compares it.
+/// Requests every continuation and compares it.
 fn check(server: &Server, fixture: &str, lora_path: &Value) {
     for (prompt, greedy) in cases(fixture) {
         let answer = server.post_json("/generate", &body(&prompt, lora_path.clone())).unwrap();
@@ -73,7 +73,7 @@ fn adapters_are_loaded_and_unloaded_while_requests_run_and_every_answer_is_pefts
                 }
             });
         }
-        // Whatever fails below, the clients must end.
+        // The clients must end even if something below fails.
         let changes = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for name in ["attention", "rslora", "attention"] {
                 let path = adapter(&format!("llama-{name}"));
@@ -90,9 +90,9 @@ fn adapters_are_loaded_and_unloaded_while_requests_run_and_every_answer_is_pefts
                 assert_eq!((status, &answer["success"]), (200, &json!(true)), "{answer}");
                 assert_eq!(model_ids(&server), ["base", "all"]);
             }
-            // An adapter that was unloaded comes back when it is asked for.
+            // An unloaded adapter is loaded again when a request names it.
             check(&server, "lora/llama-rslora", &json!("rslora"));
-            // All of them, and none, in one batch.
+            // All adapters and none in one batch.
             let names = [json!("all"), Value::Null, json!("rslora"), json!("all")];
             let expected = ["lora/llama-all", "decoders/llama", "lora/llama-rslora", "lora/llama-all"];
             let chosen: Vec<(Value, Value)> =

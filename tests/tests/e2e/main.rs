@@ -1,5 +1,5 @@
-//! Real processes, a real model, real clients. One program: each test file of its own would compile and link the
-//! clients again.
+//! End-to-end tests: real processes, a real model, real clients. They are one program, because each separate test
+//! program would compile and link the clients again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod clients;

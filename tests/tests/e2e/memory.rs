@@ -1,11 +1,11 @@
-//! Memory that a running server gives back and takes again, with the real model.
+//! A running server releases memory and takes it back, with the real model.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sglang_e2e::{Server, model_path, process_tree, resident_bytes};
 
-/// Bytes of keys and values of a token of SmolLM2-135M: layers, heads, their size, keys and values, float32.
+/// KV cache of one token of SmolLM2-135M in bytes: layers, heads, head size, keys and values, float32.
 const KV_BYTES: u64 = 30 * 3 * 64 * 2 * 4;
 
 fn scheduler_bytes(server: &Server) -> u64 {
@@ -13,7 +13,7 @@ fn scheduler_bytes(server: &Server) -> u64 {
     resident_bytes(tree.iter().find(|p| p.name.starts_with("sglang-schedul")).unwrap().pid)
 }
 
-/// Text, ids and log-probabilities of a greedy answer, and the tokens that came from the cache.
+/// Text, ids and log-probabilities of a greedy answer, and its number of cached tokens.
 fn answer(server: &Server, prompt: &str) -> (Value, Value, Value, u64) {
     let body = json!({"text": prompt, "return_logprob": true, "sampling_params": {"temperature": 0, "max_new_tokens": 12}});
     let answer = server.post_json("/generate", &body).unwrap();
@@ -62,7 +62,7 @@ fn memory_falls_when_it_is_released_and_answers_are_the_same_when_it_is_back() {
         "the file has {weights} bytes; {without_kv} became {without_weights}"
     );
 
-    // Everyone else sees a server that lives and does not serve.
+    // Others see a server that is alive but does not serve.
     assert_eq!((status(&server, "/health"), status(&server, "/ready")), (200, 503));
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| answer(&server, prompts[0]));
@@ -81,7 +81,7 @@ fn memory_falls_when_it_is_released_and_answers_are_the_same_when_it_is_back() {
         let after = answer(&server, prompt);
         assert_eq!((&after.0, &after.1, &after.2), (&before.0, &before.1, &before.2), "{prompt}");
     }
-    // All at once, twice, as a trainer does it between its steps.
+    // Everything at once, twice, as a trainer does between its steps.
     for _ in 0..2 {
         assert_eq!(call(&server, "release", &[]), (200, Value::Null));
         assert!(scheduler_bytes(&server) < without_weights + (32 << 20));
@@ -181,7 +181,7 @@ fn number(value: &Value) -> u64 {
     value.as_u64().unwrap()
 }
 
-/// Bytes that can be taken without swapping.
+/// Bytes available without swapping.
 fn available_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap();
     let line = text.lines().find(|l| l.starts_with("MemAvailable:")).unwrap();
@@ -195,7 +195,7 @@ fn the_cache_is_sized_by_what_is_free_and_takes_nothing_before_it_is_used() {
     for server in &servers {
         let info: Value = server.get("/get_server_info").unwrap().json().unwrap();
         let bytes = number(&info["max_total_num_tokens"]) * KV_BYTES;
-        // Other tests take and give memory meanwhile.
+        // Other tests allocate and free memory meanwhile.
         assert!(bytes < before, "{bytes} of {before}");
         assert!(bytes > (before / 4).min(3 << 30), "{bytes} of {before}");
         assert_eq!(info["mem_fraction_static"], 0.8);

@@ -1,4 +1,4 @@
-//! What happens to the processes: start, end, signals, memory, idleness.
+//! The processes: start, end, signals, memory, idle load.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use sglang_e2e::{Server, ServerOptions, process_tree, resident_bytes};
 
-/// Waits until none of the processes lives any more.
+/// Waits until all of the processes have ended.
 fn all_gone(pids: &[i32]) -> bool {
     let deadline = Instant::now() + Duration::from_secs(5);
     while Instant::now() < deadline {
@@ -51,7 +51,7 @@ fn sigterm_and_interrupt_end_everything() {
     }
 }
 
-/// systemd's default is to signal every process of a service; `timeout` and a terminal signal a process group.
+/// systemd signals every process of a service by default; `timeout` and terminals signal a process group.
 #[test]
 fn sigterm_to_every_process_loses_no_request() {
     let mut server = Server::start_with(&ServerOptions { own_group: true, ..Default::default() }).unwrap();

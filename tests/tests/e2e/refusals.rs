@@ -9,7 +9,7 @@ fn tiny() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/model/tests/fixtures/tiny-tied-llama3")
 }
 
-/// The launcher's line of a start that fails.
+/// The launcher's line of a failed start.
 fn refusal(model: &Path, args: &[&str]) -> String {
     let options = ServerOptions { model: Some(model.to_owned()), ..ServerOptions::with_args(args) };
     let mut server = Server::spawn(&options).unwrap();

@@ -1,4 +1,4 @@
-//! The main job: a real model behind the native and OpenAI APIs.
+//! The main task: a real model behind the native and OpenAI APIs.
 
 use std::collections::BTreeMap;
 use std::io::Read;

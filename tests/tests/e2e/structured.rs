@@ -28,10 +28,10 @@ fn person() -> Value {
     })
 }
 
-/// A small model can write line breaks for ever where white space is allowed and the draw is free.
+/// If white space is allowed and sampling is free, a small model can write line breaks for ever.
 const COMPACT: &str = "--constrained-json-disable-any-whitespace";
 
-/// What the schema of [`person`] says, read by hand.
+/// Checks the schema of [`person`] by hand.
 fn assert_person(text: &str) {
     let value: Value = serde_json::from_str(text).unwrap_or_else(|e| panic!("{text:?}: {e}"));
     let object = value.as_object().unwrap();

@@ -1,11 +1,11 @@
-//! Grammars that are wrong, or too much, over HTTP: 400 with the place of the mistake, in time, and the server goes on.
+//! Invalid or oversized grammars over HTTP: 400 in time, with the place of the mistake, and the server keeps working.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sglang_e2e::{Server, ServerOptions};
 
-/// Field, grammar, and what the answer says.
+/// Field, grammar, and the expected error.
 const WRONG: [(&str, &str, &str); 15] = [
     (
         "json_schema",
@@ -78,11 +78,11 @@ fn every_mistake_is_answered_with_its_place() {
         let mut chat = json!({"messages": [{"role": "user", "content": "x"}], "max_tokens": 4});
         (completion[field], chat[field]) = (grammar.into(), grammar.into());
         let bodies = [("/generate", native), ("/v1/completions", completion), ("/v1/chat/completions", chat)];
-        // Chat has no field of this name: there a structural tag is a response format.
+        // Chat has no field of this name; there, a structural tag is a response format.
         for (path, body) in
             bodies.iter().filter(|(path, _)| field != "structural_tag" || *path == "/generate")
         {
-            // A schema of a chat is sent as a response format, below.
+            // In chats, a schema is sent as a response format, below.
             if *path != "/generate" && field == "json_schema" {
                 continue;
             }
@@ -109,7 +109,7 @@ fn a_grammar_that_is_too_large_is_refused_and_one_that_is_too_much_work_holds_no
     let generate = |field: &str, grammar: &str| json!({"text": "x", "sampling_params": {field: grammar, "max_new_tokens": 4}});
     let large = refusal(&server, "/generate", &generate("regex", &"a".repeat((1 << 20) + 1)));
     assert!(large.contains("the grammar has 1048577 bytes, at most 1048576 are allowed"), "{large}");
-    // Each of these is more work than a grammar may be, at the start or on the way.
+    // Each of these exceeds the allowed work, at the start or later.
     let words = |n: usize| {
         (0..n).map(|i| format!("\"{}\"", "ab".repeat(i % 97 + 1) + &i.to_string())).collect::<Vec<_>>()
     };
@@ -130,7 +130,7 @@ fn a_grammar_that_is_too_large_is_refused_and_one_that_is_too_much_work_holds_no
                 })
             })
             .collect();
-        // Free requests and other grammars go on meanwhile.
+        // Free requests and other grammars continue meanwhile.
         let free = json!({"text": "x", "sampling_params": {"max_new_tokens": 4, "temperature": 0}});
         let alone = server.post_json("/generate", &free).unwrap();
         assert_eq!(alone["meta_info"]["completion_tokens"], 4);
@@ -139,7 +139,7 @@ fn a_grammar_that_is_too_large_is_refused_and_one_that_is_too_much_work_holds_no
         for wait in waits {
             let (status, took) = wait.join().unwrap();
             assert!([200, 400, 500].contains(&status), "{status}");
-            // The limit is 10 s; the rest is a busy machine.
+            // The limit is 10 s; the rest allows for a busy machine.
             assert!(took < Duration::from_secs(60), "{took:?}");
         }
     });
@@ -149,7 +149,7 @@ fn a_grammar_that_is_too_large_is_refused_and_one_that_is_too_much_work_holds_no
 
 #[test]
 fn a_grammar_that_takes_longer_than_the_limit_is_refused_and_the_server_goes_on() {
-    // Four times 5 ms. One thread cannot read 2,000 patterns in that time, even where nothing else runs.
+    // Four times 5 ms. One thread cannot read 2,000 patterns in that time, even on an idle machine.
     let limit = [("SGLANG_GRAMMAR_POLL_INTERVAL", "0.005"), ("SGLANG_GRAMMAR_MAX_POLL_ITERATIONS", "4")];
     let options = ServerOptions {
         env: limit.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
@@ -166,6 +166,6 @@ fn a_grammar_that_takes_longer_than_the_limit_is_refused_and_the_server_goes_on(
     assert!(message.contains(says), "{message}");
     let free = json!({"text": "x", "sampling_params": {"max_new_tokens": 4, "temperature": 0}});
     assert_eq!(server.post_json("/generate", &free).unwrap()["meta_info"]["completion_tokens"], 4);
-    // Remembered: it does not take a thread a second time.
+    // The refusal is cached: it does not occupy a thread a second time.
     assert!(refusal(&server, "/generate", &body).contains(says));
 }

@@ -1,6 +1,6 @@
-//! A grammar holds behind the end of the thinking, on a real model and not before.
+//! A grammar applies after the end of the thinking, and not before, on a real model.
 //!
-//! The model does not think by itself; shown a few turns in which the assistant does, it does the same.
+//! The model does not think by itself; after a few example turns in which the assistant does, it does too.
 
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ const FLAGS: [&str; 5] = [
     "--constrained-json-disable-any-whitespace",
 ];
 
-/// Turns that think first.
+/// Turns in which the assistant thinks first.
 fn turns() -> Vec<Value> {
     let shown = [
         ("What is 2 + 2?", "Two and two make four, I am sure.\n</think>\n\n4"),
@@ -60,7 +60,7 @@ fn assert_colour(text: &str) {
     assert!(value["sure"].is_boolean() && value.as_object().unwrap().len() == 2, "{text}");
 }
 
-/// Thinking, content and calls of a stream put together, by the place of the choice.
+/// Thinking, content and calls of one choice of a stream, reassembled.
 fn streamed(text: &str, index: u64) -> (String, String, String) {
     let mut parts = (String::new(), String::new(), String::new());
     for event in sse_events(text).into_iter().filter(|event| *event != "[DONE]") {
@@ -94,7 +94,7 @@ fn a_schema_holds_behind_the_thinking_whole_streamed_and_with_penalties() {
     for more in [json!({}), penalties] {
         let answer = server.post_json("/v1/chat/completions", &chat(more.clone())).unwrap();
         let (thinking, content) = message(&answer, 0);
-        // What the grammar would never allow comes before it begins.
+        // The text before the grammar begins would not be allowed by it.
         assert!(thinking.len() > 10 && !thinking.contains('{'), "{answer}");
         assert_colour(content);
         assert_eq!(answer["choices"][0]["finish_reason"], "stop", "{answer}");
@@ -122,7 +122,7 @@ fn every_sample_is_bound_once_its_own_thinking_has_ended() {
                 assert_colour(content);
                 bound += 1;
             }
-            // It has thought to the limit, so the grammar never began.
+            // The model thought up to the limit, so the grammar never began.
             _ => assert_eq!(content, "", "{choice}"),
         }
     }
@@ -154,7 +154,7 @@ fn a_forced_call_follows_the_thinking() {
     }
 }
 
-/// The prompt of [`turns`] as the model's template writes it.
+/// The prompt of [`turns`] in the form of the model's template.
 fn prompt() -> String {
     let turns = turns();
     let turn = |turn: &Value| {
@@ -193,7 +193,7 @@ fn neighbours_do_not_see_where_a_grammar_begins() {
     });
 }
 
-/// Waits until `server` has taken its running requests back.
+/// Waits until `server` has retracted its running requests.
 fn retract(server: &Server) {
     assert!(server.post("/pause_generation", &json!({"mode": "retract"})).unwrap().status().is_success());
     let started = Instant::now();
@@ -217,7 +217,7 @@ fn a_request_that_is_retracted_on_either_side_of_the_end_goes_on_as_it_was() {
     assert_eq!(answer.split('-').count(), 61, "{whole}");
     let mut stream = bound;
     stream["stream"] = true.into();
-    // In the thinking, and well inside the grammar.
+    // During the thinking, and well inside the grammar.
     for bytes in [400usize, 12_000] {
         let mut response = server.post("/generate", &stream).unwrap();
         let mut begin = vec![0u8; bytes];

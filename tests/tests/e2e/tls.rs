@@ -28,7 +28,7 @@ fn files(dir: &Path, name: &str) -> TlsFiles {
     TlsFiles::from_server_args(&ServerArgs::parse_from(argv).unwrap_or_else(|_| panic!("flags"))).unwrap()
 }
 
-/// Makes one call over HTTPS and gives the whole answer; the server must have the certificate of `files`.
+/// Makes one HTTPS call and returns the whole answer; the server must have the certificate of `files`.
 fn call(port: u16, files: &TlsFiles, method: &str, path: &str, body: &str) -> std::io::Result<String> {
     let stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;

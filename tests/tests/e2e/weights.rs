@@ -1,4 +1,4 @@
-//! Weights that are exchanged in a running server, by a tiny random model and a second set of weights for it.
+//! Weights that are replaced in a running server: a tiny random model with a second set of weights.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sglang_e2e::{Server, ServerOptions, process_tree, resident_bytes};
 
 const UPDATES: usize = 50;
-/// Requests that run beside the updates.
+/// Number of clients during the updates.
 const CLIENTS: usize = 4;
 
 fn model() -> PathBuf {
@@ -45,7 +45,7 @@ fn prompt(i: usize) -> Vec<u32> {
     (0..5 + 9 * i as u32).map(|k| 3 + (k * k + 17 * i as u32) % 290).collect()
 }
 
-/// Ids, log-probabilities and label of a greedy answer.
+/// Ids, log-probabilities and weight label of a greedy answer.
 fn answer(server: &Server, i: usize) -> (Value, Value, String) {
     let body = json!({"input_ids": prompt(i), "return_logprob": true,
         "sampling_params": {"temperature": 0, "max_new_tokens": 12 + i, "ignore_eos": true}});
@@ -68,7 +68,7 @@ fn update(server: &Server, body: &Value) -> (u16, Value) {
     (response.status().as_u16(), response.json().unwrap())
 }
 
-/// Resident bytes of the scheduler's process.
+/// Resident memory of the scheduler process in bytes.
 fn scheduler_bytes(server: &Server) -> u64 {
     let tree = process_tree(server.pid());
     resident_bytes(tree.iter().find(|p| p.name.starts_with("sglang-schedul")).unwrap().pid)
@@ -94,7 +94,7 @@ fn fifty_updates_under_load_lose_no_request_and_no_memory_and_end_as_a_fresh_ser
                 }
             });
         }
-        // Whatever fails below, the clients must end.
+        // The clients must end even if something below fails.
         let updates = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let mut settled = 0;
             for round in 1..=UPDATES {
@@ -112,7 +112,7 @@ fn fifty_updates_under_load_lose_no_request_and_no_memory_and_end_as_a_fresh_ser
                 );
                 let info: Value = server.get("/get_model_info").unwrap().json().unwrap();
                 assert_eq!(info["weight_version"], version);
-                // Every set of weights serves someone.
+                // Every set of weights serves some requests.
                 while served.load(Ordering::Relaxed) < before + CLIENTS {
                     std::thread::yield_now();
                 }
@@ -144,7 +144,7 @@ fn failed_updates_leave_every_bit_of_the_answers() {
     assert_eq!(status, 400);
     assert_eq!(body, json!({"success": false, "message": message, "num_paused_requests": 0}));
 
-    // The weights of another shape.
+    // Weights with another shape.
     let config = |change: fn(&mut Value)| {
         let folder = other_weights();
         let path = folder.path().join("config.json");

@@ -1,4 +1,4 @@
-//! Requests of the wrong kind and other mistakes: answered in the route's own shape, and nothing dies.
+//! Requests of the wrong kind and other mistakes are answered in the route's own shape, and no process dies.
 
 use serde_json::{Value, json};
 use sglang_e2e::Server;

@@ -23,7 +23,7 @@ pub fn minilm() -> PathBuf {
     path
 }
 
-/// A server of a fixture's model.
+/// A server with the model of a fixture.
 pub fn serve(folder: &str) -> Server {
     serve_path(fixtures().join(folder), &[])
 }
@@ -43,7 +43,7 @@ pub fn cosine(a: &[f64], b: &[f64]) -> f64 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
-/// Largest difference over the largest expected number.
+/// Largest difference, relative to the largest expected number.
 pub fn error(found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let largest = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, |x: f64, y| x.max(y.abs()));

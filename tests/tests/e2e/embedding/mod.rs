@@ -1,5 +1,5 @@
-//! Embeddings, classification, reranking and scoring over HTTP, against what sentence-transformers and transformers
-//! compute (scripts/fixtures.d/embedding_routes.py).
+//! Embeddings, classification, reranking and scoring over HTTP, compared with sentence-transformers and transformers
+//! (scripts/fixtures.d/embedding_routes.py).
 
 mod errors;
 mod harness;

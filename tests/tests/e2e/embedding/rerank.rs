@@ -6,7 +6,7 @@ use sglang_e2e::Server;
 use super::harness::{error, expected, floats, serve_path, texts};
 
 fn check(folder: &str, scores: &Value) {
-    // The flags of the API document.
+    // The flags given in the API document.
     let args = [
         "--disable-radix-cache",
         "--chunked-prefill-size",
@@ -37,7 +37,7 @@ fn check(folder: &str, scores: &Value) {
     let best = server.post_json("/v1/rerank", &body).unwrap();
     assert_eq!(best.as_array().unwrap().len(), 2);
     assert!(best[0].get("document").is_none() && best[0]["index"] == order[0]);
-    // The form of Cohere and Jina has the same order, and shares for scores.
+    // Cohere's and Jina's form has the same order, and scores between 0 and 1.
     let object =
         server.post_json("/rerank", &json!({"model": "m", "query": all["query"], "documents": documents}));
     let object = object.unwrap();
@@ -48,7 +48,7 @@ fn check(folder: &str, scores: &Value) {
     }
     let tokens: u64 = scores.as_array().unwrap().iter().map(|s| s["tokens"].as_u64().unwrap()).sum();
     assert_eq!(object["usage"]["total_tokens"], tokens);
-    // A pair by itself is the pair beside others.
+    // A pair alone gets the same score as among others.
     let pair = json!({"text": [[all["query"], documents[1]]], "is_cross_encoder_request": true});
     let alone = server.post_json("/classify", &pair).unwrap();
     assert!(error(&floats(&alone[0]["embedding"]), &[published[1]]) < 1e-3);

@@ -47,16 +47,16 @@ fn orders_ids_and_label_sets(server: &Server, query: &str) {
     let body = json!({"query": ids(query), "items": [ids(" Paris")], "label_token_ids": labels});
     let by_ids = scores(server, &body);
     assert!(by_text.len() == 1 && error(&by_ids[0], &by_text[0]) < 1e-4);
-    // Item first: the same as the joined text alone.
+    // With `item_first`, the score is that of the joined text.
     let body = json!({"query": " Paris", "items": [query], "label_token_ids": labels, "item_first": true});
     let turned = scores(server, &body);
     assert!(error(&turned[0], &by_text[0]) < 1e-4);
-    // A list of labels per item, in their own order.
+    // A list of labels per item, in its own order.
     let body = json!({"query": query, "items": [" Paris", " Paris"], "label_token_ids": [[787], [5, 9806]]});
     let own = scores(server, &body);
     assert!(error(&own[0], &[by_text[0][1]]) < 1e-4);
     assert!(error(&own[1], &[by_text[0][2], by_text[0][0]]) < 1e-4);
-    // A high temperature evens the shares out.
+    // A high temperature evens out the probabilities.
     let body = json!({"query": query, "items": [" Paris"], "label_token_ids": [9806, 787], "apply_softmax": true,
         "temperature": 1e6});
     assert!(error(&scores(server, &body)[0], &[0.5, 0.5]) < 1e-4);

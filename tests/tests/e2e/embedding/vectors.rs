@@ -54,7 +54,7 @@ fn a_generating_model_embeds_with_its_last_token_when_it_is_told_to() {
         assert_eq!(meta["prompt_tokens"], case["tokens"]);
         assert_eq!(meta["finish_reason"], json!({"type": "length", "length": 0}));
         assert!(meta.get("completion_tokens").is_none() && meta["e2e_latency"].as_f64().unwrap() > 0.0);
-        // Once more: now its beginning comes from the cache.
+        // Again: now the beginning of the prompt is in the cache.
         let again = self::vector(&server, &json!({"text": case["text"]}));
         assert!(error(&again, &vector) < 1e-4);
     }
@@ -127,7 +127,7 @@ fn a_classifier_gives_scores_and_named_classes() {
     assert_eq!(classes["usage"]["prompt_tokens"], tokens);
     let by_ids = server.post_json("/v1/classify", &json!({"input": cases[0]["input_ids"]})).unwrap();
     assert_eq!(by_ids["data"][0]["label"], classes["data"][0]["label"]);
-    // The same scores as numbers of `/v1/score`, whose prompts are query and item joined.
+    // `/v1/score` gives the same numbers; its prompts are query and item joined.
     let body = json!({"query": "", "items": all, "return_pooled_hidden_states": true});
     let scored = server.post_json("/v1/score", &body).unwrap();
     assert!(error(&floats(&scored["scores"][1]), &floats(&cases[1]["scores"])) < 1e-3);

@@ -1,4 +1,4 @@
-//! docs/api.md says how many exchanges come out alike; the number is counted here.
+//! docs/api.md states how many exchanges are answered alike; the number is checked here.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Vectors: all-MiniLM-L6-v2, and the generating model as one that embeds.
+//! Vectors: all-MiniLM-L6-v2, and the generating model as an embedding model.
 
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use sglang_golden::{Exchange, exchanges};
 
 use super::harness::replay_as;
 
-/// all-MiniLM-L6-v2 without the files that say how to pool, which the reference does not read.
+/// all-MiniLM-L6-v2 without the pooling files, which the reference does not read.
 fn minilm() -> tempfile::TempDir {
     let default = || sglang_e2e::model_path().with_file_name("all-MiniLM-L6-v2");
     let path = std::env::var_os("SGLANG_TEST_MINILM").map_or_else(default, PathBuf::from);

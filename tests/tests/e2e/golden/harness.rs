@@ -6,7 +6,7 @@ use sglang_golden::{Answer, Exchange, differences, exchanges};
 /// Flags of every recorded server that generates.
 pub const NAME: [&str; 2] = ["--served-model-name", "MODELS/smollm2-135m-fp32"];
 
-/// Sends what the reference was sent.
+/// Sends the recorded request.
 pub fn ask(url: &str, exchange: &Exchange) -> Answer {
     ask_with(url, exchange, &exchange.body)
 }
@@ -30,7 +30,7 @@ pub fn ask_with(url: &str, exchange: &Exchange, body: &str) -> Answer {
     }
 }
 
-/// Differences of many exchanges, so that a failing test names all of them.
+/// Collects the differences of many exchanges, so that a failing test shows all of them.
 #[derive(Default)]
 pub struct Found(pub Vec<String>);
 
@@ -43,7 +43,7 @@ impl Found {
         self.replay_as(server, exchange, None);
     }
 
-    /// With the path of our model's files read as the recorded one: `(ours, theirs)`.
+    /// As `replay`, but treats our model path as the recorded one: `(ours, theirs)`.
     pub fn replay_as(&mut self, server: &Server, exchange: &Exchange, model: Option<(&str, &str)>) {
         let mut answer = ask(&server.url(""), exchange);
         if let Some((ours, theirs)) = model {
@@ -57,12 +57,12 @@ impl Found {
     }
 }
 
-/// Replays those exchanges of a set that are asked for, in their order.
+/// Replays the wanted exchanges of a set, in their order.
 pub fn replay(server: &Server, set: &str, wanted: impl Fn(&Exchange) -> bool) {
     replay_as(server, set, wanted, None);
 }
 
-/// With the path of our model's files read as the recorded one: `(ours, theirs)`.
+/// As [`replay`], but treats our model path as the recorded one: `(ours, theirs)`.
 pub fn replay_as(
     server: &Server,
     set: &str,

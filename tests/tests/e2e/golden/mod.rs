@@ -1,5 +1,5 @@
-//! Every exchange that was recorded from the reference, replayed on servers with the same flags and compared field by
-//! field: on the same weights where the repository has them, and otherwise on random ones of the same shape.
+//! Replays every exchange that was recorded from the reference on servers with the same flags, and compares field by
+//! field: on the same weights if the repository has them, otherwise on random ones of the same shape.
 
 mod count;
 mod embedding;

@@ -1,4 +1,4 @@
-//! The sets whose exchanges follow one after the other.
+//! The sets whose exchanges run one after another.
 
 use sglang_e2e::Server;
 

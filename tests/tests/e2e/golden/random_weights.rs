@@ -1,5 +1,5 @@
-//! Sets that were recorded with random weights, on random weights of the same shape: everything is compared but what the
-//! numbers make of a prompt.
+//! Sets that were recorded with random weights, replayed on random weights of the same shape: everything is compared
+//! that does not depend on the weights' values.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use sglang_golden::{Exchange, exchange};
 
 use super::harness::{Found, ask, replay, replay_as};
 
-/// Starts a server with random weights in the shape of `config`, and the tokenizer of the default model.
+/// Starts a server with random weights in the shape of `config` and the default model's tokenizer.
 fn serve(config: &Value, folder: &Path, args: &[&str], env: &[(&str, &Path)]) -> Server {
     std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
     let tokenizer = model_path();

@@ -1,4 +1,4 @@
-//! Exchanges during others: a busy server, aborts, sessions, a pause, new weights, and the end.
+//! Exchanges while others run: a busy server, aborts, sessions, a pause, new weights, and the end.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sglang_golden::{Exchange, exchange};
 
 use super::harness::{Found, NAME, ask, ask_with};
 
-/// A recorded exchange whose ids are replaced: `(recorded, ours)`.
+/// A recorded exchange with other ids: `(recorded, ours)`.
 fn recorded(name: &str, ids: &[(&str, &str)]) -> Exchange {
     let mut exchange = exchange("special", name);
     for (theirs, ours) in ids {
@@ -29,10 +29,10 @@ fn flags() -> Vec<&'static str> {
     [&NAME[..], &more, &["--enable-metrics"]].concat()
 }
 
-/// What runs while other exchanges go on: sent, running, and then ended by what `meanwhile` does.
+/// Runs an exchange during which others take place: sends it, waits until it runs, and lets `meanwhile` end it.
 fn during(server: &Server, name: &str, found: &mut Found, meanwhile: impl FnOnce(&mut Found)) {
     let exchange = recorded(name, &[]);
-    // Long enough to be there when it is aborted.
+    // Long enough to be still running when it is aborted.
     let body = exchange.body.replace("400", "4000");
     server.until_loads(0, 0).unwrap();
     std::thread::scope(|scope| {
@@ -106,13 +106,13 @@ fn sessions_pauses_and_new_weights_are_as_the_references() {
 
 #[test]
 fn a_server_that_was_told_to_end_answers_as_the_reference_did() {
-    // The reference waits as long as it takes.
+    // The reference waits without a limit.
     let env = vec![("SGLANG_SHUTDOWN_TIMEOUT".to_owned(), "100".to_owned())];
     let options = ServerOptions { env, ..ServerOptions::with_args(&flags()) };
     let mut server = Server::start_with(&options).unwrap();
     let mut found = Found::default();
     let running = recorded("sigterm-running-request", &[]);
-    // Long enough to run while the other answers come.
+    // Long enough to run until the other answers arrive.
     let long = running.body.replace("60", "200");
     std::thread::scope(|scope| {
         let long = scope.spawn(|| ask_with(&server.url(""), &running, &long));

@@ -1,4 +1,4 @@
-//! Watching a running server.
+//! Monitoring a running server.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -12,7 +12,7 @@ fn generate(server: &Server, text: &str, tokens: usize) -> Value {
     server.post_json("/generate", &json!({"text": text, "sampling_params": params})).unwrap()
 }
 
-/// A call whose answer is text.
+/// A call that is answered with text.
 fn plain(server: &Server, path: &str, body: &Value) -> (u16, String) {
     let response = server.post(path, body).unwrap();
     (response.status().as_u16(), response.text().unwrap())
@@ -25,8 +25,8 @@ fn trace(path: &std::path::Path) -> Vec<Value> {
     trace["traceEvents"].as_array_mut().unwrap().drain(..).collect()
 }
 
-/// Steps whose planning had ended before the step before them had: impossible without overlap, and with it certain at
-/// least for the second one, however busy the machine is.
+/// Number of steps that were planned before the previous step had ended: impossible without overlap. With overlap it is
+/// certain for at least the second step, however busy the machine is.
 fn planned_ahead(spans: &[&Value]) -> usize {
     let end = |e: &Value| e["ts"].as_f64().unwrap() + e["dur"].as_f64().unwrap();
     let ends = |names: [&str; 2]| -> BTreeMap<u64, f64> {
@@ -115,7 +115,7 @@ fn the_log_level_of_every_process_can_be_changed() {
     assert!(!server.log_text().contains("Prefill batch"));
     let set = json!({"log_level": "info", "log_requests": true, "log_requests_level": 3});
     assert_eq!(plain(&server, "/configure_logging", &set), (200, String::new()));
-    // The change is on its way to the scheduler when the answer comes; the request follows it on the same link.
+    // When the answer comes, the change is on its way to the scheduler; the request follows on the same link.
     generate(&server, "Hello there", 2);
     let log = server.log_text();
     assert!(log.contains("Prefill batch"), "{log}");

@@ -23,7 +23,7 @@ fn turn(server: &Server, text: &str, params: Value) -> Value {
     server.post_json("/generate", &body).unwrap()
 }
 
-/// What a request with just these ids answers.
+/// The answer to a request with exactly these ids.
 fn whole(server: &Server, ids: &[u64]) -> Value {
     server.post_json("/generate", &json!({"input_ids": ids, "sampling_params": greedy(6)})).unwrap()
 }

@@ -1,9 +1,9 @@
-//! What `--enable-metrics` adds to answers.
+//! The times that `--enable-metrics` adds to answers.
 
 use serde_json::{Value, json};
 use sglang_e2e::{Server, sse_events};
 
-/// The keys of `meta_info` that come with the flag.
+/// The keys of `meta_info` that the flag adds.
 const WITH_METRICS: [&str; 10] = [
     "storage_prefetch_wait",
     "storage_staging_wait",
@@ -26,7 +26,7 @@ fn unix() -> f64 {
     std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64()
 }
 
-/// Asks and gives every chunk's `meta_info`, one without streaming.
+/// Sends a request and returns the `meta_info` of every chunk (of the answer without streaming).
 fn ask(server: &Server, stream: bool) -> Vec<Value> {
     if !stream {
         return vec![server.post_json("/generate", &body(false)).unwrap()["meta_info"].take()];
@@ -59,7 +59,7 @@ fn with_metrics_the_moments_of_a_request_follow_each_other() {
             number("request_finished_ts"),
             ended,
         ];
-        // Each process reads the clock of the system once and counts on by itself.
+        // Each process reads the system clock once and then counts by itself.
         assert!(moments.windows(2).all(|pair| pair[0] <= pair[1] + 2e-3), "{moments:?}");
         let latency = number("request_finished_ts") - number("request_received_ts");
         assert!((latency - number("e2e_latency")).abs() < 1e-4);
@@ -88,7 +88,7 @@ fn with_metrics_the_moments_of_a_request_follow_each_other() {
         let line = metrics.lines().find(of_stage).unwrap_or_else(|| panic!("no {name} in {metrics}"));
         line.rsplit(' ').next().unwrap().parse().unwrap()
     };
-    // Two requests and the one that warms up.
+    // Two requests and the warm-up.
     assert!(value("sglang:queue_time_seconds_count") >= 2.0);
     assert!(stage("request_process") >= 2.0 && stage("prefill_forward") >= 2.0);
     assert!(stage("chunked_prefill") >= 1.0, "30 tokens in chunks of 16");

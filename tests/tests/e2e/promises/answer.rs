@@ -11,21 +11,21 @@ use super::routes::{Route, Wish};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Choice {
     pub text: String,
-    /// Reasons for which it ended: exactly one, if all is well.
+    /// The finish reasons: exactly one if all is well.
     pub finishes: Vec<String>,
 }
 
-/// Tokens of the prompt and of the answer.
+/// Token counts of the prompt and of the answer.
 pub type Usage = (u64, u64);
 
-/// An answer, or a stream put together.
+/// An answer, or a reassembled stream.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
     pub choices: BTreeMap<u64, Choice>,
     pub usage: Option<Usage>,
-    /// Every piece of text in the order it came, with its choice.
+    /// Every piece of text in order of arrival, with its choice.
     pub pieces: Vec<(u64, String)>,
-    /// Whether `data: [DONE]` is the last event, and the only one of its kind.
+    /// Whether `data: [DONE]` is the last event and occurs only once.
     pub end_mark: bool,
 }
 
@@ -55,7 +55,7 @@ impl Answer {
 fn bytes(server: &Server, route: Route, wish: &Wish<'_>, stream: bool) -> String {
     let response = server.post(route.path(), &route.body(wish, stream)).unwrap();
     let status = response.status();
-    // The bytes must be UTF-8 as they stand.
+    // The bytes must be valid UTF-8.
     let body = String::from_utf8(response.bytes().unwrap().to_vec()).unwrap();
     assert_eq!(status, 200, "{route:?} {wish:?}: {body}");
     body
@@ -150,7 +150,7 @@ fn read(answer: &mut Answer, counts: &mut BTreeMap<u64, Usage>, route: Route, ev
     match route {
         Route::Generate => {
             let index = event["index"].as_u64().unwrap_or(0);
-            // Chunks hold everything so far.
+            // Chunks contain everything so far.
             let (text, before) = (event["text"].as_str().unwrap(), answer.choices.entry(index).or_default());
             let new = text.strip_prefix(&before.text);
             let new =

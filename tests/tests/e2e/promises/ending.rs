@@ -1,11 +1,11 @@
-//! Every stream ends, whatever ended it.
+//! Every stream ends properly, whatever ended it.
 
 use serde_json::{Value, json};
 use sglang_e2e::{Server, sse_events};
 
 use super::routes::{ROUTES, Route, Wish};
 
-/// The last words of a stream.
+/// Whether a stream ends as the route promises.
 fn is_ended(route: Route, body: &str) -> bool {
     match route {
         Route::Messages => body.trim_end().ends_with("data: {\"type\":\"message_stop\"}"),
@@ -49,11 +49,11 @@ fn a_stream_that_is_aborted_ends() {
 
 #[test]
 fn a_stream_that_is_refused_ends() {
-    // Refused where the stream has begun already: by the scheduler.
+    // Refused by the scheduler when the stream has already begun.
     let server = Server::start(&["--max-running-requests", "1", "--max-queued-requests", "1"]).unwrap();
     let long = json!({"text": "x", "sampling_params": {"max_new_tokens": 6000, "ignore_eos": true}});
     std::thread::scope(|scope| {
-        // One after the other: of two that come together, the second would find the queue full.
+        // One after the other: if two arrived together, the second would find the queue full.
         let running = scope.spawn(|| server.post("/generate", &long).unwrap());
         server.until_loads(1, 0).unwrap();
         let waiting = scope.spawn(|| server.post("/generate", &long).unwrap());
@@ -73,7 +73,7 @@ fn a_stream_that_is_refused_ends() {
             busy.join().unwrap();
         }
     });
-    // Refused by the grammar's compiler.
+    // Refused by the grammar compiler.
     for route in [Route::Generate, Route::Completions, Route::Chat] {
         let mut body = route.body(&Wish::new("x", 2), true);
         body["ebnf"] = "root ::= (((".into();

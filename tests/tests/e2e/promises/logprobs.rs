@@ -1,4 +1,4 @@
-//! As many log-probabilities as tokens, in streams too.
+//! There is one log-probability per token, in streams too.
 
 use serde_json::{Value, json};
 use sglang_e2e::{Server, sse_events};
@@ -83,7 +83,7 @@ fn chat(server: &Server, max_tokens: u64) {
     let entries = |value: &Value| list(&value["choices"][0]["logprobs"]["content"]);
     let expected = entries(&whole);
     assert_eq!(whole["usage"]["completion_tokens"], expected.len(), "{whole}");
-    // The bytes of all tokens are the text, and the token that ended it.
+    // The bytes of all tokens make up the text and the token that ended it.
     let bytes: Vec<u8> =
         expected.iter().flat_map(|e| list(&e["bytes"])).map(|b| b.as_u64().unwrap() as u8).collect();
     let text = whole["choices"][0]["message"]["content"].as_str().unwrap();

@@ -1,5 +1,6 @@
-//! What clients rely on to the character, on every route that generates: pieces of a stream are the whole answer, every
-//! choice ends once, counts add up, stop strings stay hidden, characters stay whole, and every stream ends.
+//! What clients rely on to the character, on every route that generates: the pieces of a stream add up to the whole
+//! answer, every choice ends once, counts are right, stop strings stay hidden, characters are never split, and every
+//! stream ends.
 
 mod answer;
 mod ending;

@@ -1,4 +1,4 @@
-//! The routes that generate, each with its own words for the same wish.
+//! The routes that generate, and how each expresses the same request.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ pub const ROUTES: [Route; 7] = [
     Route::OllamaChat,
 ];
 
-/// What is wanted. Everything is greedy unless there is a seed.
+/// What to generate. Everything is greedy unless there is a seed.
 #[derive(Clone, Copy, Debug)]
 pub struct Wish<'a> {
     pub prompt: &'a str,
@@ -53,7 +53,7 @@ impl Route {
         }
     }
 
-    /// Whether several choices can be asked for.
+    /// Whether the route supports several choices.
     pub fn has_choices(self) -> bool {
         matches!(self, Self::Generate | Self::Completions | Self::Chat)
     }
@@ -63,7 +63,7 @@ impl Route {
         self.has_choices()
     }
 
-    /// Whether stop strings can be asked for.
+    /// Whether the route supports stop strings.
     pub fn has_stop(self) -> bool {
         self != Self::Responses
     }

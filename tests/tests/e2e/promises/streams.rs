@@ -1,4 +1,4 @@
-//! Streams put together are the whole answer.
+//! Reassembled streams are equal to the whole answer.
 
 use sglang_e2e::Server;
 
@@ -27,7 +27,7 @@ fn assert_alike(server: &Server, route: Route, wish: &Wish<'_>) -> Answer {
         assert_eq!(choice.finishes.len(), 1, "{what} ends {:?}", choice.finishes);
     }
     assert_eq!(streamed.end_mark, route.has_end_mark(), "{what}: end mark");
-    // A character that the whole answer has not must not be in a piece: that would be one torn apart.
+    // A piece must not contain a character that the whole answer lacks: that would be part of a split character.
     let torn = |answer: &Answer| {
         let of = |index: &u64| answer.choices[index].text.matches('\u{FFFD}').count();
         answer.choices.keys().all(|index| {
@@ -48,9 +48,9 @@ fn pieces_are_the_whole_answer_on_every_route() {
                 let answer = assert_alike(&server, route, &Wish::new(prompt, 24));
                 !answer.choices[&0].text.is_empty()
             };
-            // Some prompts are answered by nothing where there is no chat template around them.
+            // Without a chat template, some prompts get an empty answer.
             assert!(PROMPTS.iter().filter(|prompt| written(prompt)).count() >= 3, "{route:?}");
-            // Nothing but the token that is always made, and an answer that ends by itself.
+            // Only the one token that is always generated, and an answer that ends by itself.
             assert_alike(&server, route, &Wish::new(PROMPTS[0], 3));
             assert_alike(&server, route, &Wish::new(PROMPTS[0], 200));
         }
@@ -71,7 +71,7 @@ fn every_choice_ends_once() {
     }
 }
 
-/// Text that the model is made to write, of characters that take one to seven tokens.
+/// Text that the model is forced to write, of characters that take one to seven tokens.
 const CHARACTERS: &str = "(😀|👩‍💻|🇫🇷|漢字|é|ß|🜚|か゚){14}";
 
 #[test]
@@ -80,9 +80,9 @@ fn characters_of_several_tokens_come_whole() {
     for interval in ["1", "3"] {
         let flags = ["--preferred-sampling-params", &grammar, "--stream-interval", interval];
         let server = Server::start(&flags).unwrap();
-        // The other routes send a grammar of their own, or none, which goes before the preferred one.
+        // The other routes send their own grammar, or none, which takes precedence over the preferred one.
         for route in ROUTES.into_iter().filter(|route| matches!(route, Route::Generate)) {
-            // Also cut off within a character.
+            // Also cut off inside a character.
             for max_tokens in [4, 9, 11, 128] {
                 for prompt in &PROMPTS[2..4] {
                     let answer = assert_alike(&server, route, &Wish::new(prompt, max_tokens));
@@ -112,7 +112,7 @@ fn a_stop_string_never_shows_itself_in_a_stream() {
             let free = whole(&server, route, &Wish::new(prompt, 40));
             let text = free.choices[&0].text.clone();
             let places: Vec<usize> = text.char_indices().map(|(i, _)| i).collect();
-            // Some prompts are answered by nothing where there is no chat template around them.
+            // Without a chat template, some prompts get an empty answer.
             if places.len() < 20 {
                 continue;
             }

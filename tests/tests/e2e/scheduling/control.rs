@@ -15,14 +15,14 @@ fn an_abort_ends_its_request_in_every_state_and_no_other() {
     let mut tenth = Stream::open(&server, body("a_10", "Twice"));
     first.next().unwrap();
     tenth.next().unwrap();
-    // A rid is a whole name, not the start of one.
+    // A rid is matched as a whole, not as a prefix.
     command(&server, "/abort_request", json!({"rid": "a_"}));
     first.next().unwrap();
     command(&server, "/abort_request", json!({"rid": "a_1"}));
     let end = first.finish();
     assert_eq!(end["meta_info"]["finish_reason"]["type"], "abort");
     let after = wait_for(&server, "the end of a_1", |s| figure(s, "num_running_reqs") == 1);
-    // Again, and of one that never was: nothing happens.
+    // Again, and with a rid that never existed: no effect.
     command(&server, "/abort_request", json!({"rid": "a_1"}));
     command(&server, "/abort_request", json!({"rid": "nobody"}));
     for _ in 0..5 {
@@ -32,7 +32,7 @@ fn an_abort_ends_its_request_in_every_state_and_no_other() {
     let steps = figure(&after, "total_steps");
     wait_for(&server, "more steps of a_10", |s| figure(s, "total_steps") > steps);
 
-    // In the middle of its prompt.
+    // While its prompt is being computed.
     let chunked = Stream::open(&server, body("chunked", &"many words ".repeat(700)));
     let before = figure(&after, "total_prefill_tokens");
     wait_for(&server, "two chunks of the prompt", |s| figure(s, "total_prefill_tokens") >= before + 128);
@@ -41,7 +41,7 @@ fn an_abort_ends_its_request_in_every_state_and_no_other() {
     assert_eq!(end["meta_info"]["finish_reason"]["type"], "abort");
     assert_eq!(end["output_ids"], json!([]));
 
-    // In the queue.
+    // While it is queued.
     let other = Stream::open(&server, body("other", "Thrice"));
     wait_for(&server, "two running", |s| figure(s, "num_running_reqs") == 2);
     let queued = Stream::open(&server, body("queued", "Four times"));
@@ -49,7 +49,7 @@ fn an_abort_ends_its_request_in_every_state_and_no_other() {
     command(&server, "/abort_request", json!({"rid": "queued"}));
     assert_eq!(queued.finish()["meta_info"]["finish_reason"]["type"], "abort");
 
-    // All that is left.
+    // All remaining requests.
     command(&server, "/abort_request", json!({"abort_all": true}));
     for stream in [tenth, other] {
         assert_eq!(stream.finish()["meta_info"]["finish_reason"]["type"], "abort");
@@ -75,7 +75,7 @@ fn a_pause_stops_everything_and_continuing_changes_no_token() {
                 && figure(s, "num_running_reqs") == running
                 && figure(s, "num_waiting_retracted_reqs") == retracted
         });
-        // New requests are held back.
+        // New requests wait.
         let end = std::thread::scope(|scope| {
             let second = scope.spawn(|| generate(&server, "Hi", greedy(2)));
             std::thread::sleep(Duration::from_millis(200));

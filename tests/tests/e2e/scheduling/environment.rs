@@ -1,4 +1,4 @@
-//! What the environment changes about answers.
+//! Environment variables that change answers.
 
 use serde_json::json;
 use sglang_e2e::{Server, ServerOptions};
@@ -17,7 +17,7 @@ fn answers_have_a_longest_length_and_log_probabilities_before_the_temperature() 
     assert_eq!(answer["meta_info"]["completion_tokens"], 5);
     assert_eq!(answer["meta_info"]["finish_reason"], json!({"type": "length", "length": 5}));
     let logprobs = |server: &Server, temperature: f64| {
-        // A tiny `top_p` leaves the best token also where there is a temperature.
+        // A tiny `top_p` leaves only the best token even with a temperature.
         let params =
             json!({"temperature": temperature, "top_p": 1e-6, "max_new_tokens": 5, "ignore_eos": true});
         let body =
@@ -27,7 +27,7 @@ fn answers_have_a_longest_length_and_log_probabilities_before_the_temperature() 
         all.iter().map(|entry| entry[0].as_f64().unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(logprobs(&server, 0.0), logprobs(&server, 2.0));
-    // Without the variable the temperature shows.
+    // Without the variable, the temperature has an effect.
     let server = start(&[]);
     assert_ne!(logprobs(&server, 0.0), logprobs(&server, 2.0));
 }
@@ -50,8 +50,8 @@ fn requests_that_wait_or_run_for_too_long_are_told_so() {
         refused("Request waiting timeout reached.");
         runs.join().unwrap();
     });
-    // Also where nothing else happens: paused, with what ran in the queue again. A pause that came before the request
-    // would hold it back at the door, where no limit counts.
+    // Also if nothing else happens: the server is paused, and the requests that were running are back in the queue. A
+    // pause before the request arrived would hold it back in the tokenizer manager, where no limit applies.
     server.until_loads(0, 0).unwrap();
     std::thread::scope(|scope| {
         let waits = scope.spawn(|| refused("Request waiting timeout reached."));

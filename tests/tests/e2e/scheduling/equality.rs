@@ -1,11 +1,11 @@
-//! The same answers, to the last bit, whatever the schedule.
+//! The same answers to the last bit, whatever the schedule.
 
 use serde_json::{Value, json};
 use sglang_e2e::Server;
 
 use super::harness::{cached, generate, greedy};
 
-/// Prompts of 3 to about 250 tokens, two with a common start.
+/// Prompts of 3 to about 250 tokens, two of them with a common beginning.
 fn prompts() -> Vec<String> {
     let rivers = "Rivers begin as thin threads of water high in the hills, and rain gathers in the hollows. ";
     vec![
@@ -17,7 +17,7 @@ fn prompts() -> Vec<String> {
     ]
 }
 
-/// Ids and log-probabilities without what depends on time and cache.
+/// Ids and log-probabilities, without what depends on time and cache.
 fn essence(answer: &Value) -> Value {
     let meta = &answer["meta_info"];
     json!([
@@ -90,12 +90,12 @@ fn a_cached_prefix_changes_the_count_of_cached_tokens_and_nothing_else() {
         assert_eq!(essence(&again), essence(&first));
         assert_eq!(again["text"], first["text"]);
 
-        // Input log-probabilities need the prompt to be computed again.
+        // Input log-probabilities require that the prompt is computed again.
         let scored = ask(json!({"logprob_start_len": 0}));
         assert_eq!(cached(&scored), 0);
         assert_eq!(scored["output_ids"], first["output_ids"]);
 
-        // A namespace of its own sees nothing of the others.
+        // A separate namespace does not see the others' prefixes.
         for (field, value) in [("extra_key", "tenant"), ("cache_salt", "salt")] {
             assert_eq!(cached(&ask(json!({field: value}))), 0, "{field}");
             assert!(cached(&ask(json!({field: value}))) > 0, "{field} a second time");
@@ -143,6 +143,6 @@ fn a_following_turn_reuses_prompt_and_answer_of_the_last() {
     ids.extend([json!(198), json!(504)]);
     let second =
         server.post_json("/generate", &json!({"input_ids": ids, "sampling_params": greedy(2)})).unwrap();
-    // The last sampled token was never run, so its keys and values are not there.
+    // The last sampled token was never computed, so it is not in the KV cache.
     assert_eq!(cached(&second), prompt + 15);
 }

@@ -1,4 +1,4 @@
-//! Requests, streams and the scheduler's state, as the tests want them.
+//! Helpers for requests, streams and the scheduler's state.
 
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sglang_e2e::Server;
 
-/// Longest wait for a state that must come.
+/// Longest wait for an expected state.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sampling parameters of a greedy answer of exactly `tokens`.
@@ -19,23 +19,23 @@ pub fn generate(server: &Server, text: &str, params: Value) -> Value {
     server.post_json("/generate", &json!({"text": text, "sampling_params": params})).unwrap()
 }
 
-/// Prompt tokens that came from the cache.
+/// Number of cached prompt tokens.
 pub fn cached(answer: &Value) -> u64 {
     answer["meta_info"]["cached_tokens"].as_u64().unwrap()
 }
 
-/// What the scheduler says about itself.
+/// The scheduler's report about itself.
 pub fn state(server: &Server) -> Value {
     let info: Value = server.get("/get_server_info").unwrap().json().unwrap();
     info["internal_states"][0].clone()
 }
 
-/// A whole number of the scheduler's state.
+/// An integer of the scheduler's state.
 pub fn figure(state: &Value, name: &str) -> u64 {
     state[name].as_u64().unwrap_or_else(|| panic!("no {name} in {state}"))
 }
 
-/// Waits until the scheduler's state is as wanted.
+/// Waits until the scheduler's state satisfies `wanted`.
 pub fn wait_for(server: &Server, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -48,7 +48,7 @@ pub fn wait_for(server: &Server, what: &str, wanted: impl Fn(&Value) -> bool) ->
     }
 }
 
-/// Waits until nothing runs, waits or is locked.
+/// Waits until nothing is running, waiting or locked.
 pub fn wait_idle(server: &Server) -> Value {
     wait_for(server, "idleness", |s| {
         ["num_running_reqs", "num_waiting_reqs", "num_in_flight", "num_protected_tokens", "num_used_tokens"]
@@ -57,14 +57,14 @@ pub fn wait_idle(server: &Server) -> Value {
     })
 }
 
-/// A POST whose answer must be 200.
+/// A POST that must be answered with 200.
 pub fn command(server: &Server, path: &str, body: Value) {
     let response = server.post(path, &body).unwrap();
     let status = response.status();
     assert!(status.is_success(), "{path} answered {status}: {}", response.text().unwrap());
 }
 
-/// An event stream that is read while it comes.
+/// An event stream that is read as it arrives.
 pub struct Stream {
     response: reqwest::blocking::Response,
     rest: Vec<u8>,
@@ -79,7 +79,7 @@ impl Stream {
         Self { response, rest: Vec::new() }
     }
 
-    /// The next event, `None` after the last.
+    /// The next event; `None` after the last one.
     pub fn next(&mut self) -> Option<Value> {
         loop {
             if let Some(end) = self.rest.windows(2).position(|w| w == b"\n\n") {
@@ -94,7 +94,7 @@ impl Stream {
         }
     }
 
-    /// Reads to the end; the last event.
+    /// Reads to the end and returns the last event.
     pub fn finish(mut self) -> Value {
         let mut last = Value::Null;
         while let Some(event) = self.next() {

@@ -1,4 +1,4 @@
-//! A full queue refuses in each route's own form.
+//! A full queue refuses requests in each route's own form.
 
 use serde_json::{Value, json};
 use sglang_e2e::{Server, sse_events};
@@ -42,7 +42,7 @@ fn a_full_queue_refuses_with_503_in_the_form_of_each_route() {
     assert_eq!((&chunk["error"]["code"], &chunk["error"]["message"]), (&json!(503), &refusal["message"]));
     assert_eq!(events[1..], ["[DONE]"]);
 
-    // The two that were there go on, and a place that becomes free is given away.
+    // The two earlier requests continue, and a free place is used again.
     assert_eq!(figure(&state(&server), "num_running_reqs"), 1);
     command(&server, "/abort_request", json!({"rid": "queued"}));
     assert_eq!(queued.finish()["meta_info"]["finish_reason"]["type"], "abort");

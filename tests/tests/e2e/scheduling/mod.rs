@@ -1,4 +1,4 @@
-//! The scheduler behind a real model: whatever batches, chunks and caches it makes, answers stay the same.
+//! The scheduler with a real model: whatever it batches, chunks and caches, answers stay the same.
 
 mod control;
 mod environment;

@@ -1,4 +1,4 @@
-//! Too little memory, too long prompts.
+//! Too little memory, and prompts that are too long.
 
 use std::time::{Duration, Instant};
 
@@ -7,17 +7,17 @@ use sglang_e2e::Server;
 
 use super::harness::{Stream, command, figure, generate, greedy, state, wait_idle};
 
-/// Different requests of the mix; each is sent several times.
+/// Number of different requests in the mix; each is sent several times.
 const KINDS: usize = 20;
 const REQUESTS: usize = 200;
 
 /// A request of the mix: prompts of about 10 to 90 tokens, greedy or sampled.
 fn request(i: usize) -> Value {
     let kind = i % KINDS;
-    // Nothing in common at the start: shared prefixes would leave room.
+    // No common beginning: shared prefixes would leave room.
     let text = format!("{kind}: {} Count from {kind}: {kind},", "word ".repeat(kind * 7 % 83));
     let tokens = 12 + kind * 11 % 37;
-    // Not by `ignore_eos`: what such requests will need is known, and they are admitted so that none is retracted.
+    // Without `ignore_eos`: the needs of such requests are known, so they would be admitted without later retraction.
     let mut params = json!({"temperature": 0, "max_new_tokens": tokens, "min_new_tokens": tokens});
     if kind.is_multiple_of(5) {
         params["temperature"] = json!(1.0);
@@ -27,7 +27,7 @@ fn request(i: usize) -> Value {
     json!({"text": text, "sampling_params": params})
 }
 
-/// How a request of the mix ended.
+/// The result of a request of the mix.
 #[derive(Debug, PartialEq)]
 enum End {
     Whole(Value),
@@ -52,7 +52,7 @@ fn send(server: &Server, i: usize) -> End {
     }
     if abort {
         let mut stream = Stream::open(server, body);
-        // Half of them once they run, half whatever they are doing.
+        // Half of them once they run, the other half whatever they are doing.
         if i.is_multiple_of(2) {
             stream.next().unwrap();
         }
@@ -94,7 +94,7 @@ fn two_hundred_mixed_requests_all_end_rightly_in_a_tiny_pool() {
             }
             End::Aborted(answer) => {
                 assert_eq!(answer["meta_info"]["finish_reason"]["type"], "abort", "request {i}");
-                // What came before the abort is the start of the whole answer.
+                // The text before the abort is the beginning of the whole answer.
                 let (ids, whole) =
                     (answer["output_ids"].as_array().unwrap(), alone[kind].as_array().unwrap());
                 let common = ids.len().min(whole.len());
@@ -156,7 +156,7 @@ fn a_long_prompt_holds_up_other_streams_for_no_longer_than_a_chunk() {
     });
     let chunks = PROMPT.div_ceil(CHUNK);
     let longest = gaps.iter().max().copied().unwrap_or(Duration::MAX);
-    // The last chunks attend to more and take longer than the mean.
+    // The last chunks attend to more and take longer than the average.
     let bound = took / chunks as u32 * 3;
     assert!(gaps.len() >= chunks, "{} tokens during {chunks} chunks", gaps.len());
     assert!(longest <= bound, "a gap of {longest:?}; {chunks} chunks took {took:?}");

@@ -1,4 +1,4 @@
-//! Larger priorities first.
+//! Higher priorities first.
 
 use std::sync::Mutex;
 
@@ -40,7 +40,7 @@ fn priorities_order_the_queue_and_a_much_larger_one_preempts() {
         waiting(0);
         start("low", 1, 4);
         waiting(1);
-        // Too little above the running one to take its place.
+        // Not high enough above the running one to preempt it.
         start("high", 9, 4);
         waiting(2);
         assert!(ends.lock().unwrap().is_empty());

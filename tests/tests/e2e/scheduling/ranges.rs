@@ -1,4 +1,4 @@
-//! Every range of the sampling parameters, refused with the reference's words.
+//! Sampling parameters outside their ranges are refused in the reference's words.
 
 use serde_json::{Value, json};
 use sglang_e2e::Server;

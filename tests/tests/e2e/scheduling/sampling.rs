@@ -14,7 +14,7 @@ fn every_parameter_has_its_effect() {
     let server = Server::start(&[]).unwrap();
     let ask = |text: &str, params: Value| generate(&server, text, params);
 
-    // n: so many samples per prompt, prompt-major; with a seed each sample is a repetition of the other run's.
+    // n: this many samples per prompt, grouped by prompt; with a seed, each sample is the same as in the other run.
     let several = |seed: u64| {
         let body = json!({
             "text": ["Tell me a story:", "The sea is"],
@@ -52,7 +52,7 @@ fn every_parameter_has_its_effect() {
     );
     assert!(kept["text"].as_str().unwrap().ends_with(" 7,"), "{kept}");
 
-    // A stop id ends the output at once; min_new_tokens keeps it away; ignore_eos ignores it.
+    // A stop id ends the output at once; min_new_tokens prevents it; ignore_eos ignores it.
     let free = ids(&ask("The sky is", greedy(12)));
     let stop = free[3];
     let early = free.iter().position(|&id| id == stop).unwrap();
@@ -83,7 +83,7 @@ fn every_parameter_has_its_effect() {
     );
     assert!(!ids(&forbidden).contains(&free[0]));
 
-    // Each penalty breaks the repetition that a forced loop makes.
+    // Each penalty breaks the repetition of a forced loop.
     let distinct = |params: Value| {
         let mut params = params;
         params.as_object_mut().unwrap().extend(greedy(40).as_object().unwrap().clone());
@@ -109,7 +109,7 @@ fn every_parameter_has_its_effect() {
         assert_eq!(ids(&ask("The sky is", params)), free, "{only_best}");
     }
 
-    // Nothing asked for, nothing given.
+    // `max_new_tokens` 0 gives an empty answer.
     let none = ask("The sky is", json!({"max_new_tokens": 0}));
     assert_eq!((&none["text"], &none["output_ids"]), (&json!(""), &json!([])));
     assert_eq!(none["meta_info"]["finish_reason"], json!({"type": "length", "length": 0}));
