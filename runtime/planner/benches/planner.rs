@@ -1,4 +1,5 @@
-//! What scheduling costs: a decode step with many requests running, a step that admits, and a prefix lookup.
+//! Benchmarks of scheduling: a decode step with many running requests, a step that admits requests, and a prefix
+//! lookup.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -31,7 +32,7 @@ fn request(i: u32, len: u32) -> NewRequest {
     request
 }
 
-/// A planner with `n` requests in the middle of decoding, and its worker.
+/// A planner with `n` requests that are decoding, and its worker.
 fn decoding(n: u32, waiting: u32) -> (Planner, SimWorker) {
     let config = PlannerConfig { max_running_requests: n as usize, ..config() };
     let mut worker = SimWorker::new(&config);
@@ -52,7 +53,7 @@ fn step(planner: &mut Planner, worker: &mut SimWorker) {
     black_box(planner.take_events());
 }
 
-/// One step as the planner sees it: plan, take the result in, hand the events out. The worker's time is not counted.
+/// One step of the planner: plan, process the result, return the events. The worker's time is not measured.
 fn decode_step(c: &mut Criterion) {
     let mut group = c.benchmark_group("decode_step");
     for (running, waiting) in [(1, 0), (64, 0), (64, 64), (256, 0)] {
@@ -80,7 +81,7 @@ fn decode_step(c: &mut Criterion) {
     group.finish();
 }
 
-/// Admitting 16 requests of 1,500 tokens to a step.
+/// Admission of 16 requests with 1,500 tokens each in one step.
 fn admit(c: &mut Criterion) {
     c.bench_function("admit_16_requests_of_1500_tokens", |b| {
         b.iter_batched(
@@ -100,7 +101,7 @@ fn admit(c: &mut Criterion) {
     });
 }
 
-/// Finding a cached prefix of 1,500 and of 30,000 tokens among 1,000 branches; the figure per element is per token.
+/// Lookup of a cached prefix of 1,500 and 30,000 tokens among 1,000 branches; the time per element is per token.
 fn match_prefix(c: &mut Criterion) {
     let mut group = c.benchmark_group("match_prefix");
     for page_size in [1, 16] {

@@ -7,15 +7,14 @@ use crate::policy::PolicyKind;
 use crate::radix_cache::EvictionPolicy;
 use crate::{PlannerError, Tuning};
 
-/// Chunk size when `--chunked-prefill-size` is not given, in tokens (the reference's choice for devices whose memory
-/// it does not know).
+/// Default of `--chunked-prefill-size`, in tokens (the reference's choice for devices of unknown memory size).
 pub const DEFAULT_CHUNKED_PREFILL_SIZE: usize = 4096;
 
-/// The same on a CPU, whose cores are busy with far fewer tokens: beyond this a larger step computes no more tokens a
-/// second (docs/performance.md), it only makes everyone else wait for longer.
+/// Default of `--chunked-prefill-size` on a CPU. Larger steps do not increase the tokens per second
+/// (docs/performance.md); they only make other requests wait longer.
 pub const DEFAULT_CHUNKED_PREFILL_SIZE_CPU: usize = 256;
 
-/// The same while others wait for their next token: half the wait for little of the throughput.
+/// The size on a CPU while other requests decode: it halves their wait and costs little throughput.
 pub const CONTENDED_PREFILL_SIZE_CPU: usize = 128;
 
 /// Which running request is retracted first when the KV pool is full (`--retraction-policy`).
@@ -23,25 +22,25 @@ pub const CONTENDED_PREFILL_SIZE_CPU: usize = 128;
 pub enum RetractionPolicy {
     /// Fewest output tokens first, then longest prompt.
     Length,
-    /// Lowest priority first, then as [`RetractionPolicy::Length`].
+    /// Lowest priority first, then like [`RetractionPolicy::Length`].
     Priority,
 }
 
-/// Everything the planner needs to know beforehand. All sizes are in tokens unless said otherwise.
+/// Settings of the planner. All sizes are in tokens unless stated otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannerConfig {
     /// Size of the KV pool; slots are `0..max_total_num_tokens` (rounded down to whole pages).
     pub max_total_num_tokens: usize,
     /// Most requests that hold a `ReqToTokenPool` row at once.
     pub max_running_requests: usize,
-    /// Positions the model was made for.
+    /// Context length of the model.
     pub context_length: usize,
-    /// Entries of the output distribution; ids at or above it are treated as NaN.
+    /// Size of the output distribution. Sampled ids at or above it are treated like NaN logits.
     pub vocab_size: u32,
-    /// Whether requests get tokens; otherwise they get one vector each.
+    /// Whether the model generates tokens; otherwise it outputs one embedding per request.
     pub is_generation: bool,
-    /// Ids that end the output of every request: the model's end-of-sequence ids, the tokenizer's, and its additional
-    /// stop ids.
+    /// Ids that end the output of every request: the end-of-sequence ids of model and tokenizer, and the tokenizer's
+    /// additional stop ids.
     pub eos_token_ids: Vec<u32>,
     /// Tokens per page of the KV pool.
     pub page_size: usize,
@@ -51,51 +50,51 @@ pub struct PlannerConfig {
     pub max_prefill_tokens: usize,
     /// Most requests in one prefill step.
     pub prefill_max_requests: Option<usize>,
-    /// Most LoRA adapters in one batch, requests without one counting as one more; `None` with LoRA off.
+    /// Most LoRA adapters in one batch, where requests without adapter count as one adapter; `None` if LoRA is off.
     pub max_loras_per_batch: Option<usize>,
-    /// Most requests that wait; further ones are refused with 503.
+    /// Most waiting requests; more are refused with 503.
     pub max_queued_requests: Option<usize>,
     /// Order of the waiting queue.
     pub schedule_policy: PolicyKind,
-    /// Factor on the share of `max_new_tokens` that admission reserves.
+    /// Factor for the fraction of `max_new_tokens` that admission reserves.
     pub schedule_conservativeness: f64,
-    /// Which cached prefix is dropped first.
+    /// Which cached prefix is evicted first.
     pub radix_eviction_policy: EvictionPolicy,
-    /// Whether prefixes are not reused at all.
+    /// Whether prefix caching is off.
     pub disable_radix_cache: bool,
-    /// Whether a step may be planned while the one before is still running.
+    /// Whether a step may be planned while the previous one is still running.
     pub enable_overlap: bool,
-    /// Whether decode rows ride along in prefill steps.
+    /// Whether prefill steps also contain decode rows.
     pub enable_mixed_chunk: bool,
-    /// Tokens of a prefill step while other requests decode, who get a step of theirs after each. `None`: only the chunks of
-    /// one long prompt take turns with them, and a queue of prompts goes first, as on the reference. A CPU takes a good part
-    /// of a second for a prompt.
+    /// Tokens of a prefill step while other requests decode; each such step is followed by a decode step. `None`: only
+    /// the chunks of one long prompt alternate with decode steps, while a queue of prompts takes precedence, as in the
+    /// reference. Used on CPUs, where a prompt can take a large part of a second.
     pub contended_prefill_size: Option<usize>,
-    /// Whether `priority` of requests counts.
+    /// Whether the `priority` of requests is used.
     pub enable_priority_scheduling: bool,
-    /// Whether smaller priorities go first (default: larger).
+    /// Whether smaller values mean higher priority (default: larger values).
     pub schedule_low_priority_values_first: bool,
-    /// Whether a running request may be stopped for one of higher priority.
+    /// Whether a request of higher priority may preempt a running one.
     pub enable_priority_preemption: bool,
-    /// A running request is only stopped when the priorities differ by more than this.
+    /// Preemption requires that the priorities differ by more than this.
     pub priority_scheduling_preemption_threshold: i64,
-    /// Priority of requests that bring none.
+    /// Priority of requests that state none.
     pub default_priority_value: Option<i64>,
-    /// Whether a priority is refused when priority scheduling is off.
+    /// Whether requests with a priority are refused while priority scheduling is off.
     pub abort_on_priority_when_disabled: bool,
-    /// Victims under memory pressure.
+    /// Which running requests are retracted first under memory pressure.
     pub retraction_policy: RetractionPolicy,
-    /// Tokens per streamed output when the request does not say.
+    /// Tokens per streamed output, unless the request sets it.
     pub stream_interval: usize,
-    /// Whether a prompt that is too long is cut instead of refused.
+    /// Whether a prompt that is too long is truncated instead of refused.
     pub allow_auto_truncate: bool,
     /// Seed of the `random` policy.
     pub random_seed: u64,
-    /// A waiting request goes ahead of the policy's order once this many requests were admitted since it queued (plus
-    /// one for each that waited before it). Bounds waiting under lpm, dfs-weight, lof and random; priorities are
-    /// still obeyed.
+    /// A waiting request goes ahead of the policy's order once this many requests have been admitted since it queued
+    /// (plus one for each that was waiting before it). This bounds the wait under lpm, dfs-weight, lof and random;
+    /// priorities still apply.
     pub starvation_bound: u64,
-    /// What the environment says.
+    /// Settings from environment variables.
     pub tuning: Tuning,
 }
 
@@ -147,11 +146,10 @@ fn in_range(flag: &'static str, value: usize) -> Result<(), PlannerError> {
 }
 
 impl PlannerConfig {
-    /// Settings from the command line and from what the loaded model says. `eos_token_ids` are the ids of
-    /// [`PlannerConfig::eos_token_ids`].
+    /// Settings from the command line and the loaded model. For `eos_token_ids` see [`PlannerConfig::eos_token_ids`].
     ///
     /// # Errors
-    /// A flag whose value the planner does not know or cannot work with.
+    /// The value of a flag is unknown or invalid.
     pub fn from_server_args(
         args: &ServerArgs,
         info: &ModelWorkerInfo,
@@ -208,7 +206,7 @@ impl PlannerConfig {
             PlannerError::InvalidConfig { setting: "--max-total-tokens", value, valid }
                 if args.max_total_tokens.is_none() =>
             {
-                // Nobody gave the flag: the size follows from the memory and the length of requests.
+                // The flag was not given: the size was derived from free memory and request lengths.
                 let valid =
                     format!("{valid}; --max-total-tokens asks for more, --page-size for smaller pages");
                 PlannerError::InvalidConfig { setting: "the KV cache's size in tokens", value, valid }
@@ -218,12 +216,13 @@ impl PlannerConfig {
         Ok(config)
     }
 
-    /// Largest request (prompt and output) that can run: `min(context, pool) - 1` (reference: `max_req_len`).
+    /// Length of the largest request (prompt and output) that can run: `min(context, pool) - 1` (reference:
+    /// `max_req_len`).
     pub fn max_req_len(&self) -> usize {
         self.context_length.min(self.max_total_num_tokens).saturating_sub(1)
     }
 
-    /// Prompts of this length and more are refused or cut (reference: `max_req_input_len`).
+    /// Prompts of this length or more are refused or truncated (reference: `max_req_input_len`).
     pub fn max_req_input_len(&self) -> usize {
         self.max_req_len().saturating_sub(5)
     }
@@ -232,7 +231,7 @@ impl PlannerConfig {
     /// from the memory.
     ///
     /// # Errors
-    /// The first setting that does not hold.
+    /// The first invalid setting.
     pub fn check(&self) -> Result<(), PlannerError> {
         let whole_numbers = [
             ("--page-size", self.page_size),
@@ -354,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_is_blamed_only_when_it_was_given() {
+    fn errors_name_a_flag_only_if_it_was_given() {
         let error = |flags: &[&str]| from_flags(flags).unwrap_err().to_string();
         let own = error(&["--page-size=1024"]);
         assert!(own.starts_with("the KV cache's size in tokens is 4096: ") && own.contains("8192"), "{own}");

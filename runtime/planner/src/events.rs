@@ -1,4 +1,4 @@
-//! What the planner tells the process around it: outputs of requests, and reports for logs.
+//! What the planner reports to its caller: outputs of requests, and statistics for the log.
 
 use std::sync::Arc;
 
@@ -8,38 +8,38 @@ use sglang_proto::messages::FinishReason;
 
 use crate::{ReqTimes, RequestInfo};
 
-/// New output of one request, or its end. Exactly one event per request has a `finish_reason`, and it is the last.
+/// New output of a request, or its end. Exactly one event per request, its last, has a `finish_reason`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutputEvent {
     /// The request.
     pub request: Arc<RequestInfo>,
-    /// New output ids since the event before; the matched stop token is among them.
+    /// New output ids since the previous event, including a matched stop token.
     pub output_ids: Vec<u32>,
-    /// Position in the output of the first of `output_ids`.
+    /// Position of the first of `output_ids` in the whole output.
     pub output_offset: usize,
-    /// One row per new id when the request wants log-probabilities. With `max_new_tokens` 0 there is one row although
-    /// there is no id: the distribution after the prompt.
+    /// One row per new id, if the request wants log-probabilities. With `max_new_tokens` 0 there is one row without id:
+    /// the distribution after the prompt.
     pub output_logprobs: Vec<PositionLogprobs>,
-    /// Log-probabilities of the prompt; sent once, with the first event after the prefill.
+    /// Log-probabilities of the prompt, sent once with the first event after the prefill.
     pub input_logprobs: Option<InputLogprobs>,
-    /// A chunk per new id when the request wants all hidden states, the newest vector when it wants the last.
+    /// One chunk per new id if the request wants all hidden states; the newest vector if it wants only the last.
     pub hidden_states: Vec<HiddenStateChunk>,
-    /// The vector of an embedding request, with its end.
+    /// The embedding, in the last event of an embedding request.
     pub embedding: Option<Embedding>,
-    /// How the request ended; `None` while it goes on.
+    /// How the request ended; `None` while it runs.
     pub finish_reason: Option<FinishReason>,
-    /// Whether this is the first event of the request (the detokenizer then needs the prompt's tail).
+    /// Whether this is the first event of the request, with which the detokenizer needs the prompt's last ids.
     pub first: bool,
-    /// Whether the reference reports this end with an `AbortReq` instead of an output: requests refused or aborted in
-    /// the waiting queue, aborted between chunks, or ended for lack of memory.
+    /// Whether the reference reports this end with an `AbortReq` message instead of an output. It does so for requests
+    /// that are refused, aborted in the waiting queue or between chunks, or ended for lack of memory.
     pub via_abort_req: bool,
-    /// Output tokens so far, over all lives of the request.
+    /// Output tokens so far, including those generated before a restart of the scheduler.
     pub completion_tokens: usize,
     /// Prompt tokens that came from the cache at the first prefill.
     pub cached_tokens: usize,
     /// How often the request was retracted or preempted.
     pub retraction_count: u64,
-    /// Its times, when there are new ones since the event before.
+    /// Timestamps of the request, if there are new ones since the previous event.
     pub times: Option<Box<ReqTimes>>,
 }
 
@@ -57,23 +57,23 @@ pub struct InputLogprobs {
     pub start: usize,
     /// Prompt ids from `start` on.
     pub token_ids: Vec<u32>,
-    /// One entry per id; the first is `None`, because it would need the position before `start`.
+    /// One entry per id. The first is `None`, because it would need the position before `start`.
     pub rows: Vec<Option<PositionLogprobs>>,
 }
 
-/// Turns ids into text for stop strings, and matches `stop_regex`. Supplied by the process that has the tokenizer.
+/// Decodes output ids for stop strings and matches `stop_regex`. The process that has the tokenizer implements it.
 pub trait TailDecoder {
-    /// Text of the last output ids, special tokens included.
+    /// Text of the given last output ids, including special tokens.
     fn decode_tail(&mut self, ids: &[u32]) -> String;
 
     /// Whether `pattern` matches anywhere in `text`.
     ///
     /// # Errors
-    /// The pattern cannot be compiled; the text says why and ends the request with 400.
+    /// The pattern is invalid. The request ends with 400 and this text.
     fn regex_matches(&mut self, pattern: &str, text: &str) -> Result<bool, String>;
 }
 
-/// What a planned batch consists of, for the log line of a step.
+/// Statistics of a planned batch, for the log line of its step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BatchReport {
     /// Requests that prefill.
@@ -86,13 +86,13 @@ pub struct BatchReport {
     pub num_cached_tokens: usize,
     /// Requests that decode.
     pub num_decode_reqs: usize,
-    /// Requests that run besides, without work in this step.
+    /// Running requests without work in this step.
     pub num_running_reqs: usize,
-    /// Requests that wait.
+    /// Waiting requests.
     pub num_queue_reqs: usize,
     /// Tokens in use: owned by requests or pinned in the cache.
     pub num_used_tokens: usize,
-    /// Used share of the KV pool, 0 to 1.
+    /// Used fraction of the KV pool, 0 to 1.
     pub token_usage: f64,
 }
 
@@ -101,12 +101,12 @@ pub struct BatchReport {
 pub struct RetractionReport {
     /// Requests sent back to the queue.
     pub num_retracted_reqs: usize,
-    /// Requests that could not go on at all and were ended.
+    /// Requests that could not continue even alone and were ended.
     pub num_aborted_reqs: usize,
     /// Free tokens gained.
     pub num_tokens_gained: usize,
-    /// `new_token_ratio` before.
+    /// `new_token_ratio` before the retraction.
     pub old_ratio: f64,
-    /// `new_token_ratio` after.
+    /// `new_token_ratio` after the retraction.
     pub new_ratio: f64,
 }

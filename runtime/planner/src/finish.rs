@@ -1,4 +1,4 @@
-//! When a request is over (reference: `Req.update_finish_state` in `managers/schedule_batch.py`).
+//! Decides when a request ends (reference: `Req.update_finish_state` in `managers/schedule_batch.py`).
 
 use sglang_proto::grammar::GrammarEnd;
 use sglang_proto::messages::FinishReason;
@@ -6,13 +6,13 @@ use sglang_proto::messages::FinishReason;
 use crate::events::TailDecoder;
 use crate::req::Req;
 
-/// Matched text of a request whose logits held NaN, as the reference words it.
+/// Matched text of a request whose logits contained NaN, as in the reference.
 pub const NAN_MATCHED: &str = "NaN happened";
-/// Window in tokens for stop patterns whose longest match is not known.
+/// Window in tokens for stop patterns without a known longest match.
 const UNBOUNDED_REGEX_TAIL: i64 = 512;
 
-/// Whether the request ends with its newest output token, which is inside the vocabulary. The order is the
-/// reference's: stop strings, stop patterns, stop ids and end of sequence, length.
+/// The finish reason if the request ends with its newest output token, which is within the vocabulary. Checks in the
+/// order of the reference: stop strings, stop patterns, stop ids and end of sequence, length.
 pub fn check_finish(req: &Req, eos_token_ids: &[u32], tail: &mut dyn TailDecoder) -> Option<FinishReason> {
     let token = *req.output_ids().last()?;
     if let Some(reason) = match_text(req, tail) {
@@ -28,7 +28,7 @@ pub fn check_finish(req: &Req, eos_token_ids: &[u32], tail: &mut dyn TailDecoder
         .then_some(FinishReason::Length { length: req.max_new_tokens as u64 })
 }
 
-/// How a request ends whose grammar ended with `token`: as a stop, or with 500 when the grammar could not go on.
+/// The finish reason if the grammar ended with `token`: a stop, or 500 if the grammar failed.
 pub fn grammar_finish(end: Option<GrammarEnd>, token: u32) -> Option<FinishReason> {
     Some(match end? {
         GrammarEnd::Terminated => FinishReason::matched_token(token),
@@ -38,7 +38,7 @@ pub fn grammar_finish(end: Option<GrammarEnd>, token: u32) -> Option<FinishReaso
     })
 }
 
-/// Stop strings, then stop patterns, in the text of the last few tokens. Earlier text was looked at when it was new.
+/// Matches stop strings, then stop patterns, in the text of the last few tokens. Earlier text was already checked.
 fn match_text(req: &Req, tail: &mut dyn TailDecoder) -> Option<FinishReason> {
     let params = &req.params;
     let (strings, patterns) = (&params.stop_strs.0, &params.stop_regex_strs.0);

@@ -1,22 +1,23 @@
-//! Hidden states of a request on their way from the steps to the client (reference: `_append_prefill_hidden_states` and
-//! `_append_decode_hidden_states` of `scheduler_components/batch_result_processor.py`).
+//! Collects the hidden states of a request until they are sent to the client (reference:
+//! `_append_prefill_hidden_states` and `_append_decode_hidden_states` of
+//! `scheduler_components/batch_result_processor.py`).
 
 use sglang_proto::{CaptureHiddenMode, HiddenStateChunk};
 
-/// Most numbers of one prompt. A number has five bytes in a message, and a message 256 MiB at most.
+/// Most numbers for one prompt. A number takes five bytes in a message, and a message at most 256 MiB.
 const MAX_PROMPT_NUMBERS: usize = 48 << 20;
 
-/// What has come back and has not gone out.
+/// Hidden states that have been computed but not sent.
 #[derive(Clone, Debug)]
 pub struct HiddenStateCollector {
     all: bool,
-    /// Of the prompt, from the first position that was computed on; empty once they are in `unsent`.
+    /// Hidden states of the prompt, from the first computed position on; empty once they are in `unsent`.
     prompt: Vec<Vec<f32>>,
     unsent: Vec<HiddenStateChunk>,
 }
 
 impl HiddenStateCollector {
-    /// A collector for a request that wants hidden states.
+    /// A collector; `None` if the request wants no hidden states.
     pub fn new(mode: CaptureHiddenMode) -> Option<Box<Self>> {
         let all = mode == CaptureHiddenMode::Full;
         mode.need_capture().then(|| Box::new(Self { all, prompt: Vec::new(), unsent: Vec::new() }))
@@ -27,17 +28,17 @@ impl HiddenStateCollector {
         self.all
     }
 
-    /// Position up to which the prompt's are there, when its first `cached` ones were not computed; `None` when they
-    /// are not wanted.
+    /// Prompt position up to which hidden states are collected, if the first `cached` ones were not computed; `None` if
+    /// the prompt's are not wanted.
     pub fn collected_to(&self, cached: usize) -> Option<usize> {
         self.all.then_some(cached + self.prompt.len())
     }
 
-    /// Takes those of prompt positions, the first of which is `at` positions behind the first computed one. What was
-    /// there from `at` on is replaced: a request that was stopped may compute a position again.
+    /// Adds hidden states of prompt positions that begin `at` positions after the first computed one. They replace
+    /// those from `at` on: a retracted request may compute positions again.
     ///
     /// # Errors
-    /// There are more than a message holds; the text is for the client.
+    /// The prompt has more hidden states than a message can hold; the text is for the client.
     pub fn add_prompt(&mut self, at: usize, rows: Vec<Vec<f32>>) -> Result<(), String> {
         self.prompt.truncate(at);
         self.prompt.extend(rows);
@@ -52,12 +53,12 @@ impl HiddenStateCollector {
         Ok(())
     }
 
-    /// The prompt has come to its end: its hidden states belong to the first output token.
+    /// Ends the prompt. Its hidden states are sent with the first output token.
     pub fn end_prompt(&mut self) {
         self.unsent.push(HiddenStateChunk::List(std::mem::take(&mut self.prompt)));
     }
 
-    /// Takes the one behind which an output token was sampled.
+    /// Adds the hidden state from which an output token was sampled.
     pub fn add_step(&mut self, row: Vec<f32>) {
         if !self.all {
             self.unsent.clear();
@@ -65,10 +66,10 @@ impl HiddenStateCollector {
         self.unsent.push(HiddenStateChunk::Vector(row));
     }
 
-    /// What belongs to the `new_ids` output tokens that go out now.
+    /// Takes the hidden states to send with `new_ids` new output tokens.
     pub fn take_unsent(&mut self, new_ids: usize) -> Vec<HiddenStateChunk> {
         if self.all {
-            // Without output (`max_new_tokens` 0) there are none either.
+            // Without output (`max_new_tokens` 0) no hidden states are sent.
             self.unsent.truncate(new_ids);
         }
         std::mem::take(&mut self.unsent)
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_one_replaces_those_before() {
+    fn in_last_mode_only_the_newest_is_kept() {
         let mut collector = HiddenStateCollector::new(CaptureHiddenMode::Last).unwrap();
         collector.add_step(vec![1.0]);
         collector.add_step(vec![2.0]);

@@ -1,5 +1,6 @@
-//! Who is owed an answer. Every accepted request has an entry until its one terminal event; an entry whose request is
-//! gone without one is found by [`Ledger::lost`] and becomes a failure, so that no client waits for ever.
+//! Tracks requests that still need a terminal event. Every accepted request has an entry until its terminal event.
+//! [`Ledger::lost`] finds entries whose request disappeared without one, so that they end with an error and no client
+//! waits forever.
 
 use std::sync::Arc;
 
@@ -7,14 +8,14 @@ use ahash::AHashMap;
 
 use crate::RequestInfo;
 
-/// Live requests by id.
+/// Active requests by id.
 #[derive(Debug, Default)]
 pub struct Ledger {
     open: AHashMap<Arc<str>, (usize, Arc<RequestInfo>)>,
 }
 
 impl Ledger {
-    /// Enters a request that is kept under `key`. `false` if its id is live already.
+    /// Adds a request stored under `key`. `false` if its id is already active.
     pub fn open(&mut self, info: &Arc<RequestInfo>, key: usize) -> bool {
         if self.open.contains_key(&info.rid) {
             return false;
@@ -23,27 +24,27 @@ impl Ledger {
         true
     }
 
-    /// Where the request with exactly this id is kept.
+    /// The key under which the request with exactly this id is stored.
     pub fn find(&self, rid: &str) -> Option<usize> {
         self.open.get(rid).map(|(key, _)| *key)
     }
 
-    /// Strikes a request out, for its terminal event. `false` if it had one already: the event must not go out.
+    /// Removes a request for its terminal event. `false` if it already had one; the event must then not be sent.
     pub fn close(&mut self, rid: &str) -> bool {
         self.open.remove(rid).is_some()
     }
 
-    /// Number of live requests.
+    /// Number of active requests.
     pub fn len(&self) -> usize {
         self.open.len()
     }
 
-    /// Whether nobody waits for an answer.
+    /// Whether no request is active.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// Entries whose request does not exist any more.
+    /// Entries whose request no longer exists.
     pub fn lost(&self, exists: impl Fn(usize, &str) -> bool) -> Vec<Arc<RequestInfo>> {
         let lost = self.open.values().filter(|(key, info)| !exists(*key, &info.rid));
         lost.map(|(_, info)| Arc::clone(info)).collect()

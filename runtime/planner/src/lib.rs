@@ -1,25 +1,26 @@
-//! The planner as pure logic: no model, no sockets, no threads and no clock. Time comes in as an argument, batches go
-//! out as data ([`sglang_proto::forward::ForwardBatch`]), and what the model answers comes back as data. The process
-//! around it (`runtime/scheduler`) receives messages, runs the batches and sends the outputs on.
+//! The scheduling logic: which requests run in the next batch, and which KV slots they use. It is pure logic without
+//! model, sockets, threads or clock. The caller passes in the time and the results, and gets batches as data
+//! ([`sglang_proto::forward::ForwardBatch`]). The scheduler process (`runtime/scheduler`) receives messages, runs the
+//! batches and sends the outputs.
 //!
 //! # The story of a step
 //!
-//! 1. [`Planner::add_request`] checks a request, cuts `max_new_tokens` to what context and KV pool allow, and puts it
-//!    into the waiting queue.
-//! 2. [`Planner::plan`] decides what the model does next. Prefill goes first: the [`policy`] orders the queue, each
-//!    request looks its prefix up in the [`radix_cache`], and the budgets of [`admission`] say who fits. A prompt
-//!    longer than a chunk is split; while its chunks run, every second step decodes, so that nobody else waits longer
-//!    than a chunk. If nothing can be prefilled, all running requests decode one token; if the KV pool is full, cached
-//!    prefixes are evicted, and if that is not enough, requests are retracted to the queue.
-//! 3. The caller runs the batch. With overlap it may call `plan` once more before the result is there: tokens that are
-//!    not known yet go into the next batch as negative ids, which the worker resolves. Slots of a batch in flight are
-//!    neither freed nor given to anyone before its result is back; whatever would take memory from a running request
-//!    (retraction, preemption, pause) waits for that.
-//! 4. [`Planner::on_result`] appends the tokens, checks stop conditions, hands computed prefixes to the tree, and
-//!    releases what ended requests held. A request that turned out to have ended in step k while step k+1 was already
-//!    under way drops its token of k+1.
-//! 5. [`Planner::take_events`] hands out what is to be sent: new ids per request and, exactly once per request, how it
-//!    ended.
+//! 1. [`Planner::add_request`] checks a request, limits `max_new_tokens` to what context and KV pool allow, and puts
+//! the request into the waiting queue.
+//! 2. [`Planner::plan`] decides what the model does next. Prefill takes precedence: the [`policy`] orders the queue,
+//! each request looks up its prefix in the [`radix_cache`], and the budgets of [`admission`] decide which requests fit.
+//! A prompt longer than a chunk is split; while its chunks run, every second step decodes, so that no other request
+//! waits longer than a chunk. If nothing can be prefilled, all running requests decode one token. If the KV pool is
+//! full, cached prefixes are evicted; if that is not enough, requests are retracted to the queue.
+//! 3. The caller runs the batch. With overlap, it may call `plan` once more before it has the result: tokens that are
+//! not yet known go into the next batch as negative ids, which the worker resolves. Slots of a batch in flight are
+//! neither freed nor reused before its result is back; retraction, preemption and pause, which take memory from running
+//! requests, wait for it.
+//! 4. [`Planner::on_result`] appends the tokens, checks stop conditions, adds computed prefixes to the tree, and
+//! releases rows and slots of ended requests. If a request ends in step k while step k+1 is already running, its token
+//! from step k+1 is dropped.
+//! 5. [`Planner::take_events`] returns the outputs to send: new ids per request and, exactly once per request, its
+//! finish reason.
 //!
 //! ```
 //! use sglang_planner::{NewRequest, Planner, PlannerConfig};

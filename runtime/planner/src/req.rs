@@ -11,21 +11,21 @@ use crate::hidden_states::HiddenStateCollector;
 use crate::radix_cache::{Namespace, NodeId};
 use crate::{ReqTimes, RequestInfo};
 
-/// Where a request is on its way.
+/// State of a request.
 ///
 /// ```text
 ///  Waiting ──► Prefilling (more chunks to come) ──► Running ──► Finished
 ///     ▲              │                                 │
 ///     └──────────────┴── retracted, preempted, paused ─┘
 /// ```
-/// From every state an abort leads to `Finished`.
+/// An abort leads from every state to `Finished`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReqState {
-    /// In the queue; holds neither row nor slots.
+    /// In the queue; has neither row nor slots.
     Waiting,
-    /// Admitted, and a part of its prompt is not planned yet.
+    /// Admitted, but part of its prompt is not planned yet.
     Prefilling,
-    /// Its prompt is planned to the end; it decodes.
+    /// Its whole prompt is planned; it decodes.
     Running,
     /// Ended; kept while a batch in flight still uses its row.
     Finished,
@@ -36,13 +36,13 @@ pub enum ReqState {
 pub struct InputLogprobState {
     /// First reported prompt position.
     pub start: usize,
-    /// Rows `start..` of the model's output, as far as they have come back. Row `r` judges token `r + 1`.
+    /// Rows `start..` of the model's output received so far. Row `r` gives the log-probability of token `r + 1`.
     pub rows: Vec<PositionLogprobs>,
     /// Whether everything has been collected.
     pub complete: bool,
 }
 
-/// A request and everything it holds.
+/// A request with its state, output and memory.
 #[derive(Debug)]
 pub struct Req {
     pub info: Arc<RequestInfo>,
@@ -55,17 +55,17 @@ pub struct Req {
     pub seed: u64,
     /// The grammar that the output follows.
     pub grammar: Option<GrammarHandle>,
-    /// Set when a vector is wanted instead of tokens.
+    /// Set for embedding requests.
     pub embedding: Option<Arc<EmbeddingSpec>>,
-    /// That vector, until it goes out.
+    /// The embedding, until it is sent.
     pub unsent_embedding: Option<Embedding>,
     pub namespace: Arc<Namespace>,
     pub priority: i64,
     /// Order of arrival.
     pub arrival: u64,
-    /// Goes ahead of the policy's order once so many requests have been admitted in all.
+    /// The request goes ahead of the policy's order once this many requests have been admitted in total.
     pub overdue_at: u64,
-    /// When it arrived, in the caller's seconds.
+    /// Time of arrival, on the caller's clock in seconds.
     pub arrived_at: f64,
     pub times: ReqTimes,
 
@@ -74,11 +74,12 @@ pub struct Req {
     pub row: Option<u32>,
     /// The tree node it pins, while admitted.
     pub lock: Option<NodeId>,
-    /// Positions whose slots belong to the tree (and are pinned); the row's other slots are the request's own.
+    /// Number of first positions whose slots belong to the tree and are pinned. The row's other slots belong to the
+    /// request.
     pub protected_len: usize,
     /// Positions to prefill, set at admission.
     pub fill_len: usize,
-    /// Positions whose KV is computed for sure: their batch has come back.
+    /// Positions whose KV is known to be computed: their batch is back.
     pub kv_done: usize,
     /// Batches in flight that use the row.
     pub in_flight: usize,
@@ -89,17 +90,17 @@ pub struct Req {
     pub cached_tokens: Option<usize>,
     pub retraction_count: u64,
     pub input_logprob: Option<InputLogprobState>,
-    /// Output log-probabilities that have not gone out.
+    /// Output log-probabilities not sent yet.
     pub unsent_logprobs: Vec<PositionLogprobs>,
-    /// Collects hidden states, where they are wanted.
+    /// Collects hidden states, if the request wants them.
     pub hidden_states: Option<Box<HiddenStateCollector>>,
-    /// Output ids that have gone out.
+    /// Number of output ids already sent.
     pub sent: usize,
     pub sent_any: bool,
 }
 
 impl Req {
-    /// Output tokens that have come back.
+    /// Number of output tokens received from the worker.
     pub fn output_len(&self) -> usize {
         self.tokens.len() - self.prompt_len
     }
@@ -109,7 +110,7 @@ impl Req {
         &self.tokens[self.prompt_len..]
     }
 
-    /// Output tokens still to make, those in flight not counted as made.
+    /// Number of output tokens still to generate; those in flight do not count as generated.
     pub fn remaining_new_tokens(&self) -> usize {
         self.max_new_tokens.saturating_sub(self.output_len())
     }
@@ -119,9 +120,9 @@ impl Req {
         self.pending_samples > 0 && self.output_len() + self.pending_samples >= self.max_new_tokens
     }
 
-    /// Longest prefix it may take from the cache: at least one token is computed, so that there is something to sample
-    /// from, and so are all positions whose log-probabilities are wanted. What is prefilled again goes on with its hidden
-    /// states where it stopped.
+    /// Length of the longest prefix that it may take from the cache. At least one token must be computed to sample
+    /// from, and so must all positions whose log-probabilities are wanted. After a retraction, positions from the first
+    /// missing hidden state on must be computed too.
     pub fn max_prefix_len(&self) -> usize {
         let mut longest = self.tokens.len().saturating_sub(1);
         if let Some(wanted) = self.input_logprob.as_ref().filter(|wanted| !wanted.complete) {
@@ -135,7 +136,7 @@ impl Req {
         longest
     }
 
-    /// First position among `from..to`, the prefill's part that is computed, whose hidden state is wanted.
+    /// First position of the computed range `from..to` whose hidden state is wanted.
     pub fn hidden_rows_from(&self, from: usize, to: usize) -> Option<usize> {
         let collector = self.hidden_states.as_ref()?;
         let prompt = from < self.fill_len && self.output_len() == 0;
@@ -147,7 +148,7 @@ impl Req {
         (first < to).then_some(first)
     }
 
-    /// Wanted log-probability rows among the positions `from..to`: the first row and the tokens they judge.
+    /// Wanted log-probability rows of the positions `from..to`: the first row, and the target tokens.
     pub fn logprob_rows(&self, from: usize, to: usize) -> Option<(usize, Vec<u32>)> {
         let wanted = self.input_logprob.as_ref().filter(|wanted| !wanted.complete)?;
         let first = from.max(wanted.start);
@@ -155,7 +156,7 @@ impl Req {
         (first < last).then(|| (first, self.tokens[first + 1..=last].to_vec()))
     }
 
-    /// The prompt's log-probabilities in the form they go out.
+    /// The prompt's log-probabilities, in the form in which they are sent.
     pub fn input_logprobs(&self) -> Option<InputLogprobs> {
         let state = self.input_logprob.as_ref().filter(|state| state.complete)?;
         let token_ids = self.tokens[state.start.min(self.prompt_len)..self.prompt_len].to_vec();
@@ -167,7 +168,7 @@ impl Req {
         Some(InputLogprobs { start: state.start, token_ids, rows })
     }
 
-    /// What the sampler has to know, as of now.
+    /// The parameters and current output that the sampler needs.
     pub fn sampling(&self, eos_token_ids: &[u32]) -> ReqSampling {
         let mut stop_token_ids = eos_token_ids.to_vec();
         let own = self.params.stop_token_ids.iter().flatten();

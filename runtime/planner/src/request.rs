@@ -1,4 +1,4 @@
-//! Requests as they enter the planner.
+//! Requests as the planner receives them.
 
 use std::sync::Arc;
 
@@ -9,48 +9,48 @@ use sglang_proto::{CaptureHiddenMode, SamplingParams};
 
 use crate::PlannerError;
 
-/// Prompt ids that go out with a request's first output, as context for incremental decoding (reference:
-/// `INIT_INCREMENTAL_DETOKENIZATION_OFFSET`).
+/// Number of last prompt ids that are sent with a request's first output, as context for incremental decoding
+/// (reference: `INIT_INCREMENTAL_DETOKENIZATION_OFFSET`).
 pub const PROMPT_TAIL_LEN: usize = 5;
 
 /// A generation or embedding request for [`crate::Planner::add_request`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewRequest {
-    /// Request id, unique among live requests.
+    /// Request id, unique among active requests.
     pub rid: String,
     /// Prompt; not empty, every id inside the vocabulary.
     pub input_ids: Vec<u32>,
     /// Normalised and verified parameters.
     pub sampling_params: SamplingParams,
-    /// Seed of the request's draws when `sampling_params.sampling_seed` is absent.
+    /// Seed of the request's random draws if `sampling_params.sampling_seed` is absent.
     pub seed: u64,
     /// Whether log-probabilities are wanted.
     pub return_logprob: bool,
     /// First prompt position whose log-probability is wanted; -1 for none.
     pub logprob_start_len: i64,
-    /// Best tokens to report per position.
+    /// Number of most likely tokens to report per position.
     pub top_logprobs_num: u32,
     /// Ids to report at every position.
     pub token_ids_logprob: Option<Vec<u32>>,
     /// Which hidden states are wanted.
     pub return_hidden_states: CaptureHiddenMode,
-    /// Whether output is wanted as it is made.
+    /// Whether output is streamed.
     pub stream: bool,
     /// Priority, when priority scheduling is on.
     pub priority: Option<i64>,
     /// Cache namespace chosen by the caller.
     pub extra_key: Option<String>,
-    /// Cache namespace that isolates equal prefixes.
+    /// Salt that isolates equal prefixes in the cache.
     pub cache_salt: Option<String>,
-    /// Adapter; a cache namespace of its own.
+    /// LoRA adapter; each has a separate cache namespace.
     pub lora_id: Option<String>,
-    /// Output made in an earlier life of the request; generation goes on after it.
+    /// Output that a previous scheduler process generated for the request; generation continues after it.
     pub resumed_output_ids: Vec<u32>,
     /// The grammar that the output follows, compiled.
     pub grammar: Option<GrammarHandle>,
-    /// Set when a vector is wanted, and no tokens.
+    /// Set for embedding requests.
     pub embedding: Option<Arc<EmbeddingSpec>>,
-    /// When it arrived, if that was before it was added.
+    /// Time of arrival, if earlier than the call of [`crate::Planner::add_request`].
     pub received_at: Option<f64>,
 }
 
@@ -99,7 +99,8 @@ impl NewRequest {
         })
     }
 
-    /// From the message; `seed` is used when the request brings none. A grammar is the caller's to compile and add.
+    /// A generation request from its message. `seed` is used if the request has none. The caller compiles and adds the
+    /// grammar.
     ///
     /// # Errors
     /// [`PlannerError::MissingRid`].
@@ -127,7 +128,7 @@ impl NewRequest {
     }
 }
 
-/// What stays the same over a request's life; shared by all its [`crate::OutputEvent`]s.
+/// The constant properties of a request, shared by all its [`crate::OutputEvent`]s.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestInfo {
     /// Request id.
@@ -138,22 +139,22 @@ pub struct RequestInfo {
     pub prompt_tail: Vec<u32>,
     /// Output ids that the request came with.
     pub resumed_output_ids: Vec<u32>,
-    /// Whether output is wanted as it is made.
+    /// Whether output is streamed.
     pub stream: bool,
     /// Whether log-probabilities are wanted.
     pub return_logprob: bool,
-    /// Best tokens to report per position.
+    /// Number of most likely tokens to report per position.
     pub top_logprobs_num: u32,
     /// Ids to report at every position.
     pub token_ids_logprob: Option<Vec<u32>>,
     /// Which hidden states are wanted.
     pub return_hidden_states: CaptureHiddenMode,
-    /// Leave special tokens out of the text.
+    /// Whether to leave special tokens out of the text.
     pub skip_special_tokens: bool,
-    /// Put spaces between special tokens.
+    /// Whether to put spaces between special tokens.
     pub spaces_between_special_tokens: bool,
-    /// Keep the matched stop in the text.
+    /// Whether to keep the matched stop string or token in the text.
     pub no_stop_trim: bool,
-    /// Whether a vector is wanted instead of tokens.
+    /// Whether this is an embedding request.
     pub is_embedding: bool,
 }

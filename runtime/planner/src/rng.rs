@@ -1,5 +1,5 @@
-//! A small generator of random numbers that gives the same ones everywhere (Steele, Lea and Flood, "Fast splittable
-//! pseudorandom number generators", OOPSLA 2014).
+//! A small random number generator whose numbers are the same on every platform (Steele, Lea and Flood, "Fast
+//! splittable pseudorandom number generators", OOPSLA 2014).
 
 /// SplitMix64.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ pub fn mix(x: u64) -> u64 {
 }
 
 impl SplitMix64 {
-    /// Starts from `seed`.
+    /// A generator with this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }

@@ -1,42 +1,42 @@
-//! When what happened to a request (reference: `SchedulerReqTimeStats` in `observability/req_time_stats.py`).
+//! Timestamps of a request (reference: `SchedulerReqTimeStats` in `observability/req_time_stats.py`).
 
-/// Moments of a request in the caller's seconds, as far as they have come.
+/// Times of a request's events so far, on the caller's clock in seconds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReqTimes {
-    /// It arrived.
+    /// Time of arrival.
     pub received: f64,
-    /// It entered the waiting queue, for the first time.
+    /// When it first entered the waiting queue.
     pub queued: Option<f64>,
-    /// Its first step was planned.
+    /// When its first step was planned.
     pub forward: Option<f64>,
-    /// The last part of its prompt was computed, for the first time.
+    /// When its prompt was first completely computed.
     pub prefill_finished: Option<f64>,
-    /// Seconds in the waiting queue, over all its stays there.
+    /// Total seconds in the waiting queue.
     pub queue_duration: f64,
-    /// Seconds for every part of the prompt but the last, when it is computed in several.
+    /// Seconds per chunk of a chunked prompt, without the last.
     pub chunks: Vec<f64>,
-    /// Since when it waits, while it does.
+    /// Start of the current wait, if it is waiting.
     waiting_since: Option<f64>,
-    /// When the part of the prompt under way was begun.
+    /// Start of the current chunk of the prompt.
     chunk_began: f64,
-    /// Something has changed since [`ReqTimes::take_news`].
+    /// Whether something has changed since [`ReqTimes::take_news`].
     news: bool,
 }
 
 impl ReqTimes {
-    /// Of a request that arrived at `received`.
+    /// Times of a request that arrived at `received`.
     pub(crate) fn new(received: f64) -> Self {
         Self { received, ..Self::default() }
     }
 
-    /// It enters the waiting queue.
+    /// Records that it enters the waiting queue.
     pub(crate) fn enter_queue(&mut self, now: f64) {
         self.queued.get_or_insert(now);
         self.waiting_since = Some(now);
         self.news = true;
     }
 
-    /// It leaves the queue for a step.
+    /// Records that it leaves the queue for a step.
     pub(crate) fn enter_forward(&mut self, now: f64) {
         self.forward.get_or_insert(now);
         self.queue_duration += self.waiting_since.take().map_or(0.0, |since| now - since);
@@ -44,7 +44,7 @@ impl ReqTimes {
         self.news = true;
     }
 
-    /// A part of its prompt is computed. Only the first way through the prompt counts.
+    /// Records that a chunk of its prompt was computed. Only the first prefill counts.
     pub(crate) fn finish_chunk(&mut self, now: f64, last: bool) {
         if self.prefill_finished.is_some() {
             return;
@@ -58,12 +58,12 @@ impl ReqTimes {
         self.news = true;
     }
 
-    /// Since when it waits, while it does.
+    /// Start of the current wait, if it is waiting.
     pub(crate) fn waiting_since(&self) -> Option<f64> {
         self.waiting_since
     }
 
-    /// The times, when there are new ones since the last call.
+    /// The times, if they changed since the last call.
     pub(crate) fn take_news(&mut self) -> Option<Box<Self>> {
         std::mem::take(&mut self.news).then(|| Box::new(self.clone()))
     }

@@ -1,27 +1,28 @@
-//! Numbers of the schedule that hardly anyone changes; the reference reads them from the environment.
+//! Rarely changed settings, which the reference reads from environment variables.
 
-/// How admission estimates and how outputs are bundled. The names are the reference's variables without `SGLANG_`.
+/// Settings of admission estimates, timeouts and output bundling. Each names the reference's variable without
+/// `SGLANG_`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tuning {
-    /// `INIT_NEW_TOKEN_RATIO`: share of `max_new_tokens` that requests are expected to use, at conservativeness 1.
+    /// `INIT_NEW_TOKEN_RATIO`: fraction of `max_new_tokens` that requests are expected to use, at conservativeness 1.
     pub init_new_token_ratio: f64,
-    /// `MIN_NEW_TOKEN_RATIO_FACTOR`: the smallest ratio, as a share of the starting one.
+    /// `MIN_NEW_TOKEN_RATIO_FACTOR`: the smallest ratio, as a fraction of the initial one.
     pub min_new_token_ratio_factor: f64,
-    /// `NEW_TOKEN_RATIO_DECAY_STEPS`: decode steps from the starting to the smallest ratio; at least 1.
+    /// `NEW_TOKEN_RATIO_DECAY_STEPS`: decode steps from the initial to the smallest ratio; at least 1.
     pub new_token_ratio_decay_steps: usize,
     /// `RETRACT_DECODE_STEPS`: decode steps that the estimate after a retraction leaves room for.
     pub retract_decode_steps: usize,
-    /// `CLIP_MAX_NEW_TOKENS_ESTIMATION`: `max_new_tokens` counts at most this much when admission estimates what a
-    /// request will need. Stop conditions are not touched by it.
+    /// `CLIP_MAX_NEW_TOKENS_ESTIMATION`: upper bound of `max_new_tokens` in admission estimates. It does not affect
+    /// stop conditions.
     pub clip_max_new_tokens: usize,
-    /// `MAX_NEW_TOKENS_LIMIT`: no request gets more tokens.
+    /// `MAX_NEW_TOKENS_LIMIT`: limit of `max_new_tokens` for all requests.
     pub max_new_tokens_limit: Option<usize>,
     /// `REQ_WAITING_TIMEOUT`: seconds in the queue after which a request is refused.
     pub waiting_timeout: Option<f64>,
     /// `REQ_RUNNING_TIMEOUT`: seconds from its first step after which a request is ended.
     pub running_timeout: Option<f64>,
-    /// `FORCE_STREAM_INTERVAL`: requests that do not stream send their ids on after so many, which keeps the
-    /// detokenizer's work small; at least 1.
+    /// `FORCE_STREAM_INTERVAL`: number of ids after which requests that do not stream emit them, to save work in the
+    /// detokenizer; at least 1.
     pub force_stream_interval: usize,
 }
 

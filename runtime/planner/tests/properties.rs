@@ -1,5 +1,5 @@
-//! Random traffic through random configurations. After every move each KV page has exactly one owner, pins match
-//! admitted requests, and what a request gets is what it would get alone.
+//! Random traffic with random configurations. After every move each KV page has exactly one owner and pins match
+//! admitted requests, and each request gets the same output as if it ran alone.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -65,7 +65,7 @@ impl Spec {
         if self.hidden_states {
             r.return_hidden_states = CaptureHiddenMode::Full;
         }
-        // A request from an earlier life brings what it would have made there.
+        // A resumed request comes with the output that it would have generated before.
         let all = self.expected(&r, usize::MAX);
         r.resumed_output_ids = all[..self.resumed.min(all.len().saturating_sub(1))].to_vec();
         r
@@ -147,7 +147,7 @@ prop_compose! {
     }
 }
 
-/// Plays the moves; returns the driver when all requests have ended, and the requests.
+/// Plays the moves until all requests have ended. Returns the driver and the requests.
 fn play(config: &PlannerConfig, moves: &[Move]) -> (Driver, Vec<(Spec, NewRequest)>) {
     let mut driver = Driver::new(config.clone());
     let mut requests: Vec<(Spec, NewRequest)> = Vec::new();
@@ -200,10 +200,10 @@ fn play(config: &PlannerConfig, moves: &[Move]) -> (Driver, Vec<(Spec, NewReques
     (driver, requests)
 }
 
-/// A completed request has exactly what it makes alone; an aborted one a part of it.
+/// A completed request has exactly the output of a request that runs alone; an aborted one has part of it.
 fn assert_right(driver: &Driver, spec: &Spec, request: &NewRequest) {
     let answer = driver.answer(&request.rid);
-    // An empty pool must have room for prompt and output and a page more.
+    // An empty pool must have room for prompt, output and one more page.
     let config = driver.planner.config();
     let (pool, page_size) = (config.max_total_num_tokens, config.page_size);
     let limit = pool.saturating_sub(request.input_ids.len().next_multiple_of(page_size) + page_size + 1);
@@ -242,7 +242,7 @@ fn assert_logprobs(answer: &common::Answer, request: &NewRequest) {
     assert!(input.rows.iter().enumerate().all(|(i, row)| row.is_none() == (i == 0)));
 }
 
-/// One state per position that was computed, each where it belongs.
+/// Checks that there is one state per computed position, in the right place.
 fn assert_hidden_states(answer: &common::Answer, request: &NewRequest) {
     let mut rows = hidden_states(&[&request.input_ids[..], &answer.output].concat());
     rows.truncate(rows.len().saturating_sub(1));
@@ -270,7 +270,8 @@ proptest! {
         for (spec, request) in &requests {
             assert_right(&driver, spec, request);
         }
-        // Nobody waits for ever: every step makes at least one token of somebody, however often it is retracted.
+        // No request waits forever: every step generates at least one token of some request, however often it is
+        // retracted.
         let tokens: usize = requests.iter().map(|(s, r)| r.input_ids.len() + s.max_new as usize).sum();
         let retractions = driver.planner.stats().total_retractions as usize;
         prop_assert!(driver.steps <= (tokens + 2) * (retractions + 1) + 2, "{} steps", driver.steps);

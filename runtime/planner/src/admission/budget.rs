@@ -1,27 +1,27 @@
 //! Budgets of one prefill step (reference: `PrefillAdder` in `managers/schedule_policy.py` and
 //! `mem_cache/prefill_budget.py`).
 
-/// Tokens per request that the exact simulation leaves free for corner cases.
+/// Tokens per request that the exact simulation keeps free for corner cases.
 const IGNORE_EOS_RESERVE_TOKENS: f64 = 1.0;
 
-/// Why no further request is admitted to the step.
+/// Why no more requests are admitted to the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopAdmission {
-    /// The KV pool has no room for the request until another one leaves.
+    /// The KV pool has no room for the request until another one ends.
     NoToken,
     /// No row is free.
     NoRow,
-    /// A budget of this step is used up.
+    /// A budget of this step is exhausted.
     StepFull,
 }
 
-/// What is left of a prefill step. Memory itself is read from the pool at each decision; `total_offset` is what has to
-/// stay free of it.
+/// The remaining budget of a prefill step. Each decision reads the free memory from the pool; `total_offset` tokens of
+/// it must stay free.
 #[derive(Clone, Debug)]
 pub struct PrefillBudget {
     page_size: usize,
     clip_max_new_tokens: usize,
-    /// Tokens that running and admitted requests are expected to take.
+    /// Tokens that running and admitted requests are expected to need.
     pub total_offset: f64,
     /// Prompt tokens that still fit into the step (`--max-prefill-tokens`).
     pub rem_input_tokens: i64,
@@ -32,8 +32,8 @@ pub struct PrefillBudget {
 }
 
 impl PrefillBudget {
-    /// The budget of a step in which `mixed_decode_tokens` decode rows ride along. They shorten the chunk, but never to
-    /// less than a page, so that prompts always get on. `clip_max_new_tokens`: see [`crate::Tuning`].
+    /// The budget of a step that also has `mixed_decode_tokens` decode rows. They shorten the chunk, but never below a
+    /// page, so that prompts always make progress. For `clip_max_new_tokens` see [`crate::Tuning`].
     pub fn new(
         page_size: usize,
         clip_max_new_tokens: usize,
@@ -56,10 +56,10 @@ impl PrefillBudget {
         tokens.div_ceil(self.page_size) * self.page_size
     }
 
-    /// Whether the step takes further requests at all, with `available` tokens free or evictable.
+    /// Checks whether the step takes more requests at all, with `available` tokens free or evictable.
     ///
     /// # Errors
-    /// Which budget is used up.
+    /// The exhausted budget.
     pub fn check(&self, available: usize) -> Result<(), StopAdmission> {
         if available as f64 - self.total_offset <= 0.0 {
             return Err(StopAdmission::NoToken);
@@ -70,12 +70,12 @@ impl PrefillBudget {
         Ok(())
     }
 
-    /// How many of the `extend_len` uncached tokens of a request go into this step, which is fewer than all if the
-    /// request is split. `max_new_tokens` is what it may still generate, `prefix_len` its cached prefix (pinned, so
-    /// not part of `available`).
+    /// How many of the `extend_len` uncached tokens of a request go into this step; fewer than all if the request is
+    /// split. `max_new_tokens` is the number it may still generate, `prefix_len` the length of its cached prefix (which
+    /// is pinned and therefore not part of `available`).
     ///
     /// # Errors
-    /// Why it cannot be admitted.
+    /// Why the request cannot be admitted.
     pub fn select(
         &self,
         available: usize,
@@ -90,7 +90,7 @@ impl PrefillBudget {
         self.split(prefix_len, extend_len)
     }
 
-    /// The part of [`PrefillBudget::select`] that does not look at memory.
+    /// The part of [`PrefillBudget::select`] that ignores memory.
     ///
     /// # Errors
     /// The step is full.
@@ -110,8 +110,8 @@ impl PrefillBudget {
         }
     }
 
-    /// Charges an admitted request: `extend_len` tokens are already allocated, `max_new_tokens` are to come (0 if the
-    /// prompt is not finished in this step).
+    /// Charges an admitted request: `extend_len` tokens are already allocated, `max_new_tokens` are still to be
+    /// generated (0 if the prompt is not finished in this step).
     pub fn reserve(&mut self, extend_len: usize, max_new_tokens: usize) {
         let charge = self.ceil_pages(extend_len);
         self.total_offset += (max_new_tokens.min(self.clip_max_new_tokens) + self.page_size) as f64;
@@ -121,9 +121,9 @@ impl PrefillBudget {
     }
 }
 
-/// Exact check for requests that ignore the end of sequence, when nothing is cached: as requests end in the order of
-/// their remaining tokens and free what they occupy, is there always room for the rest to decode?
-/// `requests` holds (tokens left, tokens occupied) of all running and admitted requests and the candidate.
+/// Exact check for requests that ignore the end of sequence, if nothing is cached. Requests end in the order of their
+/// remaining tokens and free their slots; checks that the others always have room to decode. `requests` holds (tokens
+/// left, tokens occupied) of all running and admitted requests and the candidate.
 pub fn fits_to_the_end(free_tokens: f64, requests: &mut [(f64, usize)]) -> bool {
     requests.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut freed = 0.0;

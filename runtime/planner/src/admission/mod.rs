@@ -1,4 +1,4 @@
-//! How much may be admitted: the budgets of one prefill step ([`PrefillBudget`]) and the estimate of what running
+//! Admission control: the budgets of one prefill step ([`PrefillBudget`]) and the estimate of how many tokens running
 //! requests will still need ([`NewTokenRatio`]).
 
 mod budget;

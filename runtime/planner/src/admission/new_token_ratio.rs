@@ -1,9 +1,9 @@
-//! The share of `max_new_tokens` that requests are expected to use (reference:
+//! The fraction of `max_new_tokens` that requests are expected to use (reference:
 //! `managers/scheduler_components/new_token_ratio_tracker.py`).
 
 use crate::Tuning;
 
-/// Starts high, falls with every decode step that fits, and jumps after a retraction.
+/// The estimated ratio. It starts high, falls with every decode step that fits in memory, and rises after a retraction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NewTokenRatio {
     init: f64,
@@ -14,7 +14,7 @@ pub struct NewTokenRatio {
 }
 
 impl NewTokenRatio {
-    /// From `--schedule-conservativeness`.
+    /// The initial ratio for `--schedule-conservativeness`.
     pub fn new(conservativeness: f64, tuning: &Tuning) -> Self {
         let init = (tuning.init_new_token_ratio * conservativeness).min(1.0);
         let min = (init * tuning.min_new_token_ratio_factor).min(1.0);
@@ -22,22 +22,23 @@ impl NewTokenRatio {
         Self { init, min, decay, current: init, retract_decode_steps: tuning.retract_decode_steps }
     }
 
-    /// The ratio now.
+    /// The current ratio.
     pub fn current(&self) -> f64 {
         self.current
     }
 
-    /// A decode step fitted.
+    /// Lowers the ratio after a decode step that fitted in memory.
     pub fn decay_step(&mut self) {
         self.current = (self.current - self.decay).max(self.min);
     }
 
-    /// Nothing runs: forget what was learnt.
+    /// Resets the ratio when nothing runs.
     pub fn reset(&mut self) {
         self.current = self.init;
     }
 
-    /// Requests were retracted. `kept` gives output tokens and `max_new_tokens` of those that go on.
+    /// Raises the ratio after a retraction. `kept` gives output tokens and `max_new_tokens` of the requests that keep
+    /// running.
     pub fn after_retract(&mut self, kept: impl Iterator<Item = (usize, usize)>) {
         let (mut decoded, mut max_new, mut requests) = (0, 0, 0);
         for (output, max) in kept {

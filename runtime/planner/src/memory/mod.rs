@@ -1,5 +1,5 @@
-//! Bookkeeping of the KV pool: which slots are free ([`TokenToKvPoolAllocator`]) and which slots a running request's
-//! positions use ([`ReqToTokenPool`]). The memory itself belongs to the model worker.
+//! Bookkeeping of the KV pool: which slots are free ([`TokenToKvPoolAllocator`]), and which slots the positions of
+//! running requests use ([`ReqToTokenPool`]). The model worker owns the memory itself.
 
 mod req_to_token;
 mod token_to_kv;

@@ -1,6 +1,6 @@
 //! Rows of KV slots, one per running request (reference: `mem_cache/memory_pool.py`, `ReqToTokenPool`).
 
-/// For each running request, the slot of every position that is computed or on its way.
+/// For each running request, the slot of every position that is computed or in flight.
 #[derive(Clone, Debug)]
 pub struct ReqToTokenPool {
     rows: Vec<Vec<u32>>,
@@ -17,7 +17,7 @@ impl ReqToTokenPool {
         Self { rows: vec![Vec::new(); size], free, used: vec![false; size], limit: size }
     }
 
-    /// Hands out no row from now on when `limit` are in use. Those that are taken stay.
+    /// Limits the rows in use to `limit` from now on. Rows already in use stay.
     pub fn set_limit(&mut self, limit: usize) {
         self.limit = limit.min(self.rows.len());
     }
@@ -27,12 +27,12 @@ impl ReqToTokenPool {
         self.limit
     }
 
-    /// Number of rows that can be had.
+    /// Number of rows that can be allocated.
     pub fn available_size(&self) -> usize {
         self.limit.saturating_sub(self.rows.len() - self.free.len())
     }
 
-    /// Takes an empty row; `None` when as many are in use as may be.
+    /// Allocates an empty row; `None` if the limit is reached.
     pub fn alloc(&mut self) -> Option<u32> {
         if self.available_size() == 0 {
             return None;
@@ -44,7 +44,7 @@ impl ReqToTokenPool {
         Some(row)
     }
 
-    /// Gives a row back, with whatever slots it lists. A row that is not in use is left alone.
+    /// Frees a row and clears its list of slots. Ignores a row that is not in use.
     pub fn free(&mut self, row: u32) {
         if let Some(used) = self.used.get_mut(row as usize)
             && *used
@@ -62,7 +62,7 @@ impl ReqToTokenPool {
         self.rows.get(row as usize).map_or(&[], Vec::as_slice)
     }
 
-    /// Appends to a row; `None` when there is no such row.
+    /// The slots of a row, for appending; `None` if there is no such row.
     pub fn row_mut(&mut self, row: u32) -> Option<&mut Vec<u32>> {
         self.rows.get_mut(row as usize)
     }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_holds_back_free_rows_and_takes_none_away() {
+    fn a_limit_holds_back_free_rows_but_keeps_rows_in_use() {
         let mut pool = ReqToTokenPool::new(3);
         let rows = [pool.alloc().unwrap(), pool.alloc().unwrap()];
         pool.set_limit(1);

@@ -1,6 +1,6 @@
-//! Free slots of the KV pool, handed out in pages (reference: `mem_cache/allocator/paged.py`).
+//! Allocator of KV slots, in units of pages (reference: `mem_cache/allocator/paged.py`).
 
-/// A page was given back that was not handed out. Nothing was changed for it.
+/// A page was freed that was not in use. It stays unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("KV page {page} was freed although it was not in use")]
 pub struct InvalidFree {
@@ -8,8 +8,8 @@ pub struct InvalidFree {
     pub page: u32,
 }
 
-/// Hands out KV slots. The unit of ownership is a page of `page_size` neighbouring slots: a request that needs one
-/// more slot takes the rest of its last page first.
+/// Allocates KV slots. The unit of ownership is a page of `page_size` consecutive slots; a request fills its last page
+/// before it gets a new one.
 #[derive(Clone, Debug)]
 pub struct TokenToKvPoolAllocator {
     page_size: usize,
@@ -31,23 +31,23 @@ impl TokenToKvPoolAllocator {
         self.page_size
     }
 
-    /// All slots.
+    /// Number of slots.
     pub fn size(&self) -> usize {
         self.used.len() * self.page_size
     }
 
-    /// Free slots, in whole pages.
+    /// Number of free slots, in whole pages.
     pub fn available_size(&self) -> usize {
         self.free_pages.len() * self.page_size
     }
 
-    /// Slots in new pages that `row` needs to grow by `n`.
+    /// Number of slots in new pages that a row of length `row_len` needs to grow by `n`.
     pub fn new_page_tokens(&self, row_len: usize, n: usize) -> usize {
         ((row_len + n).div_ceil(self.page_size) - row_len.div_ceil(self.page_size)) * self.page_size
     }
 
-    /// Grows `row` by `n` slots: first the rest of its last page, then new pages. `false`, with nothing changed, when
-    /// there are not enough free pages.
+    /// Grows `row` by `n` slots: first the rest of its last page, then new pages. Returns `false` and changes nothing
+    /// if there are not enough free pages.
     pub fn extend(&mut self, row: &mut Vec<u32>, n: usize) -> bool {
         let page_size = self.page_size as u32;
         let pages = self.new_page_tokens(row.len(), n) / self.page_size;
@@ -77,11 +77,11 @@ impl TokenToKvPoolAllocator {
         true
     }
 
-    /// Gives back the pages of `slots`, which starts at a page boundary and lists each page's slots in order (the last
-    /// page may be partly listed).
+    /// Frees the pages of `slots`, which starts at a page boundary and lists the slots of each page in order (the last
+    /// page may be incomplete).
     ///
     /// # Errors
-    /// A page that was not in use; the other pages are freed all the same.
+    /// A page was not in use. The other pages are freed nevertheless.
     pub fn free(&mut self, slots: &[u32]) -> Result<(), InvalidFree> {
         let mut result = Ok(());
         for first in slots.iter().step_by(self.page_size) {
@@ -97,7 +97,7 @@ impl TokenToKvPoolAllocator {
         result
     }
 
-    /// Whether a page is handed out.
+    /// Whether a page is in use.
     pub fn is_used(&self, page: u32) -> bool {
         self.used.get(page as usize).copied().unwrap_or(false)
     }
@@ -107,7 +107,7 @@ impl TokenToKvPoolAllocator {
         self.used.len()
     }
 
-    /// Takes everything back.
+    /// Frees all pages.
     pub fn clear(&mut self) {
         *self = Self::new(self.size(), self.page_size);
     }

@@ -1,4 +1,4 @@
-//! Ending requests from outside.
+//! Aborts requests.
 
 use sglang_proto::messages::FinishReason;
 
@@ -8,16 +8,16 @@ use crate::req::ReqState;
 /// Why a request is aborted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum AbortCause {
-    /// The client asked for it or went away.
+    /// The client asked for it or disconnected.
     #[default]
     Client,
-    /// The server decided so, for instance after a deadline: 503 with this text.
+    /// The server decided so, for example after a timeout: 503 with this text.
     Server(String),
 }
 
 impl Planner {
-    /// Ends the request with exactly this id, wherever it is. What it holds is free at once, or when the batch that is
-    /// running is back. Returns whether there was such a request; a second abort finds none.
+    /// Ends the request with exactly this id, in any state. Its memory is freed at once, or when the running batch is
+    /// back. Returns whether there was such a request; a second abort finds none.
     pub fn abort(&mut self, rid: &str, cause: &AbortCause) -> bool {
         let Some(id) = self.ledger.find(rid) else { return false };
         let Some(state) = self.reqs.get(id).map(|req| req.state) else { return false };
@@ -28,7 +28,7 @@ impl Planner {
         true
     }
 
-    /// Ends every request. Returns how many there were.
+    /// Ends all requests and returns their number.
     pub fn abort_all(&mut self, cause: &AbortCause) -> usize {
         self.waiting.clear();
         let live: Vec<(usize, ReqState)> = self

@@ -1,12 +1,12 @@
-//! How many LoRA adapters run at once (reference: `LoRAManager.validate_lora_batch`).
+//! Limits the number of LoRA adapters that run at once (reference: `LoRAManager.validate_lora_batch`).
 
 use super::Planner;
 
-/// The adapters of what runs and of what has been admitted to the step; `None` stands for requests without one.
+/// The adapters of running requests and of those admitted to the step; `None` stands for requests without adapter.
 pub(super) type RunningAdapters = Vec<Option<String>>;
 
 impl Planner {
-    /// Keeps a place in every batch for an adapter, or no longer.
+    /// Reserves a place in every batch for an adapter, or removes the reservation.
     pub fn pin_adapter(&mut self, lora_id: &str, pinned: bool) {
         match pinned {
             true => drop(self.pinned_adapters.insert(lora_id.to_owned())),
@@ -14,7 +14,7 @@ impl Planner {
         }
     }
 
-    /// The adapters of running requests, the chunked one and `started`; `None` when their number is not limited.
+    /// The adapters of running requests, the chunked request and `started`; `None` if their number is not limited.
     pub(super) fn running_adapters(&self, started: &[usize]) -> Option<RunningAdapters> {
         self.config.max_loras_per_batch?;
         let ids = self.running.iter().chain(started).chain(&self.chunked);
@@ -27,7 +27,8 @@ impl Planner {
         Some(adapters)
     }
 
-    /// Whether a waiting request's adapter fits beside those that run. Requests without an adapter take a place, too.
+    /// Whether the adapter of a waiting request fits beside the running ones. Requests without adapter also take a
+    /// place.
     pub(super) fn adapter_fits(&self, running: &RunningAdapters, id: usize) -> bool {
         let (Some(most), Some(req)) = (self.config.max_loras_per_batch, self.reqs.get(id)) else {
             return true;
@@ -46,7 +47,7 @@ impl Planner {
         unpinned + self.pinned_adapters.len() <= most
     }
 
-    /// Adapters of running requests.
+    /// Number of adapters of running requests.
     pub(super) fn num_running_adapters(&self) -> usize {
         self.running_adapters(&[]).map_or(0, |adapters| adapters.iter().flatten().count())
     }

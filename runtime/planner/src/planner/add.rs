@@ -1,4 +1,4 @@
-//! A request arrives.
+//! Accepts or refuses new requests.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use crate::req::{InputLogprobState, Req, ReqState};
 use crate::request::PROMPT_TAIL_LEN;
 use crate::{NewRequest, PlannerError, ReqTimes, RequestInfo};
 
-/// The reference's words.
+/// Text of the reference.
 const NOT_AN_EMBEDDING_MODEL: &str = "This model does not appear to be an embedding model by default. Please add \
                                       `--is-embedding` when launching the server or try another model.";
 const NOT_A_GENERATION_MODEL: &str = "This server gives embeddings and does not generate text.";
 
-/// A request that cannot be served.
+/// Why a request is refused.
 struct Refusal {
     reason: FinishReason,
     via_abort_req: bool,
@@ -31,11 +31,11 @@ fn unavailable(message: &str) -> FinishReason {
 }
 
 impl Planner {
-    /// Takes a request at time `now` (in seconds, from any fixed start). It is queued, or refused with an event: bad
-    /// prompts with 400, a full queue with 503.
+    /// Accepts a request at time `now` (in seconds since any fixed moment). It is queued, or refused with an event: 400
+    /// for invalid prompts, 503 if the queue is full.
     ///
     /// # Errors
-    /// [`PlannerError::DuplicateRid`]: the request that has this id goes on, so this one can have no event.
+    /// [`PlannerError::DuplicateRid`]: the request that has this id continues, so the new one cannot get an event.
     pub fn add_request(&mut self, request: NewRequest, now: f64) -> Result<(), PlannerError> {
         if self.ledger.find(&request.rid).is_some() {
             return Err(PlannerError::DuplicateRid(request.rid));
@@ -54,13 +54,13 @@ impl Planner {
             self.finish(id, FinishReason::Length { length: max_new_tokens }, false);
         } else if self.has_queue_room(id) {
             self.enqueue(id);
-            // A better priority may stop a running request.
+            // A higher priority may preempt a running request.
             self.batch_is_full &= !self.config.enable_priority_scheduling;
         }
         Ok(())
     }
 
-    /// The request with all limits applied, and why it is refused, if it is.
+    /// The request with all limits applied, and the reason if it is refused.
     fn make_req(&self, mut request: NewRequest) -> (Req, Option<Refusal>) {
         let config = &self.config;
         let mut refusal = self.check_kind(&request).or_else(|| self.check_ids(&request));
@@ -70,10 +70,10 @@ impl Planner {
         }
         let max_new_tokens = self.clip_max_new_tokens(request.input_ids.len(), params.max_new_tokens);
         params.max_new_tokens = Some(max_new_tokens as i64);
-        // Otherwise the end of sequence would be suppressed for good.
+        // Otherwise the end of sequence would always be suppressed.
         params.min_new_tokens = params.min_new_tokens.min(max_new_tokens as i64);
 
-        // Without output, the prompt may fill the context.
+        // An embedding request has no output, so its prompt may fill the context.
         let (len, limit) = (request.input_ids.len(), config.max_req_input_len());
         let (max_len, too_long) = match request.embedding {
             Some(_) => (config.context_length, len > config.context_length),
@@ -177,7 +177,7 @@ impl Planner {
         (req, refusal)
     }
 
-    /// Models that generate and models that embed serve their own kind of request only.
+    /// Generating models only accept generation requests, embedding models only embedding requests.
     fn check_kind(&self, request: &NewRequest) -> Option<Refusal> {
         match (self.config.is_generation, &request.embedding) {
             (true, Some(_)) => Some(bad_request(NOT_AN_EMBEDDING_MODEL.to_owned())),
@@ -186,7 +186,7 @@ impl Planner {
         }
     }
 
-    /// A prompt must not be empty, and ids outside the vocabulary would read outside the embedding.
+    /// A prompt must not be empty. Ids outside the vocabulary would read outside the embedding table.
     fn check_ids(&self, request: &NewRequest) -> Option<Refusal> {
         if request.input_ids.is_empty() {
             return Some(bad_request("input_ids cannot be empty.".to_owned()));
@@ -200,7 +200,7 @@ impl Planner {
         })
     }
 
-    /// What to do about prompts that the whole pool has no room for.
+    /// A hint for prompts that do not fit into the whole pool.
     fn pool_hint(&self) -> String {
         format!(
             "The KV cache holds {} tokens; --max-total-tokens or a larger --mem-fraction-static makes it larger.",
@@ -208,7 +208,7 @@ impl Planner {
         )
     }
 
-    /// `max_new_tokens` cut to what context and an empty KV pool have room for (reference:
+    /// `max_new_tokens`, limited to what fits into the context and an empty KV pool (reference:
     /// `Scheduler.init_req_max_new_tokens`).
     fn clip_max_new_tokens(&self, input_len: usize, wanted: Option<i64>) -> usize {
         let wanted = wanted.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(0));
@@ -219,7 +219,7 @@ impl Planner {
         wanted.min(allowed).min(in_context).min(in_pool)
     }
 
-    /// Priority such that larger goes first.
+    /// Priority as a rank; larger goes first.
     fn rank_of(&self, priority: Option<i64>) -> i64 {
         match priority.or(self.config.default_priority_value) {
             Some(value) if self.config.schedule_low_priority_values_first => value.saturating_neg(),
@@ -229,7 +229,8 @@ impl Planner {
         }
     }
 
-    /// Ends a request with 503 if the queue is full: the new one, or with priorities the least of all.
+    /// If the queue is full, ends one request with 503: the new one, or with priorities the least important one.
+    /// Returns whether the new one may be queued.
     fn has_queue_room(&mut self, new: usize) -> bool {
         if self.config.max_queued_requests.is_none_or(|max| self.waiting.len() < max) {
             return true;
@@ -251,13 +252,13 @@ impl Planner {
     }
 }
 
-/// First prompt position whose log-probability is reported; `None` if none are wanted at all.
+/// First prompt position whose log-probability is reported; `None` if the request wants no log-probabilities.
 fn logprob_start(request: &NewRequest, prompt_len: usize) -> Result<Option<usize>, Refusal> {
     if !request.return_logprob {
         return Ok(None);
     }
     match usize::try_from(request.logprob_start_len) {
-        // Only the last position, whose entry has no value but whose row is there.
+        // Only the last prompt position: its own entry is null, but its row is needed for `token_ids_logprob`.
         Err(_) if request.token_ids_logprob.is_some() => Ok(Some(prompt_len.saturating_sub(1))),
         Err(_) => Ok(Some(prompt_len)),
         Ok(start) if start > prompt_len => Err(bad_request(format!(

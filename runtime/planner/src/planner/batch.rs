@@ -1,4 +1,4 @@
-//! Writing a batch.
+//! Builds a batch.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use super::{Entry, InFlight, Planner};
 use crate::BatchReport;
 use crate::policy::{PrefixKey, prefix_key};
 
-/// A batch being put together. Its requests already hold their slots.
+/// A batch under construction. Its requests already have their slots.
 #[derive(Debug)]
 pub(super) struct BatchBuilder {
     pub batch: ForwardBatch,
     pub entries: Vec<Entry>,
     pub report: BatchReport,
-    /// What the batch prefills, for deferral.
+    /// Prefixes that the batch prefills, for deferral.
     pub prefix_keys: AHashSet<PrefixKey>,
 }
 
@@ -47,8 +47,8 @@ impl BatchBuilder {
 }
 
 impl Planner {
-    /// Adds the positions `from..` of a request's row, whose slots are allocated, to the batch. `is_new` tells the
-    /// worker about the row.
+    /// Adds the positions `from..` of a request's row, whose slots are allocated, to the batch. `is_new` announces the
+    /// row to the worker.
     pub(super) fn push_entry(&mut self, builder: &mut BatchBuilder, id: usize, from: usize, is_new: bool) {
         let req = &mut self.reqs[id];
         let Some(row) = req.row else { return };
@@ -65,7 +65,7 @@ impl Planner {
         batch.out_cache_loc.extend_from_slice(&slots[from..]);
         batch.input_ids.extend(req.tokens[from.min(known)..to.min(known)].iter().map(|id| i64::from(*id)));
         if to > known {
-            // The last token is still being sampled.
+            // The last token is still being sampled by the batch in flight; the worker resolves the negative id.
             batch.input_ids.push(-(i64::from(row) + 1));
         }
         if is_new {
@@ -119,7 +119,7 @@ impl Planner {
         });
     }
 
-    /// Hands the batch over: from now on it is in flight.
+    /// Completes the batch and marks it as in flight.
     pub(super) fn launch(&mut self, mut builder: BatchBuilder) -> (ForwardBatch, BatchReport) {
         builder.batch.mode = match (builder.report.num_prefill_reqs, builder.report.num_decode_reqs) {
             (0, _) => ForwardMode::Decode,

@@ -6,8 +6,8 @@ use super::plan::Planned;
 use crate::RetractionReport;
 
 impl Planner {
-    /// Puts every request that decodes into the batch. If the KV pool has no room even after eviction, requests are
-    /// retracted, which waits until nothing is in flight.
+    /// Adds all decoding requests to the batch. If the KV pool has no room even after eviction, requests are retracted,
+    /// which has to wait until nothing is in flight.
     pub(super) fn plan_decode(
         &mut self,
         builder: &mut BatchBuilder,
@@ -20,7 +20,7 @@ impl Planner {
         if self.make_room(self.decode_tokens(&ids)) {
             self.ratio.decay_step();
         } else if !self.in_flight.is_empty() {
-            // The result may free what is missing.
+            // The result may free enough slots.
             return Planned::NeedsResult;
         } else {
             *retraction = Some(self.retract_decode());
@@ -30,7 +30,7 @@ impl Planner {
         if builder.is_empty() { Planned::Nothing } else { Planned::Work }
     }
 
-    /// Free slots that one more token for each of `ids` takes, in whole pages.
+    /// Free slots, in whole pages, that one more token for each of `ids` needs.
     pub(super) fn decode_tokens(&self, ids: &[usize]) -> usize {
         let need = |id: &usize| {
             let len = self.reqs.get(*id).map_or(0, |req| self.kv_len(req));
@@ -39,7 +39,7 @@ impl Planner {
         ids.iter().map(need).sum()
     }
 
-    /// Adds a decode row for each of `ids`; room has been made.
+    /// Adds a decode row for each of `ids`. The caller has made room.
     pub(super) fn push_decode_rows(&mut self, builder: &mut BatchBuilder, ids: &[usize]) {
         for id in ids {
             let Some(row) = self.reqs.get(*id).and_then(|req| req.row) else { continue };

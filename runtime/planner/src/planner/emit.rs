@@ -1,4 +1,4 @@
-//! Outputs: when they are due, and the one that ends a request (reference:
+//! Emits output events: when they are due, and at the end of a request (reference:
 //! `managers/scheduler_components/output_streamer.py`).
 
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use super::Planner;
 use crate::OutputEvent;
 use crate::req::ReqState;
 
-/// What a request hears whose entry was lost.
+/// Error text for a request that the planner lost.
 const LOST: &str = "Internal error: the scheduler lost the request.";
 
 impl Planner {
-    /// Sends new ids on if the request streams and enough have come together: the first at once, then by its interval.
+    /// Emits new ids if enough have accumulated: the first at once, then at the request's interval.
     pub(super) fn emit_if_due(&mut self, id: usize) {
         let Some(req) = self.reqs.get(id) else { return };
         let unsent = req.output_len() - req.sent;
@@ -28,8 +28,8 @@ impl Planner {
         }
     }
 
-    /// Ends a request: its terminal event goes out, and what it holds is released as soon as no batch in flight uses
-    /// it. Does nothing for a request that has ended before.
+    /// Ends a request: emits its terminal event, and releases its memory as soon as no batch in flight uses it. Does
+    /// nothing if the request has already ended.
     pub(super) fn finish(&mut self, id: usize, reason: FinishReason, via_abort_req: bool) {
         let Some(req) = self.reqs.get_mut(id).filter(|req| req.state != ReqState::Finished) else { return };
         req.state = ReqState::Finished;
@@ -79,7 +79,7 @@ impl Planner {
         self.events.push(event);
     }
 
-    /// Ends every request of the ledger that is not there any more, with 500. Never finds any unless there is a bug.
+    /// Ends requests with 500 that are in the ledger but no longer exist. Only a bug can cause this.
     pub(super) fn answer_lost(&mut self) {
         let reqs = &self.reqs;
         let exists = |id: usize, rid: &str| {

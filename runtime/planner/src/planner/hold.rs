@@ -1,5 +1,4 @@
-//! Letting what runs come to its end while nothing new starts, for an exchange of the weights; and running fewer
-//! requests at once.
+//! Holds admission while running requests finish, for weight updates; and limits the number of running requests.
 
 use std::sync::Arc;
 
@@ -7,24 +6,25 @@ use super::Planner;
 use crate::req::ReqState;
 
 impl Planner {
-    /// While held, no waiting request is admitted; those that run go on to their end, and new ones queue.
+    /// While admission is held, no waiting request is admitted; running requests continue to their end, and new ones
+    /// queue.
     pub fn hold_admission(&mut self, held: bool) {
         self.admission_held = held;
     }
 
-    /// Most requests that run at once from now on, at most `max_running_requests`. Those that run already go on
-    /// (reference: `pp_max_micro_batch_size`).
+    /// Sets the most requests that may run at once, up to `max_running_requests`. Running requests continue (reference:
+    /// `pp_max_micro_batch_size`).
     pub fn set_max_micro_batch_size(&mut self, requests: usize) {
         self.rows.set_limit(requests);
         self.batch_is_full = false;
     }
 
-    /// Whether no request holds keys and values that a step still needs, and no batch is in flight.
+    /// Whether no request has KV that a step still needs, and no batch is in flight.
     pub fn is_drained(&self) -> bool {
         self.running.is_empty() && self.chunked.is_none() && self.in_flight.is_empty()
     }
 
-    /// Requests that have not ended.
+    /// Number of requests that have not ended.
     pub fn num_live(&self) -> usize {
         self.reqs.iter().filter(|(_, req)| req.state != ReqState::Finished).count()
     }

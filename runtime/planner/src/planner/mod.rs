@@ -1,4 +1,4 @@
-//! The planner itself. The state is here; each file beside this one adds one thing it does.
+//! The planner. This file has its state; each file beside it adds one operation.
 
 mod abort;
 mod adapters;
@@ -35,28 +35,28 @@ use crate::radix_cache::RadixCache;
 use crate::req::{Req, ReqState};
 use crate::{OutputEvent, PlannerConfig, PlannerError};
 
-/// A request's share of a batch in flight.
+/// A request's part of a batch in flight.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     req: usize,
     extend_len: usize,
     sample: bool,
-    /// Rows of input log-probabilities asked for.
+    /// Number of requested rows of input log-probabilities.
     logprob_rows: usize,
-    /// Hidden states asked for.
+    /// Number of requested hidden states.
     hidden_rows: usize,
-    /// What it is prefilling, for deferral.
+    /// The prefix that it prefills, for deferral.
     prefix_key: Option<PrefixKey>,
 }
 
-/// A batch that the worker has and whose result is not back.
+/// A batch that the worker is running.
 #[derive(Debug)]
 struct InFlight {
     forward_id: u64,
     entries: Vec<Entry>,
 }
 
-/// Running totals.
+/// Totals since the start.
 #[derive(Clone, Copy, Debug, Default)]
 struct Totals {
     steps: u64,
@@ -70,7 +70,7 @@ struct Totals {
     cache_hit_tokens: u64,
 }
 
-/// Plans batches and keeps the books. See the crate's documentation for how a step goes.
+/// Plans batches and tracks requests and KV slots. The crate's documentation explains how a step works.
 #[derive(Debug)]
 pub struct Planner {
     config: PlannerConfig,
@@ -83,17 +83,17 @@ pub struct Planner {
     ledger: Ledger,
     waiting: VecDeque<usize>,
     running: Vec<usize>,
-    /// The one request whose prompt is planned in part.
+    /// The single request whose prompt is only partly planned.
     chunked: Option<usize>,
     in_flight: VecDeque<InFlight>,
-    /// Nothing more can be admitted until a request leaves.
+    /// No more requests can be admitted until one ends.
     batch_is_full: bool,
-    /// A chunk ran while others were waiting to decode: they are next.
+    /// A chunk ran while other requests were waiting to decode, so a decode step is next.
     decode_owed: bool,
     pause: Option<PauseMode>,
-    /// Adapters for which every batch keeps a place.
+    /// Adapters with a reserved place in every batch.
     pinned_adapters: AHashSet<String>,
-    /// No waiting request starts.
+    /// Whether waiting requests are held back.
     admission_held: bool,
     events: Vec<OutputEvent>,
     faults: Vec<String>,
@@ -147,42 +147,42 @@ impl Planner {
         &self.config
     }
 
-    /// Says what time it is, in the seconds of [`Planner::plan`], before a result comes in.
+    /// Sets the current time, on the clock of [`Planner::plan`]. Call it before passing in a result.
     pub fn set_now(&mut self, now: f64) {
         self.now = now;
     }
 
-    /// Outputs since the last call, in the order they came about.
+    /// Returns the events since the last call, in order.
     pub fn take_events(&mut self) -> Vec<OutputEvent> {
         std::mem::take(&mut self.events)
     }
 
-    /// Errors in the planner's own books since the last call. Always empty unless there is a bug; worth a log line.
+    /// Returns inconsistencies in the planner's state since the last call, for the log. Only a bug can cause any.
     pub fn take_faults(&mut self) -> Vec<String> {
         std::mem::take(&mut self.faults)
     }
 
-    /// Batches whose result is not back.
+    /// Number of batches in flight.
     pub fn num_in_flight(&self) -> usize {
         self.in_flight.len()
     }
 
-    /// Number of the batch that is planned next.
+    /// Id of the batch that is planned next.
     pub fn next_forward_id(&self) -> u64 {
         self.totals.steps
     }
 
-    /// Whether no request is live and no batch in flight.
+    /// Whether no request is active and no batch in flight.
     pub fn is_idle(&self) -> bool {
         self.reqs.is_empty() && self.in_flight.is_empty()
     }
 
-    /// Free slots and those that can be had by eviction.
+    /// Free and evictable slots.
     fn available_tokens(&self) -> usize {
         self.kv.available_size() + self.tree.evictable_size()
     }
 
-    /// Evicts until `tokens` slots are free; `false` if that many cannot be had.
+    /// Evicts until `tokens` slots are free; `false` if that is not possible.
     fn make_room(&mut self, tokens: usize) -> bool {
         let free = self.kv.available_size();
         if free < tokens
@@ -193,12 +193,12 @@ impl Planner {
         self.kv.available_size() >= tokens
     }
 
-    /// Positions of a request that have slots.
+    /// Number of a request's positions that have slots.
     fn kv_len(&self, req: &Req) -> usize {
         req.row.map_or(0, |row| self.rows.row(row).len())
     }
 
-    /// Puts a request into the queue, which is kept in order of arrival as far as the policy has not sorted it.
+    /// Adds a request to the queue, which is in order of arrival until the policy sorts it.
     fn enqueue(&mut self, id: usize) {
         let Some(req) = self.reqs.get_mut(id) else { return };
         req.state = ReqState::Waiting;

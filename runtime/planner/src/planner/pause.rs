@@ -1,4 +1,4 @@
-//! Pausing generation, and emptying the cache.
+//! Pauses generation, and flushes the cache.
 
 use std::str::FromStr;
 
@@ -11,9 +11,9 @@ use crate::{AbortCause, PlannerError};
 pub enum PauseMode {
     /// All requests end.
     Abort,
-    /// Running requests go back to the queue with their output kept; their KV is dropped and computed again later.
+    /// Running requests return to the queue and keep their output; their KV is dropped and recomputed later.
     Retract,
-    /// Everything stays where it is.
+    /// All requests and their KV stay in place.
     InPlace,
 }
 
@@ -35,7 +35,7 @@ impl FromStr for PauseMode {
 }
 
 impl Planner {
-    /// Plans no further step until [`Planner::resume`]. Results of batches in flight are still taken in; a retracting
+    /// Plans no more steps until [`Planner::resume`]. Results of batches in flight are still processed; a retracting
     /// pause is complete when none is left ([`Planner::num_in_flight`] is 0).
     pub fn pause(&mut self, mode: PauseMode) {
         self.pause = Some(mode);
@@ -48,7 +48,7 @@ impl Planner {
         }
     }
 
-    /// Goes on after a pause. A retracting pause whose batch is still in flight retracts nothing then.
+    /// Continues after a pause. If a batch is still in flight, a retracting pause has then retracted nothing.
     pub fn resume(&mut self) {
         self.pause = None;
     }
@@ -58,7 +58,7 @@ impl Planner {
         self.pause.is_some()
     }
 
-    /// Sends every admitted request back to the queue. Nothing may be in flight.
+    /// Returns all admitted requests to the queue. Nothing may be in flight.
     pub(super) fn retract_all(&mut self) {
         let chunked = self.chunked.take();
         let admitted: Vec<usize> = self.running.drain(..).chain(chunked).collect();
@@ -71,8 +71,8 @@ impl Planner {
         self.decode_owed = false;
     }
 
-    /// Empties the cache and the hit counters. Refused (`false`) while anything runs; requests may wait only during a
-    /// pause or while admission is held.
+    /// Empties the cache and resets the hit counters. Returns `false` and does nothing while requests run, or while
+    /// requests wait outside a pause and admission is not held.
     pub fn flush_cache(&mut self) -> bool {
         let may_wait = self.is_paused() || self.admission_held;
         if !self.is_drained() || self.tree.num_locks() > 0 || (!self.waiting.is_empty() && !may_wait) {

@@ -1,4 +1,4 @@
-//! What the model does next.
+//! Plans the next step.
 
 use sglang_proto::forward::ForwardBatch;
 
@@ -7,32 +7,32 @@ use super::batch::BatchBuilder;
 use crate::req::ReqState;
 use crate::{BatchReport, RetractionReport};
 
-/// The next step. Without a batch there is nothing to run now: if a batch is in flight, feed its result and plan
+/// The next step. Without a batch there is nothing to run now: if a batch is in flight, pass in its result and plan
 /// again; otherwise wait for a message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// The batch to run.
     pub batch: Option<ForwardBatch>,
-    /// What it consists of, for the log line.
+    /// Statistics of the batch, for the log line.
     pub report: Option<BatchReport>,
-    /// Requests were retracted to make room.
+    /// Set if requests were retracted to make room.
     pub retraction: Option<RetractionReport>,
 }
 
-/// What one way of planning came to.
+/// Outcome of planning a prefill or a decode step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Planned {
-    /// There is work in the batch.
+    /// The batch has work.
     Work,
-    /// Nothing to do this way.
+    /// There is nothing to do.
     Nothing,
-    /// Something has to be taken from a request in flight; only possible when its result is back.
+    /// Memory has to be taken from a request in flight, which is only possible when its result is back.
     NeedsResult,
 }
 
 impl Planner {
-    /// Plans the next step at time `now`. With overlap it may be called while one batch is in flight, otherwise only
-    /// when none is; called too early it returns an empty plan.
+    /// Plans the next step at time `now`. With overlap, it may be called while one batch is in flight, otherwise only
+    /// while none is. Called too early, it returns an empty plan.
     pub fn plan(&mut self, now: f64) -> Plan {
         self.now = now;
         self.end_overdue();
@@ -47,7 +47,7 @@ impl Planner {
             && self.running.is_empty()
             && !self.waiting.is_empty()
         {
-            // The last running request has just given way or ended: start over with an empty pool.
+            // The last running request was just retracted or ended: try again with an empty pool.
             self.fill(&mut builder, &mut plan.retraction);
         }
         if !builder.is_empty() {
@@ -60,7 +60,7 @@ impl Planner {
         plan
     }
 
-    /// Prefill first, unless requests that decode have just sat out a step.
+    /// Plans prefill first, unless decoding requests just waited for a step.
     fn fill(&mut self, builder: &mut BatchBuilder, retraction: &mut Option<RetractionReport>) {
         if self.decode_owed {
             let planned = self.plan_decode(builder, retraction);
@@ -74,7 +74,7 @@ impl Planner {
         }
     }
 
-    /// Nothing runs and nothing can: old estimates are void, and nobody may be forgotten.
+    /// Nothing runs and nothing can start: resets estimates, and ends requests that were lost.
     fn on_idle(&mut self) {
         if self.running.is_empty() && self.chunked.is_none() {
             self.ratio.reset();
@@ -84,7 +84,7 @@ impl Planner {
         }
     }
 
-    /// Requests that decode in the next step.
+    /// Requests that can decode in the next step.
     pub(super) fn decodable(&self) -> Vec<usize> {
         let wants = |id: &usize| {
             self.reqs.get(*id).is_some_and(|r| r.state == ReqState::Running && !r.finishes_in_flight())

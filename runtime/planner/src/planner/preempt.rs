@@ -1,4 +1,4 @@
-//! Stopping running requests for a more important one (reference: `PrefillAdder.preempt_to_schedule` in
+//! Preempts running requests for one of higher priority (reference: `PrefillAdder.preempt_to_schedule` in
 //! `managers/schedule_policy.py`).
 
 use std::cmp::Reverse;
@@ -6,20 +6,20 @@ use std::cmp::Reverse;
 use super::Planner;
 use crate::admission::PrefillBudget;
 
-/// Whether room was made.
+/// Outcome of a preemption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Preemption {
-    /// Requests were stopped; try again.
+    /// Requests were preempted; try again.
     Done,
-    /// Requests could be stopped when the batch in flight is back.
+    /// Requests can be preempted when the batch in flight is back.
     NeedsResult,
-    /// Nobody is less important by more than the threshold, or it would not be enough.
+    /// No request's priority is lower by more than the threshold, or preempting them would not free enough.
     No,
 }
 
 impl Planner {
-    /// Stops as many running requests of lower priority as `candidate` needs, least important and latest first. They
-    /// are released and added to `preempted`; the caller queues them.
+    /// Preempts as many running requests of lower priority as `candidate` needs, lowest priority and latest arrival
+    /// first. Releases them and adds them to `preempted`; the caller queues them.
     pub(super) fn preempt_to_schedule(
         &mut self,
         candidate: usize,

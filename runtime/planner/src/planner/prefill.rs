@@ -1,4 +1,4 @@
-//! Prefill steps: which waiting requests start, and how much of their prompts is computed.
+//! Plans prefill steps: which waiting requests start, and how much of their prompts is computed.
 
 use ahash::AHashSet;
 
@@ -35,7 +35,7 @@ impl Planner {
             return planned;
         }
         if !decoding.is_empty() {
-            // Preemption may have taken some.
+            // Preemption may have removed some.
             let decoding = self.decodable();
             if self.make_room(self.decode_tokens(&decoding)) {
                 self.push_decode_rows(builder, &decoding);
@@ -48,13 +48,13 @@ impl Planner {
         Planned::Work
     }
 
-    /// Tokens of this step, fewer while others decode.
+    /// Most tokens of this step; fewer while other requests decode.
     fn prefill_size(&self) -> Option<usize> {
         let contended = self.config.contended_prefill_size.filter(|_| !self.running.is_empty());
         self.config.chunked_prefill_size.map(|size| size.min(contended.unwrap_or(size)))
     }
 
-    /// What this step may take, given what running requests are expected to need.
+    /// The budget of this step, after what running requests are expected to need.
     fn prefill_budget(&self, mixed_decode_tokens: usize) -> PrefillBudget {
         let config = &self.config;
         let mut budget = PrefillBudget::new(
@@ -69,13 +69,13 @@ impl Planner {
         budget
     }
 
-    /// Tokens a running request is expected to take. One that ignores the end of sequence takes all.
+    /// Tokens that a running request is expected to need. A request that ignores the end of sequence needs all.
     pub(super) fn expects(&self, req: &Req) -> f64 {
         let ratio = if req.params.ignore_eos { 1.0 } else { self.ratio.current() };
         req.remaining_new_tokens().min(self.config.tuning.clip_max_new_tokens) as f64 * ratio
     }
 
-    /// Admits waiting requests until a budget is used up.
+    /// Admits waiting requests until a budget is exhausted.
     fn admit_waiting(
         &mut self,
         builder: &mut BatchBuilder,
@@ -131,7 +131,7 @@ impl Planner {
         if builder.is_empty() { planned } else { Planned::Work }
     }
 
-    /// Puts the queue into the policy's order; returns requests that had better wait for another's prefix.
+    /// Sorts the queue by the policy. Returns the requests that should wait because another is computing their prefix.
     fn sort_waiting(&mut self) -> AHashSet<usize> {
         let prefilling: AHashSet<PrefixKey> = self
             .in_flight
@@ -153,7 +153,7 @@ impl Planner {
         })
     }
 
-    /// Whether this batch or one in flight computes the prefix that the request could use.
+    /// Whether this batch or one in flight computes a prefix that the request could reuse.
     fn is_being_prefilled(&self, builder: &BatchBuilder, id: usize) -> bool {
         let key = self.reqs.get(id).and_then(|r| prefix_key(&r.namespace, &r.tokens, self.config.page_size));
         let Some(key) = key else { return false };
@@ -165,7 +165,7 @@ impl Planner {
                 .any(|entry| entry.prefix_key == Some(key))
     }
 
-    /// Admits one waiting request: pins its cached prefix, gives it a row and slots, and puts it into the batch.
+    /// Admits one waiting request: pins its cached prefix, allocates row and slots, and adds it to the batch.
     fn admit(
         &mut self,
         builder: &mut BatchBuilder,
@@ -179,7 +179,7 @@ impl Planner {
         budget.check(self.available_tokens())?;
         let req = &self.reqs[id];
         let found = self.tree.match_prefix(&req.namespace, &req.tokens[..req.max_prefix_len()]);
-        // Pinned first: what it reads must not count as evictable.
+        // Pin it first: the prefix must not count as evictable.
         self.tree.lock(found.node);
         let part = self.select(budget, id, found.len, builder, started);
         let row = part.and_then(|part| self.allocate(found.node, part));
@@ -217,7 +217,7 @@ impl Planner {
         Ok(())
     }
 
-    /// How many tokens of a request whose first `prefix_len` are cached go into this step.
+    /// Number of a request's uncached tokens that go into this step.
     fn select(
         &self,
         budget: &PrefillBudget,
@@ -229,7 +229,7 @@ impl Planner {
         let req = &self.reqs[id];
         let extend_len = req.tokens.len() - prefix_len;
         let alone = self.running.is_empty() && started.is_empty() && self.chunked.is_none();
-        // A request that is alone always fits, or it would wait for ever.
+        // A request that is alone is always admitted, otherwise it would wait forever.
         if !(req.params.ignore_eos && self.tree.is_disabled()) || alone {
             return budget.select(
                 self.available_tokens(),
@@ -240,7 +240,7 @@ impl Planner {
         }
         let page_size = self.config.page_size;
         let input = extend_len.next_multiple_of(page_size) + page_size;
-        // Slots of requests admitted to this step are allocated; a page each is still promised to them.
+        // Requests admitted to this step already have their slots; one more page is reserved for each.
         let free =
             self.kv.available_size() as f64 - (builder.entries.len() * page_size) as f64 - input as f64;
         let others = self.running.iter().chain(started).chain(&self.chunked).chain([&id]);
@@ -255,13 +255,13 @@ impl Planner {
         budget.split(prefix_len, extend_len)
     }
 
-    /// As [`Planner::expects`], but not clipped.
+    /// Like [`Planner::expects`], but without clipping.
     fn expects_to_the_end(&self, req: &Req) -> f64 {
         let ratio = if req.params.ignore_eos { 1.0 } else { self.ratio.current() };
         (req.max_new_tokens as f64 * ratio - req.output_len() as f64).max(0.0)
     }
 
-    /// A row with the slots of the pinned prefix and `part` new ones.
+    /// Allocates a row with the slots of the pinned prefix and `part` new ones.
     fn allocate(&mut self, node: NodeId, part: usize) -> Result<(u32, usize), StopAdmission> {
         let row = self.rows.alloc().ok_or(StopAdmission::NoRow)?;
         let Some(slots) = self.rows.row_mut(row) else { return Err(StopAdmission::NoRow) };
@@ -276,7 +276,7 @@ impl Planner {
         Ok((row, part))
     }
 
-    /// Plans the next chunk of the chunked request, as far as memory allows. Without any room it sits this step out.
+    /// Plans the next chunk of the chunked request, as far as memory allows. Without room, the request skips this step.
     fn continue_chunk(
         &mut self,
         builder: &mut BatchBuilder,
@@ -290,7 +290,7 @@ impl Planner {
         let (from, fill_len) = (self.kv_len(req), req.fill_len);
         let left = fill_len - from;
         let chunk = budget.rem_chunk_tokens.unwrap_or(left);
-        // Leave decoding requests what they are expected to need, unless nothing would be left for the chunk.
+        // Keep what decoding requests are expected to need, unless nothing would be left for the chunk.
         let spare = available as f64 - budget.total_offset;
         let room = if spare >= page_size as f64 { spare as usize } else { available };
         let mut part = left.min(chunk).min(room);
@@ -319,8 +319,8 @@ impl Planner {
         self.push_entry(builder, id, from, false);
     }
 
-    /// Gives the computed prefix of a request to the tree, so that others can use it while the request goes on. If
-    /// another request has stored the same tokens meanwhile, this one keeps its copy until it ends.
+    /// Adds the computed prefix of a running request to the tree, so that other requests can use it. If another request
+    /// has stored the same tokens meanwhile, this one keeps its own copy until it ends.
     pub(super) fn share_prefix(&mut self, id: usize) {
         let Some(req) = self.reqs.get_mut(id) else { return };
         let (Some(row), Some(lock)) = (req.row, req.lock) else { return };
@@ -335,7 +335,7 @@ impl Planner {
         }
     }
 
-    /// Whether running requests may be stopped for more important ones.
+    /// Whether preemption is enabled.
     pub(super) fn preempts(&self) -> bool {
         self.config.enable_priority_scheduling && self.config.enable_priority_preemption
     }

@@ -1,11 +1,11 @@
-//! Giving back what a request holds.
+//! Releases row, slots and pins of requests.
 
 use super::Planner;
 use crate::req::ReqState;
 
 impl Planner {
-    /// Takes row, slots and pin from a request that will run again later. Its slots are not kept in the cache: they are
-    /// needed at once. What it had handed to the tree stays there until it is evicted.
+    /// Releases row, slots and pin of a request that will run again later. Its slots are not cached, because they are
+    /// needed at once. The prefix that it already shared stays in the tree until it is evicted.
     pub(super) fn retract(&mut self, id: usize) {
         self.give_back(id, false);
         if let Some(req) = self.reqs.get_mut(id) {
@@ -19,7 +19,7 @@ impl Planner {
         }
     }
 
-    /// Forgets an ended request that no batch in flight uses, and keeps its computed tokens in the cache.
+    /// Removes an ended request that no batch in flight uses, and caches its computed tokens.
     pub(super) fn release(&mut self, id: usize) {
         self.give_back(id, true);
         if let Some(req) = self.reqs.try_remove(id)
@@ -37,7 +37,7 @@ impl Planner {
         let (from, len) = (req.protected_len, slots.len());
         let mut free_from = from;
         if keep_in_cache {
-            // The newest output token is not counted as computed, whether or not a step in flight got to it.
+            // The newest output token does not count as computed, even if a step in flight has processed it.
             let known = req.tokens.len() - usize::from(req.output_len() > 0);
             let valid = req.kv_done.min(known).max(from);
             let inserted =

@@ -1,4 +1,4 @@
-//! A step's result comes back.
+//! Processes the result of a step.
 
 use sglang_proto::forward::{Embedding, ForwardResult, HiddenStateRows, InputLogprobs, PositionLogprobs};
 use sglang_proto::grammar::GrammarEnd;
@@ -10,10 +10,10 @@ use crate::finish::{NAN_MATCHED, check_finish, grammar_finish};
 use crate::req::{Req, ReqState};
 use crate::{PauseMode, PlannerError};
 
-/// What a request hears whose vector is not to be used.
+/// Error text for a request with a missing or invalid embedding.
 const NO_VECTOR: &str = "The model gave no embedding, or one with numbers that are not finite.";
 
-/// What a step gave one request.
+/// One request's part of a step's result.
 struct Landed {
     token: Option<u32>,
     nan: bool,
@@ -24,12 +24,13 @@ struct Landed {
 }
 
 impl Planner {
-    /// Takes in the result of the oldest batch in flight. `tail` turns ids into text for stop strings.
+    /// Processes the result of the oldest batch in flight. `tail` decodes ids for stop strings.
     ///
-    /// A result whose arrays do not fit its batch ends the batch's requests with 500, as a failed step does.
+    /// If the arrays of the result do not fit the batch, all requests of the batch end with 500, as after a failed
+    /// step.
     ///
     /// # Errors
-    /// [`PlannerError::UnexpectedResult`]; nothing is changed.
+    /// [`PlannerError::UnexpectedResult`]; nothing changes then.
     pub fn on_result(
         &mut self,
         result: ForwardResult,
@@ -57,11 +58,11 @@ impl Planner {
         Ok(())
     }
 
-    /// The oldest batch in flight failed in the worker: its requests end with 500 and `message`. What the step wrote is
-    /// not used.
+    /// Handles the failure of the oldest batch in flight: its requests end with 500 and `message`. The KV that the step
+    /// wrote is not used.
     ///
     /// # Errors
-    /// [`PlannerError::UnexpectedResult`]; nothing is changed.
+    /// [`PlannerError::UnexpectedResult`]; nothing changes then.
     pub fn on_failure(&mut self, forward_id: u64, message: &str) -> Result<(), PlannerError> {
         let batch = self.pop_in_flight(forward_id)?;
         self.fail_batch(&batch, message);
@@ -76,7 +77,7 @@ impl Planner {
             .ok_or(PlannerError::UnexpectedResult { got: forward_id, expected })
     }
 
-    /// One request's part of a result.
+    /// Processes one request's part of a result.
     fn land(
         &mut self,
         entry: Entry,
@@ -100,7 +101,7 @@ impl Planner {
             state.rows.extend(input.rows);
         }
         if landed.nan {
-            // Its KV is not to be shared.
+            // Its KV must not be shared.
             req.kv_done = req.protected_len;
         }
         let hidden =
@@ -141,7 +142,7 @@ impl Planner {
                 check_finish(req, eos, tail).or_else(|| grammar_finish(landed.grammar_end, token))
             }
             None => {
-                // As the reference, put an id there that is certainly valid.
+                // Like the reference, store an id that is certainly valid.
                 let own = req.params.stop_token_ids.iter().flatten().filter_map(|id| u32::try_from(*id).ok());
                 req.tokens.push(eos.first().copied().or(own.min()).unwrap_or(0));
                 Some(FinishReason::matched_str(NAN_MATCHED))
@@ -158,8 +159,8 @@ impl Planner {
         }
     }
 
-    /// Counts a batch off a request. `false` if the request has ended meanwhile: its part of the result is dropped, and
-    /// with the last such batch goes what it holds.
+    /// Marks a batch of a request as no longer in flight. Returns `false` if the request has ended meanwhile: its part
+    /// of the result is dropped, and after its last batch its memory is released.
     fn take_off(&mut self, entry: Entry) -> bool {
         let Some(req) = self.reqs.get_mut(entry.req) else { return false };
         req.in_flight = req.in_flight.saturating_sub(1);
@@ -180,7 +181,7 @@ impl Planner {
         }
     }
 
-    /// Does what had to wait until nothing is in flight.
+    /// Does the work that had to wait until nothing is in flight.
     fn settle(&mut self) {
         if self.pause == Some(PauseMode::Retract) && self.in_flight.is_empty() {
             self.retract_all();
@@ -188,7 +189,7 @@ impl Planner {
     }
 }
 
-/// Takes in the hidden states of a request's extend, which ends in front of position `to`.
+/// Collects the hidden states of a request's extend, which ends before position `to`.
 fn collect_hidden(
     req: &mut Req,
     entry: Entry,
@@ -211,7 +212,7 @@ fn collect_hidden(
     Ok(())
 }
 
-/// Whether every request of the batch has its part in the result.
+/// Checks that the result has one entry for every request of the batch.
 fn check_shape(batch: &InFlight, result: &ForwardResult) -> Result<(), String> {
     let n = batch.entries.len();
     for (name, len) in [

@@ -1,5 +1,5 @@
-//! Making room when the KV pool is full: running requests go back to the queue (reference:
-//! `ScheduleBatch.retract_decode` in `managers/schedule_batch.py`).
+//! Retracts running requests to the queue when the KV pool is full (reference: `ScheduleBatch.retract_decode` in
+//! `managers/schedule_batch.py`).
 
 use std::cmp::Reverse;
 
@@ -8,14 +8,14 @@ use sglang_proto::messages::FinishReason;
 use super::Planner;
 use crate::{RetractionPolicy, RetractionReport};
 
-/// What the last request hears that cannot go on even alone.
+/// Error text for the last request if it cannot continue even alone.
 const OUT_OF_MEMORY: &str = "Out of memory even after retracting all other requests in the decode batch. Aborting the \
                              last request.";
 
 impl Planner {
-    /// Retracts requests until the others can decode one step. One always stays; if even that does not fit, the request
-    /// that is prefilling in chunks gives way, and if that is not enough either, the last one ends with 500. Nothing
-    /// may be in flight.
+    /// Retracts requests until the others can decode one step. One always stays. If even that one does not fit, the
+    /// chunked request is retracted; if that is not enough either, the last one ends with 500. Nothing may be in
+    /// flight.
     pub(super) fn retract_decode(&mut self) -> RetractionReport {
         let (free_before, old_ratio) = (self.kv.available_size(), self.ratio.current());
         let mut keep = self.retraction_order();
@@ -59,8 +59,8 @@ impl Planner {
         }
     }
 
-    /// Running requests, those to keep longest first: most output, then shortest prompt; under the priority policy,
-    /// highest priority before that.
+    /// Running requests, the last to be retracted first: most output, then shortest prompt. The priority policy
+    /// compares priorities before that.
     fn retraction_order(&self) -> Vec<usize> {
         let by_priority = self.config.retraction_policy == RetractionPolicy::Priority;
         let mut order = self.running.clone();

@@ -1,4 +1,4 @@
-//! Numbers about the scheduler (reference: `managers/scheduler_components/load_inquirer.py`).
+//! Statistics of the planner (reference: `managers/scheduler_components/load_inquirer.py`).
 
 use super::Planner;
 use crate::PlannerStats;
@@ -9,13 +9,13 @@ impl Planner {
         self.kv.size() - self.kv.available_size() - self.tree.evictable_size()
     }
 
-    /// Seconds that the request waiting longest has waited at `now`; 0 without any.
+    /// Seconds that the longest waiting request has waited at `now`; 0 if none waits.
     pub fn longest_wait(&self, now: f64) -> f64 {
         let arrivals = self.waiting.iter().filter_map(|id| self.reqs.get(*id)).map(|req| req.arrived_at);
         arrivals.map(|at| now - at).fold(0.0, f64::max)
     }
 
-    /// The state as it is now. Costs a walk over the waiting queue.
+    /// The current statistics. Iterates over the waiting queue.
     pub fn stats(&self) -> PlannerStats {
         let totals = &self.totals;
         let hit_rate = match totals.cache_query_tokens {

@@ -1,14 +1,14 @@
-//! Self-check of the books, for tests and for idle moments.
+//! Self-check of the planner's state, for tests and idle times.
 
 use super::Planner;
 use crate::req::ReqState;
 
 impl Planner {
-    /// Checks that every KV page has exactly one owner (the free list, the tree or one request), that every admitted
-    /// request reads slots it may read, and that the tree is pinned exactly by admitted requests.
+    /// Checks that every KV page has exactly one owner (the free list, the tree or one request), that admitted requests
+    /// only read slots they own or pin, and that exactly the admitted requests pin the tree.
     ///
     /// # Errors
-    /// The first thing that does not hold, in words.
+    /// A description of the first violation.
     pub fn verify(&self) -> Result<(), String> {
         if let Some(fault) = self.faults.first() {
             return Err(fault.clone());
@@ -61,7 +61,7 @@ impl Planner {
         self.verify_queues()
     }
 
-    /// Every live request is in exactly the queue its state says.
+    /// Checks that every active request is exactly in the queue of its state.
     fn verify_queues(&self) -> Result<(), String> {
         for (id, req) in &self.reqs {
             let at = (self.waiting.contains(&id), self.chunked == Some(id), self.running.contains(&id));
@@ -88,7 +88,7 @@ impl Planner {
         Ok(())
     }
 
-    /// Drops a waiting request without a word, as a bug might.
+    /// Removes a waiting request without an event, as a bug might.
     #[cfg(test)]
     pub(crate) fn lose(&mut self, rid: &str) {
         if let Some(id) = self.ledger.find(rid) {

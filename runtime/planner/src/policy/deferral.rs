@@ -1,5 +1,5 @@
-//! In-batch prefix deferral: of several waiting requests that share a prefix nobody has computed yet, one goes first
-//! and the others follow when they can take the prefix from the cache.
+//! In-batch prefix deferral: if several waiting requests share an uncached prefix, one computes it and the others wait
+//! until they can take it from the cache.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::LazyLock;
@@ -8,14 +8,14 @@ use ahash::RandomState;
 
 use crate::radix_cache::Namespace;
 
-/// Least shared tokens for which a request waits for another (reference:
+/// Minimum number of shared tokens for which a request waits (reference:
 /// `IN_BATCH_PREFIX_CACHING_DEPRIORITIZE_THRESHOLD`).
 const SHARED_TOKENS: usize = 32;
 
-/// Fixed keys, so that runs can be repeated exactly.
+/// Fixed keys make runs reproducible.
 static HASHER: LazyLock<RandomState> = LazyLock::new(|| RandomState::with_seeds(1, 2, 3, 4));
 
-/// Stands for a namespace and the first tokens of a prompt.
+/// Hash of a namespace and the first tokens of a prompt.
 pub type PrefixKey = u64;
 
 /// Tokens that a [`PrefixKey`] covers: 32, rounded up to whole pages.
@@ -23,7 +23,7 @@ pub fn prefix_key_len(page_size: usize) -> usize {
     SHARED_TOKENS.next_multiple_of(page_size)
 }
 
-/// The key of a prompt; `None` if it is not longer than the key.
+/// The key of a prompt; `None` if the prompt is not longer than the tokens that a key covers.
 pub fn prefix_key(namespace: &Namespace, tokens: &[u32], page_size: usize) -> Option<PrefixKey> {
     let len = prefix_key_len(page_size);
     let head = tokens.get(..len).filter(|_| tokens.len() > len)?;

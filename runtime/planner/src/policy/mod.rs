@@ -1,4 +1,4 @@
-//! In which order waiting requests are looked at (reference: `SchedulePolicy` in `managers/schedule_policy.py`).
+//! Orders the waiting queue (reference: `SchedulePolicy` in `managers/schedule_policy.py`).
 
 mod deferral;
 mod order;
@@ -10,7 +10,7 @@ pub use order::{Candidate, SchedulePolicy};
 
 use crate::PlannerError;
 
-/// Above this many waiting requests, lpm does not look prefixes up and takes them as they came.
+/// With more waiting requests than this, lpm skips the prefix lookup and keeps the order of arrival.
 pub const WAITING_QUEUE_PREFIX_MATCH_MAX: usize = 128;
 
 /// `--schedule-policy`.
@@ -38,7 +38,7 @@ impl PolicyKind {
         ("random", Self::Random),
     ];
 
-    /// Whether the order depends on what is cached.
+    /// Whether the order depends on the prefix cache.
     pub fn is_cache_aware(self) -> bool {
         matches!(self, Self::Lpm | Self::DfsWeight)
     }

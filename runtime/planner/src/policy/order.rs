@@ -10,7 +10,7 @@ use super::{PolicyKind, WAITING_QUEUE_PREFIX_MATCH_MAX};
 use crate::radix_cache::{Namespace, NodeId, RadixCache};
 use crate::rng::SplitMix64;
 
-/// What the policies look at in a waiting request.
+/// Properties of a waiting request that policies use.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
     /// Prompt and output so far.
@@ -19,7 +19,7 @@ pub struct Candidate<'a> {
     pub namespace: &'a Namespace,
     /// `max_new_tokens`.
     pub max_new_tokens: usize,
-    /// Priority, already such that larger goes first.
+    /// Priority as a rank; larger goes first.
     pub priority: i64,
     /// Order of arrival.
     pub arrival: u64,
@@ -37,13 +37,14 @@ pub struct SchedulePolicy {
 }
 
 impl SchedulePolicy {
-    /// The policy, unless prefixes are not cached: then cache-aware policies become fcfs.
+    /// Creates the policy. If prefix caching is off, cache-aware policies become fcfs.
     pub fn new(kind: PolicyKind, tree: &RadixCache, by_priority: bool, page_size: usize, seed: u64) -> Self {
         let kind = if tree.is_disabled() && kind.is_cache_aware() { PolicyKind::Fcfs } else { kind };
         Self { kind, by_priority, page_size, random: SplitMix64::new(seed) }
     }
 
-    /// The policy for a queue of this length: lpm falls back to fcfs when matching would cost too much.
+    /// The policy that applies to a queue of this length: lpm falls back to fcfs when prefix matching would cost too
+    /// much.
     pub fn active(&self, waiting: usize) -> PolicyKind {
         match self.kind {
             PolicyKind::Lpm if waiting > WAITING_QUEUE_PREFIX_MATCH_MAX => PolicyKind::Fcfs,
@@ -51,9 +52,9 @@ impl SchedulePolicy {
         }
     }
 
-    /// Sorts `waiting`, whose members `get` describes. Returns the members that should not be admitted in this step
-    /// because another request is about to compute their prefix: one in this order before them, or one whose
-    /// [`PrefixKey`] is among `prefilling`.
+    /// Sorts `waiting`; `get` describes its members. Returns the members that should not be admitted in this step
+    /// because another request computes their prefix: one before them in this order, or one whose [`PrefixKey`] is in
+    /// `prefilling`.
     pub fn sort<'a>(
         &mut self,
         waiting: &mut VecDeque<usize>,
@@ -98,7 +99,7 @@ impl SchedulePolicy {
         deferred
     }
 
-    /// Fisher-Yates.
+    /// Fisher-Yates shuffle.
     fn shuffle(&mut self, queue: &mut [usize]) {
         for i in (1..queue.len()).rev() {
             queue.swap(i, self.random.below(i as u64 + 1) as usize);
@@ -121,7 +122,7 @@ fn sort_by_longest_prefix<'a>(
         let request = get(*id);
         let (_, cached) = tree.peek_prefix(request.namespace, request.tokens);
         let mut defer = false;
-        // A request that already finds the shared tokens in the cache gains nothing by waiting.
+        // If the shared tokens are already cached, the request gains nothing by waiting.
         if cached < prefix_key_len(page_size)
             && let Some(key) = prefix_key(request.namespace, request.tokens, page_size)
         {
@@ -132,7 +133,7 @@ fn sort_by_longest_prefix<'a>(
         }
         ranked.push((defer, Reverse(cached), *id));
     }
-    // Stable: equals stay in order of arrival.
+    // The sort is stable: equal requests stay in order of arrival.
     ranked.sort_by_key(|(defer, cached, _)| (*defer, *cached));
     for (place, (_, _, id)) in queue.iter_mut().zip(ranked) {
         *place = id;

@@ -1,4 +1,4 @@
-//! Which cached prefix goes first (reference: `mem_cache/evict_policy.py`).
+//! Evicts cached prefixes (reference: `mem_cache/evict_policy.py`).
 
 use std::str::FromStr;
 
@@ -69,11 +69,11 @@ impl FromStr for EvictionPolicy {
 }
 
 impl RadixCache {
-    /// Evicts leaves until at least `num_tokens` are free again or nothing is left to evict, and gives their slots
-    /// back. Returns the tokens freed.
+    /// Evicts leaves and frees their slots until at least `num_tokens` are freed or nothing is left to evict. Returns
+    /// the number of freed tokens.
     ///
     /// # Errors
-    /// A slot of the tree was not in use: the pool's books are wrong.
+    /// A slot of the tree was not in use, so the bookkeeping of the pool is wrong.
     pub fn evict(
         &mut self,
         num_tokens: usize,
@@ -89,7 +89,7 @@ impl RadixCache {
         Ok(freed)
     }
 
-    /// Takes an unpinned leaf out of the tree and returns its slots.
+    /// Removes an unpinned leaf from the tree and returns its slots.
     fn remove_leaf(&mut self, id: NodeId) -> Vec<u32> {
         let node = std::mem::replace(&mut self.nodes[id.index()], Node::vacant());
         self.free_nodes.push(id);

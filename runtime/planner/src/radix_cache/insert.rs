@@ -1,26 +1,26 @@
-//! Giving computed KV to the tree.
+//! Adds computed KV to the tree.
 
 use super::matching::common_len;
 use super::node::Node;
 use super::{NodeId, RadixCache};
 
-/// What became of the tokens given to [`RadixCache::insert`].
+/// Result of [`RadixCache::insert`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Inserted {
-    /// The first so many were there already: their slots stay the caller's, to be freed.
+    /// Number of first tokens that were already stored. Their slots still belong to the caller, who frees them.
     pub duplicates: usize,
-    /// The next so many now belong to the tree. What follows (less than a page, or all of it when the cache is
-    /// disabled) stays the caller's.
+    /// Number of following tokens that now belong to the tree. The rest (less than a page, or all if the cache is
+    /// disabled) still belongs to the caller.
     pub taken: usize,
 }
 
 impl RadixCache {
-    /// Hangs `tokens` (cut to whole pages) with their `slots` under the pinned `node`, as a new leaf, for a request
-    /// that goes on using them. Returns the leaf and the tokens taken.
+    /// Adds `tokens` (whole pages only) and their `slots` as a new leaf below the pinned `node`, for a request that
+    /// keeps using them. Returns the leaf and the number of tokens added.
     ///
-    /// `None`, with nothing changed, if there is not a whole page, if the cache is disabled, or if another request has
-    /// stored the same page in the meantime: taking over would mean to keep both copies pinned, so the caller keeps
-    /// its copy to itself until it ends.
+    /// Returns `None` and changes nothing if there is no whole page, if the cache is disabled, or if another request
+    /// has stored the same page meanwhile. In the last case both copies would be pinned, so the caller keeps its own
+    /// copy until it ends.
     pub fn append(
         &mut self,
         node: NodeId,
@@ -35,8 +35,7 @@ impl RadixCache {
         Some((self.add_leaf(node, &tokens[..len], &slots[..len], priority), len))
     }
 
-    /// Stores `tokens` (cut to whole pages) below `node`, for a request that ends. What is there already is left as it
-    /// is.
+    /// Stores `tokens` (whole pages only) below `node`, for a request that ends. Tokens already stored stay unchanged.
     pub fn insert(&mut self, node: NodeId, tokens: &[u32], slots: &[u32], priority: i64) -> Inserted {
         let len = tokens.len().min(slots.len()) / self.page_size * self.page_size;
         if self.disabled || len == 0 {

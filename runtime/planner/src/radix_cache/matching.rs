@@ -1,16 +1,16 @@
-//! Finding the longest cached prefix.
+//! Finds the longest cached prefix.
 
 use std::sync::Arc;
 
 use super::node::Node;
 use super::{Namespace, NodeId, RadixCache};
 
-/// A cached prefix. The node is only safe to keep once it is pinned.
+/// A cached prefix. Pin the node before keeping it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrefixMatch {
     /// Node that ends the prefix.
     pub node: NodeId,
-    /// Tokens of the prefix, whole pages.
+    /// Number of tokens of the prefix, in whole pages.
     pub len: usize,
 }
 
@@ -18,14 +18,14 @@ pub struct PrefixMatch {
 pub(super) fn common_len(a: &[u32], b: &[u32], page_size: usize) -> usize {
     let n = a.len().min(b.len());
     let (a, b) = (&a[..n], &b[..n]);
-    // Whole runs are mostly equal, and comparing slices is far faster than walking them.
+    // Most runs are equal, and comparing whole slices is much faster than comparing elements.
     let same = if a == b { n } else { a.iter().zip(b).position(|(x, y)| x != y).unwrap_or(n) };
     same / page_size * page_size
 }
 
 impl RadixCache {
-    /// Longest cached prefix of `tokens`. Marks the path as used, and splits a node if the prefix ends inside it, so
-    /// that exactly the prefix can be pinned.
+    /// Finds the longest cached prefix of `tokens`. Marks the path as used, and splits a node if the prefix ends inside
+    /// it, so that exactly the prefix can be pinned.
     pub fn match_prefix(&mut self, namespace: &Arc<Namespace>, tokens: &[u32]) -> PrefixMatch {
         let root = self.root(namespace);
         let now = self.tick();
@@ -45,8 +45,8 @@ impl RadixCache {
         at
     }
 
-    /// As [`RadixCache::match_prefix`] without any change. The node is the deepest one touched, which the prefix need
-    /// not cover; `None` when the namespace is empty.
+    /// Like [`RadixCache::match_prefix`], but without changing the tree. The node is the deepest one reached, which the
+    /// prefix may cover only in part; `None` if the namespace is empty.
     pub fn peek_prefix(&self, namespace: &Namespace, tokens: &[u32]) -> (Option<NodeId>, usize) {
         let Some(root) = self.roots.get(namespace) else { return (None, 0) };
         let (mut node, mut len) = (*root, 0);
@@ -81,8 +81,8 @@ impl RadixCache {
         self.nodes[node.index()].children.get(page).copied()
     }
 
-    /// Splits off the first `len` tokens of `id` into a new parent, which is returned. `id` keeps the rest, so that
-    /// whoever pins it still pins the whole.
+    /// Splits off the first `len` tokens of `id` into a new parent and returns it. `id` keeps the rest, so that a pin
+    /// of `id` still covers the whole path.
     pub(super) fn split(&mut self, id: NodeId, len: usize) -> NodeId {
         let node = &mut self.nodes[id.index()];
         let rest_tokens = node.tokens.split_off(len);

@@ -1,8 +1,8 @@
-//! The prefix cache: a radix tree over token ids whose nodes own KV slots (reference: `mem_cache/radix_cache.py`; the
-//! idea is RadixAttention, Zheng et al., arXiv:2312.07104).
+//! The prefix cache: a radix tree over token ids whose nodes own KV slots (reference: `mem_cache/radix_cache.py`;
+//! RadixAttention, Zheng et al., arXiv:2312.07104).
 //!
-//! Every path from a root spells a token sequence whose KV is computed and valid. Nodes hold whole pages. A running
-//! request pins the path it reads ([`RadixCache::lock`]); what nobody pins can be evicted leaf by leaf.
+//! Every path from a root is a token sequence with valid KV. Nodes hold whole pages. A running request pins the path it
+//! reads ([`RadixCache::lock`]); unpinned nodes can be evicted leaf by leaf.
 
 mod evict;
 mod insert;
@@ -23,18 +23,18 @@ pub use node::NodeId;
 
 use node::{EvictKey, Node};
 
-/// What keeps equal token sequences apart: prefixes are only shared within a namespace.
+/// A cache namespace. Requests share prefixes only within a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Namespace {
     /// Namespace chosen by the caller.
     pub extra_key: Option<String>,
-    /// Salt that isolates equal prefixes.
+    /// Salt chosen by the caller to isolate equal prefixes.
     pub cache_salt: Option<String>,
-    /// Adapter: its KV differs from the base model's.
+    /// LoRA adapter, whose KV differs from that of the base model.
     pub lora_id: Option<String>,
 }
 
-/// A radix tree per [`Namespace`], with common eviction.
+/// One radix tree per [`Namespace`], with a common order of eviction.
 #[derive(Debug)]
 pub struct RadixCache {
     page_size: usize,
@@ -51,7 +51,7 @@ pub struct RadixCache {
 }
 
 impl RadixCache {
-    /// An empty tree with pages of `page_size` tokens. A `disabled` one never holds anything.
+    /// An empty tree with pages of `page_size` tokens. A `disabled` tree stays empty.
     pub fn new(page_size: usize, policy: EvictionPolicy, disabled: bool) -> Self {
         Self {
             page_size: page_size.max(1),
@@ -67,17 +67,17 @@ impl RadixCache {
         }
     }
 
-    /// Whether prefixes are never reused (`--disable-radix-cache`).
+    /// Whether prefix caching is off (`--disable-radix-cache`).
     pub fn is_disabled(&self) -> bool {
         self.disabled
     }
 
-    /// Tokens that nobody pins.
+    /// Number of unpinned tokens.
     pub fn evictable_size(&self) -> usize {
         self.evictable_size
     }
 
-    /// Tokens that running requests pin.
+    /// Number of tokens that running requests pin.
     pub fn protected_size(&self) -> usize {
         self.protected_size
     }
@@ -87,7 +87,7 @@ impl RadixCache {
         self.nodes.len() - self.free_nodes.len()
     }
 
-    /// Forgets everything. The caller takes the slots back; nothing may be pinned.
+    /// Removes all nodes. The caller frees the slots; nothing may be pinned.
     pub fn reset(&mut self) {
         *self = Self::new(self.page_size, self.policy, self.disabled);
     }
@@ -137,7 +137,7 @@ impl RadixCache {
         }
     }
 
-    /// Takes back one [`RadixCache::lock`] of `node`.
+    /// Releases one [`RadixCache::lock`] of `node`.
     pub fn unlock(&mut self, node: NodeId) {
         let mut next = Some(node);
         while let Some(id) = next {
@@ -155,7 +155,7 @@ impl RadixCache {
         }
     }
 
-    /// Tokens on the path to `node` that only one request pins: what its unlocking would make evictable.
+    /// Number of tokens on the path to `node` that only one request pins, i.e. that unlocking it would make evictable.
     pub fn exclusive_len(&self, node: NodeId) -> usize {
         let mut len = 0;
         let mut next = Some(node);
@@ -170,8 +170,8 @@ impl RadixCache {
         len
     }
 
-    /// Counts one more use of every node on the path to `node`, and raises their priority to at least `priority`. Done
-    /// once per request, when it is first admitted.
+    /// Counts one more use of every node on the path to `node`, and raises their priority to at least `priority`.
+    /// Called once per request, when it is first admitted.
     pub fn count_hit(&mut self, node: NodeId, priority: i64) {
         let mut next = Some(node);
         while let Some(id) = next {
@@ -183,7 +183,7 @@ impl RadixCache {
         }
     }
 
-    /// Keeps the order of evictable leaves true after `id` changed, and drops a root that serves nobody any more.
+    /// Updates the order of evictable leaves after `id` changed, and removes a root that is no longer used.
     fn refresh(&mut self, id: NodeId) {
         let node = &self.nodes[id.index()];
         let is_free_leaf = node.lock_ref == 0 && node.children.is_empty();

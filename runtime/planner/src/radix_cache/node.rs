@@ -6,7 +6,7 @@ use ahash::AHashMap;
 
 use super::Namespace;
 
-/// Handle of a node; valid while the node is pinned or the tree unchanged.
+/// Handle of a node; valid while the node is pinned or the tree does not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(u32);
 
@@ -20,7 +20,7 @@ impl NodeId {
     }
 }
 
-/// Where a leaf stands in the order of eviction: a smaller key goes earlier.
+/// Position of a leaf in the order of eviction; smaller keys are evicted first.
 pub(super) type EvictKey = (u64, u64);
 
 /// A run of tokens and the slots of their KV. Lengths are whole pages.
@@ -29,15 +29,15 @@ pub(super) struct Node {
     pub parent: Option<NodeId>,
     pub tokens: Vec<u32>,
     pub slots: Vec<u32>,
-    /// Children by their first page.
+    /// Children by the tokens of their first page.
     pub children: AHashMap<Box<[u32]>, NodeId>,
-    /// Pins of this node or of one below it.
+    /// Number of pins of this node and of nodes below it.
     pub lock_ref: u32,
     pub last_access: u64,
     pub creation: u64,
     pub hit_count: u64,
     pub priority: i64,
-    /// Its place among the evictable leaves, if it is one.
+    /// Its key among the evictable leaves, if it is one.
     pub evict_key: Option<EvictKey>,
     /// Set for roots.
     pub namespace: Option<Arc<Namespace>>,
@@ -61,7 +61,7 @@ impl Node {
         }
     }
 
-    /// A place in the arena that holds no node.
+    /// An unused place in the arena.
     pub fn vacant() -> Self {
         Self {
             parent: None,

@@ -5,9 +5,9 @@ use ahash::AHashMap;
 use super::{NodeId, RadixCache};
 
 impl RadixCache {
-    /// Orders requests, given by the node each one matches, depth first with the heaviest subtree first, so that
-    /// requests that share much run together. The weight of a subtree is the number of requests in it. Requests
-    /// without a node come last; ties keep the given order.
+    /// Orders requests, each given by the node it matches, depth first with the heaviest subtree first, so that
+    /// requests with long shared prefixes run together. The weight of a subtree is the number of requests in it.
+    /// Requests without node come last; ties keep the given order.
     pub fn dfs_weight_order(&self, nodes: &[Option<NodeId>]) -> Vec<usize> {
         let mut weight: AHashMap<NodeId, usize> = AHashMap::new();
         let mut requests: AHashMap<NodeId, Vec<usize>> = AHashMap::new();

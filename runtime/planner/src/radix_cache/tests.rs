@@ -116,7 +116,7 @@ fn splitting_a_pinned_node_keeps_it_pinned() {
     b.tree.verify().unwrap();
 }
 
-/// Stores A, B, C (C of priority 5, the others 0), uses A once more, and says who goes first and who is left last.
+/// Stores A, B and C (C with priority 5, the others 0), uses A once more, and returns the order of eviction.
 fn eviction_order(policy: EvictionPolicy) -> Vec<char> {
     let mut b = Bench::new(1, policy);
     let names = [('A', seq(0, 4)), ('B', seq(100, 4)), ('C', seq(200, 4))];

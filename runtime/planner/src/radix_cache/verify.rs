@@ -5,7 +5,7 @@ use ahash::AHashSet;
 use super::{NodeId, RadixCache};
 
 impl RadixCache {
-    /// Slots of all nodes, pinned and not.
+    /// Slots of all nodes, pinned or not.
     pub fn all_slots(&self) -> impl Iterator<Item = u32> + '_ {
         self.nodes.iter().flat_map(|node| node.slots.iter().copied())
     }
@@ -18,7 +18,7 @@ impl RadixCache {
     /// Checks links, sizes, pins and the list of evictable leaves.
     ///
     /// # Errors
-    /// The first thing that does not hold, in words.
+    /// A description of the first violation.
     pub fn verify(&self) -> Result<(), String> {
         let vacant: AHashSet<NodeId> = self.free_nodes.iter().copied().collect();
         let (mut evictable, mut protected, mut leaves) = (0, 0, 0);

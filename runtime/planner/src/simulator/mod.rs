@@ -1,5 +1,5 @@
-//! Traffic without a model: a worker whose tokens depend on everything a real model's would ([`SimWorker`]), random
-//! traffic ([`Traffic`]), and a run in virtual time ([`simulate`]) to compare policies.
+//! Simulation without a model: a worker whose tokens depend on the same inputs as a real model's ([`SimWorker`]),
+//! random traffic ([`Traffic`]), and runs in virtual time ([`simulate`]) to compare policies.
 
 mod run;
 mod traffic;

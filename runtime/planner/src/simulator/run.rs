@@ -1,4 +1,4 @@
-//! Running traffic in virtual time.
+//! Runs traffic in virtual time.
 
 use std::collections::VecDeque;
 
@@ -40,22 +40,22 @@ impl CostModel {
     }
 }
 
-/// What came of a run. Times are virtual seconds.
+/// Results of a run. Times are virtual seconds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SimReport {
     /// Requests that ended with all their output.
     pub completed: usize,
     /// Requests that were aborted or refused.
     pub aborted: usize,
-    /// Output tokens.
+    /// Number of output tokens.
     pub output_tokens: u64,
-    /// Steps.
+    /// Number of steps.
     pub steps: u64,
-    /// From the first arrival to the last end.
+    /// Time from the first arrival to the last end.
     pub seconds: f64,
-    /// Share of prompt tokens that came from the cache.
+    /// Fraction of prompt tokens that came from the cache.
     pub hit_rate: f64,
-    /// Retractions and preemptions.
+    /// Number of retractions and preemptions.
     pub retractions: u64,
     /// Time from arrival to the first token, sorted.
     pub waits: Vec<f64>,
@@ -67,7 +67,7 @@ impl SimReport {
         self.output_tokens as f64 / self.seconds.max(1e-9)
     }
 
-    /// The wait that a share `q` of the requests does not exceed.
+    /// The `q`-quantile of the waits.
     pub fn wait_quantile(&self, q: f64) -> f64 {
         let at = (self.waits.len().saturating_sub(1) as f64 * q).round() as usize;
         self.waits.get(at).copied().unwrap_or(0.0)
@@ -77,7 +77,7 @@ impl SimReport {
 /// Runs the traffic through a planner with this configuration.
 ///
 /// # Errors
-/// A configuration that does not work.
+/// The configuration is invalid.
 pub fn simulate(
     config: PlannerConfig,
     arrivals: &[Arrival],
@@ -88,7 +88,7 @@ pub fn simulate(
     let mut report = SimReport::default();
     let mut arrived_at = AHashMap::new();
     let mut next = arrivals.iter().peekable();
-    // Batches the worker has, with the time it is done with each.
+    // Batches in flight, with their time of completion.
     let mut running: VecDeque<(ForwardBatch, f64)> = VecDeque::new();
     let mut now = 0.0;
     loop {

@@ -7,7 +7,7 @@ use sglang_proto::SamplingParams;
 use crate::NewRequest;
 use crate::rng::SplitMix64;
 
-/// A request and when it arrives.
+/// A request and its time of arrival.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arrival {
     /// Seconds from the start.
@@ -16,7 +16,7 @@ pub struct Arrival {
     pub request: NewRequest,
 }
 
-/// What traffic looks like. Lengths are in tokens, ranges exclude their end.
+/// Parameters of the traffic. Lengths are in tokens; ranges exclude their end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Traffic {
     /// Number of requests.
@@ -27,7 +27,7 @@ pub struct Traffic {
     pub prefix_groups: u64,
     /// Length of the shared prefix.
     pub prefix_len: Range<u64>,
-    /// Length of each request's own part.
+    /// Length of the part after the shared prefix.
     pub own_len: Range<u64>,
     /// `max_new_tokens`.
     pub output_len: Range<u64>,
@@ -38,7 +38,7 @@ pub struct Traffic {
 }
 
 impl Default for Traffic {
-    /// Chat-like: short questions after one of 64 system prompts.
+    /// Chat-like traffic: short questions after one of 64 system prompts.
     fn default() -> Self {
         Self {
             requests: 10_000,
@@ -86,7 +86,7 @@ impl Traffic {
                 request.stream = true;
                 request.sampling_params = SamplingParams {
                     max_new_tokens: Some(pick(&mut random, &self.output_len) as i64),
-                    // The first token at once and the rest at the end: enough to measure waiting.
+                    // Outputs the first token at once and the rest at the end, which is enough to measure waits.
                     stream_interval: Some(1 << 30),
                     ..SamplingParams::default()
                 };

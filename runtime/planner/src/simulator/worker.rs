@@ -11,7 +11,7 @@ use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, PromptReach, WorkerErro
 use crate::PlannerConfig;
 use crate::rng::mix;
 
-/// What KV of a token stands for here: a digest of the token and everything before it.
+/// Stands for the KV of a token: a digest of the token and everything before it.
 fn digest(before: u64, token: u32) -> u64 {
     mix(before ^ (u64::from(token) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
@@ -30,7 +30,7 @@ fn hidden_state(context: u64) -> Vec<f32> {
     vec![(context >> 32) as f32, context as u32 as f32]
 }
 
-/// The hidden state of each position of `tokens`, as [`SimWorker`] gives them.
+/// The hidden state of each position of `tokens`, as [`SimWorker`] computes it.
 pub fn hidden_states(tokens: &[u32]) -> Vec<Vec<f32>> {
     let next = |before: &mut u64, token: &u32| {
         *before = digest(*before, *token);
@@ -39,8 +39,8 @@ pub fn hidden_states(tokens: &[u32]) -> Vec<Vec<f32>> {
     tokens.iter().scan(0, next).collect()
 }
 
-/// What [`SimWorker`] generates for a request that is alone: `max_new_tokens` tokens, or fewer if one of `stops` comes
-/// up, which is included.
+/// The output of [`SimWorker`] for a request that runs alone: `max_new_tokens` tokens, or up to and including the first
+/// of `stops`.
 pub fn alone(prompt: &[u32], seed: u64, max_new_tokens: usize, stops: &[u32], vocab_size: u32) -> Vec<u32> {
     let mut context = prompt.iter().fold(0, |before, token| digest(before, *token));
     let mut output = Vec::new();
@@ -55,12 +55,12 @@ pub fn alone(prompt: &[u32], seed: u64, max_new_tokens: usize, stops: &[u32], vo
     output
 }
 
-/// The vector of a prompt with digest `context`.
+/// The embedding of a prompt with digest `context`.
 fn embedding(context: u64) -> Vec<f32> {
     (0..4).map(|i| (mix(context ^ i) % 1000) as f32).collect()
 }
 
-/// The vector of a prompt when nothing else runs.
+/// The embedding of a prompt that runs alone.
 pub fn embedding_alone(prompt: &[u32]) -> Vec<f32> {
     embedding(prompt.iter().fold(0, |context, token| digest(context, *token)))
 }
@@ -78,8 +78,8 @@ struct Row {
 }
 
 /// Runs batches on digests instead of tensors. Each KV slot holds a digest of the token and its whole context, and the
-/// next token is a function of that digest and the seed; so a slot that is overwritten, shared wrongly or read before
-/// it is written changes what comes out, or is found at once. Checks the batch as a careful worker would.
+/// next token is a function of that digest and the seed. So a slot that is overwritten, wrongly shared or read before
+/// it is written changes the output, or is detected at once. Also checks every batch against the worker's contract.
 #[derive(Clone, Debug)]
 pub struct SimWorker {
     info: ModelWorkerInfo,
@@ -112,8 +112,8 @@ impl SimWorker {
     /// Runs one batch.
     ///
     /// # Errors
-    /// [`WorkerError::InvalidBatch`] for a batch that breaks the contract, [`WorkerError::Fatal`] if KV that a request
-    /// relies on is not there or was overwritten.
+    /// [`WorkerError::InvalidBatch`] if the batch violates the contract, [`WorkerError::Fatal`] if KV that a request
+    /// needs is missing or was overwritten.
     pub fn run(&mut self, batch: &ForwardBatch) -> Result<ForwardResult, WorkerError> {
         for new in &batch.new_rows {
             self.enter(new)?;
@@ -190,7 +190,7 @@ impl SimWorker {
         Ok(())
     }
 
-    /// Writes new tokens of a row; returns the digest after each.
+    /// Writes new tokens of a row and returns the digest after each.
     fn extend(
         &mut self,
         row: usize,

@@ -9,7 +9,7 @@ fn with(adapter: Option<&str>, request: NewRequest) -> NewRequest {
     NewRequest { lora_id: adapter.map(str::to_owned), ..request }
 }
 
-/// The most adapters in one batch, requests without one counted as one more.
+/// The largest number of adapters in one batch; requests without adapter count as one adapter.
 fn most_together(driver: &Driver) -> usize {
     let mut rows = BTreeMap::new();
     let mut most = 0;

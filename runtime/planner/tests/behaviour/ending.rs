@@ -8,7 +8,7 @@ use sglang_proto::wire::StringList;
 
 use crate::common::{Driver, prompt, request, small};
 
-/// Spells each id as `<id>`; a pattern matches if the text contains it, and `(` is no pattern.
+/// Decodes each id as `<id>`. A pattern matches if the text contains it; `(` is an invalid pattern.
 struct Spelling;
 
 impl TailDecoder for Spelling {

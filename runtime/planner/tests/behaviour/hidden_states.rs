@@ -13,10 +13,10 @@ fn full(rid: &str, ids: Vec<u32>, max_new_tokens: i64) -> NewRequest {
     wanting(CaptureHiddenMode::Full, request(rid, ids, max_new_tokens))
 }
 
-/// A list of the prompt's states from the first that was computed on, then one state per step.
+/// A list with the prompt's states from the first computed one on, then one state per step.
 fn expected(input_ids: &[u32], answer: &Answer) -> Vec<HiddenStateChunk> {
     let mut rows = hidden_states(&[input_ids, &answer.output].concat());
-    // Nothing is computed from the newest token.
+    // The newest token is not computed.
     rows.pop();
     let steps = rows.split_off(input_ids.len());
     let of_prompt = HiddenStateChunk::List(rows.split_off(answer.cached_tokens));

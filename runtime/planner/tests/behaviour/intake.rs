@@ -143,7 +143,7 @@ fn max_new_tokens_is_cut_to_the_context() {
 }
 
 #[test]
-fn a_request_from_an_earlier_life_goes_on_after_its_output() {
+fn a_resumed_request_continues_after_its_output() {
     let all = alone(&prompt(1, 20), 7, 12, &[], 1000);
     let mut driver = Driver::new(small(512));
     let mut r = request("a", prompt(1, 20), 12);

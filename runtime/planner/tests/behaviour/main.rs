@@ -1,4 +1,4 @@
-//! What the planner promises, one claim per test.
+//! The guarantees of the planner, one per test.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

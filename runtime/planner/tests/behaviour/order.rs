@@ -4,7 +4,7 @@ use sglang_planner::simulator::NoText;
 
 use crate::common::{Driver, prompt, request, small};
 
-/// One at a time, so that the order of starting shows.
+/// Runs one request at a time, so that the order of starting shows.
 fn single(schedule_policy: PolicyKind) -> PlannerConfig {
     PlannerConfig { schedule_policy, max_running_requests: 1, ..small(4096) }
 }

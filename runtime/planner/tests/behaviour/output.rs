@@ -84,7 +84,7 @@ fn prompt_and_output_of_an_ended_request_are_cached_but_its_last_token() {
     }
 }
 
-/// Asks for input log-probabilities from `start` on, with chunks of 8.
+/// Requests input log-probabilities from `start` on, with chunks of 8.
 fn input_logprobs(start: i64, token_ids: bool) -> (Vec<usize>, usize, usize) {
     let mut driver = Driver::new(PlannerConfig { chunked_prefill_size: Some(8), ..small(1024) });
     driver.add(request("warm", prompt(1, 30), 1));

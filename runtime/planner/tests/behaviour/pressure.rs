@@ -3,7 +3,7 @@ use sglang_planner::{PlannerConfig, RetractionPolicy};
 
 use crate::common::{Driver, prompt, request, small};
 
-/// Admits eagerly, so that memory runs out while decoding.
+/// A configuration that admits eagerly, so that memory runs out while decoding.
 fn eager(pool: usize) -> PlannerConfig {
     PlannerConfig { schedule_conservativeness: 0.0, disable_radix_cache: true, ..small(pool) }
 }
@@ -47,7 +47,7 @@ fn a_retracted_request_brings_its_output_to_the_sampler() {
     assert_eq!(driver.answer("a").retractions + driver.answer("b").retractions, resumed.len() as u64);
 }
 
-/// Who is sent back first: a has most output, b the longest prompt of the young ones.
+/// Which request is retracted first: a has the most output, b the longest prompt of the others.
 fn first_victim(config: PlannerConfig, priorities: [i64; 3]) -> String {
     let mut driver = Driver::new(config);
     let spec = [("a", 10, priorities[0]), ("b", 20, priorities[1]), ("c", 12, priorities[2])];

@@ -23,7 +23,7 @@ fn a_request_is_stamped_when_it_arrives_starts_and_has_its_prompt_computed() {
     driver.run();
     let early = times(&driver, "early");
     assert_eq!((early.received, early.queued, early.forward), (7.0, Some(10.0), Some(11.0)));
-    // A step of the driver takes a second, in which its result comes too.
+    // A step of the driver takes a second, including its result.
     assert_eq!((early.prefill_finished, early.queue_duration), (Some(13.0), 1.0));
     assert_eq!(early.chunks, [0.0, 1.0]);
     let late = times(&driver, "late");

@@ -1,4 +1,4 @@
-//! A planner with a simulated worker, driven as its process drives it, with the books checked after every move.
+//! Drives a planner with a simulated worker like the scheduler process does, and verifies its state after every move.
 
 #![allow(dead_code, reason = "every test file uses a part")]
 
@@ -10,7 +10,7 @@ use sglang_proto::forward::ForwardBatch;
 use sglang_proto::messages::FinishReason;
 use sglang_proto::{CaptureHiddenMode, HiddenStateChunk, SamplingParams};
 
-/// Everything a request was told.
+/// All events of a request, combined.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
     pub output: Vec<u32>,
@@ -79,8 +79,8 @@ impl Driver {
         self.collect();
     }
 
-    /// Plans once and, if enough is in flight or there is nothing to plan, takes one result in. Returns whether
-    /// anything happened.
+    /// Plans once. If enough is in flight or there is nothing to plan, processes one result. Returns whether anything
+    /// happened.
     pub fn step(&mut self, tail: &mut dyn TailDecoder) -> bool {
         self.now += 1.0;
         let plan = self.planner.plan(self.now);
@@ -104,7 +104,7 @@ impl Driver {
         planned || landed
     }
 
-    /// Takes the oldest result in.
+    /// Processes the oldest result.
     pub fn land(&mut self, tail: &mut dyn TailDecoder) -> bool {
         let Some(batch) = self.flying.pop_front() else { return false };
         let result = self.worker.run(&batch).expect("the batch keeps the contract");
@@ -118,7 +118,7 @@ impl Driver {
         self.planner.verify().unwrap();
     }
 
-    /// Runs until nothing happens any more.
+    /// Runs until nothing more happens.
     pub fn run(&mut self) {
         let mut moves = 0;
         while self.step(&mut NoText) {
@@ -158,7 +158,7 @@ impl Driver {
         &self.answers[rid]
     }
 
-    /// Everything has ended, and nothing is left behind.
+    /// Checks that all requests have ended and nothing is left behind.
     pub fn assert_clean(&mut self) {
         assert!(self.planner.is_idle(), "{:?}", self.planner.stats());
         for (rid, answer) in &self.answers {
@@ -184,7 +184,7 @@ pub fn small(pool: usize) -> PlannerConfig {
     }
 }
 
-/// `len` ids that start with those of every other prompt of this `family`.
+/// `len` ids; all prompts of a `family` share their prefix.
 pub fn prompt(family: u32, len: u32) -> Vec<u32> {
     (0..len).map(|i| (family * 211 + i * 17) % 1000).collect()
 }
