@@ -1,4 +1,4 @@
-"""Makes a random Llama, computes greedy tokens with plain torch and compares them with the given program's.
+"""Makes a random Llama, computes greedy tokens with plain torch and compares them with those of the given program.
 
 usage: gpu_check.py PROGRAM [DEVICE]      (DEVICE: cuda, or cpu to try the check itself)
 """
@@ -101,7 +101,7 @@ def main():
         expected = greedy({k: v.to(device) for k, v in weights.items()})
         found, _ = program(sys.argv[1], folder, "--device", device, "--dtype", "float32", "--backend", "torch", "--tokens", str(TOKENS))
         same = next((i for i, (a, b) in enumerate(zip(found, expected)) if a != b), TOKENS)
-        # libtorch's 16-bit products on a CPU need instructions that virtual machines may announce and not have.
+        # libtorch's 16-bit products on a CPU need instructions that virtual machines may announce but lack.
         fast = "bfloat16" if device == "cuda" else "float32"
         _, speed = program(sys.argv[1], folder, "--device", device, "--dtype", fast, "--backend", "torch", "--tokens", "256")
     where = torch.cuda.get_device_name() if device == "cuda" else "CPU"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034
-# What the scripts of this folder share. Sourced, not run.
+# Shared by the scripts in this folder. Sourced, not run.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=$(realpath -m "${SGLANG_RS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sglang-rs}")
@@ -15,7 +15,7 @@ die() {
     exit 1
 }
 
-# Prints the comment at the head of the script, which is its help.
+# Prints the comment at the top of the script, which is its help.
 help() { awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$0"; }
 
 # The command that installs a package here: DEBIAN_NAME FEDORA_NAME ARCH_NAME
@@ -43,7 +43,7 @@ lock_cache() {
     }
 }
 
-# Build folders that several checkouts share: all must name libtorch alike, or each would compile its bindings again.
+# For checkouts that share a build folder: all must use the same name for libtorch, or each would compile its bindings again.
 name_libtorch() {
     [ -z "${CARGO_TARGET_DIR:-}" ] || export LIBTORCH="${LIBTORCH:-$(readlink -f "$root/.libtorch")}"
 }

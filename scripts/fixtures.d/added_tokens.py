@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Writes runtime/tokenizer/tests/fixtures/added_tokens.json: ids and texts by transformers' AutoTokenizer for folders whose
-companion files name tokens that tokenizer.json lacks or sees otherwise.
+companion files name tokens that tokenizer.json lacks or has with other flags.
 
 usage: added_tokens.py OUT_DIR
 
-The vocabulary is small and made here: the 256 byte characters, a few merges and one word `<pad>`.
+The script makes a small vocabulary: the 256 byte characters, a few merges and one word `<pad>`.
 """
 import copy
 import json

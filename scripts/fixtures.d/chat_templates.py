@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes runtime/tokenizer/tests/fixtures/chat_templates.json: what transformers renders from chat templates.
+"""Writes runtime/tokenizer/tests/fixtures/chat_templates.json: how transformers renders chat templates.
 
 usage: chat_templates.py OUT_DIR SMOLLM2_FOLDER
 
-The templates lie beside the output, in OUT_DIR/templates: each exercises what the templates of one model family do.
-python_values.jinja holds one template per line. SmolLM2's own template is read from SMOLLM2_FOLDER.
+The templates are in OUT_DIR/templates; each uses the features of one model family's templates. python_values.jinja has
+one template per line. SmolLM2's own template is read from SMOLLM2_FOLDER.
 """
 import datetime
 import json
@@ -18,7 +18,7 @@ NOW = datetime.datetime(2026, 3, 5, 4, 7, 9)
 
 
 class FixedClock(datetime.datetime):
-    """The moment that strftime_now shows."""
+    """The fixed time for strftime_now."""
 
     @classmethod
     def now(cls, tz=None):
@@ -122,7 +122,7 @@ def render(template, case):
             conversations=[messages], tools=tools, chat_template=template, add_generation_prompt=generation, **arguments
         )
         return {"text": rendered[0]}
-    except Exception as error:  # whatever the template raises is the expected outcome
+    except Exception as error:  # any exception of the template is the expected result
         return {"error": str(error), "raised": type(error).__name__ == "TemplateError"}
 
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes runtime/model/tests/fixtures/decoders: what transformers computes in float32 for a small model per architecture.
+"""Writes runtime/model/tests/fixtures/decoders: results of transformers in float32 for a small model per architecture.
 
 usage: decoders.py OUT_DIR [NAME...]
 
-NAME/ is a checkpoint with random weights in bfloat16, NAME.gguf the same model as llama.cpp's converter would write it
+NAME/ is a checkpoint with random weights in bfloat16, NAME.gguf is the same model as llama.cpp's converter would write it
 (names and keys are those of the gguf package), and NAME.json and NAME.bin are as llama.py describes them. Sizes are odd
 on purpose: seven query heads to a key head, heads that are not hidden / heads wide, a vocabulary that is no multiple of
 anything, windows shorter than most prompts, and layers of both kinds.
@@ -37,8 +37,8 @@ LONGROPE = dict(
 YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=64)
 SLIDING, FULL = "sliding_attention", "full_attention"
 
-# Name, class, configuration, keys to leave out of config.json because the family's rule gives them, keys that GGUF files
-# have no place for.
+# Name, class, configuration, keys left out of config.json because they are the family's defaults, keys that GGUF files
+# cannot express.
 MODELS = [
     ("llama", "Llama", SHAPE | dict(attention_bias=True, mlp_bias=True, rope_parameters=LLAMA3), [], []),
     ("mistral", "Mistral", SHAPE | dict(sliding_window=WINDOW), [], None),
@@ -57,7 +57,7 @@ MODELS = [
     ("olmo3", "Olmo3", SHAPE | dict(num_attention_heads=3, head_dim=14, num_hidden_layers=4, sliding_window=WINDOW, rope_parameters={
         FULL: YARN, SLIDING: dict(rope_type="default", rope_theta=10000.0)}), ["layer_types"], []),
 ]
-# Prompts' lengths and the length that the model is served with, where one choice of rotation must hold for all.
+# Lengths of the prompts, and the context length of the served model if one rope variant must apply to all of them.
 CASES = {"phi3": [("phi3", (1, 5, 17, 39), 64), ("phi3-long", (65, 97), 256)]}
 
 
@@ -65,11 +65,11 @@ def randomize(model, seed):
     generator = torch.Generator().manual_seed(seed)
     for name, value in model.named_parameters():
         if "norm" in name:
-            # Gemma stores norms less one.
+            # Gemma stores norm weights minus one.
             middle = 0.0 if "gemma" in model.config.model_type else 1.0
             value.uniform_(middle - 0.5, middle + 0.5, generator=generator)
         elif "embed" in name and "gemma" in model.config.model_type:
-            # Gemma multiplies embeddings, and they are the output matrix too: larger ones would only repeat the input.
+            # Gemma scales its embeddings and also uses them as output matrix: larger ones would only repeat the input.
             value.normal_(0, 0.1, generator=generator)
         else:
             value.normal_(0, 0.3, generator=generator)
@@ -139,7 +139,7 @@ def write_gguf(file, config, tensors):
         if "gemma" in arch and name.endswith("norm.weight"):
             tensor = tensor + 1
         if arch in ("llama", "granite") and (".q_proj." in name or ".k_proj." in name):
-            # From halves of a head to pairs of neighbours.
+            # From the split-half to the interleaved order of a head.
             heads = tensor.shape[0] // head_dim
             tensor = tensor.reshape(heads, 2, head_dim // 2, -1).transpose(1, 2).reshape(tensor.shape)
         f32[f"{names.get_name(module)}.{suffix}"] = tensor
@@ -173,7 +173,7 @@ def build(out, name, kind, arguments, left_out, not_in_gguf):
     cases = CASES.get(name, [(name, (1, 5, 17, 40, 97), None)])
     generator = torch.Generator().manual_seed(len(name))
     prompts = [[torch.randint(0, config.vocab_size, (n,), generator=generator).tolist() for n in case[1]] for case in cases]
-    # Greedy tokens are compared exactly, so no choice between two tokens may be close.
+    # Greedy tokens are compared exactly, so the two best logits must not be close.
     for seed in range(1000):
         randomize(model, seed)
         if min(smallest_gap(model, p, 24) for p in prompts) > 5e-4:

@@ -3,7 +3,7 @@
 
 usage: deepseek.py OUT_DIR
 
-OUT_DIR is runtime/model/tests/fixtures. Sizes are no whole vectors, and every kind of head has another width.
+OUT_DIR is runtime/model/tests/fixtures. Sizes are not multiples of a vector register, and every kind of head has a different width.
 """
 import json
 import pathlib
@@ -25,7 +25,7 @@ torch.set_grad_enabled(False)
 SHAPE = dict(vocab_size=160, hidden_size=48, intermediate_size=40, num_attention_heads=3, num_key_value_heads=3,
     kv_lora_rank=36, qk_nope_head_dim=20, qk_rope_head_dim=12, v_head_dim=28, max_position_embeddings=256,
     tie_word_embeddings=False, bos_token_id=1, eos_token_id=2)
-# Long enough for a backend that expands keys and values of long prompts.
+# Long enough that a backend expands keys and values.
 LENGTHS = (1, 5, 17, 60, 131)
 
 
@@ -40,10 +40,10 @@ def build(config):
 
 
 def finish(out, name, model):
-    """Writes the checkpoint and what it computes."""
+    """Writes the checkpoint and its results."""
     generator = torch.Generator().manual_seed(11)
     prompts = [torch.randint(0, model.config.vocab_size, (n,), generator=generator).tolist() for n in LENGTHS]
-    # Greedy tokens are compared exactly, so no choice between two tokens may be close.
+    # Greedy tokens are compared exactly, so the two best logits must not be close.
     while True:
         randomize(model)
         for layer in model.model.layers:
@@ -65,7 +65,7 @@ def edit(folder, change):
 
 
 def v2_lite(out):
-    """Queries that are not compressed, the plain choice of experts."""
+    """Uncompressed queries and plain top-k routing."""
     config = transformers.DeepseekV2Config(**SHAPE, q_lora_rank=None, moe_intermediate_size=24, num_hidden_layers=3,
         n_routed_experts=6, num_experts_per_tok=2, n_shared_experts=2, topk_method="greedy", first_k_dense_replace=1,
         rope_parameters=yarn(0.707, 0.707))
@@ -75,7 +75,7 @@ def v2_lite(out):
 
 
 def v2(out):
-    """Compressed queries, biases, groups of experts, and experts in every other layer after the first."""
+    """Compressed queries, biases, expert groups, and experts in every other layer after the first."""
     config = transformers.DeepseekV2Config(**SHAPE, q_lora_rank=26, moe_intermediate_size=16, num_hidden_layers=5,
         n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=1, topk_method="group_limited_greedy", n_group=4,
         topk_group=2, routed_scaling_factor=1.7, first_k_dense_replace=1, attention_bias=True,
@@ -87,14 +87,14 @@ def v2(out):
 
     def change(config):
         config["moe_layer_freq"] = 2
-        # What checkpoints that were not written by transformers do not have.
+        # Keys that only transformers writes.
         del config["head_dim"], config["qk_head_dim"]
 
     edit(out / "tiny-deepseek-v2", change)
 
 
 def v3(out):
-    """Sigmoid scores with a correction, the two best of a group, and a layer for predicting two tokens."""
+    """Sigmoid scores with a correction bias, groups ranked by their two best, and a multi-token-prediction layer."""
     name = "tiny-deepseek-v3"
     config = transformers.DeepseekV3Config(**SHAPE, q_lora_rank=26, moe_intermediate_size=16, num_hidden_layers=3,
         n_routed_experts=12, num_experts_per_tok=4, n_shared_experts=1, n_group=3, topk_group=2, norm_topk_prob=True,
@@ -113,7 +113,7 @@ def v3(out):
 
 
 def write_gguf(file, model, split):
-    """The model as llama.cpp's converter writes it; `split`: for the compressed cache, as it does since 2025."""
+    """The model as llama.cpp's converter writes it; `split`: for the compressed cache, as since 2025."""
     config = model.config
     heads = 1 if split else config.num_attention_heads
     key_length = config.kv_lora_rank + config.qk_rope_head_dim if split else config.qk_head_dim
@@ -185,7 +185,7 @@ def write_gguf(file, model, split):
 
 
 def fp8(out, source, tensors):
-    """The same model in the format that DeepSeek-V3 is published in."""
+    """The same model in the format of the published DeepSeek-V3."""
     name, block = "tiny-deepseek-v3-fp8", (32, 16)
     stored, values = {}, {}
     for key, tensor in tensors.items():

@@ -4,8 +4,8 @@ Face transformers computes with them in float32.
 
 usage: embedding.py OUT_DIR      (OUT_DIR: runtime/model/tests/fixtures)
 
-Weights are rounded to float16 and stored so, which halves the files; the arithmetic is float32. expected.json holds for
-each model its prompts with the vectors or scores. Pooling is done here as sentence-transformers does it.
+Weights are rounded to float16 and stored so, which halves the files; the arithmetic is float32. expected.json has each
+model's prompts with their vectors or scores. Pooling follows sentence-transformers.
 """
 import copy
 import json
@@ -53,7 +53,7 @@ def randomise(model):
 def save(out, name, model, architecture=None, extra=None):
     """A folder in Hugging Face's layout."""
     folder = out / name
-    # A copy, because the rotary frequencies would be rounded with the weights.
+    # A copy, because rounding the weights also rounds the rotary frequencies.
     copy.deepcopy(model).half().save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
     path = folder / "config.json"
@@ -67,7 +67,7 @@ def save(out, name, model, architecture=None, extra=None):
 
 
 def modules(pooling, normalize):
-    """The files that say how a vector is made."""
+    """The files that configure pooling."""
     steps = ["Transformer", "Pooling"] + ["Normalize"] * normalize
     paths = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
     listed = [{"idx": i, "name": str(i), "path": paths[s], "type": f"sentence_transformers.models.{s}"} for i, s in enumerate(steps)]
@@ -182,7 +182,7 @@ def main():
     save(out, "bert-pairs", model)
     note("bert-pairs", lambda **inputs: torch.sigmoid(classifies(model)(**inputs)), token_types=True)
 
-    # Padding tokens inside a prompt do not count as positions.
+    # Padding tokens inside a prompt have no position.
     PROMPTS.append([5, 1, 9, 1, 1, 30, 2])
     roberta = dict(max_position_embeddings=50, type_vocab_size=1, pad_token_id=1)
     model = randomise(XLMRobertaModel(XLMRobertaConfig(**encoder_shape(**roberta)), add_pooling_layer=False))

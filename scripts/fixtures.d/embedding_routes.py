@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes tests/fixtures/embedding*: what sentence-transformers and transformers make of texts, in float32.
+"""Writes tests/fixtures/embedding*: results of sentence-transformers and transformers for texts, in float32.
 
 usage: embedding_routes.py OUT_DIR SMOLLM2_FOLDER MINILM_FOLDER
 
-embedding.json holds texts, vectors and scores; minilm.bin the vectors of all-MiniLM-L6-v2 (float32, little endian) as
-sentence-transformers gives them. The folders beside it are small random models with tokenizers of their own: a
-cross-encoder with WordPiece, one with Unigram pieces, and a Llama classifier.
+embedding.json has texts, vectors and scores; minilm.bin has the vectors of all-MiniLM-L6-v2 (float32, little endian) by
+sentence-transformers. The folders next to it are small random models with their own tokenizers: a cross-encoder with
+WordPiece, one with Unigram, and a Llama classifier.
 """
 import copy
 import json

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Writes runtime/model/tests/fixtures/gguf_blocks.json: what transformers computes in float32 from a Llama whose matrices are
-blocks of the types that are turned into others or float32 when they are read.
+blocks of the types that are converted to other types or float32 when they are read.
 
 usage: gguf_blocks.py OUT_DIR
 
-The blocks are not stored: the test makes them by the same generator. The gguf package says what they hold.
+The blocks are not stored: the test makes them with the same generator. The gguf package decodes them.
 """
 import json
 import pathlib

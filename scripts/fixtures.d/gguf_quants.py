@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes runtime/checkpoint/tests/fixtures/gguf_quants.json: blocks of every type, and what the gguf package reads there;
-and runtime/checkpoint/src/gguf/iq/grids.bin: the tables of the IQ types, out of that package.
+"""Writes runtime/checkpoint/tests/fixtures/gguf_quants.json: blocks of every type, and their values by the gguf package;
+and runtime/checkpoint/src/gguf/iq/grids.bin: the tables of the IQ types, from that package.
 
 usage: gguf_quants.py OUT_DIR
 
-Where the package can quantise, blocks come from random values; the K types are random bytes with plausible scales.
-Bytes and float32 values are in hexadecimal, little endian. Of the types in MANY there are more blocks, which the test
-makes by the same generator, and the SHA-256 of all values.
+If the package can quantise a type, its blocks come from random values; the K types are random bytes with plausible
+scales. Bytes and float32 values are in hexadecimal, little endian. For the types in MANY there are more blocks, which the
+test makes with the same generator, and the SHA-256 of all values.
 """
 import hashlib
 import json
@@ -22,7 +22,7 @@ SMALL = [T.F32, T.F16, T.BF16, T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0]
 # Byte offsets of the half-precision scales of a block.
 SCALES = {T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208]}
 
-# Types that are made into others or float32 when they are read, with the offsets of their scales.
+# Types that are converted to others or float32 when they are read, with the offsets of their scales.
 MANY = {
     T.Q2_K: [80, 82], T.Q3_K: [108], T.IQ1_S: [0], T.IQ1_M: [], T.IQ2_XXS: [0], T.IQ2_XS: [0], T.IQ2_S: [0],
     T.IQ3_XXS: [0], T.IQ3_S: [0], T.IQ4_NL: [0], T.IQ4_XS: [0], T.TQ1_0: [52], T.TQ2_0: [64],
@@ -49,7 +49,7 @@ def many_blocks(ty, scales):
 
 
 def packed_grid(cls):
-    """Entries as 16-bit numbers that hold the numbers of their values, the first in the lowest bits."""
+    """Entries as 16-bit numbers that contain the indices of their values, the first one in the lowest bits."""
     cls.init_grid()
     values = list(cls.grid_map)
     rows = cls.grid.reshape(cls.grid_shape)
@@ -73,7 +73,7 @@ def main():
             data[:, offset : offset + 2] = scale.view(np.uint8).reshape(2, 2)
         types[ty.name] = data.reshape(1, -1)
     types["MXFP4"] = quantize(rng.standard_normal((1, 96)).astype(np.float32), T.MXFP4).reshape(1, -1)
-    # The smallest scales are no normal numbers.
+    # The smallest scales are subnormal numbers.
     types["MXFP4"][0, [0, 17]] = [0, 1]
     result = {}
     for name, data in types.items():

@@ -3,8 +3,8 @@
 
 usage: golden.py OUT_DIR GOLDEN      (GOLDEN: the folder of the recorded exchanges with its record*.py)
 
-Left out is what says nothing: headers that are about the connection, the place in the reference's source that its
-schema errors name, and the samples of /metrics (their names and labels stay, their values are times and counts).
+Irrelevant parts are left out: headers about the connection, the source location in the reference's schema errors, and
+the samples of /metrics (their names and labels stay; their values are times and counts).
 """
 import json
 import pathlib
@@ -17,14 +17,14 @@ SOURCE = re.compile(r'\\n\\n  File \\"[^"]*\\", line \d+, in \w+\\n    [A-Z]+ [^
 
 
 def order():
-    """Names as they stand in the scripts that recorded them: some answers depend on what came before."""
+    """Names in the order of the recording scripts, since some answers depend on earlier requests."""
     text = "".join((golden / name).read_text() for name in ("record.py", "record_special.py", "record_limits.py"))
     names = re.findall(r'(?:^    \(|save\()"([\w-]+)"', text, re.M)
     return {name: place for place, name in reversed(list(enumerate(names)))}
 
 
 def metrics(text):
-    """What /metrics has: types and help of families, and samples with their labels but without values."""
+    """The contents of /metrics: types and help of families, and samples with labels but without values."""
     lines = [re.sub(r" [^ ]+$", "", line) if line[:1] != "#" else line for line in text.splitlines()]
     lines = [re.sub(r'le="[^"]*"', 'le=""', line) for line in lines]
     return "\n".join(dict.fromkeys(lines)) + "\n"
@@ -55,7 +55,7 @@ def main():
     places, total = order(), 0
     (out / "golden").mkdir(parents=True, exist_ok=True)
     for folder in sorted(path for path in golden.iterdir() if path.is_dir()):
-        # What is not an exchange: the contents of a dump, which moe.py's numbers cover.
+        # Not an exchange but the contents of a dump, which moe.py covers.
         files = [f for f in folder.glob("*.json") if "request" in json.loads(f.read_text())]
         names = lambda f: places.get(f.stem, places.get(f.stem.replace("causal-", ""), -1))
         exchanges = [exchange(folder.name, f) for f in sorted(files, key=lambda f: (names(f), f.stem))]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes runtime/tokenizer/tests/fixtures/jinja.json: small templates as Jinja2 renders them in the environment of
-transformers' chat templates. They go through every filter, test and global of Jinja2, its statements and operators, and
-the methods of Python's texts, lists, tuples, mappings and numbers.
+transformers' chat templates. They cover every filter, test and global of Jinja2, its statements and operators, and the
+methods of Python's strings, lists, tuples, mappings and numbers.
 
 usage: jinja.py OUT_DIR
 """
@@ -263,12 +263,12 @@ def render(template):
     try:
         rendered, _ = chat_template_utils.render_jinja_template(conversations=[VALUES["messages"]], chat_template=template, **{k: v for k, v in VALUES.items() if k != "messages"})
         return {"text": rendered[0]}
-    except Exception as error:  # whatever the template raises is the expected outcome
+    except Exception as error:  # any exception of the template is the expected result
         return {"error": f"{type(error).__name__}: {error}"}
 
 
 def pieces(template):
-    """A template of several expressions counts as a whole and each by itself."""
+    """A template with several expressions is used whole, and each expression by itself."""
     parts = template.split("}} {{")
     if len(parts) > 1 and "{%" not in template and template.startswith("{{") and "|[{{" not in template:
         for i, part in enumerate(parts):

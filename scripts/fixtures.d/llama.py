@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes runtime/model/tests/fixtures: what Hugging Face transformers computes in float32 for Llama models.
+"""Writes runtime/model/tests/fixtures: results of Hugging Face transformers in float32 for Llama models.
 
 usage: llama.py OUT_DIR SMOLLM2_FOLDER      (SMOLLM2_FOLDER: the dequantised SmolLM2-135M-Instruct, float32)
 
@@ -106,7 +106,7 @@ def tiny(out, name, config, shard):
 
 
 def mrope():
-    """Rotation by sections of Qwen2-VL: text has the same position in all three, which makes it the plain one."""
+    """Qwen2-VL's rotation in three sections: text has the same position in all three, which equals plain rotation."""
     scaling = {"type": "mrope", "mrope_section": [2, 5, 5]}
     config = Qwen2VLTextConfig(hidden_size=144, num_attention_heads=6, max_position_embeddings=256, rope_theta=10000.0, rope_scaling=dict(scaling))
     rotary, plain = Qwen2VLRotaryEmbedding(config), LlamaRotaryEmbedding(config)

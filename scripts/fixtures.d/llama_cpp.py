@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes runtime/model/tests/fixtures/llama_cpp: what llama.cpp continues 20 prompts with, greedily, on GGUF files.
+"""Writes runtime/model/tests/fixtures/llama_cpp: llama.cpp's greedy continuations of 20 prompts from GGUF files.
 
 usage: llama_cpp.py OUT_DIR GGUF...      (OUT_DIR: runtime/model/tests/fixtures)
 
-It takes a Python with llama.cpp's bindings, which need no compiler: `pip install cyllama==0.7.0` (Python 3.12 or newer).
+It needs a Python with llama.cpp's bindings, which need no compiler: `pip install cyllama==0.7.0` (Python 3.12 or newer).
 Keys and values are kept in float32. For each prompt the fixture has the ids of the prompt, the greedy ids, the runner-up at
 each step and the distance of the two logits: under "cases" of the file itself, whose products llama.cpp computes with
 activations rounded to 8 bits, and under "float32" of a copy in which the same weights are float32 numbers.
@@ -50,7 +50,7 @@ def run(path, tokens):
     params = llama.LlamaContextParams()
     params.n_ctx = 512
     params.n_batch = params.n_ubatch = 512
-    params.n_threads = params.n_threads_batch = 1  # several would spin against each other on a busy machine
+    params.n_threads = params.n_threads_batch = 1  # several threads would spin on a busy machine
     params.type_k = params.type_v = 0  # GGML_TYPE_F32
     params.flash_attn_type = 0
     context = llama.LlamaContext(model, params)

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes runtime/model/tests/fixtures/lora: what transformers with PEFT computes in float32 for models with LoRA adapters.
+"""Writes runtime/model/tests/fixtures/lora: results of transformers with PEFT in float32 for models with LoRA adapters.
 
 usage: lora.py OUT_DIR [MODEL_OR_ADAPTER...]
 
-The models are the checkpoints of decoders.py, which must be there, one adapter for each: every linear layer of its
-decoder, by a rank that is no multiple of anything. The first one has adapters more, of other ranks and for other
-modules, so that batches can mix them; some change embedding and output matrix. NAME/ is an adapter as PEFT saves it, NAME.json and NAME.bin are as llama.py
-describes them; `model` in NAME.json is the checkpoint.
+The models are the checkpoints of decoders.py, which must exist. Each has one adapter for every linear layer of its
+decoder, with an odd rank. The first model has more adapters, with other ranks and modules, so that batches can mix them;
+some change embedding and output matrix. NAME/ is an adapter as PEFT saves it, NAME.json and NAME.bin are as described in
+llama.py; `model` in NAME.json is the checkpoint.
 """
 import json
 import pathlib
@@ -30,12 +30,12 @@ MERGED = {"phi3": ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]}
 MORE = [
     ("llama-attention", "llama", 4, 6, ["q_proj", "v_proj"], False, torch.bfloat16),
     ("llama-rslora", "llama", 8, 3, ["o_proj", "up_proj", "down_proj"], True, torch.float16),
-    # Embedding and output matrix: two, or one for both (Gemma), with factors on what comes and goes (Gemma, Granite).
+    # Embedding and output matrix: separate or tied (Gemma), with scaled embeddings and logits (Gemma, Granite).
     ("llama-vocabulary", "llama", 4, 6, ["embed_tokens", "v_proj", "lm_head"], False, torch.float32),
     ("gemma3-vocabulary", "gemma3", 3, 5, ["embed_tokens", "down_proj", "lm_head"], False, torch.bfloat16),
     ("granite-vocabulary", "granite", 5, 4, ["embed_tokens", "lm_head"], True, torch.float32),
 ]
-# Saved together with the base model's own matrices, as PEFT does by itself when the vocabulary is among the targets.
+# Saved together with the base model's matrices, as PEFT does if the vocabulary is among the targets.
 WITH_BASE = ["llama-vocabulary"]
 
 
@@ -55,7 +55,7 @@ def build(out, name, base, rank, alpha, modules, rslora, dtype):
     lengths = (1, 5, 17, 39) if base == "phi3" else (1, 5, 17, 40)
     generator = torch.Generator().manual_seed(len(name))
     prompts = [torch.randint(0, model.config.vocab_size, (n,), generator=generator).tolist() for n in lengths]
-    # Greedy tokens are compared exactly, so no choice between two tokens may be close.
+    # Greedy tokens are compared exactly, so the two best logits must not be close.
     for seed in range(1000):
         generator = torch.Generator().manual_seed(seed)
         for key, value in model.named_parameters():

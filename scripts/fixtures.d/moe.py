@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes runtime/model/tests/fixtures/moe: what Hugging Face transformers computes in float32 for mixtures of experts.
+"""Writes runtime/model/tests/fixtures/moe: results of Hugging Face transformers in float32 for mixtures of experts.
 
 usage: moe.py OUT_DIR
 
@@ -36,12 +36,12 @@ def randomize(model):
             value.normal_(0, 0.6)
         else:
             value.normal_(0, 0.15)
-        # Numbers that bfloat16 holds, so that checkpoints can be half as large.
+        # Numbers that bfloat16 can represent, so that checkpoints are half as large.
         value.copy_(value.bfloat16().float())
 
 
 def counts(model, ids, layers, experts):
-    """Choices of every layer's router, by its own rule."""
+    """The experts that every layer's router chose."""
     table = [[0] * experts for _ in range(layers)]
     hooks = []
     for i, layer in enumerate(model.model.layers):
@@ -71,7 +71,7 @@ def write(out, name, model, experts, lengths=(1, 5, 17, 60)):
 
 
 def make(out, name, config, experts):
-    # Models use attention that does sinks; all agree in float32.
+    # An attention implementation that supports sinks; all agree in float32.
     config._attn_implementation = "eager"
     model = transformers.AutoModelForCausalLM.from_config(config).float().eval()
     randomize(model)
@@ -81,7 +81,7 @@ def make(out, name, config, experts):
 
 
 def save(folder, model):
-    # A copy: the rotary frequencies are not to be rounded.
+    # A copy: the rotary frequencies must not be rounded.
     copy.deepcopy(model).bfloat16().save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
 
@@ -115,7 +115,7 @@ def gpt_oss(out):
 
 
 def mxfp4(out, model):
-    """The same model with experts of four bits."""
+    """The same model with 4-bit experts."""
     generator = torch.Generator().manual_seed(3)
     tensors, folder = {}, out / "tiny-gpt-oss-mxfp4"
     for i, layer in enumerate(model.model.layers):
@@ -142,7 +142,7 @@ def mxfp4(out, model):
 
 
 def gguf_writer(file, arch, config, kv_heads, key_length):
-    """A file with the keys that llama.cpp's converter writes for all families."""
+    """A GGUF file with the keys that llama.cpp's converter writes for all families."""
     writer = gguf.GGUFWriter(str(file), arch)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
@@ -176,7 +176,7 @@ def add_tensor(writer, key, tensor):
 
 
 def gguf_gpt_oss(out, model, packed):
-    """The model as llama.cpp's converter writes it: gate and up apart, and blocks that begin with their scale."""
+    """The model as llama.cpp's converter writes it: separate gate and up, and blocks that begin with their scale."""
     config = model.config
     file = out / "tiny-gpt-oss-mxfp4.gguf"
     writer = gguf_writer(file, "gpt-oss", config, config.num_key_value_heads, config.head_dim)
@@ -262,7 +262,7 @@ def gguf_qwen2_moe(out):
 
 
 def torch_save(out):
-    """torch.load opens the file that the unit tests of eplb compare with, and finds in it what was put there."""
+    """Checks that torch.load reads the file that the unit tests of eplb compare with, and finds the right contents."""
     path = out.parent / "torch_save.pt"
     if not path.exists():
         return

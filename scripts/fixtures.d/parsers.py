@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes runtime/parsers/tests/fixtures/{tools,reasoning}.json: what the reference's own parsers make of whole texts.
+"""Writes runtime/parsers/tests/fixtures/{tools,reasoning}.json: how the reference's own parsers read whole texts.
 
-usage: parsers.py OUT_DIR REFERENCE      (REFERENCE: the folder that holds the unpacked sglang 0.5.23 package)
+usage: parsers.py OUT_DIR REFERENCE      (REFERENCE: the folder of the unpacked sglang 0.5.23 package)
 
-Needs partial_json_parser, orjson, pydantic, msgspec and regex. The rest of the server is not imported: modules of the reference that
-the parsers only name are replaced by empty ones here.
+Needs partial_json_parser, orjson, pydantic, msgspec and regex. The rest of the server is not imported: the script replaces modules
+of the reference that the parsers only mention by empty ones.
 """
 import importlib.abc
 import importlib.machinery
@@ -26,7 +26,7 @@ class Any(type):
 
 
 class Anything(metaclass=Any):
-    """Stands for every class that is imported and never used here."""
+    """Replaces every class that is imported but never used."""
 
     def __init__(self, *args, **kwargs):
         self.__dict__.update(kwargs)
@@ -151,7 +151,7 @@ def kimi(*calls):
 
 
 def regions(region, end, call, name_end, call_end, key, value, value_end, around=("", "")):
-    """Calls in attributes or tags: writes calls, and the texts that every such format is tried with."""
+    """Formats with calls in attributes or tags: writes calls, and the texts to try with every such format."""
 
     def one(name, **args):
         body = "".join(f"{key}{k}{value}{v}{value_end}\n" for k, v in args.items())
@@ -300,7 +300,7 @@ CASES |= {
         '<function name="search"></function>'],
 }
 
-# What the reference makes of these is not what this project does; tests/goldens.rs gives the reasons.
+# This project reads these differently from the reference; tests/goldens.rs gives the reasons.
 DIFFERENT = {
     "qwen25": [f"<tool_call>\n{W}", f"  padded <tool_call>\n{W}\n</tool_call>"],
     "hermes": [f"<tool_call>{W}</tool_call><tool_call>bad</tool_call>"],
@@ -381,7 +381,7 @@ for name, texts in CASES.items():
         detector = DETECTORS[name]()
         found = detector.has_tool_call(text)
         result = detector.detect_and_parse(text, TOOLS)
-        # As FunctionCallParser.parse_non_stream: without a call the text stays as it was.
+        # As in FunctionCallParser.parse_non_stream: without a call the text stays unchanged.
         normal = result.normal_text if result.calls or found else text
         calls = [{"tool_index": c.tool_index, "name": c.name, "parameters": c.parameters} for c in result.calls]
         tools.append({"parser": name, "text": text, "normal_text": normal, "calls": calls})

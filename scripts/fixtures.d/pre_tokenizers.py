@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes runtime/tokenizer/tests/fixtures/pre_tokenizers.json: how each pre-tokenizer of GGUF files cuts texts of many scripts.
+"""Writes runtime/tokenizer/tests/fixtures/pre_tokenizers.json: how each pre-tokenizer of GGUF files splits texts in many scripts.
 
 usage: pre_tokenizers.py OUT_DIR
 
-Every rule is stated here a second time, with other means than the program's: components of Hugging Face's tokenizers where
-the model's tokenizer.json has them, the pattern of transformers where it has one, else the Python package `regex`. The
+Every rule is implemented here a second time, independently of the program: with components of Hugging Face's tokenizers if
+the model's tokenizer.json has them, with transformers' pattern if it has one, else with the Python package `regex`. The
 results are the lengths of the words in characters.
 """
 import json
@@ -64,7 +64,7 @@ DIGITS = pre_tokenizers.Digits(individual_digits=True)
 
 
 def parts_by_library(text, step):
-    """Lengths of the parts; a step of the byte level counts in characters of the text, too."""
+    """Lengths of the parts; byte-level steps also count characters of the text."""
     return [text[start:end] for _, (start, end) in step.pre_tokenize_str(text)]
 
 
@@ -77,7 +77,7 @@ def parts_by_pattern(text, pattern):
 
 
 def grouped(text):
-    """Runs of digits cut into threes from their end."""
+    """Runs of digits split into groups of three from their end."""
     out = []
     for part in parts_by_pattern(text, r"\p{N}+"):
         if regex.fullmatch(r"\p{N}+", part):
@@ -98,7 +98,7 @@ def cut(text, steps):
 
 
 def ascii_grouped(text):
-    """As grouped, for every decimal digit; numbers of other kinds stay as they are."""
+    """As grouped, for all decimal digits; numbers of other kinds stay whole."""
     out = []
     for part in parts_by_pattern(text, r"\p{N}+"):
         if not regex.fullmatch(r"\p{N}+", part):

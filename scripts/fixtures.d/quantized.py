@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes runtime/model/tests/fixtures/quantized: small random Llama models in every quantised form that is read, and
-what transformers computes in float32 for the same weights dequantised by plain torch arithmetic.
+"""Writes runtime/model/tests/fixtures/quantized: small random Llama models in every supported quantised form, and
+results of transformers in float32 for the same weights, dequantised with plain torch arithmetic.
 
 usage: quantized.py OUT_DIR
 
-NAME/ is the checkpoint; NAME.json and NAME.bin are as those of llama.py.
+NAME/ is the checkpoint; NAME.json and NAME.bin are as described in llama.py.
 """
 import json
 import pathlib
@@ -24,7 +24,7 @@ SHAPE = dict(vocab_size=128, hidden_size=96, intermediate_size=160, num_hidden_l
 
 
 def pack(numbers, bits, dim):
-    """Unsigned numbers into 32-bit words along a dimension, lowest bits first."""
+    """Packs unsigned numbers into 32-bit words along a dimension, lowest bits first."""
     numbers = numbers.to(torch.int64).movedim(dim, -1)
     per = 32 // bits
     pad = -numbers.shape[-1] % per

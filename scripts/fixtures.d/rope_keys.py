@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes runtime/checkpoint/tests/fixtures/rope_keys.json: what transformers and the reference make of a configuration's
-rotation, however it is spelled, and the length of the context that the reference derives.
+"""Writes runtime/checkpoint/tests/fixtures/rope_keys.json: how transformers and the reference read a configuration's
+rope keys in all their spellings, and the context length that the reference derives.
 
 usage: rope_keys.py OUT_DIR REFERENCE
 
-REFERENCE is the folder that holds the unpacked sglang 0.5.23 package. Every case has the configuration, the keys that override it (as
+REFERENCE is the folder of the unpacked sglang 0.5.23 package. Every case has the configuration, the keys that override it (as
 `--json-model-override-args` does in the reference), transformers' `rope_parameters` and the context length.
 """
 import ast
@@ -102,7 +102,7 @@ CASES = [
 
 
 def function(reference, *names):
-    """Functions and constants out of a module that cannot be imported without a GPU's libraries."""
+    """Functions and constants from a module that cannot be imported without a GPU's libraries."""
     path = reference / "sglang/srt/utils/hf_transformers/common.py"
     tree = ast.parse(path.read_text())
     wanted = [n for n in tree.body if getattr(n, "name", None) in names or (isinstance(n, ast.Assign) and n.targets[0].id in names)]
@@ -122,7 +122,7 @@ def main():
             (pathlib.Path(folder) / "config.json").write_text(json.dumps({**BASE, **own}))
             loaded = AutoConfig.from_pretrained(folder)
         for key, value in (overrides or {}).items():
-            # As the reference's `get_config`.
+            # As in the reference's `get_config`.
             current = getattr(loaded, key, None)
             setattr(loaded, key, {**current, **value} if isinstance(value, dict) else value)
         case = {"name": name, "config": own, "overrides": overrides, "rope_parameters": loaded.rope_parameters}

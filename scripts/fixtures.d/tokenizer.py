@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes runtime/tokenizer/tests/fixtures/smollm2_tokens.json: ids of awkward texts by Hugging Face's tokenizers.
+"""Writes runtime/tokenizer/tests/fixtures/smollm2_tokens.json: the ids of awkward texts in Hugging Face's tokenizers.
 
 usage: tokenizer.py OUT_DIR SMOLLM2_FOLDER
 
-SMOLLM2_FOLDER holds the tokenizer that transformers makes from SmolLM2's GGUF file. That conversion forgets that the
-model cuts numbers into digits (`tokenizer.ggml.pre` = smollm), as the model's published tokenizer.json does, so each text
+SMOLLM2_FOLDER contains the tokenizer that transformers makes from SmolLM2's GGUF file. That conversion forgets that the
+model splits numbers into digits (`tokenizer.ggml.pre` = smollm), as the model's published tokenizer.json does, so each text
 has two lists: `ids` with the published pre-tokenizer and `converted` with the converted one.
 """
 import json

@@ -1,7 +1,7 @@
-"""Every answer fits the clients' own models: python answer_models.py BASE_URL EMBEDDING_URL. Prints `ok` at the end.
+"""Checks that every answer fits the clients' own models: python answer_models.py BASE_URL EMBEDDING_URL. Prints `ok` at the end.
 
-The clients of OpenAI and Anthropic take answers as they come, and only complain when one is written out again. Here every
-answer and every event of a stream is written out, with warnings as errors, and then read by its model.
+The clients of OpenAI and Anthropic accept answers unchecked, and only complain when one is serialised. Here every answer
+and every event of a stream is serialised, with warnings as errors, and then parsed by its model.
 """
 
 import sys
@@ -17,7 +17,7 @@ problems = []
 checked = 0
 
 
-# Where OpenAI's own service sends null although the client's model does not say so: the reason in a piece of a
+# Fields in which OpenAI's own service sends null although the client's model does not allow it: the reason in a piece of a
 # completion, and the log-probability of a prompt's first token.
 NULLS = {"finish_reason", "token_logprobs", "top_logprobs"}
 
@@ -27,7 +27,7 @@ def is_openais(error):
 
 
 def check(name, answer):
-    """Notes where an answer does not fit its model."""
+    """Records where an answer does not fit its model."""
     global checked
     checked += 1
     problem = lambda error: problems.append(f"{name} ({type(answer).__name__}): {error}")

@@ -1,14 +1,14 @@
-"""Anthropic's client against a running server: python anthropic_client.py BASE_URL. Prints `ok` at the end."""
+"""Tests a running server with Anthropic's client: python anthropic_client.py BASE_URL. Prints `ok` at the end."""
 
 import asyncio
 import sys
 
 import anthropic
 
-# The server takes bearer tokens, which the client calls auth_token.
+# The server expects bearer tokens, which the client calls auth_token.
 client = anthropic.Anthropic(base_url=sys.argv[1], auth_token="none", max_retries=0, timeout=120)
 question = [{"role": "user", "content": "What is the capital of France?"}]
-# This version of the client has no `temperature` argument any more; the API has.
+# This version of the client no longer has a `temperature` argument; the API does.
 ask = {"model": "my-model", "messages": question, "max_tokens": 32, "extra_body": {"temperature": 0}}
 
 message = client.messages.create(**ask)

@@ -1,8 +1,8 @@
-"""The reference's own benchmark, `sglang.bench_serving`, against a running server: python bench_serving.py BASE_URL [MODE].
+"""Runs the reference's own benchmark, `sglang.bench_serving`, against a running server: python bench_serving.py BASE_URL [MODE].
 MODE is `generate` (default) or `embedding`. Prints `ok` at the end.
 
-It imports transformers, torch and data sets of images only for what is not measured here; those stand empty. Its tokenizer
-is the server's own, behind /tokenize and /detokenize.
+It imports transformers, torch and image data sets only for features that are not measured here; they are replaced by empty
+modules. Its tokenizer is the server's own, through /tokenize and /detokenize.
 """
 
 import importlib.util
@@ -20,7 +20,7 @@ mode = sys.argv[2] if len(sys.argv) > 2 else "generate"
 
 
 class Tokenizer:
-    """What the benchmark asks a tokenizer for, answered by the server."""
+    """The tokenizer methods that the benchmark uses, answered by the server."""
 
     init_kwargs = {"chat_template": ""}
     vocab_size = 400
@@ -40,7 +40,7 @@ class Tokenizer:
         return requests.post(base_url + "/detokenize", json={"tokens": ids}, timeout=60).json()["text"]
 
     def num_special_tokens_to_add(self):
-        """How many an empty text has."""
+        """Number of special tokens in an empty text."""
         return len(self.encode(""))
 
     def get_vocab(self):
@@ -49,14 +49,14 @@ class Tokenizer:
 
 
 def stand_in(name, **contents):
-    """Puts an empty module in the place of one that is not installed."""
+    """Replaces a module that is not installed by an empty one."""
     module = types.ModuleType(name)
     module.__getattr__ = lambda _: mock.MagicMock()
     vars(module).update(contents)
     sys.modules[name] = module
 
 
-# The package's own first import pulls in torch: its parts are imported below an empty package of its name.
+# Importing the package imports torch, so its parts are imported below an empty package of the same name.
 package = types.ModuleType("sglang")
 package.__path__ = list(importlib.util.find_spec("sglang").submodule_search_locations)
 sys.modules["sglang"] = package
@@ -76,7 +76,7 @@ PROMPTS, INPUT, OUTPUT = 4, 12, 8
 
 
 def run(backend, *flags):
-    """What one run found, every request of which must have been answered."""
+    """The results of one run, in which every request must have been answered."""
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as out:
         command = ["bench_serving", "--backend", backend, "--base-url", base_url, "--dataset-name", "random-ids"]
         command += ["--num-prompts", str(PROMPTS), "--random-input-len", str(INPUT), "--random-output-len", str(OUTPUT)]
@@ -101,7 +101,7 @@ for backend in ("sglang", "sglang-native", "sglang-oai", "sglang-oai-chat", "vll
         assert result["output_lens"] == [OUTPUT] * PROMPTS, (backend, flags, result["output_lens"])
         assert all(result["generated_texts"]), (backend, flags, result["generated_texts"])
         if not flags:
-            # One time between tokens for each token but the first; a slow reader gets several at once.
+            # One inter-token latency for each token except the first; a slow reader gets several tokens at once.
             assert all(t > 0 for t in result["ttfts"]) and max(map(len, result["itls"])) <= OUTPUT, (backend, result)
 
 # With the OpenAI backends the module's own cache report asks for usage, and then fails on the chunk that has it and no choice.

@@ -1,7 +1,7 @@
-"""Calls that go out and come back: python calls_client.py BASE_URL. Prints `ok` at the end.
+"""Sends the calls of answers back in the history: python calls_client.py BASE_URL. Prints `ok` at the end.
 
-The server answers with the prompt, so the questions say which calls the model writes. Its template shows the calls of the
-history as `<NAME KEY=VALUE>`. Whatever the clients of OpenAI, Anthropic and Ollama get, they send back as they keep it.
+The server echoes the prompt, so the questions determine which calls the model writes. Its template shows the calls of the
+history as `<NAME KEY=VALUE>`. The clients of OpenAI, Anthropic and Ollama send back what they received, as they store it.
 """
 
 import json
@@ -27,12 +27,12 @@ responses_tools = [{"type": "function", "name": "f", "parameters": schema}]
 
 
 def asked(arguments):
-    """A question whose answer is a call with this text for arguments."""
+    """A question whose answer is a call with this text as arguments."""
     return '<tool_call>\n{"name": "f", "arguments": ' + arguments + "}\n</tool_call>"
 
 
 def chat(question, **more):
-    """The calls of a chat, and the message as it is kept; whole and streamed must agree."""
+    """The calls of a chat, and the message as the client stores it; whole and streamed must agree."""
     ask = {"model": "m", "messages": [{"role": "user", "content": question}], "tools": tools, **more}
     whole = client.chat.completions.create(**ask).choices[0]
     calls = [(c.function.name, c.function.arguments) for c in whole.message.tool_calls or []]
@@ -48,7 +48,7 @@ def chat(question, **more):
 
 
 def shown(message, calls):
-    """What the template makes of a history with these calls."""
+    """The rendered prompt of a history with these calls."""
     results = [{"role": "tool", "tool_call_id": c["id"], "content": "12 degrees"} for c in calls]
     history = [{"role": "user", "content": "Q."}, message, *results]
     return client.chat.completions.create(model="m", messages=history).choices[0].message.content
@@ -105,13 +105,13 @@ for text, arguments in wanted:
     answer = lama.chat(model="m", messages=history)
     assert answer.message.content == f"Q.<f{mark}>12 degrees", answer
 
-# Every other form in which clients keep arguments.
+# Every other form in which clients store arguments.
 for given, mark in [("", ""), (" ", ""), ("null", ""), (None, ""), ({}, ""), ({"a": 1}, " a=1"), ('"{\\"a\\": 1}"', " a=1")]:
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": given}}
     text = shown({"role": "assistant", "content": None, "tool_calls": [call]}, [call])
     assert text == f"Q.<f{mark}>12 degrees", (given, text)
 
-# Cut off anywhere: the same in both forms, and taken back.
+# Cut off anywhere: the same whole and streamed, and accepted in the history.
 partial = set()
 for limit in range(1, 60):
     calls, choice = chat(asked('{"city": "Saint-Rémy-de-Provence", "days": 12}'), max_tokens=limit)

@@ -1,6 +1,6 @@
-"""Prints what a dump of the expert distribution holds, as JSON: python expert_distribution.py FILE.pt
+"""Prints the contents of an expert distribution dump as JSON: python expert_distribution.py FILE.pt
 
-Reads the file as torch.load does (zip, pickle, storages by persistent id) with nothing but the standard library.
+Reads the file as torch.load does (zip, pickle, storages by persistent id), using only the standard library.
 """
 import array
 import json

@@ -1,4 +1,4 @@
-"""LangChain's OpenAI integration against a server with a tool parser: python langchain_client.py BASE_URL. Prints `ok`
+"""Tests a server with a tool parser with LangChain's OpenAI integration: python langchain_client.py BASE_URL. Prints `ok`
 at the end."""
 
 import asyncio

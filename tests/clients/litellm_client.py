@@ -1,4 +1,4 @@
-"""LiteLLM's OpenAI provider against a running server: python litellm_client.py BASE_URL [EMBEDDING_URL]. Prints `ok` at
+"""Tests a running server with LiteLLM's OpenAI provider: python litellm_client.py BASE_URL [EMBEDDING_URL]. Prints `ok` at
 the end. The server has a tool parser."""
 
 import asyncio
@@ -6,7 +6,7 @@ import json
 import os
 import sys
 
-# Prices of other people's models are not fetched.
+# Do not download the price list of other providers' models.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 import litellm  # noqa: E402
 import pydantic  # noqa: E402
@@ -44,7 +44,7 @@ assert "".join(pieces) == completed.choices[0].text, pieces
 
 
 class City(pydantic.BaseModel):
-    """What the answer has to be."""
+    """The expected form of the answer."""
 
     name: str = pydantic.Field(max_length=20)
     large: bool

@@ -1,4 +1,4 @@
-"""Ollama's client against a running server: python ollama_client.py BASE_URL. Prints `ok` at the end."""
+"""Tests a running server with Ollama's client: python ollama_client.py BASE_URL. Prints `ok` at the end."""
 
 import asyncio
 import json

@@ -1,6 +1,6 @@
-"""Ollama's client against servers that answer with the prompt: python ollama_tools.py BASE_URL EMBEDDING_URL.
+"""Tests servers that echo the prompt with Ollama's client: python ollama_tools.py BASE_URL EMBEDDING_URL.
 
-The chat template gives the messages as they are, then the names of the tools in brackets. Prints `ok` at the end.
+The chat template writes the messages unchanged, then the names of the tools in brackets. Prints `ok` at the end.
 """
 
 import json
@@ -26,7 +26,7 @@ def call(name, **arguments):
 
 
 def whole_of(chunks):
-    """What the pieces of a stream say together."""
+    """The answer that the pieces of a stream add up to."""
     chunks = list(chunks)
     calls = [c for chunk in chunks for c in chunk.message.tool_calls or []]
     text = "".join(chunk.message.content or "" for chunk in chunks)
@@ -35,7 +35,7 @@ def whole_of(chunks):
     return thinking, text, calls, chunks[-1]
 
 
-# Calls, whole and streamed, in the form that the client knows.
+# Calls, whole and streamed, in the client's form.
 asked = [{"role": "user", "content": "hm</think>Let me see." + call("get_weather", city="Paris", days=2) + call("get_weather", city="Rome")}]
 answer = client.chat(model="m", messages=asked, tools=[get_weather])
 message = answer.message
@@ -52,11 +52,11 @@ assert end.done_reason == "stop" and end.eval_count == answer.eval_count and end
 shown = client.chat(model="m", messages=[{"role": "user", "content": "</think>So."}], tools=[get_weather])
 assert shown.message.content == "So.[get_weather]" and not shown.message.tool_calls, shown
 
-# The answer and the tool's go back as they came.
+# The assistant's message and the tool's answer are sent back unchanged.
 history = asked + [message, {"role": "tool", "tool_name": "get_weather", "content": "12 degrees"}]
 assert client.chat(model="m", messages=history).message.content.endswith("12 degrees")
 
-# Cut off by the limit: no half call, and the reason says why.
+# Cut off by the limit: no partial call, and `done_reason` says why.
 cut = {"num_predict": 12}
 half = [{"role": "user", "content": "</think>" + call("get_weather", city="Paris")}]
 answer = client.chat(model="m", messages=half, tools=[get_weather], options=cut)
@@ -64,7 +64,7 @@ assert not answer.message.tool_calls and answer.done_reason == "length", answer
 *_, calls, end = whole_of(client.chat(model="m", messages=half, tools=[get_weather], options=cut, stream=True))
 assert not calls and end.done_reason == "length"
 
-# What is there, and what is refused.
+# What is supported, and what is refused.
 shown = client.show("m")
 assert {"completion", "tools", "thinking"} <= set(shown.capabilities), shown
 (running,) = client.ps().models
@@ -84,7 +84,7 @@ for refuse, part in (
     else:
         raise AssertionError(part)
 
-# Prompts as they are, and through the template; what was said before comes in front.
+# Prompts unchanged and through the template; the context comes first.
 few = {"num_predict": 3}
 raw = client.generate(model="m", prompt="one two three four", raw=True, options=few)
 assert raw.response == "one two three" and raw.done_reason == "length" and raw.context is None, raw

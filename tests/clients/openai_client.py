@@ -1,4 +1,4 @@
-"""The official OpenAI client against a running server: python openai_client.py BASE_URL. Prints `ok` at the end."""
+"""Tests a running server with the official OpenAI client: python openai_client.py BASE_URL. Prints `ok` at the end."""
 
 import asyncio
 import sys
@@ -67,7 +67,7 @@ assert streamed == completion.choices[0].text
 
 
 class City(pydantic.BaseModel):
-    """What the parse helper makes of an answer."""
+    """The expected result of the parse helper."""
 
     name: str = pydantic.Field(max_length=20)
     large: bool

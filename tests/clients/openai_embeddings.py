@@ -1,4 +1,4 @@
-"""The official OpenAI client against a server that embeds: python openai_embeddings.py BASE_URL. Prints `ok`."""
+"""Tests an embedding server with the official OpenAI client: python openai_embeddings.py BASE_URL. Prints `ok`."""
 
 import asyncio
 import base64
@@ -11,7 +11,7 @@ base_url = sys.argv[1] + "/v1"
 client = openai.OpenAI(base_url=base_url, api_key="none", max_retries=0, timeout=120)
 texts = ["The quick brown fox", "jumps over", "the lazy dog"]
 
-# The client asks for base64 when it is told nothing, and unpacks it.
+# By default the client requests base64 and decodes it.
 packed = client.embeddings.create(model="default", input=texts)
 plain = client.embeddings.create(model="default", input=texts, encoding_format="float")
 assert [d.index for d in packed.data] == [0, 1, 2] and packed.object == "list"

@@ -1,7 +1,7 @@
-"""schemathesis against the OpenAPI document of a running server: python openapi_fuzz.py BASE_URL. Prints `ok` at the end.
+"""Tests a running server with schemathesis and the server's OpenAPI document: python openapi_fuzz.py BASE_URL. Prints `ok` at the end.
 
-It makes calls of every route from the document, allowed and forbidden ones; no answer may be a 500, or have a status, a
-content type or a form that the document does not name.
+It generates valid and invalid calls of every route from the document. No answer may be a 500, or have a status, content
+type or form that the document does not list.
 """
 
 import pathlib

@@ -1,4 +1,4 @@
-"""The Responses API by OpenAI's client, against a server with --enable-response-store and a tool parser:
+"""Tests the Responses API of a server with --enable-response-store and a tool parser with OpenAI's client:
 python responses_client.py BASE_URL. Prints `ok` at the end."""
 
 import asyncio
@@ -76,7 +76,7 @@ assert client.responses.cancel(response.id).status == "completed"
 
 
 class Capital(pydantic.BaseModel):
-    """What the parse helper makes of an answer."""
+    """The expected result of the parse helper."""
 
     city: str = pydantic.Field(max_length=20)
     large: bool
@@ -111,7 +111,7 @@ result = {"type": "function_call_output", "call_id": call.call_id, "output": "Su
 answer = client.responses.create(**{**ask, "input": [result]}, previous_response_id=called.id)
 assert answer.output_text and answer.usage.input_tokens > called.usage.input_tokens
 
-# As in chats, every name means the model where there are no adapters.
+# As in chats, every name selects the model if there are no adapters.
 named = client.responses.create(**{**ask, "model": "default"})
 assert named.model == "default" and named.output_text == response.output_text, named
 

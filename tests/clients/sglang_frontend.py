@@ -1,7 +1,7 @@
-"""SGLang's own front-end language against a running server: python sglang_frontend.py BASE_URL. Prints `ok` at the end.
+"""Tests a running server with SGLang's own front-end language: python sglang_frontend.py BASE_URL. Prints `ok` at the end.
 
-The package's first import pulls in torch, which these tests do without: the parts of the front end are imported below an
-empty package of its name. IPython is only used in notebooks.
+Importing the package imports torch, which these tests do not have, so the parts of the front end are imported below an
+empty package of the same name. IPython is only used in notebooks.
 """
 
 import importlib.util

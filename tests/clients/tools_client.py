@@ -1,7 +1,7 @@
-"""Forced tool calls by the clients of OpenAI and Anthropic: python tools_client.py BASE_URL. Prints `ok` at the end.
+"""Tests forced tool calls with the clients of OpenAI and Anthropic: python tools_client.py BASE_URL. Prints `ok` at the end.
 
-The model is far too small to call tools on its own account: what is judged is that the grammar makes it write calls that
-are valid, that streams carry prefixes of valid JSON, and that every choice ends for the right reason.
+The model is far too small to call tools by itself. The tests check that the grammar makes it write valid calls, that
+streams carry prefixes of valid JSON, and that every choice has the right finish reason.
 """
 
 import enum
@@ -43,7 +43,7 @@ ask = {"model": "m", "messages": question, "tools": [weather, time], "temperatur
 
 
 def checked(choice, single):
-    """The calls of a choice, each valid."""
+    """The calls of a choice; asserts that each is valid."""
     calls = choice.message.tool_calls
     assert calls and (len(calls) == 1 or not single), choice
     for call in calls:
@@ -54,7 +54,7 @@ def checked(choice, single):
 
 
 def streamed(**more):
-    """The calls of a stream, put together; every piece must leave the beginning of valid JSON."""
+    """The reassembled calls of a stream; after every piece they must be a prefix of valid JSON."""
     names, arguments, finishes = [], [], []
     for chunk in client.chat.completions.create(**{**ask, **more}, stream=True):
         for choice in chunk.choices:
