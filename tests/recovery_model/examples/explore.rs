@@ -1,4 +1,4 @@
-//! Explores one setup and prints how large it is, or the shortest way to what is broken.
+//! Explores one setup and prints how many states it has, or the shortest way to a broken promise.
 //!
 //! `cargo run --release -p sglang-recovery-model --example explore -- requests=1 deaths=2,2,2 faults=GapsIgnored`
 

@@ -1,9 +1,9 @@
-//! What can happen next.
+//! The events that can happen next.
 
 use crate::setup::{ROLES, Role, Setup};
 use crate::state::{Budget, State};
 
-/// A link by its ends.
+/// A link, named by its ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LinkId {
     /// Tokenizer manager to scheduler.
@@ -22,55 +22,56 @@ pub const LINKS: [LinkId; 4] = [LinkId::ToScheduler, LinkId::ToDetokenizer, Link
 /// One event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// A client brings its request.
+    /// A client sends its request.
     Come(u8),
-    /// A client asks for the next control operation.
+    /// A client sends the next control operation.
     Control,
     /// The oldest frame of a link arrives.
     Deliver(LinkId),
-    /// The scheduler makes one more frame of the request with this id.
+    /// The scheduler computes one more frame of the request with this id.
     Step(u8),
-    /// The scheduler dies in a step with the poison request; `shared`: every other request that may is in the step.
+    /// The scheduler dies in a step with the poison request; `shared`: every other request that may join is in the
+    /// step.
     Poison {
-        /// Whether the step has other requests, too.
+        /// Whether the step contains other requests, too.
         shared: bool,
     },
-    /// A sender notices that its receiver was replaced, connects and says hello.
+    /// A sender notices that its receiver was replaced, reconnects and says hello.
     Notice(LinkId),
-    /// A client wants its request ended.
+    /// A client aborts its request.
     Abort(u8),
-    /// A role is killed from outside and its next life begins.
+    /// A role is killed from outside, and its next life begins.
     Die {
         /// Who.
         role: Role,
-        /// Frames that still arrive from it, on its first link and on its second.
+        /// How many frames still arrive from it on its first and second link.
         kept: [u8; 2],
-        /// The next life's hello arrives before them.
+        /// Whether the next life's hello arrives before them.
         overtaken: bool,
     },
-    /// A link is cut: all but the first `kept` frames are lost.
+    /// A link is cut: all frames after the first `kept` are lost.
     Cut {
         /// Which.
         link: LinkId,
         /// Frames that still arrive.
         kept: u8,
     },
-    /// The oldest frame of a link is doubled.
+    /// The oldest frame of a link is duplicated.
     Repeat(LinkId),
 }
 
 impl Action {
-    /// Whether it need not happen: a misfortune, or the whim of a client. Such events are bounded, and what the protocol
-    /// promises must come about without them.
+    /// Whether the event is a failure or a client's choice, which need not happen. The number of such events is
+    /// limited, and the protocol must keep its promises without them.
     pub fn is_optional(&self) -> bool {
         matches!(self, Self::Abort(_) | Self::Die { .. } | Self::Cut { .. } | Self::Repeat(_))
     }
 }
 
-/// Adds all that can happen in `state`.
+/// Adds everything that can happen in `state`.
 ///
-/// When nothing more can go wrong the detokenizer's turn comes first: it passes on what it gets, in order, and nobody can
-/// tell when.
+/// Once no more failures can happen, the detokenizer acts first: it forwards its input in order, and nobody can tell
+/// when it does so.
 pub fn enabled(state: &State, setup: &Setup, actions: &mut Vec<Action>) {
     let Budget { deaths: left, cuts, repeats, .. } = state.budget;
     let calm = left == [0; 3] && cuts == 0 && repeats == 0 && setup.poison.is_none();
@@ -84,7 +85,7 @@ pub fn enabled(state: &State, setup: &Setup, actions: &mut Vec<Action>) {
     for link in LINKS {
         let (len, stale) = length(state, link);
         if state.budget.cuts > 0 && !stale {
-            // All may be kept: then what was lost is another request's, which this setup leaves out.
+            // All frames may be kept: then the lost ones belong to another request, which this setup leaves out.
             actions.extend((0..=len).map(|kept| Action::Cut { link, kept }));
         }
         if state.budget.repeats > 0 && len > 0 {
@@ -105,7 +106,7 @@ fn progress(state: &State, setup: &Setup, actions: &mut Vec<Action>) {
     }
     for request in 0..setup.requests {
         let free = state.tokenizer_manager.entries[usize::from(setup.rid(request))].is_none();
-        // Of two alike the first comes first.
+        // Of two identical requests, the first comes first.
         let turn = request == 0 || state.clients[usize::from(request) - 1].came;
         if !state.clients[usize::from(request)].came && free && turn {
             actions.push(Action::Come(request));
@@ -164,7 +165,7 @@ fn deaths(state: &State, setup: &Setup, actions: &mut Vec<Action>) {
     }
 }
 
-/// Frames on a link, and whether its receiver was replaced.
+/// The number of frames on a link, and whether its receiver was replaced.
 fn length(state: &State, link: LinkId) -> (u8, bool) {
     let (len, stale) = match link {
         LinkId::ToScheduler => (state.to_scheduler.frames.len(), state.to_scheduler.stale),

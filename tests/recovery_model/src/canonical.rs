@@ -1,4 +1,4 @@
-//! States that differ in names alone are one.
+//! Treats states that differ only in names as one state.
 
 use ahash::RandomState;
 
@@ -6,12 +6,12 @@ use crate::frames::{Attempt, Ending, Output, REQUESTS, Reply, Text, ToScheduler}
 use crate::setup::Setup;
 use crate::state::State;
 
-/// Fixed, so that a run can be repeated.
+/// Fixed, so that runs are reproducible.
 fn hasher() -> RandomState {
     RandomState::with_seeds(1, 2, 3, 4)
 }
 
-/// A number that is the same for states that differ in names alone. Others share it once in 2^64.
+/// A number that is equal for states that differ only in names. Other states collide once in 2^64.
 pub fn fingerprint(state: &State, setup: &Setup) -> u64 {
     let hasher = hasher();
     let mut state = state.clone();
@@ -30,7 +30,7 @@ fn hash(hasher: &RandomState, state: &State) -> u64 {
     hasher.hash_one(state)
 }
 
-/// What a client has seen does not matter once its request has ended, and how it ended only for those beside poison.
+/// Forgets what a client has seen once its request has ended, and how it ended unless a request is poison.
 fn forget_what_is_over(state: &mut State, setup: &Setup) {
     for client in state.clients.iter_mut().filter(|client| client.ended.is_some()) {
         client.shown = 0;
@@ -39,7 +39,7 @@ fn forget_what_is_over(state: &mut State, setup: &Setup) {
     }
 }
 
-/// Numbers the epochs of each life anew, from 1: only whether they are the same counts.
+/// Renumbers the epochs of each life from 1: only equality matters.
 fn rename_epochs(state: &mut State) {
     let mut seen = [[0u32; 8]; 2];
     each_epoch(state, &mut |role, life, epoch| seen[role][usize::from(life) % 8] |= 1 << (*epoch % 32));
@@ -68,15 +68,15 @@ fn each_epoch(state: &mut State, f: &mut impl FnMut(usize, u8, &mut u8)) {
     }
 }
 
-/// Place of a number among those of `seen`, from 1. 0 means none and stays.
+/// Rank of a number among those in `seen`, from 1. 0 means none and stays 0.
 fn rank(seen: u32, number: u8) -> u8 {
     let below = (1u32 << (number % 32)) - 1;
     u8::from(number > 0) + (seen & below & !1).count_ones() as u8
 }
 
-/// Numbers the attempts of each id and life anew, from 1: only their order counts.
+/// Renumbers the attempts of each id and life from 1: only their order matters.
 fn rename_attempts(state: &mut State) {
-    // Which numbers occur, by id and life, as bits.
+    // The numbers that occur, by id and life, as bits.
     let mut seen = [[0u32; 8]; REQUESTS];
     each_attempt(state, &mut |rid, life, number| {
         seen[rid][usize::from(life) % 8] |= 1 << (*number % 32);
@@ -128,7 +128,7 @@ fn each_attempt(state: &mut State, f: &mut impl FnMut(usize, u8, &mut u8)) {
     }
 }
 
-/// Gives each request the other's name.
+/// Swaps the names of the two requests.
 fn swap_requests(state: &mut State) {
     let other = |name: &mut u8| *name = 1 - *name;
     let manager = &mut state.tokenizer_manager;

@@ -1,8 +1,9 @@
-//! Visits every state that can be reached, nearest first, and looks for broken promises.
+//! Visits every reachable state, nearest first, and looks for broken promises.
 //!
-//! That all ends well is shown without any assumption of fairness. Misfortunes are bounded, so a run that goes on for
-//! ever has only ordinary events from some point on. The checker shows that these never lead back to a state they came
-//! from, so there is no such run; and that where no ordinary event is left, all promises for the end are kept.
+//! That every run ends well is proved without assuming fairness. The number of failures is limited, so from some point
+//! on an infinite run would consist only of ordinary events. The checker shows that ordinary events never lead back to
+//! an earlier state, so there is no such run, and that wherever no ordinary event is left, all promises about the end
+//! are kept.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -14,7 +15,7 @@ use crate::properties;
 use crate::setup::Setup;
 use crate::state::State;
 
-/// Fingerprints are spread well enough as they are.
+/// Fingerprints are already well distributed.
 #[derive(Default)]
 struct AsItIs(u64);
 
@@ -30,20 +31,20 @@ impl Hasher for AsItIs {
     }
 }
 
-/// What an exploration found.
+/// The result of an exploration.
 #[derive(Debug)]
 pub struct Report {
-    /// Different states, up to names.
+    /// Distinct states, ignoring names.
     pub states: usize,
     /// Events between them.
     pub events: usize,
-    /// Of the states, those in which nothing but a misfortune can happen.
+    /// The states in which only a failure can happen.
     pub at_rest: usize,
     /// The first broken promise.
     pub broken: Option<Counterexample>,
 }
 
-/// A shortest way to a broken promise.
+/// A shortest sequence of events that breaks a promise.
 #[derive(Debug)]
 pub struct Counterexample {
     /// Which promise.
@@ -52,27 +53,27 @@ pub struct Counterexample {
     pub events: Vec<Action>,
 }
 
-/// Called with every event: the state before it and the state after it.
+/// Called for every event with the states before and after it.
 pub type Visitor<'a> = &'a mut dyn FnMut(&State, &State) -> Result<(), Property>;
 
 struct Search<'a> {
     setup: &'a Setup,
     visit: Visitor<'a>,
     known: HashMap<u64, u32, BuildHasherDefault<AsItIs>>,
-    /// How each state was reached first: from which, and by what.
+    /// For each state, the predecessor and event that first reached it.
     origin: Vec<(u32, Action)>,
-    /// Successors of all states, one after the other, in the order of their numbers.
+    /// Successors of all states in order of state number.
     successors: Vec<u32>,
-    /// Where each state's successors end.
+    /// The end of each state's successors.
     ends: Vec<u32>,
 }
 
-/// Explores a setup until something is broken or everything is seen.
+/// Explores a setup until a promise is broken or every state was visited.
 pub fn explore(setup: &Setup) -> Report {
     explore_with(setup, &mut |_, _| Ok(()))
 }
 
-/// The same with one more thing to check of every event.
+/// As [`explore`], with an additional check of every event.
 pub fn explore_with(setup: &Setup, visit: Visitor<'_>) -> Report {
     let mut search = Search {
         setup,
@@ -138,9 +139,9 @@ impl Search<'_> {
         &self.successors[start..self.ends[number] as usize]
     }
 
-    /// A state from which events lead back to it, or to such a state.
+    /// A state from which events lead back to it, or to another such state.
     ///
-    /// Every state is taken away once all states that lead to it are. Misfortunes are bounded and so on no cycle.
+    /// Every state is removed once all its predecessors are. Failures are limited and therefore on no cycle.
     fn on_cycle(&self) -> Option<u32> {
         let mut incoming = vec![0u32; self.origin.len()];
         for to in &self.successors {

@@ -1,4 +1,4 @@
-//! What clients see, and whether they may see it.
+//! What clients see, and the checks of it.
 
 use crate::frames::{Ending, Piece};
 use crate::promise::Property;
@@ -6,26 +6,27 @@ use crate::promise::Property;
 /// The client of one request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Client {
-    /// It has brought its request.
+    /// It has sent its request.
     pub came: bool,
-    /// It wants its request ended.
+    /// It has aborted its request.
     pub aborts: bool,
-    /// Frames that it has.
+    /// Number of frames that it has received.
     pub shown: u8,
-    /// How its request ended.
+    /// How its request ended, if it has.
     pub ended: Option<Ending>,
 }
 
 impl Client {
-    /// The request is on its way.
+    /// Whether the request is in progress.
     pub fn is_waiting(&self) -> bool {
         self.came && self.ended.is_none()
     }
 
-    /// Text comes in.
+    /// Receives text.
     ///
     /// # Errors
-    /// It is doubled, foreign, torn, or there is a hole before it; or the request has ended.
+    /// If the text is duplicated, belongs to another request, is decoded from the wrong context or follows a gap, or if
+    /// the request has already ended.
     pub fn show(&mut self, own: u8, piece: Piece) -> Result<(), Property> {
         if self.ended.is_some() || piece.request != own || piece.position != self.shown || !piece.whole {
             return Err(Property::TextIsOneSequence);
@@ -34,10 +35,10 @@ impl Client {
         Ok(())
     }
 
-    /// The request has ended; it has `frames` in all, and `poison` tells whether it kills schedulers.
+    /// Receives the end of the request, which has `frames` in all; `poison`: it kills schedulers.
     ///
     /// # Errors
-    /// It had ended before, or this end has no cause.
+    /// If it had already ended, or this end has no cause.
     pub fn end(&mut self, ending: Ending, frames: u8, poison: bool) -> Result<(), Property> {
         if self.ended.is_some() {
             return Err(Property::EndsOnce);

@@ -1,4 +1,4 @@
-//! How roles die: what is lost with them, and how the next life begins.
+//! How roles die: what is lost, and how the next life begins.
 
 use crate::detokenizer::Detokenizer;
 use crate::faults::Fault;
@@ -11,7 +11,7 @@ use crate::state::State;
 use crate::tokenizer_manager::TokenizerManager;
 
 impl State {
-    /// A role is killed from outside. Of what it had sent on its links the first `kept` frames still arrive.
+    /// A role is killed from outside. The first `kept` frames that it had sent on its links still arrive.
     pub(crate) fn die(
         &mut self,
         role: Role,
@@ -62,7 +62,7 @@ impl State {
         self.replies.lose_sender(kept[1]);
     }
 
-    /// Who is in the step that the scheduler is about to make, when all are that may.
+    /// The requests in the scheduler's next step, if all that may join do.
     fn black_box(&self, setup: &Setup) -> [Option<u8>; REQUESTS] {
         let mut positions = [None; REQUESTS];
         for (rid, running) in self.scheduler.running.iter().enumerate() {
@@ -90,7 +90,7 @@ impl State {
     }
 }
 
-/// The next life of a sender connects and says `hello`.
+/// The sender's next life connects and says `hello`.
 fn succeed<F: Copy>(link: &mut Link<F>, kept: usize, overtaken: bool, life: u8, hello: F) {
     let mut frames = std::mem::take(link).frames;
     frames.truncate(kept);

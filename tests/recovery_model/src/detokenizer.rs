@@ -1,16 +1,16 @@
-//! The detokenizer: ids become text. It keeps a decoder per attempt and passes every end on.
+//! The detokenizer: turns ids into text, with a decoder per attempt, and forwards every end.
 
 use crate::faults::{Fault, Faults};
 use crate::frames::{Attempt, Envelope, Mark, Output, Piece, REQUESTS, Text};
 
-/// A decoder and where it stands.
+/// A decoder and its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Decoder {
-    /// Whose output it decodes.
+    /// The request whose output it decodes.
     pub request: u8,
-    /// The try that it was started for.
+    /// The attempt for which it was started.
     pub attempt: Attempt,
-    /// Position of the id that it expects.
+    /// Position of the next expected id.
     pub next: u8,
 }
 
@@ -19,7 +19,7 @@ pub struct Decoder {
 pub struct Detokenizer {
     /// Number of this life.
     pub life: u8,
-    /// How often something from the scheduler may have been lost; 0 before the first contact.
+    /// How often something from the scheduler may have been lost; 0 before first contact.
     pub epoch: u8,
     /// Life of the scheduler that it hears.
     pub scheduler: Option<u8>,
@@ -28,7 +28,7 @@ pub struct Detokenizer {
 }
 
 impl Detokenizer {
-    /// A life that begins.
+    /// A new life.
     pub fn new(life: u8, faults: Faults) -> Self {
         Self {
             life,
@@ -38,12 +38,12 @@ impl Detokenizer {
         }
     }
 
-    /// What it says of itself; nothing before it has heard the scheduler.
+    /// Its hello; `None` before it has heard the scheduler.
     pub fn hello(&self) -> Option<Text> {
         (self.epoch > 0).then_some(Text::Hello { epoch: self.epoch })
     }
 
-    /// Whether a frame changes nothing, now or later.
+    /// Whether a frame has no effect, now or later.
     pub fn ignores(&self, envelope: &Envelope<Output>, faults: Faults) -> bool {
         if envelope.mark == Mark::Repeat && !faults.has(Fault::RepeatsTaken) {
             return true;
@@ -62,7 +62,7 @@ impl Detokenizer {
         }
     }
 
-    /// Takes a frame of the scheduler.
+    /// Handles a frame from the scheduler.
     pub fn receive(&mut self, envelope: Envelope<Output>, faults: Faults) -> Vec<Text> {
         if self.ignores(&envelope, faults) {
             return Vec::new();
@@ -70,7 +70,7 @@ impl Detokenizer {
         let mut said = Vec::new();
         let met = self.scheduler.is_none();
         if self.scheduler.is_none_or(|life| life < envelope.from) {
-            // What an earlier scheduler had under way is submitted again, under other attempts.
+            // Frames of an earlier scheduler are dropped; their requests are submitted again under new attempts.
             self.scheduler = Some(envelope.from);
             self.decoders = [None; REQUESTS];
         }

@@ -1,60 +1,60 @@
-//! Faults that can be planted in the protocol, to see whether the checker finds them.
+//! Faults that can be planted in the protocol, to test that the checker finds them.
 
-/// One way to get the protocol wrong.
+/// A mistake in the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Fault {
-    /// The tokenizer manager takes outputs of any attempt.
+    /// The tokenizer manager accepts outputs of any attempt.
     AttemptsIgnored,
-    /// A request is submitted again from one position too far.
+    /// A request is submitted again from one position too far ahead.
     ResumeTooFar,
     /// A request is submitted again from one position too early.
     ResumeTooEarly,
-    /// The tokenizer manager takes outputs at any offset.
+    /// The tokenizer manager accepts outputs at any offset.
     OffsetsIgnored,
-    /// The client of a control operation gets its answer before the scheduler has applied the operation.
+    /// A control operation is answered before the scheduler has applied it.
     AnswerBeforeApplied,
-    /// The launcher gets a control operation only when the scheduler has applied it.
+    /// The launcher gets a control operation only after the scheduler has applied it.
     KeptAfterApplied,
-    /// The log of control operations is replayed from its end, and the scheduler takes any order.
+    /// The log of control operations is replayed from its end, and the scheduler accepts any order.
     LogReplayedBackwards,
     /// A restarted scheduler is not sent the log of control operations.
     LogNotReplayed,
-    /// The scheduler runs requests before the state that they need is there.
+    /// The scheduler runs requests before the state that they need is applied.
     NeedsIgnored,
-    /// A request that is being aborted is submitted again after a restart.
+    /// An aborted request is submitted again after a restart.
     AbortedSubmittedAgain,
-    /// The tokenizer manager forgets requests that are being aborted when a scheduler comes up.
+    /// The tokenizer manager forgets aborted requests when a scheduler starts.
     AbortsEndLocally,
-    /// The scheduler does not answer an abort of a request that it does not know.
+    /// The scheduler does not answer an abort of an unknown request.
     UnknownAbortUnanswered,
-    /// Ends by abort go straight to the tokenizer manager.
+    /// Ends of aborted requests go directly to the tokenizer manager.
     AbortBypassesDetokenizer,
-    /// The detokenizer knows its decoders by id alone.
+    /// The detokenizer identifies decoders only by id.
     DecodersByIdAlone,
-    /// A doubled frame is taken as a new one.
+    /// A duplicated frame is accepted as a new one.
     RepeatsTaken,
     /// A gap in the sequence numbers is not noticed.
     GapsIgnored,
-    /// Frames of an earlier life of a peer are taken.
+    /// Frames of an earlier life of a peer are accepted.
     OldLivesTaken,
-    /// The tokenizer manager does nothing when another detokenizer comes up.
+    /// The tokenizer manager does not react to a new detokenizer.
     DetokenizerIgnored,
-    /// The tokenizer manager does nothing when another scheduler comes up.
+    /// The tokenizer manager does not react to a new scheduler.
     SchedulerIgnored,
-    /// The scheduler goes on with the requests of a dead tokenizer manager.
+    /// The scheduler keeps running the requests of a dead tokenizer manager.
     OrphansKept,
-    /// A request that may have killed a scheduler runs together with others.
+    /// A suspected request shares steps with others.
     SuspectsRunTogether,
     /// A request that has killed two schedulers is run again.
     PoisonRunAgain,
-    /// A scheduler that was killed from outside accuses the requests that it ran.
+    /// A scheduler that was killed from outside accuses the requests that it was running.
     OutsideKillsAccuse,
-    /// A new detokenizer says hello before it has heard the scheduler, and not when it does.
+    /// A new detokenizer says hello before it has heard the scheduler, and not again afterwards.
     HelloTooSoon,
 }
 
-/// All of them.
+/// All faults.
 pub const ALL: [Fault; 24] = [
     Fault::AttemptsIgnored,
     Fault::ResumeTooFar,
@@ -87,7 +87,7 @@ pub const ALL: [Fault; 24] = [
 pub struct Faults(u32);
 
 impl Faults {
-    /// The protocol as it is meant.
+    /// The correct protocol.
     pub const NONE: Self = Self(0);
 
     /// These faults.
@@ -95,7 +95,7 @@ impl Faults {
         Self(faults.iter().fold(0, |set, fault| set | 1 << *fault as u32))
     }
 
-    /// Whether this one is planted.
+    /// Whether this fault is planted.
     pub fn has(self, fault: Fault) -> bool {
         self.0 & 1 << fault as u32 != 0
     }

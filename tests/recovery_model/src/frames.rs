@@ -1,42 +1,42 @@
-//! What goes over the links, with what the protocol needs of it and nothing else.
+//! The frames on the links, reduced to what the protocol needs.
 //!
-//! Fields named `request` and [`Piece`] are not on the wire: they say whose prompt a frame was made from, so that a
-//! foreign frame is seen.
+//! Fields named `request` and [`Piece`] are not on the wire. They record which prompt a frame came from, so that frames
+//! of another request are detected.
 
-/// Requests of a setup, and ids that they may have.
+/// Number of requests in a setup, and of ids.
 pub const REQUESTS: usize = 2;
-/// Control operations of a setup, at most.
+/// Maximum number of control operations in a setup.
 pub const OPS: usize = 2;
 
-/// Numbers one try to serve a request. Every submission takes a new one, larger than all before it: lives of the
-/// tokenizer manager come first in the order.
+/// Numbers one attempt to serve a request. Every submission gets a new, larger one; attempts are ordered by the
+/// tokenizer manager's life first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attempt {
-    /// Life of the tokenizer manager that submitted.
+    /// Life of the tokenizer manager that submitted the request.
     pub life: u8,
     /// Number within that life, from 1.
     pub number: u8,
 }
 
-/// What the link layer found out about a frame from its sequence number.
+/// What the link layer concluded from a frame's sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mark {
-    /// The one that was expected.
+    /// The expected frame.
     InOrder,
-    /// Something before it is missing.
+    /// A frame before it is missing.
     AfterGap,
-    /// It was here before.
+    /// It was received before.
     Repeat,
 }
 
-/// A frame on its way.
+/// A frame in transit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Envelope<F> {
     /// Life of the sender.
     pub from: u8,
-    /// Verdict of the link layer.
+    /// The link layer's conclusion.
     pub mark: Mark,
-    /// What is said.
+    /// The contents.
     pub frame: F,
 }
 
@@ -45,29 +45,29 @@ pub struct Envelope<F> {
 pub enum ToScheduler {
     /// First on every connection.
     Hello,
-    /// The operation at this place of the log of desired state, from 1.
+    /// The operation at this index of the log of desired state.
     Control {
-        /// Place in the log.
+        /// Index in the log, from 1.
         index: u8,
     },
-    /// Serve this request, from where its client stands.
+    /// Serve this request from its client's position.
     Submit {
         /// Id.
         rid: u8,
-        /// Whose prompt it is.
+        /// The request whose prompt it is.
         request: u8,
-        /// This try.
+        /// This attempt.
         attempt: Attempt,
-        /// Frames that the client has.
+        /// Number of frames that the client has.
         accepted: u8,
-        /// Operations that must be applied before it runs.
+        /// Number of operations that must be applied before it runs.
         needs: u8,
     },
     /// End this request.
     Abort {
         /// Id.
         rid: u8,
-        /// The try that the answer names.
+        /// The attempt that the answer must name.
         attempt: Attempt,
     },
 }
@@ -81,103 +81,103 @@ pub enum Output {
     Frame {
         /// Id.
         rid: u8,
-        /// Whose output it is.
+        /// The request whose output it is.
         request: u8,
-        /// The try that it belongs to.
+        /// The attempt to which it belongs.
         attempt: Attempt,
         /// Position of the first new id.
         offset: u8,
-        /// The first of its attempt: brings the context that decoding starts from.
+        /// The first frame of its attempt: it brings the context for decoding.
         first: bool,
-        /// The request is finished with it.
+        /// The last frame of the request.
         last: bool,
     },
     /// The request has ended without new ids.
     End {
         /// Id.
         rid: u8,
-        /// The try that has ended.
+        /// The attempt that has ended.
         attempt: Attempt,
-        /// It is a poison request.
+        /// Whether it is a poison request.
         failed: bool,
     },
 }
 
-/// Text as the client will see it.
+/// Text as the client sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Piece {
-    /// Whose output it is.
+    /// The request whose output it is.
     pub request: u8,
     /// Position of its ids.
     pub position: u8,
-    /// Whether the decoder that made it stood at this position of this request.
+    /// Whether its decoder was at this position of this request.
     pub whole: bool,
 }
 
 /// From the detokenizer to the tokenizer manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Text {
-    /// First on every connection, and again whenever something from the scheduler may be lost.
+    /// First on every connection, and again whenever something from the scheduler may have been lost.
     Hello {
-        /// How often in this life something may have been lost, from 1: the first contact counts.
+        /// How often in this life something may have been lost, counting the first contact as 1.
         epoch: u8,
     },
     /// New text.
     Frame {
         /// Id.
         rid: u8,
-        /// The try that it belongs to.
+        /// The attempt to which it belongs.
         attempt: Attempt,
         /// Position of the first new id.
         offset: u8,
         /// The text.
         piece: Piece,
-        /// The request is finished with it.
+        /// The last text of the request.
         last: bool,
     },
     /// The request has ended without new text.
     End {
         /// Id.
         rid: u8,
-        /// The try that has ended.
+        /// The attempt that has ended.
         attempt: Attempt,
-        /// It is a poison request.
+        /// Whether it is a poison request.
         failed: bool,
     },
 }
 
-/// What the launcher holds against a request.
+/// The launcher's accusation against a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Accusation {
     /// Position of the step in which the scheduler died.
     pub position: u8,
-    /// How often.
+    /// How often it was accused.
     pub times: u8,
 }
 
 /// Accusations by request.
 pub type Accused = [Option<Accusation>; REQUESTS];
 
-/// From the scheduler straight to the tokenizer manager.
+/// From the scheduler directly to the tokenizer manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reply {
-    /// First on every connection, and again whenever something from the tokenizer manager may be lost.
+    /// First on every connection, and again whenever something from the tokenizer manager may have been lost.
     Hello {
-        /// How often in this life something may have been lost, from 1: the first contact counts.
+        /// How often in this life something may have been lost, counting the first contact as 1.
         epoch: u8,
-        /// Operations of the log that are applied.
+        /// Number of applied operations.
         applied: u8,
     },
     /// Answer to a [`ToScheduler::Control`].
     Applied {
-        /// Operations of the log that are applied.
+        /// Number of applied operations.
         count: u8,
     },
-    /// An end that bypasses the detokenizer. Nobody sends it but a planted fault.
+    /// An end that bypasses the detokenizer. Only a planted fault sends it.
     End {
         /// Id.
         rid: u8,
-        /// The try that has ended.
+        /// The attempt that has ended.
         attempt: Attempt,
     },
 }
@@ -185,12 +185,12 @@ pub enum Reply {
 /// How a request ends for its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ending {
-    /// With all its text.
+    /// With its complete text.
     Finished,
-    /// Its client wanted it.
+    /// By its client's abort.
     Aborted,
-    /// It kills schedulers.
+    /// As a poison request.
     Failed,
-    /// The tokenizer manager died, and the connection with it.
+    /// With the tokenizer manager's death, which closed the connection.
     Disconnected,
 }

@@ -1,24 +1,24 @@
-//! A link: first in, first out, until something is lost. That frames of different links overtake each other comes from
-//! delivering them in any order.
+//! A link delivers frames in order until something is lost. Frames of different links can overtake each other, because
+//! links are served in any order.
 
 use crate::frames::{Envelope, Mark};
 
 /// Frames between one sender and one receiver.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Link<F> {
-    /// The receiver has been replaced and the sender has not noticed: what it sends is lost.
+    /// The receiver was replaced but the sender has not noticed: what it sends is lost.
     pub stale: bool,
-    /// On the way, oldest first.
+    /// Frames in transit, oldest first.
     pub frames: Vec<Envelope<F>>,
 }
 
 impl<F: Copy> Link<F> {
-    /// Nothing on the way.
+    /// An empty link.
     pub fn new() -> Self {
         Self { stale: false, frames: Vec::new() }
     }
 
-    /// Sends in order.
+    /// Appends a frame.
     pub fn send(&mut self, from: u8, frame: F) {
         self.put(Envelope { from, mark: Mark::InOrder, frame });
     }
@@ -29,20 +29,19 @@ impl<F: Copy> Link<F> {
         }
     }
 
-    /// The receiver has died: what was on the way is lost.
+    /// The receiver has died: frames in transit are lost.
     pub fn lose_receiver(&mut self) {
         self.frames.clear();
         self.stale = true;
     }
 
-    /// The sender has died: of what was on the way the first `kept` frames still arrive. The next life's connection is
-    /// a new one.
+    /// The sender has died: the first `kept` frames in transit still arrive. Its next life uses a new connection.
     pub fn lose_sender(&mut self, kept: usize) {
         self.frames.truncate(kept);
         self.stale = false;
     }
 
-    /// The sender connects again and says `hello`: all but the first `kept` frames are lost.
+    /// The sender reconnects and says `hello`: all frames after the first `kept` are lost.
     pub fn reconnect(&mut self, kept: usize, from: u8, hello: Option<F>) {
         self.frames.truncate(kept);
         self.stale = false;
@@ -51,14 +50,14 @@ impl<F: Copy> Link<F> {
         }
     }
 
-    /// Doubles the oldest frame.
+    /// Duplicates the oldest frame.
     pub fn repeat(&mut self) {
         if let Some(first) = self.frames.first().copied() {
             self.frames.insert(1, Envelope { mark: Mark::Repeat, ..first });
         }
     }
 
-    /// Whether nothing is on the way and nothing will be lost.
+    /// Whether nothing is in transit and nothing will be lost.
     pub fn is_quiet(&self) -> bool {
         !self.stale && self.frames.is_empty()
     }

@@ -1,8 +1,8 @@
-//! One request of a whole: what is left of a state when the other request is taken out.
+//! Projects a state with two requests to one of them.
 //!
-//! No process looks at one request to decide about another. So every event of two requests is, seen by one of them, an
-//! event of a whole with that request alone, or nothing at all; and what holds for every run of one request holds for
-//! each of many. [`steps_alike`] checks that, event by event.
+//! No process looks at one request to decide about another. So every event with two requests is, for each of them, an
+//! event of the system with that request alone, or no event at all; and what holds for every run with one request holds
+//! for each of many. [`steps_alike`] checks this for every event.
 
 use crate::actions;
 use crate::canonical::fingerprint;
@@ -10,7 +10,7 @@ use crate::frames::{Output, REQUESTS, Text, ToScheduler};
 use crate::setup::Setup;
 use crate::state::State;
 
-/// The same whole with one request, whose name becomes 0.
+/// The same system with only this request, renamed to 0.
 pub fn project(state: &State, request: u8, alone: &Setup) -> State {
     let mut one = state.clone();
     let keep = usize::from(request);
@@ -46,7 +46,7 @@ pub fn project(state: &State, request: u8, alone: &Setup) -> State {
         Text::End { rid, .. } => is_kept(rid, request),
         Text::Hello { .. } => true,
     });
-    // What the other's client did is not for this one to count.
+    // Events of the other client do not count here.
     one.budget.aborts = if one.clients[0].aborts { 0 } else { alone.aborts.min(1) };
     one.settle(alone);
     one
@@ -58,14 +58,14 @@ fn only<T: Copy + Default>(values: [T; REQUESTS], keep: usize) -> [T; REQUESTS] 
     one
 }
 
-/// Whether the frame is the request's; gives it the name 0.
+/// Whether the frame belongs to the request; renames it to 0.
 fn is_kept(rid: &mut u8, request: u8) -> bool {
     let own = *rid == request;
     *rid = 0;
     own
 }
 
-/// Whether the event that leads from `before` to `after` is, for this request alone, an event or nothing.
+/// Whether the event from `before` to `after` is, for this request alone, an event or nothing.
 pub fn steps_alike(before: &State, after: &State, request: u8, alone: &Setup) -> bool {
     let (from, to) = (project(before, request, alone), project(after, request, alone));
     let wanted = fingerprint(&to, alone);

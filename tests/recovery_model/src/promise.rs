@@ -1,15 +1,16 @@
-//! What must hold.
+//! The promises of the protocol.
 
-/// A promise of the protocol.
+/// A property that must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Property {
-    /// A client's text has no frame doubled, lost or foreign.
+    /// A client's text has no duplicated, lost or foreign frame.
     TextIsOneSequence,
     /// Every request ends exactly once, and for a reason.
     EndsOnce,
-    /// The scheduler runs nothing that the ledger does not want, unless what will stop it is under way.
+    /// The scheduler runs nothing that the ledger does not want, unless what will stop it is in transit.
     NoOrphans,
-    /// The log of desired state is applied in order and whole, and nothing runs before what was answered is in effect.
+    /// The log of desired state is applied in order and completely, and nothing runs before an answered operation is in
+    /// effect.
     DesiredStateHolds,
     /// The death of a detokenizer changes nothing in the scheduler.
     DetokenizerDiesAlone,
@@ -17,10 +18,10 @@ pub enum Property {
     InnocentsComplete,
     /// A poison request kills at most two schedulers.
     TwoRestartsAtMost,
-    /// When nothing more goes wrong all requests come to their end, and nothing is left of them in any process.
+    /// Once no more failures happen, all requests end, and nothing of them remains in any process.
     ComesToRest,
     /// What happens to one request does not depend on another.
     RequestsAreIndependent,
-    /// It comes there whatever the order of events: no cycle of events leads back to where it began.
+    /// It gets there in any order of events: no cycle of events leads back to an earlier state.
     NoLivelock,
 }

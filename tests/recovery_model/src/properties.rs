@@ -1,4 +1,4 @@
-//! Where the promises are looked at.
+//! Checks the promises.
 
 use crate::frames::{Ending, Envelope, Mark, ToScheduler};
 use crate::promise::Property;
@@ -8,11 +8,11 @@ use crate::state::State;
 /// What must hold in every state.
 ///
 /// # Errors
-/// The first that does not.
+/// The first promise that is broken.
 pub fn always(state: &State, setup: &Setup) -> Result<(), Property> {
     let applied = &state.scheduler.applied;
     let in_order = (1u8..).zip(applied).all(|(place, index)| *index == place || *index == 0);
-    // The launcher's copy is written first, so that no scheduler is ahead of every log.
+    // The launcher's copy is written first, so no scheduler is ahead of every log.
     if !in_order || state.scheduler.count() > state.launcher.kept {
         return Err(Property::DesiredStateHolds);
     }
@@ -23,7 +23,7 @@ pub fn always(state: &State, setup: &Setup) -> Result<(), Property> {
     if orphan { Err(Property::NoOrphans) } else { Ok(()) }
 }
 
-/// Whether the scheduler has a request that nobody wants and that nothing on its way will end.
+/// Whether the scheduler has a request that nobody wants and that nothing in transit will end.
 fn is_orphan(state: &State, rid: u8) -> bool {
     let Some(running) = &state.scheduler.running[usize::from(rid)] else { return false };
     let manager = &state.tokenizer_manager;
@@ -34,7 +34,7 @@ fn is_orphan(state: &State, rid: u8) -> bool {
     let on_its_way = |envelope: &Envelope<ToScheduler>| {
         let new_life = state.scheduler.tokenizer_manager < Some(envelope.from);
         let ends = matches!(envelope.frame, ToScheduler::Abort { rid: named, .. } if named == rid);
-        // A gap is reported, and the answer to the report names every request in the ledger.
+        // A gap is reported, and the reaction to the report covers every request in the ledger.
         new_life || ends || (entry.is_some() && envelope.mark == Mark::AfterGap)
     };
     if state.to_scheduler.frames.iter().any(on_its_way) {
@@ -44,10 +44,10 @@ fn is_orphan(state: &State, rid: u8) -> bool {
     entry.is_none() || (told && !state.to_scheduler.stale)
 }
 
-/// What must hold when nothing but a new misfortune can happen.
+/// What must hold if only a new failure can happen.
 ///
 /// # Errors
-/// The first that does not.
+/// The first promise that is broken.
 pub fn at_rest(state: &State, setup: &Setup) -> Result<(), Property> {
     let clients = &state.clients[..usize::from(setup.requests)];
     let all_ended = clients.iter().all(|client| client.came && client.ended.is_some());

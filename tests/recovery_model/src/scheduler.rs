@@ -3,29 +3,29 @@
 use crate::faults::{Fault, Faults};
 use crate::frames::{Accused, Attempt, Envelope, Mark, OPS, Output, REQUESTS, Reply, ToScheduler};
 
-/// A request that the scheduler has.
+/// A request in the scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Running {
-    /// Whose prompt it is.
+    /// The request whose prompt it is.
     pub request: u8,
-    /// The try that its outputs belong to.
+    /// The attempt to which its outputs belong.
     pub attempt: Attempt,
-    /// Position that is sent next.
+    /// Position of the next frame to send.
     pub next: u8,
-    /// Nothing has been sent under this attempt.
+    /// Whether nothing was sent under this attempt yet.
     pub first: bool,
-    /// Operations that must be applied before it runs.
+    /// Number of operations that must be applied before it runs.
     pub needs: u8,
 }
 
-/// What the scheduler does.
+/// An effect of the scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Sends to the detokenizer.
     Output(Output),
     /// Sends to the tokenizer manager.
     Reply(Reply),
-    /// Connects to the tokenizer manager again, because another life of it said hello.
+    /// Reconnects to the tokenizer manager, because a new life of it said hello.
     Reconnect,
 }
 
@@ -34,20 +34,20 @@ pub enum Effect {
 pub struct Scheduler {
     /// Number of this life.
     pub life: u8,
-    /// How often something from the tokenizer manager may have been lost; 0 before the first contact.
+    /// How often something from the tokenizer manager may have been lost; 0 before first contact.
     pub epoch: u8,
     /// Life of the tokenizer manager that it hears.
     pub tokenizer_manager: Option<u8>,
-    /// Indices of the operations that were applied, in that order; 0 where there is none.
+    /// Indices of the applied operations, in the order of application; 0 for none.
     pub applied: [u8; OPS],
     /// Requests by id.
     pub running: [Option<Running>; REQUESTS],
-    /// What the launcher held against requests when this life began.
+    /// The launcher's accusations when this life began.
     pub accused: Accused,
 }
 
 impl Scheduler {
-    /// A life that begins.
+    /// A new life.
     pub fn new(life: u8, accused: Accused) -> Self {
         Self {
             life,
@@ -59,25 +59,25 @@ impl Scheduler {
         }
     }
 
-    /// Operations of the log that are applied.
+    /// Number of applied operations of the log.
     pub fn count(&self) -> u8 {
         self.applied.iter().map(|index| u8::from(*index > 0)).sum()
     }
 
-    /// What it says of itself; nothing before it has heard the tokenizer manager.
+    /// Its hello; `None` before it has heard the tokenizer manager.
     pub fn hello(&self) -> Option<Reply> {
         let hello = Reply::Hello { epoch: self.epoch, applied: self.count() };
         (self.epoch > 0).then_some(hello)
     }
 
-    /// Whether a frame changes nothing, now or later.
+    /// Whether a frame has no effect, now or later.
     pub fn ignores(&self, envelope: &Envelope<ToScheduler>, faults: Faults) -> bool {
         (envelope.mark == Mark::Repeat && !faults.has(Fault::RepeatsTaken))
             || (self.tokenizer_manager.is_some_and(|life| envelope.from < life)
                 && !faults.has(Fault::OldLivesTaken))
     }
 
-    /// Takes a frame of the tokenizer manager.
+    /// Handles a frame from the tokenizer manager.
     pub fn receive(&mut self, envelope: Envelope<ToScheduler>, faults: Faults) -> Vec<Effect> {
         if self.ignores(&envelope, faults) {
             return Vec::new();
@@ -109,7 +109,7 @@ impl Scheduler {
             }
             ToScheduler::Submit { rid, request, attempt, accepted, needs } => {
                 let slot = &mut self.running[usize::from(rid)];
-                // A known request goes on; it only takes the attempt and sends again from where its client stands.
+                // A known request continues; it only takes the new attempt and sends again from its client's position.
                 if slot.is_none_or(|known| known.attempt < attempt) {
                     let request = slot.map_or(request, |known| known.request);
                     *slot = Some(Running { request, attempt, next: accepted, first: true, needs });
@@ -128,7 +128,7 @@ impl Scheduler {
         effects
     }
 
-    /// The requests of an earlier tokenizer manager have no client left.
+    /// The requests of an earlier tokenizer manager have no clients left.
     fn drop_requests(&mut self, effects: &mut Vec<Effect>) {
         for (rid, running) in (0..).zip(&mut self.running) {
             if let Some(running) = running.take() {
@@ -138,7 +138,7 @@ impl Scheduler {
         }
     }
 
-    /// Applies an operation whose turn it is.
+    /// Applies the operation whose turn it is.
     fn apply(&mut self, index: u8, faults: Faults) {
         let count = self.count();
         let its_turn = match faults.has(Fault::LogReplayedBackwards) {
@@ -150,24 +150,24 @@ impl Scheduler {
         }
     }
 
-    /// Whether the request with this id may be in the next step, as far as desired state goes.
+    /// Whether the desired state allows the request with this id in the next step.
     pub fn may_run(&self, rid: usize, faults: Faults) -> bool {
         self.running[rid].is_some_and(|r| r.needs <= self.count() || faults.has(Fault::NeedsIgnored))
     }
 
-    /// Whether a request has killed a scheduler in a step of its own.
+    /// Whether a request has killed a scheduler in a step that it had alone.
     fn is_poison(&self, request: u8) -> bool {
         self.accused[usize::from(request)].is_some_and(|accusation| accusation.times >= 2)
     }
 
-    /// Whether a request shares no step with another: until it is past the position where it was accused.
+    /// Whether a request must not share steps: until it is past the position of its accusation.
     pub fn runs_alone(&self, running: &Running, faults: Faults) -> bool {
         let accusation = self.accused[usize::from(running.request)];
         accusation.is_some_and(|accusation| running.next <= accusation.position)
             && !faults.has(Fault::SuspectsRunTogether)
     }
 
-    /// A step has made one more frame of this request, which has `frames` in all.
+    /// A step has computed one more frame of this request, which has `frames` in all.
     pub fn step(&mut self, rid: u8, frames: u8) -> Option<Output> {
         let slot = &mut self.running[usize::from(rid)];
         let running = slot.as_mut()?;

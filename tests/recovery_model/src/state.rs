@@ -1,4 +1,4 @@
-//! A state of the whole: processes, links, what clients have seen, and what may still go wrong.
+//! A state of the whole system: processes, links, clients, and the remaining failures.
 
 use crate::clients::Client;
 use crate::detokenizer::Detokenizer;
@@ -9,7 +9,7 @@ use crate::scheduler::Scheduler;
 use crate::setup::Setup;
 use crate::tokenizer_manager::TokenizerManager;
 
-/// What may still go wrong.
+/// The failures that may still happen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Budget {
     /// Deaths of each role.
@@ -22,10 +22,10 @@ pub struct Budget {
     pub aborts: u8,
 }
 
-/// Everything.
+/// The whole system.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    /// What outlives all roles.
+    /// Outlives all roles.
     pub launcher: Launcher,
     /// The roles.
     pub tokenizer_manager: TokenizerManager,
@@ -43,16 +43,16 @@ pub struct State {
     pub replies: Link<Reply>,
     /// Clients by request.
     pub clients: [Client; REQUESTS],
-    /// Control operations whose clients know that they are in effect.
+    /// Number of control operations that were answered.
     pub answered: u8,
-    /// Schedulers that the poison request has killed.
+    /// Number of schedulers that the poison request has killed.
     pub poisoned: u8,
-    /// What may still go wrong.
+    /// The failures that may still happen.
     pub budget: Budget,
 }
 
 impl State {
-    /// All processes have just come up.
+    /// All processes have just started.
     pub fn initial(setup: &Setup) -> Self {
         let mut state = Self {
             launcher: Launcher::default(),
@@ -81,7 +81,7 @@ impl State {
         state
     }
 
-    /// Whether all links are at rest.
+    /// Whether nothing is in transit on any link.
     pub fn links_are_quiet(&self) -> bool {
         self.to_scheduler.is_quiet()
             && self.to_detokenizer.is_quiet()

@@ -1,31 +1,31 @@
-//! The tokenizer manager: the ledger of requests, the log of desired state, and the one rule of recovery.
+//! The tokenizer manager: the ledger of requests, the log of desired state, and the recovery rule.
 
 use crate::faults::{Fault, Faults};
 use crate::frames::{Attempt, Ending, Envelope, Mark, Piece, REQUESTS, Reply, Text, ToScheduler};
 
-/// What it knows of a peer.
+/// What it knows about a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
     /// Its life.
     pub life: u8,
-    /// How often in that life something may have been lost.
+    /// How often something may have been lost in that life.
     pub epoch: u8,
 }
 
 /// A request in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
-    /// Whose it is.
+    /// The request.
     pub request: u8,
-    /// The current try; 0 when it was never sent.
+    /// The current attempt; 0 if it was never sent.
     pub attempt: u8,
-    /// Frames that its client has.
+    /// Number of frames that its client has.
     pub accepted: u8,
-    /// It is to be ended.
+    /// Whether it is being aborted.
     pub aborting: bool,
 }
 
-/// What the tokenizer manager does.
+/// An effect of the tokenizer manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Sends to the scheduler.
@@ -44,9 +44,9 @@ pub enum Effect {
         /// How.
         ending: Ending,
     },
-    /// Has the launcher keep the log of desired state, up to this length.
+    /// Asks the launcher to keep the log of desired state up to this length.
     Keep(u8),
-    /// Tells the clients of control operations that the log is in effect up to here.
+    /// Answers the clients of control operations up to this index of the log.
     Answer(u8),
 }
 
@@ -61,16 +61,16 @@ pub struct TokenizerManager {
     pub detokenizer: Option<Peer>,
     /// Length of the log of desired state.
     pub desired: u8,
-    /// How much of it this scheduler has applied.
+    /// Number of operations that this scheduler has applied.
     pub confirmed: u8,
-    /// Attempts issued, by id. (One counter for all does as well; this one keeps requests apart in the model.)
+    /// Attempts issued, by id. (One counter for all would do as well; this keeps requests independent in the model.)
     pub issued: [u8; REQUESTS],
     /// The ledger by id.
     pub entries: [Option<Entry>; REQUESTS],
 }
 
 impl TokenizerManager {
-    /// A life that begins, with the log that the launcher kept.
+    /// A new life, with the log that the launcher kept.
     pub fn new(life: u8, kept: u8) -> Self {
         Self {
             life,
@@ -83,7 +83,7 @@ impl TokenizerManager {
         }
     }
 
-    /// What it says of itself.
+    /// Its hello.
     pub fn hello(&self) -> ToScheduler {
         ToScheduler::Hello
     }
@@ -92,7 +92,7 @@ impl TokenizerManager {
         self.scheduler.is_some() && self.detokenizer.is_some()
     }
 
-    /// A client brings a request whose id is not in the ledger.
+    /// A client sends a request whose id is not in the ledger.
     pub fn submit(&mut self, rid: u8, request: u8, faults: Faults) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.entries[usize::from(rid)] = Some(Entry { request, attempt: 0, accepted: 0, aborting: false });
@@ -102,12 +102,12 @@ impl TokenizerManager {
         effects
     }
 
-    /// A client wants its request ended.
+    /// A client aborts its request.
     pub fn abort(&mut self, rid: u8) -> Vec<Effect> {
         let slot = &mut self.entries[usize::from(rid)];
         let Some(entry) = slot else { return Vec::new() };
         if entry.attempt == 0 {
-            // It never left this process.
+            // It was never sent.
             let effect = Effect::End { request: entry.request, ending: Ending::Aborted };
             *slot = None;
             return vec![effect];
@@ -117,7 +117,7 @@ impl TokenizerManager {
         vec![Effect::Send(ToScheduler::Abort { rid, attempt })]
     }
 
-    /// A client changes the desired state: one more operation. The launcher has it before the scheduler sees it.
+    /// A client sends a control operation. The launcher gets it before the scheduler does.
     pub fn control(&mut self, faults: Faults) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.desired += 1;
@@ -133,8 +133,8 @@ impl TokenizerManager {
         effects
     }
 
-    /// The rule. Something may be lost, so everything is sent again: the log from where the scheduler stands, then
-    /// every request, under new attempts.
+    /// The recovery rule. Something may be lost, so everything is sent again: the log from the scheduler's position,
+    /// then every request under a new attempt.
     fn recover(&mut self, faults: Faults, effects: &mut Vec<Effect>) {
         if !self.path_is_known() {
             return;
@@ -151,7 +151,7 @@ impl TokenizerManager {
         }
     }
 
-    /// Sends one request under a new attempt: as a submission, or as an abort when it is to be ended.
+    /// Sends one request under a new attempt: as a submission, or as an abort if it is being aborted.
     fn send(&mut self, rid: u8, faults: Faults, effects: &mut Vec<Effect>) {
         let index = usize::from(rid);
         let Some(entry) = &mut self.entries[index] else { return };
@@ -173,7 +173,7 @@ impl TokenizerManager {
         effects.push(Effect::Send(ToScheduler::Submit { rid, request, attempt, accepted, needs }));
     }
 
-    /// Whether a frame of the detokenizer changes nothing, now or later.
+    /// Whether a frame from the detokenizer has no effect, now or later.
     pub fn ignores_text(&self, envelope: &Envelope<Text>, faults: Faults) -> bool {
         if skipped(envelope, self.detokenizer, faults) {
             return true;
@@ -194,7 +194,7 @@ impl TokenizerManager {
             .is_some_and(|entry| attempt == Attempt { life: self.life, number: entry.attempt })
     }
 
-    /// Takes a frame of the detokenizer.
+    /// Handles a frame from the detokenizer.
     pub fn receive_text(&mut self, envelope: Envelope<Text>, faults: Faults) -> Vec<Effect> {
         let mut effects = Vec::new();
         if self.ignores_text(&envelope, faults) {
@@ -236,7 +236,7 @@ impl TokenizerManager {
         }
     }
 
-    /// Whether a frame of the scheduler changes nothing, now or later.
+    /// Whether a frame from the scheduler has no effect, now or later.
     pub fn ignores_reply(&self, envelope: &Envelope<Reply>, faults: Faults) -> bool {
         if skipped(envelope, self.scheduler, faults) {
             return true;
@@ -252,7 +252,7 @@ impl TokenizerManager {
         }
     }
 
-    /// Takes a frame that the scheduler sends straight to it.
+    /// Handles a frame that the scheduler sends directly.
     pub fn receive_reply(&mut self, envelope: Envelope<Reply>, faults: Faults) -> Vec<Effect> {
         let mut effects = Vec::new();
         if self.ignores_reply(&envelope, faults) {
@@ -290,7 +290,7 @@ impl TokenizerManager {
         }
     }
 
-    /// A planted fault: requests that are being aborted are taken for ended.
+    /// A planted fault: aborted requests are assumed to have ended.
     fn end_aborted(&mut self, effects: &mut Vec<Effect>) {
         for rid in 0..REQUESTS {
             if self.entries[rid].is_some_and(|entry| entry.aborting) {
@@ -300,7 +300,7 @@ impl TokenizerManager {
     }
 }
 
-/// Whether the link layer keeps a frame from its receiver, which knows `peer` as the sender.
+/// Whether the link layer drops a frame whose receiver knows `peer` as the sender.
 fn skipped<F>(envelope: &Envelope<F>, peer: Option<Peer>, faults: Faults) -> bool {
     (envelope.mark == Mark::Repeat && !faults.has(Fault::RepeatsTaken))
         || (peer.is_some_and(|peer| envelope.from < peer.life) && !faults.has(Fault::OldLivesTaken))

@@ -1,4 +1,4 @@
-//! How an event changes the whole: roles act, links carry, clients see.
+//! The effect of an event on the whole system.
 
 use crate::actions::{Action, LinkId};
 use crate::frames::{Ending, Output, Reply, Text};
@@ -12,7 +12,7 @@ impl State {
     /// The state after an event.
     ///
     /// # Errors
-    /// A promise that it breaks.
+    /// The promise that it breaks.
     pub fn after(&self, action: Action, setup: &Setup) -> Result<Self, Property> {
         let mut next = self.clone();
         next.act(action, setup)?;
@@ -105,7 +105,7 @@ impl State {
         }
     }
 
-    /// Drops what its receiver ignores: nothing can tell when that happens, so it may as well happen at once.
+    /// Drops frames that their receivers ignore: nobody can tell when that happens, so it may as well happen at once.
     pub(crate) fn settle(&mut self, setup: &Setup) {
         let faults = setup.faults;
         while self.to_scheduler.frames.first().is_some_and(|e| self.scheduler.ignores(e, faults)) {
@@ -114,7 +114,7 @@ impl State {
         while self.to_detokenizer.frames.first().is_some_and(|e| self.detokenizer.ignores(e, faults)) {
             self.to_detokenizer.take();
         }
-        // Behind others, too: an attempt that is over stays so.
+        // Also behind other frames: an attempt that is over stays over.
         self.texts.frames.retain(|e| {
             matches!(e.frame, Text::Hello { .. }) || !self.tokenizer_manager.ignores_text(e, faults)
         });
@@ -158,7 +158,7 @@ impl State {
                 Effect::Output(output) => self.to_detokenizer.send(self.scheduler.life, output),
                 Effect::Reply(reply) => self.replies.send(self.scheduler.life, reply),
                 Effect::Reconnect => {
-                    // A hello that reports a gap follows by itself.
+                    // A hello that reports a gap follows automatically.
                     self.replies.lose_sender(0);
                     if let Some(hello) = self.scheduler.hello() {
                         self.replies.send(self.scheduler.life, hello);
@@ -178,7 +178,7 @@ impl State {
         Ok(())
     }
 
-    /// The sender of a link connects again, and all but the first `kept` frames are lost.
+    /// The sender of a link reconnects, and all frames after the first `kept` are lost.
     fn reconnect(&mut self, link: LinkId, kept: usize) {
         match link {
             LinkId::ToScheduler => {

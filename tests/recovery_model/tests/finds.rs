@@ -1,12 +1,12 @@
-//! The checker has teeth: each fault here is planted in the protocol, and the checker finds it, with the promise that it
-//! breaks. Where a fault was seen in the product or lies in an obvious simpler protocol, its test says so.
+//! The checker finds every fault that is planted in the protocol, with the promise that it breaks. If a fault was seen
+//! in the product, or occurs in an obvious simpler protocol, its test says so.
 
 use sglang_recovery_model::checker::explore;
 use sglang_recovery_model::faults::{Fault, Faults};
 use sglang_recovery_model::promise::Property;
 use sglang_recovery_model::setup::{Op, Poison, Setup};
 
-/// Finds what `faults` break. The same setup without them must keep all promises, so that it is they that are found.
+/// Finds what `faults` break. Without them the same setup must keep all promises, so that only they can be the cause.
 #[track_caller]
 fn finds(faults: &[Fault], property: Property, setup: Setup) {
     let healthy = explore(&setup);
@@ -34,13 +34,13 @@ fn no_attempt_numbers_in_two_requests_with_one_id() {
     finds(&[Fault::AttemptsIgnored], Property::TextIsOneSequence, setup);
 }
 
-/// A wrong offset is answered by the rule; so a resubmission that is always wrong goes round for ever.
+/// The rule reacts to a wrong offset, so resubmitting always at the wrong position never ends.
 #[test]
 fn resumed_one_too_far() {
     finds(&[Fault::ResumeTooFar], Property::NoLivelock, Setup { deaths: [0, 1, 0], ..alone() });
 }
 
-/// Seen: text of late outputs came twice, because ids that were known were cut off and their text was not.
+/// Seen: the text of late outputs came twice, because known ids were cut off but their text was not.
 #[test]
 fn resumed_one_too_early_with_offsets_unchecked() {
     let faults = [Fault::ResumeTooEarly, Fault::OffsetsIgnored];
@@ -53,7 +53,7 @@ fn control_answered_before_it_is_applied() {
     finds(&[Fault::AnswerBeforeApplied], Property::DesiredStateHolds, setup);
 }
 
-/// The launcher keeps what was acknowledged: a scheduler can then be ahead of every log.
+/// The launcher keeps only what was acknowledged: then a scheduler can be ahead of every log.
 #[test]
 fn log_kept_only_when_applied() {
     let setup = Setup { ops: vec![Op::Change], ..alone() };
@@ -66,42 +66,42 @@ fn log_replayed_out_of_order() {
     finds(&[Fault::LogReplayedBackwards], Property::DesiredStateHolds, setup);
 }
 
-/// Seen: a scheduler came back with its first weights, and unpaused.
+/// Seen: a scheduler restarted with its first weights, and unpaused.
 #[test]
 fn log_not_replayed() {
     let setup = Setup { ops: vec![Op::Change], deaths: [0, 1, 0], ..alone() };
     finds(&[Fault::LogNotReplayed], Property::ComesToRest, setup);
 }
 
-/// Seen: the stream ran while the server was paused.
+/// Seen: the stream continued while the server was paused.
 #[test]
 fn requests_run_before_the_state_they_need() {
     let setup = Setup { ops: vec![Op::Pause, Op::Continue], deaths: [0, 1, 0], ..alone() };
     finds(&[Fault::NeedsIgnored], Property::DesiredStateHolds, setup);
 }
 
-/// Seen: an abort that was lost with a scheduler was forgotten, and its request submitted again.
+/// Seen: an abort that was lost with a scheduler was forgotten, and its request was submitted again.
 #[test]
 fn aborted_request_submitted_again() {
     let setup = Setup { aborts: 1, deaths: [0, 1, 0], ..alone() };
     finds(&[Fault::AbortedSubmittedAgain], Property::NoOrphans, setup);
 }
 
-/// Aborting requests end at once when a scheduler comes up: the abort that races with that hello may be lost.
+/// Aborted requests end at once when a scheduler starts: an abort that races with its hello may be lost.
 #[test]
 fn aborts_end_locally() {
     let setup = Setup { aborts: 1, deaths: [0, 1, 0], cuts: 1, ..alone() };
     finds(&[Fault::AbortsEndLocally], Property::NoOrphans, setup);
 }
 
-/// Seen: an abort of a request that the scheduler does not know was never answered.
+/// Seen: an abort of a request unknown to the scheduler was never answered.
 #[test]
 fn unknown_abort_unanswered() {
     let setup = Setup { aborts: 1, deaths: [0, 1, 0], ..alone() };
     finds(&[Fault::UnknownAbortUnanswered], Property::ComesToRest, setup);
 }
 
-/// Seen: an abort passed the detokenizer by, and the next request with that id was decoded with the state it left.
+/// Seen: an abort bypassed the detokenizer, and the next request with that id was decoded with the state it left.
 #[test]
 fn another_requests_decoder() {
     let faults = [Fault::AbortBypassesDetokenizer, Fault::DecodersByIdAlone];
@@ -121,26 +121,26 @@ fn decoders_known_by_id_alone() {
     finds(&[Fault::DecodersByIdAlone], Property::TextIsOneSequence, Setup { cuts: 1, ..setup });
 }
 
-/// A submission that comes twice is admitted anew when the request has ended in between.
+/// A submission that arrives twice is admitted again if the request has ended in between.
 #[test]
 fn repeats_taken_as_new() {
     finds(&[Fault::RepeatsTaken], Property::NoOrphans, Setup { repeats: 1, ..alone() });
 }
 
-/// Seen: a frame that was lost on a link that came back was missed by nobody, and its request hung.
+/// Seen: nobody missed a frame that was lost on a re-established link, and its request hung.
 #[test]
 fn gaps_unnoticed() {
     finds(&[Fault::GapsIgnored], Property::ComesToRest, Setup { cuts: 1, ..alone() });
 }
 
-/// Seen: frames of earlier lives are not shut out where two roles share a socket.
+/// Seen: frames of earlier lives are accepted if two roles share a socket.
 #[test]
 fn earlier_lives_are_heard() {
     let setup = Setup { deaths: [1, 0, 0], overtaking: true, ..alone() };
     finds(&[Fault::OldLivesTaken], Property::NoOrphans, setup);
 }
 
-/// Seen: a detokenizer that was killed took the requests under way with it.
+/// Seen: killing a detokenizer ended the requests in transit.
 #[test]
 fn nothing_resumed_when_a_detokenizer_comes_up() {
     finds(&[Fault::DetokenizerIgnored], Property::ComesToRest, Setup { deaths: [0, 0, 1], ..alone() });
@@ -151,7 +151,7 @@ fn nothing_resumed_when_a_scheduler_comes_up() {
     finds(&[Fault::SchedulerIgnored], Property::ComesToRest, Setup { deaths: [0, 1, 0], ..alone() });
 }
 
-/// Seen: after the restart of an idle peer the first request was lost in the old connection.
+/// Seen: after an idle peer restarted, the first request was lost in the old connection.
 #[test]
 fn hello_before_the_sender_has_noticed() {
     finds(&[Fault::HelloTooSoon], Property::ComesToRest, Setup { deaths: [0, 0, 1], ..alone() });

@@ -1,4 +1,5 @@
-//! The protocol keeps its promises, whatever dies, is lost, doubled or late. Each test says what it explores, wholly.
+//! The protocol keeps its promises, whatever dies, is lost, duplicated or late. Each test explores its setup
+//! completely.
 
 use sglang_recovery_model::checker::{Report, explore, explore_with};
 use sglang_recovery_model::projection::steps_alike;
@@ -98,8 +99,8 @@ fn a_request_that_kills_schedulers_while_roles_die() {
     }
 }
 
-/// Why one request alone tells what two requests do, and any number: every event of two is, seen by each of them, an
-/// event of a whole with that request alone, or nothing.
+/// Why one request alone shows what happens to two, or any number: every event of two requests is, for each of them, an
+/// event of the system with that request alone, or nothing.
 #[test]
 fn every_request_goes_as_if_it_were_alone() {
     for (deaths, cuts, aborts) in [([0, 1, 0], 0, 0), ([1, 0, 0], 0, 1), ([0, 0, 1], 0, 0), ([0, 0, 0], 1, 1)]
