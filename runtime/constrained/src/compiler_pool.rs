@@ -259,7 +259,7 @@ impl Pool {
                 if state.workers < self.config.workers.max(1) + MAX_STAND_INS
                     && let Err(e) = self.add_worker(state)
                 {
-                    tracing::error!("no thread to stand in for a busy one: {e}");
+                    tracing::error!("cannot start another thread to compile grammars: {e}");
                 }
             }
             answers.extend(flight.waiters.into_iter().map(|done| (done, Err(error.clone()))));
