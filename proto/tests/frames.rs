@@ -124,136 +124,114 @@ fn reasons() -> Vec<Option<FinishReason>> {
     vec![None, Some(FinishReason::matched_token(2)), Some(FinishReason::Length { length: 3 })]
 }
 
-fn hidden() -> Vec<Option<HiddenStates>> {
+fn hidden() -> [Option<HiddenStates>; 3] {
     let prompt = HiddenStateChunk::List(vec![vec![0.5, -1.0], vec![2.0, 3.0]]);
     let all = HiddenStates::List(vec![prompt, HiddenStateChunk::Vector(vec![0.25, 1e-3])]);
-    vec![None, Some(all), Some(HiddenStates::Vector(vec![1.0]))]
+    [None, Some(all), Some(HiddenStates::Vector(vec![1.0]))]
 }
 
 /// Of three requests: one that wants none, one that wants all, one that wants those of its own tokens.
-fn token_logprobs() -> (TokenLogprobValues, TokenLogprobIndices) {
-    let values = vec![None, Some(vec![None, Some(-0.5)]), Some(vec![Some(-1.25)])];
-    let ids = vec![None, Some(vec![Some(4), Some(5)]), Some(vec![Some(6)])];
-    (Some(values), Some(ids))
+fn logprobs() -> [Option<Box<Logprobs>>; 3] {
+    let token = vec![(None, 4), (Some(-0.5), 5)];
+    let top = vec![None, Some(vec![]), Some(vec![(-0.5, 5), (-1.5, 6)])];
+    let all = Logprobs {
+        input_token: Some(token.clone()),
+        output_token: Some(token),
+        input_top: Some(top.clone()),
+        output_top: Some(top.clone()),
+        input_token_ids: Some(top.clone()),
+        output_token_ids: Some(top),
+    };
+    let token = Some(vec![(Some(-1.25), 6)]);
+    let own = Logprobs { input_token: token.clone(), output_token: token, ..Logprobs::default() };
+    [None, Some(Box::new(all)), Some(Box::new(own))]
 }
 
-fn top_logprobs() -> (TopLogprobValues, TopLogprobIndices) {
-    let values = vec![None, Some(vec![None, Some(vec![]), Some(vec![-0.5, -1.5])]), None];
-    let ids = vec![None, Some(vec![None, Some(vec![]), Some(vec![5, 6])]), None];
-    (Some(values), Some(ids))
-}
+const RIDS: [&str; 3] = ["a", "b", "c"];
+const PROMPT_TOKENS: [u64; 3] = [2, 300, 70_000];
+const CACHED_TOKENS: [u64; 3] = [0, 1, 128];
 
-fn ids() -> Option<Vec<TokenIds>> {
-    Some(vec![TokenIds(vec![7]), TokenIds(vec![8, 9]), TokenIds(vec![])])
-}
-
-fn rids() -> Option<Vec<String>> {
-    Some(vec!["a".into(), "b".into(), "c".into()])
-}
-
-/// What every batch of three requests has.
-fn plain_tokens() -> BatchTokenIDOutput {
-    BatchTokenIDOutput {
-        rids: rids(),
-        finished_reasons: reasons(),
-        decoded_texts: vec![String::new(); 3],
-        decode_ids: vec![TokenIds(vec![1, 2, 7]), TokenIds(vec![8, 9]), TokenIds(vec![])],
-        read_offsets: vec![2, 2, 300],
-        output_ids: ids(),
-        skip_special_tokens: vec![true, false, true],
-        spaces_between_special_tokens: vec![false, true, true],
-        no_stop_trim: vec![true, true, false],
-        prompt_tokens: vec![2, 300, 70_000],
-        reasoning_tokens: vec![0, 0, 0],
-        completion_tokens: vec![1, 2, 3],
-        cached_tokens: vec![0, 1, 128],
-        retraction_counts: Some(vec![0, 1, 2]),
-        weight_versions: Some(vec![None, Some(spans()), Some(vec![])]),
-        output_offsets: Some(vec![0, 4, 3]),
-        ..Default::default()
+fn counts(i: usize) -> Counts {
+    Counts {
+        prompt_tokens: PROMPT_TOKENS[i],
+        completion_tokens: i as u64 + 1,
+        reasoning_tokens: 0,
+        cached_tokens: CACHED_TOKENS[i],
+        num_retractions: i as u64,
     }
 }
 
-fn all_tokens() -> BatchTokenIDOutput {
-    let (token_values, token_ids) = token_logprobs();
-    let (top_values, top_ids) = top_logprobs();
-    BatchTokenIDOutput {
-        input_token_logprobs_val: token_values.clone(),
-        input_token_logprobs_idx: token_ids.clone(),
-        output_token_logprobs_val: token_values,
-        output_token_logprobs_idx: token_ids,
-        input_top_logprobs_val: top_values.clone(),
-        input_top_logprobs_idx: top_ids.clone(),
-        output_top_logprobs_val: top_values.clone(),
-        output_top_logprobs_idx: top_ids.clone(),
-        input_token_ids_logprobs_val: top_values.clone(),
-        input_token_ids_logprobs_idx: top_ids.clone(),
-        output_token_ids_logprobs_val: top_values,
-        output_token_ids_logprobs_idx: top_ids,
-        output_hidden_states: Some(hidden()),
-        cached_tokens_details: Some(vec![None, Some(details()), None]),
-        dp_ranks: Some(vec![None, Some(0), None]),
-        req_time_stats: Some(vec![None, Some(times()), None]),
-        ..plain_tokens()
+/// What every batch of three requests has, or all that it can have.
+fn generations(all: bool) -> Vec<GenerationOutput> {
+    let ids = [vec![7], vec![8, 9], vec![]];
+    let versions = [None, Some(spans()), Some(vec![])];
+    let plain = |(i, (ids, weight_versions)): (usize, (Vec<u32>, _))| GenerationOutput {
+        rid: RIDS[i].into(),
+        finished_reason: reasons()[i].clone(),
+        output_ids: TokenIds(ids),
+        output_offset: Some([0, 4, 3][i]),
+        counts: counts(i),
+        weight_versions,
+        ..GenerationOutput::default()
+    };
+    let rows = ids.into_iter().zip(versions).enumerate().map(plain);
+    if !all {
+        return rows.collect();
     }
+    let full = |((row, logprobs), hidden_states): ((GenerationOutput, _), _)| {
+        let second = row.rid == "b";
+        GenerationOutput {
+            logprobs,
+            hidden_states,
+            cached_tokens_details: second.then(details),
+            dp_rank: second.then_some(0),
+            time_stats: second.then(times),
+            ..row
+        }
+    };
+    rows.zip(logprobs()).zip(hidden()).map(full).collect()
+}
+
+fn tokens(all: bool) -> BatchTokenIDOutput {
+    let decode_ids = [vec![1, 2, 7], vec![8, 9], vec![]];
+    let row = |(i, (output, ids)): (usize, (_, Vec<u32>))| TokenIdOutput {
+        output,
+        decode_ids: TokenIds(ids),
+        read_offset: [2, 2, 300][i],
+        skip_special_tokens: [true, false, true][i],
+        spaces_between_special_tokens: [false, true, true][i],
+        no_stop_trim: [true, true, false][i],
+    };
+    BatchTokenIDOutput { rows: generations(all).into_iter().zip(decode_ids).enumerate().map(row).collect() }
 }
 
 /// The same batch with text.
-fn text_of(batch: BatchTokenIDOutput) -> BatchStrOutput {
-    BatchStrOutput {
-        rids: batch.rids,
-        finished_reasons: batch.finished_reasons,
-        output_strs: vec!["x".into(), "é\n".into(), String::new()],
-        output_ids: batch.output_ids,
-        prompt_tokens: batch.prompt_tokens,
-        completion_tokens: batch.completion_tokens,
-        reasoning_tokens: batch.reasoning_tokens,
-        cached_tokens: batch.cached_tokens,
-        input_token_logprobs_val: batch.input_token_logprobs_val,
-        input_token_logprobs_idx: batch.input_token_logprobs_idx,
-        output_token_logprobs_val: batch.output_token_logprobs_val,
-        output_token_logprobs_idx: batch.output_token_logprobs_idx,
-        input_top_logprobs_val: batch.input_top_logprobs_val,
-        input_top_logprobs_idx: batch.input_top_logprobs_idx,
-        output_top_logprobs_val: batch.output_top_logprobs_val,
-        output_top_logprobs_idx: batch.output_top_logprobs_idx,
-        input_token_ids_logprobs_val: batch.input_token_ids_logprobs_val,
-        input_token_ids_logprobs_idx: batch.input_token_ids_logprobs_idx,
-        output_token_ids_logprobs_val: batch.output_token_ids_logprobs_val,
-        output_token_ids_logprobs_idx: batch.output_token_ids_logprobs_idx,
-        output_hidden_states: batch.output_hidden_states,
-        retraction_counts: batch.retraction_counts,
-        weight_versions: batch.weight_versions,
-        cached_tokens_details: batch.cached_tokens_details,
-        dp_ranks: batch.dp_ranks,
-        output_offsets: batch.output_offsets,
-        req_time_stats: batch.req_time_stats,
-        ..Default::default()
-    }
+fn texts(all: bool) -> BatchStrOutput {
+    let row = |(output, text): (_, &str)| StrOutput { output, text: text.into() };
+    BatchStrOutput { rows: generations(all).into_iter().zip(["x", "é\n", ""]).map(row).collect() }
 }
 
 fn embeddings(all: bool) -> BatchEmbeddingOutput {
-    BatchEmbeddingOutput {
-        rids: rids(),
-        finished_reasons: reasons(),
-        embeddings: vec![vec![], vec![0.5, -0.25], vec![1e-3]],
-        prompt_tokens: vec![2, 300, 70_000],
-        cached_tokens: vec![0, 1, 128],
-        retraction_counts: Some(vec![0, 1, 2]),
-        cached_tokens_details: all.then(|| vec![None, Some(details()), None]),
-        pooled_hidden_states: all.then(|| vec![None, Some(vec![0.5]), None]),
-        req_time_stats: all.then(|| vec![None, None, Some(times())]),
-        ..Default::default()
-    }
+    let row = |(i, embedding): (usize, Vec<f32>)| EmbeddingOutput {
+        rid: RIDS[i].into(),
+        finished_reason: reasons()[i].clone(),
+        embedding,
+        counts: counts(i),
+        cached_tokens_details: (all && i == 1).then(details),
+        pooled_hidden_state: (all && i == 1).then(|| vec![0.5]),
+        time_stats: (all && i == 2).then(times),
+    };
+    let vectors = [vec![], vec![0.5, -0.25], vec![1e-3]];
+    BatchEmbeddingOutput { rows: vectors.into_iter().enumerate().map(row).collect() }
 }
 
 /// The output messages.
 fn outputs() -> Vec<(&'static str, AnyMessage)> {
     vec![
-        ("BatchTokenIDOutput", plain_tokens().into()),
-        ("BatchTokenIDOutput with every column", all_tokens().into()),
-        ("BatchStrOutput", text_of(plain_tokens()).into()),
-        ("BatchStrOutput with every column", text_of(all_tokens()).into()),
+        ("BatchTokenIDOutput", tokens(false).into()),
+        ("BatchTokenIDOutput with every column", tokens(true).into()),
+        ("BatchStrOutput", texts(false).into()),
+        ("BatchStrOutput with every column", texts(true).into()),
         ("BatchEmbeddingOutput", embeddings(false).into()),
         ("BatchEmbeddingOutput with every column", embeddings(true).into()),
     ]

@@ -138,37 +138,37 @@ fn msgspec_reads_our_messages_field_by_field() {
         json!({"type": "abort", "message": "The request queue is full.", "status_code": 503, "err_type": "SERVICE_UNAVAILABLE"})
     );
 
-    let seen = peer.decode(BatchTokenIDOutput {
-        rids: Some(vec!["a".into()]),
-        finished_reasons: vec![Some(FinishReason::matched_token(2))],
-        decode_ids: vec![TokenIds(vec![4, 5])],
-        read_offsets: vec![1],
-        completion_tokens: vec![1],
-        output_hidden_states: Some(vec![Some(hidden_states()), None]),
-        input_token_logprobs_val: Some(vec![Some(vec![None, Some(-0.5)])]),
-        weight_versions: Some(vec![Some(vec![WeightVersionSpan {
-            version: "default".into(),
-            start: 0,
-            end: 1,
-        }])]),
-        output_offsets: Some(vec![0]),
+    let span = WeightVersionSpan { version: "default".into(), start: 0, end: 1 };
+    let lists = Logprobs { input_token: Some(vec![(None, 4), (Some(-0.5), 5)]), ..Logprobs::default() };
+    let first = TokenIdOutput {
+        output: GenerationOutput {
+            rid: "a".into(),
+            finished_reason: Some(FinishReason::matched_token(2)),
+            counts: Counts { completion_tokens: 1, ..Counts::default() },
+            hidden_states: Some(hidden_states()),
+            logprobs: Some(Box::new(lists)),
+            weight_versions: Some(vec![span]),
+            output_offset: Some(0),
+            ..Default::default()
+        },
+        decode_ids: TokenIds(vec![4, 5]),
+        read_offset: 1,
         ..Default::default()
-    });
+    };
+    let seen = peer.decode(BatchTokenIDOutput { rows: vec![first, TokenIdOutput::default()] });
     assert_eq!(seen["class"], "BatchTokenIDOutput");
-    assert_eq!(seen["fields"]["decode_ids"], json!([[4, 5]]));
-    assert_eq!(seen["fields"]["finished_reasons"], json!([{"type": "stop", "matched": 2}]));
-    assert_eq!(seen["fields"]["input_token_logprobs_val"], json!([[null, -0.5]]));
-    assert_eq!(seen["fields"]["read_offsets"], json!([1]));
+    assert_eq!(seen["fields"]["decode_ids"], json!([[4, 5], []]));
+    assert_eq!(seen["fields"]["finished_reasons"], json!([{"type": "stop", "matched": 2}, null]));
+    assert_eq!(seen["fields"]["input_token_logprobs_val"], json!([[null, -0.5], null]));
+    assert_eq!(seen["fields"]["input_token_logprobs_idx"], json!([[4, 5], null]));
+    assert_eq!(seen["fields"]["decoded_texts"], json!(["", ""]));
+    assert_eq!(seen["fields"]["read_offsets"], json!([1, 0]));
     let numbers = json!([[[[0.5, -1.0], [2.0, 3.0]], [0.25, f64::from(1e-3_f32)]], null]);
     assert_eq!(seen["fields"]["output_hidden_states"], numbers);
 
-    let seen = peer.decode(BatchStrOutput {
-        rids: Some(vec!["a".into()]),
-        finished_reasons: vec![None],
-        output_strs: vec!["é".into()],
-        retraction_counts: Some(vec![4]),
-        ..Default::default()
-    });
+    let counts = Counts { num_retractions: 4, ..Counts::default() };
+    let output = GenerationOutput { rid: "a".into(), counts, ..Default::default() };
+    let seen = peer.decode(BatchStrOutput { rows: vec![StrOutput { output, text: "é".into() }] });
     assert_eq!(seen["class"], "BatchStrOutput");
     assert_eq!(seen["fields"]["output_strs"], json!(["é"]));
     assert_eq!(seen["fields"]["retraction_counts"], json!([4]));
@@ -213,11 +213,16 @@ fn we_read_what_msgspec_writes() {
     let AnyMessage::AbortReq(abort) = peer.encoded("AbortReq") else { panic!("wrong class") };
     assert_eq!(abort.finished_reason, Some(FinishReason::aborted("m")));
     let AnyMessage::BatchStrOutput(output) = peer.encoded("BatchStrOutput") else { panic!("wrong class") };
-    assert_eq!(output.output_strs, ["x", "é"]);
-    assert_eq!(output.output_ids, Some(vec![TokenIds(vec![1]), TokenIds(vec![])]));
-    assert_eq!(output.finished_reasons, [None, Some(FinishReason::matched_token(2))]);
-    assert_eq!(output.input_token_logprobs_val, Some(vec![Some(vec![None, Some(-0.5)]), None]));
-    assert_eq!(output.output_top_logprobs_idx, Some(vec![Some(vec![Some(vec![5, 6])]), None]));
-    assert_eq!(output.output_hidden_states, Some(vec![Some(hidden_states()), None]));
-    assert_eq!(output.retraction_counts, Some(vec![0, 2]));
+    let [first, second] = &output.rows[..] else { panic!("two rows") };
+    assert_eq!((first.text.as_str(), second.text.as_str()), ("x", "é"));
+    let (first, second) = (&first.output, &second.output);
+    assert_eq!((&first.output_ids, &second.output_ids), (&TokenIds(vec![1]), &TokenIds(vec![])));
+    assert_eq!(first.finished_reason, None);
+    assert_eq!(second.finished_reason, Some(FinishReason::matched_token(2)));
+    let lists = first.logprobs.as_deref().unwrap();
+    assert_eq!(lists.input_token, Some(vec![(None, 1), (Some(-0.5), 2)]));
+    assert_eq!(lists.output_top, Some(vec![Some(vec![(-1.0, 5), (-2.0, 6)])]));
+    assert_eq!(second.logprobs, None);
+    assert_eq!((&first.hidden_states, &second.hidden_states), (&Some(hidden_states()), &None));
+    assert_eq!((first.counts.num_retractions, second.counts.num_retractions), (0, 2));
 }

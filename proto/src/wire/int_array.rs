@@ -102,7 +102,7 @@ impl<'de> Deserialize<'de> for TokenIds {
                 if code != EXT_ARRAY {
                     return Err(D::Error::custom(format!("extension {code} is not an array")));
                 }
-                parse(&payload.0).map_err(D::Error::custom)
+                payload.0.map_err(D::Error::custom)
             }
             fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<TokenIds, A::Error> {
                 let mut ids = Vec::with_capacity(seq.size_hint().unwrap_or(0).min(1 << 16));
@@ -116,7 +116,8 @@ impl<'de> Deserialize<'de> for TokenIds {
     }
 }
 
-struct Payload(Vec<u8>);
+/// What the bytes of an array mean.
+struct Payload(Result<TokenIds, String>);
 
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -127,7 +128,7 @@ impl<'de> Deserialize<'de> for Payload {
                 f.write_str("bytes")
             }
             fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Payload, E> {
-                Ok(Payload(bytes.to_vec()))
+                Ok(Payload(parse(bytes)))
             }
         }
         deserializer.deserialize_bytes(Raw)

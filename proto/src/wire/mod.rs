@@ -18,6 +18,18 @@ pub trait Message: serde::Serialize + serde::de::DeserializeOwned {
     const FIELDS: usize;
 }
 
+/// Reads the class name of a message, which must be `class`.
+pub(crate) fn read_class<'de, A: serde::de::SeqAccess<'de>>(
+    seq: &mut A,
+    class: &str,
+) -> Result<(), A::Error> {
+    let found: Option<std::borrow::Cow<'_, str>> = seq.next_element()?;
+    if found.as_deref() == Some(class) {
+        return Ok(());
+    }
+    Err(serde::de::Error::custom(format!("expected class {class}, found {found:?}")))
+}
+
 /// Declares a struct that is a positional array on the wire. A field with `= value` may be absent at the end of the
 /// array; a field without one must be there. When every field has a value, `Default` is implemented.
 macro_rules! positional {
@@ -101,12 +113,7 @@ macro_rules! wire_struct {
                         use serde::de::Error;
                         const NAMED: usize = $crate::wire::wire_struct!(@count $class);
                         if NAMED == 1 {
-                            let class: Option<std::borrow::Cow<'_, str>> = seq.next_element()?;
-                            if class.as_deref() != Some(stringify!($name)) {
-                                return Err(A::Error::custom(format!(
-                                    "expected class {}, found {class:?}", stringify!($name)
-                                )));
-                            }
+                            $crate::wire::read_class(&mut seq, stringify!($name))?;
                         }
                         $( let $field: $ty = match seq.next_element()? {
                             Some(value) => value,

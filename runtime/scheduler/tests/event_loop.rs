@@ -114,11 +114,12 @@ impl Engine {
             else {
                 continue;
             };
-            let Some(i) = batch.rids.as_ref().unwrap().iter().position(|r| r == rid) else { continue };
-            let offset = batch.output_offsets.as_ref().unwrap()[i] as usize;
+            let mut outputs = batch.rows.into_iter().map(|row| row.output);
+            let Some(output) = outputs.find(|output| output.rid == rid) else { continue };
+            let offset = output.output_offset.unwrap() as usize;
             assert_eq!(offset, all.len(), "a gap in the output of {rid}");
-            all.extend_from_slice(&batch.output_ids.as_ref().unwrap()[i]);
-            if let Some(reason) = batch.finished_reasons[i].clone() {
+            all.extend_from_slice(&output.output_ids);
+            if let Some(reason) = output.finished_reason {
                 return (all, reason);
             }
         }
@@ -185,10 +186,11 @@ async fn many_requests_in_a_small_pool_all_get_their_own_prompt_back() {
         else {
             continue;
         };
-        for (i, rid) in batch.rids.as_ref().unwrap().iter().enumerate() {
+        for output in batch.rows.into_iter().map(|row| row.output) {
+            let rid = &output.rid;
             let ids = open.get_mut(rid).unwrap();
-            ids.extend_from_slice(&batch.output_ids.as_ref().unwrap()[i]);
-            if batch.finished_reasons[i].is_some() {
+            ids.extend_from_slice(&output.output_ids);
+            if output.finished_reason.is_some() {
                 let mut expected = prompt(rid[1..].parse().unwrap());
                 expected.push(EOS);
                 assert_eq!(open.remove(rid).unwrap(), expected, "{rid}");
@@ -211,9 +213,9 @@ async fn an_abort_ends_exactly_its_request() {
         else {
             continue;
         };
-        for (i, rid) in batch.rids.unwrap().into_iter().enumerate() {
-            if let Some(reason) = batch.finished_reasons[i].clone() {
-                assert!(ends.insert(rid, reason).is_none());
+        for output in batch.rows.into_iter().map(|row| row.output) {
+            if let Some(reason) = output.finished_reason {
+                assert!(ends.insert(output.rid, reason).is_none());
             }
         }
     }
@@ -303,8 +305,8 @@ async fn a_resumed_request_goes_on_after_its_output() {
         else {
             continue;
         };
-        assert_eq!(batch.output_offsets.unwrap(), [2]);
-        assert_eq!(batch.output_ids.unwrap()[0].0, [12]);
+        let [row] = &batch.rows[..] else { panic!("one row") };
+        assert_eq!((row.output.output_offset, &row.output.output_ids.0[..]), (Some(2), &[12][..]));
         break;
     }
     engine.stop().unwrap();
@@ -325,8 +327,9 @@ async fn with_metrics_outputs_bring_the_times_of_their_requests() {
             else {
                 continue;
             };
-            told.push(batch.req_time_stats.map(|mut times| times.pop().flatten().unwrap()));
-            if batch.finished_reasons[0].is_some() {
+            let output = &batch.rows[0].output;
+            told.push(output.time_stats.clone());
+            if output.finished_reason.is_some() {
                 break;
             }
         }
@@ -399,18 +402,20 @@ async fn hidden_states_of(engine: &mut Engine, rid: &str) -> (u64, Vec<HiddenSta
         else {
             continue;
         };
-        let rids = batch.rids.as_ref().unwrap();
-        let column = batch.output_hidden_states.as_ref();
-        for (i, other) in rids.iter().enumerate() {
-            match column.map(|column| &column[i]) {
-                Some(Some(HiddenStates::List(new))) if other == rid => all.extend(new.iter().cloned()),
-                None | Some(None) if other != rid => {}
-                wrong => panic!("{other}: {wrong:?}"),
+        let mut end = None;
+        for output in batch.rows.into_iter().map(|row| row.output) {
+            let own = output.rid == rid;
+            match output.hidden_states {
+                Some(HiddenStates::List(new)) if own => all.extend(new),
+                None if !own => {}
+                wrong => panic!("{}: {wrong:?}", output.rid),
+            }
+            if own && output.finished_reason.is_some() {
+                end = Some(output.counts.cached_tokens);
             }
         }
-        let Some(i) = rids.iter().position(|r| r == rid) else { continue };
-        if batch.finished_reasons[i].is_some() {
-            return (batch.cached_tokens[i], all);
+        if let Some(cached_tokens) = end {
+            return (cached_tokens, all);
         }
     }
 }

@@ -62,21 +62,21 @@ enum Tail {
 
 impl IncrementalDecoder {
     /// Starts an output. `context` are the last ids of the prompt (schedulers send five, the reference's
-    /// `INIT_INCREMENTAL_DETOKENIZATION_OFFSET`); `decoded_text` is the text so far of a resumed request.
-    pub fn new(tokenizer: &Tokenizer, context: &[u32], decoded_text: &str, options: DecodeOptions) -> Self {
+    /// `INIT_INCREMENTAL_DETOKENIZATION_OFFSET`), or of the output that a resumed request has.
+    pub fn new(tokenizer: &Tokenizer, context: &[u32], options: DecodeOptions) -> Self {
         let tail = if tokenizer.joins_bytes() {
             let mut bytes = Vec::new();
             for id in context {
                 bytes.extend(visible_bytes(tokenizer, *id, options));
             }
-            let at_start = bytes.is_empty() && decoded_text.is_empty();
+            let at_start = bytes.is_empty();
             // A prompt may end inside a character that the output completes.
             let held = bytes.split_off(bytes.len() - incomplete_suffix(&bytes));
             Tail::Bytes { held, at_start }
         } else {
             Tail::Window { ids: context.to_vec(), read_offset: context.len() }
         };
-        Self { options, tail, text: decoded_text.to_owned(), sent: decoded_text.len() }
+        Self { options, tail, text: String::new(), sent: 0 }
     }
 
     /// Reads new output ids and returns the new text that can no longer change.

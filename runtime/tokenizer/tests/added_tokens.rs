@@ -34,7 +34,7 @@ fn ids(value: &Value) -> Vec<u32> {
 /// The text that the detokenizer process sends for the ids, one at a time.
 fn streamed(tokenizer: &Tokenizer, ids: &[u32], skip_special_tokens: bool) -> String {
     let options = DecodeOptions { skip_special_tokens, spaces_between_special_tokens: true };
-    let mut decoder = IncrementalDecoder::new(tokenizer, &[], "", options);
+    let mut decoder = IncrementalDecoder::new(tokenizer, &[], options);
     let mut text: String = ids.iter().map(|id| decoder.push(tokenizer, &[*id])).collect();
     text.push_str(&decoder.finish(tokenizer, &[], StopTrim::Nothing));
     text

@@ -22,7 +22,7 @@ fn options(skip_special_tokens: bool) -> DecodeOptions {
 
 /// Feeds `ids` in steps and returns every piece; the last one comes from `finish`.
 fn stream(context: &[u32], ids: &[u32], step: usize, skip: bool) -> Vec<String> {
-    let mut decoder = IncrementalDecoder::new(&TOKENIZER, context, "", options(skip));
+    let mut decoder = IncrementalDecoder::new(&TOKENIZER, context, options(skip));
     let mut pieces: Vec<String> = ids.chunks(step).map(|chunk| decoder.push(&TOKENIZER, chunk)).collect();
     pieces.push(decoder.finish(&TOKENIZER, &[], StopTrim::Nothing));
     pieces
@@ -53,7 +53,7 @@ proptest! {
 
     #[test]
     fn at_most_three_bytes_are_held_back(ids in any_ids()) {
-        let mut decoder = IncrementalDecoder::new(&TOKENIZER, &[], "", options(false));
+        let mut decoder = IncrementalDecoder::new(&TOKENIZER, &[], options(false));
         let mut bytes = Vec::new();
         for id in ids {
             bytes.extend(TOKENIZER.id_to_bytes(id).unwrap());
@@ -90,7 +90,7 @@ fn byte(b: u8) -> u32 {
 
 #[test]
 fn a_character_is_sent_with_its_last_byte() {
-    let mut decoder = IncrementalDecoder::new(&TOKENIZER, &[], "", options(true));
+    let mut decoder = IncrementalDecoder::new(&TOKENIZER, &[], options(true));
     let sent: Vec<String> =
         [b'a', 0xF0, 0x9F, 0x98, 0x80, b'b'].iter().map(|b| decoder.push(&TOKENIZER, &[byte(*b)])).collect();
     assert_eq!(sent, ["a", "", "", "", "😀", "b"]);
@@ -98,7 +98,7 @@ fn a_character_is_sent_with_its_last_byte() {
 
 #[test]
 fn bytes_that_cannot_become_a_character_are_sent_at_once() {
-    let mut decoder = IncrementalDecoder::new(&TOKENIZER, &[], "", options(true));
+    let mut decoder = IncrementalDecoder::new(&TOKENIZER, &[], options(true));
     let sent: Vec<String> =
         [0x80, 0xE2, 0x82, b'x', 0xC3].iter().map(|b| decoder.push(&TOKENIZER, &[byte(*b)])).collect();
     assert_eq!(sent, ["\u{FFFD}", "", "", "\u{FFFD}x", ""]);
@@ -108,7 +108,7 @@ fn bytes_that_cannot_become_a_character_are_sent_at_once() {
 #[test]
 fn a_character_begun_by_the_prompt_is_completed_by_the_output() {
     let context = [byte(b'a'), byte(0xC3)];
-    let mut decoder = IncrementalDecoder::new(&TOKENIZER, &context, "", options(true));
+    let mut decoder = IncrementalDecoder::new(&TOKENIZER, &context, options(true));
     assert_eq!(decoder.push(&TOKENIZER, &[byte(0xA9)]), "é");
 }
 
@@ -117,7 +117,7 @@ fn the_matched_stop_token_is_cut_off_unless_it_is_kept() {
     let ids = TOKENIZER.encode("one two", false).unwrap();
     let (rest, last) = ids.split_at(ids.len() - 1);
     let finish = |trim| {
-        let mut decoder = IncrementalDecoder::new(&TOKENIZER, &[], "", options(true));
+        let mut decoder = IncrementalDecoder::new(&TOKENIZER, &[], options(true));
         let first = decoder.push(&TOKENIZER, rest);
         first + &decoder.finish(&TOKENIZER, last, trim)
     };
@@ -131,7 +131,7 @@ fn the_matched_stop_token_is_cut_off_unless_it_is_kept() {
 fn the_matched_stop_text_is_cut_off_as_far_as_it_was_not_sent() {
     let finish = |first: &str, last: &str, trim| {
         let encode = |text: &str| TOKENIZER.encode(text, false).unwrap();
-        let mut decoder = IncrementalDecoder::new(&TOKENIZER, &[], "", options(true));
+        let mut decoder = IncrementalDecoder::new(&TOKENIZER, &[], options(true));
         decoder.push(&TOKENIZER, &encode(first));
         decoder.finish(&TOKENIZER, &encode(last), trim)
     };
@@ -144,18 +144,10 @@ fn the_matched_stop_text_is_cut_off_as_far_as_it_was_not_sent() {
 }
 
 #[test]
-fn resumed_text_is_known_to_stop_texts_but_not_sent_again() {
-    let mut decoder = IncrementalDecoder::new(&TOKENIZER, &[], "Hello", options(true));
-    let ids = TOKENIZER.encode(" there", false).unwrap();
-    assert_eq!(decoder.push(&TOKENIZER, &ids), " there");
-    assert_eq!(decoder.text(), "Hello there");
-}
-
-#[test]
 fn text_flows_when_every_step_ends_within_a_character() {
     // A window that waits for a clean end would never advance here.
     let cycle = [byte(0xE6), byte(0x97), byte(0xA5)];
-    let mut decoder = IncrementalDecoder::new(&TOKENIZER, &[cycle[0]], "", options(true));
+    let mut decoder = IncrementalDecoder::new(&TOKENIZER, &[cycle[0]], options(true));
     for i in 0..300 {
         let sent = decoder.push(&TOKENIZER, &[cycle[1], cycle[2], cycle[0]]);
         assert_eq!(sent, "日", "step {i}");

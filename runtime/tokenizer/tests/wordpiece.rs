@@ -41,7 +41,7 @@ fn spaces_before_punctuation_are_taken_back_where_the_configuration_says_so() {
 #[test]
 fn pieces_depend_on_what_stands_before_them() {
     let tokenizer = tokenizer(false);
-    let mut decoder = IncrementalDecoder::new(&tokenizer, &[9, 2], "", DecodeOptions::default());
+    let mut decoder = IncrementalDecoder::new(&tokenizer, &[9, 2], DecodeOptions::default());
     let sent: Vec<String> = [5, 6, 7, 0, 8].map(|id| decoder.push(&tokenizer, &[id])).to_vec();
     assert_eq!(sent, [" un", "break", "able", "", " ."]);
     assert_eq!(decoder.finish(&tokenizer, &[9], StopTrim::Nothing), " so");

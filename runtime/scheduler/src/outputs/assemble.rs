@@ -2,11 +2,14 @@
 //! each request that the reference ends with one (reference: `scheduler_components/output_streamer.py`).
 
 use sglang_planner::{OutputEvent, ReqTimes};
-use sglang_proto::messages::{AbortReq, BatchEmbeddingOutput, BatchTokenIDOutput, ReqTimeStats};
+use sglang_proto::messages::{
+    AbortReq, BatchEmbeddingOutput, BatchTokenIDOutput, Counts, EmbeddingOutput, GenerationOutput,
+    ReqTimeStats, TokenIdOutput,
+};
 use sglang_proto::wire::TokenIds;
 use sglang_proto::{CaptureHiddenMode, HiddenStateChunk, HiddenStates};
 
-use super::logprobs::LogprobColumns;
+use super::logprobs::logprobs;
 use crate::weights::WeightVersions;
 
 /// Numbers of hidden states in one message, which five bytes each bring half-way to the links' limit; those of one
@@ -24,40 +27,18 @@ pub struct Outbox {
     pub aborts: Vec<AbortReq>,
 }
 
-/// Times as they go out. `offset` is what `unix_time_of` said.
-fn time_stats(times: ReqTimes, offset: f64) -> ReqTimeStats {
+/// New times of a request as they go out; none when nobody wants them. `offset` is what `unix_time_of` said.
+fn time_stats(event: &mut OutputEvent, offset: Option<f64>) -> Option<ReqTimeStats> {
+    let (times, offset): (ReqTimes, f64) = (*event.times.take()?, offset?);
     let moment = |at: Option<f64>| at.map_or(0.0, |at| at + offset);
-    ReqTimeStats {
+    Some(ReqTimeStats {
         scheduler_recv_time: times.received + offset,
         wait_queue_entry_time: moment(times.queued),
         forward_entry_time: moment(times.forward),
         prefill_finished_time: moment(times.prefill_finished),
         queue_duration_s: times.queue_duration,
         chunked_prefill_s: times.chunks,
-    }
-}
-
-/// The times of a batch; absent when no request has new ones, or nobody wants them.
-#[derive(Debug)]
-struct TimesColumn {
-    offset: Option<f64>,
-    times: Vec<Option<ReqTimeStats>>,
-}
-
-impl TimesColumn {
-    fn new(offset: Option<f64>) -> Self {
-        Self { offset, times: Vec::new() }
-    }
-
-    fn push(&mut self, event: &mut OutputEvent) {
-        if let Some(offset) = self.offset {
-            self.times.push(event.times.take().map(|times| time_stats(*times, offset)));
-        }
-    }
-
-    fn store(self) -> Option<Vec<Option<ReqTimeStats>>> {
-        self.times.iter().any(Option::is_some).then_some(self.times)
-    }
+    })
 }
 
 /// Sorts events into messages. `versions` labels the finished ones and forgets them. With `unix_offset`, which makes
@@ -84,9 +65,13 @@ pub fn assemble(events: Vec<OutputEvent>, versions: &mut WeightVersions, unix_of
             ran.push(event);
         }
     }
-    let tokens =
-        messages_of(ran).into_iter().map(|events| batch_output(events, versions, unix_offset)).collect();
-    let embeddings = (!embedded.is_empty()).then(|| embedding_output(embedded, unix_offset));
+    let mut message = |events: Vec<OutputEvent>| BatchTokenIDOutput {
+        rows: events.into_iter().map(|event| token_id_output(event, versions, unix_offset)).collect(),
+    };
+    let tokens = messages_of(ran).into_iter().map(&mut message).collect();
+    let embeddings = (!embedded.is_empty()).then(|| BatchEmbeddingOutput {
+        rows: embedded.into_iter().map(|event| embedding_output(event, unix_offset)).collect(),
+    });
     Outbox { tokens, embeddings, aborts }
 }
 
@@ -134,88 +119,66 @@ fn hidden_states(event: &mut OutputEvent) -> Option<HiddenStates> {
     }
 }
 
-fn embedding_output(events: Vec<OutputEvent>, unix_offset: Option<f64>) -> BatchEmbeddingOutput {
-    let mut out = BatchEmbeddingOutput::default();
-    let mut rids = Vec::with_capacity(events.len());
-    let mut retractions = Vec::with_capacity(events.len());
-    let mut hidden = Vec::with_capacity(events.len());
-    let mut times = TimesColumn::new(unix_offset);
-    for mut event in events {
-        times.push(&mut event);
-        let embedding = event.embedding.unwrap_or_default();
-        rids.push(event.request.rid.to_string());
-        out.finished_reasons.push(event.finish_reason);
-        out.embeddings.push(embedding.values);
-        hidden.push(embedding.pooled_hidden_state);
-        out.prompt_tokens.push(event.request.prompt_tokens as u64);
-        out.cached_tokens.push(event.cached_tokens as u64);
-        retractions.push(event.retraction_count);
+fn counts(event: &OutputEvent) -> Counts {
+    Counts {
+        prompt_tokens: event.request.prompt_tokens as u64,
+        completion_tokens: event.completion_tokens as u64,
+        // The tokenizer manager counts them.
+        reasoning_tokens: 0,
+        cached_tokens: event.cached_tokens as u64,
+        num_retractions: event.retraction_count,
     }
-    out.rids = Some(rids);
-    out.retraction_counts = Some(retractions);
-    out.pooled_hidden_states = hidden.iter().any(Option::is_some).then_some(hidden);
-    out.req_time_stats = times.store();
-    out
 }
 
-fn batch_output(
-    events: Vec<OutputEvent>,
-    weight_versions: &mut WeightVersions,
-    unix_offset: Option<f64>,
-) -> BatchTokenIDOutput {
-    let mut out = BatchTokenIDOutput::default();
-    let mut rids = Vec::with_capacity(events.len());
-    let mut output_ids = Vec::with_capacity(events.len());
-    let mut retractions = Vec::with_capacity(events.len());
-    let mut offsets = Vec::with_capacity(events.len());
-    let mut versions = Vec::with_capacity(events.len());
-    let mut logprobs = LogprobColumns::new(events.iter().any(|e| e.request.return_logprob));
-    let mut times = TimesColumn::new(unix_offset);
-    let any_hidden = events.iter().any(|e| e.request.return_hidden_states.need_capture());
-    out.output_hidden_states = any_hidden.then(|| Vec::with_capacity(events.len()));
-    for mut event in events {
-        times.push(&mut event);
-        if let Some(column) = &mut out.output_hidden_states {
-            column.push(hidden_states(&mut event));
-        }
-        let info = &event.request;
-        let resumed = info.resumed_output_ids.len();
-        let mut decode_ids = Vec::new();
-        if event.first {
-            decode_ids.extend_from_slice(&info.prompt_tail);
-            decode_ids.extend_from_slice(&info.resumed_output_ids);
-        }
-        decode_ids.extend_from_slice(&event.output_ids);
-        rids.push(info.rid.to_string());
-        out.decoded_texts.push(String::new());
-        out.decode_ids.push(TokenIds(decode_ids));
-        out.read_offsets.push((info.prompt_tail.len() + resumed) as u64);
-        out.skip_special_tokens.push(info.skip_special_tokens);
-        out.spaces_between_special_tokens.push(info.spaces_between_special_tokens);
-        out.no_stop_trim.push(info.no_stop_trim);
-        out.prompt_tokens.push(info.prompt_tokens as u64);
-        out.reasoning_tokens.push(0);
-        out.completion_tokens.push(event.completion_tokens as u64);
-        out.cached_tokens.push(event.cached_tokens as u64);
-        retractions.push(event.retraction_count);
-        offsets.push(event.output_offset as u64);
-        versions.push(event.finish_reason.is_some().then(|| {
-            let spans = weight_versions.spans(event.rid(), event.completion_tokens as u64);
-            weight_versions.ended(event.rid());
-            spans
-        }));
-        logprobs.push(&event);
-        out.finished_reasons.push(event.finish_reason);
-        output_ids.push(TokenIds(event.output_ids));
+fn embedding_output(mut event: OutputEvent, unix_offset: Option<f64>) -> EmbeddingOutput {
+    let embedding = event.embedding.take().unwrap_or_default();
+    EmbeddingOutput {
+        rid: event.rid().to_owned(),
+        counts: counts(&event),
+        time_stats: time_stats(&mut event, unix_offset),
+        finished_reason: event.finish_reason,
+        embedding: embedding.values,
+        pooled_hidden_state: embedding.pooled_hidden_state,
+        ..EmbeddingOutput::default()
     }
-    out.rids = Some(rids);
-    out.output_ids = Some(output_ids);
-    out.retraction_counts = Some(retractions);
-    out.output_offsets = Some(offsets);
-    out.weight_versions = Some(versions);
-    out.req_time_stats = times.store();
-    logprobs.store(&mut out);
-    out
+}
+
+fn token_id_output(
+    mut event: OutputEvent,
+    versions: &mut WeightVersions,
+    unix_offset: Option<f64>,
+) -> TokenIdOutput {
+    let info = event.request.clone();
+    let mut decode_ids = Vec::new();
+    if event.first {
+        decode_ids.extend_from_slice(&info.prompt_tail);
+        decode_ids.extend_from_slice(&info.resumed_output_ids);
+    }
+    decode_ids.extend_from_slice(&event.output_ids);
+    let weight_versions = event.finish_reason.is_some().then(|| {
+        let spans = versions.spans(&info.rid, event.completion_tokens as u64);
+        versions.ended(&info.rid);
+        spans
+    });
+    TokenIdOutput {
+        decode_ids: TokenIds(decode_ids),
+        read_offset: (info.prompt_tail.len() + info.resumed_output_ids.len()) as u64,
+        skip_special_tokens: info.skip_special_tokens,
+        spaces_between_special_tokens: info.spaces_between_special_tokens,
+        no_stop_trim: info.no_stop_trim,
+        output: GenerationOutput {
+            rid: info.rid.to_string(),
+            counts: counts(&event),
+            logprobs: logprobs(&event),
+            hidden_states: hidden_states(&mut event),
+            time_stats: time_stats(&mut event, unix_offset),
+            finished_reason: event.finish_reason,
+            output_ids: TokenIds(event.output_ids),
+            output_offset: Some(event.output_offset as u64),
+            weight_versions,
+            ..GenerationOutput::default()
+        },
+    }
 }
 
 #[cfg(test)]
@@ -255,17 +218,16 @@ mod tests {
     }
 
     #[test]
-    fn the_column_is_there_only_when_somebody_wants_it() {
+    fn hidden_states_go_to_the_request_that_wants_them() {
         let mut versions = WeightVersions::new("default".into());
         let mut events = events(2, 3);
         let mut plain = (*events[1].request).clone();
         plain.return_hidden_states = CaptureHiddenMode::Null;
         events[1].request = std::sync::Arc::new(plain);
         events[1].hidden_states.clear();
-        let alone = vec![events[1].clone()];
-        let column = assemble(events, &mut versions, None).tokens.remove(0).output_hidden_states.unwrap();
+        let rows = assemble(events, &mut versions, None).tokens.remove(0).rows;
+        let states: Vec<_> = rows.into_iter().map(|row| row.output.hidden_states).collect();
         let vector = HiddenStateChunk::Vector(vec![0.0; 3]);
-        assert_eq!(column, [Some(HiddenStates::List(vec![vector])), None]);
-        assert_eq!(assemble(alone, &mut versions, None).tokens[0].output_hidden_states, None);
+        assert_eq!(states, [Some(HiddenStates::List(vec![vector])), None]);
     }
 }

@@ -140,11 +140,11 @@ impl Engine {
         else {
             return;
         };
-        for (i, rid) in batch.rids.as_ref().unwrap().iter().enumerate() {
-            let answer = self.answers.get_mut(rid).unwrap();
-            answer.ids.extend_from_slice(&batch.output_ids.as_ref().unwrap()[i]);
-            answer.spans = batch.weight_versions.as_ref().unwrap()[i].clone();
-            assert_eq!(batch.finished_reasons[i].is_some(), answer.spans.is_some());
+        for output in batch.rows.into_iter().map(|row| row.output) {
+            let answer = self.answers.get_mut(&output.rid).unwrap();
+            answer.ids.extend_from_slice(&output.output_ids);
+            answer.spans = output.weight_versions;
+            assert_eq!(output.finished_reason.is_some(), answer.spans.is_some());
         }
     }
 

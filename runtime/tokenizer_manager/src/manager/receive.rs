@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use sglang_ipc::{PullLink, Received};
-use sglang_proto::messages::{AnyMessage, Hello, TokenizedGenerateReqInput};
+use sglang_proto::messages::{
+    AnyMessage, EmbeddingOutput, Hello, ReqTimeStats, StrOutput, TokenizedGenerateReqInput,
+};
 
 use super::TokenizerManager;
-use crate::state::{IntoDeltas, OutputDelta, ReqState};
+use crate::state::ReqState;
 
 impl TokenizerManager {
     /// Serves `link` until it closes.
@@ -47,9 +49,18 @@ impl TokenizerManager {
 
     fn handle_message(&self, message: AnyMessage) {
         match message {
-            AnyMessage::BatchStrOutput(batch) => self.handle_batch_output(batch.into_deltas()),
-            AnyMessage::BatchTokenIDOutput(batch) => self.handle_batch_output(batch.into_deltas()),
-            AnyMessage::BatchEmbeddingOutput(batch) => self.handle_batch_output(batch.into_deltas()),
+            AnyMessage::BatchStrOutput(batch) => {
+                batch.rows.into_iter().for_each(|row| self.handle_output(row))
+            }
+            AnyMessage::BatchTokenIDOutput(batch) => {
+                let rows = batch.rows.into_iter();
+                rows.for_each(|row| {
+                    self.handle_output(StrOutput { output: row.output, text: String::new() })
+                });
+            }
+            AnyMessage::BatchEmbeddingOutput(batch) => {
+                batch.rows.into_iter().for_each(|row| self.handle_embedding(row));
+            }
             AnyMessage::AbortReq(abort) => self.log_end(self.registry.apply_abort(*abort)),
             AnyMessage::FlushCacheReqOutput(ref reply) => {
                 let rid = reply.rid.clone();
@@ -115,14 +126,22 @@ impl TokenizerManager {
         }
     }
 
-    fn handle_batch_output(&self, deltas: Vec<(String, OutputDelta)>) {
-        for (rid, delta) in deltas {
-            if let Some(metrics) = self.metrics.get()
-                && let Some(state) = self.registry.state(&rid)
-            {
-                metrics.observe_output(&state, &delta);
-            }
-            self.log_end(self.registry.apply(&rid, delta));
+    fn handle_output(&self, new: StrOutput) {
+        self.observe(&new.output.rid, new.output.output_ids.len(), new.output.time_stats.as_ref());
+        self.log_end(self.registry.apply(new));
+    }
+
+    fn handle_embedding(&self, new: EmbeddingOutput) {
+        self.observe(&new.rid, 0, new.time_stats.as_ref());
+        self.log_end(self.registry.apply_embedding(new));
+    }
+
+    /// Counts what has come for a request, before it is applied.
+    fn observe(&self, rid: &str, new_tokens: usize, times: Option<&ReqTimeStats>) {
+        if let Some(metrics) = self.metrics.get()
+            && let Some(state) = self.registry.state(rid)
+        {
+            metrics.observe_output(&state, new_tokens, times);
         }
     }
 

@@ -55,11 +55,6 @@ impl Status {
         self.missing.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether the scheduler can be reached at all.
-    pub fn scheduler_is_known(&self) -> bool {
-        self.missing.load(Ordering::Relaxed) & SCHEDULER == 0
-    }
-
     /// Result of a health check.
     pub fn set_healthy(&self, healthy: bool) {
         self.unhealthy.store(!healthy, Ordering::Relaxed);

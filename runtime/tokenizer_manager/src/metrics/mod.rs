@@ -11,7 +11,7 @@ use prometheus::{
 };
 use sglang_proto::messages::{FinishReason, ReqTimeStats};
 
-use crate::state::{OutputDelta, ReqState, TokenTiming};
+use crate::state::{ReqState, TokenTiming};
 use buckets::{INTER_TOKEN, LATENCY, TIME_TO_FIRST_TOKEN, TOKENS};
 use times::SchedulerTimes;
 
@@ -180,12 +180,12 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// An output of a request has come and is not applied yet.
-    pub fn observe_output(&self, state: &ReqState, delta: &OutputDelta) {
-        if let Some(times) = &delta.times {
+    /// `new_tokens` of a request have come, or its vector, with `times` of the scheduler, and are not applied yet.
+    pub fn observe_output(&self, state: &ReqState, new_tokens: usize, times: Option<&ReqTimeStats>) {
+        if let Some(times) = times {
             self.scheduler_times.observe(&self.model_name, state.output().times.as_ref(), times);
         }
-        self.observe_tokens(state, delta.output_ids.len(), delta.times.as_ref());
+        self.observe_tokens(state, new_tokens, times);
     }
 
     /// New tokens of a request have come, with `times` of the scheduler.
@@ -267,6 +267,8 @@ fn streaming<'a>(labels: &[&'a str; 2], state: &ReqState) -> [&'a str; 3] {
 mod tests {
     use std::time::Instant;
 
+    use sglang_proto::messages::{Counts, GenerationOutput, StrOutput};
+
     use super::*;
 
     #[test]
@@ -276,12 +278,15 @@ mod tests {
         metrics.observe_tokens(&state, 0, None);
         metrics.observe_tokens(&state, 1, None);
         metrics.observe_tokens(&state, 3, None);
-        let mut last = OutputDelta { output_ids: vec![1, 2, 3, 4], offset: Some(0), ..Default::default() };
-        last.counts.prompt_tokens = 7;
-        last.counts.cached_tokens = 5;
-        last.counts.completion_tokens = 4;
-        last.finished = Some(FinishReason::Length { length: 4 });
-        state.apply(last);
+        let counts = Counts { prompt_tokens: 7, cached_tokens: 5, completion_tokens: 4, ..Counts::default() };
+        let last = GenerationOutput {
+            output_ids: vec![1, 2, 3, 4].into(),
+            output_offset: Some(0),
+            counts,
+            finished_reason: Some(FinishReason::Length { length: 4 }),
+            ..GenerationOutput::default()
+        };
+        state.apply(StrOutput { output: last, ..StrOutput::default() });
         metrics.observe_finished(&state);
         let text = metrics.text(None, &serde_json::Value::Null).unwrap();
         let labels = "engine_type=\"unified\",is_streaming=\"false\",model_name=\"m\"";

@@ -1,11 +1,7 @@
 //! Log-probabilities of one request as they accumulate.
 
-use sglang_proto::messages::{TokenLogprobIndices, TokenLogprobValues, TopLogprobIndices, TopLogprobValues};
-
-/// A token with its log-probability; `None` where the model gave none (the first prompt token).
-pub type TokenLogprob = (Option<f32>, u32);
-/// The best, or asked-for, tokens of one position; `None` where there are none.
-pub type TopLogprobs = Option<Vec<(f32, u32)>>;
+use sglang_proto::messages;
+pub use sglang_proto::messages::{TokenLogprob, TopLogprobs};
 
 /// Lists of the prompt and of the output. Prompt lists come once, output lists grow.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,31 +46,24 @@ impl Logprobs {
     }
 }
 
-/// Takes the lists of request `i` out of a batch message and joins values with ids.
-pub(crate) fn take_tokens(
-    values: &mut TokenLogprobValues,
-    ids: &mut TokenLogprobIndices,
-    i: usize,
-) -> Vec<TokenLogprob> {
-    let values = values.as_mut().and_then(|all| all.get_mut(i)).and_then(Option::take).unwrap_or_default();
-    let ids = ids.as_mut().and_then(|all| all.get_mut(i)).and_then(Option::take).unwrap_or_default();
-    values.into_iter().zip(ids).map(|(value, id)| (value, id.unwrap_or_default())).collect()
+impl From<messages::Logprobs> for Logprobs {
+    fn from(new: messages::Logprobs) -> Self {
+        Self {
+            input_token: new.input_token.unwrap_or_default(),
+            output_token: new.output_token.unwrap_or_default(),
+            input_top: tops(new.input_top),
+            output_top: tops(new.output_top),
+            input_token_ids: tops(new.input_token_ids),
+            output_token_ids: tops(new.output_token_ids),
+        }
+    }
 }
 
-/// The same for lists of several tokens per position.
-pub(crate) fn take_tops(
-    values: &mut TopLogprobValues,
-    ids: &mut TopLogprobIndices,
-    i: usize,
-) -> Vec<TopLogprobs> {
-    let values = values.as_mut().and_then(|all| all.get_mut(i)).and_then(Option::take).unwrap_or_default();
-    let ids = ids.as_mut().and_then(|all| all.get_mut(i)).and_then(Option::take).unwrap_or_default();
-    let position = |(values, ids): (Option<Vec<f32>>, Option<Vec<u32>>)| match (values, ids) {
-        // As in the reference, a position without entries is null.
-        (Some(values), Some(ids)) if !values.is_empty() => Some(values.into_iter().zip(ids).collect()),
-        _ => None,
-    };
-    values.into_iter().zip(ids).map(position).collect()
+/// As in the reference, a position without entries is null.
+fn tops(list: Option<Vec<TopLogprobs>>) -> Vec<TopLogprobs> {
+    let mut list = list.unwrap_or_default();
+    list.iter_mut().for_each(|top| drop(top.take_if(|top| top.is_empty())));
+    list
 }
 
 #[cfg(test)]
@@ -82,14 +71,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_of_one_request_are_taken_and_missing_ones_are_empty() {
-        let mut values = Some(vec![None, Some(vec![None, Some(-1.5)])]);
-        let mut ids = Some(vec![None, Some(vec![Some(7), Some(8)])]);
-        assert_eq!(take_tokens(&mut values, &mut ids, 1), [(None, 7), (Some(-1.5), 8)]);
-        assert!(take_tokens(&mut values, &mut ids, 1).is_empty());
-        assert!(take_tokens(&mut values, &mut ids, 9).is_empty());
-        let mut values = Some(vec![Some(vec![None, Some(vec![]), Some(vec![-1.0])])]);
-        let mut ids = Some(vec![Some(vec![None, Some(vec![]), Some(vec![3])])]);
-        assert_eq!(take_tops(&mut values, &mut ids, 0), [None, None, Some(vec![(-1.0, 3)])]);
+    fn missing_lists_are_empty_and_positions_without_entries_are_null() {
+        let new = messages::Logprobs {
+            input_token: Some(vec![(None, 7), (Some(-1.5), 8)]),
+            output_top: Some(vec![None, Some(vec![]), Some(vec![(-1.0, 3)])]),
+            ..messages::Logprobs::default()
+        };
+        let lists = Logprobs::from(new);
+        assert_eq!(lists.input_token, [(None, 7), (Some(-1.5), 8)]);
+        assert_eq!(lists.output_top, [None, None, Some(vec![(-1.0, 3)])]);
+        assert!(lists.output_token.is_empty() && lists.input_top.is_empty());
     }
 }

@@ -1,18 +1,17 @@
 //! Requests in flight: what was asked, what has come back, and the one event that ends each of them.
 
 mod abort_log;
-mod delta;
 mod logprobs;
 mod reasoning;
 mod registry;
 mod req_state;
 mod timing;
 
-pub use delta::{Counts, IntoDeltas, OutputDelta};
 pub use logprobs::{Logprobs, TokenLogprob, TopLogprobs};
 pub use reasoning::ReasoningCounter;
 pub use registry::{Registry, RequestHandle};
 pub use req_state::{Applied, Finish, Output, ReqState};
+pub use sglang_proto::messages::Counts;
 pub use timing::{Timing, TokenTiming, unix_seconds};
 
 #[cfg(test)]

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use ahash::AHashMap;
 use parking_lot::Mutex;
 use sglang_ipc::PushLink;
-use sglang_proto::messages::{AbortReq, AnyMessage, FinishReason, TokenizedGenerateReqInput};
+use sglang_proto::messages::{AbortReq, AnyMessage, EmbeddingOutput, StrOutput, TokenizedGenerateReqInput};
 
-use super::delta::OutputDelta;
 use super::req_state::{Applied, ReqState};
 use crate::lora::AdapterUse;
 use crate::requests::ValueError;
@@ -127,8 +126,15 @@ impl Registry {
     }
 
     /// New output of a request. Gives the request back when this was its end.
-    pub fn apply(&self, rid: &str, delta: OutputDelta) -> Option<Arc<ReqState>> {
-        self.settle(rid, |state| state.apply(delta))
+    pub fn apply(&self, mut new: StrOutput) -> Option<Arc<ReqState>> {
+        let rid = std::mem::take(&mut new.output.rid);
+        self.settle(&rid, |state| state.apply(new))
+    }
+
+    /// The vector of a request. Gives the request back when this was its end.
+    pub fn apply_embedding(&self, mut new: EmbeddingOutput) -> Option<Arc<ReqState>> {
+        let rid = std::mem::take(&mut new.rid);
+        self.settle(&rid, |state| state.apply_embedding(new))
     }
 
     /// The scheduler has ended a request. Gives the request back when this was its end.
@@ -147,13 +153,6 @@ impl Registry {
         match apply(&entry.state) {
             Applied::Finished => entries.remove(rid).map(|entry| entry.state),
             Applied::Running | Applied::Ignored => None,
-        }
-    }
-
-    /// Ends every request with `reason`, for example because the scheduler is gone for good.
-    pub fn fail_all(&self, reason: &FinishReason) {
-        for (_, entry) in self.entries.lock().drain() {
-            entry.state.fail(reason.clone());
         }
     }
 
@@ -232,6 +231,12 @@ mod tests {
     use super::super::req_state::tests::{delta, request};
     use super::*;
     use sglang_ipc::{Endpoints, Identity, PullLink, Received};
+    use sglang_proto::messages::FinishReason;
+
+    fn of(rid: &str, mut new: StrOutput) -> StrOutput {
+        new.output.rid = rid.to_owned();
+        new
+    }
 
     async fn fixture() -> (tempfile::TempDir, PullLink, Arc<Registry>) {
         let dir = tempfile::tempdir().unwrap();
@@ -281,16 +286,16 @@ mod tests {
     async fn changes_before_the_first_wait_are_seen_and_an_end_removes_the_entry() {
         let (_dir, _pull, registry) = fixture().await;
         let mut handle = registry.register(request("r1"), Instant::now()).unwrap_or_else(|_| panic!());
-        registry.apply("r1", delta(&[1], "a", 0));
-        registry.apply("r1", delta(&[2], "b", 1));
+        registry.apply(of("r1", delta(&[1], "a", 0)));
+        registry.apply(of("r1", delta(&[2], "b", 1)));
         handle.next().await;
         assert_eq!(handle.state().output().text, "ab");
-        let mut last = delta(&[], "", 2);
-        last.finished = Some(FinishReason::Length { length: 2 });
-        registry.apply("r1", last);
+        let mut last = of("r1", delta(&[], "", 2));
+        last.output.finished_reason = Some(FinishReason::Length { length: 2 });
+        registry.apply(last);
         handle.finished().await;
         assert!(!registry.contains("r1"));
-        registry.apply("r1", delta(&[3], "c", 2));
+        registry.apply(of("r1", delta(&[3], "c", 2)));
         assert_eq!(handle.state().output().text, "ab");
     }
 
@@ -302,14 +307,13 @@ mod tests {
         let waiting = registry.register(request("waiting"), Instant::now()).unwrap_or_else(|_| panic!());
         registry.mark_dispatched("kept");
         registry.mark_dispatched("gone");
-        registry.apply("kept", delta(&[4], "x", 0));
+        registry.apply(of("kept", delta(&[4], "x", 0)));
         drop(gone);
         let resumed = registry.resume();
         assert_eq!(resumed.len(), 1);
         let AnyMessage::TokenizedGenerateReqInput(first) = &resumed[0] else { panic!("a generation") };
         assert_eq!(first.rid.as_deref(), Some("kept"));
         assert_eq!(first.resumed_output_ids.as_ref().unwrap().0, [4]);
-        registry.fail_all(&FinishReason::refused("gone", 503, "ServiceUnavailable"));
-        assert!(kept.state().output().finish.is_some() && waiting.state().output().finish.is_some());
+        assert!(kept.state().output().finish.is_none() && waiting.state().output().finish.is_none());
     }
 }

@@ -7,8 +7,8 @@ use std::time::Instant;
 use parking_lot::{Mutex, MutexGuard};
 use sglang_proto::HiddenStates;
 use sglang_proto::messages::{
-    AbortReq, AnyMessage, FinishReason, ReqTimeStats, TokenizedEmbeddingReqInput, TokenizedGenerateReqInput,
-    WeightVersionSpan,
+    AbortReq, AnyMessage, Counts, EmbeddingOutput, FinishReason, ReqTimeStats, StrOutput,
+    TokenizedEmbeddingReqInput, TokenizedGenerateReqInput, WeightVersionSpan,
 };
 use sglang_proto::wire::TokenIds;
 use tokio::sync::Notify;
@@ -17,7 +17,6 @@ use crate::lora::AdapterUse;
 use crate::requests::EmbeddingParams;
 
 use super::abort_log::log_abort;
-use super::delta::{Counts, OutputDelta};
 use super::logprobs::Logprobs;
 use super::reasoning::ReasoningCounter;
 use super::timing::{Timing, TokenTiming};
@@ -190,14 +189,16 @@ impl ReqState {
 
     /// Adds new output. A part that is known already is left out; a part that is missing ends the request with an
     /// error, because its text would be wrong from there on.
-    pub fn apply(&self, mut delta: OutputDelta) -> Applied {
+    pub fn apply(&self, new: StrOutput) -> Applied {
+        let StrOutput { output: mut new, mut text } = new;
         let mut output = self.output.lock();
         if output.finish.is_some() {
             return Applied::Ignored;
         }
+        let mut logprobs = new.logprobs.take().map(|lists| Logprobs::from(*lists)).unwrap_or_default();
         let known = output.output_ids.len() as u64;
         // Without ids there is nothing whose position could be wrong.
-        let offset = delta.offset.filter(|_| !delta.output_ids.is_empty()).unwrap_or(known);
+        let offset = new.output_offset.filter(|_| !new.output_ids.is_empty()).unwrap_or(known);
         if offset > known {
             tracing::error!(
                 "Output of rid={} from position {known} to {offset} was lost between processes",
@@ -212,56 +213,71 @@ impl ReqState {
             return Applied::Finished;
         }
         let repeated = usize::try_from(known - offset).unwrap_or(usize::MAX);
-        if repeated > 0 && repeated >= delta.output_ids.len() && delta.finished.is_none() {
+        if repeated > 0 && repeated >= new.output_ids.len() && new.finished_reason.is_none() {
             return Applied::Ignored;
         }
+        let mut new_ids = new.output_ids.0;
         if repeated > 0 {
             // The text of known ids was sent with them.
-            let new_ids = delta.output_ids.len().saturating_sub(repeated);
-            delta.output_ids.drain(..delta.output_ids.len() - new_ids);
-            delta.logprobs.skip_output(repeated);
-            if let Some(HiddenStates::List(chunks)) = &mut delta.hidden_states {
+            new_ids.drain(..repeated.min(new_ids.len()));
+            logprobs.skip_output(repeated);
+            if let Some(HiddenStates::List(chunks)) = &mut new.hidden_states {
                 chunks.drain(..repeated.min(chunks.len()));
             }
-            if new_ids == 0 {
-                delta.text.clear();
+            if new_ids.is_empty() {
+                text.clear();
             }
         }
         if self.request.logprob_start_len < 0 {
             // The row after the prompt may come along; it belongs to no position that was asked for.
-            delta.logprobs.clear_input();
+            logprobs.clear_input();
         }
-        output.text.push_str(&delta.text);
-        output.counts = delta.counts;
+        output.text.push_str(&text);
+        output.counts = new.counts;
         if let Some(counter) = &mut output.reasoning {
-            output.counts.reasoning_tokens = counter.push(&delta.output_ids);
+            output.counts.reasoning_tokens = counter.push(&new_ids);
         }
-        output.output_ids.append(&mut delta.output_ids);
-        output.logprobs.append(delta.logprobs);
-        output.weight_versions = delta.weight_versions.or(output.weight_versions.take());
-        output.cached_tokens_details = delta.cached_tokens_details.or(output.cached_tokens_details.take());
-        match (&mut output.hidden_states, delta.hidden_states) {
+        output.output_ids.append(&mut new_ids);
+        output.logprobs.append(logprobs);
+        output.weight_versions = new.weight_versions.or(output.weight_versions.take());
+        output.cached_tokens_details = new.cached_tokens_details.or(output.cached_tokens_details.take());
+        match (&mut output.hidden_states, new.hidden_states) {
             (Some(HiddenStates::List(all)), Some(HiddenStates::List(mut new))) => all.append(&mut new),
             (known, Some(new)) => *known = Some(new),
             (_, None) => {}
         }
-        output.dp_rank = delta.dp_rank.or(output.dp_rank);
-        output.times = delta.times.or(output.times.take());
-        output.embedding = delta.embedding;
-        output.pooled_hidden_state = delta.pooled_hidden_state;
-        let applied = match delta.finished {
+        output.dp_rank = new.dp_rank.or(output.dp_rank);
+        output.times = new.time_stats.or(output.times.take());
+        self.go_on_or_end(&mut output, new.finished_reason)
+    }
+
+    /// Takes the vector of an embedding request.
+    pub fn apply_embedding(&self, new: EmbeddingOutput) -> Applied {
+        let mut output = self.output.lock();
+        if output.finish.is_some() {
+            return Applied::Ignored;
+        }
+        output.counts = new.counts;
+        output.cached_tokens_details = new.cached_tokens_details;
+        output.times = new.time_stats.or(output.times.take());
+        output.embedding = new.embedding;
+        output.pooled_hidden_state = new.pooled_hidden_state;
+        self.go_on_or_end(&mut output, new.finished_reason)
+    }
+
+    /// Something was added, and it was the last if there is a `reason`.
+    fn go_on_or_end(&self, output: &mut Output, reason: Option<FinishReason>) -> Applied {
+        match reason {
             Some(reason) => {
-                self.end(&mut output, reason, false);
+                self.end(output, reason, false);
                 Applied::Finished
             }
             None => {
                 output.revision += 1;
+                self.notify.notify_one();
                 Applied::Running
             }
-        };
-        drop(output);
-        self.notify.notify_one();
-        applied
+        }
     }
 
     /// Ends the request because the scheduler says so without output.
@@ -303,6 +319,7 @@ impl ReqState {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use sglang_proto::messages::{self, GenerationOutput};
 
     pub(crate) fn request(rid: &str) -> TokenizedGenerateReqInput {
         let body = serde_json::json!({"input_ids": [1, 2], "rid": rid});
@@ -328,13 +345,13 @@ pub(crate) mod tests {
         .unwrap()
     }
 
-    pub(crate) fn delta(ids: &[u32], text: &str, offset: u64) -> OutputDelta {
-        OutputDelta {
-            output_ids: ids.to_vec(),
-            text: text.into(),
-            offset: Some(offset),
-            ..Default::default()
-        }
+    pub(crate) fn delta(ids: &[u32], text: &str, offset: u64) -> StrOutput {
+        let output = GenerationOutput {
+            output_ids: TokenIds(ids.to_vec()),
+            output_offset: Some(offset),
+            ..GenerationOutput::default()
+        };
+        StrOutput { output, text: text.into() }
     }
 
     #[test]
@@ -361,7 +378,7 @@ pub(crate) mod tests {
     fn only_the_first_end_counts() {
         let state = ReqState::new(request("a"), Instant::now());
         let mut last = delta(&[1], "a", 0);
-        last.finished = Some(FinishReason::Length { length: 1 });
+        last.output.finished_reason = Some(FinishReason::Length { length: 1 });
         assert_eq!(state.apply(last), Applied::Finished);
         assert_eq!(state.apply_abort(AbortReq::default()), Applied::Ignored);
         assert_eq!(state.fail(FinishReason::aborted("late")), Applied::Ignored);
@@ -374,8 +391,11 @@ pub(crate) mod tests {
             let request = TokenizedGenerateReqInput { logprob_start_len: start, ..request("a") };
             let state = ReqState::new(request, Instant::now());
             let mut first = delta(&[1], "a", 0);
-            first.logprobs.input_token = vec![(None, 7)];
-            first.logprobs.input_token_ids = vec![None];
+            first.output.logprobs = Some(Box::new(messages::Logprobs {
+                input_token: Some(vec![(None, 7)]),
+                input_token_ids: Some(vec![None]),
+                ..messages::Logprobs::default()
+            }));
             state.apply(first);
             let lists = state.output().logprobs.clone();
             (lists.input_token.len(), lists.input_token_ids.len())
@@ -393,7 +413,7 @@ pub(crate) mod tests {
             (&[3], 2, vec![chunk(3.0)]),
         ] {
             let mut new = delta(ids, "x", offset);
-            new.hidden_states = Some(HiddenStates::List(chunks));
+            new.output.hidden_states = Some(HiddenStates::List(chunks));
             state.apply(new);
         }
         let expected = HiddenStates::List(vec![chunk(1.0), chunk(2.0), chunk(3.0)]);
@@ -401,7 +421,7 @@ pub(crate) mod tests {
         let state = ReqState::new(request("b"), Instant::now());
         for (ids, at) in [(&[1][..], 0), (&[2], 1)] {
             let mut new = delta(ids, "x", at);
-            new.hidden_states = Some(HiddenStates::Vector(vec![at as f32]));
+            new.output.hidden_states = Some(HiddenStates::Vector(vec![at as f32]));
             state.apply(new);
         }
         state.apply(delta(&[3], "x", 2));

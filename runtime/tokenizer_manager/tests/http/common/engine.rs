@@ -8,11 +8,12 @@ use parking_lot::Mutex;
 use serde_json::json;
 use sglang_ipc::{Endpoints, Identity, PullLink, PushLink, Received};
 use sglang_proto::messages::{
-    AbortReq, AnyMessage, BatchEmbeddingOutput, BatchStrOutput, CheckWeightsReqOutput, FinishReason,
-    FlushCacheReqOutput, GetInternalStateReqOutput, OpenSessionReqOutput, ProfileReqOutput,
-    ReleaseMemoryOccupationReqOutput, ReqTimeStats, ResumeMemoryOccupationReqOutput,
-    SetInternalStateReqOutput, SlowDownReqOutput, TokenizedEmbeddingReqInput, TokenizedGenerateReqInput,
-    UpdateWeightFromDiskReqInput, UpdateWeightVersionReqOutput,
+    AbortReq, AnyMessage, BatchEmbeddingOutput, BatchStrOutput, CheckWeightsReqOutput, Counts,
+    EmbeddingOutput, FinishReason, FlushCacheReqOutput, GenerationOutput, GetInternalStateReqOutput,
+    Logprobs, OpenSessionReqOutput, ProfileReqOutput, ReleaseMemoryOccupationReqOutput, ReqTimeStats,
+    ResumeMemoryOccupationReqOutput, SetInternalStateReqOutput, SlowDownReqOutput, StrOutput,
+    TokenizedEmbeddingReqInput, TokenizedGenerateReqInput, TopLogprobs, UpdateWeightFromDiskReqInput,
+    UpdateWeightVersionReqOutput,
 };
 use sglang_proto::{CaptureHiddenMode, HiddenStateChunk, HiddenStates};
 use sglang_tokenizer_manager::text::TextCodec;
@@ -245,15 +246,15 @@ impl Worker {
         let mut vector: Vec<f32> = ids.iter().map(|id| *id as f32).collect();
         vector.extend(request.token_type_ids.iter().flatten().map(|t| *t as f32 / 2.0));
         vector.truncate(request.dimensions.map_or(usize::MAX, |n| n as usize));
-        self.reply(BatchEmbeddingOutput {
-            rids: Some(vec![rid]),
-            finished_reasons: vec![Some(FinishReason::Length { length: 0 })],
-            pooled_hidden_states: request.return_pooled_hidden_states.then(|| vec![Some(vec![0.5])]),
-            embeddings: vec![vector],
-            prompt_tokens: vec![ids.len() as u64],
-            cached_tokens: vec![0],
+        let row = EmbeddingOutput {
+            rid,
+            finished_reason: Some(FinishReason::Length { length: 0 }),
+            pooled_hidden_state: request.return_pooled_hidden_states.then(|| vec![0.5]),
+            embedding: vector,
+            counts: Counts { prompt_tokens: ids.len() as u64, ..Default::default() },
             ..Default::default()
-        });
+        };
+        self.reply(BatchEmbeddingOutput { rows: vec![row] });
     }
 
     /// Sends the prompt back, or only its first tokens and no end.
@@ -383,49 +384,46 @@ fn output(
     finished: Option<FinishReason>,
 ) -> BatchStrOutput {
     let prompt = &request.input_ids.as_ref().unwrap().0;
-    let mut m = BatchStrOutput {
-        rids: Some(vec![request.rid.clone().unwrap()]),
-        finished_reasons: vec![finished],
-        output_strs: vec![text],
-        output_ids: Some(vec![ids.to_vec().into()]),
-        prompt_tokens: vec![prompt.len() as u64],
-        completion_tokens: vec![to as u64],
-        reasoning_tokens: vec![0],
-        cached_tokens: vec![0],
-        retraction_counts: Some(vec![0]),
-        output_offsets: Some(vec![from as u64]),
-        req_time_stats: (from == 0).then(|| vec![Some(times())]),
+    let output = GenerationOutput {
+        rid: request.rid.clone().unwrap(),
+        finished_reason: finished,
+        output_ids: ids.to_vec().into(),
+        output_offset: Some(from as u64),
+        counts: Counts {
+            prompt_tokens: prompt.len() as u64,
+            completion_tokens: to as u64,
+            ..Default::default()
+        },
+        time_stats: (from == 0).then(times),
+        hidden_states: hidden_states(request, from, to),
+        logprobs: request.return_logprob.then(|| Box::new(logprobs(request, ids, from))),
         ..Default::default()
     };
-    m.output_hidden_states = hidden_states(request, from, to).map(|states| vec![Some(states)]);
-    if request.return_logprob {
-        let top = request.top_logprobs_num as usize;
-        let tops = |n: usize| -> Vec<Option<Vec<f32>>> {
-            vec![Some((0..top).map(|k| -0.5 - k as f32).collect()); n]
-        };
-        let top_ids = |ids: &[u32]| -> Vec<Option<Vec<u32>>> {
-            ids.iter().map(|id| Some((0..top as u32).map(|k| (id + k) % 256).collect())).collect()
-        };
-        m.output_token_logprobs_val = Some(vec![Some(vec![Some(-0.5); ids.len()])]);
-        m.output_token_logprobs_idx = Some(vec![Some(ids.iter().copied().map(Some).collect())]);
-        m.output_top_logprobs_val = Some(vec![Some(tops(ids.len()))]);
-        m.output_top_logprobs_idx = Some(vec![Some(top_ids(ids))]);
-        if let Some(ids) = &request.token_ids_logprob {
-            let values = (0..ids.len()).map(|k| -1.0 - k as f32).collect();
-            m.output_token_ids_logprobs_val = Some(vec![Some(vec![Some(values)])]);
-            m.output_token_ids_logprobs_idx = Some(vec![Some(vec![Some(ids.clone())])]);
-        }
-        if from == 0 && request.logprob_start_len >= 0 {
-            let asked = &prompt[request.logprob_start_len as usize..];
-            let mut values = vec![Some(-1.5); asked.len()];
-            values[0] = None;
-            let mut top_values = tops(asked.len());
-            top_values[0] = None;
-            m.input_token_logprobs_val = Some(vec![Some(values)]);
-            m.input_token_logprobs_idx = Some(vec![Some(asked.iter().copied().map(Some).collect())]);
-            m.input_top_logprobs_val = Some(vec![Some(top_values)]);
-            m.input_top_logprobs_idx = Some(vec![Some(top_ids(asked))]);
-        }
+    BatchStrOutput { rows: vec![StrOutput { output, text }] }
+}
+
+/// Chosen tokens have -0.5 in the output and -1.5 in the prompt; the best ones are the ids that follow.
+fn logprobs(request: &TokenizedGenerateReqInput, ids: &[u32], from: usize) -> Logprobs {
+    let best = |id: u32| -> TopLogprobs {
+        let top = request.top_logprobs_num as u32;
+        Some((0..top).map(|k| (-0.5 - k as f32, (id + k) % 256)).collect())
+    };
+    let asked_for = |ids: &Vec<u32>| -> Vec<TopLogprobs> {
+        vec![Some(ids.iter().enumerate().map(|(k, id)| (-1.0 - k as f32, *id)).collect())]
+    };
+    let mut lists = Logprobs {
+        output_token: Some(ids.iter().map(|id| (Some(-0.5), *id)).collect()),
+        output_top: Some(ids.iter().map(|id| best(*id)).collect()),
+        output_token_ids: request.token_ids_logprob.as_ref().map(asked_for),
+        ..Default::default()
+    };
+    if from == 0 && request.logprob_start_len >= 0 {
+        let prompt = &request.input_ids.as_ref().unwrap().0;
+        let asked = prompt[request.logprob_start_len as usize..].iter().enumerate();
+        let token = |(i, id): (usize, &u32)| ((i > 0).then_some(-1.5), *id);
+        let top = |(i, id): (usize, &u32)| if i > 0 { best(*id) } else { None };
+        lists.input_token = Some(asked.clone().map(token).collect());
+        lists.input_top = Some(asked.map(top).collect());
     }
-    m
+    lists
 }
