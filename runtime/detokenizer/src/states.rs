@@ -57,11 +57,6 @@ impl States {
         self.order.clear();
     }
 
-    /// Number of live requests.
-    pub fn len(&self) -> usize {
-        self.by_rid.len()
-    }
-
     fn make_room(&mut self) {
         // Ended requests leave their id behind; clearing those away now and then keeps the queue short.
         if self.order.len() > 2 * self.by_rid.len() + 64 {
