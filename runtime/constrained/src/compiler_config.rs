@@ -1,5 +1,6 @@
 //! Limits, counters and result type of a [`crate::GrammarCompiler`].
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,12 @@ use crate::json::JsonOptions;
 pub type CompileResult = Result<Arc<CompiledGrammar>, GrammarError>;
 
 /// Limits of a [`crate::GrammarCompiler`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct CompilerConfig {
+    /// The program that tries each new grammar first (`sglang-grammar-helper`); without it grammars are compiled right
+    /// away, and one that overflows the stack ends this process.
+    #[serde(skip)]
+    pub helper: Option<PathBuf>,
     /// Number of compiling threads.
     pub workers: usize,
     /// How many grammars may wait for a thread; further ones are refused.
@@ -40,6 +45,7 @@ pub struct CompilerConfig {
 impl Default for CompilerConfig {
     fn default() -> Self {
         Self {
+            helper: None,
             workers: 2,
             max_waiting: 256,
             timeout: Duration::from_secs(10),

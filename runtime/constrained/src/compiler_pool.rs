@@ -1,30 +1,28 @@
 //! The compiler's threads, their queue and deadlines, and the cache of results.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use llguidance::ParserFactory;
-use llguidance::api::ParserLimits;
-use llguidance::toktrie::InferenceCapabilities;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use parking_lot::{Condvar, Mutex};
 
+use crate::builder::Builder;
 use crate::cache::Lru;
 use crate::compiler_config::{CompileResult, CompilerConfig, CompilerStats};
 use crate::environment::TokenEnvironment;
 use crate::error::{GrammarError, TokenEnvironmentError};
+use crate::helper::{Helper, HelperSource};
 use crate::mask_pool::STACK_BYTES;
-use crate::slices::{PLAIN_REGEXES, SliceBias};
 use crate::spec::GrammarSpec;
-use crate::translate;
 
 type Done = Box<dyn FnOnce(CompileResult) + Send>;
 
 /// A thread that exceeds the time limit cannot be stopped; it ends by its own work limits. Up to this many extra
 /// threads replace such threads meanwhile.
 const MAX_STAND_INS: usize = 6;
+/// A helper process that was not asked for this long is ended; the next grammar starts another.
+const HELPER_IDLE: Duration = Duration::from_secs(60);
 
 /// A grammar that is being compiled or waits for a thread.
 struct InFlight {
@@ -47,9 +45,8 @@ struct State {
 
 pub(crate) struct Pool {
     config: CompilerConfig,
-    env: TokenEnvironment,
-    factory: ParserFactory,
-    slices: Arc<SliceBias>,
+    builder: Builder,
+    helpers: Option<HelperSource>,
     jobs: Receiver<(GrammarSpec, u64)>,
     state: Mutex<State>,
     /// Wakes the thread that watches deadlines.
@@ -62,20 +59,8 @@ impl Pool {
         config: CompilerConfig,
     ) -> Result<Arc<Self>, TokenEnvironmentError> {
         let refused = |e: String| TokenEnvironmentError::Library(e);
-        let capabilities = InferenceCapabilities::default();
-        let mut factory = ParserFactory::new(env.tok_env(), capabilities, &PLAIN_REGEXES.map(str::to_owned))
-            .map_err(|e| refused(e.to_string()))?;
-        let slices = Arc::new(SliceBias::new(env.tok_env()));
-        factory.quiet();
-        *factory.limits_mut() = ParserLimits {
-            initial_lexer_fuel: config.lexer_fuel,
-            step_lexer_fuel: config.mask_lexer_fuel,
-            step_max_items: config.mask_parser_items,
-            max_lexer_states: config.max_lexer_states,
-            max_grammar_size: config.max_grammar_symbols,
-            verbose_errors: false,
-            ..ParserLimits::default()
-        };
+        let builder = Builder::new(env, &config)?;
+        let helpers = config.helper.as_deref().map(HelperSource::new);
         let (queue, jobs) = bounded(config.max_waiting.max(1));
         let workers = config.workers.max(1);
         let state = State {
@@ -88,9 +73,8 @@ impl Pool {
         };
         let pool = Arc::new(Self {
             config,
-            env,
-            factory,
-            slices,
+            builder,
+            helpers,
             jobs,
             state: Mutex::new(state),
             watch: Condvar::new(),
@@ -164,17 +148,26 @@ impl Pool {
 
     /// The main loop of a compiling thread.
     fn work(self: Arc<Self>) {
-        while let Ok((spec, id)) = self.jobs.recv() {
+        let mut helper = None;
+        loop {
+            let (spec, id) = match self.jobs.recv_timeout(HELPER_IDLE) {
+                Ok(job) => job,
+                Err(RecvTimeoutError::Timeout) => {
+                    helper = None;
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             // A grammar that timed out in the queue has nobody waiting for it.
-            let wanted = match self.state.lock().in_flight.get_mut(&spec) {
+            let deadline = match self.state.lock().in_flight.get_mut(&spec) {
                 Some(flight) if flight.id == id => {
                     flight.started = true;
-                    true
+                    Some(flight.deadline)
                 }
-                _ => false,
+                _ => None,
             };
-            if wanted {
-                let result = self.compile(&spec);
+            if let Some(deadline) = deadline {
+                let result = self.compile(&spec, &mut helper, deadline);
                 self.finish(spec, id, result);
             }
             let mut state = self.state.lock();
@@ -186,26 +179,26 @@ impl Pool {
         self.state.lock().workers -= 1;
     }
 
-    fn compile(&self, spec: &GrammarSpec) -> CompileResult {
-        let compiled = catch_unwind(AssertUnwindSafe(|| {
-            translate::compile(spec, &self.config.json, &self.env, &self.factory, &self.slices)
-        }));
-        let message = match compiled {
-            Ok(Ok(grammar)) => return Ok(Arc::new(grammar)),
-            Ok(Err(message)) => message,
-            Err(_) => "the compiler failed on this grammar".into(),
-        };
-        tracing::debug!(kind = %spec.kind(), %message, "grammar refused");
-        Err(GrammarError::Invalid { kind: spec.kind(), message })
+    /// Compiles `spec`, once it has been tried in the helper.
+    fn compile(&self, spec: &GrammarSpec, helper: &mut Option<Helper>, deadline: Instant) -> CompileResult {
+        if let Some(helpers) = &self.helpers {
+            helpers.check(helper, spec, self.builder.environment(), &self.config, deadline)?;
+        }
+        let built = self.builder.build(spec).map(Arc::new);
+        built.map_err(|message| GrammarError::Invalid { kind: spec.kind(), message })
     }
 
     fn finish(&self, spec: GrammarSpec, id: u64, result: CompileResult) {
+        if let Err(error) = &result {
+            tracing::debug!(kind = %spec.kind(), %error, "grammar refused");
+        }
         let waiters = {
             let mut state = self.state.lock();
             let current = state.in_flight.get(&spec).is_some_and(|flight| flight.id == id);
             let flight = if current { state.in_flight.remove(&spec) } else { None };
-            // A late result is cached too, for the next request.
-            if current || result.is_ok() {
+            // A late result is cached too, for the next request. A refusal for want of a helper says nothing about the grammar.
+            let lasting = !matches!(result, Err(GrammarError::Unavailable { .. }));
+            if lasting && (current || result.is_ok()) {
                 state.cache.insert(spec, result.clone());
             }
             flight.map(|flight| flight.waiters).unwrap_or_default()

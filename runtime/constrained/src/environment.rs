@@ -110,6 +110,16 @@ impl TokenEnvironment {
         self.vocab_size().div_ceil(32)
     }
 
+    /// The tokens that have bytes, as [`TokenEnvironment::new`] takes them.
+    pub(crate) fn vocabulary(&self) -> impl Iterator<Item = (u32, Vec<u8>, bool)> {
+        let trie = self.tok_env.tok_trie();
+        (0..trie.vocab_size() as u32).filter_map(|id| match trie.token(id) {
+            [] => None,
+            [TokTrie::SPECIAL_TOKEN_MARKER, name @ ..] => Some((id, name.to_vec(), true)),
+            bytes => Some((id, bytes.to_vec(), false)),
+        })
+    }
+
     /// The ids that end the output.
     pub fn eos(&self) -> &[u32] {
         &self.eos

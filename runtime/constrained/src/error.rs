@@ -33,6 +33,12 @@ pub enum GrammarError {
         /// Length of the queue.
         waiting: usize,
     },
+    /// No process can be started to try the grammar in.
+    #[error("Failed to compile {kind} grammar: no helper process can be started, try again later")]
+    Unavailable {
+        /// The grammar's language.
+        kind: GrammarKind,
+    },
     /// The compiler has been shut down.
     #[error("Failed to compile {kind} grammar: the server is shutting down")]
     Closed {

@@ -8,7 +8,7 @@ use crate::spec::ANY_JSON;
 use crate::strict;
 
 /// How JSON is generated: the server's `--constrained-json-*` flags.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct JsonOptions {
     /// Allow white space between tokens; otherwise JSON is written as `{"a": 1, "b": 2}`.
     pub any_whitespace: bool,

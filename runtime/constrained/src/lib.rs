@@ -13,6 +13,7 @@
 
 mod async_matcher;
 mod bitmask;
+mod builder;
 mod cache;
 mod compiled;
 mod compiler;
@@ -21,6 +22,7 @@ mod compiler_pool;
 mod ebnf;
 mod environment;
 mod error;
+pub mod helper;
 mod json;
 mod lark;
 mod library_text;

@@ -8,7 +8,7 @@ use sglang_proto::sampling_params::SamplingParams;
 pub const ANY_JSON: &str = "$$ANY$$";
 
 /// The grammar of a request, as sent.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum GrammarSpec {
     /// A JSON schema as JSON text, or [`ANY_JSON`].
     JsonSchema(String),

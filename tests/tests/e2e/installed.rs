@@ -15,7 +15,9 @@ impl Installed {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("programs")).unwrap();
-        for name in ["launch", "scheduler", "scheduler-torch", "detokenizer", "tokenizer-manager"] {
+        for name in
+            ["launch", "scheduler", "scheduler-torch", "grammar-helper", "detokenizer", "tokenizer-manager"]
+        {
             let name = format!("sglang-{name}");
             std::fs::copy(bin_dir().join(&name), folder.path().join("programs").join(&name)).unwrap();
         }

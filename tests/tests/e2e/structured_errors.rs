@@ -169,3 +169,22 @@ fn a_grammar_that_takes_longer_than_the_limit_is_refused_and_the_server_goes_on(
     // The refusal is cached: it does not occupy a thread a second time.
     assert!(refusal(&server, "/generate", &body).contains(says));
 }
+
+#[test]
+fn a_grammar_that_overflows_the_stack_costs_the_server_nothing() {
+    let server = Server::start(&[]).unwrap();
+    let mut chain = String::from("root ::= x0\n");
+    for i in 0..11_300 {
+        chain += &format!("x{i} ::= \"(\" x{} \")\"\n", i + 1);
+    }
+    chain += "x11300 ::= \"a\"\n";
+    let body = json!({"text": "x", "sampling_params": {"ebnf": chain, "max_new_tokens": 4}});
+    let message = refusal(&server, "/generate", &body);
+    assert!(
+        message.contains("ebnf grammar: the grammar is nested too deeply or takes too much memory"),
+        "{message}"
+    );
+    let answer =
+        server.post_json("/generate", &json!({"text": "x", "sampling_params": {"regex": "ok"}})).unwrap();
+    assert_eq!(answer["text"], "ok");
+}

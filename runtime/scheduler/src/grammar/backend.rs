@@ -1,5 +1,6 @@
 //! What compiles grammars: a trie of the vocabulary, and threads.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sglang_constrained::{
@@ -29,12 +30,12 @@ pub struct GrammarBackend {
 pub type StartBackend = Box<dyn FnOnce() -> Result<GrammarBackend, String> + Send>;
 
 impl GrammarBackend {
-    /// Starts the threads for a vocabulary.
+    /// Starts the threads for a vocabulary. `helper` is the program that tries each new grammar first.
     ///
     /// # Errors
     /// The vocabulary cannot be used, or the system has no thread to give.
-    pub fn new(env: TokenEnvironment, json: JsonOptions) -> Result<Self, String> {
-        let mut config = CompilerConfig { json, ..Default::default() };
+    pub fn new(env: TokenEnvironment, json: JsonOptions, helper: Option<PathBuf>) -> Result<Self, String> {
+        let mut config = CompilerConfig { json, helper, ..Default::default() };
         config.timeout = grammar_timeout().unwrap_or(config.timeout);
         Ok(Self {
             compiler: GrammarCompiler::new(env, config).map_err(|e| e.to_string())?,
@@ -85,9 +86,25 @@ impl GrammarBackend {
         let eos: Vec<u32> = eos.iter().copied().filter(|id| *id < vocab_size).collect();
         Some(Box::new(move || {
             let env = environment(&tokenizer, vocab_size, &eos)?;
-            Ok(Self::new(env, json)?.after_thinking(&think_end_ids))
+            Ok(Self::new(env, json, helper())?.after_thinking(&think_end_ids))
         }))
     }
+}
+
+/// The file name of the program that tries grammars; it lies beside this one.
+const HELPER: &str = "sglang-grammar-helper";
+
+/// The helper's program. Without it grammars are compiled all the same: a request is worth more than the protection.
+fn helper() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?.with_file_name(HELPER);
+    if program.is_file() {
+        return Some(program);
+    }
+    tracing::warn!(
+        "{} is missing: grammars are compiled unprotected, and a hostile one can end this process",
+        program.display()
+    );
+    None
 }
 
 /// The vocabulary as the masks need it: the bytes of each token, special ones by name.

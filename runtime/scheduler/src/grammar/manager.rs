@@ -156,7 +156,9 @@ impl GrammarManager {
             }
             Err(error) => {
                 let status = match &error {
-                    GrammarError::Busy { .. } | GrammarError::Closed { .. } => 503,
+                    GrammarError::Busy { .. }
+                    | GrammarError::Closed { .. }
+                    | GrammarError::Unavailable { .. } => 503,
                     GrammarError::Invalid { .. } | GrammarError::TimedOut { .. } => 400,
                 };
                 Outcome::Refused(request.rid.unwrap_or_default(), status, error.to_string())
@@ -204,7 +206,7 @@ mod tests {
     fn backend() -> Result<GrammarBackend, String> {
         let bytes = (0..256).map(|id| (id, vec![id as u8], false)).chain([(EOS, b"</s>".to_vec(), true)]);
         let env = TokenEnvironment::new(bytes, 257, &[EOS]).map_err(|e| e.to_string())?;
-        GrammarBackend::new(env, JsonOptions::default())
+        GrammarBackend::new(env, JsonOptions::default(), None)
     }
 
     fn request(rid: &str, regex: &str) -> (TokenizedGenerateReqInput, GrammarSpec) {
