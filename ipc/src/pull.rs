@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use sglang_proto::messages::{AnyMessage, Hello};
+use sglang_proto::messages::AnyMessage;
+use sglang_proto::wire::{Origin, Role};
 use tokio::sync::mpsc;
-use zeromq::{PullSocket, Socket, SocketRecv, ZmqMessage};
+use zeromq::{PullSocket, Socket, SocketOptions, SocketRecv, ZmqMessage};
 
 use crate::peers::{Peers, Verdict};
 use crate::socket_file::SocketFile;
@@ -18,13 +19,31 @@ const QUEUE: usize = 4096;
 pub enum Received {
     /// A message of the current life of its sender.
     Message(AnyMessage),
-    /// A peer has come up. `restarted` tells that an earlier life of it was known.
-    Hello {
-        /// What it says of itself.
-        hello: Hello,
-        /// Whether this replaces an earlier life.
-        restarted: bool,
-    },
+    /// A peer says what it is: on every new connection, and when it may have lost something itself.
+    Hello(Greeting),
+    /// Frames of this role never arrived. What shows it comes next.
+    Lost(Role),
+}
+
+/// What a peer says of itself, and what its frames say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Greeting {
+    /// What it does.
+    pub role: Role,
+    /// Number of its life.
+    pub life: u64,
+    /// How often something from its upstream may have been lost.
+    pub epoch: u64,
+    /// Operations of the log of desired state that it has applied.
+    pub applied: u64,
+    /// Facts about it.
+    pub info: serde_json::Value,
+    /// Nothing was heard of this role before.
+    pub first: bool,
+    /// It has taken the place of an earlier life.
+    pub restarted: bool,
+    /// Frames before this one never arrived.
+    pub lost: bool,
 }
 
 /// A bound PULL socket with its receiving task.
@@ -37,14 +56,16 @@ pub struct PullLink {
 }
 
 impl PullLink {
-    /// Binds `endpoint` (replacing a socket file left by an earlier life) and starts receiving. Frames of a run other
-    /// than `run_id` are refused; an empty id on either side is not compared.
+    /// Binds `endpoint` (replacing a socket file left by an earlier life) and starts receiving from processes of this
+    /// user.
     ///
     /// # Errors
     /// [`IpcError::Bind`].
-    pub async fn bind(endpoint: &str, run_id: &str) -> Result<Self, IpcError> {
+    pub async fn bind(endpoint: &str) -> Result<Self, IpcError> {
         let failed = |error: String| IpcError::Bind { endpoint: endpoint.into(), error };
-        let mut socket = PullSocket::new();
+        let mut options = SocketOptions::default();
+        options.max_message_size(MAX_FRAME_BYTES).same_user_only(true);
+        let mut socket = PullSocket::with_options(options);
         let file = match Endpoints::socket_path(endpoint) {
             Some(path) => {
                 let (file, listener) = SocketFile::bind(&path).map_err(|e| failed(e.to_string()))?;
@@ -58,13 +79,8 @@ impl PullLink {
         };
         let stats = Arc::new(LinkStats::default());
         let (sender, queue) = mpsc::channel(QUEUE);
-        let receiver = Receiver {
-            endpoint: endpoint.into(),
-            run_id: run_id.into(),
-            peers: Peers::default(),
-            stats: stats.clone(),
-            sender,
-        };
+        let receiver =
+            Receiver { endpoint: endpoint.into(), peers: Peers::default(), stats: stats.clone(), sender };
         let task = tokio::spawn(receiver.run(socket));
         Ok(Self { queue, stats, task, _file: file })
     }
@@ -98,7 +114,6 @@ impl Drop for PullLink {
 
 struct Receiver {
     endpoint: String,
-    run_id: String,
     peers: Peers,
     stats: Arc<LinkStats>,
     sender: mpsc::Sender<Received>,
@@ -113,10 +128,10 @@ impl Receiver {
             };
             match message {
                 Ok(message) => {
-                    if let Some(received) = self.accept(message)
-                        && self.sender.send(received).await.is_err()
-                    {
-                        return;
+                    for received in self.accept(&message).into_iter().flatten() {
+                        if self.sender.send(received).await.is_err() {
+                            return;
+                        }
                     }
                 }
                 Err(error) => {
@@ -128,7 +143,8 @@ impl Receiver {
         }
     }
 
-    fn accept(&mut self, message: ZmqMessage) -> Option<Received> {
+    /// What a frame brings: that something before it is missing, and itself.
+    fn accept(&mut self, message: &ZmqMessage) -> [Option<Received>; 2] {
         LinkStats::add(&self.stats.frames, 1);
         let frame = match message.get(0) {
             Some(frame) if message.len() == 1 && frame.len() <= MAX_FRAME_BYTES => frame,
@@ -137,43 +153,55 @@ impl Receiver {
             }
             None => return self.drop_frame(format_args!("an empty message")),
         };
-        let (message, trailer) = match AnyMessage::decode(frame) {
-            Ok(decoded) => decoded,
-            Err(error) => return self.drop_frame(format_args!("{error}")),
-        };
-        if let AnyMessage::Hello(hello) = message {
-            if !self.run_id.is_empty() && !hello.run_id.is_empty() && hello.run_id != self.run_id {
-                return self.drop_frame(format_args!("a {} of another run said hello", hello.role));
-            }
-            return match self.peers.hello(&hello, trailer) {
-                Some(restarted) => Some(Received::Hello { hello: *hello, restarted }),
-                None => {
-                    LinkStats::add(&self.stats.stale, 1);
-                    None
-                }
-            };
+        match AnyMessage::decode(frame) {
+            Ok((message, None)) => [None, Some(Received::Message(message))],
+            Ok((message, Some(origin))) => self.judge(message, origin),
+            Err(error) => self.drop_frame(format_args!("{error}")),
         }
-        match self.peers.judge(trailer) {
-            Verdict::Accept => {}
-            Verdict::AcceptAfterGap(gap) => {
-                LinkStats::add(&self.stats.lost, gap);
-                tracing::debug!(
-                    endpoint = self.endpoint,
-                    "{gap} frames before {} were lost",
-                    message.class()
-                );
-            }
-            Verdict::Stale => {
-                LinkStats::add(&self.stats.stale, 1);
-                return None;
-            }
-        }
-        Some(Received::Message(message))
     }
 
-    fn drop_frame(&self, why: std::fmt::Arguments<'_>) -> Option<Received> {
+    /// What a frame of a peer that numbers its frames brings.
+    fn judge(&mut self, message: AnyMessage, origin: Origin) -> [Option<Received>; 2] {
+        let (first, restarted, lost) = match self.peers.judge(origin) {
+            Verdict::Take { first, restarted, lost } => (first, restarted, lost),
+            Verdict::Stale => {
+                LinkStats::add(&self.stats.stale, 1);
+                return [None, None];
+            }
+        };
+        if lost > 0 {
+            LinkStats::add(&self.stats.lost, lost);
+            tracing::debug!(
+                endpoint = self.endpoint,
+                "{lost} frames of the {} before a {} were lost",
+                origin.role,
+                message.class()
+            );
+        }
+        let gap = (lost > 0).then_some(Received::Lost(origin.role));
+        match message {
+            AnyMessage::ConfigureLoggingReq(said) if said.hello.is_some() => {
+                let hello = said.hello.unwrap_or_default();
+                let greeting = Greeting {
+                    role: origin.role,
+                    life: origin.life,
+                    epoch: hello.epoch,
+                    applied: hello.applied,
+                    info: hello.info,
+                    first,
+                    restarted,
+                    lost: lost > 0,
+                };
+                [None, Some(Received::Hello(greeting))]
+            }
+            AnyMessage::ConfigureLoggingReq(said) if said.ping => [gap, None],
+            message => [gap, Some(Received::Message(message))],
+        }
+    }
+
+    fn drop_frame(&self, why: std::fmt::Arguments<'_>) -> [Option<Received>; 2] {
         LinkStats::add(&self.stats.dropped, 1);
         tracing::warn!(endpoint = self.endpoint, "dropped a frame: {why}");
-        None
+        [None, None]
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use sglang_proto::messages::*;
-use sglang_proto::wire::{StringList, TokenIds, Trailer};
+use sglang_proto::wire::{Origin, Role, StringList, TokenIds};
 use sglang_proto::{CaptureHiddenMode, HiddenStateChunk, HiddenStates, SamplingParams};
 
 fn map(value: Value) -> serde_json::Map<String, Value> {
@@ -82,6 +82,11 @@ fn generate(rid: &str) -> TokenizedGenerateReqInput {
         resumed_output_ids: Some(TokenIds(vec![3, 4])),
         ..Default::default()
     }
+}
+
+/// As it is sent the first time: our own fields do not travel in batches.
+fn first(rid: &str) -> TokenizedGenerateReqInput {
+    TokenizedGenerateReqInput { resumed_output_ids: None, ..generate(rid) }
 }
 
 fn embed(rid: &str) -> TokenizedEmbeddingReqInput {
@@ -170,6 +175,7 @@ fn generations(all: bool) -> Vec<GenerationOutput> {
         finished_reason: reasons()[i].clone(),
         output_ids: TokenIds(ids),
         output_offset: Some([0, 4, 3][i]),
+        attempt: Some(Attempt { life: 1, number: i as u64 }),
         counts: counts(i),
         weight_versions,
         ..GenerationOutput::default()
@@ -220,6 +226,7 @@ fn embeddings(all: bool) -> BatchEmbeddingOutput {
         cached_tokens_details: (all && i == 1).then(details),
         pooled_hidden_state: (all && i == 1).then(|| vec![0.5]),
         time_stats: (all && i == 2).then(times),
+        attempt: all.then_some(Attempt { life: 1, number: 2 }),
     };
     let vectors = [vec![], vec![0.5, -0.25], vec![1e-3]];
     BatchEmbeddingOutput { rows: vectors.into_iter().enumerate().map(row).collect() }
@@ -248,11 +255,8 @@ fn requests() -> Vec<(&'static str, AnyMessage)> {
         ),
         (
             "BatchTokenizedGenerateReqInput",
-            BatchTokenizedGenerateReqInput {
-                batch: vec![generate("r1"), generate("r2")],
-                ..Default::default()
-            }
-            .into(),
+            BatchTokenizedGenerateReqInput { batch: vec![first("r1"), first("r2")], ..Default::default() }
+                .into(),
         ),
         ("TokenizedEmbeddingReqInput", embed("e1").into()),
         (
@@ -384,17 +388,6 @@ fn calls() -> Vec<(&'static str, AnyMessage)> {
             CloseSessionReqInput { session_id: "s1".into(), ..Default::default() }.into(),
         ),
         ("HealthCheckOutput", HealthCheckOutput::default().into()),
-        (
-            "Hello",
-            Hello {
-                role: "scheduler".into(),
-                incarnation: 1 << 40,
-                run_id: "run".into(),
-                info: json!({"max_total_num_tokens": 4096}),
-                ..Default::default()
-            }
-            .into(),
-        ),
         (
             "ProfileReq",
             ProfileReq {
@@ -613,14 +606,51 @@ fn the_bytes_of_every_message_are_those_that_were_recorded() {
 
 #[test]
 fn every_recorded_frame_is_read_again_and_written_as_it_was() {
-    let trailer = Trailer { incarnation: 3, seq: 9 };
     for line in include_str!("fixtures/frames.txt").lines() {
         let (name, bytes) = line.split_once(": ").unwrap();
         let frame: Vec<u8> =
             (0..bytes.len()).step_by(2).map(|i| u8::from_str_radix(&bytes[i..i + 2], 16).unwrap()).collect();
         let (message, none) = AnyMessage::decode(&frame).unwrap();
         assert_eq!((hex(&message.encode(None).unwrap()).as_str(), none), (bytes, None), "{name}");
-        let again = message.encode(Some(trailer)).unwrap();
-        assert_eq!(AnyMessage::decode(&again).unwrap(), (message, Some(trailer)), "{name}");
+    }
+}
+
+/// The fields that the reference has, with the extension and without.
+#[test]
+fn our_own_fields_travel_in_the_extension_and_change_no_other_byte() {
+    let origin = Some(Origin { role: Role::Scheduler, life: 3, seq: 9 });
+    let messages = [outputs(), requests(), calls(), model_calls()].into_iter().flatten();
+    for (name, message) in messages {
+        let (bare, whole) = (message.encode(None).unwrap(), message.encode(origin).unwrap());
+        let (again, from) = AnyMessage::decode(&whole).unwrap();
+        assert_eq!((hex(&again.encode(origin).unwrap()), from), (hex(&whole), origin), "{name}");
+        // After the array's count, which takes one byte or three.
+        let fields = |frame: &[u8]| if frame[0] == 0xdc { 3 } else { 1 };
+        let (bare, whole) = (&bare[fields(&bare)..], &whole[fields(&whole)..]);
+        assert_eq!(hex(&whole[..bare.len()]), hex(bare), "{name}");
+        assert_eq!(whole[bare.len()], 0xc9, "{name}");
+    }
+}
+
+/// The two messages that are ours alone ride in one of the reference's that says nothing.
+#[test]
+fn hello_and_ping_are_a_message_of_the_reference_that_says_nothing() {
+    let hello = Hello { epoch: 2, applied: 5, info: json!({"page_size": 1}) };
+    let origin = Origin { role: Role::Scheduler, life: 3, seq: 9 };
+    let nothing = format!("b3{}{}", hex(b"ConfigureLoggingReq"), "c0".repeat(10));
+    let head = "0102000000000000000300000000000000 09".replace(' ', "");
+    let of = |own: &str| {
+        let payload = format!("{head}{own}");
+        let len = format!("{:08x}", payload.len() / 2 + 4);
+        format!("9c{nothing}c9{len}64{payload}{len}")
+    };
+    let said = AnyMessage::from(ConfigureLoggingReq::hello(hello.clone()));
+    let own = format!("92930205 81a9{}01c2", hex(b"page_size")).replace(' ', "");
+    assert_eq!(hex(&said.encode(Some(origin)).unwrap()), of(&own));
+    let ping = AnyMessage::from(ConfigureLoggingReq::ping());
+    assert_eq!(hex(&ping.encode(Some(origin)).unwrap()), of("92c0c3"));
+    for message in [said, ping] {
+        let frame = message.encode(Some(origin)).unwrap();
+        assert_eq!(AnyMessage::decode(&frame).unwrap(), (message, Some(origin)));
     }
 }

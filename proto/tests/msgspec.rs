@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 use sglang_proto::messages::*;
-use sglang_proto::wire::{StringList, TokenIds, Trailer};
+use sglang_proto::wire::{Origin, Role, StringList, TokenIds};
 use sglang_proto::{CaptureHiddenMode, HiddenStateChunk, HiddenStates, SamplingParams};
 
 struct Peer {
@@ -40,8 +40,8 @@ impl Peer {
     }
 
     fn decode(&mut self, message: impl Into<AnyMessage>) -> Value {
-        let trailer = Trailer { incarnation: 3, seq: 9 };
-        let frame = message.into().encode(Some(trailer)).unwrap();
+        let origin = Origin { role: Role::Scheduler, life: 3, seq: 9 };
+        let frame = message.into().encode(Some(origin)).unwrap();
         let hex: String = frame.iter().map(|b| format!("{b:02x}")).collect();
         self.ask(&json!({ "decode": hex }))
     }
@@ -51,8 +51,8 @@ impl Peer {
         let hex = answer["hex"].as_str().unwrap();
         let frame: Vec<u8> =
             (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect();
-        let (message, trailer) = AnyMessage::decode(&frame).unwrap();
-        assert_eq!(trailer, None);
+        let (message, origin) = AnyMessage::decode(&frame).unwrap();
+        assert_eq!(origin, None);
         message
     }
 }

@@ -6,7 +6,8 @@ use super::FinishReason;
 use crate::wire::message;
 
 macro_rules! control {
-    ($( $(#[$meta:meta])* $name:ident { $( $(#[$rmeta:meta])* $rfield:ident : $rty:ty ),* ; $( $(#[$fmeta:meta])* $field:ident : $fty:ty = $default:expr ),* } )*) => { $(
+    ($( $(#[$meta:meta])* $name:ident { $( $(#[$rmeta:meta])* $rfield:ident : $rty:ty ),* ; $( $(#[$fmeta:meta])* $field:ident : $fty:ty = $default:expr ),*
+        $(; own { $( $(#[$ometa:meta])* $ofield:ident : $oty:ty = $odefault:expr ),* })? } )*) => { $(
         message! {
             $(#[$meta])*
             #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,7 @@ macro_rules! control {
                 $( $(#[$rmeta])* pub $rfield: $rty, )*
                 ;
                 $( $(#[$fmeta])* pub $field: $fty = $default, )*
+                $(; own { $( $(#[$ometa])* pub $ofield: $oty = $odefault, )* })?
             }
         }
     )* };
@@ -54,31 +56,12 @@ control! {
     ExpertDistributionReq { /// What to do.
         action: ExpertDistributionReqType; }
     /// Answer to [`ExpertDistributionReq`].
-    ExpertDistributionReqOutput {; /// Whether it was done (not in the reference, whose scheduler ends when it cannot).
+    ExpertDistributionReqOutput {;; own { /// Whether it was done; the reference's scheduler ends when it cannot.
         success: bool = true,
         /// Why not.
-        message: String = String::new() }
+        message: String = String::new() } }
     /// Ends the scheduler's loop.
     ShutdownReq {; }
-    /// Changes logging at run time.
-    ConfigureLoggingReq {;
-        /// Log requests.
-        log_requests: Option<bool> = None,
-        /// 0 to 3.
-        log_requests_level: Option<i64> = None,
-        /// `text` or `json`.
-        log_requests_format: Option<String> = None,
-        /// `debug`, `info`, …
-        log_level: Option<String> = None,
-        /// Folder for request dumps.
-        dump_requests_folder: Option<String> = None,
-        /// Requests per dump.
-        dump_requests_threshold: Option<i64> = None,
-        /// Folder for crash dumps.
-        crash_dump_folder: Option<String> = None,
-        /// Keys left out of dumps.
-        dump_requests_exclude_meta_keys: Option<Vec<String>> = None
-    }
     /// Opens a session.
     OpenSessionReqInput { /// Capacity in characters.
         capacity_of_str_len: i64;
@@ -148,5 +131,10 @@ message! {
         pub abort_message: Option<String> = None,
         /// Weight versions the output was made with.
         pub weight_versions: Option<Vec<super::WeightVersionSpan>> = None,
+        ;
+        own {
+            /// The try that is to end, or has ended.
+            pub attempt: Option<super::Attempt> = None,
+        }
     }
 }

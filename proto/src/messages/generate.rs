@@ -1,6 +1,6 @@
 //! Requests on their way to the scheduler.
 
-use super::Unused;
+use super::{Attempt, Unused};
 use crate::wire::{TokenIds, message, positional};
 use crate::{CaptureHiddenMode, SamplingParams};
 
@@ -124,14 +124,18 @@ message! {
         pub sampling_logprobs_mode: String = "selected".into(),
         /// Adapter name.
         pub lora_name: Option<String> = None,
-        /// Our own, after the reference's last field: output ids so far, when a request is sent again to a restarted
-        /// scheduler, which then goes on after them.
-        pub resumed_output_ids: Option<TokenIds> = None,
+        ;
+        own {
+            /// The try that its outputs belong to.
+            pub attempt: Option<Attempt> = None,
+            /// Output ids that the client has; the scheduler goes on after them.
+            pub resumed_output_ids: Option<TokenIds> = None,
+        }
     }
 }
 
 message! {
-    /// Several tokenized requests in one frame.
+    /// Several tokenized requests in one frame. Our own fields of a request do not travel in it.
     #[derive(Clone, Debug, PartialEq)]
     pub struct BatchTokenizedGenerateReqInput {
         /// Unused.
@@ -185,11 +189,16 @@ message! {
         pub time_stats: Unused = Unused,
         /// Adapter name.
         pub lora_name: Option<String> = None,
+        ;
+        own {
+            /// The try that its outputs belong to.
+            pub attempt: Option<Attempt> = None,
+        }
     }
 }
 
 message! {
-    /// Several tokenized embedding requests in one frame.
+    /// Several tokenized embedding requests in one frame. Our own fields of a request do not travel in it.
     #[derive(Clone, Debug, PartialEq)]
     pub struct BatchTokenizedEmbeddingReqInput {
         /// Unused.

@@ -8,22 +8,22 @@ control! {
     ReleaseMemoryOccupationReqInput {; /// Parts by the names of [`crate::worker::MemoryTag`]; none or an empty list is all.
         tags: Option<Vec<String>> = None }
     /// Answer to [`ReleaseMemoryOccupationReqInput`].
-    ReleaseMemoryOccupationReqOutput {; /// Whether it was done (not in the reference, whose scheduler ends when it cannot).
+    ReleaseMemoryOccupationReqOutput {;; own { /// Whether it was done; the reference's scheduler ends when it cannot.
         success: bool = true,
         /// Why not.
         message: String = String::new(),
-        /// Whether anything is released now (not in the reference).
-        released: bool = true }
+        /// Whether anything is released now.
+        released: bool = true } }
     /// Asks for memory that was given back.
     ResumeMemoryOccupationReqInput {; /// As in [`ReleaseMemoryOccupationReqInput`].
         tags: Option<Vec<String>> = None }
     /// Answer to [`ResumeMemoryOccupationReqInput`].
-    ResumeMemoryOccupationReqOutput {; /// Whether it was done (not in the reference).
+    ResumeMemoryOccupationReqOutput {;; own { /// Whether it was done.
         success: bool = true,
         /// Why not.
         message: String = String::new(),
-        /// Whether anything is released still (not in the reference).
-        released: bool = false }
+        /// Whether anything is released still.
+        released: bool = false } }
     /// Has every step of the model wait, for tests of a server under load.
     SlowDownReqInput { /// Seconds before each step; none or 0 ends it.
         forward_sleep_time: Option<f64>; }

@@ -23,7 +23,7 @@ pub use profile::*;
 pub use time_stats::ReqTimeStats;
 pub use weights::*;
 
-use crate::wire::{self, FrameError, Message, Trailer};
+use crate::wire::{self, FrameError, Message, Origin};
 
 /// A field whose content this project never produces and ignores when it comes (a pickled Python object, a
 /// multimodal payload): always null when sent.
@@ -56,23 +56,23 @@ macro_rules! any_message {
                 match self { $( Self::$class(_) => $class::CLASS ),* }
             }
 
-            /// Encodes the message, with a trailer when one is given.
+            /// Encodes the message, with our own fields for a peer that reads them.
             ///
             /// # Errors
             /// See [`wire::encode`].
-            pub fn encode(&self, trailer: Option<Trailer>) -> Result<Vec<u8>, FrameError> {
-                match self { $( Self::$class(m) => wire::encode(&**m, trailer) ),* }
+            pub fn encode(&self, origin: Option<Origin>) -> Result<Vec<u8>, FrameError> {
+                match self { $( Self::$class(m) => wire::encode(&**m, origin) ),* }
             }
 
             /// Decodes a frame by its class name.
             ///
             /// # Errors
             /// An unknown class, a frame that is no message, or fields that do not fit.
-            pub fn decode(frame: &[u8]) -> Result<(Self, Option<Trailer>), FrameError> {
+            pub fn decode(frame: &[u8]) -> Result<(Self, Option<Origin>), FrameError> {
                 match wire::class_of(frame)? {
                     $( $class::CLASS => {
-                        let (m, trailer) = wire::decode::<$class>(frame)?;
-                        Ok((Self::$class(Box::new(m)), trailer))
+                        let (m, origin) = wire::decode::<$class>(frame)?;
+                        Ok((Self::$class(Box::new(m)), origin))
                     } )*
                     other => Err(FrameError::UnknownClass(other.chars().take(80).collect())),
                 }
@@ -92,7 +92,7 @@ any_message! {
     GetInternalStateReq, GetInternalStateReqOutput, SetInternalStateReq, SetInternalStateReqOutput,
     ExpertDistributionReq, ExpertDistributionReqOutput,
     ShutdownReq, ConfigureLoggingReq, OpenSessionReqInput, OpenSessionReqOutput, CloseSessionReqInput,
-    HealthCheckOutput, Hello,
+    HealthCheckOutput,
     ProfileReq, ProfileReqOutput,
     UpdateWeightFromDiskReqInput, UpdateWeightFromDiskReqOutput, GetWeightsByNameReqInput, GetWeightsByNameReqOutput,
     UpdateWeightVersionReqInput, UpdateWeightVersionReqOutput,
@@ -106,14 +106,34 @@ any_message! {
 mod tests {
     use super::*;
 
+    const ORIGIN: Origin = Origin { role: crate::wire::Role::Scheduler, life: 7, seq: 42 };
+
     #[test]
-    fn a_message_survives_the_wire_with_its_trailer() {
-        let trailer = Trailer { incarnation: 7, seq: 42 };
-        let message: AnyMessage = AbortReq { rid: Some("a_1".into()), ..Default::default() }.into();
-        let frame = message.encode(Some(trailer)).unwrap();
-        assert_eq!(AnyMessage::decode(&frame).unwrap(), (message.clone(), Some(trailer)));
-        let bare = message.encode(None).unwrap();
-        assert_eq!(AnyMessage::decode(&bare).unwrap(), (message, None));
+    fn a_message_survives_the_wire_with_its_origin_and_our_own_fields() {
+        let attempt = Some(Attempt { life: 3, number: 9 });
+        let abort = AbortReq { rid: Some("a_1".into()), attempt, ..Default::default() };
+        let frame = AnyMessage::from(abort.clone()).encode(Some(ORIGIN)).unwrap();
+        assert_eq!(AnyMessage::decode(&frame).unwrap(), (abort.clone().into(), Some(ORIGIN)));
+        let bare = AnyMessage::from(abort.clone()).encode(None).unwrap();
+        let without = AbortReq { attempt: None, ..abort };
+        assert_eq!(AnyMessage::decode(&bare).unwrap(), (without.into(), None));
+    }
+
+    #[test]
+    fn a_field_that_the_reference_appends_one_day_does_not_meet_ours() {
+        let abort = AbortReq { attempt: Some(Attempt { life: 1, number: 2 }), ..Default::default() };
+        let frame = AnyMessage::from(abort.clone()).encode(Some(ORIGIN)).unwrap();
+        let bare = AnyMessage::from(abort.clone()).encode(None).unwrap();
+        // The array's count is its first byte; what is new comes behind the last field, in front of the extension.
+        let mut later = bare.clone();
+        later.push(0xc3);
+        later.extend_from_slice(&frame[bare.len()..]);
+        later[0] += 2;
+        assert_eq!(AnyMessage::decode(&later).unwrap(), (abort.clone().into(), Some(ORIGIN)));
+        // An earlier one had fewer fields.
+        let mut earlier = bare[..bare.len() - 1].to_vec();
+        earlier.extend_from_slice(&frame[bare.len()..]);
+        assert_eq!(AnyMessage::decode(&earlier).unwrap(), (abort.into(), Some(ORIGIN)));
     }
 
     #[test]

@@ -32,10 +32,10 @@ control! {
         success: bool, /// What happened.
         message: String;
         /// Unfinished requests that were held back while the weights were exchanged.
-        num_paused_requests: u64 = 0,
-        /// Whether the new weights are served, also where the cache could not be emptied (not in the reference, which
-        /// then goes on to name the old ones).
-        weights_served: bool = false }
+        num_paused_requests: u64 = 0;
+        own { /// Whether the new weights are served, also where the cache could not be emptied; the reference then goes on to
+            /// name the old ones.
+            weights_served: bool = false } }
     /// Gives the weights that are served another label.
     UpdateWeightVersionReqInput { /// The label.
         new_version: String;

@@ -1,24 +1,7 @@
-//! Whole frames: encoding with a trailer that carries incarnation and sequence number, and class look-up.
-//!
-//! The trailer is one extra array element after the declared fields, which the reference's decoder ignores, so frames
-//! stay readable by its processes, and theirs (which have none) by ours.
+//! Whole frames: encoding, with an extension for peers that read it, and class look-up.
 
 use super::Message;
-
-/// Extension code of the trailer; the reference uses 1 to 5.
-const EXT_TRAILER: i8 = 100;
-/// Bytes of the trailer: fixext16 marker, code, incarnation, sequence number.
-const TRAILER_LEN: usize = 18;
-const FIXEXT16: u8 = 0xd8;
-
-/// Who sent a frame and where it stands in that sender's order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trailer {
-    /// Number of the sender's life; a restarted process has a larger one.
-    pub incarnation: u64,
-    /// Position in the sender's stream, from 0.
-    pub seq: u64,
-}
+use super::extension::{self, Extension, Origin};
 
 /// Why a frame was refused.
 #[derive(Debug, thiserror::Error)]
@@ -73,46 +56,49 @@ pub fn class_of(frame: &[u8]) -> Result<&str, FrameError> {
     std::str::from_utf8(name).map_err(|_| FrameError::NotAMessage("class name is not UTF-8"))
 }
 
-/// Encodes a message, with a trailer when one is given.
+/// Writes an array header.
+fn write_array_header<M: Message>(to: &mut Vec<u8>, count: usize) -> Result<(), FrameError> {
+    let written = rmp::encode::write_array_len(to, u32::try_from(count).unwrap_or(u32::MAX));
+    written.map(|_| ()).map_err(|e| FrameError::Encode { class: M::CLASS, error: e.to_string() })
+}
+
+/// Encodes a message: the reference's fields alone, or with our own and their `origin` behind them, for a peer that reads
+/// that.
 ///
 /// # Errors
 /// [`FrameError::Encode`] when the serializer refuses a value.
-pub fn encode<M: Message>(message: &M, trailer: Option<Trailer>) -> Result<Vec<u8>, FrameError> {
-    let bytes = rmp_serde::to_vec(message)
-        .map_err(|e| FrameError::Encode { class: M::CLASS, error: e.to_string() })?;
-    let Some(trailer) = trailer else { return Ok(bytes) };
+pub fn encode<M: Message>(message: &M, origin: Option<Origin>) -> Result<Vec<u8>, FrameError> {
+    let failed = |e: rmp_serde::encode::Error| FrameError::Encode { class: M::CLASS, error: e.to_string() };
+    let bytes = rmp_serde::to_vec(message).map_err(failed)?;
+    let Some(origin) = origin else { return Ok(bytes) };
     let (count, start) = array_header(&bytes).ok_or(FrameError::NotAMessage("no array header"))?;
-    let mut frame = Vec::with_capacity(bytes.len() + TRAILER_LEN + 4);
-    rmp::encode::write_array_len(&mut frame, count as u32 + 1)
-        .map_err(|e| FrameError::Encode { class: M::CLASS, error: e.to_string() })?;
+    let mut frame = Vec::with_capacity(bytes.len() + 64);
+    write_array_header::<M>(&mut frame, count + 1)?;
     frame.extend_from_slice(&bytes[start..]);
-    frame.extend_from_slice(&[FIXEXT16, EXT_TRAILER as u8]);
-    frame.extend_from_slice(&trailer.incarnation.to_be_bytes());
-    frame.extend_from_slice(&trailer.seq.to_be_bytes());
+    extension::append(&mut frame, origin, |to| message.write_own(to)).map_err(failed)?;
     Ok(frame)
 }
 
-/// The trailer, when the array has exactly one element more than the class declares and it is one.
-fn trailer_of<M: Message>(frame: &[u8]) -> Option<Trailer> {
-    let (count, _) = array_header(frame)?;
-    if count != M::FIELDS + 2 {
-        return None;
-    }
-    let tail = frame.len().checked_sub(TRAILER_LEN).and_then(|at| frame.get(at..))?;
-    let (marker, rest) = tail.split_first_chunk::<2>()?;
-    let (incarnation, seq) = rest.split_first_chunk::<8>()?;
-    (*marker == [FIXEXT16, EXT_TRAILER as u8]).then_some(Trailer {
-        incarnation: u64::from_be_bytes(*incarnation),
-        seq: u64::from_be_bytes(seq.try_into().ok()?),
-    })
-}
-
-/// Decodes a frame of a known class.
+/// Decodes a frame of a known class. The origin is there when the peer sent our extension.
 ///
 /// # Errors
 /// [`FrameError::Decode`] when fields are missing or of the wrong type.
-pub fn decode<M: Message>(frame: &[u8]) -> Result<(M, Option<Trailer>), FrameError> {
-    let message = rmp_serde::from_slice(frame)
-        .map_err(|e| FrameError::Decode { class: M::CLASS, error: e.to_string() })?;
-    Ok((message, trailer_of::<M>(frame)))
+pub fn decode<M: Message>(frame: &[u8]) -> Result<(M, Option<Origin>), FrameError> {
+    let failed = |e: rmp_serde::decode::Error| FrameError::Decode { class: M::CLASS, error: e.to_string() };
+    let (count, start) = array_header(frame).ok_or(FrameError::NotAMessage("no array header"))?;
+    let Some(Extension { origin, own, start: end }) = extension::find(frame) else {
+        return Ok((rmp_serde::from_slice(frame).map_err(failed)?, None));
+    };
+    // Name, fields, extension.
+    let mut message: M = if count >= M::FIELDS + 2 {
+        rmp_serde::from_slice(frame).map_err(failed)?
+    } else {
+        // Of a peer that knows fewer fields: the extension must not be taken for the next one.
+        let mut shorter = Vec::with_capacity(end);
+        write_array_header::<M>(&mut shorter, count.saturating_sub(1))?;
+        shorter.extend_from_slice(frame.get(start..end).unwrap_or_default());
+        rmp_serde::from_slice(&shorter).map_err(failed)?
+    };
+    message.read_own(own).map_err(failed)?;
+    Ok((message, Some(origin)))
 }

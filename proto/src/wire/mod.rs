@@ -1,12 +1,14 @@
 //! The wire form: MessagePack arrays, positional, as the reference's `msgspec` structs encode themselves
 //! (`array_like=True`; messages carry their class name first). Missing trailing fields take their default, unknown
-//! trailing elements are ignored.
+//! trailing elements are ignored. What we add to the reference's fields is in one [`extension`] behind them.
 
+pub mod extension;
 mod frame;
 mod int_array;
 mod string_list;
 
-pub use frame::{FrameError, Trailer, class_of, decode, encode};
+pub use extension::{Origin, Role};
+pub use frame::{FrameError, class_of, decode, encode};
 pub use int_array::TokenIds;
 pub use string_list::StringList;
 
@@ -14,8 +16,24 @@ pub use string_list::StringList;
 pub trait Message: serde::Serialize + serde::de::DeserializeOwned {
     /// The reference's class name, first element of the array.
     const CLASS: &'static str;
-    /// Number of declared fields, without the class name.
+    /// Number of the reference's fields, without the class name.
     const FIELDS: usize;
+
+    /// Writes the fields that are our own.
+    ///
+    /// # Errors
+    /// What the serializer says.
+    fn write_own(&self, _to: &mut Vec<u8>) -> Result<(), rmp_serde::encode::Error> {
+        Ok(())
+    }
+
+    /// Takes the fields that are our own out of what [`Message::write_own`] wrote, maybe with fewer or more fields.
+    ///
+    /// # Errors
+    /// What the deserializer says.
+    fn read_own(&mut self, _from: &[u8]) -> Result<(), rmp_serde::decode::Error> {
+        Ok(())
+    }
 }
 
 /// Reads the class name of a message, which must be `class`.
@@ -37,7 +55,10 @@ macro_rules! positional {
         $(#[$meta:meta])*
         pub struct $name:ident { $( $(#[$fmeta:meta])* pub $field:ident : $ty:ty = $default:expr ),* $(,)? }
     ) => {
-        $crate::wire::wire_struct! { @class none; $(#[$meta])* pub struct $name { $( $(#[$fmeta])* pub $field : $ty = (Some($default)) ),* } }
+        $crate::wire::wire_struct! { @class none; $(#[$meta])* pub struct $name {
+            $( $(#[$fmeta])* pub $field : $ty = (Some($default)) ),*
+            ; own {}
+        } }
         impl Default for $name {
             fn default() -> Self {
                 Self { $( $field: $default ),* }
@@ -47,7 +68,8 @@ macro_rules! positional {
 }
 pub(crate) use positional;
 
-/// Declares a message: a positional struct whose class name comes first. Fields without a default are required.
+/// Declares a message: a positional struct whose class name comes first. Fields without a default are required. Those
+/// after `own` are not the reference's: they travel in the extension, and only to a peer that reads it.
 macro_rules! message {
     (
         $(#[$meta:meta])*
@@ -55,21 +77,42 @@ macro_rules! message {
             $( $(#[$rmeta:meta])* pub $rfield:ident : $rty:ty ),* $(,)?
             ;
             $( $(#[$fmeta:meta])* pub $field:ident : $ty:ty = $default:expr ),* $(,)?
+            $(; own { $( $(#[$ometa:meta])* pub $ofield:ident : $oty:ty = $odefault:expr ),* $(,)? })?
         }
     ) => {
         $crate::wire::wire_struct! { @class named; $(#[$meta])* pub struct $name {
             $( $(#[$rmeta])* pub $rfield : $rty = (None::<$rty>), )*
             $( $(#[$fmeta])* pub $field : $ty = (Some($default)) ),*
+            ; own { $( $( $(#[$ometa])* pub $ofield : $oty = $odefault ),* )? }
         } }
         impl Default for $name {
             /// Optional fields have the default of the declaration, required ones that of their type.
             fn default() -> Self {
-                Self { $( $rfield: Default::default(), )* $( $field: $default ),* }
+                Self {
+                    $( $rfield: Default::default(), )*
+                    $( $field: $default, )*
+                    $( $( $ofield: $odefault, )* )?
+                }
             }
         }
         impl $crate::wire::Message for $name {
             const CLASS: &'static str = stringify!($name);
             const FIELDS: usize = [$( stringify!($rfield), )* $( stringify!($field) ),*].len();
+            $(
+                fn write_own(&self, to: &mut Vec<u8>) -> Result<(), rmp_serde::encode::Error> {
+                    const LEN: usize = [$( stringify!($ofield) ),*].len();
+                    rmp::encode::write_array_len(to, LEN as u32)
+                        .map_err(|e| rmp_serde::encode::Error::InvalidValueWrite(e))?;
+                    $( rmp_serde::encode::write(to, &self.$ofield)?; )*
+                    Ok(())
+                }
+
+                fn read_own(&mut self, from: &[u8]) -> Result<(), rmp_serde::decode::Error> {
+                    let mut fields = $crate::wire::extension::OwnFields::new(from)?;
+                    $( fields.read(&mut self.$ofield)?; )*
+                    Ok(())
+                }
+            )?
         }
     };
 }
@@ -82,10 +125,16 @@ macro_rules! wire_struct {
     (
         @class $class:ident;
         $(#[$meta:meta])*
-        pub struct $name:ident { $( $(#[$fmeta:meta])* pub $field:ident : $ty:ty = ($default:expr) ),* $(,)? }
+        pub struct $name:ident {
+            $( $(#[$fmeta:meta])* pub $field:ident : $ty:ty = ($default:expr) ),* $(,)?
+            ; own { $( $(#[$ometa:meta])* pub $ofield:ident : $oty:ty = $odefault:expr ),* $(,)? }
+        }
     ) => {
         $(#[$meta])*
-        pub struct $name { $( $(#[$fmeta])* pub $field : $ty ),* }
+        pub struct $name {
+            $( $(#[$fmeta])* pub $field : $ty, )*
+            $( $(#[$ometa])* pub $ofield : $oty ),*
+        }
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -123,7 +172,7 @@ macro_rules! wire_struct {
                             }
                         }; )*
                         while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
-                        Ok($name { $( $field ),* })
+                        Ok($name { $( $field, )* $( $ofield: $odefault ),* })
                     }
                 }
                 deserializer.deserialize_seq(Visitor)

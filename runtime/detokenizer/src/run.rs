@@ -11,6 +11,7 @@ use sglang_process::failure::Failure;
 use sglang_process::ready::ReadyHandle;
 use sglang_process::signals::TerminationSignals;
 use sglang_proto::messages::{AnyMessage, ConfigureLoggingReq};
+use sglang_proto::wire::Role;
 use sglang_server_args::ServerArgs;
 use sglang_tokenizer::Tokenizer;
 use tokio::sync::mpsc;
@@ -88,29 +89,28 @@ fn prepare(
     Ok((detokenizer, runtime))
 }
 
+/// Opens the links. The process is there for text once it hears who sends ids.
+async fn open(args: &ServerArgs) -> Result<(PullLink, PushLink), DetokenizerError> {
+    let dir = Path::new(args.ipc_dir.as_deref().ok_or(DetokenizerError::NoIpcDir)?);
+    let identity = Arc::new(Identity::begin(Role::Detokenizer, dir, Value::Null)?);
+    let endpoints = Endpoints::in_dir(dir);
+    let pull = PullLink::bind(&endpoints.detokenizer).await?;
+    Ok((pull, PushLink::connect_silent(&endpoints.tokenizer, identity)))
+}
+
 async fn serve(
     args: &ServerArgs,
     mut detokenizer: Option<Detokenizer>,
     ready: ReadyHandle,
     mut stopped: mpsc::Receiver<()>,
 ) -> Result<(), Failure> {
-    let ipc_dir = args.ipc_dir.as_deref().ok_or(DetokenizerError::NoIpcDir);
-    let identity = Arc::new(Identity::new("detokenizer", Value::Null));
-    let opened = match ipc_dir {
-        Ok(dir) => {
-            let endpoints = Endpoints::in_dir(Path::new(dir));
-            PullLink::bind(&endpoints.detokenizer, &identity.run_id)
-                .await
-                .map(|pull| (pull, PushLink::connect(&endpoints.tokenizer, identity)))
-                .map_err(DetokenizerError::from)
-        }
-        Err(error) => Err(error),
-    };
-    let (mut pull, tokenizer_manager) = match opened {
+    let (mut pull, tokenizer_manager) = match open(args).await {
         Ok(links) => links,
         Err(error) => return fail(ready, error),
     };
     ready.ready(json!({}));
+    // How often something of the scheduler may have been lost.
+    let mut epoch = 0;
     loop {
         let received = tokio::select! {
             received = pull.recv() => received,
@@ -118,10 +118,21 @@ async fn serve(
         };
         match received {
             None => return Ok(()),
-            Some(Received::Hello { hello, restarted }) => {
-                if restarted && hello.role == "scheduler" {
+            Some(Received::Hello(hello)) => {
+                tracing::debug!("Life {} of the {} says hello", hello.life, hello.role);
+                if hello.first || hello.restarted || hello.lost {
                     detokenizer.iter_mut().for_each(Detokenizer::reset);
                 }
+                if hello.first || hello.lost {
+                    epoch += 1;
+                    tokenizer_manager.announce(epoch, 0);
+                }
+            }
+            Some(Received::Lost(role)) => {
+                tracing::debug!("Something of the {role} was lost");
+                detokenizer.iter_mut().for_each(Detokenizer::reset);
+                epoch += 1;
+                tokenizer_manager.announce(epoch, 0);
             }
             Some(Received::Message(AnyMessage::ConfigureLoggingReq(request))) => configure_logging(&request),
             Some(Received::Message(message)) => {

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -91,6 +91,7 @@ impl IpcDir {
             Err(e) => return Err(fail(e.to_string())),
         }
         let path = path.canonicalize().map_err(|e| fail(e.to_string()))?;
+        sglang_process::ipc_folder::check(&path).map_err(fail)?;
         let lock = lock(&path).map_err(|error| match error {
             LockError::InUse => LaunchError::IpcDirInUse(path.clone()),
             LockError::Unwritable(e) => fail(e),
@@ -121,8 +122,8 @@ impl Drop for IpcDir {
             return;
         }
         for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            let is_socket = entry.file_type().is_ok_and(|t| t.is_socket());
-            if is_socket || entry.file_name() == LOCK {
+            let name = entry.file_name();
+            if name == LOCK || name.to_str().is_some_and(sglang_process::ipc_folder::is_own_name) {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
@@ -305,20 +306,33 @@ mod tests {
     }
 
     #[test]
-    fn a_given_folder_is_kept_and_only_its_sockets_are_removed() {
+    fn a_given_folder_is_kept_and_only_what_is_ours_is_removed() {
         let base = tempfile::tempdir().expect("base");
         let path = base.path().join("ipc");
         let dir = IpcDir::create(Some(&path)).expect("made");
         let error = IpcDir::create(Some(&path)).expect_err("in use");
         assert_eq!(error.exit_code(), 1);
         assert!(error.to_string().contains("another running server"), "{error}");
-        let socket = std::os::unix::net::UnixListener::bind(path.join("a.sock")).expect("bound");
-        std::fs::write(path.join("notes.txt"), "mine").expect("written");
-        drop((socket, dir));
-        let left: Vec<_> =
+        let bind = |name: &str| std::os::unix::net::UnixListener::bind(path.join(name)).expect("bound");
+        let sockets = [bind("tokenizer.sock"), bind("another-program.sock")];
+        for name in ["notes.txt", "tokenizer.version", "scheduler.life"] {
+            std::fs::write(path.join(name), "mine").expect("written");
+        }
+        drop((sockets, dir));
+        let mut left: Vec<_> =
             std::fs::read_dir(&path).expect("kept").map(|e| e.expect("entry").file_name()).collect();
-        assert_eq!(left, ["notes.txt"]);
+        left.sort();
+        assert_eq!(left, ["another-program.sock", "notes.txt"]);
         IpcDir::create(Some(&path)).expect("free again");
+    }
+
+    #[test]
+    fn a_given_folder_that_others_may_write_is_refused() {
+        let base = tempfile::tempdir().expect("base");
+        std::fs::set_permissions(base.path(), PermissionsExt::from_mode(0o777)).expect("changed");
+        let error = IpcDir::create(Some(base.path())).expect_err("open to all");
+        assert!(error.to_string().contains("others may write into it"), "{error}");
+        assert_eq!(error.exit_code(), 2);
     }
 
     #[test]

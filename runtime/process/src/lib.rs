@@ -9,6 +9,7 @@ pub mod ending;
 pub mod env;
 pub mod failure;
 mod inherited;
+pub mod ipc_folder;
 pub mod listen;
 pub mod logging;
 pub mod ready;

@@ -43,15 +43,15 @@ impl Links {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name("ipc".into()).spawn(move || {
             runtime.block_on(async move {
-                let run_id = identity.run_id.clone();
                 let identity = Arc::new(identity);
-                match PullLink::bind(&endpoints.scheduler_input, &run_id).await {
+                match PullLink::bind(&endpoints.scheduler_input).await {
                     Err(error) => {
                         let _ = opened.send(Err(error));
                     }
                     Ok(pull) => {
                         let detokenizer = PushLink::connect(&endpoints.detokenizer, identity.clone());
-                        let tokenizer = PushLink::connect(&endpoints.tokenizer, identity);
+                        // It is there for requests once it hears who sends them.
+                        let tokenizer = PushLink::connect_silent(&endpoints.tokenizer, identity);
                         let _ = opened.send(Ok((detokenizer, tokenizer.clone())));
                         tokio::select! {
                             () = receive(pull, sender, tokenizer, progress) => {}
@@ -95,6 +95,8 @@ impl Drop for Links {
 }
 
 async fn receive(mut pull: PullLink, sender: Sender<Incoming>, tokenizer: PushLink, progress: Arc<Progress>) {
+    // How often something from the tokenizer manager may have been lost.
+    let mut epoch = 0;
     while let Some(received) = pull.recv().await {
         let incoming = match received {
             Received::Message(AnyMessage::GetInternalStateReq(req)) => {
@@ -112,12 +114,22 @@ async fn receive(mut pull: PullLink, sender: Sender<Incoming>, tokenizer: PushLi
                 continue;
             }
             Received::Message(message) => Incoming::Message(message),
-            Received::Hello { hello, restarted } => {
-                tracing::debug!("{} says hello, incarnation {}", hello.role, hello.incarnation);
-                if restarted {
-                    tokenizer.reset();
+            Received::Hello(hello) => {
+                tracing::debug!("Life {} of the {} says hello", hello.life, hello.role);
+                if hello.restarted {
+                    tokenizer.refresh();
                 }
-                Incoming::TokenizerManager { restarted }
+                if hello.first || hello.lost {
+                    epoch += 1;
+                    tokenizer.announce(epoch, 0);
+                }
+                Incoming::TokenizerManager { restarted: hello.restarted }
+            }
+            Received::Lost(role) => {
+                tracing::debug!("Something of the {role} was lost");
+                epoch += 1;
+                tokenizer.announce(epoch, 0);
+                continue;
             }
         };
         if sender.send(incoming).is_err() {

@@ -13,6 +13,7 @@ use sglang_process::ending;
 use sglang_process::failure::Failure;
 use sglang_process::ready::ReadyHandle;
 use sglang_process::signals::TerminationSignals;
+use sglang_proto::wire::Role;
 use sglang_proto::worker::{ModelWorker, ModelWorkerInfo};
 use sglang_server_args::ServerArgs;
 use sglang_tokenizer::{Tokenizer, chat_template};
@@ -129,7 +130,7 @@ fn prepare(args: &ServerArgs, load: &LoadWorker, ready: &mut ReadyHandle) -> Res
     let info = ready_info(&config, worker.info(), &times);
     let planner = Planner::new(config)?;
     let progress = Arc::new(Progress::default());
-    let identity = Identity::new("scheduler", info.clone());
+    let identity = Identity::begin(Role::Scheduler, Path::new(ipc_dir), info.clone())?;
     let links = Links::open(Path::new(ipc_dir), identity, progress.clone())?;
     let worker = WorkerThread::spawn(worker)?;
     Ok(Parts { planner, worker, links, progress, tokenizer, grammars, info })

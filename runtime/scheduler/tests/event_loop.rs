@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sglang_ipc::{Endpoints, Identity, PullLink, PushLink, Received};
 use sglang_planner::{Planner, PlannerConfig};
 use sglang_proto::messages::*;
-use sglang_proto::wire::TokenIds;
+use sglang_proto::wire::{Role, TokenIds};
 use sglang_proto::worker::ModelWorker;
 use sglang_proto::{CaptureHiddenMode, HiddenStateChunk, HiddenStates, SamplingParams};
 use sglang_scheduler::event_loop::{EventLoop, LoopEnd};
@@ -59,8 +59,8 @@ impl Engine {
     async fn start(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let endpoints = Endpoints::in_dir(dir.path());
-        let at_detokenizer = PullLink::bind(&endpoints.detokenizer, "").await.unwrap();
-        let at_tokenizer = PullLink::bind(&endpoints.tokenizer, "").await.unwrap();
+        let at_detokenizer = PullLink::bind(&endpoints.detokenizer).await.unwrap();
+        let at_tokenizer = PullLink::bind(&endpoints.tokenizer).await.unwrap();
         let echo = EchoWorker::new(VOCAB, EOS, 2048, options.tokens, 32, options.step);
         let worker: Box<dyn ModelWorker> = match options.fault {
             None => Box::new(echo),
@@ -88,7 +88,7 @@ impl Engine {
             adapters: Vec::new(),
         };
         let progress = Arc::new(Progress::default());
-        let identity = Identity::new("scheduler", serde_json::Value::Null);
+        let identity = Identity::of_life(Role::Scheduler, 1, serde_json::Value::Null);
         let links = Links::open(dir.path(), identity, progress.clone()).unwrap();
         let inject = links.inject.clone();
         let thread = std::thread::spawn(move || {
@@ -96,7 +96,7 @@ impl Engine {
             let planner = Planner::new(config).unwrap();
             EventLoop::new(planner, worker, links, settings, progress, None).run()
         });
-        let identity = Arc::new(Identity::new("tokenizer_manager", serde_json::Value::Null));
+        let identity = Arc::new(Identity::of_life(Role::TokenizerManager, 1, serde_json::Value::Null));
         let to_scheduler = PushLink::connect(&endpoints.scheduler_input, identity);
         Self { to_scheduler, at_detokenizer, at_tokenizer, inject, thread, _dir: dir }
     }

@@ -15,6 +15,7 @@ use sglang_process::failure::Failure;
 use sglang_process::listen::{self, ListenError};
 use sglang_process::ready::ReadyHandle;
 use sglang_process::signals::{Termination, TerminationSignals};
+use sglang_proto::wire::Role;
 use sglang_server_args::ServerArgs;
 use tokio::sync::mpsc;
 
@@ -188,9 +189,10 @@ async fn open(
         ));
     };
     let endpoints = Endpoints::in_dir(Path::new(&ipc_dir));
-    let identity = Arc::new(Identity::new("tokenizer_manager", Value::Null));
+    let identity = Identity::begin(Role::TokenizerManager, Path::new(&ipc_dir), Value::Null);
+    let identity = Arc::new(identity.map_err(Failure::of_system)?);
     let listener = listener(&args)?;
-    let pull = PullLink::bind(&endpoints.tokenizer, &identity.run_id).await.map_err(Failure::of_system)?;
+    let pull = PullLink::bind(&endpoints.tokenizer).await.map_err(Failure::of_system)?;
     let scheduler = PushLink::connect(&endpoints.scheduler_input, identity);
     let limits = RequestLimits {
         context_len: model.context_len,

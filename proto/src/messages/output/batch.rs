@@ -1,4 +1,5 @@
-//! The batch messages, and where each field of a row stands on the wire: the reference's lists in its order, then ours.
+//! The batch messages, and where each field of a row stands on the wire: the reference's lists in its order, and
+//! ours in the extension.
 
 use super::columns::{columns, generation_columns};
 use super::{EmbeddingOutput, StrOutput, TokenIdOutput};
@@ -52,15 +53,17 @@ columns! {
     cached_tokens_details: Sparse = cached_tokens_details,
     time_stats: Unused,
     pooled_hidden_states: Sparse = pooled_hidden_state,
+    ; own
     req_time_stats: Sparse = time_stats,
+    attempts: Sparse = attempt,
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{Counts, GenerationOutput};
     use super::*;
-    use crate::messages::FinishReason;
-    use crate::wire::{TokenIds, decode, encode};
+    use crate::messages::{Attempt, FinishReason};
+    use crate::wire::{Origin, Role, TokenIds, decode, encode};
 
     fn rows() -> Vec<StrOutput> {
         let row = |rid: &str, text: &str, ids: &[u32]| StrOutput {
@@ -131,7 +134,9 @@ mod tests {
         batch.rows[0].output.finished_reason = Some(FinishReason::Length { length: 1 });
         batch.rows[1].output.output_offset = Some(4);
         batch.rows[0].output.output_offset = Some(0);
-        let frame = encode(&batch, None).unwrap();
-        assert_eq!(decode::<BatchStrOutput>(&frame).unwrap().0, batch);
+        batch.rows[1].output.attempt = Some(Attempt { life: 2, number: 1 });
+        let origin = Some(Origin { role: Role::Detokenizer, life: 1, seq: 1 });
+        let frame = encode(&batch, origin).unwrap();
+        assert_eq!(decode::<BatchStrOutput>(&frame).unwrap(), (batch, origin));
     }
 }

@@ -130,7 +130,8 @@ impl<'de, R: Default> Visitor<'de> for Rids<'_, R> {
     }
 }
 
-/// Declares a batch message: its rows' type and its lists in wire order. Lists after the `;` may be missing.
+/// Declares a batch message: its rows' type and its lists in wire order. Lists after the `;` may be missing. Those after `own`
+/// are not the reference's, and travel in the extension.
 ///
 /// | kind | on the wire |
 /// |---|---|
@@ -147,6 +148,8 @@ macro_rules! columns {
         $message:ident of $row:ty:
         $( $rname:ident : $rkind:ident $(= $($rpath:ident).+)? , )* ;
         $( $name:ident : $kind:ident $(= $($path:ident).+)? , )*
+        ; own
+        $( $oname:ident : $okind:ident = $($opath:ident).+ , )*
     ) => {
         $(#[$meta])*
         #[derive(Clone, Debug, Default, PartialEq)]
@@ -158,6 +161,42 @@ macro_rules! columns {
         impl $crate::wire::Message for $message {
             const CLASS: &'static str = stringify!($message);
             const FIELDS: usize = [$( stringify!($rname), )* $( stringify!($name) ),*].len();
+
+            fn write_own(&self, to: &mut Vec<u8>) -> Result<(), rmp_serde::encode::Error> {
+                struct Own<'r>(&'r [$row]);
+                impl serde::Serialize for Own<'_> {
+                    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                        use serde::ser::SerializeTuple;
+                        let mut tuple = serializer.serialize_tuple([$( stringify!($oname) ),*].len())?;
+                        let rows = self.0;
+                        $( columns!(@write $okind tuple rows = $($opath).+); )*
+                        tuple.end()
+                    }
+                }
+                rmp_serde::encode::write(to, &Own(&self.rows))
+            }
+
+            fn read_own(&mut self, from: &[u8]) -> Result<(), rmp_serde::decode::Error> {
+                struct Own<'r>(&'r mut [$row]);
+                impl<'de> serde::de::Visitor<'de> for Own<'_> {
+                    type Value = ();
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str(concat!("our own lists of ", stringify!($message)))
+                    }
+                    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+                        let rows = self.0;
+                        // A list that is missing leaves the rest missing too.
+                        $( let _ = columns!(@read $okind seq rows $row = $($opath).+); )*
+                        while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
+                        Ok(())
+                    }
+                }
+                if from.is_empty() {
+                    return Ok(());
+                }
+                let mut fields = rmp_serde::Deserializer::from_read_ref(from);
+                serde::Deserializer::deserialize_seq(&mut fields, Own(&mut self.rows))
+            }
         }
 
         impl serde::Serialize for $message {
@@ -299,8 +338,10 @@ macro_rules! generation_columns {
             spec_num_cap_tokens: Unused, spec_correct_drafts_histogram: Unused, spec_cap_lens_histogram: Unused,
             input_top_logprobs_val_flat: Unused, input_top_logprobs_idx_flat: Unused,
             input_top_logprobs_flat_null_prefix: Unused,
+            ; own
             output_offsets: Sparse = output.output_offset,
             req_time_stats: Sparse = output.time_stats,
+            attempts: Sparse = output.attempt,
         }
     };
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FinishReason, ReqTimeStats};
+use super::{Attempt, FinishReason, ReqTimeStats};
 use crate::HiddenStates;
 use crate::wire::TokenIds;
 
@@ -55,6 +55,8 @@ pub struct GenerationOutput {
     /// Position in the output of the first new id, so that a gap or a repeat is seen. `None` from the reference's
     /// scheduler.
     pub output_offset: Option<u64>,
+    /// The try that it belongs to. `None` from or for a process of the reference.
+    pub attempt: Option<Attempt>,
     /// Counts so far.
     pub counts: Counts,
     /// New log-probabilities, where the request wants them.
@@ -115,4 +117,6 @@ pub struct EmbeddingOutput {
     pub pooled_hidden_state: Option<Vec<f32>>,
     /// The scheduler's times, with `--enable-metrics`.
     pub time_stats: Option<ReqTimeStats>,
+    /// The try that it belongs to. `None` for a process of the reference.
+    pub attempt: Option<Attempt>,
 }

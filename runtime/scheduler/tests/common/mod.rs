@@ -10,7 +10,7 @@ use sglang_ipc::{Endpoints, Identity, PullLink, PushLink, Received};
 use sglang_planner::{Planner, PlannerConfig};
 use sglang_proto::SamplingParams;
 use sglang_proto::messages::*;
-use sglang_proto::wire::TokenIds;
+use sglang_proto::wire::{Role, TokenIds};
 use sglang_scheduler::event_loop::EventLoop;
 use sglang_scheduler::links::{Incoming, Links};
 use sglang_scheduler::progress::Progress;
@@ -47,8 +47,8 @@ impl Engine {
     pub async fn start_from(model_path: &str, step: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let endpoints = Endpoints::in_dir(dir.path());
-        let at_detokenizer = PullLink::bind(&endpoints.detokenizer, "").await.unwrap();
-        let at_tokenizer = PullLink::bind(&endpoints.tokenizer, "").await.unwrap();
+        let at_detokenizer = PullLink::bind(&endpoints.detokenizer).await.unwrap();
+        let at_tokenizer = PullLink::bind(&endpoints.tokenizer).await.unwrap();
         let config = PlannerConfig {
             max_total_num_tokens: 4096,
             max_running_requests: 8,
@@ -69,7 +69,7 @@ impl Engine {
             adapters: Vec::new(),
         };
         let progress = Arc::new(Progress::default());
-        let identity = Identity::new("scheduler", serde_json::Value::Null);
+        let identity = Identity::of_life(Role::Scheduler, 1, serde_json::Value::Null);
         let links = Links::open(dir.path(), identity, progress.clone()).unwrap();
         let inject = links.inject.clone();
         let thread = std::thread::spawn(move || {
@@ -78,7 +78,7 @@ impl Engine {
             let planner = Planner::new(config).unwrap();
             EventLoop::new(planner, worker, links, settings, progress, None).run().map(drop)
         });
-        let identity = Arc::new(Identity::new("tokenizer_manager", serde_json::Value::Null));
+        let identity = Arc::new(Identity::of_life(Role::TokenizerManager, 1, serde_json::Value::Null));
         let to_scheduler = PushLink::connect(&endpoints.scheduler_input, identity);
         let answers = HashMap::new();
         Self { to_scheduler, at_detokenizer, at_tokenizer, inject, thread, answers, _dir: dir }

@@ -56,6 +56,7 @@ pub fn read_logging(body: &Map<String, Value>) -> Result<ConfigureLoggingReq, Ve
         dump_requests_threshold: f.optional("dump_requests_threshold", int),
         crash_dump_folder: f.optional("crash_dump_folder", string),
         dump_requests_exclude_meta_keys: f.optional("dump_requests_exclude_meta_keys", list(string)),
+        ..Default::default()
     };
     f.finish(Some(request))
 }

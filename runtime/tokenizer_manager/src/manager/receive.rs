@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use sglang_ipc::{PullLink, Received};
+use sglang_ipc::{Greeting, PullLink, Received};
 use sglang_proto::messages::{
-    AnyMessage, EmbeddingOutput, Hello, ReqTimeStats, StrOutput, TokenizedGenerateReqInput,
+    AnyMessage, EmbeddingOutput, ReqTimeStats, StrOutput, TokenizedGenerateReqInput,
 };
+use sglang_proto::wire::Role;
 
 use super::TokenizerManager;
 use crate::state::ReqState;
@@ -15,19 +16,20 @@ impl TokenizerManager {
     pub async fn handle_loop(self: Arc<Self>, mut link: PullLink) {
         while let Some(received) = link.recv().await {
             match received {
-                Received::Hello { hello, restarted } => self.handle_hello(hello, restarted),
+                Received::Hello(hello) => self.handle_hello(hello),
+                Received::Lost(role) => tracing::debug!("Something of the {role} was lost"),
                 Received::Message(message) => self.handle_message(message),
             }
         }
     }
 
-    fn handle_hello(&self, hello: Hello, restarted: bool) {
-        tracing::debug!("{} is there (restarted: {restarted})", hello.role);
-        if hello.role == "scheduler" {
+    fn handle_hello(&self, hello: Greeting) {
+        tracing::debug!("Life {} of the {} is there", hello.life, hello.role);
+        if hello.role == Role::Scheduler {
             *self.scheduler_info.write() = hello.info;
-            if restarted {
+            if hello.restarted {
                 // The old connection would swallow the next message.
-                self.scheduler.reset();
+                self.scheduler.refresh();
                 self.control.forget_all();
                 self.status.set_released(false);
                 if let Some(act) = self.on_restart.get() {
@@ -44,7 +46,7 @@ impl TokenizerManager {
                 }
             }
         }
-        self.status.said_hello(&hello.role);
+        self.status.said_hello(hello.role);
     }
 
     fn handle_message(&self, message: AnyMessage) {

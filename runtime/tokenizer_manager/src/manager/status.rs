@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use sglang_proto::wire::Role;
 use tokio::sync::watch;
 
 /// The processes that must have said hello.
@@ -36,11 +37,11 @@ impl Status {
     }
 
     /// A process has said hello.
-    pub fn said_hello(&self, role: &str) {
+    pub fn said_hello(&self, role: Role) {
         let bit = match role {
-            "scheduler" => SCHEDULER,
-            "detokenizer" => DETOKENIZER,
-            _ => 0,
+            Role::Scheduler => SCHEDULER,
+            Role::Detokenizer => DETOKENIZER,
+            Role::TokenizerManager => 0,
         };
         self.missing.fetch_and(!bit, Ordering::Relaxed);
     }
@@ -110,7 +111,7 @@ mod tests {
     #[test]
     fn a_server_is_up_when_all_have_spoken() {
         let status = Status::new(true, true);
-        for role in ["scheduler", "detokenizer", "stranger"] {
+        for role in [Role::Scheduler, Role::Detokenizer, Role::TokenizerManager] {
             assert!(!status.is_up());
             status.said_hello(role);
         }
@@ -124,7 +125,7 @@ mod tests {
     #[test]
     fn without_launcher_and_detokenizer_the_scheduler_is_enough() {
         let status = Status::new(false, false);
-        status.said_hello("scheduler");
+        status.said_hello(Role::Scheduler);
         assert!(status.is_up());
     }
 }

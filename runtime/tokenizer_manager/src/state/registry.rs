@@ -232,6 +232,7 @@ mod tests {
     use super::*;
     use sglang_ipc::{Endpoints, Identity, PullLink, Received};
     use sglang_proto::messages::FinishReason;
+    use sglang_proto::wire::Role;
 
     fn of(rid: &str, mut new: StrOutput) -> StrOutput {
         new.output.rid = rid.to_owned();
@@ -241,8 +242,9 @@ mod tests {
     async fn fixture() -> (tempfile::TempDir, PullLink, Arc<Registry>) {
         let dir = tempfile::tempdir().unwrap();
         let endpoint = Endpoints::in_dir(dir.path()).scheduler_input;
-        let pull = PullLink::bind(&endpoint, "").await.unwrap();
-        let push = PushLink::connect(&endpoint, Arc::new(Identity::new("tokenizer_manager", 0.into())));
+        let pull = PullLink::bind(&endpoint).await.unwrap();
+        let push =
+            PushLink::connect(&endpoint, Arc::new(Identity::of_life(Role::TokenizerManager, 1, 0.into())));
         (dir, pull, Registry::new(push))
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -15,6 +16,7 @@ use sglang_proto::messages::{
     TokenizedEmbeddingReqInput, TokenizedGenerateReqInput, TopLogprobs, UpdateWeightFromDiskReqInput,
     UpdateWeightVersionReqOutput,
 };
+use sglang_proto::wire::Role;
 use sglang_proto::{CaptureHiddenMode, HiddenStateChunk, HiddenStates};
 use sglang_tokenizer_manager::text::TextCodec;
 
@@ -53,11 +55,13 @@ pub struct Engine {
 impl Engine {
     /// Starts an engine in `dir`; a later one replaces an earlier one, as after a restart.
     pub async fn start(dir: &Path) -> Self {
+        static LIVES: AtomicU64 = AtomicU64::new(1);
+        let life = LIVES.fetch_add(1, Ordering::Relaxed);
         let endpoints = Endpoints::in_dir(dir);
         let info = json!({"max_total_num_tokens": 32768, "max_req_input_len": 4090});
-        let scheduler = Arc::new(Identity::new("scheduler", info));
-        let detokenizer = Arc::new(Identity::new("detokenizer", json!(null)));
-        let pull = PullLink::bind(&endpoints.scheduler_input, "").await.unwrap();
+        let scheduler = Arc::new(Identity::of_life(Role::Scheduler, life, info));
+        let detokenizer = Arc::new(Identity::of_life(Role::Detokenizer, life, json!(null)));
+        let pull = PullLink::bind(&endpoints.scheduler_input).await.unwrap();
         let behaviour = Arc::new(Mutex::new(Behaviour::Echo));
         let seen = Arc::new(Mutex::new(Vec::new()));
         let responsive = Arc::new(Mutex::new(true));

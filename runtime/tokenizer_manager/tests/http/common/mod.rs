@@ -16,6 +16,7 @@ use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use sglang_ipc::{Endpoints, Identity, PullLink, PushLink};
 use sglang_proto::messages::AnyMessage;
+use sglang_proto::wire::Role;
 use sglang_server_args::ServerArgs;
 use sglang_tokenizer_manager::app::{App, EnvSettings, ModelFacts};
 use sglang_tokenizer_manager::http::server;
@@ -66,8 +67,8 @@ async fn start_kind(flags: &[&str], env: EnvSettings, embedding: Option<Embeddin
     let args = ServerArgs::parse_from(argv).unwrap_or_else(|_| panic!("flags"));
     let dir = tempfile::tempdir().unwrap();
     let endpoints = Endpoints::in_dir(dir.path());
-    let pull = PullLink::bind(&endpoints.tokenizer, "").await.unwrap();
-    let identity = Arc::new(Identity::new("tokenizer_manager", Value::Null));
+    let pull = PullLink::bind(&endpoints.tokenizer).await.unwrap();
+    let identity = Arc::new(Identity::of_life(Role::TokenizerManager, 1, Value::Null));
     let push = PushLink::connect(&endpoints.scheduler_input, identity);
     let limits = RequestLimits {
         context_len: 4096,
