@@ -1,4 +1,4 @@
-//! Grammars that overflow the stack, take gigabytes or never end cost a helper, and nothing else.
+//! Grammars that overflow the stack, take gigabytes or never end cost one helper and nothing else.
 #![allow(clippy::expect_used, clippy::panic)]
 
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use sglang_constrained::{
 
 const EOS: u32 = 256;
 
-/// One token per byte, and an end.
+/// One token per byte, and an end-of-sequence token.
 fn environment() -> TokenEnvironment {
     let bytes = (0..256).map(|id| (id, vec![id as u8], false)).chain([(EOS, b"</s>".to_vec(), true)]);
     TokenEnvironment::new(bytes, 257, &[EOS]).expect("a vocabulary")
@@ -32,7 +32,7 @@ fn works(compiler: &GrammarCompiler, digits: usize) {
     compiler.compile(spec).wait().expect("an ordinary grammar compiles");
 }
 
-/// The helpers that this process has now.
+/// The current helpers of this process.
 fn helpers() -> Vec<Pid> {
     let own = std::process::id();
     let children = std::fs::read_dir("/proc/self/task").expect("threads").flatten().flat_map(|thread| {
@@ -44,7 +44,7 @@ fn helpers() -> Vec<Pid> {
     children
 }
 
-/// Waits until there are at most `most`.
+/// Waits until there are at most `most` helpers.
 fn until_helpers(most: usize) {
     let began = Instant::now();
     while helpers().len() > most {
@@ -53,7 +53,7 @@ fn until_helpers(most: usize) {
     }
 }
 
-/// Megabytes of memory that this process had at most.
+/// Peak memory of this process in megabytes.
 fn peak_megabytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("status");
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
@@ -108,16 +108,16 @@ fn a_hostile_grammar_is_refused_in_time_and_the_next_one_compiles() {
     ];
     for (i, (what, spec)) in cases.into_iter().enumerate() {
         let began = Instant::now();
-        // Fine if the library can do it; what matters is that nothing else suffers.
+        // The library may be able to compile it; what matters is that nothing else is affected.
         if let Err(error) = compiler.compile(spec).wait() {
             refused(Err(error), what);
         }
         assert!(began.elapsed() < Duration::from_secs(8), "{what}: {:?}", began.elapsed());
         works(&compiler, 10 + i);
-        // One that was killed takes a moment to go.
+        // A killed helper takes a moment to disappear.
         until_helpers(1);
     }
-    // What this process compiles has been seen to take little.
+    // Everything that this process compiles was tried and takes little memory.
     assert!(peak_megabytes() < before + 700, "{before} MB before, {} MB after", peak_megabytes());
 }
 

@@ -1,4 +1,4 @@
-//! Builds compiled grammars for one vocabulary: what the threads of the compiler and the helper process share.
+//! Builds compiled grammars for one vocabulary; used by the compiler's threads and the helper process.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl Builder {
     /// Prepares the vocabulary.
     ///
     /// # Errors
-    /// When the library cannot work with the vocabulary.
+    /// If the library does not support the vocabulary.
     pub(crate) fn new(env: TokenEnvironment, config: &CompilerConfig) -> Result<Self, TokenEnvironmentError> {
         let capabilities = InferenceCapabilities::default();
         let mut factory = ParserFactory::new(env.tok_env(), capabilities, &PLAIN_REGEXES.map(str::to_owned))
@@ -55,7 +55,7 @@ impl Builder {
     /// Compiles `spec`.
     ///
     /// # Errors
-    /// What is wrong with the grammar, and where.
+    /// The error in the grammar, and where.
     pub(crate) fn build(&self, spec: &GrammarSpec) -> Result<CompiledGrammar, String> {
         catch_unwind(AssertUnwindSafe(|| {
             translate::compile(spec, &self.json, &self.env, &self.factory, &self.slices)

@@ -21,7 +21,7 @@ type Done = Box<dyn FnOnce(CompileResult) + Send>;
 /// A thread that exceeds the time limit cannot be stopped; it ends by its own work limits. Up to this many extra
 /// threads replace such threads meanwhile.
 const MAX_STAND_INS: usize = 6;
-/// A helper process that was not asked for this long is ended; the next grammar starts another.
+/// A helper process that is idle for this long is ended; the next grammar starts another one.
 const HELPER_IDLE: Duration = Duration::from_secs(60);
 
 /// A grammar that is being compiled or waits for a thread.
@@ -179,7 +179,7 @@ impl Pool {
         self.state.lock().workers -= 1;
     }
 
-    /// Compiles `spec`, once it has been tried in the helper.
+    /// Compiles `spec` after trying it in the helper.
     fn compile(&self, spec: &GrammarSpec, helper: &mut Option<Helper>, deadline: Instant) -> CompileResult {
         if let Some(helpers) = &self.helpers {
             helpers.check(helper, spec, self.builder.environment(), &self.config, deadline)?;

@@ -1,4 +1,4 @@
-//! The compiler's side: starts a helper, asks it, and kills it when the time is up.
+//! The compiler's side: starts a helper, sends it grammars, and kills it when the time is up.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,27 +13,27 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::frame::{self, AnswerFrame};
 use crate::spec::GrammarSpec;
 
-/// What a grammar did in the helper.
+/// The result of trying a grammar in the helper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It compiled.
     Fine,
-    /// It is wrong: what is wrong, and where.
+    /// It is invalid; the text says what is wrong, and where.
     Refused(String),
-    /// It was not done in time.
+    /// The time was up.
     TimedOut,
-    /// The helper died of it: how.
+    /// The helper died; the text says how.
     Died(String),
-    /// There is no helper: why.
+    /// There is no helper; the text says why.
     Unavailable(String),
 }
 
-/// A helper process that has read its vocabulary. Dropping it ends the process.
+/// A helper process that has read its vocabulary. Dropping it kills the process.
 pub(crate) struct Helper {
     child: Child,
     input: ChildStdin,
     output: ChildStdout,
-    /// Grammars that it has compiled.
+    /// Number of grammars that it has compiled.
     tried: usize,
 }
 
@@ -50,10 +50,10 @@ impl From<io::Error> for Fault {
 }
 
 impl Helper {
-    /// Starts `program` and gives it the vocabulary in `start`.
+    /// Starts `program` and sends it the vocabulary in `start`.
     ///
     /// # Errors
-    /// The verdict when it did not come up.
+    /// The verdict if it did not start.
     pub(crate) fn start(program: &Path, start: &[u8], deadline: Instant) -> Result<Self, Verdict> {
         let unavailable = |e: io::Error| Verdict::Unavailable(format!("{}: {e}", program.display()));
         let mut command = Command::new(program);
@@ -72,7 +72,7 @@ impl Helper {
         }
     }
 
-    /// Has a grammar compiled. After any verdict but fine and refused the helper is of no more use.
+    /// Makes the helper compile a grammar. After a verdict other than fine or refused, the helper cannot be used again.
     pub(crate) fn check(&mut self, spec: &GrammarSpec, deadline: Instant) -> Verdict {
         let frame = match frame::encode(spec) {
             Ok(frame) => frame,
@@ -87,12 +87,12 @@ impl Helper {
         }
     }
 
-    /// Whether this is its first grammar: then nothing else can have used its memory up.
+    /// Whether this is its first grammar, so that no earlier one can have used up its memory.
     pub(crate) fn is_fresh(&self) -> bool {
         self.tried <= 1
     }
 
-    /// A pipe that is full or empty is waited for with the deadline, not for ever.
+    /// Makes the pipes non-blocking, so that waiting for a full or empty pipe ends at the deadline.
     fn unblock(&self) -> io::Result<()> {
         for pipe in [self.input.as_fd(), self.output.as_fd()] {
             fcntl(pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
@@ -125,9 +125,9 @@ impl Helper {
         Ok(())
     }
 
-    /// Ends the process and says how it had ended by itself, if it had.
+    /// Kills the process, and returns how it had ended by itself, if it had.
     fn end(&mut self) -> String {
-        // Killing a process that has ended already changes nothing.
+        // Killing a process that has already ended has no effect.
         let _ = self.child.kill();
         match self.child.wait() {
             Ok(status) => match status.signal().map(nix::sys::signal::Signal::try_from) {
@@ -145,7 +145,7 @@ impl Drop for Helper {
     }
 }
 
-/// Waits until the pipe can be used again, when that is all that `error` means.
+/// Waits until the pipe can be used again, if that is what `error` asks for.
 fn await_pipe(
     error: &io::Error,
     pipe: BorrowedFd<'_>,
@@ -161,7 +161,7 @@ fn await_pipe(
     if left.is_zero() {
         return Err(Fault::Late);
     }
-    // Rounded up, so that it does not spin in the last millisecond.
+    // Rounded up, so that the last millisecond is not spent spinning.
     let milliseconds = i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX);
     let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);
     match poll(&mut [PollFd::new(pipe, flags)], timeout) {

@@ -12,7 +12,7 @@ use crate::spec::GrammarSpec;
 /// Largest frame in bytes: a vocabulary of two million tokens, or the largest grammar.
 const MAX_BYTES: usize = 256 << 20;
 
-/// The first frame: everything that the helper needs to compile as the scheduler does.
+/// The first frame: everything that the helper needs to compile like the scheduler.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct StartFrame {
     /// See [`TokenEnvironment::new`].
@@ -33,16 +33,16 @@ impl StartFrame {
     }
 }
 
-/// A grammar to be tried.
+/// A grammar to try.
 pub(crate) type TryFrame = GrammarSpec;
 
-/// The answer to each frame: why the vocabulary or the grammar was refused, `None` when it is fine.
+/// The answer to each frame: why the vocabulary or the grammar was refused; `None` if it is fine.
 pub(crate) type AnswerFrame = Option<String>;
 
-/// A frame's bytes.
+/// The bytes of a frame.
 ///
 /// # Errors
-/// Only a frame that is too long.
+/// If the frame is too long.
 pub(crate) fn encode(frame: &impl Serialize) -> io::Result<Vec<u8>> {
     let body = rmp_serde::to_vec(frame).map_err(io::Error::other)?;
     let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= MAX_BYTES);
@@ -50,10 +50,10 @@ pub(crate) fn encode(frame: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok([&length.to_le_bytes(), body.as_slice()].concat())
 }
 
-/// The next frame; `None` at the end of the input.
+/// Reads the next frame; `None` at the end of the input.
 ///
 /// # Errors
-/// The input failed, or is not a frame.
+/// If the input fails, or is not a frame.
 pub(crate) fn read<T: DeserializeOwned>(input: &mut impl Read) -> io::Result<Option<T>> {
     let mut length = [0; 4];
     if let Err(e) = input.read_exact(&mut length) {
@@ -64,10 +64,10 @@ pub(crate) fn read<T: DeserializeOwned>(input: &mut impl Read) -> io::Result<Opt
     decode(&body).map(Some)
 }
 
-/// Length of the body behind these four bytes.
+/// Length of the body that follows these four bytes.
 ///
 /// # Errors
-/// It is longer than any frame.
+/// If it is longer than any frame.
 pub(crate) fn body_length(length: [u8; 4]) -> io::Result<usize> {
     let length = u32::from_le_bytes(length) as usize;
     if length > MAX_BYTES { Err(io::Error::other("the frame is too long")) } else { Ok(length) }
@@ -76,7 +76,7 @@ pub(crate) fn body_length(length: [u8; 4]) -> io::Result<usize> {
 /// Reads a frame's body.
 ///
 /// # Errors
-/// It is not what is expected.
+/// If it is not the expected kind of frame.
 pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
     rmp_serde::from_slice(body).map_err(io::Error::other)
 }
@@ -84,7 +84,7 @@ pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
 /// Writes a frame.
 ///
 /// # Errors
-/// The output failed.
+/// If the output fails.
 pub(crate) fn write(output: &mut impl Write, frame: &impl Serialize) -> io::Result<()> {
     output.write_all(&encode(frame)?)?;
     output.flush()

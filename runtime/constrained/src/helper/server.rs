@@ -1,4 +1,4 @@
-//! The helper process: compiles what it is sent, and says how that went.
+//! The helper process: compiles the grammars that it is sent, and reports the results.
 
 use std::io::{self, Read, Write};
 
@@ -10,15 +10,15 @@ use super::frame::{self, AnswerFrame, StartFrame, TryFrame};
 use crate::builder::Builder;
 use crate::environment::TokenEnvironment;
 
-/// Stack of the thread that compiles: less than the scheduler's threads have, so that what fits here fits there.
+/// Stack of the compiling thread: smaller than that of the scheduler's threads, so that what fits here also fits there.
 const STACK_BYTES: usize = crate::mask_pool::STACK_BYTES / 4 * 3;
-/// Address space that one grammar may take, beside what the helper holds before its first.
+/// Address space for one grammar, in addition to what the helper uses before its first one.
 const MEMORY_BYTES: u64 = 512 << 20;
 
 /// Why the helper ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The pipe to the scheduler failed, or what came was no frame.
+    /// The pipe to the scheduler failed, or the input was not a frame.
     #[error("the pipe to the scheduler: {0}")]
     Pipe(#[from] io::Error),
     /// A limit could not be set.
@@ -26,13 +26,13 @@ pub enum ServeError {
     Limit(#[from] nix::Error),
 }
 
-/// Serves one scheduler until it closes the pipe. The process ends with its parent.
+/// Serves one scheduler until it closes the pipe. The process ends when its parent does.
 ///
 /// # Errors
 /// See [`ServeError`].
 pub fn serve(input: impl Read + Send, output: impl Write + Send) -> Result<(), ServeError> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
-    // A grammar that overflows the stack is expected here; its image is of no use.
+    // Grammars that overflow the stack are expected, so core dumps are of no use.
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("grammar-try".into()).stack_size(STACK_BYTES);
@@ -60,7 +60,7 @@ fn answer(mut input: impl Read, mut output: impl Write) -> Result<(), ServeError
     Ok(())
 }
 
-/// Bytes of address space that this process has now.
+/// Bytes of address space that this process uses.
 fn address_space() -> io::Result<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm")?;
     let pages = statm.split_whitespace().next().and_then(|pages| pages.parse::<u64>().ok());

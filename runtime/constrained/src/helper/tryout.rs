@@ -1,4 +1,4 @@
-//! What a thread of the compiler asks before it compiles.
+//! Tries a grammar before a compiler thread compiles it.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -11,24 +11,24 @@ use crate::environment::TokenEnvironment;
 use crate::error::GrammarError;
 use crate::spec::GrammarSpec;
 
-/// Where helpers come from. Shared by the threads.
+/// Starts helpers; shared by the compiler's threads.
 pub(crate) struct HelperSource {
     program: PathBuf,
-    /// Made when the first helper starts.
+    /// The start frame, made for the first helper.
     start: OnceLock<Vec<u8>>,
 }
 
 impl HelperSource {
-    /// Helpers that run `program`.
+    /// For helpers that run `program`.
     pub(crate) fn new(program: &Path) -> Self {
         Self { program: program.to_owned(), start: OnceLock::new() }
     }
 
-    /// Has `spec` compiled in the helper of this thread, which is started where there is none, and dropped when it is of
-    /// no more use.
+    /// Compiles `spec` in the helper of this thread. The helper is started if there is none, and dropped once it cannot
+    /// be used again.
     ///
     /// # Errors
-    /// The grammar was refused, took too long or too much, or no helper can be started.
+    /// If the grammar was refused, took too much time or memory, or no helper can be started.
     pub(crate) fn check(
         &self,
         helper: &mut Option<Helper>,
@@ -62,7 +62,7 @@ impl HelperSource {
                     return Err(GrammarError::Invalid { kind, message });
                 }
                 Verdict::TimedOut => return Err(GrammarError::TimedOut { kind, limit: config.timeout }),
-                // Earlier grammars may have left it little memory.
+                // Earlier grammars may have left the helper little memory.
                 Verdict::Died(_) | Verdict::Unavailable(_) if !current.is_fresh() => {}
                 Verdict::Died(how) | Verdict::Unavailable(how) => {
                     let bytes = spec.text().len();
@@ -89,5 +89,5 @@ impl HelperSource {
     }
 }
 
-/// What the sender of a grammar is told that overflowed the stack or the memory of a helper.
+/// The error for a grammar that overflowed the stack or the memory of a helper.
 const TOO_MUCH: &str = "the grammar is nested too deeply or takes too much memory to compile";
