@@ -1,5 +1,5 @@
-//! Lets this crate's tests and examples find libtorch at run time. Programs that link the crate do the same in their
-//! own build script, because link arguments do not travel to dependents.
+//! Lets the tests and examples of this crate find libtorch at run time. Programs that link the crate need the same in
+//! their build script, because Cargo does not pass link arguments on to dependents.
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");

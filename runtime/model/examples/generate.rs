@@ -1,12 +1,12 @@
-//! Runs a model in this process: greedy tokens for a prompt of ids, or timings without any server around it.
+//! Runs a model without a server: generates greedy tokens for a prompt of ids, or measures speed.
 //!
 //! ```text
 //! generate MODEL [--device D] [--dtype T] [--backend auto|native|torch] [--load-format F] [--threads N]
 //!          (--ids 1,2,3 [--tokens N] | --bench [--repeat N] | --lora-bench RANK [--repeat N])
 //! ```
 //!
-//! `--lora-bench` makes four random adapters of that rank for every linear layer and says what a decode step takes with
-//! one and with four of them in a batch, as a multiple of a step without.
+//! `--lora-bench` makes four random adapters of that rank for every linear layer. It prints the time of a decode step
+//! with one and with four of them in a batch, relative to a step without adapters.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,7 +25,7 @@ use sglang_proto::worker::ModelWorker;
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Adapters of `--lora-bench`.
+/// Number of adapters of `--lora-bench`.
 const ADAPTERS: usize = 4;
 
 struct Args {
@@ -86,12 +86,12 @@ fn parse() -> Result<Args, Failure> {
     Ok(args)
 }
 
-/// Requests that were entered at position 0 and decode together.
+/// Requests that start together and decode together.
 struct Session {
     runner: ModelRunner,
     lengths: Vec<u32>,
     next_slot: u32,
-    /// Those of the requests, in turn; empty for none.
+    /// Adapters that the requests use in turn; empty for none.
     adapters: Vec<Arc<str>>,
 }
 
@@ -112,7 +112,7 @@ impl Session {
         }))
     }
 
-    /// Forgets all requests and prefills these.
+    /// Drops all requests and prefills these prompts.
     fn prefill(&mut self, prompts: &[Vec<u32>]) -> Result<Vec<u32>, Failure> {
         self.lengths = vec![0; prompts.len()];
         self.next_slot = 0;
@@ -130,7 +130,7 @@ impl Session {
         self.step(ForwardMode::Extend, ids, lens, rows.map(enter).collect())
     }
 
-    /// One token more for everyone.
+    /// Decodes one token for every request.
     fn decode(&mut self) -> Result<Vec<u32>, Failure> {
         let requests = self.lengths.len();
         let ids = (0..requests as i64).map(|row| -(row + 1)).collect();
@@ -232,7 +232,7 @@ fn bench(session: &mut Session, repeat: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Seconds of a decode step of so many requests.
+/// Seconds per decode step with this number of requests.
 fn decode_seconds(session: &mut Session, requests: u32) -> Result<f64, Failure> {
     let vocab = session.runner.info().vocab_size;
     let prompt = |salt: u32| (0..32).map(|i| (i * 7919 + salt * 104_729) % vocab).collect::<Vec<u32>>();
@@ -245,7 +245,8 @@ fn decode_seconds(session: &mut Session, requests: u32) -> Result<f64, Failure> 
     Ok(started.elapsed().as_secs_f64() / f64::from(steps))
 }
 
-/// What adapters cost. The three kinds of steps take turns, so that all of them see the same machine.
+/// Measures the cost of adapters. The three kinds of steps alternate, so that changes of the machine's speed affect all
+/// of them alike.
 fn lora_bench(session: &mut Session, args: &Args, rank: usize) -> Result<(), Failure> {
     let config = ModelConfig::from_checkpoint(&Checkpoint::open(&args.options.model_path)?, None)?;
     let reader = session.runner.adapter_reader().ok_or("the worker reads no adapters")?;
@@ -277,7 +278,7 @@ fn lora_bench(session: &mut Session, args: &Args, rank: usize) -> Result<(), Fai
     Ok(())
 }
 
-/// An adapter for every linear layer of a dense model, with random matrices.
+/// Writes an adapter with random matrices for every linear layer of a dense model.
 fn write_adapter(folder: &Path, config: &ModelConfig, rank: usize, seed: usize) -> Result<(), Failure> {
     let (hidden, inner) = (config.hidden_size, config.intermediate_size);
     let (q, kv) =

@@ -1,11 +1,12 @@
-//! Measures how weights are loaded, beside a plain read of the same files, in one run.
+//! Measures the loading of weights and compares it with a plain read of the same files in the same run.
 //!
 //! ```text
 //! load MODEL... [--dtype T] [--backend auto|native|torch] [--repeat N]
 //! ```
 //!
-//! Prints for each model, as the best of N: the speed of reading its weight files into fresh memory and into a buffer that
-//! is used again, the speed of loading them, the ratios, and the peak of resident memory over the size of the weights.
+//! Prints for each model, as the best of N runs: the speed of reading its weight files into fresh memory and into a
+//! reused buffer, the speed of loading them, the ratios, and the peak of resident memory relative to the size of the
+//! weights.
 
 use std::fs::File;
 use std::io::Read;
@@ -64,7 +65,7 @@ fn weight_files(model: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// Bytes per second of reading the files into memory that is taken for it.
+/// Bytes per second of reading the files into newly allocated memory.
 fn read_fresh(files: &[PathBuf]) -> Result<f64, Failure> {
     let started = Instant::now();
     let mut bytes = 0;
@@ -77,7 +78,7 @@ fn read_fresh(files: &[PathBuf]) -> Result<f64, Failure> {
     Ok(bytes as f64 / started.elapsed().as_secs_f64())
 }
 
-/// Bytes per second of reading the files through one buffer.
+/// Bytes per second of reading the files into one reused buffer.
 fn read_through(files: &[PathBuf]) -> Result<f64, Failure> {
     let mut buffer = vec![0_u8; 1 << 20];
     let started = Instant::now();
@@ -105,7 +106,7 @@ fn status(field: &str) -> Result<u64, Failure> {
 struct Loaded {
     seconds: f64,
     weights: u64,
-    /// Most resident bytes above those before.
+    /// Peak of resident bytes above those before loading.
     peak: u64,
 }
 
@@ -118,7 +119,7 @@ fn load(model: &Path, args: &Args) -> Result<Loaded, Failure> {
         ..ModelOptions::new(model.to_owned())
     };
     let before = status("VmRSS")?;
-    // The peak starts anew from here (proc(5), clear_refs).
+    // Resets the peak (proc(5), clear_refs).
     std::fs::write("/proc/self/clear_refs", "5")?;
     let mut seconds = 0.0;
     let runner = load_runner(&options, &mut |phase, taken| {
@@ -133,7 +134,7 @@ fn load(model: &Path, args: &Args) -> Result<Loaded, Failure> {
 fn measure(model: &Path, args: &Args) -> Result<(), Failure> {
     let files = weight_files(model)?;
     let bytes: u64 = files.iter().map(|f| f.metadata().map(|m| m.len())).sum::<Result<_, _>>()?;
-    // Fills the page cache, and libtorch's own memory.
+    // Warms up the page cache and libtorch's allocator.
     read_through(&files)?;
     load(model, args)?;
     let (mut fresh, mut through, mut speed, mut peak, mut weights) = (0.0_f64, 0.0_f64, 0.0_f64, 0, 0);

@@ -1,4 +1,4 @@
-//! A model's shape as decoders need it, checked.
+//! The checked configuration of a decoder.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -11,23 +11,23 @@ use crate::layers::{AttentionShape, MlpShape, NormKind, RMSNorm, RopeParameters,
 use crate::loader::{NormStorage, WeightLoader};
 use crate::ops::{Activation, HeadLayout};
 
-/// A configuration with what decoders derive from it. The keys that all families share are those of
-/// [`ModelConfig`], which this dereferences to.
+/// A configuration with the values that decoders derive from it. Dereferences to [`ModelConfig`], which has the keys
+/// that all families share.
 #[derive(Clone, Debug)]
 pub struct DecoderConfig<'a> {
     config: &'a ModelConfig,
     path: PathBuf,
-    /// Positions the model is served with.
+    /// Context length that the model is served with.
     pub context_length: usize,
     norm_storage: NormStorage,
 }
 
-/// Which layers see a limited number of positions, and how many.
+/// The sliding window of each layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayerWindows(Vec<Option<usize>>);
 
 impl LayerWindows {
-    /// The window of a layer; none where it sees all.
+    /// The window of a layer in tokens; `None` for full attention.
     pub fn of(&self, layer: usize) -> Option<usize> {
         self.0.get(layer).copied().flatten()
     }
@@ -42,18 +42,18 @@ impl Deref for DecoderConfig<'_> {
 }
 
 impl<'a> DecoderConfig<'a> {
-    /// A view of a configuration; `path` is the model's, for messages.
+    /// Wraps a configuration; `path` is the model's path, for error messages.
     pub fn new(config: &'a ModelConfig, context_length: usize, path: &Path) -> Self {
         Self { config, path: path.to_owned(), context_length, norm_storage: NormStorage::Plain }
     }
 
-    /// The same view with another stored form of the norms.
+    /// The same configuration with another stored form of norm weights.
     #[must_use]
     pub fn with_norm_storage(&self, norm_storage: NormStorage) -> Self {
         Self { norm_storage, ..self.clone() }
     }
 
-    /// A complaint about a field.
+    /// An error about a field.
     pub fn wrong(&self, field: &str, why: impl Into<String>) -> ModelError {
         ModelError::Config { file: self.path.clone(), field: field.to_owned(), why: why.into() }
     }
@@ -67,15 +67,15 @@ impl<'a> DecoderConfig<'a> {
         }
     }
 
-    /// The attention block's shape.
+    /// The shape of the attention block.
     pub fn attention(&self, qkv_bias: bool, out_bias: bool) -> AttentionShape {
         AttentionShape { hidden_size: self.hidden_size, heads: self.heads(), qkv_bias, out_bias }
     }
 
-    /// The dense feed-forward block's shape, with biases as `mlp_bias` says.
+    /// The shape of the dense feed-forward block, with biases if `mlp_bias` is set.
     ///
     /// # Errors
-    /// As of [`DecoderConfig::activation`].
+    /// Same as [`DecoderConfig::activation`].
     pub fn mlp(&self) -> Result<MlpShape> {
         Ok(MlpShape {
             hidden_size: self.hidden_size,
@@ -88,7 +88,7 @@ impl<'a> DecoderConfig<'a> {
     /// The activation that `hidden_act` (or `hidden_activation`) names.
     ///
     /// # Errors
-    /// One that no gated block is built with.
+    /// The activation is not supported.
     pub fn activation(&self) -> Result<Activation> {
         match self.hidden_act.as_str() {
             "silu" | "swish" => Ok(Activation::Silu),
@@ -103,7 +103,7 @@ impl<'a> DecoderConfig<'a> {
     /// Loads a norm over the residual stream.
     ///
     /// # Errors
-    /// Its weight is missing or of another shape.
+    /// Its weight is missing or has another shape.
     pub fn norm(&self, weights: &mut WeightLoader<'_>, name: &str) -> Result<RMSNorm> {
         self.norm_of(weights, name, self.hidden_size)
     }
@@ -111,12 +111,12 @@ impl<'a> DecoderConfig<'a> {
     /// Loads a norm over `size` columns.
     ///
     /// # Errors
-    /// Its weight is missing or of another shape.
+    /// Its weight is missing or has another shape.
     pub fn norm_of(&self, weights: &mut WeightLoader<'_>, name: &str, size: usize) -> Result<RMSNorm> {
         self.norm_kind().load(weights, name, size)
     }
 
-    /// What its norms have in common.
+    /// The properties that all norms of the model share.
     pub fn norm_kind(&self) -> NormKind {
         NormKind { eps: self.rms_norm_eps, storage: self.norm_storage }
     }
@@ -124,17 +124,17 @@ impl<'a> DecoderConfig<'a> {
     /// The rotary embedding of `rope_theta` and `rope_scaling`.
     ///
     /// # Errors
-    /// An odd number of rotated columns, or lists of factors of another length.
+    /// The number of rotated columns is odd, or a list of factors has the wrong length.
     pub fn rotary(&self) -> Result<RotaryEmbedding> {
         self.rotary_of(self.rope_theta, self.rope_scaling.as_ref())
     }
 
-    /// A rotary embedding of another base or scaling.
+    /// A rotary embedding with another base or scaling.
     ///
     /// # Errors
-    /// As of [`DecoderConfig::rotary`].
+    /// Same as [`DecoderConfig::rotary`].
     pub fn rotary_of(&self, theta: f64, scaling: Option<&RopeScaling>) -> Result<RotaryEmbedding> {
-        // The product of a ratio that was itself divided may be just below a whole number.
+        // Rounding can leave the product just below a whole number.
         let rotary_dim = (self.head_dim as f64 * self.partial_rotary_factor + 1e-6) as usize;
         if rotary_dim == 0 || !rotary_dim.is_multiple_of(2) || rotary_dim > self.head_dim {
             let field = if self.partial_rotary_factor == 1.0 { "head_dim" } else { "partial_rotary_factor" };
@@ -160,8 +160,8 @@ impl<'a> DecoderConfig<'a> {
         Ok(rotary)
     }
 
-    /// The window of every layer: `sliding_window` where `layer_types` says so, or where `is_sliding` does when the
-    /// configuration does not list its layers.
+    /// The windows of all layers. Layers that `layer_types` lists as sliding have the window `sliding_window`; without
+    /// such a list, `is_sliding` decides.
     ///
     /// # Errors
     /// `layer_types` is not a list of known names, one per layer.
@@ -189,7 +189,7 @@ impl<'a> DecoderConfig<'a> {
         })
     }
 
-    /// A number that only some families have; `default` where the key is absent, none where it is null.
+    /// A number that only some families have: `default` if the key is absent, `None` if it is null.
     ///
     /// # Errors
     /// The value is not a positive number.
@@ -218,10 +218,10 @@ impl<'a> DecoderConfig<'a> {
         }
     }
 
-    /// A count that the family cannot do without.
+    /// A required count.
     ///
     /// # Errors
-    /// It is missing, or not a positive integer.
+    /// The key is missing, or the value is not a positive integer.
     pub fn required(&self, key: &str) -> Result<usize> {
         match self.count(key)? {
             Some(n) if n > 0 => Ok(n),
@@ -230,10 +230,10 @@ impl<'a> DecoderConfig<'a> {
         }
     }
 
-    /// A list of layers that only some families have; empty when absent.
+    /// A list of layers that only some families have; empty if absent.
     ///
     /// # Errors
-    /// The value is not a list of layers that are there.
+    /// The value is not a list of existing layers.
     pub fn layers(&self, key: &str) -> Result<Vec<usize>> {
         let Some(value) = self.raw.get(key).filter(|v| !v.is_null()) else { return Ok(Vec::new()) };
         let layer = |v: &Value| usize::try_from(v.as_u64()?).ok().filter(|i| *i < self.num_hidden_layers);
@@ -243,7 +243,7 @@ impl<'a> DecoderConfig<'a> {
         list.ok_or_else(|| self.wrong(key, why()))
     }
 
-    /// A switch that only some families have; off when absent.
+    /// A boolean that only some families have; false if absent.
     ///
     /// # Errors
     /// The value is neither true nor false.
@@ -257,7 +257,7 @@ impl<'a> DecoderConfig<'a> {
     }
 }
 
-/// Routed experts per layer, by the names that families give them; `None` for a model without.
+/// Routed experts per layer, under any of the key names that families use; `None` for a model without experts.
 pub fn num_experts(config: &ModelConfig) -> Option<usize> {
     let names = ["num_experts", "num_local_experts", "n_routed_experts"];
     let number = names.iter().find_map(|name| config.raw.get(name)?.as_u64());
@@ -268,7 +268,7 @@ pub fn num_experts(config: &ModelConfig) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// A configuration of four layers with some keys changed.
+    /// A configuration with four layers and some keys changed.
     fn config(changes: Value) -> ModelConfig {
         let mut config = serde_json::json!({
             "architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text", "vocab_size": 10, "hidden_size": 64,
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn listed_layer_types_win_over_the_familys_rule() {
+    fn listed_layer_types_override_the_familys_rule() {
         let windows = |changes: Value| -> Vec<Option<usize>> {
             let config = config(changes);
             let windows = decoder(&config).windows(|layer| layer % 3 != 2).unwrap();

@@ -1,4 +1,4 @@
-//! Where a model runs: `--device`, `--dtype` and `--scheduler-threads`.
+//! Resolves `--device`, `--dtype` and `--scheduler-threads`.
 
 use std::path::Path;
 
@@ -7,11 +7,11 @@ use tch::{Device, Kind};
 use crate::error::{ModelError, Result};
 use crate::torch_cuda;
 
-/// Resolves `auto`, `cpu`, `cuda` or `cuda:N`. `auto` takes the first GPU when libtorch's CUDA half can be loaded, and
-/// the CPU otherwise, with one log line.
+/// Resolves `auto`, `cpu`, `cuda` or `cuda:N`. `auto` uses the first GPU if libtorch's CUDA library can be loaded,
+/// otherwise the CPU, and logs the choice.
 ///
 /// # Errors
-/// A value that is none of these; a GPU that was asked for and cannot be used, with what is missing.
+/// The value is none of these, or the requested GPU cannot be used; the text says what is missing.
 pub fn resolve_device(value: &str) -> Result<Device> {
     let fail = |why: String| ModelError::Option { flag: "device", value: value.to_owned(), why };
     match value {
@@ -46,7 +46,7 @@ pub fn resolve_device(value: &str) -> Result<Device> {
     }
 }
 
-/// Whether the kernel driver shows a GPU; asking costs nothing, loading libtorch's CUDA half takes a second.
+/// Whether the kernel driver shows a GPU. This check is free, while loading libtorch's CUDA library takes a second.
 fn has_nvidia_device() -> bool {
     ["/dev/nvidiactl", "/dev/dxg"].iter().any(|p| Path::new(p).exists())
 }
@@ -59,12 +59,12 @@ pub fn device_name(device: Device) -> String {
     }
 }
 
-/// Number format of activations and KV cache from `--dtype` and the checkpoint's own type (`torch_dtype`). `auto`
-/// means float32 on a CPU, whatever the storage: CPUs without native 16-bit arithmetic are a hundred times slower in
-/// bfloat16. On a GPU bfloat16 stays and everything else becomes float16, as in the reference.
+/// Number format of activations and KV cache, from `--dtype` and the checkpoint's type (`torch_dtype`). On a CPU,
+/// `auto` always means float32: CPUs without native 16-bit arithmetic are a hundred times slower in bfloat16. On a GPU,
+/// `auto` keeps bfloat16 and turns everything else into float16, as in the reference.
 ///
 /// # Errors
-/// An unknown name.
+/// The name is unknown.
 pub fn resolve_dtype(value: &str, checkpoint: Option<&str>, device: Device) -> Result<Kind> {
     match value {
         "float32" | "float" => Ok(Kind::Float),
@@ -90,7 +90,7 @@ pub fn dtype_name(kind: Kind) -> &'static str {
     }
 }
 
-/// What a kind of number is called in messages.
+/// Name of a number format in messages.
 pub(crate) fn number_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Float => "float32",
@@ -106,7 +106,7 @@ pub(crate) fn number_name(kind: Kind) -> &'static str {
     }
 }
 
-/// Sets the number of threads for libtorch and gives it: `asked`, or one per core.
+/// Sets and returns the number of libtorch's threads: `asked`, or one per core.
 pub fn set_threads(asked: Option<usize>) -> usize {
     let threads = asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get())).max(1);
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));

@@ -1,4 +1,4 @@
-//! Why a model could not be set up, or a step not be computed.
+//! Errors of loading and running models.
 
 use std::path::PathBuf;
 
@@ -7,32 +7,32 @@ use sglang_process::failure::Failure;
 /// A failure of this crate. The text is one line and names the file, tensor, flag or field.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// The checkpoint's files could not be read or understood.
+    /// A file of the checkpoint is unreadable or invalid.
     #[error(transparent)]
     Checkpoint(#[from] sglang_checkpoint::CheckpointError),
-    /// A tensor is missing or not what the configuration says.
+    /// A tensor is missing or does not fit the configuration.
     #[error("{}: tensor {tensor}: expected {expected}, found {found}", file.display())]
     Tensor {
         /// File or folder of the weights.
         file: PathBuf,
         /// Name of the tensor in that file.
         tensor: String,
-        /// Shape or type that the configuration asks for.
+        /// Expected shape or type.
         expected: String,
-        /// What is there.
+        /// What was found.
         found: String,
     },
-    /// No model of this name is built in.
+    /// The architecture is not supported.
     #[error("{}: architecture {found} is not supported; supported: {supported}", file.display())]
     Architecture {
         /// File or folder of the model.
         file: PathBuf,
-        /// Name in the checkpoint.
+        /// Architecture in the checkpoint.
         found: String,
-        /// Names of the registry, separated by commas.
+        /// Supported architectures, separated by commas.
         supported: String,
     },
-    /// The configuration asks for something that the model's code does not do.
+    /// A field of the configuration has an invalid or unsupported value.
     #[error("{}: {field}: {why}", file.display())]
     Config {
         /// File or folder of the model.
@@ -42,7 +42,7 @@ pub enum ModelError {
         /// What is wrong and what would be valid.
         why: String,
     },
-    /// A flag cannot be honoured.
+    /// The value of a flag is invalid or cannot be applied.
     #[error("--{flag}{}{value}: {why}", if value.is_empty() { "" } else { " " })]
     Option {
         /// Long name of the flag.
@@ -55,10 +55,10 @@ pub enum ModelError {
     /// A LoRA adapter cannot be served.
     #[error("{0}")]
     Adapter(String),
-    /// The weights have been given back to the system (`/release_memory_occupation`).
+    /// The weights are released (`/release_memory_occupation`).
     #[error("the weights are released; /resume_memory_occupation takes them back")]
     Released,
-    /// One of the project's own kernels refused its input.
+    /// One of the project's kernels rejected its arguments.
     #[error("kernel: {0}")]
     Kernel(String),
     /// libtorch reported an error.
@@ -90,7 +90,7 @@ impl From<ModelError> for Failure {
 }
 
 impl From<tch::TchError> for ModelError {
-    /// Keeps the first line: the rest of libtorch's text is a C++ backtrace.
+    /// Keeps only the first line; the rest of libtorch's text is a C++ backtrace.
     fn from(e: tch::TchError) -> Self {
         let text = e.to_string();
         Self::Torch(text.lines().next().unwrap_or_default().trim().to_owned())

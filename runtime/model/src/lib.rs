@@ -1,7 +1,9 @@
-//! Everything that touches libtorch: devices, weights, layers, models, the KV pool and the model worker.
+//! Runs models: devices, weights, layers, architectures, the KV pool and the model worker. Only this crate uses
+//! libtorch.
 //!
-//! A step comes in as a [`sglang_proto::forward::ForwardBatch`], is checked once ([`runner`]), runs through a model made
-//! of shared blocks ([`models`], [`layers`]) on one of two backends ([`ops`]), and is sampled by `sglang-sampling`.
+//! A step arrives as a [`sglang_proto::forward::ForwardBatch`] and is checked once ([`runner`]). A model built from
+//! shared blocks ([`models`], [`layers`]) computes it on one of two backends ([`ops`]), and `sglang-sampling` samples
+//! the tokens.
 
 pub mod config;
 pub mod device;

@@ -1,46 +1,46 @@
-//! The layers of a model that adapters can change.
+//! The layers of a model that LoRA adapters can change.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use sglang_checkpoint::lora::merged_module;
 
-/// What a layer does with its inputs.
+/// The kind of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SiteKind {
-    /// Multiplies them.
+    /// A linear layer.
     Linear,
-    /// They are token ids, and its outputs rows of a table.
+    /// An embedding: inputs are token ids, outputs are rows of a table.
     Embedding,
 }
 
-/// Some outputs of a layer, which an adapter knows by a name of their own.
+/// The outputs of a layer that belong to one module, such as `q_proj` within `qkv_proj`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModuleSite {
-    /// What the layer does.
+    /// Kind of the layer.
     pub kind: SiteKind,
-    /// Number of the layer among those that can be changed.
+    /// Index of the layer among those that can be changed.
     pub site: usize,
-    /// Outputs of the layer.
+    /// Output columns of the module within the layer.
     pub columns: Range<usize>,
-    /// Inputs of the layer; of an embedding the size of its vocabulary.
+    /// Inputs of the layer; for an embedding, the size of the vocabulary.
     pub in_features: usize,
 }
 
-/// Where modules are, by name. Equal for models of one configuration.
+/// All modules by name. Equal for models of the same configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoraSites {
     modules: HashMap<String, ModuleSite>,
     sites: usize,
 }
 
-/// The embedding's name.
+/// Name of the embedding.
 pub const EMBEDDING: &str = "embed_tokens";
-/// The output matrix's name.
+/// Name of the output head.
 pub const HEAD: &str = "lm_head";
 
-/// A module's name from its layer on, such as `layers.3.mlp.up_proj`: what comes before differs between checkpoints,
-/// and the text part of a multimodal one has a prefix more.
+/// A module's name from `layers.` on, such as `layers.3.mlp.up_proj`. The prefix differs between checkpoints, and is
+/// longer for the text part of multimodal ones.
 pub fn name_in_layers(name: &str) -> Option<&str> {
     if name.starts_with("layers.") {
         return Some(name);
@@ -48,7 +48,7 @@ pub fn name_in_layers(name: &str) -> Option<&str> {
     name.find(".layers.").and_then(|at| name.get(at + 1..))
 }
 
-/// The same of modules outside of layers: embedding and output matrix, by any of their names.
+/// Like [`name_in_layers`], but also accepts the embedding and the output head by any of their names.
 fn name_in_model(name: &str) -> Option<&str> {
     name_in_layers(name).or_else(|| match merged_module(name) {
         outside @ (EMBEDDING | HEAD) => Some(outside),
@@ -57,7 +57,7 @@ fn name_in_model(name: &str) -> Option<&str> {
 }
 
 impl LoraSites {
-    /// Enters a layer whose outputs are those of several modules (name, outputs); gives its number.
+    /// Adds a layer with the outputs of several modules (name, outputs) and returns its index.
     pub(crate) fn add(&mut self, parts: &[(&str, usize)], in_features: usize) -> usize {
         let site = self.sites;
         self.sites += 1;
@@ -68,7 +68,7 @@ impl LoraSites {
             start += rows;
             self.enter(name, ModuleSite { kind, site, columns, in_features });
         }
-        // An adapter may have been made for the merged form.
+        // An adapter may have been trained on the merged form.
         if let [(first, _), _, ..] = parts
             && let Some((parent, _)) = first.rsplit_once('.')
         {
@@ -78,7 +78,7 @@ impl LoraSites {
         site
     }
 
-    /// Enters the embedding.
+    /// Adds the embedding.
     pub(crate) fn add_embedding(&mut self, vocab_size: usize, hidden_size: usize) {
         let site = self.sites;
         self.sites += 1;
@@ -92,23 +92,23 @@ impl LoraSites {
         }
     }
 
-    /// Where a module of any such name is.
+    /// The module with this name, whatever its prefix.
     pub fn find(&self, name: &str) -> Option<&ModuleSite> {
         self.modules.get(name_in_model(name)?)
     }
 
-    /// Layers of the model, as far as they can be changed.
+    /// Number of layers that have modules that can be changed.
     pub fn num_layers(&self) -> usize {
         let layer = |name: &String| name.split('.').nth(1)?.parse::<usize>().ok();
         self.modules.keys().filter_map(layer).max().map_or(0, |last| last + 1)
     }
 
-    /// The names that `--lora-target-modules` knows these layers by, merged ones in their merged form.
+    /// Names of these modules for `--lora-target-modules`, in merged form.
     pub fn merged_modules(&self) -> BTreeSet<String> {
         self.modules.keys().map(|name| merged_module(name).to_owned()).collect()
     }
 
-    /// Those of them that belong to layers: what PEFT's `all-linear` means.
+    /// Those of them inside layers, which is what PEFT's `all-linear` means.
     pub fn merged_modules_of_layers(&self) -> BTreeSet<String> {
         self.modules
             .keys()
@@ -117,7 +117,7 @@ impl LoraSites {
             .collect()
     }
 
-    /// Numbers of an adapter of `rank` that changes all layers of `modules`.
+    /// Number of elements of an adapter of this rank that changes all layers of `modules`.
     pub fn numbers(&self, rank: usize, modules: &BTreeSet<String>) -> u64 {
         let numbers = |(name, site): (&String, &ModuleSite)| {
             let last = name.rsplit('.').next().unwrap_or(name);
@@ -130,7 +130,7 @@ impl LoraSites {
         self.modules.iter().map(numbers).sum()
     }
 
-    /// Whether a name stands for several others.
+    /// Whether a name is the merged form of several others.
     fn is_merged_form(&self, name: &str, site: &ModuleSite) -> bool {
         let same = |other: &ModuleSite| other.site == site.site;
         self.modules.iter().any(|(n, s)| n != name && same(s))
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn modules_are_found_whatever_stands_before_their_layer() {
+    fn modules_are_found_whatever_the_prefix_of_their_layer() {
         let sites = sites();
         for name in
             ["layers.1.self_attn.k_proj", "model.layers.1.self_attn.k_proj", "a.b.layers.1.self_attn.k_proj"]

@@ -1,13 +1,13 @@
-//! One step after its checks: everything the layers need, in bounds.
+//! A checked step: everything that layers need, with all indices in bounds.
 
 use crate::memory::ReqToTokenPool;
 
-/// One request's share of a step.
+/// One request's part of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedSeq {
     /// Row of the `ReqToTokenPool`.
     pub row: u32,
-    /// Positions that are in the KV pool already.
+    /// Positions that are already in the KV pool.
     pub prefix_len: usize,
     /// New tokens.
     pub extend_len: usize,
@@ -27,8 +27,8 @@ impl PlannedSeq {
     }
 }
 
-/// The step as the layers see it. Made by `runner::plan_batch` only, which checks that ids are in the vocabulary, slots
-/// in the pool and lengths consistent: the kernels rely on it.
+/// The step as layers see it. Only `runner::plan_batch` creates it, after checking that ids are in the vocabulary,
+/// slots in the pool and lengths consistent. Kernels rely on these checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ForwardPlan {
     /// Flat token ids.
@@ -37,7 +37,7 @@ pub struct ForwardPlan {
     pub positions: Vec<u32>,
     /// KV slot that each token is written to.
     pub out_cache_loc: Vec<u32>,
-    /// Segment of each token, for encoders; empty when all are 0.
+    /// Segment of each token, for encoders; empty if all are 0.
     pub token_type_ids: Vec<u32>,
     /// The requests, in order of their tokens.
     pub seqs: Vec<PlannedSeq>,
@@ -54,7 +54,7 @@ impl ForwardPlan {
         self.seqs.iter().all(|s| s.extend_len == 1)
     }
 
-    /// Slots of positions `0..seq_len` of every request, after the new tokens were entered into `table`.
+    /// Slots of positions `0..seq_len` of every request; `table` must already contain the new tokens.
     pub fn slot_tables<'a>(&self, table: &'a ReqToTokenPool) -> Vec<&'a [u32]> {
         self.seqs.iter().map(|s| table.slots(s.row)).collect()
     }

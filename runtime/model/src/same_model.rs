@@ -1,5 +1,5 @@
-//! Whether two configurations describe models that one can be served in the place of the other. What they mean is
-//! compared, not how they say it: a GGUF file and a Hugging Face folder of a model spell much differently.
+//! Checks whether a model can be served in place of another, by comparing their configurations. Compares meaning, not
+//! spelling: a GGUF file and a Hugging Face folder of the same model spell many keys differently.
 
 use std::path::Path;
 
@@ -16,14 +16,14 @@ pub(crate) struct Difference {
     pub(crate) key: &'static str,
     /// Its value in the first model.
     pub(crate) expected: String,
-    /// Its value in the second.
+    /// Its value in the second model.
     pub(crate) found: String,
 }
 
-/// Files hold the same number in float32 and in decimal.
+/// Files may store the same number as float32 or as decimal text.
 const TOLERANCE: f64 = 1e-5;
 
-/// Numbers that only some families have. Where one of two files leaves a number out, the other says the family's default.
+/// Numbers that only some families have. If only one of two files has such a number, it is the family's default.
 const NUMBERS: [&str; 10] = [
     "attn_logit_softcapping",
     "final_logit_softcapping",
@@ -37,9 +37,8 @@ const NUMBERS: [&str; 10] = [
     "swiglu_limit",
 ];
 
-/// The first key that decides what a model computes and is not the same in `other` as in `served`. Number formats, special
-/// tokens, the length of the context, and whether the output matrix is the embedding may differ. `context_length` is the
-/// length that is served.
+/// The first key that affects the model's results and differs between `served` and `other`. Number formats, special
+/// tokens, context length and tied output heads may differ. `context_length` is the served length.
 pub(crate) fn difference(
     served: &ModelConfig,
     other: &ModelConfig,
@@ -96,8 +95,8 @@ fn architectures(served: &ModelConfig, other: &ModelConfig) -> Option<Difference
     })
 }
 
-/// One name for classes that compute the same where the rest of the configuration does. GGUF files call Mistral's models
-/// Llama's and OLMo 3 OLMo 2, and the text part of a model that also sees is one.
+/// One name for classes that compute the same with the same configuration. GGUF files label Mistral's models as Llama
+/// and OLMo 3 as OLMo 2, and the text part of a multimodal model is a text model.
 fn family(architecture: &str) -> &str {
     match architecture {
         "MistralForCausalLM" | "Mistral3ForConditionalGeneration" => "LlamaForCausalLM",
@@ -107,13 +106,13 @@ fn family(architecture: &str) -> &str {
     }
 }
 
-/// Whether the attention's projections have biases; false for families that do not let the configuration decide.
+/// Whether the attention projections have biases; false for families in which the configuration does not decide.
 fn attention_bias(config: &ModelConfig) -> bool {
     let fixed = ["Qwen2", "Phi3", "Mistral", "Mixtral"];
     config.attention_bias && !fixed.iter().any(|family| config.architecture().starts_with(family))
 }
 
-/// One name for activations that are the same function.
+/// One name for equal activation functions.
 fn activation(name: &str) -> &str {
     match name {
         "swish" => "silu",
@@ -122,9 +121,9 @@ fn activation(name: &str) -> &str {
     }
 }
 
-/// Compares the angles by which positions turn.
+/// Compares the rotation angles.
 fn rotation(served: &ModelConfig, other: &ModelConfig, context_length: usize) -> Option<Difference> {
-    // Only layers with a window may have a rotation of their own.
+    // Only sliding-window layers may have a separate rotation.
     let has_windows = served.sliding_window.is_some() && other.sliding_window.is_some();
     let rotations = |config: &ModelConfig| -> Option<Vec<RotaryEmbedding>> {
         let decoder = DecoderConfig::new(config, context_length, Path::new(""));
@@ -135,14 +134,14 @@ fn rotation(served: &ModelConfig, other: &ModelConfig, context_length: usize) ->
         }
         Some(all)
     };
-    // What latent attention multiplies its scores with.
+    // The factor of scores in latent attention.
     let magnitude = |config: &ModelConfig| match &config.rope_scaling {
         Some(RopeScaling::Yarn(yarn)) => yarn.magnitude(yarn.mscale_all_dim.unwrap_or(0.0)),
         _ => 1.0,
     };
     let same = match (rotations(served), rotations(other)) {
         (Some(a), Some(b)) => a.iter().zip(&b).all(|(a, b)| a.is_close(b, TOLERANCE)),
-        // Models without a rotation.
+        // Neither model has a rotation.
         (None, None) => true,
         _ => false,
     };

@@ -1,7 +1,7 @@
-//! Loading libtorch's CUDA half at run time, so that a binary built without CUDA runs on a GPU machine.
+//! Loads libtorch's CUDA library at run time, so that a binary built without CUDA can use a GPU.
 //!
-//! `libtorch_cuda.so` registers its kernels with the dispatcher of the `libtorch_cpu.so` that is already loaded. That
-//! has to happen before anything asks libtorch about CUDA, because it remembers the answer.
+//! `libtorch_cuda.so` registers its kernels with the dispatcher of the already loaded `libtorch_cpu.so`. This must
+//! happen before any code asks libtorch about CUDA, because libtorch caches the answer.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString};
@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 const LIBRARY: &str = "libtorch_cuda.so";
-/// The libtorch that the bindings are made for.
+/// Version of libtorch that the bindings were built for.
 const TORCH_VERSION: &str = "2.11.";
 
-/// Loads the library once per process and gives the number of GPUs.
+/// Loads the library once per process and returns the number of GPUs.
 ///
 /// # Errors
-/// What is missing: the driver, the library (with the folders that were searched), a library it needs, or a GPU.
+/// Says what is missing: the driver, the library (with the searched folders), a dependency of it, or a GPU.
 pub fn load() -> Result<i64, String> {
     static LOADED: OnceLock<Result<i64, String>> = OnceLock::new();
     LOADED.get_or_init(load_once).clone()
@@ -43,11 +43,11 @@ fn load_once() -> Result<i64, String> {
     }
 }
 
-/// Opens NVRTC, CUDA's run-time compiler, once per process, so that others find it by its name. It comes with torch; where
-/// there is none (this needs no GPU), `SGLANG_NVRTC_LIB` names its folder.
+/// Opens NVRTC, CUDA's run-time compiler, once per process, so that later loads find it by name. It comes with torch;
+/// without torch, `SGLANG_NVRTC_LIB` names its folder. Needs no GPU.
 ///
 /// # Errors
-/// The folders that were searched.
+/// Names the searched folders.
 pub fn load_nvrtc() -> Result<(), String> {
     static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
     LOADED.get_or_init(load_nvrtc_once).clone()
@@ -58,7 +58,7 @@ fn load_nvrtc_once() -> Result<(), String> {
     let named = Some(tests::nvrtc_folder());
     #[cfg(not(test))]
     let named = std::env::var_os("SGLANG_NVRTC_LIB").map(PathBuf::from);
-    // A wheel of torch asks for NVIDIA's wheels, which are its neighbours.
+    // NVIDIA's wheels, which torch's wheel depends on, are installed beside it.
     let near = |f: PathBuf| [f.join("../../nvidia/cu13/lib"), f];
     let folders: Vec<PathBuf> = named.into_iter().chain(search_path().into_iter().flat_map(near)).collect();
     for folder in &folders {
@@ -66,7 +66,7 @@ fn load_nvrtc_once() -> Result<(), String> {
         if !library.is_file() {
             continue;
         }
-        // NVRTC looks for its second half by name alone.
+        // NVRTC loads its second library by name only.
         let builtins = folder.join("libnvrtc-builtins.so.13.0");
         open(&builtins, libc::RTLD_NOW | libc::RTLD_GLOBAL)
             .and_then(|()| open(&library, libc::RTLD_NOW | libc::RTLD_GLOBAL))
@@ -77,9 +77,9 @@ fn load_nvrtc_once() -> Result<(), String> {
     Err(format!("libnvrtc.so.13 was not found in {}", searched.join(", ")))
 }
 
-/// Bytes of free memory on a GPU, by the CUDA runtime that libtorch uses; `None` when it does not say.
+/// Free bytes on a GPU, from the CUDA runtime that libtorch uses; `None` if the query fails.
 pub fn free_bytes(index: usize) -> Option<u64> {
-    // The runtime answers for the thread's current device, which a tensor's creation does not change for good.
+    // The runtime reports the thread's current device, and creating a tensor does not change that permanently.
     if index > 0 {
         set_device(index)?;
     }
@@ -96,7 +96,7 @@ pub fn free_bytes(index: usize) -> Option<u64> {
     (function(&mut free, &mut total) == 0).then_some(free as u64)
 }
 
-/// Makes a GPU the thread's current one.
+/// Makes a GPU the thread's current device.
 fn set_device(index: usize) -> Option<()> {
     let name = c"cudaSetDevice";
     // SAFETY: as in `free_bytes`.
@@ -109,8 +109,8 @@ fn set_device(index: usize) -> Option<()> {
     (function(libc::c_int::try_from(index).ok()?) == 0).then_some(())
 }
 
-/// Folders to look in, most specific first: `SGLANG_TORCH_LIB`, `LIBTORCH/lib`, the folder of the `libtorch_cpu.so`
-/// in use, `LD_LIBRARY_PATH`, the active Python environment.
+/// Folders to search, most specific first: `SGLANG_TORCH_LIB`, `LIBTORCH/lib`, the folder of the `libtorch_cpu.so` in
+/// use, `LD_LIBRARY_PATH`, the active Python environment.
 fn search_path() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = Vec::new();
     folders.extend(std::env::var_os("SGLANG_TORCH_LIB").map(PathBuf::from));
@@ -129,7 +129,7 @@ fn search_path() -> Vec<PathBuf> {
     folders
 }
 
-/// Folder of the libtorch that this process runs on.
+/// Folder of the libtorch that this process has loaded.
 fn torch_cpu_folder() -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let line = maps.lines().find(|l| l.ends_with("/libtorch_cpu.so"))?;
@@ -137,7 +137,7 @@ fn torch_cpu_folder() -> Option<PathBuf> {
     Path::new(path).parent().map(Path::to_path_buf)
 }
 
-/// Refuses another version of libtorch when the files beside the library say which it is.
+/// Returns an error if the files beside the library show another version of libtorch.
 fn check_version(library: &Path) -> Result<(), String> {
     let Some(root) = library.parent().and_then(Path::parent) else { return Ok(()) };
     let found =
@@ -152,17 +152,17 @@ fn check_version(library: &Path) -> Result<(), String> {
     }
 }
 
-/// Opens a shared library for the rest of the process's life.
+/// Opens a shared library and never closes it.
 fn open(path: &Path, flags: libc::c_int) -> Result<(), String> {
     let name =
         CString::new(path.as_os_str().as_bytes()).map_err(|_| "the path holds a NUL byte".to_owned())?;
-    // SAFETY: `name` is a NUL-terminated string; the library's initialisers are libtorch's and the driver's own, which
-    // expect to be run this way. The handle is never closed.
+    // SAFETY: `name` is a NUL-terminated string; the initialisers are those of libtorch and the driver, which are made
+    // to be loaded this way. The handle is never closed.
     let handle = unsafe { libc::dlopen(name.as_ptr(), flags) };
     if !handle.is_null() {
         return Ok(());
     }
-    // SAFETY: `dlerror` gives null or a NUL-terminated string that stays valid until the thread's next dl call.
+    // SAFETY: `dlerror` returns null or a NUL-terminated string that stays valid until the thread's next dl call.
     let message = unsafe {
         let text = libc::dlerror();
         if text.is_null() { None } else { Some(CStr::from_ptr(text).to_string_lossy().into_owned()) }
@@ -174,7 +174,7 @@ fn open(path: &Path, flags: libc::c_int) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    /// `SGLANG_NVRTC_LIB`, or where scripts/setup --test-models puts it.
+    /// `SGLANG_NVRTC_LIB`, or the folder that scripts/setup --test-models installs to.
     pub(super) fn nvrtc_folder() -> PathBuf {
         let named = std::env::var_os("SGLANG_NVRTC_LIB").map(PathBuf::from);
         let cache = std::env::var_os("SGLANG_RS_CACHE").map(PathBuf::from);

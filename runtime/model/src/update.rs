@@ -1,4 +1,4 @@
-//! Reading the weights of another checkpoint beside those that are served.
+//! Reads the weights of another checkpoint while the current ones are served.
 
 use std::path::{Path, PathBuf};
 
@@ -22,12 +22,12 @@ pub(crate) struct LoadedModel {
     pub(crate) table: WeightTable,
     /// Layers that adapters can change.
     pub(crate) lora_sites: LoraSites,
-    /// Bytes and seconds.
+    /// Size and time of loading.
     pub(crate) summary: LoadSummary,
 }
 
 impl LoadedModel {
-    /// Builds the model of a configuration from a checkpoint's weights; `path` is for messages.
+    /// Builds the model of a configuration from a checkpoint's weights. `path` only appears in error messages.
     pub(crate) fn load(
         config: &ModelConfig,
         context_length: usize,
@@ -42,7 +42,7 @@ impl LoadedModel {
     }
 }
 
-/// Reads weights for a model of one shape.
+/// Reads new weights for the served model.
 #[derive(Debug)]
 pub(crate) struct CheckpointStager {
     /// The served model's configuration.
@@ -51,9 +51,9 @@ pub(crate) struct CheckpointStager {
     pub(crate) overrides: Value,
     pub(crate) context_length: usize,
     pub(crate) target: WeightTarget,
-    /// Bytes of the served weights: the new ones take as much.
+    /// Bytes of the served weights; the new ones need as much.
     pub(crate) weight_bytes: u64,
-    /// Where a path that is not on this machine may come from, and its revision.
+    /// Where to fetch models from that are not local paths, and their revision.
     pub(crate) hub: Hub,
     pub(crate) revision: Option<String>,
 }
@@ -87,7 +87,7 @@ impl CheckpointStager {
         Ok(StagedWeights(Box::new(loaded)))
     }
 
-    /// Fetches a checkpoint from the hub. One that is nowhere to be found gets the reference's words.
+    /// Fetches a checkpoint from the hub. If it is not found, the error text is that of the reference.
     fn fetch_from_hub(
         &self,
         model_path: &str,
@@ -102,8 +102,8 @@ impl CheckpointStager {
         })
     }
 
-    /// The configuration to serve a checkpoint with: that of the served model, but for what says where the output matrix
-    /// is. Refuses a checkpoint whose configuration describes another model. A folder may have weights alone.
+    /// The configuration for a checkpoint: that of the served model, except whether the output head is tied. Returns an
+    /// error if the checkpoint's configuration describes another model. A folder may have only weights.
     fn config_of(&self, checkpoint: &Checkpoint) -> Result<ModelConfig> {
         if let Checkpoint::HfFolder(folder) = checkpoint
             && !folder.file("config.json").is_file()
@@ -124,7 +124,7 @@ impl CheckpointStager {
     }
 
     fn load(&self, config: &ModelConfig, path: &Path, source: &WeightSource) -> Result<LoadedModel> {
-        // Layers for predicting several tokens lie behind those of the model.
+        // Layers for multi-token prediction come after those of the model.
         let extra = self.config.raw.get("num_nextn_predict_layers").and_then(Value::as_u64).unwrap_or(0);
         if let Some(name) = source.layer_beyond(self.config.num_hidden_layers + extra as usize) {
             return Err(ModelError::Tensor {

@@ -1,4 +1,4 @@
-//! Setting up a model worker from options or server arguments.
+//! Creates a model worker from options or server arguments.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::ops::{NativeOps, Ops, TorchOps};
 use crate::runner::ModelRunner;
 use crate::update::{CheckpointStager, LoadedModel};
 
-/// Requests at once when `--max-running-requests` is not given.
+/// Default of `--max-running-requests`.
 const DEFAULT_MAX_RUNNING_REQUESTS: u32 = 256;
 
-/// Variable that lets `--context-length` go beyond what the model was made for.
+/// Environment variable that allows a `--context-length` beyond the model's.
 const LONGER_CONTEXT: &str = "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN";
 
 /// Which implementation of [`Ops`] runs the model.
@@ -39,18 +39,18 @@ pub enum Backend {
     Torch,
 }
 
-/// What a model is loaded with. Fields are those of [`ServerArgs`].
+/// Options for loading a model. Fields have the names of [`ServerArgs`].
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub struct ModelOptions {
     pub model_path: PathBuf,
     pub load_format: String,
     pub dtype: String,
-    /// `--quantization`; `None`: as the checkpoint is.
+    /// `--quantization`; `None` accepts any checkpoint.
     pub quantization: Option<String>,
     pub device: String,
     pub context_length: Option<u32>,
-    /// `SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN`: more than the model was made for is a warning.
+    /// `SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN`: a longer context than the model's only causes a warning.
     pub longer_context: bool,
     pub max_total_tokens: Option<u32>,
     pub mem_fraction_static: Option<f64>,
@@ -64,20 +64,20 @@ pub struct ModelOptions {
     pub overrides: serde_json::Map<String, serde_json::Value>,
     pub backend: Backend,
     pub is_embedding: bool,
-    /// `--revision`, for weights that are fetched from the hub later.
+    /// `--revision`, for weights fetched from the hub later.
     pub revision: Option<String>,
-    /// The hub of such weights.
+    /// The hub to fetch such weights from.
     pub hub: HubSettings,
-    /// `--expert-distribution-recorder-mode` and what belongs to it.
+    /// `--expert-distribution-recorder-mode` and related flags.
     pub expert_recorder: Option<RecorderSettings>,
-    /// `--enable-lora` and what belongs to it.
+    /// `--enable-lora` and related flags.
     pub lora: Option<LoraOptions>,
     /// `SGLANG_RETURN_ORIGINAL_LOGPROB`: output log-probabilities ignore the temperature.
     pub return_original_logprob: bool,
 }
 
 impl ModelOptions {
-    /// The defaults for a model.
+    /// Default options for the model at this path.
     pub fn new(model_path: PathBuf) -> Self {
         Self {
             model_path,
@@ -133,11 +133,11 @@ impl From<&ServerArgs> for ModelOptions {
     }
 }
 
-/// Loads the model that the arguments name. `report_phase` is told each phase's name and seconds, for the start-up
+/// Loads the model of the arguments. Calls `report_phase` with the name and seconds of each phase, for the start-up
 /// timeline.
 ///
 /// # Errors
-/// [`ModelError`], one line that names the file, tensor or flag.
+/// [`ModelError`], a one-line text that names the file, tensor or flag.
 pub fn load_worker(
     args: &ServerArgs,
     report_phase: &mut dyn FnMut(&str, f64),
@@ -145,10 +145,10 @@ pub fn load_worker(
     Ok(Box::new(load_runner(&ModelOptions::from(args), report_phase)?))
 }
 
-/// As [`load_worker`], from options and with the concrete type.
+/// Like [`load_worker`], but takes options and returns the concrete type.
 ///
 /// # Errors
-/// As of [`load_worker`].
+/// Same as [`load_worker`].
 pub fn load_runner(options: &ModelOptions, report_phase: &mut dyn FnMut(&str, f64)) -> Result<ModelRunner> {
     let mut started = Instant::now();
     let mut phase = |name: &str| {
@@ -227,7 +227,7 @@ fn max_running_requests(options: &ModelOptions) -> u32 {
     options.max_running_requests.unwrap_or(DEFAULT_MAX_RUNNING_REQUESTS)
 }
 
-/// Weights are quantised as they are in the checkpoint; `--quantization` can only say so.
+/// Weights keep the quantisation of the checkpoint. Returns an error if `--quantization` names another one.
 fn check_quantization(source: &WeightSource, options: &ModelOptions) -> Result<()> {
     let found = source.quantization();
     match &options.quantization {
@@ -246,11 +246,11 @@ fn check_quantization(source: &WeightSource, options: &ModelOptions) -> Result<(
     }
 }
 
-/// Positions the model is served with.
+/// The context length that the model is served with.
 fn context_length(config: &ModelConfig, options: &ModelOptions) -> Result<u32> {
     let made_for = u32::try_from(config.usable_positions()).unwrap_or(u32::MAX);
     match options.context_length {
-        // Positions of encoders are rows of a table.
+        // Encoders have a position table, so their context cannot be extended.
         Some(asked) if asked > made_for && options.longer_context && !config.has_position_table() => {
             tracing::warn!(
                 "--context-length {asked} is more than the {made_for} positions that the model was made for; answers may be \
@@ -270,8 +270,8 @@ fn context_length(config: &ModelConfig, options: &ModelOptions) -> Result<u32> {
     }
 }
 
-/// The backend, and the form of the weights that it wants. On a CPU the native kernels compute in float32 whatever
-/// `--dtype` says: a 16-bit format is then that of the KV cache and of weights that were float32.
+/// The backend, and the form of weights that it needs. On a CPU, the native kernels always compute in float32; a 16-bit
+/// `--dtype` then applies to the KV cache and to weights that were float32.
 fn backend(
     options: &ModelOptions,
     device: Device,
@@ -301,7 +301,7 @@ fn backend(
     }
 }
 
-/// The adapters of the command line, and the room for others.
+/// The manager of LoRA adapters, with those of the command line; `None` if LoRA is off.
 fn adapters(
     options: &ModelOptions,
     loaded: &LoadedModel,
@@ -312,7 +312,7 @@ fn adapters(
     LoraManager::new(lora, loaded.lora_sites.clone(), target, vocab_size).map(Some)
 }
 
-/// What the model will take, as far as its configuration and the files' headers tell.
+/// Estimates the model's memory from its configuration and the headers of its files.
 fn forecast(
     options: &ModelOptions,
     config: &ModelConfig,

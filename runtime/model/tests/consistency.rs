@@ -1,4 +1,4 @@
-//! What a request gets does not depend on how its work is cut into steps or on what else is in them.
+//! Results of a request do not depend on how its work is split into steps, or on the rest of the batch.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -150,13 +150,13 @@ fn input_logprobs_are_the_log_softmax_of_the_prompts_rows() {
 }
 
 #[test]
-fn a_row_that_is_entered_again_forgets_its_last_request() {
+fn a_reused_row_keeps_nothing_of_its_last_request() {
     let prompts = prompts();
     let mut worker = tiny(Backend::Native);
     let cases = fixture(MODEL).cases;
     assert_eq!(worker.greedy(&prompts[3], 3), cases[3].greedy[..3]);
     assert_eq!(worker.greedy(&prompts[2], 3), cases[2].greedy[..3]);
-    // A retracted request resumes with its output as part of what is prefilled.
+    // A retracted request resumes by prefilling its prompt and output.
     let resumed: Vec<u32> = [prompts[3].as_slice(), &cases[3].greedy[..3]].concat();
     let mut batch = worker.batch(&[enter(0, &resumed)]);
     let mut sampling = (*greedy_sampling(prompts[3].len())).clone();

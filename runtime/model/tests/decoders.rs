@@ -1,5 +1,5 @@
-//! Every decoder architecture against Hugging Face transformers in float32 (scripts/fixtures.d/decoders.py), from both
-//! kinds of checkpoint and on both backends.
+//! Compares every decoder architecture with Hugging Face transformers in float32 (scripts/fixtures.d/decoders.py), from
+//! both kinds of checkpoint and on both backends.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -10,7 +10,7 @@ use common::{
 };
 use sglang_model::{Backend, ModelOptions, load_runner, models::supported_architectures};
 
-/// Cases of the script; each names the checkpoint that it belongs to.
+/// Cases of the script; each is the name of its checkpoint.
 const CASES: [&str; 11] = [
     "llama",
     "mistral",
@@ -26,7 +26,7 @@ const CASES: [&str; 11] = [
 ];
 const BACKENDS: [Backend; 2] = [Backend::Native, Backend::Torch];
 
-/// What a case is run with; the path is that of the checkpoint without ending.
+/// Fixture and options of a case. The path is the checkpoint's without extension.
 fn case(name: &str, backend: Backend) -> (Fixture, ModelOptions) {
     let json = std::fs::read(fixtures().join(format!("decoders/{name}.json"))).unwrap();
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
@@ -60,7 +60,7 @@ fn every_architecture_is_the_same_from_a_gguf_file() {
     for name in CASES {
         let json = std::fs::read(fixtures().join(format!("decoders/{name}.json"))).unwrap();
         let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
-        // Keys that such files have no place for.
+        // Keys that GGUF files cannot store.
         let Some(overrides) = json["gguf_overrides"].as_object() else { continue };
         for backend in BACKENDS {
             println!("{name} on {backend:?}");
@@ -118,7 +118,7 @@ fn a_cached_prefix_equals_a_fresh_prompt_on_every_architecture() {
     });
 }
 
-/// To the bit with the project's kernels; libtorch's depend on shapes.
+/// The project's kernels must give equal bits; those of libtorch depend on shapes.
 fn assert_same(found: &[f32], expected: &[f32], backend: Backend) {
     match backend {
         Backend::Torch => assert!(relative_error(found, expected) < 1e-5),
@@ -140,7 +140,7 @@ fn sixteen_bit_formats_stay_close_to_float32_on_every_architecture() {
     }
 }
 
-/// A checkpoint's configuration with some keys changed, without weights.
+/// The error of loading a checkpoint's configuration with some keys changed, without weights.
 fn changed(name: &str, changes: serde_json::Value) -> String {
     let folder = tempfile::tempdir().unwrap();
     let config = std::fs::read(fixtures().join("decoders").join(name).join("config.json")).unwrap();
@@ -157,7 +157,7 @@ fn changed(name: &str, changes: serde_json::Value) -> String {
 }
 
 #[test]
-fn configurations_that_cannot_be_honoured_are_refused_by_field() {
+fn invalid_configurations_are_refused_by_field() {
     let layers = serde_json::json!(["full_attention", "chunked_attention", "full_attention"]);
     let rope = serde_json::json!({"rope_type": "spiral"});
     let short = serde_json::json!({"rope_type": "longrope", "short_factor": [1.0], "long_factor": [1.0]});
@@ -246,7 +246,7 @@ fn names_of_multimodal_and_of_headless_checkpoints_are_found() {
     }
 }
 
-/// The architectures of all checkpoints in a folder and below.
+/// The architectures of all checkpoints in a folder and its subfolders.
 fn architectures_in(folder: &std::path::Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -265,7 +265,7 @@ fn architectures_in(folder: &std::path::Path) -> Vec<String> {
 #[test]
 fn every_architecture_that_generates_has_a_fixture() {
     let mut covered = architectures_in(&fixtures());
-    // The text parts of multimodal classes are the same models under other names of tensors.
+    // The text parts of multimodal classes are the same models with other tensor names.
     covered.push("Gemma3ForConditionalGeneration".to_owned());
     covered.push("Mistral3ForConditionalGeneration".to_owned());
     let generates =

@@ -1,4 +1,4 @@
-//! Vectors and scores against Hugging Face transformers in float32 (scripts/fixtures.d/embedding.py).
+//! Compares embeddings and scores with Hugging Face transformers in float32 (scripts/fixtures.d/embedding.py).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -10,7 +10,7 @@ use sglang_model::{Backend, ModelOptions};
 use sglang_proto::forward::{Embedding, EmbeddingSpec};
 use sglang_proto::worker::{ModelWorker, PromptReach};
 
-/// Largest relative error of a vector.
+/// Largest relative error of an embedding.
 const TOLERANCE: f64 = 1e-4;
 
 struct Case {
@@ -35,7 +35,7 @@ fn cases(model: &str) -> Vec<Case> {
 
 fn load(model: &str, backend: Backend) -> Worker {
     let options = options(fixtures().join("embedding").join(model), backend);
-    // The bodies of generating architectures embed only when they are told to.
+    // The bodies of generating architectures only embed with this flag.
     Worker::new(ModelOptions { is_embedding: true, ..options })
 }
 
@@ -67,7 +67,7 @@ fn check(model: &str, reach: PromptReach) {
             assert!(error < TOLERANCE, "{model} on {backend:?}, prompt of {length} tokens: {error:.2e}");
             alone.push(values);
         }
-        // All prompts in one step, packed.
+        // All prompts packed into one step.
         worker.clear();
         let parts: Vec<Part> =
             cases.iter().enumerate().map(|(i, c)| part(i as u32, &c.input_ids, &c.spec)).collect();
@@ -88,7 +88,7 @@ fn check(model: &str, reach: PromptReach) {
     }
 }
 
-/// The longest prompt in three chunks, with another prompt beside the second.
+/// Runs the longest prompt in three chunks, with another prompt beside the second chunk.
 fn check_chunks(worker: &mut Worker, cases: &[Case], alone: &[Vec<f32>], model: &str) {
     let (last, other) = (cases.len() - 1, 1);
     let (case, beside) = (&cases[last], &cases[other]);
@@ -106,7 +106,7 @@ fn check_chunks(worker: &mut Worker, cases: &[Case], alone: &[Vec<f32>], model: 
     assert!(relative_error(&answer, &alone[last]) < TOLERANCE, "{model} in chunks");
 }
 
-/// A prompt whose beginning another request has computed.
+/// Runs a prompt whose prefix another request has computed.
 fn check_cached(worker: &mut Worker, cases: &[Case], alone: &[Vec<f32>], model: &str) {
     let last = cases.len() - 1;
     let case = &cases[last];

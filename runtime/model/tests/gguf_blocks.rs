@@ -1,5 +1,5 @@
-//! A model whose matrices are blocks of the types that are turned into others or into float32 when they are read, whole
-//! and split into parts.
+//! A model whose matrices have GGUF types that are repacked or dequantised on loading, as one file and split into
+//! parts.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -29,7 +29,7 @@ fn numbers(value: &Value) -> Vec<usize> {
     value.as_array().unwrap().iter().map(number).collect()
 }
 
-/// Blocks as `scripts/fixtures.d/gguf_blocks.py` makes them.
+/// The same pseudo-random blocks that `scripts/fixtures.d/gguf_blocks.py` makes.
 fn blocks(tensor: &Value) -> (GgmlType, Vec<u8>) {
     let name = tensor["type"].as_str().unwrap();
     let ty = GgmlType::ALL.into_iter().find(|ty| ty.name() == name).unwrap();
@@ -66,7 +66,7 @@ fn writer() -> GgufWriter {
         .meta("tokenizer.ggml.eos_token_id", Meta::U32(2))
 }
 
-/// The model in one file.
+/// The model as one file.
 fn model() -> GgufWriter {
     let mut writer = writer();
     for tensor in fixture()["tensors"].as_array().unwrap() {
@@ -80,7 +80,7 @@ fn model() -> GgufWriter {
     writer
 }
 
-/// The model in three files, of which the first has no tensors.
+/// Writes the model as three files; the first has no tensors.
 fn write_split(dir: &Path) {
     let whole = model();
     let middle = whole.tensors.len() / 2;

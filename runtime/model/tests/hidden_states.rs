@@ -1,4 +1,4 @@
-//! Hidden states that requests ask for: after the final norm, so that with the output matrix they are the logits of
+//! Hidden states are taken after the final norm, so their products with the output matrix must equal the logits of
 //! Hugging Face transformers (scripts/fixtures.d/decoders.py).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -16,7 +16,7 @@ const CASES: [&str; 10] =
 /// Largest relative error of a row of logits.
 const TOLERANCE: f64 = 1e-4;
 
-/// The output matrix of a checkpoint, and what its model does with the product.
+/// The output matrix of a checkpoint, and how the model turns products into logits.
 struct Head {
     rows: Vec<Vec<f32>>,
     divisor: f32,
@@ -68,7 +68,7 @@ fn wanting(from: u32, part: Part) -> Part {
     Part { hidden_from: Some(from), ..part }
 }
 
-/// Hidden states of the only request that wants them.
+/// The hidden states of the only request that wants them.
 fn only(worker: &mut Worker, parts: &[Part]) -> Vec<Vec<f32>> {
     let mut given = worker.run(parts).unwrap().hidden_states;
     assert_eq!(given.len(), 1);
@@ -120,7 +120,7 @@ fn chunks_prefixes_and_neighbours_give_the_same_ones() {
                 ids: as_ids(ids),
                 ..Part::default()
             };
-            // Beside one that wants none and one that wants its last.
+            // In a batch with one request that wants none and one that wants its last.
             let others = [enter(0, &prompt[..5 + i]), wanting(2, enter(1, &prompt[..3]))];
             let [first, second] = others;
             let result = worker.run(&[first, wanting(0, part), second]).unwrap();
@@ -131,7 +131,7 @@ fn chunks_prefixes_and_neighbours_give_the_same_ones() {
         }
         assert_eq!(joined.len(), prompt.len());
         same("in chunks", 0, &joined);
-        // A step behind the prompt, from the same row.
+        // A decode step after the prompt, in the same row.
         let decode = |ids: &[u32], prefix_len| Part {
             row: 2,
             prefix_len,
@@ -149,7 +149,7 @@ fn chunks_prefixes_and_neighbours_give_the_same_ones() {
 }
 
 #[test]
-fn a_batch_that_asks_for_what_is_not_there_is_refused() {
+fn a_batch_that_asks_for_positions_out_of_range_is_refused() {
     let (fixture, _, mut worker) = load("llama", Backend::Native);
     let prompt = &fixture.cases[1].input_ids;
     let mut batch = worker.batch(&[enter(0, prompt)]);

@@ -1,9 +1,8 @@
-//! Greedy continuations against llama.cpp's on the same GGUF files (scripts/fixtures.d/llama_cpp.py).
+//! Compares greedy continuations with those of llama.cpp on the same GGUF files (scripts/fixtures.d/llama_cpp.py).
 //!
-//! llama.cpp rounds activations to 8 bits before it multiplies them with quantised weights; here they stay float32. So
-//! logits differ by that rounding, and where two tokens are about as likely the two may choose differently. That it is
-//! this and nothing else shows a second recording, of the same weights as float32 numbers, which llama.cpp multiplies in
-//! float32.
+//! llama.cpp rounds activations to 8 bits before it multiplies them with quantised weights; this project keeps float32.
+//! Logits differ by that rounding, so the choice may differ if two tokens are almost equally likely. A second recording
+//! proves that nothing else differs: it has the same weights in float32, which llama.cpp multiplies in float32.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -14,17 +13,17 @@ use common::{Worker, enter, fixtures, options, smollm2};
 use serde_json::Value;
 use sglang_model::Backend;
 
-/// What llama.cpp made of a prompt.
+/// llama.cpp's continuation of a prompt.
 struct Case {
     prompt: String,
     input_ids: Vec<u32>,
     greedy: Vec<u32>,
-    /// The runner-up of each step, and how far its logit is below.
+    /// The second best token of each step, and how much lower its logit is.
     second: Vec<u32>,
     gap: Vec<f64>,
 }
 
-/// The recording of a file, `cases`, or of its weights in `float32`.
+/// The cases of a recording: `cases` for the file, or `float32` for its weights in float32.
 fn cases(name: &str, recording: &str) -> Vec<Case> {
     let path = fixtures().join("llama_cpp").join(format!("{name}.json"));
     let fixture: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
@@ -41,24 +40,24 @@ fn cases(name: &str, recording: &str) -> Vec<Case> {
     fixture[recording].as_array().unwrap().iter().map(case).collect()
 }
 
-/// What a comparison found.
+/// Results of a comparison.
 #[derive(Default)]
 struct Found {
-    /// Prompts whose continuation is llama.cpp's, token for token.
+    /// Prompts whose continuation equals llama.cpp's.
     equal: usize,
-    /// At the first difference of each other prompt: how far llama.cpp's choice is above the next token there, and ours
-    /// above llama.cpp's here.
+    /// For the first difference of each other prompt: the gap between llama.cpp's two best tokens in llama.cpp, and the
+    /// gap between our choice and llama.cpp's here.
     first_differences: Vec<(f64, f64)>,
-    /// Prompts.
+    /// Number of prompts.
     prompts: usize,
-    /// Differences of the distance between llama.cpp's two best tokens, at every step and after llama.cpp's tokens.
+    /// For every step after llama.cpp's tokens: how much the gap between llama.cpp's two best tokens differs.
     errors: Vec<f64>,
-    /// Steps after llama.cpp's tokens at which another token would have been chosen.
+    /// Number of steps after llama.cpp's tokens that would have chosen another token.
     other: usize,
 }
 
 impl Found {
-    /// The error that a share of all steps stays below.
+    /// The quantile of the errors of all steps.
     fn error(&self, share: f64) -> f64 {
         self.errors[(share * (self.errors.len() - 1) as f64) as usize]
     }
@@ -112,9 +111,9 @@ fn compare(worker: &mut Worker, name: &str, recording: &str) -> Found {
     found
 }
 
-/// Holds a file to llama.cpp: in float32 the continuations are equal and distances of logits within `float32_error`; of
-/// the file itself each continuation is equal, or differs first where llama.cpp's two best tokens are closer than the
-/// error that a tenth of all such distances has.
+/// Compares a file with llama.cpp. In float32, continuations must be equal and gaps of logits within `float32_error`.
+/// For the file itself, each continuation must be equal, or first differ where the gap between llama.cpp's two best
+/// tokens is smaller than the error that a tenth of all gaps has.
 fn check(model: PathBuf, name: &str, float32_error: f64) {
     let mut worker = Worker::new(options(model, Backend::Native));
     let float32 = compare(&mut worker, name, "float32");
@@ -136,6 +135,6 @@ fn smollm2_continues_as_in_llama_cpp() {
 fn gemma3_continues_as_in_llama_cpp() {
     let default = || smollm2().with_file_name("gemma-3-270m-q4_k_m.gguf");
     let model = std::env::var_os("SGLANG_TEST_GEMMA").map_or_else(default, PathBuf::from);
-    // llama.cpp takes GELU from a table of half-precision numbers.
+    // llama.cpp looks GELU up in a table of half-precision numbers.
     check(model, "gemma-3-270m-q4_k_m", 2e-2);
 }

@@ -1,4 +1,4 @@
-//! What reading a checkpoint costs.
+//! The cost of reading a checkpoint.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -12,10 +12,10 @@ use common::{Worker, check_logits, fixture, fixtures, options};
 use sglang_model::Backend;
 
 const MODEL: &str = "tiny-tied-llama3";
-/// Bytes of a tensor that no model asks for.
+/// Bytes of a tensor that no model uses.
 const UNUSED: u64 = 8_000_000_000;
 
-/// The fixture with one more tensor of 8 GB, which takes no room on the disk.
+/// Copies the fixture and adds a tensor of 8 GB, as a sparse file that takes no disk space.
 fn with_unused_tensor(folder: &Path) {
     std::fs::copy(fixtures().join(MODEL).join("config.json"), folder.join("config.json")).unwrap();
     let bytes = std::fs::read(fixtures().join(MODEL).join("model.safetensors")).unwrap();

@@ -1,5 +1,5 @@
-//! LoRA adapters against transformers with PEFT in float32 (scripts/fixtures.d/lora.py), alone and mixed in a batch, on
-//! both backends.
+//! Compares LoRA adapters with transformers and PEFT in float32 (scripts/fixtures.d/lora.py), alone and mixed in a
+//! batch, on both backends.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -18,7 +18,7 @@ use sglang_proto::lora::LoRARef;
 use sglang_proto::worker::{ModelWorker, WorkerError};
 
 const BACKENDS: [Backend; 2] = [Backend::Native, Backend::Torch];
-/// Adapters of one model, of different ranks, modules, scalings and number formats.
+/// Adapters of one model with different ranks, modules, scalings and number formats.
 const MIXED: [&str; 4] = ["llama-all", "llama-attention", "llama-rslora", "llama-vocabulary"];
 
 fn folder(adapter: &str) -> PathBuf {
@@ -37,7 +37,7 @@ fn served(adapters: Vec<LoRARef>) -> Option<LoraOptions> {
     Some(LoraOptions { adapters, max_loras_per_batch: 8, ..LoraOptions::default() })
 }
 
-/// What the script says of an adapter.
+/// The script's description of an adapter.
 fn facts(adapter: &str) -> Value {
     serde_json::from_slice(&std::fs::read(folder(adapter).with_extension("json")).unwrap()).unwrap()
 }
@@ -53,7 +53,7 @@ fn worker(adapters: &[&str], backend: Backend) -> Worker {
     Worker::new(ModelOptions { lora, ..base(adapters[0], backend) })
 }
 
-/// Every adapter that the script has made.
+/// Names of all adapters that the script has made.
 fn all() -> Vec<String> {
     let files = std::fs::read_dir(fixtures().join("lora")).unwrap().map(|f| f.unwrap().path());
     let mut names: Vec<String> =
@@ -100,7 +100,7 @@ fn chunks_of_a_prompt_give_what_the_whole_prompt_gives() {
     assert_eq!(chunked(&mut worker, prompt, 7), whole);
 }
 
-/// Prefills the prompts together, each with its adapter, and decodes; gives every row's logits per step.
+/// Prefills the prompts together, each with its adapter, and decodes. Returns each row's logits per step.
 fn run(worker: &mut Worker, requests: &[(Vec<u32>, Option<String>)], steps: usize) -> Vec<Vec<Vec<f32>>> {
     worker.clear();
     let part = |(i, (prompt, adapter)): (usize, &(Vec<u32>, Option<String>))| Part {
@@ -155,7 +155,7 @@ fn a_batch_of_several_adapters_equals_its_requests_alone_and_leaves_the_others_a
                 Some(_) => assert_ne!(together[i], without[i], "request {i} has one"),
             }
         }
-        // Requests with other adapters differ from each other, too.
+        // Requests with different adapters differ from each other, too.
         assert_ne!(together[1][0], together[9][0]);
     }
 }
@@ -241,7 +241,7 @@ fn write_tensors(file: &Path, tensors: &Tensors) {
     std::fs::write(file, bytes).unwrap();
 }
 
-/// The text with which an adapter with these changes is refused.
+/// The error text for an adapter with these changes.
 fn refusal(options: &LoraOptions, change: impl Fn(&mut Value, &mut Tensors)) -> String {
     let copy = tempfile::tempdir().unwrap();
     let (config, weights) = ("adapter_config.json", "adapter_model.safetensors");
@@ -263,7 +263,7 @@ fn refusal(options: &LoraOptions, change: impl Fn(&mut Value, &mut Tensors)) -> 
 }
 
 #[test]
-fn an_adapter_that_does_not_fit_is_refused_with_file_tensor_expected_and_found() {
+fn an_adapter_that_does_not_fit_is_refused_by_file_and_tensor() {
     let limits = LoraOptions { max_loras_per_batch: 8, ..LoraOptions::default() };
     assert_eq!(refusal(&limits, |_, _| {}), "", "unchanged, it is served");
     let down = "base_model.model.model.layers.1.mlp.down_proj";
@@ -350,7 +350,7 @@ fn experts_stay_as_they_are_beside_adapters_of_attention() {
         for (a, b) in together[1].iter().zip(&without[1]) {
             match backend {
                 Backend::Native => assert_eq!(a, b),
-                // libtorch's products of an expert depend on who else goes through it.
+                // In libtorch, the products of an expert depend on its other tokens.
                 _ => assert!(relative_error(a, b) < 1e-5),
             }
         }

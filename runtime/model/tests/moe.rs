@@ -1,5 +1,5 @@
-//! Mixtures of experts against Hugging Face transformers in float32 (scripts/fixtures.d/moe.py), and against themselves
-//! in other batches.
+//! Compares mixtures of experts with Hugging Face transformers in float32 (scripts/fixtures.d/moe.py), and with
+//! themselves in other batches.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -42,7 +42,7 @@ fn check(name: &str) {
     check_loaded(name, |backend| model_options(name, backend));
 }
 
-/// The same model from a GGUF file beside the folder.
+/// Checks the same model from a GGUF file beside the folder.
 fn check_gguf(name: &str) {
     let file = fixtures().join(format!("moe/{name}.gguf"));
     check_loaded(name, |backend| ModelOptions { dtype: "float32".into(), ..options(&file, backend) });
@@ -130,7 +130,7 @@ fn deepseek_from_gguf_files_with_merged_and_with_split_heads_equals_transformers
     check_gguf("tiny-deepseek-v3");
 }
 
-/// Sizes of the fixtures: 3 layers of 36 compressed and 12 rotated columns.
+/// The fixtures have 3 layers with 36 compressed and 12 rotated columns.
 #[test]
 fn the_cache_of_deepseek_holds_compressed_rows_alone() {
     for backend in [Backend::Native, Backend::Torch] {
@@ -141,7 +141,7 @@ fn the_cache_of_deepseek_holds_compressed_rows_alone() {
     }
 }
 
-/// The cache is shared by all forms: what one step leaves in 16 bits is close to what it leaves in 32.
+/// All forms share the cache; in 16 bits, its contents are close to those in 32 bits.
 #[test]
 fn deepseek_with_a_cache_of_sixteen_bits_stays_close_to_float32() {
     let case = expected("tiny-deepseek-v3").cases.pop().unwrap();
@@ -155,7 +155,7 @@ fn deepseek_with_a_cache_of_sixteen_bits_stays_close_to_float32() {
     }
 }
 
-/// libtorch expands keys and values for long prompts and not for short ones.
+/// libtorch expands keys and values for long prompts, but not for short ones.
 #[test]
 fn expanded_and_absorbed_steps_of_libtorch_agree() {
     for name in ["tiny-deepseek-v2", "tiny-deepseek-v3"] {
@@ -170,7 +170,7 @@ fn expanded_and_absorbed_steps_of_libtorch_agree() {
     }
 }
 
-/// Logits of a decode step after one common prefill.
+/// Prefills prompts in one step and returns the logits of the next decode step.
 fn step(worker: &mut Worker, prompts: &[Vec<u32>]) -> Vec<Vec<f32>> {
     worker.clear();
     let parts: Vec<Part> = prompts.iter().enumerate().map(|(i, p)| enter(i as u32, p)).collect();
@@ -238,7 +238,7 @@ fn a_cached_prefix_and_a_prompt_in_chunks_give_the_bits_of_a_fresh_prompt() {
     }
 }
 
-/// Rows of a CSV file of counts.
+/// The rows of a CSV file of counts.
 fn counts_of(path: &std::path::Path) -> Vec<(usize, usize, u64)> {
     let text = std::fs::read_to_string(path).unwrap();
     let mut lines = text.lines();
@@ -308,7 +308,7 @@ fn a_model_without_experts_cannot_be_recorded() {
 }
 
 #[test]
-fn recording_without_a_recorder_is_an_error_and_not_the_end() {
+fn recording_without_a_recorder_is_an_error_and_the_worker_continues() {
     let mut worker = worker("tiny-mixtral", Backend::Native);
     for action in [StartRecord, StopRecord, DumpRecord] {
         assert!(worker.runner.expert_distribution(action).unwrap_err().contains("is off"));
@@ -316,7 +316,7 @@ fn recording_without_a_recorder_is_an_error_and_not_the_end() {
     assert!(worker.run(&[enter(0, &[1, 2, 3])]).is_ok());
 }
 
-/// Loads a model with some keys of its configuration replaced.
+/// The error of loading a model with some keys of its configuration replaced.
 fn refusal(name: &str, overrides: serde_json::Value) -> String {
     let overrides = overrides.as_object().unwrap().clone();
     let options = ModelOptions { overrides, ..model_options(name, Backend::Native) };
@@ -324,7 +324,7 @@ fn refusal(name: &str, overrides: serde_json::Value) -> String {
 }
 
 #[test]
-fn what_does_not_fit_is_named() {
+fn settings_and_tensors_that_do_not_fit_are_named() {
     use serde_json::json;
     let error = refusal("tiny-qwen2-moe", json!({"num_experts": 8}));
     assert!(

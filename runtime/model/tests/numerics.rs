@@ -1,4 +1,4 @@
-//! Logits and greedy tokens against Hugging Face transformers in float32 (scripts/fixtures.d/llama.py).
+//! Compares logits and greedy tokens with Hugging Face transformers in float32 (scripts/fixtures.d/llama.py).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;

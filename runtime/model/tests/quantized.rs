@@ -1,4 +1,4 @@
-//! Quantised checkpoints against transformers in float32 on the same weights, dequantised by plain torch arithmetic
+//! Compares quantised checkpoints with transformers in float32 on the same weights, which plain torch code dequantises
 //! (scripts/fixtures.d/quantized.py).
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! Batches that break the contract and checkpoints that do not fit: refused in one line, and nothing is harmed.
+//! Invalid batches and checkpoints are refused with a one-line error, and the worker continues.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -24,7 +24,7 @@ fn refusal(worker: &mut Worker, batch: &ForwardBatch) -> String {
 }
 
 #[test]
-fn batches_that_break_the_contract_are_refused_and_leave_no_trace() {
+fn invalid_batches_are_refused_and_change_nothing() {
     type Change = fn(&mut ForwardBatch);
     let cases: [(&str, Change); 18] = [
         ("prefix_lens has 0 entries for 2 requests", |b| b.prefix_lens.clear()),
@@ -91,7 +91,7 @@ fn an_unusable_logit_bias_is_refused_by_row() {
     assert!(text.starts_with("row 3: ") && text.contains("300"), "{text}");
 }
 
-/// A copy of the checkpoint with another config.json.
+/// A copy of the checkpoint with a changed config.json.
 fn with_config(change: impl FnOnce(&mut serde_json::Value)) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(fixtures().join(MODEL)).unwrap() {
@@ -144,7 +144,7 @@ fn a_truncated_shard_is_named() {
     assert!(load_error(folder.path()).contains("model-00003-of-00005.safetensors"));
 }
 
-/// Overwrites the final norm's weights in the shard that holds them.
+/// Overwrites the weights of the final norm in its shard.
 fn poison_final_norm(folder: &Path) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -177,7 +177,7 @@ fn logits_that_are_not_numbers_are_flagged_and_later_steps_run() {
 }
 
 #[test]
-fn options_that_cannot_be_honoured_are_named_with_what_would_be_valid() {
+fn invalid_options_are_named_with_what_would_be_valid() {
     type Change = fn(&mut sglang_model::ModelOptions);
     let cases: [(&str, Change); 8] = [
         ("--mem-fraction-static 0.000001: ", |o| {
@@ -204,7 +204,7 @@ fn options_that_cannot_be_honoured_are_named_with_what_would_be_valid() {
 }
 
 #[test]
-fn a_longer_context_than_the_model_was_made_for_can_be_risked() {
+fn a_longer_context_than_the_models_can_be_allowed() {
     let longer = |model: &str, length| sglang_model::ModelOptions {
         context_length: Some(length),
         longer_context: true,

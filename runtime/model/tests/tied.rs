@@ -1,4 +1,4 @@
-//! Checkpoints whose configuration says that the output matrix is the embedding, and whose weights have one of their own.
+//! Checkpoints whose configuration ties the output head to the embedding, but whose weights have a separate head.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -13,7 +13,7 @@ use sglang_proto::lora::LoRARef;
 use sglang_proto::worker::ModelWorker;
 
 const BACKENDS: [Backend; 2] = [Backend::Native, Backend::Torch];
-/// Architectures whose fixtures have an output matrix of their own.
+/// Architectures whose fixtures have a separate output head.
 const UNTIED: [&str; 7] = ["llama", "mistral", "qwen2", "phi3", "granite", "olmo2", "olmo3"];
 
 fn tied() -> Map<String, Value> {
@@ -48,7 +48,7 @@ fn a_stored_matrix_counts_in_every_architecture() {
 }
 
 #[test]
-fn so_it_does_in_a_gguf_file() {
+fn a_stored_matrix_counts_in_a_gguf_file() {
     let options = ModelOptions { overrides: tied(), ..options(decoder("llama.gguf"), Backend::Native) };
     check_logits(&mut Worker::new(options), &fixture("decoders/llama"));
 }
@@ -71,7 +71,7 @@ fn adapters_change_the_stored_matrix() {
     }
 }
 
-/// A copy of a tied model with a second tensor of the embedding's numbers, some of them changed.
+/// A copy of a tied model with a second, changed copy of the embedding tensor as its head.
 fn with_head(name: &str, change: impl Fn(&mut [u8])) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let from = fixtures().join(name);
@@ -112,7 +112,7 @@ fn a_copy_of_the_embedding_takes_no_memory() {
 }
 
 #[test]
-fn new_weights_with_a_matrix_of_their_own_are_served_with_it() {
+fn new_weights_with_a_separate_head_are_served_with_it() {
     let other =
         with_head("decoders/gemma2", |bytes| bytes.iter_mut().skip(3).step_by(28).for_each(|b| *b ^= 0x80));
     let prompt = [3, 1, 4, 1, 5];

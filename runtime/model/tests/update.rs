@@ -1,5 +1,4 @@
-//! Weights that are exchanged: afterwards the worker is a fresh one with the new weights, and after a failure it is the
-//! one it was.
+//! Weight updates: afterwards the worker behaves like a new one with the new weights, and after a failure as before.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -23,7 +22,7 @@ fn copy() -> tempfile::TempDir {
     folder
 }
 
-/// A copy with other numbers: the sign of every 7th changes.
+/// A copy with other weights: every seventh number has its sign flipped.
 fn other_weights() -> tempfile::TempDir {
     let folder = copy();
     for entry in std::fs::read_dir(folder.path()).unwrap() {
@@ -31,7 +30,7 @@ fn other_weights() -> tempfile::TempDir {
         if path.extension().is_some_and(|e| e == "safetensors") {
             let mut bytes = std::fs::read(&path).unwrap();
             let start = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-            // Little-endian float32 and bfloat16 both have their sign in the highest bit of every fourth byte.
+            // In both little-endian float32 and bfloat16, the highest bit of every fourth byte is a sign.
             for byte in bytes[start..].iter_mut().skip(3).step_by(28) {
                 *byte ^= 0x80;
             }
@@ -56,13 +55,13 @@ fn logits(worker: &mut Worker) -> Vec<Vec<f32>> {
 fn stage_and_swap(worker: &mut Worker, path: &Path) {
     let stager = worker.runner.stager().unwrap();
     let path = path.to_str().unwrap().to_owned();
-    // As in the scheduler: read on another thread.
+    // Read on another thread, as in the scheduler.
     let staged = std::thread::spawn(move || stager.stage(&path, "auto").unwrap()).join().unwrap();
     worker.runner.swap_weights(staged).unwrap();
 }
 
 #[test]
-fn exchanged_weights_give_the_bits_of_a_fresh_worker_there_and_back() {
+fn updated_weights_give_the_bits_of_a_new_worker_there_and_back() {
     let other = other_weights();
     for backend in [Backend::Native, Backend::Torch] {
         let mut worker = Worker::new(options(fixtures().join(MODEL), backend));
@@ -81,7 +80,7 @@ fn exchanged_weights_give_the_bits_of_a_fresh_worker_there_and_back() {
 }
 
 #[test]
-fn requests_go_on_over_an_exchange_with_their_keys_and_values() {
+fn requests_continue_after_an_update_with_their_keys_and_values() {
     let other = other_weights();
     let case = &fixture(MODEL).cases[1];
     let mut worker = Worker::new(options(fixtures().join(MODEL), Backend::Native));
@@ -99,7 +98,7 @@ fn requests_go_on_over_an_exchange_with_their_keys_and_values() {
 }
 
 #[test]
-fn weights_that_do_not_fit_are_refused_by_name_and_the_old_ones_serve_on() {
+fn weights_that_do_not_fit_are_refused_by_name_and_the_old_ones_stay() {
     type Break = fn(&Path);
     let cases: [(&str, Break); 7] = [
         ("num_hidden_layers: expected 2 as in the served model, found 3", |f| {
@@ -157,7 +156,7 @@ fn a_folder_with_weights_alone_must_have_the_served_models_tensors() {
 }
 
 #[test]
-fn what_is_not_there_and_formats_without_weights_are_told_in_the_documented_words() {
+fn missing_models_and_formats_without_weights_have_the_documented_errors() {
     let worker = Worker::new(options(fixtures().join(MODEL), Backend::Native));
     let stager = worker.runner.stager().unwrap();
     assert_eq!(
@@ -176,7 +175,7 @@ fn weights_are_found_by_the_names_of_the_checkpoint() {
     for backend in [Backend::Native, Backend::Torch] {
         let worker = Worker::new(options(fixtures().join(MODEL), backend));
         let get = |name: &str, size| worker.runner.get_weights_by_name(name, size);
-        // The rows of merged projections are told apart.
+        // Rows of merged projections are found under their separate names.
         let rows = |name: &str| get(name, 100_000).unwrap().as_array().unwrap().len();
         assert_eq!(rows("model.layers.0.mlp.gate_proj.weight"), 200);
         assert_eq!(rows("model.layers.1.mlp.up_proj.weight"), 200);
@@ -190,14 +189,14 @@ fn weights_are_found_by_the_names_of_the_checkpoint() {
     }
 }
 
-/// Models that are there as a folder and as a GGUF file.
+/// Models that exist as a folder and as a GGUF file.
 fn both_forms() -> Vec<std::path::PathBuf> {
     let files = std::fs::read_dir(fixtures().join("decoders")).unwrap().map(|f| f.unwrap().path());
     files.filter(|f| f.extension().is_some_and(|e| e == "gguf")).collect()
 }
 
 #[test]
-fn a_gguf_file_and_the_folder_of_one_model_take_each_others_place() {
+fn a_gguf_file_and_the_folder_of_the_same_model_can_replace_each_other() {
     let models = both_forms();
     assert!(models.len() >= 9);
     for gguf in models {
@@ -205,7 +204,7 @@ fn a_gguf_file_and_the_folder_of_one_model_take_each_others_place() {
         println!("{}", folder.display());
         let facts: serde_json::Value =
             serde_json::from_slice(&std::fs::read(gguf.with_extension("json")).unwrap()).unwrap();
-        // Keys that GGUF files have no place for.
+        // Keys that GGUF files cannot store.
         let overrides = facts["gguf_overrides"].as_object().cloned().unwrap_or_default();
         let context_length = facts["context_length"].as_u64().map(|n| n as u32);
         let of = |path: &Path| sglang_model::ModelOptions {

@@ -1,4 +1,4 @@
-//! The files of a dump: a `.pt` that `torch.load` opens, and beside it a `.csv` of all counts.
+//! Writes the files of a dump: a `.pt` file for `torch.load`, and beside it a `.csv` file with all counts.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -8,14 +8,14 @@ use std::time::SystemTime;
 use super::torch_save::{PyObject, save};
 use crate::error::{ModelError, Result};
 
-/// Name of a dump that is written now, without its extension.
+/// File name of a dump written now, without extension.
 pub(super) fn stem(rank: Option<u32>) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
     let rank = rank.map(|rank| format!("_{rank}")).unwrap_or_default();
     format!("expert_distribution_recorder_{now:?}{rank}")
 }
 
-/// Writes both files, making the folder if it is missing. No half-written file keeps its name.
+/// Writes both files, and creates the folder if necessary. A partly written file never has the final name.
 pub(super) fn write(dir: &Path, stem: &str, object: &PyObject<'_>, totals: &[Vec<i64>]) -> Result<PathBuf> {
     std::fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
     let path = dir.join(format!("{stem}.pt"));
@@ -24,7 +24,7 @@ pub(super) fn write(dir: &Path, stem: &str, object: &PyObject<'_>, totals: &[Vec
     Ok(path)
 }
 
-/// Layers, experts and counts, without the layers that no token went through experts in.
+/// Writes layers, experts and counts; skips layers without routed tokens.
 fn table(totals: &[Vec<i64>], out: &mut impl Write) -> std::io::Result<()> {
     writeln!(out, "layer_id,expert_id,count")?;
     for (layer, counts) in totals.iter().enumerate().filter(|(_, counts)| counts.iter().any(|n| *n > 0)) {
@@ -41,7 +41,7 @@ fn whole_file(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> std::io::
         .and_then(|file| write(&mut BufWriter::new(file)))
         .and_then(|()| std::fs::rename(&partial, path));
     written.map_err(|e| {
-        // What could not be written whole may not be there at all.
+        // The partial file may not exist at all.
         let _ = std::fs::remove_file(&partial);
         failed(path, e)
     })
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_files_have_one_name_in_a_folder_that_is_made() {
+    fn both_files_have_one_name_in_a_new_folder() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("not/yet");
         let totals = [vec![0, 0], vec![3, 0]];
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_made_is_named() {
+    fn a_folder_that_cannot_be_created_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = write(&file.path().join("in"), "x", &PyObject::None, &[]).unwrap_err();
         assert!(error.to_string().contains(file.path().to_str().unwrap()), "{error}");

@@ -1,4 +1,4 @@
-//! The record of chosen experts (reference: `srt/eplb/expert_distribution.py`).
+//! Records the chosen experts (reference: `srt/eplb/expert_distribution.py`).
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -15,37 +15,37 @@ use crate::error::{ModelError, Result};
 use crate::ops::{ExpertObserver, TopKOutput};
 use crate::plan::ForwardPlan;
 
-/// Choices per token of a per-token record; fewer are filled up with -1.
+/// Experts per token in a per-token record; fewer are padded with -1.
 const TOP_K_NUM: usize = 8;
-/// Steps that are kept when `--expert-distribution-recorder-buffer-size` does not say how many.
+/// Default of `--expert-distribution-recorder-buffer-size`, in steps.
 const DEFAULT_BUFFER_SIZE: usize = 1000;
-/// Where dumps go unless `SGLANG_EXPERT_DISTRIBUTION_RECORDER_DIR` names a folder.
+/// Folder of dumps if `SGLANG_EXPERT_DISTRIBUTION_RECORDER_DIR` is not set.
 const DEFAULT_DIR: &str = "/tmp";
 
-/// What is kept.
+/// What the recorder keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecorderMode {
     /// Counts of the last steps. (The reference's `stat_approx` has the same form; counts here are exact.)
     Stat,
-    /// Counts of every step since the start.
+    /// Counts of each step since the start.
     PerPass,
-    /// The same, with every token, its position and its experts.
+    /// Like `PerPass`, and for each token its position and experts.
     PerToken,
 }
 
-/// How a recorder is set up.
+/// Settings of a recorder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecorderSettings {
-    /// What is kept.
+    /// What the recorder keeps.
     pub mode: RecorderMode,
-    /// Steps of [`RecorderMode::Stat`]; `None` keeps all.
+    /// Number of steps that [`RecorderMode::Stat`] keeps; `None` keeps all.
     pub buffer_size: Option<usize>,
-    /// Folder of the dumps; made when missing.
+    /// Folder of the dumps; created if missing.
     pub dir: PathBuf,
 }
 
 impl RecorderSettings {
-    /// The settings of a server; `None` when nothing is to be recorded.
+    /// The settings of a server; `None` if recording is off.
     pub fn from_server_args(args: &ServerArgs) -> Option<Self> {
         let mode = match args.expert_distribution_recorder_mode.as_deref()? {
             "per_pass" => RecorderMode::PerPass,
@@ -55,7 +55,7 @@ impl RecorderSettings {
         let dir = std::env::var_os("SGLANG_EXPERT_DISTRIBUTION_RECORDER_DIR").filter(|dir| !dir.is_empty());
         let buffer_size = match args.expert_distribution_recorder_buffer_size {
             None => Some(DEFAULT_BUFFER_SIZE),
-            // Negative: all steps.
+            // A negative size keeps all steps.
             Some(size) => usize::try_from(size).ok(),
         };
         Some(Self { mode, buffer_size, dir: dir.map_or_else(|| DEFAULT_DIR.into(), PathBuf::from) })
@@ -69,7 +69,7 @@ pub struct ExpertDistributionRecorder {
     settings: RecorderSettings,
     num_layers: usize,
     num_experts: usize,
-    /// Used by the model's layers while they run, one at a time.
+    /// The model's layers update it while they run, one at a time.
     state: RefCell<State>,
 }
 
@@ -81,7 +81,7 @@ struct State {
     records: Vec<Record>,
 }
 
-/// The step that is running.
+/// The current step.
 #[derive(Debug)]
 struct Pass {
     /// `[layers, experts]`.
@@ -101,7 +101,7 @@ struct Record {
 struct TokenRecord {
     input_ids: Vec<u32>,
     positions: Vec<u32>,
-    /// New tokens per request; nothing when decoding.
+    /// New tokens per request; `None` when decoding.
     extend_seq_lens: Option<Vec<u32>>,
     forward_mode: ForwardMode,
     /// Choices per token.
@@ -129,7 +129,7 @@ impl ExpertDistributionRecorder {
     /// A recorder for a model of this configuration.
     ///
     /// # Errors
-    /// The model has no experts, so that the flag cannot be honoured.
+    /// The model has no experts, so the flag cannot be applied.
     pub fn of_model(settings: RecorderSettings, config: &ModelConfig) -> Result<Self> {
         let experts = num_experts(config).filter(|n| *n > 0).ok_or_else(|| ModelError::Option {
             flag: "expert-distribution-recorder-mode",
@@ -139,7 +139,7 @@ impl ExpertDistributionRecorder {
         Ok(Self::new(settings, config.num_hidden_layers, experts))
     }
 
-    /// Forgets what was recorded and records from the next step on.
+    /// Discards earlier records and records from the next step on.
     pub fn start_record(&self) {
         let mut state = self.state.borrow_mut();
         if state.recording {
@@ -151,7 +151,7 @@ impl ExpertDistributionRecorder {
         state.recording = true;
     }
 
-    /// Stops recording; what was recorded is kept.
+    /// Stops recording and keeps the records.
     pub fn stop_record(&self) {
         let mut state = self.state.borrow_mut();
         if !state.recording {
@@ -160,10 +160,11 @@ impl ExpertDistributionRecorder {
         state.recording = false;
     }
 
-    /// Writes what was recorded, then forgets it. Gives the `.pt` file; a `.csv` of the counts lies beside it.
+    /// Writes the records, then discards them. Returns the path of the `.pt` file; a `.csv` file with the counts is
+    /// beside it.
     ///
     /// # Errors
-    /// A file cannot be written; nothing is forgotten then.
+    /// A file cannot be written; the records are kept then.
     pub fn dump_record(&self) -> Result<PathBuf> {
         let mut state = self.state.borrow_mut();
         let path = match self.settings.mode {
@@ -175,7 +176,7 @@ impl ExpertDistributionRecorder {
         Ok(path)
     }
 
-    /// A step begins.
+    /// Called when a step begins.
     pub(crate) fn on_forward_pass_start(&self, batch: &ForwardBatch, plan: &ForwardPlan) {
         let mut state = self.state.borrow_mut();
         state.pass = state.recording.then(|| Pass {
@@ -191,7 +192,7 @@ impl ExpertDistributionRecorder {
         });
     }
 
-    /// A step has ended well.
+    /// Called when a step has succeeded.
     pub(crate) fn on_forward_pass_end(&self, forward_pass_id: u64) {
         let mut state = self.state.borrow_mut();
         let Some(pass) = state.pass.take() else { return };
@@ -274,7 +275,7 @@ impl TokenRecord {
     fn note(&mut self, layer_idx: usize, num_layers: usize, topk: &TopKOutput) {
         let tokens = self.input_ids.len();
         if topk.top_k > self.width {
-            // Nothing has been noted yet: all layers choose as many.
+            // This is the first layer: all layers choose the same number of experts.
             self.width = topk.top_k;
             self.topk_ids_of_layer = vec![-1; num_layers * tokens * self.width];
         }
@@ -288,7 +289,7 @@ impl TokenRecord {
     }
 }
 
-/// The reference's number of a kind of step.
+/// The reference's number for a forward mode.
 fn forward_mode(mode: ForwardMode) -> i64 {
     match mode {
         ForwardMode::Extend => 1,
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn only_steps_between_start_and_stop_count_and_a_dump_forgets_them() {
+    fn only_steps_between_start_and_stop_count_and_a_dump_discards_them() {
         let dir = tempfile::tempdir().unwrap();
         for mode in [RecorderMode::Stat, RecorderMode::PerPass, RecorderMode::PerToken] {
             let recorder = recorder(mode, dir.path());

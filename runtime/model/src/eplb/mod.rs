@@ -1,4 +1,4 @@
-//! Which experts a model's tokens go to (reference: `srt/eplb`).
+//! Records which experts a model's tokens are routed to (reference: `srt/eplb`).
 
 mod dump;
 mod expert_distribution;

@@ -1,17 +1,17 @@
-//! Counts of the last steps.
+//! A buffer for the counts of the last steps.
 
-/// Counts of one step are `item` numbers. With a size the buffer is circular and always whole, as in the reference; without
-/// one it grows.
+/// The counts of one step are `item` numbers. A buffer with a size is circular and always full, as in the reference;
+/// one without a size grows.
 #[derive(Debug)]
 pub(super) struct StepBuffer {
     counts: Vec<i32>,
     item: usize,
-    /// Where the next step goes; `None` when the buffer grows.
+    /// Index of the next step; `None` if the buffer grows.
     next: Option<usize>,
 }
 
 impl StepBuffer {
-    /// Room for `size` steps, or for all of them.
+    /// A buffer for `size` steps, or for all.
     pub fn new(item: usize, size: Option<usize>) -> Self {
         let counts = vec![0; item * size.unwrap_or(0)];
         Self { counts, item, next: size.map(|_| 0) }
@@ -31,7 +31,7 @@ impl StepBuffer {
         }
     }
 
-    /// Forgets all counts. A circular buffer goes on where it was.
+    /// Clears all counts. A circular buffer keeps its position.
     pub fn reset(&mut self) {
         match self.next {
             None => self.counts.clear(),
@@ -39,7 +39,7 @@ impl StepBuffer {
         }
     }
 
-    /// Steps in the buffer, empty ones included.
+    /// Number of steps in the buffer, including empty ones.
     pub fn steps(&self) -> usize {
         self.counts.len().checked_div(self.item).unwrap_or(0)
     }

@@ -1,11 +1,11 @@
-//! Files that `torch.load` opens, also with `weights_only`: a zip archive of a pickle (protocol 2) and of the tensors'
-//! numbers (layout: PyTorch's `torch/serialization.py`).
+//! Writes files for `torch.load`, also with `weights_only`: a zip archive with a pickle (protocol 2) and the data of
+//! tensors (layout: PyTorch's `torch/serialization.py`).
 
 use std::io::{self, Write};
 
 /// Folder inside the archive.
 const FOLDER: &str = "archive";
-/// Alignment that PyTorch gives to numbers, so that files can be mapped.
+/// Alignment of tensor data in PyTorch, so that files can be mapped.
 const ALIGNMENT: usize = 64;
 
 /// A Python object.
@@ -16,9 +16,9 @@ pub(super) enum PyObject<'a> {
     Str(&'a str),
     List(Vec<PyObject<'a>>),
     Dict(Vec<(&'a str, PyObject<'a>)>),
-    /// An int32 tensor: numbers and shape.
+    /// An int32 tensor: data and shape.
     Int32(&'a [i32], Vec<usize>),
-    /// An int64 tensor: numbers and shape.
+    /// An int64 tensor: data and shape.
     Int64(&'a [i64], Vec<usize>),
 }
 
@@ -29,8 +29,8 @@ impl PyObject<'_> {
     }
 }
 
-/// The numbers of all tensors of one type, one after the other: as one storage, a file of a million small tensors is
-/// still an archive of a few entries.
+/// The data of all tensors, concatenated by type. With one storage per type, a file with a million small tensors is
+/// still an archive with a few entries.
 #[derive(Default)]
 struct Storages<'a> {
     int32: Vec<&'a [i32]>,
@@ -52,7 +52,7 @@ impl<'a> Storages<'a> {
 /// Writes an object.
 ///
 /// # Errors
-/// The writer's, and a content of 4 GiB or more, which needs another kind of archive.
+/// Writing fails, or the content is 4 GiB or more, which would need another archive format.
 pub(super) fn save(object: &PyObject<'_>, out: &mut impl Write) -> io::Result<()> {
     let mut storages = Storages::default();
     storages.collect(object);
@@ -78,7 +78,7 @@ pub(super) fn save(object: &PyObject<'_>, out: &mut impl Write) -> io::Result<()
     zip.finish()
 }
 
-/// Numbers as bytes, a few thousand at a time.
+/// Passes numbers on as bytes, a few thousand at a time.
 fn numbers<T: Copy, const N: usize>(
     slices: &[&[T]],
     bytes: impl Fn(T) -> [u8; N],
@@ -95,7 +95,7 @@ fn numbers<T: Copy, const N: usize>(
 
 struct Pickler {
     out: Vec<u8>,
-    /// Next number and their count, of the storage of each type.
+    /// Next offset and total count for the storage of each type.
     int32: (usize, usize),
     int64: (usize, usize),
 }
@@ -190,7 +190,7 @@ fn too_large() -> io::Error {
     io::Error::other("the record takes 4 GiB or more; dump it more often")
 }
 
-/// What feeds an entry's bytes to a function, the same bytes every time it is asked.
+/// Receives the bytes of an entry. An entry's source must produce the same bytes each time.
 type Feed<'f> = dyn FnMut(&[u8]) -> io::Result<()> + 'f;
 
 /// A zip archive without compression.
@@ -227,7 +227,7 @@ impl<W: Write> Zip<'_, W> {
         header.extend(&common);
         header.extend((4 + padding as u16).to_le_bytes());
         header.extend(name.as_bytes());
-        // An extra field of PyTorch's kind, which readers skip.
+        // PyTorch's padding in an extra field, which readers skip.
         header.extend(b"FB");
         header.extend((padding as u16).to_le_bytes());
         header.extend(std::iter::repeat_n(b'Z', padding));
@@ -260,9 +260,9 @@ impl<W: Write> Zip<'_, W> {
 mod tests {
     use super::*;
 
-    /// `scripts/fixtures.d/torch_save.py` wrote what `torch.load` made of exactly these bytes.
+    /// `scripts/fixtures.d/torch_save.py` checked that `torch.load` opens exactly these bytes.
     #[test]
-    fn the_bytes_are_those_that_torch_was_seen_to_open() {
+    fn the_bytes_equal_a_file_that_torch_opened() {
         let (a, b) = ([1, -2, 3, 4, 5, 6], [7, 8, 1_i64 << 40]);
         let object = PyObject::Dict(vec![
             ("rank", PyObject::Int(0)),

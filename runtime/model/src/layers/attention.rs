@@ -11,28 +11,28 @@ use super::RMSNorm;
 /// Sizes and biases of an attention block.
 #[derive(Clone, Copy, Debug)]
 pub struct AttentionShape {
-    /// Columns of the residual stream.
+    /// Width of the residual stream.
     pub hidden_size: usize,
-    /// Heads.
+    /// Number and width of heads.
     pub heads: HeadLayout,
     /// Whether the query, key and value projections have biases.
     pub qkv_bias: bool,
-    /// Whether the output projection has one.
+    /// Whether the output projection has a bias.
     pub out_bias: bool,
 }
 
-/// What a layer is run on, beside the residual stream.
+/// Inputs of a layer other than the residual stream.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerStep<'a> {
-    /// The step.
+    /// Context of the step.
     pub ctx: &'a ForwardContext<'a>,
-    /// Rotations of the step's positions, one table for each of the model's kinds of layer.
+    /// Cosines and sines of the step's positions, one table for each kind of layer of the model.
     pub ropes: &'a [RopeTable],
-    /// The layer's keys and values.
+    /// KV cache of the layer.
     pub kv: LayerKv<'a>,
 }
 
-/// The table of one kind of layer.
+/// The table at `index`.
 ///
 /// # Errors
 /// The model has no such table.
@@ -41,12 +41,12 @@ pub(super) fn rope_table(ropes: &[RopeTable], index: usize) -> Result<&RopeTable
     ropes.get(index).ok_or_else(missing)
 }
 
-/// The first half of a decoder layer: what tokens get from those before them.
+/// The attention block of a decoder layer.
 pub trait SelfAttention: Send + std::fmt::Debug {
-    /// Runs the block on `[tokens, hidden]`, writing what the step's tokens leave for later ones to the layer's pool.
+    /// Runs the block on `[tokens, hidden]` and writes the step's keys and values to the layer's pool.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     fn forward(&self, ops: &dyn Ops, x: &Tensor, step: &LayerStep<'_>) -> Result<Tensor>;
 }
 
@@ -56,8 +56,8 @@ impl SelfAttention for Attention {
     }
 }
 
-/// Attention with merged query, key and value projections and rotary positions; grouped-query when there are fewer key
-/// heads than query heads (Ainslie et al., 2023).
+/// Attention with merged query, key and value projections and rotary positions. It is grouped-query attention if there
+/// are fewer key heads than query heads (Ainslie et al., 2023).
 #[derive(Debug)]
 pub struct Attention {
     qkv_proj: LinearWeight,
@@ -69,11 +69,11 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// Loads `q_proj`, `k_proj`, `v_proj` and `o_proj` of the module `name`. Products are scaled by `head_dim^-0.5`, and
-    /// queries and keys are rotated by the first table of [`LayerStep::ropes`].
+    /// Loads `q_proj`, `k_proj`, `v_proj` and `o_proj` of the module `name`. Scores are scaled by `head_dim^-0.5`, and
+    /// queries and keys are rotated with the first table of [`LayerStep::ropes`].
     ///
     /// # Errors
-    /// A tensor is missing or of another shape.
+    /// A tensor is missing or has another shape.
     pub fn load(weights: &mut WeightLoader<'_>, name: &str, shape: AttentionShape) -> Result<Self> {
         let heads = shape.heads;
         let rows = [("q_proj", heads.q_size()), ("k_proj", heads.kv_size()), ("v_proj", heads.kv_size())];
@@ -82,10 +82,10 @@ impl Attention {
         Self::with_projection(weights, name, &parts, shape)
     }
 
-    /// As [`Attention::load`], from a checkpoint that stores the three projections as one `qkv_proj`.
+    /// Like [`Attention::load`], for checkpoints that store the three projections as one `qkv_proj`.
     ///
     /// # Errors
-    /// As of [`Attention::load`].
+    /// Same as [`Attention::load`].
     pub fn load_merged(weights: &mut WeightLoader<'_>, name: &str, shape: AttentionShape) -> Result<Self> {
         Self::with_projection(weights, name, &[(&format!("{name}.qkv_proj"), shape.heads.qkv_size())], shape)
     }
@@ -105,36 +105,36 @@ impl Attention {
         Ok(Self { qkv_proj, qk_norm: None, rope: Some(0), o_proj, heads, options })
     }
 
-    /// Normalises queries and keys before they are rotated: each head when the norms are as wide as a head, all heads
-    /// together when they are as wide as the projections.
+    /// Normalises queries and keys before rotation: each head if the norms are as wide as a head, all heads together if
+    /// they are as wide as the projections.
     #[must_use]
     pub fn with_qk_norm(self, q_norm: RMSNorm, k_norm: RMSNorm) -> Self {
         Self { qk_norm: Some((q_norm, k_norm)), ..self }
     }
 
-    /// Rotates by another table of [`LayerStep::ropes`], or not at all.
+    /// Uses another table of [`LayerStep::ropes`], or no rotation.
     #[must_use]
     pub fn with_rope(self, rope: Option<usize>) -> Self {
         Self { rope, ..self }
     }
 
-    /// Changes how scores become weights.
+    /// Changes the attention options.
     #[must_use]
     pub fn with_options(mut self, change: impl FnOnce(&mut AttentionOptions)) -> Self {
         change(&mut self.options);
         self
     }
 
-    /// Sets the number of positions that a query sees at most.
+    /// Sets the most positions that a query sees.
     #[must_use]
     pub fn with_sliding_window(self, window: Option<usize>) -> Self {
         self.with_options(|options| options.sliding_window = window)
     }
 
-    /// Runs the block on `[tokens, hidden]`, writing the step's keys and values to the layer's pool.
+    /// Runs the block on `[tokens, hidden]` and writes the step's keys and values to the layer's pool.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     pub fn forward(&self, ops: &dyn Ops, x: &Tensor, step: &LayerStep<'_>) -> Result<Tensor> {
         let mut qkv = step.ctx.linear(ops, x, &self.qkv_proj)?;
         if let Some((q_norm, k_norm)) = &self.qk_norm {
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_layer_whose_table_is_missing_fails_instead_of_leaving_its_columns_as_they_are() {
+    fn a_layer_without_its_rope_table_fails_instead_of_skipping_the_rotation() {
         let table = || Tensor::zeros([1, 2], (Kind::Float, Device::Cpu));
         let ropes = [RopeTable { cos: table(), sin: table() }];
         assert!(rope_table(&ropes, 0).is_ok());

@@ -1,4 +1,4 @@
-//! From token ids to rows and from rows to logits.
+//! The embedding layer and the output head.
 
 use tch::Tensor;
 
@@ -12,24 +12,24 @@ pub struct VocabEmbedding {
 }
 
 impl VocabEmbedding {
-    /// An embedding over a matrix of one part.
+    /// An embedding with this matrix, which must have one part.
     pub fn new(weight: LinearWeight) -> Self {
         Self { weight }
     }
 
-    /// Rows of the step's tokens.
+    /// Embeddings of the step's tokens.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     pub fn forward(&self, ops: &dyn Ops, ctx: &ForwardContext<'_>) -> Result<Tensor> {
         ctx.embedding(ops, &self.weight)
     }
 }
 
-/// The output matrix and what is done to its products.
+/// The output head: its matrix, and scale and cap of the logits.
 #[derive(Debug)]
 pub struct LmHead {
-    /// `None` where it is the embedding's.
+    /// `None` if it is the embedding's matrix.
     weight: Option<LinearWeight>,
     scale: f64,
     softcap: Option<f64>,
@@ -37,8 +37,8 @@ pub struct LmHead {
 }
 
 impl LmHead {
-    /// A matrix of its own, or the embedding's (`None`). `lora_site` is its number among the layers that adapters can
-    /// change: as an embedding and as a head the same matrix is changed by different ones.
+    /// A head with a separate matrix, or with the embedding's (`None`). `lora_site` is its index among the layers that
+    /// adapters can change. A shared matrix has two: adapters change embedding and head separately.
     pub fn new(weight: Option<LinearWeight>, lora_site: usize) -> Self {
         Self { weight, scale: 1.0, softcap: None, lora_site }
     }
@@ -49,16 +49,16 @@ impl LmHead {
         Self { scale, ..self }
     }
 
-    /// Puts `cap * tanh(logit / cap)` in place of the scaled logits.
+    /// Replaces the scaled logits by `cap * tanh(logit / cap)`.
     #[must_use]
     pub fn with_softcap(self, softcap: Option<f64>) -> Self {
         Self { softcap, ..self }
     }
 
-    /// Logits of `[rows, hidden]`, as float32 on the device, with what adapters add to the products.
+    /// Logits of `[rows, hidden]`, as float32 on the device, including the deltas of adapters.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     pub fn forward(
         &self,
         ops: &dyn Ops,

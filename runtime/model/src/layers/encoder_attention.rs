@@ -1,12 +1,12 @@
-//! Self-attention of encoders: every position sees the whole prompt, and nothing is kept for later steps.
+//! Self-attention of encoders: every position sees the whole prompt, and no KV is cached.
 
 use tch::Tensor;
 
 use crate::error::Result;
 use crate::ops::{ForwardContext, HeadLayout, LinearWeight, Ops};
 
-/// Bidirectional attention with merged query, key and value projections over packed prompts: each prompt's rows attend
-/// to each other, so that nothing is padded and no prompt sees another.
+/// Bidirectional attention with merged query, key and value projections over packed prompts. Rows attend only to rows
+/// of the same prompt, so no padding is needed.
 #[derive(Debug)]
 pub struct EncoderAttention {
     qkv_proj: LinearWeight,
@@ -15,15 +15,15 @@ pub struct EncoderAttention {
 }
 
 impl EncoderAttention {
-    /// A block from its projection. Products are scaled by `head_dim^-0.5`.
+    /// A block with this projection. Scores are scaled by `head_dim^-0.5`.
     pub fn new(qkv_proj: LinearWeight, heads: HeadLayout) -> Self {
         Self { qkv_proj, heads, scale: (heads.head_dim as f64).powf(-0.5) }
     }
 
-    /// Runs the block on `[tokens, hidden]`; gives the heads' outputs side by side, before any output projection.
+    /// Runs the block on `[tokens, hidden]`. Returns the outputs of the heads side by side, without output projection.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     pub fn forward(&self, ops: &dyn Ops, x: &Tensor, ctx: &ForwardContext<'_>) -> Result<Tensor> {
         let (h, d) = (self.heads.num_heads as i64, self.heads.head_dim as i64);
         let tokens = ctx.plan.num_tokens() as i64;

@@ -9,34 +9,34 @@ use crate::ops::{AttentionOptions, LatentLayout, LatentWeights, LinearWeight, Op
 use super::attention::rope_table;
 use super::{LayerStep, NormKind, RMSNorm, SelfAttention};
 
-/// Sizes and choices of a latent attention block.
+/// Sizes and options of a latent attention block.
 #[derive(Clone, Copy, Debug)]
 pub struct LatentAttentionShape {
-    /// Columns of the residual stream.
+    /// Width of the residual stream.
     pub hidden_size: usize,
-    /// The norms of compressed rows.
+    /// Norms of the compressed rows.
     pub norm: NormKind,
     /// Sizes of heads and compressed rows.
     pub layout: LatentLayout,
-    /// Columns that queries are compressed to; none where they are not.
+    /// Width of compressed queries; `None` if queries are not compressed.
     pub q_lora_rank: Option<usize>,
     /// Whether the projections from and to the residual stream have biases.
     pub bias: bool,
-    /// Whether neighbouring columns are rotated together.
+    /// Whether the rotation is interleaved (GPT-J) rather than split-half (NeoX).
     pub rope_interleave: bool,
-    /// Multiplies the products of queries and keys.
+    /// Factor of the query-key products.
     pub scale: f64,
 }
 
-/// How queries are made.
+/// How queries are computed.
 #[derive(Debug)]
 enum Query {
     Direct(LinearWeight),
     Compressed { q_a_proj: LinearWeight, q_a_layernorm: RMSNorm, q_b_proj: LinearWeight },
 }
 
-/// Attention whose keys and values of all heads are products of one compressed row per token, beside one rotated key that
-/// all heads share. The cache holds these two and nothing else.
+/// Attention in which the keys and values of all heads are computed from one compressed row per token, plus one rotated
+/// key that all heads share. The cache holds only these two.
 #[derive(Debug)]
 pub struct MultiHeadLatentAttention {
     query: Query,
@@ -49,10 +49,10 @@ pub struct MultiHeadLatentAttention {
 }
 
 impl MultiHeadLatentAttention {
-    /// Loads the module `name`. Queries and keys are rotated by the first table of [`LayerStep::ropes`].
+    /// Loads the module `name`. Queries and keys are rotated with the first table of [`LayerStep::ropes`].
     ///
     /// # Errors
-    /// A tensor is missing or of another shape.
+    /// A tensor is missing or has another shape.
     pub fn load(weights: &mut WeightLoader<'_>, name: &str, shape: LatentAttentionShape) -> Result<Self> {
         let (hidden, layout) = (shape.hidden_size, shape.layout);
         let of = |module: &str| format!("{name}.{module}");

@@ -1,4 +1,4 @@
-//! Normalisation by mean and variance.
+//! Layer normalisation.
 
 use tch::Tensor;
 
@@ -17,7 +17,7 @@ impl LayerNorm {
     /// Loads the norm `name` over `size` columns.
     ///
     /// # Errors
-    /// Its weight or bias is missing or of another shape.
+    /// Its weight or bias is missing or has another shape.
     pub fn load(weights: &mut WeightLoader<'_>, name: &str, size: usize, eps: f64) -> Result<Self> {
         let weight = weights.tensor(&format!("{name}.weight"), &[size])?;
         let bias = weights.tensor(&format!("{name}.bias"), &[size])?;
@@ -27,7 +27,7 @@ impl LayerNorm {
     /// The normalised rows.
     ///
     /// # Errors
-    /// libtorch's.
+    /// An error of libtorch.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         Ok(x.f_layer_norm(self.weight.size(), Some(&self.weight), Some(&self.bias), self.eps, false)?)
     }

@@ -6,12 +6,12 @@ use crate::error::Result;
 use crate::loader::WeightLoader;
 use crate::ops::{Activation, ForwardContext, LinearWeight, Ops};
 
-/// The second half of a decoder layer: what every token is put through by itself.
+/// The feed-forward block of a decoder layer.
 pub trait FeedForward: Send + std::fmt::Debug {
     /// Runs the block on `[tokens, hidden]`.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     fn forward(&self, ops: &dyn Ops, x: &Tensor, ctx: &ForwardContext<'_>) -> Result<Tensor>;
 }
 
@@ -32,11 +32,11 @@ pub struct GatedMLP {
 /// Sizes, activation and biases of a feed-forward block.
 #[derive(Clone, Copy, Debug)]
 pub struct MlpShape {
-    /// Columns of the residual stream.
+    /// Width of the residual stream.
     pub hidden_size: usize,
-    /// Columns inside the block.
+    /// Width inside the block.
     pub intermediate_size: usize,
-    /// What the gate goes through.
+    /// Activation of the gate.
     pub activation: Activation,
     /// Whether all projections have biases.
     pub bias: bool,
@@ -46,17 +46,17 @@ impl GatedMLP {
     /// Loads `gate_proj`, `up_proj` and `down_proj` of the module `name`.
     ///
     /// # Errors
-    /// A tensor is missing or of another shape.
+    /// A tensor is missing or has another shape.
     pub fn load(weights: &mut WeightLoader<'_>, name: &str, shape: MlpShape) -> Result<Self> {
         let parts = ["gate_proj", "up_proj"].map(|part| format!("{name}.{part}"));
         let parts = parts.each_ref().map(|part| (part.as_str(), shape.intermediate_size));
         Self::with_projection(weights, name, &parts, shape)
     }
 
-    /// As [`GatedMLP::load`], from a checkpoint that stores gate and up as one `gate_up_proj`.
+    /// Like [`GatedMLP::load`], for checkpoints that store gate and up as one `gate_up_proj`.
     ///
     /// # Errors
-    /// As of [`GatedMLP::load`].
+    /// Same as [`GatedMLP::load`].
     pub fn load_merged(weights: &mut WeightLoader<'_>, name: &str, shape: MlpShape) -> Result<Self> {
         let merged = format!("{name}.gate_up_proj");
         Self::with_projection(weights, name, &[(&merged, 2 * shape.intermediate_size)], shape)

@@ -1,5 +1,5 @@
-//! The blocks that models are put together from. Each holds its weights and says, in terms of [`crate::ops::Ops`],
-//! what it does with a step's activations. Names follow the reference's `srt/layers`.
+//! The building blocks of models. Each block has its weights and computes a step's activations through
+//! [`crate::ops::Ops`]. Names follow the reference's `srt/layers`.
 
 mod attention;
 mod embedding;

@@ -1,4 +1,4 @@
-//! The feed-forward block that is divided into experts (reference: `layers/moe`).
+//! The mixture-of-experts feed-forward block (reference: `layers/moe`).
 
 use tch::{Device, Tensor};
 
@@ -7,32 +7,32 @@ use crate::ops::{ExpertWeights, ForwardContext, LinearWeight, Ops};
 
 use super::{FeedForward, GatedMLP, TopK};
 
-/// An expert that every token goes through.
+/// An expert that processes every token.
 #[derive(Debug)]
 pub struct SharedExpert {
     /// The expert.
     pub mlp: GatedMLP,
-    /// `[1, hidden]`: the sigmoid of its product weighs the expert (Qwen2-MoE). Without it the weight is 1.
+    /// `[1, hidden]`: the sigmoid of its product is the weight of the expert (Qwen2-MoE). Without it the weight is 1.
     pub gate: Option<LinearWeight>,
 }
 
-/// A router, the experts it chooses from, and an expert for all.
+/// A router, the routed experts, and optionally a shared expert.
 #[derive(Debug)]
 pub struct SparseMoeBlock {
-    /// Number of the layer, for the record of chosen experts.
+    /// Index of the layer, for the recorder of chosen experts.
     pub layer_idx: usize,
     /// The router's matrix, `[experts, hidden]`.
     pub gate: LinearWeight,
-    /// The router's rule.
+    /// The rule of the router.
     pub topk: TopK,
-    /// The experts.
+    /// The routed experts.
     pub experts: ExpertWeights,
-    /// The expert for all, where there is one.
+    /// The shared expert, if there is one.
     pub shared_expert: Option<SharedExpert>,
 }
 
 impl SparseMoeBlock {
-    /// Adds an expert for all.
+    /// Adds a shared expert.
     #[must_use]
     pub fn with_shared_expert(self, shared_expert: SharedExpert) -> Self {
         Self { shared_expert: Some(shared_expert), ..self }

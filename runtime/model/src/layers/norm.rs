@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::loader::{NormStorage, WeightLoader};
 use crate::ops::Ops;
 
-/// What the norms of a model have in common.
+/// The properties that all norms of a model share.
 #[derive(Clone, Copy, Debug)]
 pub struct NormKind {
     /// Added to the mean square.
@@ -21,7 +21,7 @@ impl NormKind {
     /// Loads the norm `name` over `size` columns.
     ///
     /// # Errors
-    /// Its weight is missing or of another shape.
+    /// Its weight is missing or has another shape.
     pub fn load(self, weights: &mut WeightLoader<'_>, name: &str, size: usize) -> Result<RMSNorm> {
         Ok(RMSNorm::new(weights.norm_weight(name, size, self.storage)?, self.eps))
     }
@@ -43,23 +43,23 @@ impl RMSNorm {
     /// The normalised rows.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     pub fn forward(&self, ops: &dyn Ops, x: &Tensor) -> Result<Tensor> {
         ops.rms_norm(x, &self.weight, self.eps)
     }
 
-    /// Adds `x` to the residual stream and gives the normalised sum.
+    /// Adds `x` to the residual stream and returns the normalised sum.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     pub fn forward_add(&self, ops: &dyn Ops, x: &Tensor, residual: &mut Tensor) -> Result<Tensor> {
         ops.fused_add_rms_norm(x, residual, &self.weight, self.eps)
     }
 
-    /// Normalises some columns in place, in runs as wide as the weight.
+    /// Normalises some columns in place, in groups as wide as the weight.
     ///
     /// # Errors
-    /// The backend's; the weight's width does not divide the columns.
+    /// An error of the backend, or the width of the weight does not divide the columns.
     pub fn forward_columns(&self, ops: &dyn Ops, x: &mut Tensor, columns: Range<usize>) -> Result<()> {
         ops.rms_norm_columns(x, columns, &self.weight, self.eps)
     }

@@ -1,4 +1,4 @@
-//! The sum that runs through a decoder's layers.
+//! The residual stream of a decoder.
 
 use tch::Tensor;
 
@@ -7,8 +7,8 @@ use crate::ops::Ops;
 
 use super::RMSNorm;
 
-/// The residual stream, `[tokens, hidden]`. The last addend waits, so that adding it and the norm that usually follows
-/// are one operation.
+/// The residual stream, `[tokens, hidden]`. The last addend is kept back, so that its addition and the norm that
+/// usually follows are one fused operation.
 #[derive(Debug)]
 pub struct ResidualStream {
     sum: Tensor,
@@ -16,7 +16,7 @@ pub struct ResidualStream {
 }
 
 impl ResidualStream {
-    /// A stream that begins with the embeddings.
+    /// A stream that starts with the embeddings.
     pub fn new(embeddings: Tensor) -> Self {
         Self { sum: embeddings, waiting: None }
     }
@@ -24,7 +24,7 @@ impl ResidualStream {
     /// Adds a block's output.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     pub fn add(&mut self, ops: &dyn Ops, x: Tensor) -> Result<()> {
         self.settle(ops)?;
         self.waiting = Some(x);
@@ -34,7 +34,7 @@ impl ResidualStream {
     /// The normalised sum.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     pub fn normalized(&mut self, ops: &dyn Ops, norm: &RMSNorm) -> Result<Tensor> {
         match self.waiting.take() {
             Some(x) => norm.forward_add(ops, &x, &mut self.sum),
@@ -42,10 +42,10 @@ impl ResidualStream {
         }
     }
 
-    /// The sum as it is.
+    /// The sum without normalisation.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     pub fn sum(&mut self, ops: &dyn Ops) -> Result<&Tensor> {
         self.settle(ops)?;
         Ok(&self.sum)

@@ -1,5 +1,5 @@
-//! Rotary position embedding: which angle each pair of columns turns by at each position. The frequencies are those of
-//! transformers' `modeling_rope_utils.py`, in float32 as there.
+//! Rotary position embedding: computes the rotation angles of each pair of columns at each position. Frequencies equal
+//! those of transformers' `modeling_rope_utils.py`, which computes them in float32.
 
 use std::f64::consts::PI;
 
@@ -10,20 +10,20 @@ use tch::Tensor;
 use crate::error::Result;
 use crate::ops::{Ops, RopeTable};
 
-/// What decides the angles of one kind of attention layer.
+/// Parameters of the rotation of one kind of attention layer.
 #[derive(Clone, Copy, Debug)]
 pub struct RopeParameters<'a> {
     /// Base of the frequencies `theta^(-2i / rotary_dim)`.
     pub theta: f64,
     /// Columns of a head that are rotated.
     pub rotary_dim: usize,
-    /// How the frequencies are stretched.
+    /// Scaling of the frequencies.
     pub scaling: Option<&'a RopeScaling>,
-    /// A divisor per frequency, given by the checkpoint (the `rope_freqs.weight` of GGUF files).
+    /// One divisor per frequency from the checkpoint (`rope_freqs.weight` of GGUF files).
     pub divisors: Option<&'a [f32]>,
-    /// Positions the model was made for, as its configuration says.
+    /// Context length of the configuration.
     pub max_position_embeddings: usize,
-    /// Positions it is served with.
+    /// Context length that the model is served with.
     pub context_length: usize,
 }
 
@@ -46,9 +46,9 @@ struct DynamicBase {
 impl RotaryEmbedding {
     /// Computes the frequencies.
     ///
-    /// Two kinds of scaling depend on the length of a text in transformers, which a KV cache of rotated keys cannot
-    /// follow. *Dynamic*: each position uses the base of a text that ends there, which is what token-by-token generation
-    /// computes. *LongRoPE*: the length that the model is served with decides for all texts.
+    /// In transformers, two kinds of scaling depend on the length of the sequence, which is impossible with a KV cache
+    /// of rotated keys. *Dynamic*: each position uses the base of a sequence that ends there, which is what
+    /// token-by-token generation computes. *LongRoPE*: the served context length decides for all sequences.
     pub fn new(p: &RopeParameters<'_>) -> Self {
         let mut inv_freq = base_frequencies(p.theta, p.rotary_dim);
         let mut attention_factor = 1.0;
@@ -85,7 +85,7 @@ impl RotaryEmbedding {
         Self { inv_freq, attention_factor: attention_factor as f32, dynamic }
     }
 
-    /// Whether all angles are the same but for a relative error.
+    /// Whether all angles are equal up to a relative error.
     pub fn is_close(&self, other: &Self, tolerance: f64) -> bool {
         let close = |a: f64, b: f64| (a - b).abs() <= tolerance * a.abs().max(b.abs());
         let dynamic = match (&self.dynamic, &other.dynamic) {
@@ -106,7 +106,7 @@ impl RotaryEmbedding {
         2 * self.inv_freq.len()
     }
 
-    /// Frequencies at a position, in radians per position.
+    /// Frequencies that apply at a position, in radians per position.
     pub fn inv_freq_at(&self, position: u32) -> std::borrow::Cow<'_, [f32]> {
         match &self.dynamic {
             Some(d) if f64::from(position) >= d.max_position_embeddings => {
@@ -124,11 +124,11 @@ impl RotaryEmbedding {
         self.attention_factor
     }
 
-    /// Cosines and sines of a step's positions, on the device of `ops`. Computing them takes a fraction of a percent of
-    /// a step and needs no table as long as the context.
+    /// Cosines and sines of a step's positions, on the device of `ops`. Computing them in each step takes a fraction of
+    /// a percent of its time and avoids a table for the whole context.
     ///
     /// # Errors
-    /// libtorch's.
+    /// An error of libtorch.
     pub fn table(&self, positions: &[u32], ops: &dyn Ops) -> Result<RopeTable> {
         let half = self.inv_freq.len();
         let mut cos = Vec::with_capacity(positions.len() * half);
@@ -157,7 +157,8 @@ fn base_frequencies(theta: f64, dim: usize) -> Vec<f32> {
     powers(theta, dim).map(|p| 1.0 / p).collect()
 }
 
-/// A frequency of Llama 3.1: low ones (long waves) divided by the factor, high ones kept, a smooth band between.
+/// A frequency of Llama 3.1: low ones (long waves) are divided by the factor, high ones are kept, and those between are
+/// interpolated.
 fn llama3(f: f32, [factor, low, high]: [f32; 3], original: f32) -> f32 {
     let wavelength = 2.0 * std::f32::consts::PI / f;
     if wavelength > original / low {
@@ -170,7 +171,7 @@ fn llama3(f: f32, [factor, low, high]: [f32; 3], original: f32) -> f32 {
     }
 }
 
-/// YaRN (Peng et al., 2023): a ramp over the columns from kept to divided frequencies.
+/// YaRN (Peng et al., 2023): a linear ramp over the columns from kept to divided frequencies.
 fn yarn_frequencies(p: &RopeParameters<'_>, yarn: &Yarn) -> (Vec<f32>, f64) {
     let factor = yarn.factor;
     let attention_factor =
@@ -180,7 +181,7 @@ fn yarn_frequencies(p: &RopeParameters<'_>, yarn: &Yarn) -> (Vec<f32>, f64) {
         });
     let dim = p.rotary_dim as f64;
     let original = yarn.original_max_position_embeddings as f64;
-    // The column whose frequency makes this many turns over the original length.
+    // The column whose frequency makes this many turns in the original length.
     let column = |turns: f64| dim * (original / (turns * 2.0 * PI)).ln() / (2.0 * p.theta.ln());
     let (mut low, mut high) = (column(yarn.beta_fast), column(yarn.beta_slow));
     if yarn.truncate {
@@ -198,7 +199,7 @@ fn yarn_frequencies(p: &RopeParameters<'_>, yarn: &Yarn) -> (Vec<f32>, f64) {
     (frequencies.collect(), attention_factor)
 }
 
-/// LongRoPE (Ding et al., 2024): a divisor per frequency from one of two lists.
+/// LongRoPE (Ding et al., 2024): one divisor per frequency, from one of two lists.
 fn longrope_frequencies(p: &RopeParameters<'_>, longrope: &Longrope) -> (Vec<f32>, f64) {
     let original = longrope.original_max_position_embeddings;
     let is_long = p.context_length > original;
@@ -227,7 +228,7 @@ mod tests {
         }
     }
 
-    /// Frequencies as transformers initialises them, through the configuration that it reads.
+    /// Compares with the frequencies that transformers computes from the same configuration.
     #[test]
     fn frequencies_equal_those_of_transformers() {
         let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/rope.json");
@@ -246,7 +247,7 @@ mod tests {
             let checkpoint = sglang_checkpoint::Checkpoint::open(folder.path()).unwrap();
             let config = sglang_checkpoint::ModelConfig::from_checkpoint(&checkpoint, None).unwrap();
             let rotary = RotaryEmbedding::new(&parameters(config.rope_scaling.as_ref(), 256));
-            // The last position of a text of 256 tokens, and of 400 where that differs.
+            // The last position of a sequence of 256 tokens, and of 400 where the result differs.
             let found = rotary.inv_freq_at(if name == "dynamic_400" { 399 } else { 255 });
             let expected = case["inv_freq"].as_array().unwrap();
             assert_eq!(found.len(), expected.len(), "{name}");

@@ -1,46 +1,46 @@
-//! Which experts a token goes to (reference: `layers/moe/topk.py`).
+//! Routes tokens to experts (reference: `layers/moe/topk.py`).
 
 use crate::ops::TopKOutput;
 
-/// How a router's logits become scores.
+/// How the router's logits become scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScoringFunc {
-    /// Over all experts.
+    /// Softmax over all experts.
     Softmax,
-    /// Each expert for itself (DeepSeek-V3).
+    /// Sigmoid of each expert's logit (DeepSeek-V3).
     Sigmoid,
 }
 
-/// Experts in groups of which only the best are looked at (DeepSeek).
+/// Groups of experts; only experts of the best groups can be chosen (DeepSeek).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpertGroups {
     /// Number of groups; a divisor of the number of experts.
     pub num_expert_group: usize,
     /// Groups that a token may use.
     pub topk_group: usize,
-    /// Scores of a group's best experts that are added up to its own: 1 in DeepSeek-V2, 2 in DeepSeek-V3.
+    /// Number of a group's best experts whose scores add up to the group's score: 1 in DeepSeek-V2, 2 in DeepSeek-V3.
     pub best_of_group: usize,
 }
 
-/// A router's rule.
+/// The rule of a router.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopK {
     /// Experts per token.
     pub top_k: usize,
-    /// What scores are.
+    /// How scores are computed.
     pub scoring_func: ScoringFunc,
-    /// Whether the chosen experts' weights are divided by their sum (`norm_topk_prob`).
+    /// Whether the weights of the chosen experts are divided by their sum (`norm_topk_prob`).
     pub renormalize: bool,
-    /// Multiplies the weights at the end.
+    /// Final factor of the weights.
     pub routed_scaling_factor: f32,
-    /// Added to the scores for the choice only (`e_score_correction_bias`).
+    /// Added to the scores only for choosing (`e_score_correction_bias`).
     pub correction_bias: Option<Vec<f32>>,
-    /// Groups, where there are any.
+    /// Groups, if the model has any.
     pub groups: Option<ExpertGroups>,
 }
 
 impl TopK {
-    /// The plain rule: the best of a softmax.
+    /// The plain rule: the highest softmax scores.
     pub fn softmax(top_k: usize, renormalize: bool) -> Self {
         Self {
             top_k,
@@ -52,7 +52,7 @@ impl TopK {
         }
     }
 
-    /// Chooses for every row of `[tokens, num_experts]` logits. Of equal scores the smaller id wins.
+    /// Chooses experts for every row of `[tokens, num_experts]` logits. Of equal scores, the smaller id wins.
     pub fn select_experts(&self, logits: &[f32], num_experts: usize) -> TopKOutput {
         let top_k = self.top_k.min(num_experts);
         let mut out = TopKOutput { top_k, ..TopKOutput::default() };
@@ -87,7 +87,7 @@ impl TopK {
         }
     }
 
-    /// What the choice is made by, for every expert that may be chosen.
+    /// The ranking score of every expert that can be chosen.
     fn rank(&self, scores: &[f32], ranked: &mut Vec<(f32, u32)>) {
         let bias = |i: usize| self.correction_bias.as_ref().and_then(|b| b.get(i)).copied().unwrap_or(0.0);
         ranked.clear();
@@ -109,7 +109,7 @@ impl TopK {
     }
 }
 
-/// Larger scores first, of equal ones the smaller id.
+/// Orders larger scores first; of equal ones, the smaller id.
 fn better(a: &(f32, u32), b: &(f32, u32)) -> std::cmp::Ordering {
     b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
 }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_best_groups_are_looked_at() {
+    fn only_experts_of_the_best_groups_are_chosen() {
         let groups = |best_of_group| Some(ExpertGroups { num_expert_group: 3, topk_group: 1, best_of_group });
         let logits = [5.0_f32, 0.0, 4.0, 4.0, 1.0, 1.0];
         let rule = |best| TopK {

@@ -1,4 +1,4 @@
-//! The bytes of a tensor on their way from a file to the model: read once, straight to where they stay.
+//! Moves the bytes of tensors from a file to the model: they are read once, directly to their final place.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,17 +10,17 @@ use sglang_kernels::WeightBytes;
 
 use crate::error::{ModelError, Result};
 
-/// Size from which on memory comes in huge pages: they are faulted in 512 times faster and looked up faster.
+/// Minimum size for huge pages, which need 512 times fewer page faults and make address lookups faster.
 const HUGE: usize = 2 << 20;
-/// So much of a file is looked at before it is given up again.
+/// Bytes of a file that are resident at once during conversion.
 pub(crate) const PIECE: usize = 4 << 20;
 
-/// Where the bytes of a tensor are.
+/// The bytes of a tensor and where they are.
 #[derive(Debug, Clone)]
 pub(crate) enum TensorBytes<'a> {
-    /// In a file, as they are wanted.
+    /// In a file, in the needed order.
     File(FileBytes<'a>),
-    /// In a file, their equally long rows in another order.
+    /// In a file, as equally long rows in the given order.
     Rows(FileBytes<'a>, Vec<usize>),
     /// In memory.
     Memory(Vec<u8>),
@@ -35,7 +35,7 @@ impl<'a> TensorBytes<'a> {
         }
     }
 
-    /// All bytes at once, for what is made into something else.
+    /// All bytes at once, for conversion.
     pub(crate) fn to_slice(&self) -> Cow<'_, [u8]> {
         match self {
             Self::File(part) => Cow::Borrowed(part.mapped()),
@@ -48,7 +48,7 @@ impl<'a> TensorBytes<'a> {
         }
     }
 
-    /// A range of the bytes, for what is made into something else bit by bit; whole rows where rows are reordered.
+    /// A range of the bytes, for conversion in pieces. If rows are reordered, the range must cover whole rows.
     pub(crate) fn piece(&self, range: Range<usize>) -> Cow<'_, [u8]> {
         match self {
             Self::File(part) => Cow::Borrowed(part.mapped().get(range).unwrap_or_default()),
@@ -63,7 +63,7 @@ impl<'a> TensorBytes<'a> {
         }
     }
 
-    /// Gives up what looking at a range has made resident.
+    /// Releases the pages of a range that were read.
     pub(crate) fn release_piece(&self, range: Range<usize>) {
         if let Self::File(part) = self
             && let Some(piece) = part.slice(range)
@@ -88,7 +88,7 @@ impl<'a> TensorBytes<'a> {
         Ok(())
     }
 
-    /// Gives up what looking at the bytes has made resident.
+    /// Releases the pages that were read.
     pub(crate) fn release(&self) {
         if let Self::File(part) | Self::Rows(part, _) = self {
             part.release();
@@ -96,12 +96,12 @@ impl<'a> TensorBytes<'a> {
     }
 }
 
-/// Bytes of one of several equally long rows.
+/// Bytes of a row, if `len` bytes consist of `rows` equally long rows.
 fn row_bytes(len: usize, rows: usize) -> usize {
     len.checked_div(rows).unwrap_or(0).max(1)
 }
 
-/// Rows `order[0], order[1], …` of a matrix of equally long rows.
+/// Copies rows `order[0], order[1], …` of a matrix.
 fn copy_rows(data: &[u8], order: &[usize], row_bytes: usize, target: &mut [u8]) {
     for (target, &row) in target.chunks_exact_mut(row_bytes).zip(order) {
         if let Some(row) = data.get(row * row_bytes..(row + 1) * row_bytes) {
@@ -110,7 +110,7 @@ fn copy_rows(data: &[u8], order: &[usize], row_bytes: usize, target: &mut [u8]) 
     }
 }
 
-/// Copies tensors into memory of their length together, one behind the other.
+/// Copies tensors one after the other into `target`, which must have their total length.
 pub(super) fn read_all_into(parts: &[&TensorBytes<'_>], target: &mut [u8]) -> Result<()> {
     let mut rest = target;
     for part in parts {
@@ -129,28 +129,28 @@ pub(crate) enum WeightBuffer {
 }
 
 impl WeightBuffer {
-    /// Zeroes.
+    /// A zeroed buffer.
     pub(crate) fn new(len: usize) -> Result<Self> {
         if len < HUGE {
             return Ok(Self::Small(vec![0; len]));
         }
         let no_memory = |e: std::io::Error| ModelError::Kernel(format!("{len} bytes for weights: {e}"));
         let pages = MmapMut::map_anon(len).map_err(no_memory)?;
-        // Only a hint; a kernel without huge pages refuses it.
+        // This is only a hint; a kernel without huge pages rejects it.
         if let Err(error) = pages.advise(Advice::HugePage) {
             tracing::debug!("no huge pages for weights: {error}");
         }
         Ok(Self::Pages(pages))
     }
 
-    /// Puts tensors one behind the other.
+    /// A buffer with the concatenated bytes of tensors.
     pub(crate) fn filled(parts: &[&TensorBytes<'_>]) -> Result<Self> {
         let mut buffer = Self::new(parts.iter().map(|p| p.len()).sum())?;
         read_all_into(parts, buffer.bytes_mut())?;
         Ok(buffer)
     }
 
-    /// The bytes, to write.
+    /// The bytes, for writing.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         match self {
             Self::Pages(pages) => pages,
@@ -158,7 +158,7 @@ impl WeightBuffer {
         }
     }
 
-    /// Done with writing.
+    /// Makes the finished buffer shareable.
     pub(crate) fn share(self) -> WeightBytes {
         match self {
             Self::Pages(pages) => Arc::new(pages),

@@ -1,4 +1,4 @@
-//! Dense tensors, for libtorch, from the bytes of a checkpoint.
+//! Builds dense tensors for libtorch from the bytes of a checkpoint.
 
 use sglang_checkpoint::GgmlType;
 use tch::{Device, Kind, Tensor};
@@ -8,11 +8,11 @@ use super::dequantized::dequantized;
 use crate::error::Result;
 use crate::ops::raw::{HostView, bytes_mut, prefer_huge_pages};
 
-/// A matrix `[rows, columns]` of the rows that lie behind each other in `parts`. Numbers that are wanted as they are
-/// stored are read straight to where they stay; others go through pieces of the file.
+/// A matrix `[rows, columns]` from the concatenated rows of `parts`. Numbers that need no conversion are read directly
+/// to their final place; others are converted in pieces.
 ///
 /// # Errors
-/// Memory, the device or a quantised block.
+/// Memory runs out, the device fails, or a quantised block is invalid.
 pub(crate) fn dense(
     storage: GgmlType,
     parts: &[&TensorBytes<'_>],
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_come_as_they_are_wanted_whatever_their_place_in_memory() {
+    fn numbers_are_converted_whatever_their_place_in_memory() {
         // More than one piece, and more than one huge page.
         let (rows, columns) = (3 * PIECE / 4096 + 5, 1024);
         let value = |i: usize| (i % 251) as f32;

@@ -1,21 +1,21 @@
-//! Blocks of quantised tensors as float32.
+//! Dequantises tensors to float32 with several threads.
 
 use sglang_checkpoint::GgmlType;
 use sglang_checkpoint::gguf::dequant::DequantError;
 
 use crate::error::{ModelError, Result};
 
-/// Numbers from which on a second thread pays for itself.
+/// Numbers per thread for which another thread pays off.
 const PER_THREAD: usize = 1 << 17;
 
-/// The float32 values of whole blocks. Threads share the work where there is enough.
+/// The float32 values of whole blocks. Several threads share the work if there is enough.
 pub(crate) fn dequantized(storage: GgmlType, data: &[u8], count: usize) -> Result<Vec<f32>> {
     let mut values = vec![0.0; count];
     let wrong = |e: DequantError| ModelError::Kernel(e.to_string());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let blocks = count.div_ceil(storage.block_len());
     let each = blocks.div_ceil(threads.min(count / PER_THREAD).max(1)).max(1);
-    // What does not fit together is refused by the first piece or as a whole.
+    // If lengths do not fit together, the whole call fails here.
     if each >= blocks || storage.bytes_for(count) != Some(data.len()) {
         sglang_checkpoint::dequantize(storage, data, &mut values).map_err(wrong)?;
         return Ok(values);

@@ -1,7 +1,7 @@
-//! Random weights of the right shape, for benchmarks: the same for the same name and shape, on every machine.
+//! Random weights of the right shape, for benchmarks. The same name and shape give the same weights on every machine.
 
-/// Little-endian float32 values: matrices uniform with the variance `1 / columns`, so that activations keep their size;
-/// vectors of norms are ones and biases are zeros.
+/// Little-endian float32 values. Matrices are uniformly distributed with variance `1 / columns`, so that activations
+/// keep their size; norm weights are ones and biases zeros.
 pub(super) fn random_values(name: &str, shape: &[usize]) -> Vec<u8> {
     let count: usize = shape.iter().product();
     let mut out = Vec::with_capacity(count * 4);

@@ -1,34 +1,34 @@
-//! Weights of experts, in each of the forms that checkpoints have them in.
+//! Loads weights of experts, in each of the forms in which checkpoints store them.
 
 use crate::error::Result;
 use crate::ops::{Activation, Expert, ExpertWeights};
 
 use super::WeightLoader;
 
-/// What a family calls the three matrices of an expert.
+/// A family's names of the three matrices of an expert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpertNames {
-    /// The gate's.
+    /// Name of the gate projection.
     pub gate: &'static str,
-    /// That of what the gate scales.
+    /// Name of the up projection.
     pub up: &'static str,
-    /// The closing one's.
+    /// Name of the down projection.
     pub down: &'static str,
 }
 
 impl ExpertNames {
-    /// Qwen's and DeepSeek's.
+    /// Names of Qwen and DeepSeek.
     pub const PROJ: Self = Self { gate: "gate_proj", up: "up_proj", down: "down_proj" };
-    /// Mixtral's.
+    /// Names of Mixtral.
     pub const MIXTRAL: Self = Self { gate: "w1", up: "w3", down: "w2" };
 }
 
 impl WeightLoader<'_> {
-    /// The experts `name.0`, `name.1`, …, each with three matrices, and as many biases when `bias`. A GGUF file's stacks
-    /// are taken apart.
+    /// Loads the experts `name.0`, `name.1`, …, each with three matrices and, if `bias` is set, three biases. Stacked
+    /// tensors of GGUF files are split.
     ///
     /// # Errors
-    /// A tensor is missing or of another shape.
+    /// A tensor is missing or has another shape.
     #[allow(clippy::too_many_arguments)]
     pub fn experts(
         &mut self,

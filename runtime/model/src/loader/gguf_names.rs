@@ -1,5 +1,4 @@
-//! Where a tensor of a Hugging Face model is found in a GGUF file (llama.cpp's `gguf-py/gguf/tensor_mapping.py` gives
-//! the pairs).
+//! Maps tensor names of Hugging Face models to GGUF files (as in llama.cpp's `gguf-py/gguf/tensor_mapping.py`).
 
 /// Names outside the layers.
 const GLOBAL: [(&str, &str); 3] =
@@ -40,20 +39,20 @@ const LAYER: [(&str, &str); 31] = [
     ("self_attn.v_b_proj", "attn_v_b"),
 ];
 
-/// Tensors of a layer whose names have no `weight` or `bias` at their end.
+/// Tensors of a layer whose names do not end with `weight` or `bias`.
 const LAYER_WHOLE: [(&str, &str); 2] =
     [("self_attn.sinks", "attn_sinks.weight"), ("mlp.gate.e_score_correction_bias", "exp_probs_b.bias")];
 
-/// Names inside a layer that mean something else in some architectures; they win over [`LAYER`].
+/// Names inside a layer that have another meaning in some architectures; they override [`LAYER`].
 const LAYER_OF: [(&[&str], &str, &str); 3] = [
-    // Where blocks are normalised after they have run, the name of Llama's second norm is that of such a norm; gpt-oss has
-    // the name alone.
+    // If blocks are normalised after they run, the name of Llama's second norm belongs to such a norm. gpt-oss only
+    // uses that name.
     (&["gemma2", "gemma3", "olmo2", "gpt-oss"], "post_attention_layernorm", "post_attention_norm"),
     (&["gemma2", "gemma3"], "pre_feedforward_layernorm", "ffn_norm"),
     (&["phi3"], "mlp.gate_up_proj", "ffn_up"),
 ];
 
-/// Matrices of a layer's experts, after `experts.E.`; the file stacks them.
+/// Matrices of a layer's experts, after `experts.E.`. The file stacks them in one tensor.
 const EXPERT: [(&str, &str); 6] = [
     ("gate_proj", "ffn_gate_exps"),
     ("up_proj", "ffn_up_exps"),
@@ -63,7 +62,7 @@ const EXPERT: [(&str, &str); 6] = [
     ("w2", "ffn_down_exps"),
 ];
 
-/// For a matrix of one expert: the tensor that holds those of all of them, and the expert's number.
+/// For a matrix of one expert: the tensor that stacks the matrices of all experts, and the expert's index.
 pub(super) fn gguf_expert(name: &str) -> Option<(String, usize)> {
     let (module, suffix) = name.rsplit_once('.')?;
     let (layer, part) = module.strip_prefix("model.layers.")?.split_once('.')?;
@@ -73,7 +72,7 @@ pub(super) fn gguf_expert(name: &str) -> Option<(String, usize)> {
     Some((format!("blk.{layer}.{gguf}.{suffix}"), expert.parse().ok()?))
 }
 
-/// The GGUF name of a tensor in a file of some `general.architecture`; `None` when the tables have none.
+/// The GGUF name of a tensor in a file of this `general.architecture`; `None` if the tables do not list it.
 pub(super) fn gguf_name(architecture: &str, name: &str) -> Option<String> {
     let (module, suffix) = name.rsplit_once('.')?;
     let find =
@@ -92,14 +91,14 @@ pub(super) fn gguf_name(architecture: &str, name: &str) -> Option<String> {
     Some(format!("blk.{layer}.{gguf}.{suffix}"))
 }
 
-/// Whether the rows of a tensor are in llama.cpp's order for interleaved rotation: it reorders the query and key
-/// projections of Llama and of what its converter derives from it.
+/// Whether the rows of a tensor are in llama.cpp's order for interleaved (GPT-J) rotation. It permutes the query and
+/// key projections of Llama and of the architectures that its converter derives from Llama.
 pub(super) fn is_permuted(architecture: &str, name: &str) -> bool {
     ["llama", "granite"].contains(&architecture) && (name.contains(".q_proj.") || name.contains(".k_proj."))
 }
 
-/// For each row in Hugging Face order, the row of the GGUF file: of every head, llama.cpp's rows `2i` and `2i + 1` are
-/// Hugging Face's `i` and `i + head_dim / 2`.
+/// For each row in Hugging Face order, the row of the GGUF file. Within a head, llama.cpp's rows `2i` and `2i + 1` are
+/// Hugging Face's rows `i` and `i + head_dim / 2`.
 pub(super) fn unpermuted_rows(rows: usize, head_dim: usize) -> Vec<usize> {
     let half = head_dim / 2;
     let source = |row: usize| {
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_a_head_go_from_pairs_to_halves() {
+    fn rows_of_a_head_go_from_interleaved_to_split_half() {
         assert_eq!(unpermuted_rows(8, 4), [0, 2, 1, 3, 4, 6, 5, 7]);
         assert_eq!(unpermuted_rows(6, 6), [0, 2, 4, 1, 3, 5]);
         assert!(is_permuted("llama", "model.layers.0.self_attn.k_proj.weight"));

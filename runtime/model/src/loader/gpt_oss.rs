@@ -1,5 +1,5 @@
-//! gpt-oss's experts: all of a layer in one tensor, gate and up in alternating columns, 16-bit and transposed or in
-//! MXFP4 (OCP Microscaling Formats, 2023).
+//! Loads gpt-oss's experts. One tensor holds all experts of a layer, with gate and up in alternating columns; it is
+//! 16-bit and transposed, or in MXFP4 (OCP Microscaling Formats, 2023).
 
 use sglang_checkpoint::GgmlType;
 use tch::Tensor;
@@ -11,7 +11,7 @@ use super::dequantized::dequantized;
 use super::mxfp4::{BLOCK, LARGEST_EXPONENT, SMALLEST_EXPONENT, pairs_to_q8_0};
 use super::{ExpertNames, TensorBytes, WeightLoader, WeightSource};
 
-/// One projection of all experts, `[experts, rows, columns]` once it is read.
+/// One projection of all experts, `[experts, rows, columns]` after reading.
 struct Stack<'a> {
     form: Form<'a>,
     rows: usize,
@@ -21,13 +21,13 @@ struct Stack<'a> {
 enum Form<'a> {
     /// `[experts, columns, rows]`.
     Transposed { storage: GgmlType, data: TensorBytes<'a> },
-    /// Two four-bit numbers per byte, and the biased exponent of every block.
+    /// Two 4-bit numbers per byte, and the biased exponent of each block.
     Mxfp4 { blocks: &'a [u8], scales: &'a [u8] },
 }
 
 impl Stack<'_> {
-    /// The matrix of one expert, whose row `r` is the stored row `row(r)`. MXFP4 becomes Q8_0, which holds the same
-    /// numbers: eight bits for twice a four-bit value, and half the scale.
+    /// The matrix of one expert; its row `r` is the stored row `row(r)`. MXFP4 becomes Q8_0 with the same values: 8-bit
+    /// integers of twice the 4-bit value, and half the scale.
     fn expert(&self, expert: usize, row: impl Fn(usize) -> usize) -> Option<(GgmlType, Vec<u8>)> {
         let (rows, columns) = (self.rows, self.columns);
         match &self.form {
@@ -61,10 +61,11 @@ impl Stack<'_> {
 }
 
 impl<'a> WeightLoader<'a> {
-    /// The experts of the module `name`, in one of gpt-oss's two forms, or in a GGUF file's stacks.
+    /// Loads the experts of the module `name`, from one of gpt-oss's two forms or from the stacked tensors of a GGUF
+    /// file.
     ///
     /// # Errors
-    /// A tensor is missing or of another shape, or a block's scale is one that real weights do not have.
+    /// A tensor is missing or has another shape, or the scale of a block is out of range.
     pub fn interleaved_experts(
         &mut self,
         name: &str,
@@ -143,8 +144,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_transposed_stack_is_turned_and_its_rows_are_put_in_order() {
-        // Two experts of three columns and four rows; the value says where it is.
+    fn a_transposed_stack_is_transposed_back_and_its_rows_are_reordered() {
+        // Two experts of three columns and four rows; each value encodes its place.
         let values: Vec<f32> = (0..24).map(|i| i as f32).collect();
         let data: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         let form = Form::Transposed { storage: GgmlType::F32, data: TensorBytes::Memory(data) };

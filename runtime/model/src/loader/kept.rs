@@ -1,4 +1,4 @@
-//! How much memory the weights of a checkpoint will take, from the headers of its files.
+//! Estimates the memory of a checkpoint's weights from the headers of its files.
 
 use sglang_checkpoint::GgmlType;
 use sglang_checkpoint::safetensors::Dtype;
@@ -7,11 +7,11 @@ use super::native::kept_type;
 use super::source::WeightSource;
 use super::{WeightTarget, mxfp4};
 
-/// Parts of names of tensors that no model here reads: encoders of images and sounds.
+/// Name parts of tensors that no model here uses: image and audio encoders.
 const UNREAD: [&str; 5] = ["vision_tower", "vision_model", "visual.", "multi_modal_projector", "audio_tower"];
 
 impl WeightSource {
-    /// Bytes of the weights once they are loaded, about: tensors that the model does not read may be among them.
+    /// Approximate bytes of the loaded weights. May include tensors that the model does not use.
     pub fn kept_bytes(&self, target: WeightTarget) -> u64 {
         let is_read = |name: &&str| !UNREAD.iter().any(|part| name.contains(part));
         match self {
@@ -36,7 +36,7 @@ fn count(shape: &[usize]) -> u64 {
     shape.iter().map(|n| *n as u64).product()
 }
 
-/// Bytes of a number that is kept as a float.
+/// Bytes of a number that is kept in a float format.
 fn float(target: WeightTarget) -> u64 {
     let (WeightTarget::Native(kind) | WeightTarget::Torch(_, kind)) = target;
     kind.elt_size_in_bytes() as u64
@@ -45,7 +45,7 @@ fn float(target: WeightTarget) -> u64 {
 fn of_blocks(storage: GgmlType, shape: &[usize], target: WeightTarget) -> u64 {
     let numbers = count(shape);
     match target {
-        // Vectors are small, and float32 on a CPU.
+        // Vectors are small, and are float32 on a CPU.
         WeightTarget::Native(_) if shape.len() < 2 => 4 * numbers,
         WeightTarget::Native(kind) => {
             let kept = kept_type(storage, kind);
@@ -72,14 +72,14 @@ fn of_numbers(
             numbers * (32 / bits.max(1)) as u64 * float(target)
         }
         (Dtype::F8_E4M3 | Dtype::I8, _) => numbers * float(target),
-        // MXFP4, two numbers to a byte.
+        // MXFP4 has two numbers per byte.
         (Dtype::U8, _) if name.ends_with("_blocks") => match target {
             WeightTarget::Native(_) => {
                 2 * numbers / mxfp4::BLOCK as u64 * GgmlType::Q8_0.block_bytes() as u64
             }
             WeightTarget::Torch(..) => 2 * numbers * float(target),
         },
-        // Scales and zero points, which do not stay.
+        // Scales and zero points are not kept.
         _ => 0,
     }
 }
@@ -90,7 +90,7 @@ mod tests {
     use tch::{Device, Kind};
 
     #[test]
-    fn every_form_is_counted_as_it_is_kept() {
+    fn every_format_is_counted_in_the_form_that_is_kept() {
         let (plain, narrow) = (WeightTarget::Native(Kind::Float), WeightTarget::Native(Kind::BFloat16));
         let torch = WeightTarget::Torch(Device::Cpu, Kind::BFloat16);
         let blocks = |ty| [plain, narrow, torch].map(|target| of_blocks(ty, &[4, 256], target));

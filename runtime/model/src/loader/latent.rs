@@ -1,4 +1,4 @@
-//! `kv_b_proj` of latent attention, head by head.
+//! Loads `kv_b_proj` of latent attention, split by head.
 
 use half::{bf16, f16};
 use sglang_kernels::{QuantType, ThreadPool, WeightMatrix};
@@ -10,11 +10,11 @@ use crate::ops::{LatentForm, LatentLayout, LatentWeights, Matrix};
 use super::WeightLoader;
 
 impl WeightLoader<'_> {
-    /// Key and value matrices of all heads from the module `name.kv_b_proj`, whose rows are those of each head's keys and
-    /// values in turn, or from `name.k_b_proj`, transposed, and `name.v_b_proj` (newer GGUF files).
+    /// Loads the key and value matrices of all heads from the module `name.kv_b_proj`, which has the rows of each
+    /// head's keys and then values, or from `name.k_b_proj` (transposed) and `name.v_b_proj` (newer GGUF files).
     ///
     /// # Errors
-    /// The tensor is missing or of another shape.
+    /// The tensor is missing or has another shape.
     pub fn latent(&mut self, name: &str, layout: LatentLayout) -> Result<LatentWeights> {
         let (heads, each) = (layout.num_heads, layout.kv_b_head_rows());
         if self.has(&format!("{name}.k_b_proj.weight")) {
@@ -60,14 +60,14 @@ impl WeightLoader<'_> {
         LatentWeights::new(layout, form)
     }
 
-    /// A tensor of matrices, as one that has their rows.
+    /// Loads a tensor of several matrices as one matrix with all their rows.
     fn stacked(&mut self, name: &str, shape: [usize; 3]) -> Result<Matrix> {
         let tensor = self.source.tensor(name, &shape, self.head_dim)?;
         let [count, rows, columns] = shape;
         self.build(tensor.storage, &[&tensor.data], count * rows, columns)
     }
 
-    /// The transposed matrix, in 16 bits where it was, else as the float32 numbers that it holds.
+    /// The transposed matrix: in 16 bits if it was, otherwise as its float32 values.
     fn transposed(&mut self, w: &WeightMatrix) -> Result<WeightMatrix> {
         let (rows, columns) = (w.rows(), w.cols());
         let mut values = vec![0.0; rows * columns];

@@ -1,4 +1,4 @@
-//! From a checkpoint's tensors to weights in the form that the backend wants.
+//! Loads the tensors of a checkpoint as weights in the form that the backend needs.
 
 mod bytes;
 mod dense;
@@ -33,10 +33,11 @@ pub use progress::LoadProgress;
 pub use source::WeightSource;
 pub use table::WeightTable;
 
-/// The form of the weights.
+/// The form in which the backend needs weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightTarget {
-    /// The checkpoint's own storage, for [`crate::ops::NativeOps`]; float32 is rounded to a 16-bit kind.
+    /// The storage format of the checkpoint, for [`crate::ops::NativeOps`]. If the kind is a 16-bit format, float32 is
+    /// rounded to it.
     Native(Kind),
     /// Dense tensors, for [`crate::ops::TorchOps`].
     Torch(Device, Kind),
@@ -45,14 +46,14 @@ pub enum WeightTarget {
 /// How a checkpoint stores the weights of its norms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NormStorage {
-    /// As they are applied.
+    /// Stored as applied.
     #[default]
     Plain,
-    /// Less one (Gemma). GGUF files hold them as they are applied.
+    /// Stored minus one (Gemma). GGUF files store them as applied.
     LessOne,
 }
 
-/// Hands out a checkpoint's weights, checking names and shapes.
+/// Loads the weights of a checkpoint by name and checks their shapes.
 #[derive(Debug)]
 pub struct WeightLoader<'a> {
     source: &'a WeightSource,
@@ -65,12 +66,12 @@ pub struct WeightLoader<'a> {
     converted: Converted,
 }
 
-/// Weights that are kept in another storage type than the file's: bytes in the file and in memory.
+/// Weights whose storage type differs between file and memory: bytes in the file and in memory, by the two types.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Converted(BTreeMap<(&'static str, &'static str), (u64, u64)>);
 
 impl std::fmt::Display for Converted {
-    /// Nothing, or `; 60.1 MB of IQ2_XS are 905.3 MB of F32, …`.
+    /// Writes nothing, or `; 60.1 MB of IQ2_XS are 905.3 MB of F32, …`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mb = |bytes: u64| bytes as f64 / 1e6;
         for (i, ((from, to), (file, memory))) in self.0.iter().enumerate() {
@@ -81,14 +82,14 @@ impl std::fmt::Display for Converted {
     }
 }
 
-/// What loading came to.
+/// Results of loading.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoadSummary {
     /// Bytes that the weights take.
     pub bytes: u64,
     /// Seconds since the start.
     pub seconds: f64,
-    /// What the file has in a form that no kernel works on.
+    /// Weights that were converted because no kernel supports their format.
     pub converted: Converted,
 }
 
@@ -101,60 +102,60 @@ impl<'a> WeightLoader<'a> {
         Self { source, target, head_dim, progress, table, lora_sites, bytes: 0, converted }
     }
 
-    /// Ends the progress bar.
+    /// Ends the progress bar and returns the summary.
     pub fn finish(self) -> LoadSummary {
         LoadSummary { bytes: self.bytes, seconds: self.progress.finish(), converted: self.converted }
     }
 
-    /// The weights handed out so far, by name.
+    /// Takes the table of all weights loaded so far, by name.
     pub fn take_table(&mut self) -> WeightTable {
         std::mem::take(&mut self.table)
     }
 
-    /// The layers handed out so far that adapters can change.
+    /// Takes the list of the layers loaded so far that adapters can change.
     pub(crate) fn take_lora_sites(&mut self) -> LoraSites {
         std::mem::take(&mut self.lora_sites)
     }
 
-    /// As [`WeightLoader::linear`], a layer that adapters can change. Whoever has it runs it with
+    /// Like [`WeightLoader::linear`], for a layer that adapters can change. Run it with
     /// [`crate::ops::ForwardContext::linear`].
     ///
     /// # Errors
-    /// As of [`WeightLoader::linear`].
+    /// Same as [`WeightLoader::linear`].
     pub fn adaptable(&mut self, parts: &[(&str, usize)], columns: usize, bias: bool) -> Result<LinearWeight> {
         let weight = self.linear(parts, columns, bias)?;
         Ok(weight.with_lora_site(self.lora_sites.add(parts, columns)))
     }
 
-    /// The embedding matrix `name`, which adapters can change. Whoever has it reads it with
+    /// Loads the embedding matrix `name`, which adapters can change. Look rows up with
     /// [`crate::ops::ForwardContext::embedding`].
     ///
     /// # Errors
-    /// As of [`WeightLoader::linear`].
+    /// Same as [`WeightLoader::linear`].
     pub fn embedding(&mut self, name: &str, vocab_size: usize, hidden_size: usize) -> Result<LinearWeight> {
         let weight = self.linear(&[(name, vocab_size)], hidden_size, false)?;
         self.lora_sites.add_embedding(vocab_size, hidden_size);
         Ok(weight)
     }
 
-    /// The number of the output matrix among the layers that adapters can change, whether it is one of its own or the
-    /// embedding's.
+    /// Registers the output head, which may share the embedding's matrix, as a layer that adapters can change. Returns
+    /// its index.
     pub fn head_site(&mut self, vocab_size: usize, hidden_size: usize) -> usize {
         self.lora_sites.add(&[(HEAD, vocab_size)], hidden_size)
     }
 
-    /// A linear layer whose rows are those of several modules (`name`, rows), each with `name.weight` and, when `bias`,
-    /// `name.bias`.
+    /// Loads a linear layer that stacks the rows of several modules (`name`, rows), each with `name.weight` and, if
+    /// `bias` is set, `name.bias`.
     ///
     /// # Errors
-    /// A tensor is missing or of another shape.
+    /// A tensor is missing or has another shape.
     pub fn linear(&mut self, parts: &[(&str, usize)], columns: usize, bias: bool) -> Result<LinearWeight> {
         let mut tensors = Vec::with_capacity(parts.len());
         for (name, rows) in parts {
             let tensor = self.source.tensor(&format!("{name}.weight"), &[*rows, columns], self.head_dim)?;
             tensors.push((tensor, *rows));
         }
-        // Neighbours of one storage type become one matrix: fewer, larger products.
+        // Neighbouring parts of the same storage type become one matrix, which gives fewer and larger products.
         let mut matrices = Vec::with_capacity(tensors.len());
         let mut names = parts.iter().map(|(name, _)| format!("{name}.weight"));
         for run in tensors.chunk_by(|(a, _), (b, _)| a.storage == b.storage) {
@@ -173,10 +174,10 @@ impl<'a> WeightLoader<'a> {
         LinearWeight::new(matrices, bias)
     }
 
-    /// The weight of the norm `name` over `size` columns, as it is applied.
+    /// Loads the weight of the norm `name` over `size` columns, in the form in which it is applied.
     ///
     /// # Errors
-    /// It is missing or of another shape.
+    /// The tensor is missing or has another shape.
     pub fn norm_weight(&mut self, name: &str, size: usize, storage: NormStorage) -> Result<Tensor> {
         let name = format!("{name}.weight");
         let stored = self.vector(&name, size)?;
@@ -185,7 +186,7 @@ impl<'a> WeightLoader<'a> {
             used.iter_mut().for_each(|w| *w += 1.0);
         }
         let weight = self.upload(used)?;
-        // By its name a weight is what the checkpoint holds.
+        // The table has weights as the checkpoint stores them.
         self.table.add_vector(name, &Tensor::f_from_slice(&stored)?);
         Ok(weight)
     }
@@ -200,20 +201,20 @@ impl<'a> WeightLoader<'a> {
         self.source.stores_the_same(name, other)
     }
 
-    /// A small tensor in the backend's number format, never quantised.
+    /// Loads a small tensor in the backend's number format, never quantised.
     ///
     /// # Errors
-    /// It is missing or of another shape.
+    /// The tensor is missing or has another shape.
     pub fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let values = self.values(name, shape)?;
         let shape: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
         Ok(self.upload(values)?.f_view(shape.as_slice())?)
     }
 
-    /// A vector as float32 on the device, whatever the backend computes in.
+    /// Loads a vector as float32 on the device, whatever the backend's number format.
     ///
     /// # Errors
-    /// It is missing or of another shape.
+    /// The tensor is missing or has another shape.
     pub fn float_vector(&mut self, name: &str, size: usize) -> Result<Tensor> {
         let tensor = Tensor::f_from_slice(&self.vector(name, size)?)?;
         match self.target {
@@ -222,10 +223,10 @@ impl<'a> WeightLoader<'a> {
         }
     }
 
-    /// A vector as numbers of the host, for what is decided there.
+    /// Loads a vector into host memory, for decisions on the CPU.
     ///
     /// # Errors
-    /// It is missing or of another shape.
+    /// The tensor is missing or has another shape.
     pub fn host_vector(&mut self, name: &str, size: usize) -> Result<Vec<f32>> {
         let values = self.vector(name, size)?;
         self.table.add_vector(name.to_owned(), &Tensor::f_from_slice(&values)?);
@@ -259,7 +260,7 @@ impl<'a> WeightLoader<'a> {
         values
     }
 
-    /// A small vector in the backend's number format.
+    /// Copies a small vector to the device in the backend's number format.
     fn upload(&mut self, values: Vec<f32>) -> Result<Tensor> {
         let tensor = Tensor::f_from_slice(&values)?;
         let tensor = match self.target {
@@ -270,7 +271,7 @@ impl<'a> WeightLoader<'a> {
         Ok(tensor)
     }
 
-    /// A matrix of rows that lie behind each other in several tensors.
+    /// Builds a matrix from the concatenated rows of several tensors.
     fn build(
         &mut self,
         storage: GgmlType,
@@ -326,7 +327,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_in_another_form_is_said_with_its_memory() {
+    fn converted_weights_are_displayed_with_their_size() {
         let mut converted = Converted::default();
         assert_eq!(converted.to_string(), "");
         converted.0.insert(("IQ2_XS", "F32"), (60_100_000, 905_300_000));

@@ -1,5 +1,5 @@
-//! MXFP4 (OCP Microscaling Formats, 2023) as Q8_0, which holds the same numbers: eight bits for twice a four-bit value, and
-//! half the scale.
+//! Converts MXFP4 (OCP Microscaling Formats, 2023) to Q8_0 with the same values: 8-bit integers of twice the 4-bit
+//! value, and half the scale.
 
 use half::f16;
 use sglang_checkpoint::GgmlType;
@@ -8,18 +8,19 @@ use crate::error::{ModelError, Result};
 
 /// Numbers that share a scale.
 pub(super) const BLOCK: usize = 32;
-/// Twice the values of the four bits without their sign.
+/// Twice the absolute values of the 4-bit numbers.
 const TWICE: [i8; 8] = [0, 1, 2, 3, 4, 6, 8, 12];
-/// Half precision holds powers of two from here to the last one below.
+/// Half precision can hold powers of two with exponents from this one to [`LARGEST_EXPONENT`].
 pub(super) const SMALLEST_EXPONENT: i32 = -24;
 pub(super) const LARGEST_EXPONENT: i32 = 15;
 
-/// Appends a block of which each byte holds two neighbours; `None` when its scale is out of half precision's range.
+/// Appends a block in which each byte holds two neighbouring numbers; `None` if its scale is outside the range of half
+/// precision.
 pub(super) fn pairs_to_q8_0(packed: &[u8], scale: u8, out: &mut Vec<u8>) -> Option<()> {
     q8_0(packed.iter().flat_map(|b| [b & 15, b >> 4]), scale, out)
 }
 
-/// Blocks of a GGUF file: the scale, then bytes that hold a number of the first half and one of the second.
+/// Converts blocks of a GGUF file: the scale, then bytes with one number of the first half and one of the second.
 pub(super) fn blocks_to_q8_0(data: &[u8]) -> Result<Vec<u8>> {
     let (blocks, _) = data.as_chunks::<17>();
     let mut out = Vec::with_capacity(blocks.len() * GgmlType::Q8_0.block_bytes());
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn scales_beyond_half_precision_are_refused_unless_they_scale_nothing() {
+    fn scales_beyond_half_precision_are_refused_unless_all_numbers_are_zero() {
         assert!(pairs_to_q8_0(&[1; 16], 103, &mut Vec::new()).is_none());
         assert!(pairs_to_q8_0(&[1; 16], 104, &mut Vec::new()).is_some());
         assert!(pairs_to_q8_0(&[1; 16], 143, &mut Vec::new()).is_some());

@@ -1,5 +1,5 @@
-//! Matrices for the project's CPU kernels: in the storage of their checkpoint where the kernels know it, else turned into
-//! one that they know.
+//! Builds matrices for the project's CPU kernels: in the storage format of the checkpoint if the kernels support it,
+//! otherwise converted.
 
 use std::sync::Mutex;
 
@@ -12,14 +12,14 @@ use tch::Kind;
 use super::bytes::{PIECE, TensorBytes, WeightBuffer};
 use crate::error::{ModelError, Result};
 
-/// What the bytes of a matrix go through on their way from the file.
+/// Conversion of a matrix when it is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Conversion {
-    /// Nothing.
+    /// No conversion.
     Keep,
-    /// Blocks become blocks of another type with the same numbers.
+    /// Repack blocks as blocks of another type with the same values.
     Repack(GgmlType),
-    /// Numbers become float32, or the 16-bit format that float32 is rounded to.
+    /// Dequantise to float32, or to the 16-bit format that float32 is rounded to.
     Dequantize(GgmlType),
 }
 
@@ -38,7 +38,7 @@ fn conversion(storage: GgmlType, narrow: Kind) -> Conversion {
     }
 }
 
-/// The storage type that a matrix has once it is loaded.
+/// The storage type of a matrix after loading.
 pub(crate) fn kept_type(storage: GgmlType, narrow: Kind) -> GgmlType {
     match conversion(storage, narrow) {
         _ if storage == GgmlType::MXFP4 => GgmlType::Q8_0,
@@ -47,8 +47,7 @@ pub(crate) fn kept_type(storage: GgmlType, narrow: Kind) -> GgmlType {
     }
 }
 
-/// A matrix of rows from several tensors. Numbers that become floats are rounded to `narrow` when that is a 16-bit
-/// format.
+/// A matrix from the rows of several tensors. Dequantised numbers are rounded to `narrow` if that is a 16-bit format.
 pub(crate) fn native_matrix(
     storage: GgmlType,
     parts: &[&TensorBytes<'_>],
@@ -96,8 +95,8 @@ fn write_floats(values: &[f32], kind: GgmlType, to: &mut [u8]) {
     }
 }
 
-/// Tensors one behind the other, rows of `columns` numbers turned from one type into another. Threads share the work; of
-/// the file only the pieces at hand are resident.
+/// Converts the rows of several tensors, each of `columns` numbers, from one type to another. Threads share the work;
+/// only the pieces being converted are resident.
 fn converted(
     parts: &[&TensorBytes<'_>],
     [from, to]: [GgmlType; 2],
@@ -131,7 +130,7 @@ fn converted(
             let mut results = vec![work().map_err(|e| e.to_string())];
             results.extend(others.into_iter().map(|other| match other.join() {
                 Ok(result) => result.map_err(|e| e.to_string()),
-                Err(_) => Err("a thread that turned weights panicked".to_owned()),
+                Err(_) => Err("a thread that converted weights panicked".to_owned()),
             }));
             results
         });
@@ -141,7 +140,7 @@ fn converted(
     Ok(buffer)
 }
 
-/// The same storage type in the kernels' terms; `None` for one that they have no products with.
+/// The kernels' name for a storage type; `None` if they do not support it.
 fn quant_type(storage: GgmlType) -> Option<QuantType> {
     Some(match storage {
         GgmlType::F32 => QuantType::F32,
@@ -174,7 +173,7 @@ mod tests {
     #[test]
     fn every_type_is_kept_repacked_or_dequantised_with_its_numbers() {
         for storage in GgmlType::ALL.into_iter().filter(|ty| *ty != GgmlType::MXFP4) {
-            // Several pieces, the last one short, in two tensors.
+            // Several pieces, the last one shorter, in two tensors.
             let (columns, row) = (1024, storage.bytes_for(1024).unwrap());
             let rows = PIECE / row + 3;
             let data: Vec<u8> = (0..rows * row).map(|i| ((i * 31 + i / 251) % 61) as u8).collect();
@@ -201,9 +200,9 @@ mod tests {
     }
 
     #[test]
-    fn rows_in_another_order_are_turned_whole_whatever_their_length() {
+    fn reordered_rows_are_converted_whole_whatever_their_length() {
         let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
-        // Rows that no piece of a power of two is a multiple of.
+        // The row length does not divide a piece, whose size is a power of two.
         let (rows, columns) = (PIECE / 4 / 1536 + 9, 1536);
         let data: Vec<u8> = (0..rows * columns).flat_map(|i| ((i % 8191) as f32).to_le_bytes()).collect();
         let header = format!(

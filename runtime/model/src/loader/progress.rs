@@ -1,4 +1,4 @@
-//! What a person sees while weights are loaded: a bar on a terminal, log lines otherwise.
+//! Displays the progress of loading weights: a bar on a terminal, log lines otherwise.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ impl LoadProgress {
         }
     }
 
-    /// Ends the bar and gives the seconds since the start.
+    /// Ends the bar and returns the seconds since the start.
     pub fn finish(self) -> f64 {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();

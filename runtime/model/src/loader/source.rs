@@ -1,5 +1,5 @@
-//! Where tensors come from: a GGUF file, safetensors, or nowhere (`--load-format dummy`). Models ask by Hugging Face
-//! name.
+//! Sources of tensors: a GGUF file, safetensors, or random numbers (`--load-format dummy`). Models request tensors by
+//! their Hugging Face name.
 
 use std::path::PathBuf;
 
@@ -29,15 +29,15 @@ pub enum WeightSource {
 pub(super) struct SourceTensor<'a> {
     /// Element type.
     pub storage: GgmlType,
-    /// The bytes, as a rule still in the file.
+    /// The bytes, usually still in the file.
     pub data: TensorBytes<'a>,
 }
 
 impl WeightSource {
-    /// The weights of a checkpoint as `--load-format` says.
+    /// The weights of a checkpoint, for this `--load-format`.
     ///
     /// # Errors
-    /// The checkpoint is of another format or its files are broken.
+    /// The checkpoint has another format, or its files are invalid.
     pub fn new(checkpoint: Checkpoint, load_format: &str) -> Result<Self> {
         let fail = |why: &str| {
             Err(ModelError::Option {
@@ -61,8 +61,8 @@ impl WeightSource {
         }
     }
 
-    /// A tensor of a decoder layer that a model of so many layers does not have. Only asked of folders without a
-    /// configuration, which say in no other way how many layers they have.
+    /// A tensor of a decoder layer beyond the model's `layers`. Only checks folders without a configuration, whose
+    /// number of layers is not known otherwise.
     pub(crate) fn layer_beyond(&self, layers: usize) -> Option<&str> {
         let Self::Safetensors(index) = self else { return None };
         if index.dir().join("config.json").is_file() {
@@ -88,14 +88,14 @@ impl WeightSource {
         }
     }
 
-    /// What the files call a tensor.
+    /// The name of a tensor in the files.
     fn stored_name(&self, name: &str) -> String {
         let Self::Gguf(_, architecture) = self else { return name.to_owned() };
         let stack = gguf_expert(name).map(|(stack, _)| stack);
         stack.or_else(|| gguf_name(architecture, name)).unwrap_or_else(|| name.to_owned())
     }
 
-    /// File that holds, or should hold, a tensor.
+    /// The file that has, or should have, a tensor.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         match self {
             Self::Gguf(file, _) => file.file_of(&self.stored_name(name)).to_owned(),
@@ -118,7 +118,7 @@ impl WeightSource {
         }
     }
 
-    /// Whether two tensors have the same type, shape and bytes; false for one that is packed or not there.
+    /// Whether two tensors have the same type, shape and bytes; false if one is packed or missing.
     pub(super) fn stores_the_same(&self, name: &str, other: &str) -> bool {
         let (name, other) = (self.stored_name(name), self.stored_name(other));
         let parts = match self {
@@ -139,7 +139,7 @@ impl WeightSource {
             Self::Dummy(_) => return true,
         };
         let (Some(a), Some(b)) = parts else { return false };
-        // In pieces, so that little of the file is resident at a time.
+        // Compares in pieces, so that little of the file is resident at a time.
         a.len() == b.len()
             && (0..a.len()).step_by(PIECE).all(|start| {
                 let piece = start..(start + PIECE).min(a.len());
@@ -151,7 +151,7 @@ impl WeightSource {
             })
     }
 
-    /// A tensor of bytes that must have this shape: numbers that are packed in a way of their own.
+    /// A tensor of bytes with this shape, for formats that the caller unpacks.
     pub(super) fn bytes(&self, name: &str, shape: &[usize]) -> Result<&[u8]> {
         let wrong = |found: String| ModelError::Tensor {
             file: self.file(name),
@@ -169,7 +169,7 @@ impl WeightSource {
         }
     }
 
-    /// A tensor that must have this shape. Rows of heads of `head_dim` come in Hugging Face order.
+    /// A tensor with this shape. Rows of heads with `head_dim` columns are returned in Hugging Face order.
     pub(super) fn tensor(&self, name: &str, shape: &[usize], head_dim: usize) -> Result<SourceTensor<'_>> {
         let stored_name = self.stored_name(name);
         if let Some(values) = self.dequantized(name, shape)? {
@@ -212,7 +212,7 @@ impl WeightSource {
                 return Ok(SourceTensor { storage: GgmlType::F32, data });
             }
         };
-        // A GGUF file may leave out dimensions of one row.
+        // A GGUF file may omit leading dimensions of size one.
         let rows_of_one =
             |shape: &[usize]| shape.iter().skip_while(|n| **n == 1).copied().collect::<Vec<_>>();
         let is_gguf = matches!(self, Self::Gguf(..));
@@ -230,7 +230,7 @@ impl WeightSource {
     }
 }
 
-/// One of the equally large parts that a tensor has along its first dimension.
+/// One of the equally large parts of a tensor along its first dimension.
 fn part_of_stack<'a>(
     shape: &'a [usize],
     stack: FileBytes<'a>,
@@ -241,9 +241,9 @@ fn part_of_stack<'a>(
     Some((rest, stack.slice(index * size..(index + 1) * size)?))
 }
 
-/// Matrices that only safetensors files quantise.
+/// Quantised matrices of safetensors files.
 impl WeightSource {
-    /// How the matrices are stored, by the names of `--quantization`; `None` for plain numbers.
+    /// The quantisation scheme as in `--quantization`; `None` if weights are not quantised.
     pub fn quantization(&self) -> Option<&'static str> {
         match self {
             Self::Gguf(..) => Some("gguf"),
@@ -252,7 +252,7 @@ impl WeightSource {
         }
     }
 
-    /// The numbers of a quantised matrix; `None` for what is not one.
+    /// The dequantised values of a quantised matrix; `None` for other tensors.
     fn dequantized(&self, name: &str, shape: &[usize]) -> Result<Option<Vec<f32>>> {
         let (Self::Safetensors(index), Some(module), [rows, columns]) =
             (self, name.strip_suffix(".weight"), shape)

@@ -1,4 +1,4 @@
-//! The weights of a model by their name in the checkpoint, sharing the memory of the model's own.
+//! The weights of a model by their name in the checkpoint. They share memory with the model.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -12,7 +12,7 @@ use tch::{Device, Kind, Tensor};
 use crate::error::Result;
 use crate::ops::Matrix;
 
-/// Names under which a tied output matrix and the embedding that it is are known.
+/// Names of a tied output matrix and of the embedding whose weights it shares.
 const TIED: (&str, &str) = ("lm_head.weight", "model.embed_tokens.weight");
 
 /// One weight as it is stored.
@@ -22,14 +22,14 @@ enum Stored {
     Vector(Tensor),
 }
 
-/// Every weight that a loader has handed out.
+/// All weights that a loader has loaded.
 #[derive(Debug, Default)]
 pub struct WeightTable {
     weights: HashMap<String, Stored>,
 }
 
 impl WeightTable {
-    /// Enters rows of a matrix that the model has.
+    /// Adds rows of a matrix of the model.
     pub(super) fn add_rows(&mut self, name: String, matrix: &Matrix, rows: Range<usize>) -> Result<()> {
         let shared = match matrix {
             Matrix::Native(w) => Matrix::Native(w.slice_rows(rows)?),
@@ -39,7 +39,7 @@ impl WeightTable {
         Ok(())
     }
 
-    /// Enters a vector that the model has.
+    /// Adds a vector of the model.
     pub(super) fn add_vector(&mut self, name: String, vector: &Tensor) {
         self.weights.insert(name, Stored::Vector(vector.shallow_clone()));
     }
@@ -47,7 +47,7 @@ impl WeightTable {
     /// A checksum of every weight: the first 16 hexadecimal digits of the SHA-256 of its stored bytes.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     pub fn checksums(&self) -> Result<BTreeMap<String, String>> {
         let checksum = |(name, stored): (&String, &Stored)| -> Result<(String, String)> {
             let digest = Sha256::digest(stored.bytes()?.as_ref());
@@ -56,11 +56,11 @@ impl WeightTable {
         self.weights.iter().map(checksum).collect()
     }
 
-    /// The first `size` rows of a matrix or numbers of a vector, as float32 in nested lists; `None` for a name that the
-    /// model does not use.
+    /// The first `size` rows of a matrix or numbers of a vector, as float32 in nested lists; `None` if the model has no
+    /// weight of this name.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     pub fn get(&self, name: &str, size: usize) -> Result<Option<Value>> {
         let tied = || self.weights.get(TIED.1).filter(|_| name == TIED.0);
         let Some(stored) = self.weights.get(name).or_else(tied) else { return Ok(None) };
@@ -79,7 +79,7 @@ impl WeightTable {
 }
 
 impl Stored {
-    /// The stored bytes: quantised blocks as they are, numbers in their own format.
+    /// The stored bytes: quantised blocks unchanged, numbers in their stored format.
     fn bytes(&self) -> Result<Cow<'_, [u8]>> {
         let of_tensor = |t: &Tensor| -> Result<Vec<u8>> {
             let flat = t.f_to(Device::Cpu)?.f_contiguous()?.f_view([-1])?;
@@ -92,7 +92,7 @@ impl Stored {
     }
 }
 
-/// The first rows, one after the other, and their length.
+/// The first rows, concatenated, and the length of a row.
 fn first_rows(matrix: &Matrix, size: usize) -> Result<(Vec<f32>, usize)> {
     match matrix {
         Matrix::Native(w) => {
@@ -137,7 +137,7 @@ mod tests {
             assert_eq!(get("norm.weight", 2), Some(json!([1.0, 2.0])));
             assert_eq!(get("norm.weight", 0), Some(json!([])));
             assert_eq!(get("norm.bias", 2), None);
-            // Of the little-endian bytes, by Python's hashlib.
+            // Computed with Python's hashlib from the little-endian bytes.
             let checksums = table.checksums().unwrap();
             assert_eq!(checksums["model.embed_tokens.weight"], "a71fc71acdce0891");
             assert_eq!(checksums["norm.weight"], "da6b72b81bf98403");

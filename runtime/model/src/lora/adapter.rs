@@ -1,4 +1,4 @@
-//! One adapter's matrices.
+//! The matrices of one adapter.
 
 use std::collections::HashMap;
 
@@ -10,10 +10,10 @@ use crate::error::Result;
 use crate::loader::{TensorBytes, WeightTarget, dense, dequantized, native_matrix};
 use crate::ops::{LinearWeight, LoraPart, Matrix};
 
-/// An adapter: for each site that it changes, its matrices.
+/// An adapter: its matrices for each site that it changes.
 #[derive(Debug)]
 pub struct LoraAdapter {
-    /// What products are multiplied with: alpha by rank, or by its root.
+    /// Factor of the adapter's products: alpha divided by the rank, or by its square root.
     pub scaling: f64,
     /// Bytes of all matrices.
     pub bytes: u64,
@@ -21,17 +21,17 @@ pub struct LoraAdapter {
     embedding: Option<LoraEmbedding>,
 }
 
-/// What an adapter does to the embedding.
+/// An adapter's change of the embedding.
 #[derive(Debug)]
 pub struct LoraEmbedding {
-    /// For each token what its one-hot row times `A` is, `[vocab, rank]`.
+    /// `Aᵀ`, `[vocab, rank]`: row `t` is the product of `A` with the one-hot vector of token `t`.
     pub table: LinearWeight,
-    /// `B`, for rows of the table.
+    /// `B`, which is applied to rows of the table.
     pub part: LoraPart,
 }
 
 impl LoraAdapter {
-    /// An adapter from its matrices.
+    /// Creates an adapter from its matrices.
     pub(super) fn new(
         scaling: f64,
         sites: HashMap<usize, Vec<LoraPart>>,
@@ -44,12 +44,12 @@ impl LoraAdapter {
         Self { scaling, bytes, sites, embedding }
     }
 
-    /// The matrices for a site; none where the adapter changes nothing.
+    /// The matrices for a site; empty if the adapter does not change it.
     pub fn parts(&self, site: usize) -> &[LoraPart] {
         self.sites.get(&site).map_or(&[], Vec::as_slice)
     }
 
-    /// What is done to the embedding; `None` where the adapter leaves it alone.
+    /// The change of the embedding; `None` if the adapter does not change it.
     pub fn embedding(&self) -> Option<&LoraEmbedding> {
         self.embedding.as_ref()
     }
@@ -57,7 +57,7 @@ impl LoraAdapter {
     /// A copy on another device.
     ///
     /// # Errors
-    /// The device has no room for it.
+    /// The device has too little memory.
     pub(super) fn to_device(&self, device: Device) -> Result<Self> {
         let part = |part: &LoraPart| -> Result<LoraPart> {
             let (a, columns) = (part.a.as_ref(), part.columns.clone());
@@ -94,8 +94,8 @@ fn moved(matrix: &Matrix, device: Device) -> Result<Matrix> {
     }
 }
 
-/// A matrix in the backend's form, in host memory. The native kernels keep the adapter's own number format, whatever
-/// `--dtype` says: adapters are small.
+/// A matrix in the backend's form, in host memory. For the native kernels, the adapter keeps its number format
+/// regardless of `--dtype`, because adapters are small.
 pub(super) fn host_matrix(
     view: &TensorView<'_>,
     storage: GgmlType,
@@ -121,10 +121,10 @@ fn in_form_of(
     }
 }
 
-/// The transposed `[rows, columns]` matrix, as float32 or what the backend has instead.
+/// The transposed `[rows, columns]` matrix, as float32 or in the backend's form.
 ///
 /// # Errors
-/// The backend's.
+/// An error of the backend.
 pub(super) fn transposed(
     view: &TensorView<'_>,
     storage: GgmlType,
@@ -139,7 +139,7 @@ pub(super) fn transposed(
     in_form_of(target, GgmlType::F32, &data, [columns, rows])
 }
 
-/// The number format of an adapter's tensor in the kernels' terms.
+/// The storage type of an adapter's tensor; `None` if it is not supported.
 pub(super) fn storage_of(dtype: Dtype) -> Option<GgmlType> {
     match dtype {
         Dtype::F32 => Some(GgmlType::F32),

@@ -1,4 +1,4 @@
-//! A step's rows, grouped by adapter.
+//! Groups the rows of a step by adapter.
 
 use std::ops::Range;
 
@@ -10,16 +10,16 @@ use crate::plan::ForwardPlan;
 
 use super::LoraAdapter;
 
-/// The adapters of a step, each with its rows. Requests of one adapter are computed together wherever they are in the
-/// batch.
+/// The adapters of a step, each with its rows. Requests with the same adapter are computed together, wherever they are
+/// in the batch.
 #[derive(Debug)]
 pub struct LoraBatch<'a> {
     groups: Vec<(&'a LoraAdapter, LoraRows)>,
 }
 
 impl<'a> LoraBatch<'a> {
-    /// The groups of a step; `None` when no request has an adapter. `adapter` gives that of a pool row by an id that two
-    /// rows only share with their adapter.
+    /// The groups of a step; `None` if no request has an adapter. `adapter` returns the adapter of a pool row and its
+    /// unique id.
     pub(crate) fn of_step<Id: PartialEq>(
         plan: &ForwardPlan,
         adapter: impl Fn(u32) -> Option<(Id, &'a LoraAdapter)>,
@@ -31,7 +31,7 @@ impl<'a> LoraBatch<'a> {
         Self::of_spans(spans, adapter)
     }
 
-    /// The groups of some of a step's rows, ascending, that have been put next to each other.
+    /// The groups for a subset of a step's rows (ascending), which have been gathered into a smaller matrix.
     pub(crate) fn of_rows<Id: PartialEq>(
         plan: &ForwardPlan,
         rows: &[usize],
@@ -45,7 +45,7 @@ impl<'a> LoraBatch<'a> {
         Self::of_spans(spans, adapter)
     }
 
-    /// From pool rows with what is theirs.
+    /// Builds groups from pool rows and their ranges of rows.
     fn of_spans<Id: PartialEq>(
         spans: impl Iterator<Item = (u32, Range<u32>)>,
         adapter: impl Fn(u32) -> Option<(Id, &'a LoraAdapter)>,
@@ -108,7 +108,7 @@ mod tests {
         let groups: Vec<(f64, &[u32])> =
             batch.groups.iter().map(|(a, rows)| (a.scaling, rows.indices())).collect();
         assert_eq!(groups, [(1.0, &[0, 1, 4, 5][..]), (2.0, &[2][..])]);
-        // The last rows of three requests, and one that is in the middle.
+        // The last rows of three requests, and one from the middle.
         let chosen = LoraBatch::of_rows(&plan, &[1, 2, 3, 4], of).unwrap();
         let groups: Vec<&[u32]> = chosen.groups.iter().map(|(_, rows)| rows.indices()).collect();
         assert_eq!(groups, [&[0, 3][..], &[1]]);

@@ -1,4 +1,4 @@
-//! The adapters that are loaded (reference: `lora/lora_manager.py`).
+//! Manages the loaded adapters (reference: `lora/lora_manager.py`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use super::memory_pool::MemoryPool;
 use super::reader::ReadAdapter;
 use super::{EvictionPolicy, LoraAdapter, LoraBatch, LoraLimits, LoraReader};
 
-/// What a server's adapters are served with.
+/// LoRA settings of a server.
 #[derive(Clone, Debug, Default)]
 pub struct LoraOptions {
-    /// Adapters that are there from the start.
+    /// Adapters to load at start-up.
     pub adapters: Vec<LoRARef>,
     /// `--max-lora-rank`.
     pub max_rank: Option<usize>,
@@ -32,14 +32,14 @@ pub struct LoraOptions {
 }
 
 impl LoraOptions {
-    /// Those of a server; `None` with LoRA off.
+    /// The settings of a server; `None` if LoRA is off.
     pub fn from_server_args(args: &ServerArgs) -> Option<Self> {
         args.enable_lora.then(|| Self {
             adapters: args.lora_refs(),
             max_rank: args.max_lora_rank,
             target_modules: args.lora_target_modules.clone(),
             max_loras_per_batch: args.max_loras_per_batch,
-            // The table of flags lets nothing else through.
+            // The flag's check allows no other values.
             eviction_policy: args.lora_eviction_policy.parse().unwrap_or_default(),
         })
     }
@@ -51,18 +51,18 @@ struct Loaded {
     adapter: LoraAdapter,
 }
 
-/// The loaded adapters, and those of them that are on the device.
+/// The loaded adapters, and their copies on the device.
 #[derive(Debug)]
 pub struct LoraManager {
     reader: Arc<LoraReader>,
     loaded: HashMap<String, Loaded>,
     max_loras_per_batch: usize,
-    /// `None` where adapters are used from host memory.
+    /// `None` if adapters are used from host memory.
     pool: Option<MemoryPool>,
 }
 
 impl LoraManager {
-    /// Reads the adapters that are there from the start, and settles the limits by them where no flag does.
+    /// Reads the start-up adapters. They also determine the limits that flags do not set.
     ///
     /// # Errors
     /// An adapter cannot be read, or does not fit the model or the limits.
@@ -104,15 +104,15 @@ impl LoraManager {
         Ok(manager)
     }
 
-    /// What reads further adapters.
+    /// The reader for more adapters.
     pub fn reader(&self) -> Arc<LoraReader> {
         self.reader.clone()
     }
 
-    /// Serves an adapter that was read by [`LoraManager::reader`].
+    /// Adds an adapter that [`LoraManager::reader`] has read.
     ///
     /// # Errors
-    /// The name is taken, or too many adapters are pinned; in the reference's words.
+    /// The name is in use, or too many adapters are pinned. Texts are those of the reference.
     pub fn add(&mut self, lora: LoRARef, read: ReadAdapter) -> std::result::Result<(), String> {
         let name = lora.name();
         if self.loaded.contains_key(&lora.lora_id) || self.loaded.values().any(|l| l.lora.name() == name) {
@@ -143,7 +143,7 @@ impl LoraManager {
         Ok(())
     }
 
-    /// Forgets an adapter. One that is not there is no error.
+    /// Removes an adapter, if it is loaded.
     pub fn remove(&mut self, lora_id: &str) {
         if let Some(gone) = self.loaded.remove(lora_id) {
             tracing::info!("LoRA adapter unloaded: {}", gone.lora.name());
@@ -158,8 +158,8 @@ impl LoraManager {
         self.loaded.contains_key(lora_id)
     }
 
-    /// Bytes that the device's pool may come to take, over what is taken now; in host memory, those of as many adapters
-    /// as a batch may have.
+    /// Bytes by which the device's pool may still grow; without a pool, the bytes of as many adapters as a batch may
+    /// have.
     pub fn reserved_bytes(&self, element_size: usize) -> u64 {
         let limits = self.reader.limits();
         let (rank, modules) = (limits.max_rank.unwrap_or(0), limits.modules.unwrap_or_default());
@@ -171,10 +171,10 @@ impl LoraManager {
         }
     }
 
-    /// Brings the adapters with these ids to where the model is.
+    /// Copies the adapters with these ids to the model's device.
     ///
     /// # Errors
-    /// No room for them.
+    /// The device has too little memory for them.
     pub fn prepare(&mut self, ids: &[&str]) -> Result<()> {
         let loaded = &self.loaded;
         match &mut self.pool {
@@ -187,7 +187,7 @@ impl LoraManager {
         }
     }
 
-    /// The groups of a step whose adapters are prepared; `id_of` gives that of a pool row.
+    /// The groups of a step whose adapters are prepared; `id_of` returns the adapter id of a pool row.
     pub(crate) fn batch<'a>(
         &'a self,
         plan: &ForwardPlan,
@@ -196,7 +196,7 @@ impl LoraManager {
         LoraBatch::of_step(plan, |row| self.of(id_of(row)?))
     }
 
-    /// The groups of some of a step's rows, ascending, that have been put next to each other.
+    /// The groups for a subset of a step's rows (ascending), which have been gathered into a smaller matrix.
     pub(crate) fn batch_of_rows<'a>(
         &'a self,
         plan: &ForwardPlan,
@@ -206,7 +206,7 @@ impl LoraManager {
         LoraBatch::of_rows(plan, rows, |row| self.of(id_of(row)?))
     }
 
-    /// A prepared adapter, by its id.
+    /// A prepared adapter, with its id.
     fn of<'a>(&'a self, id: &'a str) -> Option<(&'a str, &'a LoraAdapter)> {
         let adapter = match &self.pool {
             Some(pool) => pool.get(id),

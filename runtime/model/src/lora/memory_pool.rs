@@ -1,5 +1,4 @@
-//! Which adapters are on the device. In host memory a loaded adapter is used where it is, so that the pool is only for
-//! GPUs.
+//! The adapters that are on the device. Only GPUs need this pool: on a CPU, loaded adapters are used in place.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -10,13 +9,13 @@ use crate::error::{ModelError, Result};
 
 use super::LoraAdapter;
 
-/// Which adapter leaves the pool when another one needs its place (`--lora-eviction-policy`).
+/// Which adapter is evicted when another one needs its place (`--lora-eviction-policy`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EvictionPolicy {
-    /// The one that was not used for longest.
+    /// The least recently used one.
     #[default]
     Lru,
-    /// The one that came first.
+    /// The one that was added first.
     Fifo,
 }
 
@@ -36,13 +35,13 @@ impl FromStr for EvictionPolicy {
     }
 }
 
-/// Copies of adapters on a device, at most as many as a batch may have.
+/// Copies of adapters on a device; at most as many as a batch may have.
 #[derive(Debug)]
 pub(super) struct MemoryPool {
     device: Device,
     slots: usize,
     policy: EvictionPolicy,
-    /// Who is there, first the one to leave.
+    /// Ids of the adapters, in order of eviction.
     order: Vec<String>,
     copies: HashMap<String, LoraAdapter>,
 }
@@ -52,10 +51,10 @@ impl MemoryPool {
         Self { device, slots: slots.max(1), policy, order: Vec::new(), copies: HashMap::new() }
     }
 
-    /// Brings the adapters of a step to the device. Those of the step and `pinned` ones stay.
+    /// Copies the adapters of a step to the device. Does not evict those of the step and, if possible, `pinned` ones.
     ///
     /// # Errors
-    /// More adapters than places, or a device without room.
+    /// There are more adapters than places, or the device has too little memory.
     pub(super) fn prepare<'a>(
         &mut self,
         step: &[&str],
@@ -80,7 +79,7 @@ impl MemoryPool {
             let Some(adapter) = host(id) else { continue };
             while self.order.len() >= self.slots {
                 let free = |other: &String| !step.contains(&other.as_str());
-                // Pinned ones only leave when there is nobody else.
+                // Evicts a pinned one only if there is no other.
                 let victim = self.order.iter().position(|o| free(o) && !pinned(o));
                 let Some(victim) = victim.or_else(|| self.order.iter().position(free)) else { break };
                 let victim = self.order.remove(victim);
@@ -97,7 +96,7 @@ impl MemoryPool {
         self.copies.get(id)
     }
 
-    /// Forgets an adapter.
+    /// Removes an adapter.
     pub(super) fn remove(&mut self, id: &str) {
         self.order.retain(|known| known != id);
         self.copies.remove(id);
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_says_who_leaves_and_the_step_and_pinned_ones_stay() {
+    fn the_policy_decides_the_eviction_and_the_step_and_pinned_ones_stay() {
         assert_eq!(after(EvictionPolicy::Lru, &[&["a"], &["b"], &["a"], &["c"]]), ["a", "c"]);
         assert_eq!(after(EvictionPolicy::Fifo, &[&["a"], &["b"], &["a"], &["c"]]), ["b", "c"]);
         assert_eq!(after(EvictionPolicy::Lru, &[&["pinned"], &["b"], &["c"]]), ["pinned", "c"]);

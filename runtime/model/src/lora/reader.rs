@@ -1,4 +1,4 @@
-//! Reading an adapter and checking it against the model, while the model runs.
+//! Reads adapters and checks them against the model, while the model runs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -17,16 +17,16 @@ use crate::ops::{LinearWeight, LoraPart, Matrix};
 use super::LoraAdapter;
 use super::adapter::{LoraEmbedding, host_matrix, storage_of, transposed};
 
-/// What adapters of a server may be.
+/// Limits for the adapters of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoraLimits {
-    /// `--max-lora-rank`; `None` while the adapters of the command line decide it.
+    /// `--max-lora-rank`; `None` until the start-up adapters determine it.
     pub max_rank: Option<usize>,
-    /// `--lora-target-modules` in merged form; `None` while the adapters of the command line decide it.
+    /// `--lora-target-modules` in merged form; `None` until the start-up adapters determine it.
     pub modules: Option<BTreeSet<String>>,
 }
 
-/// An adapter that has been read, and what it counts for in [`LoraLimits`].
+/// An adapter that was read, with its properties for [`LoraLimits`].
 #[derive(Debug)]
 pub struct ReadAdapter {
     /// The adapter, in host memory.
@@ -47,12 +47,12 @@ pub struct LoraReader {
 }
 
 impl LoraReader {
-    /// A reader for a model with these sites, in the form that its backend wants.
+    /// A reader for a model with these sites and this form of weights.
     pub fn new(sites: LoraSites, target: WeightTarget, vocab_size: usize, limits: LoraLimits) -> Self {
         Self { sites, target, vocab_size, limits: RwLock::new(limits) }
     }
 
-    /// The sites.
+    /// The layers that adapters can change.
     pub fn sites(&self) -> &LoraSites {
         &self.sites
     }
@@ -62,17 +62,17 @@ impl LoraReader {
         self.limits.read().map(|limits| limits.clone()).unwrap_or_default()
     }
 
-    /// Sets the limits once the adapters of the command line are known.
+    /// Sets the limits once the start-up adapters are known.
     pub(super) fn set_limits(&self, limits: LoraLimits) {
         if let Ok(mut current) = self.limits.write() {
             *current = limits;
         }
     }
 
-    /// Reads the adapter in the folder `path`, which `name` stands for in messages.
+    /// Reads the adapter in the folder `path`; `name` is its name in messages.
     ///
     /// # Errors
-    /// One line that names the file, and the key or tensor, with what was expected and what is there.
+    /// One line that names the file and the key or tensor, and says what was expected and found.
     pub fn read_folder(&self, name: &str, path: &Path) -> Result<ReadAdapter> {
         let config = LoraConfig::from_folder(path)?;
         if added_tokens(path, self.vocab_size)? > 0 {
@@ -129,7 +129,7 @@ impl LoraReader {
     fn pairs(&self, weights: &SafetensorsIndex) -> Result<BTreeMap<String, [Option<String>; 2]>> {
         let mut pairs: BTreeMap<String, [Option<String>; 2]> = BTreeMap::new();
         for name in weights.names() {
-            // The base model's own matrix, which PEFT saves beside an embedding's adapter.
+            // The base model's matrix, which PEFT saves with an embedding's adapter.
             if name.ends_with(".base_layer.weight") {
                 continue;
             }
@@ -154,7 +154,7 @@ impl LoraReader {
         Ok(pairs)
     }
 
-    /// What could have stood in place of an unknown module.
+    /// The expected modules, for an error about an unknown one.
     fn known_modules(&self, module: &str) -> String {
         let last = module.rsplit('.').next().unwrap_or(module);
         let names = || self.sites.merged_modules().into_iter().collect::<Vec<_>>().join(", ");
@@ -199,7 +199,7 @@ impl LoraReader {
     }
 }
 
-/// One of a module's two matrices in an adapter's file.
+/// Matrix `A` or `B` of a module in an adapter's file.
 struct Factor<'a> {
     weights: &'a SafetensorsIndex,
     tensor: Option<&'a str>,
@@ -209,7 +209,7 @@ struct Factor<'a> {
 }
 
 impl Factor<'_> {
-    /// Its numbers in another form.
+    /// Reads the matrix in the form that `form` makes.
     fn read(&self, form: impl Fn(&TensorView<'_>, GgmlType) -> Result<Matrix>) -> Result<Matrix> {
         let Self { weights, shape, .. } = self;
         let Some(tensor) = self.tensor else {
@@ -226,9 +226,9 @@ impl Factor<'_> {
     }
 }
 
-/// The module of a tensor, and 0 for its first matrix, 1 for its second.
+/// The module of a tensor, and 0 for matrix `A` or 1 for matrix `B`.
 fn split(tensor: &str) -> Option<(&str, usize)> {
-    // An embedding's are parameters of their own, without `.weight`.
+    // Those of an embedding have no `.weight` suffix.
     let stem = tensor.strip_suffix(".weight").unwrap_or(tensor);
     let stem = stem.strip_suffix(".default").unwrap_or(stem);
     let (module, matrix) = stem.rsplit_once(".lora_")?;

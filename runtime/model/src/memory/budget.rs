@@ -1,15 +1,15 @@
-//! How many tokens the KV pool holds.
+//! Computes the size of the KV pool in tokens.
 
 use sglang_server_args::DEFAULT_MEM_FRACTION_STATIC as DEFAULT_FRACTION;
 
 use crate::error::{ModelError, Result};
 
-/// What the pool's size depends on.
+/// The inputs for the size of the pool.
 #[derive(Clone, Copy, Debug)]
 pub struct KvBudget {
-    /// Bytes of one token over all layers, keys and values.
+    /// Bytes of the keys and values of one token in all layers.
     pub bytes_per_token: u64,
-    /// Bytes of memory that are free on the device, the weights already being there.
+    /// Free bytes on the device after loading the weights.
     pub free_bytes: u64,
     /// Bytes of the weights.
     pub weight_bytes: u64,
@@ -20,17 +20,17 @@ pub struct KvBudget {
 }
 
 impl KvBudget {
-    /// Tokens in the pool: `--max-total-tokens` when given; else what `mem_fraction_static` of the memory leaves beside
-    /// the weights, and no more than all requests at full length could use. The result is a multiple of `page_size`. On a
-    /// CPU the pool takes memory only as it is used.
+    /// Tokens in the pool: `--max-total-tokens` if given; otherwise what the fraction `mem_fraction_static` of memory
+    /// leaves after the weights, but no more than all requests at full length could use. The result is a multiple of
+    /// `page_size`. On a CPU, the pool only takes memory when it is used.
     ///
     /// # Errors
-    /// No room for a single page, or an asked-for size that is larger than the memory.
+    /// There is no room for a single page, or the requested size exceeds the memory.
     pub fn tokens(&self, asked: Option<u32>, fraction: Option<f64>, page_size: u32) -> Result<u32> {
         let per_token = self.bytes_per_token.max(1);
         let whole_pages = |tokens: u64| {
             let page = u64::from(page_size.max(1));
-            // One slot more than the tokens exists, and slots are u32.
+            // There is one slot more than tokens, and slot numbers are u32.
             u32::try_from((tokens / page * page).min(u64::from(u32::MAX) / 2 / page * page)).unwrap_or(0)
         };
         if let Some(asked) = asked {
@@ -84,13 +84,13 @@ mod tests {
 
     #[test]
     fn the_pool_is_what_the_share_leaves_and_what_requests_can_use() {
-        // 0.8 of 65 GiB, less the weights: 51 GiB; bounded by 64 requests of 8192 tokens, 32 GiB.
+        // 0.8 of 65 GiB minus the weights is 51 GiB; the limit is 64 requests of 8192 tokens, 32 GiB.
         assert_eq!(budget().tokens(None, None, 1).unwrap(), 64 * 8192);
         let crowded = KvBudget { free_bytes: 3 << 30, ..budget() };
         let share = (4.0 * 0.8 - 1.0) * (1u64 << 30) as f64;
         assert_eq!(u64::from(crowded.tokens(None, None, 1).unwrap()), share as u64 >> 16);
         assert_eq!(budget().tokens(Some(1000), None, 16).unwrap(), 992);
-        // Half of 65 GiB, less the weights: 31.5 GiB; bounded by 64 requests of 8192 tokens.
+        // Half of 65 GiB minus the weights is 31.5 GiB, just below 64 requests of 8192 tokens.
         assert_eq!(budget().tokens(None, Some(0.5), 1).unwrap(), 504 << 10);
         let small = KvBudget { max_running_requests: 1, ..budget() };
         assert_eq!(small.tokens(None, None, 1).unwrap(), 8192);

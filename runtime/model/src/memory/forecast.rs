@@ -1,15 +1,15 @@
-//! What weights, cache and requests will take, in one line before anything is loaded.
+//! One log line before loading that estimates the memory of weights, KV cache and requests.
 
 use std::fmt;
 
 use super::budget::KvBudget;
 
-/// What is known before the weights are read. Sizes of weights are estimates.
+/// Sizes known before the weights are loaded. The size of the weights is an estimate.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MemoryForecast {
-    /// With the memory that the weights leave.
+    /// The budget, with the memory that the weights leave.
     pub(crate) budget: KvBudget,
-    /// Tokens in the pool; `None` when there is no room.
+    /// Tokens in the pool; `None` if there is no room.
     pub(crate) tokens: Option<u32>,
     /// `--mem-fraction-static` or its default.
     pub(crate) fraction: f64,
@@ -51,7 +51,7 @@ impl fmt::Display for MemoryForecast {
     }
 }
 
-/// Bytes, as GB, or as MB where they are few.
+/// Displays bytes as GB, or as MB below 1 GB.
 struct Gigabytes(u64);
 
 impl fmt::Display for Gigabytes {
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_says_what_is_taken_what_fits_and_which_flags_change_it() {
+    fn the_line_says_what_takes_memory_what_fits_and_which_flags_change_it() {
         let budget = KvBudget {
             bytes_per_token: 46_080,
             free_bytes: 22_000_000_000,

@@ -1,16 +1,16 @@
-//! Handing freed memory on to the system.
+//! Returns freed memory to the system.
 #![allow(unsafe_code)]
 
 use tch::{Device, Kind, Tensor};
 
-/// Bytes that no GPU has.
+/// More bytes than any GPU has.
 const MORE_THAN_ANY_GPU: i64 = 1 << 46;
 
-/// Gives memory that has been freed, but that allocators keep for later, back to the system.
+/// Returns memory to the system that was freed but that allocators keep for reuse.
 pub(crate) fn give_back_freed_memory(device: Device) {
     if device != Device::Cpu {
-        // libtorch's CUDA allocator keeps what is freed, and the bindings cannot tell it to stop. Before it says that
-        // there is no memory it gives everything unused back, so this asks for what cannot be had.
+        // libtorch's CUDA allocator keeps freed memory, and the bindings have no call to empty it. It frees all unused
+        // memory before it reports that memory has run out, so request an impossible amount.
         drop(Tensor::f_empty([MORE_THAN_ANY_GPU], (Kind::Uint8, device)));
     }
     #[cfg(target_env = "gnu")]

@@ -1,4 +1,4 @@
-//! How much memory is free on a device.
+//! Measures the free memory of a device.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use tch::Device;
 
 use crate::torch_cuda;
 
-/// Bytes of memory that are free on a device.
+/// Free bytes on a device.
 pub(crate) fn free_bytes(device: Device) -> u64 {
     match device {
         Device::Cuda(index) => torch_cuda::free_bytes(index).unwrap_or(0),
@@ -14,8 +14,8 @@ pub(crate) fn free_bytes(device: Device) -> u64 {
     }
 }
 
-/// Bytes of host memory that can be taken without swapping (`MemAvailable`), bounded by the limits of the process's control
-/// groups.
+/// Bytes of host memory that are available without swapping (`MemAvailable`), but no more than the process's control
+/// groups allow.
 fn available_host_bytes() -> u64 {
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kib = meminfo
@@ -23,14 +23,14 @@ fn available_host_bytes() -> u64 {
         .find_map(|l| l.strip_prefix("MemAvailable:"))
         .and_then(|l| l.split_whitespace().next())
         .and_then(|n| n.parse::<u64>().ok());
-    // Without /proc, one plain assumption: 4 GiB.
+    // Without /proc, assume 4 GiB.
     let host = kib.map_or(4 << 30, |k| k * 1024);
     let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     control_group_free(Path::new("/sys/fs/cgroup"), &own).map_or(host, |free| host.min(free))
 }
 
-/// The least that any control group of a process leaves, from its own up to the root; `own` is the process's
-/// `/proc/self/cgroup`. `None` when none has a limit.
+/// The least memory that any control group of the process leaves, from its own group up to the root. `own` is the
+/// content of `/proc/self/cgroup`. `None` if no group has a limit.
 fn control_group_free(mount: &Path, own: &str) -> Option<u64> {
     let of = |controller: &str| {
         own.lines().find_map(|line| {
@@ -41,7 +41,7 @@ fn control_group_free(mount: &Path, own: &str) -> Option<u64> {
     };
     let groups = |root: PathBuf, path: Option<&str>| {
         let own = root.join(path.unwrap_or_default().trim_start_matches('/'));
-        // A container may see the path that its group has outside: the root is looked at in any case.
+        // A container may see its group's path on the host, which does not exist inside; so always check the root too.
         let up: Vec<PathBuf> =
             own.ancestors().take_while(|p| p.starts_with(&root)).map(Path::to_owned).collect();
         up
@@ -55,7 +55,7 @@ fn control_group_free(mount: &Path, own: &str) -> Option<u64> {
     second.chain(first).min()
 }
 
-/// What the limit of one control group leaves, cached file pages counting as free.
+/// What the limit of one control group leaves; cached file pages count as free.
 fn left(group: &Path, [limit, used, cached]: [&str; 3]) -> Option<u64> {
     let read = |name: &str| std::fs::read_to_string(group.join(name)).ok();
     let number = |name: &str| read(name)?.trim().parse::<u64>().ok();
@@ -86,7 +86,7 @@ mod tests {
         write("memory.max", "1000\n");
         assert_eq!(free("0::/\n"), Some(800));
         assert_eq!(free(""), Some(800));
-        // A service with a limit of its own below a slice without one.
+        // A service with a limit in a slice without one.
         write("a.slice/memory.max", "max\n");
         write("a.slice/memory.current", "500\n");
         write("a.slice/b.service/memory.max", "300\n");
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(free("0::/a.slice/b.service\n"), Some(250));
         assert_eq!(free("0::/a.slice\n"), Some(800));
         assert_eq!(free("0::/not/there\n"), Some(800));
-        // Version 1.
+        // Control groups version 1.
         let old = tempfile::tempdir().unwrap();
         let group = old.path().join("memory/c");
         std::fs::create_dir_all(&group).unwrap();

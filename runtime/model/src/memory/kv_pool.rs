@@ -1,5 +1,5 @@
-//! The KV pool: per layer one tensor of keys and one of values, `[slots + 1, kv_heads, head_dim]`, or one of compressed
-//! rows for both.
+//! The KV pool: for each layer a tensor of keys and one of values, `[slots + 1, kv_heads, head_dim]`, or one tensor of
+//! compressed rows for both.
 #![allow(unsafe_code)]
 
 use memmap2::MmapMut;
@@ -7,28 +7,28 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::{ModelError, Result};
 
-/// What a token leaves in the cache of one layer.
+/// What the KV cache of a layer holds per token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KvCacheShape {
-    /// A key and a value for each of some heads (reference: `MHATokenToKVPool`).
+    /// One key and one value per KV head (reference: `MHATokenToKVPool`).
     Heads {
         /// Key and value heads.
         kv_heads: usize,
         /// Columns of a head.
         head_dim: usize,
     },
-    /// One row that the keys and values of all heads are computed from (reference: `MLATokenToKVPool`). Its first columns
-    /// take the values' place.
+    /// One compressed row from which the keys and values of all heads are computed (reference: `MLATokenToKVPool`). Its
+    /// first columns serve as the values.
     Latent {
-        /// Columns that are compressed.
+        /// Width of the compressed part.
         kv_lora_rank: usize,
-        /// Columns after them: the part of the key that is rotated, the same for all heads.
+        /// Width of the rest: the rotated part of the key, which all heads share.
         qk_rope_head_dim: usize,
     },
 }
 
 impl KvCacheShape {
-    /// Numbers of a token.
+    /// Number of elements per token.
     pub fn numbers_per_token(self) -> usize {
         match self {
             Self::Heads { kv_heads, head_dim } => 2 * kv_heads * head_dim,
@@ -44,7 +44,7 @@ impl KvCacheShape {
         }
     }
 
-    /// Tensors per layer.
+    /// Number of tensors per layer.
     fn tensors(self) -> usize {
         match self {
             Self::Heads { .. } => 2,
@@ -52,7 +52,7 @@ impl KvCacheShape {
         }
     }
 
-    /// Keys and values of a layer from its tensors, which `tensor` gives by their number.
+    /// Keys and values of a layer; `tensor` returns the layer's tensors by index.
     fn layer(self, tensor: impl Fn(usize) -> Result<Tensor>) -> Result<(Tensor, Tensor)> {
         let k = tensor(0)?;
         let v = match self {
@@ -63,20 +63,20 @@ impl KvCacheShape {
     }
 }
 
-/// Keys and values of every slot and layer (reference: `MHATokenToKVPool` and `MLATokenToKVPool`). Slots are `0..slots`;
-/// one more exists for padding rows to point at.
+/// Keys and values of every slot and layer (reference: `MHATokenToKVPool` and `MLATokenToKVPool`). Slots are
+/// `0..slots`; one more exists for padding rows.
 ///
-/// On a CPU the memory is one anonymous mapping: it is zero and takes no physical memory until it is written.
+/// On a CPU, the memory is an anonymous mapping: it is zeroed, and takes no physical memory until it is written.
 #[derive(Debug)]
 pub struct MHATokenToKVPool {
-    // Declared before `_memory`, so that no tensor outlives what it points to.
+    // Declared before `_memory`, so that tensors are dropped before their memory.
     layers: Vec<(Tensor, Tensor)>,
     shape: PoolShape,
     bytes: u64,
     _memory: Option<MmapMut>,
 }
 
-/// What a pool is made from.
+/// Parameters of a pool.
 #[derive(Clone, Copy, Debug)]
 struct PoolShape {
     layers: usize,
@@ -87,7 +87,7 @@ struct PoolShape {
 }
 
 impl MHATokenToKVPool {
-    /// Bytes that a token takes in `layers` layers.
+    /// Bytes per token in `layers` layers.
     pub fn bytes_per_token(layers: usize, shape: KvCacheShape, kind: Kind) -> u64 {
         (layers * shape.numbers_per_token() * kind.elt_size_in_bytes()) as u64
     }
@@ -95,7 +95,7 @@ impl MHATokenToKVPool {
     /// Allocates the pool.
     ///
     /// # Errors
-    /// Not enough memory or address space.
+    /// There is not enough memory or address space.
     pub fn new(layers: usize, slots: u32, shape: KvCacheShape, kind: Kind, device: Device) -> Result<Self> {
         Self::of_shape(PoolShape { layers, slots, shape, kind, device })
     }
@@ -133,16 +133,16 @@ impl MHATokenToKVPool {
         Ok(Self { layers, shape: made_from, bytes, _memory: Some(memory) })
     }
 
-    /// Gives the memory back; the pool has no layers until [`MHATokenToKVPool::resume`].
+    /// Releases the memory; the pool has no layers until [`MHATokenToKVPool::resume`].
     pub fn release(&mut self) {
         self.layers = Vec::new();
         self._memory = None;
     }
 
-    /// Allocates the memory again after a release. It is zero.
+    /// Allocates the memory again after a release. It is zeroed.
     ///
     /// # Errors
-    /// As of [`MHATokenToKVPool::new`]; the pool stays released.
+    /// Same as [`MHATokenToKVPool::new`]; the pool then stays released.
     pub fn resume(&mut self) -> Result<()> {
         *self = Self::of_shape(self.shape)?;
         Ok(())
@@ -164,7 +164,7 @@ impl MHATokenToKVPool {
         self.shape.slots
     }
 
-    /// Bytes of the pool, touched or not.
+    /// Bytes of the pool, whether used or not.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

@@ -1,5 +1,5 @@
-//! KV memory: the pool of slots ([`MHATokenToKVPool`]), which request owns which slots ([`ReqToTokenPool`]) and how
-//! large the pool is ([`KvBudget`]). Names follow the reference's `mem_cache/memory_pool.py`.
+//! KV memory: the pool of slots ([`MHATokenToKVPool`]), the slots of each request ([`ReqToTokenPool`]) and the size of
+//! the pool ([`KvBudget`]). Names follow the reference's `mem_cache/memory_pool.py`.
 
 mod budget;
 mod forecast;

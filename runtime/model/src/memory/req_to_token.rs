@@ -1,4 +1,4 @@
-//! The worker's copy of the table from (request row, position) to KV slot.
+//! The worker's copy of the mapping from (request row, position) to KV slot.
 
 /// Slots of every running request, by pool row and position.
 #[derive(Debug, Default)]
@@ -30,8 +30,8 @@ impl ReqToTokenPool {
         }
     }
 
-    /// Puts `new_slots` after the first `prefix_len` positions of a row, forgetting what came after them (a step that
-    /// failed and is tried again).
+    /// Appends `new_slots` after the first `prefix_len` positions of a row. Removes later positions, which a failed
+    /// step may have left.
     pub fn extend(&mut self, row: u32, prefix_len: usize, new_slots: &[u32]) {
         if let Some(slots) = self.rows.get_mut(row as usize) {
             slots.truncate(prefix_len);

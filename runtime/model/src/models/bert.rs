@@ -13,12 +13,12 @@ use crate::ops::{ForwardContext, HeadLayout, LinearWeight, Ops, StepAdapters};
 
 use super::CausalLM;
 
-/// How positions are numbered.
+/// The numbering of positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PositionNumbers {
     /// From 0.
     FromZero,
-    /// Padding tokens have the number of the padding id, the others count on from there (RoBERTa).
+    /// Padding tokens have the padding id as their position; the others count up from there (RoBERTa).
     AfterPadding(u32),
 }
 
@@ -31,7 +31,7 @@ enum EncoderActivation {
     Silu,
 }
 
-/// A BERT or RoBERTa body: embeddings and encoder layers, without any head.
+/// The body of BERT or RoBERTa: embeddings and encoder layers, without head.
 #[derive(Debug)]
 pub struct BertModel {
     word_embeddings: VocabEmbedding,
@@ -55,11 +55,11 @@ struct BertLayer {
 }
 
 impl BertModel {
-    /// Takes the body's weights from a loader. `prefix` stands before every name (`bert.` or nothing); `fail` makes an
-    /// error about a field of the configuration.
+    /// Loads the body. `prefix` comes before every name (`bert.` or nothing); `fail` makes an error about a field of
+    /// the configuration.
     ///
     /// # Errors
-    /// An activation or a kind of positions that is not implemented; a tensor that is missing or has another shape.
+    /// The activation or the kind of positions is not supported, or a tensor is missing or has another shape.
     pub fn load(
         config: &ModelConfig,
         prefix: &str,
@@ -215,7 +215,7 @@ impl CausalLM for BertModel {
         Err(ModelError::Kernel("an encoder has no output matrix".to_owned()))
     }
 
-    /// None: nothing is cached.
+    /// Encoders have no KV cache.
     fn num_layers(&self) -> usize {
         0
     }

@@ -1,6 +1,6 @@
-//! What decoder-only models share: embedding, a stack of layers, a final norm, and the output matrix.
+//! The common parts of decoder-only models: embedding, a stack of layers, a final norm and the output head.
 //!
-//! An architecture's file says how its layers are built and in what order their blocks run ([`DecoderLayer`]).
+//! The file of an architecture builds its layers and defines the order of their blocks ([`DecoderLayer`]).
 
 use tch::Tensor;
 
@@ -18,17 +18,17 @@ use super::CausalLM;
 
 /// One layer of a decoder.
 pub trait DecoderLayer: Send + std::fmt::Debug {
-    /// Runs the layer, adding to the residual stream.
+    /// Runs the layer and adds its outputs to the residual stream.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     fn forward(&self, ops: &dyn Ops, stream: &mut ResidualStream, step: &LayerStep<'_>) -> Result<()>;
 }
 
-/// Where a layer is, while it is loaded.
+/// Index and name prefix of a layer that is being loaded.
 #[derive(Clone, Debug)]
 pub struct LayerName {
-    /// Number of the layer, from 0.
+    /// Index of the layer, from 0.
     pub index: usize,
     prefix: String,
 }
@@ -40,7 +40,7 @@ impl LayerName {
     }
 }
 
-/// A decoder without an output matrix (the reference's `LlamaModel` and its like).
+/// A decoder without output head (such as the reference's `LlamaModel`).
 #[derive(Debug)]
 pub struct Decoder {
     embed_tokens: VocabEmbedding,
@@ -51,22 +51,21 @@ pub struct Decoder {
     kv_cache_shape: KvCacheShape,
 }
 
-/// Beginnings of the tensors' names: of plain models, of the text part of multimodal ones in transformers 5 and 4, and
-/// of checkpoints that were saved without a head.
+/// Prefixes of tensor names: of plain models, of the text part of multimodal models in transformers 5 and 4, and of
+/// checkpoints saved without a head.
 const PREFIXES: [&str; 4] = ["model.", "model.language_model.", "language_model.model.", ""];
 
-/// How the names of a checkpoint begin.
+/// The prefix that a checkpoint uses.
 fn prefix(weights: &WeightLoader<'_>) -> &'static str {
     let there = |prefix: &&str| weights.has(&format!("{prefix}embed_tokens.weight"));
     PREFIXES.into_iter().find(there).unwrap_or("model.")
 }
 
 impl Decoder {
-    /// Loads embedding and final norm, and each layer by `layer`. `rotary` are the rotations that layers refer to by
-    /// index.
+    /// Loads embedding and final norm, and each layer with `layer`. Layers refer to the rotations in `rotary` by index.
     ///
     /// # Errors
-    /// A tensor is missing or of another shape.
+    /// A tensor is missing or has another shape.
     pub fn load<L: DecoderLayer + 'static>(
         config: &DecoderConfig<'_>,
         weights: &mut WeightLoader<'_>,
@@ -87,23 +86,23 @@ impl Decoder {
         Ok(Self { embed_tokens, embedding_scale: 1.0, layers, norm, rotary, kv_cache_shape })
     }
 
-    /// Caches something other than keys and values of the configuration's heads.
+    /// Sets another KV cache shape than that of the configuration's heads.
     #[must_use]
     pub fn with_kv_cache_shape(self, kv_cache_shape: KvCacheShape) -> Self {
         Self { kv_cache_shape, ..self }
     }
 
-    /// Multiplies the embeddings.
+    /// Sets a factor of the embeddings.
     #[must_use]
     pub fn with_embedding_scale(self, embedding_scale: f64) -> Self {
         Self { embedding_scale, ..self }
     }
 
-    /// Runs all layers over a step's tokens, writing their keys and values to the pool. Gives `[tokens, hidden]`,
+    /// Runs all layers on a step's tokens and writes their keys and values to the pool. Returns `[tokens, hidden]`,
     /// normalised.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     pub fn forward(&self, ops: &dyn Ops, ctx: &ForwardContext<'_>, kv: &MHATokenToKVPool) -> Result<Tensor> {
         let ropes = self
             .rotary
@@ -128,18 +127,18 @@ impl Decoder {
         &self.embed_tokens
     }
 
-    /// Layers.
+    /// Number of layers.
     pub fn num_layers(&self) -> usize {
         self.layers.len()
     }
 
-    /// What a token leaves in the cache of a layer.
+    /// What the cache of a layer holds per token.
     pub fn kv_cache_shape(&self) -> KvCacheShape {
         self.kv_cache_shape
     }
 }
 
-/// A decoder with an output matrix.
+/// A decoder with an output head.
 #[derive(Debug)]
 pub struct DecoderForCausalLM {
     model: Decoder,
@@ -147,24 +146,24 @@ pub struct DecoderForCausalLM {
 }
 
 impl DecoderForCausalLM {
-    /// Puts an output matrix on a decoder.
+    /// Adds an output head to a decoder.
     pub fn new(model: Decoder, lm_head: LmHead) -> Self {
         Self { model, lm_head }
     }
 
-    /// The embedding as the output matrix, whatever the checkpoint has: for models whose outputs go elsewhere.
+    /// Uses the embedding as the output head, whatever the checkpoint has, for models whose output head is not used.
     ///
     /// # Errors
-    /// None; the form is that of [`DecoderForCausalLM::load_head`].
+    /// None; the signature matches [`DecoderForCausalLM::load_head`].
     pub fn no_head(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) -> Result<LmHead> {
         Ok(LmHead::new(None, weights.head_site(config.vocab_size, config.hidden_size)))
     }
 
-    /// Loads the output matrix `lm_head`, unless it is the embedding. Where the configuration says that it is, a matrix
-    /// in the checkpoint with other values counts all the same (as in transformers).
+    /// Loads the output head `lm_head`, unless it is tied to the embedding. If the configuration says that it is tied
+    /// but the checkpoint has a different matrix, that matrix is used (as in transformers).
     ///
     /// # Errors
-    /// The tensor is missing or of another shape.
+    /// The tensor is missing or has another shape.
     pub fn load_head(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) -> Result<LmHead> {
         let site = weights.head_site(config.vocab_size, config.hidden_size);
         let there = |name: &&str| weights.has(&format!("{name}.weight"));
@@ -204,7 +203,7 @@ impl CausalLM for DecoderForCausalLM {
     }
 }
 
-/// The layer of Llama and most others: each block gets the normalised stream and adds to it.
+/// The layer of Llama and most others: each block reads the normalised stream and adds its output to the stream.
 #[derive(Debug)]
 pub struct PreNormLayer<M, A = Attention> {
     input_layernorm: RMSNorm,
@@ -214,10 +213,10 @@ pub struct PreNormLayer<M, A = Attention> {
 }
 
 impl<M: FeedForward, A: SelfAttention> PreNormLayer<M, A> {
-    /// Loads the two norms around blocks that are loaded.
+    /// Builds the layer from two blocks and loads its norms.
     ///
     /// # Errors
-    /// A norm is missing or of another shape.
+    /// A norm is missing or has another shape.
     pub fn load(
         config: &DecoderConfig<'_>,
         weights: &mut WeightLoader<'_>,

@@ -1,4 +1,4 @@
-//! DeepSeek-V2 and -V3: latent attention, and experts of which the first layers have none. Reference:
+//! DeepSeek-V2 and -V3: latent attention, and experts in all but the first layers. Reference:
 //! `srt/models/deepseek_v2.py`.
 
 use sglang_checkpoint::RopeScaling;
@@ -16,7 +16,7 @@ use crate::ops::LatentLayout;
 use super::decoder::{Decoder, LayerName, PreNormLayer};
 use super::moe::MoeShape;
 
-/// What keys that are not in `config.json` mean.
+/// Defaults of keys that `config.json` leaves out.
 struct Defaults {
     topk_method: &'static str,
     scoring_func: &'static str,
@@ -49,7 +49,7 @@ pub(super) fn v3(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) -> 
     model(config, weights, &defaults)
 }
 
-/// Layers for predicting several tokens at once, which checkpoints have after the last one, are left where they are.
+/// Builds the model. Ignores the layers for multi-token prediction, which checkpoints have after the last layer.
 fn model(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>, defaults: &Defaults) -> Result<Decoder> {
     let attention = attention(config)?;
     let LatentLayout { kv_lora_rank, qk_rope_head_dim, .. } = attention.layout;
@@ -70,7 +70,8 @@ fn attention(config: &DecoderConfig<'_>) -> Result<LatentAttentionShape> {
         qk_rope_head_dim: config.required("qk_rope_head_dim")?,
         v_head_dim: config.required("v_head_dim")?,
     };
-    // YaRN's magnitude is that of the rotated columns; the rest of the product gets it here.
+    // The rope table only applies the ratio of YaRN's magnitudes, `mscale` to `mscale_all_dim`. The score's scale
+    // applies that of `mscale_all_dim`, to unrotated columns too.
     let magnitude = match &config.rope_scaling {
         Some(RopeScaling::Yarn(yarn)) => yarn.mscale_all_dim.map_or(1.0, |weight| yarn.magnitude(weight)),
         _ => 1.0,
@@ -86,11 +87,11 @@ fn attention(config: &DecoderConfig<'_>) -> Result<LatentAttentionShape> {
     })
 }
 
-/// Which layers have experts, and how they choose.
+/// Which layers have experts, and how these are chosen.
 struct SparseLayers {
-    /// None where the model has no experts.
+    /// `None` if the model has no experts.
     moe: Option<MoeShape>,
-    /// Whether the choice is corrected by a bias of the checkpoint.
+    /// Whether the checkpoint has a correction bias for the choice.
     has_bias: bool,
     shared: Option<MlpShape>,
     first: usize,
@@ -151,7 +152,7 @@ fn shared_expert(
     Ok(block.with_shared_expert(SharedExpert { mlp, gate: None }))
 }
 
-/// The router's rule, and whether a bias belongs to it.
+/// The rule of the router, and whether it has a correction bias.
 fn router(config: &DecoderConfig<'_>, defaults: &Defaults, moe: &MoeShape) -> Result<(TopK, bool)> {
     let text = |key: &str, default: &'static str| match config.raw.get(key).filter(|v| !v.is_null()) {
         None => Ok(default.to_owned()),

@@ -1,11 +1,11 @@
-//! Architectures that embed, score or classify, by the name that checkpoints give them.
+//! Architectures that embed, score or classify, by their name in checkpoints.
 
 use sglang_checkpoint::ModelConfig;
 
-/// What follows a decoder's body.
+/// The head after a decoder's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DecoderHead {
-    /// Nothing: the pooled row is the answer.
+    /// No head: the pooled row is the result.
     None,
     /// One linear layer, `score`.
     Score,
@@ -13,14 +13,14 @@ pub(super) enum DecoderHead {
     Reward,
 }
 
-/// How an architecture is built.
+/// The kind of an architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// The body of a generating architecture.
     Decoder(&'static str, DecoderHead),
-    /// An encoder; the flag says whether its classifier is there.
+    /// A BERT encoder, with or without classifier.
     Bert { classifies: bool },
-    /// The same with RoBERTa's positions and classifier.
+    /// The same, with the positions and classifier of RoBERTa.
     XlmRoberta { classifies: bool },
 }
 
@@ -48,7 +48,7 @@ pub(super) fn architectures() -> impl Iterator<Item = &'static str> {
     FORMS.iter().map(|(name, _)| *name)
 }
 
-/// How the first architecture of the configuration that is among them is built.
+/// The form of the first listed architecture of the configuration.
 pub(super) fn form(config: &ModelConfig) -> Option<Form> {
     config.architectures.iter().find_map(|a| FORMS.iter().find(|(name, _)| name == a)).map(|(_, form)| *form)
 }

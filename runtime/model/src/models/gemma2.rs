@@ -1,5 +1,5 @@
-//! Gemma 2 (Gemma Team, 2024): norms before and after each block, capped scores and logits, and a sliding window in every
-//! other layer. Reference: `srt/models/gemma2.py`.
+//! Gemma 2 (Gemma Team, 2024): norms before and after each block, soft-capped scores and logits, and a sliding window
+//! in every other layer. Reference: `srt/models/gemma2.py`.
 
 use crate::config::DecoderConfig;
 use crate::error::Result;
@@ -27,7 +27,7 @@ pub(super) fn model(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) 
     Ok(model.with_embedding_scale((config.hidden_size as f64).sqrt()))
 }
 
-/// Caps the logits.
+/// Adds the soft cap of the logits.
 pub(super) fn head(config: &DecoderConfig<'_>, head: LmHead) -> Result<LmHead> {
     Ok(head.with_softcap(config.number("final_logit_softcapping", Some(30.0))?))
 }
@@ -49,7 +49,7 @@ pub(super) struct GemmaDecoderLayer {
 }
 
 impl GemmaDecoderLayer {
-    /// Loads norms and feed-forward block around an attention block.
+    /// Loads norms and feed-forward block for an attention block.
     pub(super) fn load(
         config: &DecoderConfig<'_>,
         weights: &mut WeightLoader<'_>,

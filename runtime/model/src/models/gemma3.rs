@@ -1,5 +1,6 @@
-//! Gemma 3 (Gemma Team, 2025), the text model: Gemma 2 with normalised queries and keys, five layers with a sliding
-//! window and a rotation of their own to each layer without, and no caps. Reference: `srt/models/gemma3_causal.py`.
+//! Gemma 3 (Gemma Team, 2025), the text model: Gemma 2 with normalised queries and keys and without soft caps. Five
+//! sliding-window layers, which have a separate rotation, alternate with one full-attention layer. Reference:
+//! `srt/models/gemma3_causal.py`.
 
 use crate::config::DecoderConfig;
 use crate::error::Result;
@@ -9,7 +10,7 @@ use crate::loader::{NormStorage, WeightLoader};
 use super::decoder::Decoder;
 use super::gemma2::{GemmaDecoderLayer, query_scale};
 
-/// Indices of the rotations of layers without and with a window.
+/// Indices of the rotations of full-attention and sliding-window layers.
 const GLOBAL: usize = 0;
 const LOCAL: usize = 1;
 
@@ -44,7 +45,7 @@ pub(super) fn model(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) 
     Ok(model.with_embedding_scale((config.hidden_size as f64).sqrt()))
 }
 
-/// Caps the logits where the configuration says so.
+/// Adds the soft cap of the logits if the configuration has one.
 pub(super) fn head(config: &DecoderConfig<'_>, head: LmHead) -> Result<LmHead> {
     Ok(head.with_softcap(config.number("final_logit_softcapping", None)?))
 }

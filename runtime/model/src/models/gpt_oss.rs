@@ -1,5 +1,5 @@
-//! gpt-oss: experts with biases and a clamped activation, attention with sinks, every other layer within a window.
-//! Reference: `srt/models/gpt_oss.py`.
+//! gpt-oss: experts with biases and a clamped activation, attention with sinks, and a sliding window in every other
+//! layer. Reference: `srt/models/gpt_oss.py`.
 
 use crate::config::DecoderConfig;
 use crate::error::Result;
@@ -10,9 +10,9 @@ use crate::ops::Activation;
 use super::decoder::{Decoder, PreNormLayer};
 use super::moe::MoeShape;
 
-/// Steepness of the activation's sigmoid where `swiglu_alpha` is not given.
+/// Default of `swiglu_alpha`, the steepness of the activation's sigmoid.
 const ALPHA: f64 = 1.702;
-/// Bound of the activation where `swiglu_limit` is not given.
+/// Default of `swiglu_limit`, the bound of the activation.
 const LIMIT: f64 = 7.0;
 
 /// `GptOssForCausalLM`.
@@ -21,7 +21,7 @@ pub(super) fn model(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) 
     let attention = config.attention(bias, bias);
     let alpha = config.number("swiglu_alpha", Some(ALPHA))?.unwrap_or(ALPHA);
     let limit = config.number("swiglu_limit", Some(LIMIT))?.unwrap_or(LIMIT);
-    // The softmax is over the chosen experts only, which is what dividing by their sum comes to.
+    // The softmax is over the chosen experts only, which equals dividing by their sum.
     let moe = MoeShape::new(config, "intermediate_size", true)?;
     let moe = MoeShape { activation: Activation::ClampedSwiglu { alpha, limit }, ..moe };
     let windows = config.windows(|layer| layer.is_multiple_of(2))?;

@@ -1,4 +1,4 @@
-//! Granite 3 (IBM, 2024): Llama with a factor on embeddings, scores, each block's output and logits. Reference:
+//! Granite 3 (IBM, 2024): Llama with factors for embeddings, scores, block outputs and logits. Reference:
 //! `srt/models/granite.py`.
 
 use crate::config::DecoderConfig;
@@ -27,7 +27,7 @@ pub(super) fn model(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) 
     Ok(model.with_embedding_scale(factor(config, "embedding_multiplier")?))
 }
 
-/// Divides the logits.
+/// Adds the divisor of the logits.
 pub(super) fn head(config: &DecoderConfig<'_>, head: LmHead) -> Result<LmHead> {
     Ok(head.with_scale(1.0 / factor(config, "logits_scaling")?))
 }

@@ -7,7 +7,7 @@ use crate::loader::WeightLoader;
 
 use super::decoder::{Decoder, PreNormLayer};
 
-/// `LlamaModel`: biases of all attention projections as `attention_bias` says.
+/// `LlamaModel`. All attention projections have biases if `attention_bias` is set.
 pub(super) fn model(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) -> Result<Decoder> {
     let shape = config.attention(config.attention_bias, config.attention_bias);
     Decoder::load(config, weights, vec![config.rotary()?], |weights, layer| {

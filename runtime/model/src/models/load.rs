@@ -1,4 +1,4 @@
-//! The model that a configuration asks for.
+//! Builds the model of a configuration.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use crate::loader::WeightLoader;
 
 use super::{CausalLM, DecoderForCausalLM, embedding, registry};
 
-/// Refuses a configuration without a known architecture, before anything is loaded.
+/// Returns an error for an unknown architecture, before anything is loaded.
 ///
 /// # Errors
-/// [`ModelError::Architecture`], listing what is known.
+/// [`ModelError::Architecture`], which lists the supported ones.
 pub fn check_architecture(config: &ModelConfig, path: &Path) -> Result<()> {
     match config.pooling {
         Some(_) => embedding::check(config, path),
@@ -20,12 +20,11 @@ pub fn check_architecture(config: &ModelConfig, path: &Path) -> Result<()> {
     }
 }
 
-/// Builds the first architecture of the configuration that is known, in its embedding form when
-/// [`ModelConfig::pooling`] is set. `context_length` is the length it is served with,
-/// `path` the model's, for messages.
+/// Builds the first known architecture of the configuration, in its embedding form if [`ModelConfig::pooling`] is set.
+/// `context_length` is the served length; `path` is the model's path, for error messages.
 ///
 /// # Errors
-/// An unknown architecture, or what the model's own loading refuses.
+/// The architecture is unknown, or loading it fails.
 pub fn load_model(
     config: &ModelConfig,
     context_length: usize,

@@ -1,4 +1,4 @@
-//! The architectures, one file each, and the registry that finds them by name.
+//! The model architectures, one file each, and the registry that finds them by name.
 
 mod bert;
 mod decoder;
@@ -34,28 +34,29 @@ pub use embedding::{EmbeddingHead, EmbeddingModel};
 pub use load::{check_architecture, load_model};
 pub use registry::supported_architectures;
 
-/// A model that gives a distribution over the next token, or with an [`EmbeddingHead`] an answer per prompt.
+/// A model that computes a distribution of the next token or, with an [`EmbeddingHead`], an embedding or scores per
+/// prompt.
 pub trait CausalLM: Send + std::fmt::Debug {
-    /// Runs all layers over a step's tokens, writing their keys and values to the pool. Gives `[tokens, hidden]`,
-    /// normalised for the output matrix.
+    /// Runs all layers on a step's tokens and writes their keys and values to the pool. Returns `[tokens, hidden]`,
+    /// normalised for the output head.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     fn forward(&self, ops: &dyn Ops, ctx: &ForwardContext<'_>, kv: &MHATokenToKVPool) -> Result<Tensor>;
 
-    /// Logits of rows of [`CausalLM::forward`], as float32 on the device. `lora` has the adapters of these rows.
+    /// Logits for rows of [`CausalLM::forward`], as float32 on the device. `lora` has the adapters of these rows.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     fn logits(&self, ops: &dyn Ops, hidden: &Tensor, lora: Option<&dyn StepAdapters>) -> Result<Tensor>;
 
-    /// Layers with a KV cache.
+    /// Number of layers with a KV cache.
     fn num_layers(&self) -> usize;
 
-    /// What a token leaves in the cache of one of them.
+    /// What the cache of such a layer holds per token.
     fn kv_cache_shape(&self) -> KvCacheShape;
 
-    /// What makes an answer of the outputs, on models that embed, score or classify prompts and generate nothing.
+    /// The head of models that embed, score or classify prompts; `None` for models that generate.
     fn embedding_head(&self) -> Option<&EmbeddingHead> {
         None
     }

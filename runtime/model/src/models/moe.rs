@@ -1,4 +1,4 @@
-//! What families with experts share: their sizes, and which of their layers have experts.
+//! Common parts of families with experts: sizes, and which layers have experts.
 
 use crate::config::{DecoderConfig, num_experts};
 use crate::error::Result;
@@ -8,24 +8,24 @@ use crate::ops::Activation;
 
 use super::decoder::LayerName;
 
-/// Sizes of a model's layers of experts.
+/// Sizes and router of a model's mixture-of-experts layers.
 #[derive(Clone, Debug)]
 pub(super) struct MoeShape {
-    /// Routed experts.
+    /// Number of routed experts.
     pub num_experts: usize,
-    /// Columns inside one.
+    /// Width inside an expert.
     pub intermediate_size: usize,
-    /// What its gate goes through.
+    /// Activation of the gate.
     pub activation: Activation,
-    /// The router's rule.
+    /// The rule of the router.
     pub topk: TopK,
 }
 
 impl MoeShape {
-    /// Experts of the width that `width_key` gives, of which `num_experts_per_tok` are chosen by a softmax.
+    /// Experts with the width in `width_key`, of which a softmax chooses `num_experts_per_tok`.
     ///
     /// # Errors
-    /// A size is missing, or more experts are to be chosen than there are.
+    /// A size is missing, or `num_experts_per_tok` exceeds the number of experts.
     pub fn new(config: &DecoderConfig<'_>, width_key: &str, renormalize: bool) -> Result<Self> {
         let experts = num_experts(config)
             .filter(|n| *n > 0)
@@ -46,7 +46,7 @@ impl MoeShape {
     /// Loads a router `gate` and the experts `experts` of the module `name`.
     ///
     /// # Errors
-    /// A tensor is missing or of another shape.
+    /// A tensor is missing or has another shape.
     pub fn load(
         &self,
         config: &DecoderConfig<'_>,
@@ -76,10 +76,10 @@ impl MoeShape {
     }
 }
 
-/// Loads an expert for all, `name`, and its gate, `name_gate`.
+/// Loads the shared expert `name` and its gate `name_gate`.
 ///
 /// # Errors
-/// A tensor is missing or of another shape.
+/// A tensor is missing or has another shape.
 pub(super) fn gated_shared_expert(
     weights: &mut WeightLoader<'_>,
     name: &str,
@@ -92,17 +92,17 @@ pub(super) fn gated_shared_expert(
     })
 }
 
-/// Qwen's choice of layers: every `decoder_sparse_step`th has experts, but for those of `mlp_only_layers`.
+/// Qwen's choice of layers: every `decoder_sparse_step`-th layer has experts, except those in `mlp_only_layers`.
 pub(super) struct SparseLayers {
     step: usize,
     dense: Vec<usize>,
 }
 
 impl SparseLayers {
-    /// The configuration's choice.
+    /// Reads the choice from the configuration.
     ///
     /// # Errors
-    /// A step of 0, or layers that are not there.
+    /// The step is 0, or a layer does not exist.
     pub fn new(config: &DecoderConfig<'_>) -> Result<Self> {
         let step = match config.count("decoder_sparse_step")? {
             Some(0) => return Err(config.wrong("decoder_sparse_step", "expected 1 or more, found 0")),
@@ -111,10 +111,10 @@ impl SparseLayers {
         Ok(Self { step, dense: config.layers("mlp_only_layers")? })
     }
 
-    /// Loads the feed-forward block of a layer: `sparse` where it has experts, else a plain one.
+    /// Loads the feed-forward block of a layer: `sparse` if it has experts, otherwise a dense one.
     ///
     /// # Errors
-    /// A tensor is missing or of another shape.
+    /// A tensor is missing or has another shape.
     pub fn load(
         &self,
         config: &DecoderConfig<'_>,

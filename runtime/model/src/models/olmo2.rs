@@ -1,5 +1,5 @@
-//! OLMo 2 (Walsh et al., 2024): blocks are normalised after they have run, and queries and keys over all their heads.
-//! OLMo 3 has windows in three of four layers, which rotate without scaling. Reference: `srt/models/olmo2.py`.
+//! OLMo 2 (Walsh et al., 2024): norms follow the blocks, and queries and keys are normalised over all heads. OLMo 3 has
+//! sliding windows in three of four layers, whose rotation is not scaled. Reference: `srt/models/olmo2.py`.
 
 use crate::config::DecoderConfig;
 use crate::error::Result;
@@ -9,14 +9,14 @@ use crate::ops::Ops;
 
 use super::decoder::{Decoder, DecoderLayer};
 
-/// Indices of the rotations of layers without and with a window.
+/// Indices of the rotations of full-attention and sliding-window layers.
 const GLOBAL: usize = 0;
 const LOCAL: usize = 1;
 
 /// `Olmo2Model` and `Olmo3Model`.
 pub(super) fn model(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) -> Result<Decoder> {
     let (heads, bias) = (config.heads(), config.attention_bias);
-    // OLMo 2 has no `sliding_window`, so that no layer has one.
+    // OLMo 2 has no `sliding_window`, so all layers have full attention.
     let windows = config.windows(|layer| !(layer + 1).is_multiple_of(4))?;
     let local = config.rotary_of(
         config.rope_local_theta.unwrap_or(config.rope_theta),

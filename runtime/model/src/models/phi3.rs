@@ -1,5 +1,5 @@
-//! Phi-3 and Phi-4-mini (Abdin et al., 2024): Llama with its projections stored merged, a sliding window, and heads that
-//! may be rotated in part. Reference: transformers' `models/phi3`.
+//! Phi-3 and Phi-4-mini (Abdin et al., 2024): Llama with merged projections in the checkpoint, a sliding window, and
+//! optionally partial rotation of heads. Reference: transformers' `models/phi3`.
 
 use crate::config::DecoderConfig;
 use crate::error::Result;

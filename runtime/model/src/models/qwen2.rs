@@ -20,7 +20,7 @@ pub(super) fn model(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) 
     })
 }
 
-/// Windows begin at layer `max_window_layers`, where `use_sliding_window` turns them on at all.
+/// Sliding windows begin at layer `max_window_layers`, if `use_sliding_window` is set.
 pub(super) fn windows(config: &DecoderConfig<'_>) -> Result<LayerWindows> {
     let first = config.count("max_window_layers")?.unwrap_or(28);
     config.windows(|layer| layer >= first)

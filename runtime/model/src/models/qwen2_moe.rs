@@ -1,5 +1,4 @@
-//! Qwen1.5-MoE and Qwen2-MoE: Qwen2 with experts, and one more expert for all tokens behind a gate. Reference:
-//! `srt/models/qwen2_moe.py`.
+//! Qwen1.5-MoE and Qwen2-MoE: Qwen2 with experts and a gated shared expert. Reference: `srt/models/qwen2_moe.py`.
 
 use crate::config::DecoderConfig;
 use crate::error::Result;
@@ -9,7 +8,7 @@ use crate::loader::{ExpertNames, WeightLoader};
 use super::decoder::{Decoder, PreNormLayer};
 use super::moe::{MoeShape, SparseLayers, gated_shared_expert};
 
-/// Layers that may have a window where `max_window_layers` is not given.
+/// Default of `max_window_layers`.
 const MAX_WINDOW_LAYERS: usize = 28;
 
 /// `Qwen2MoeForCausalLM`.
@@ -17,7 +16,7 @@ pub(super) fn model(config: &DecoderConfig<'_>, weights: &mut WeightLoader<'_>) 
     let qkv_bias = config.raw.get("qkv_bias").is_none_or(|v| v.as_bool() != Some(false));
     let attention = config.attention(qkv_bias, false);
     let moe = MoeShape::new(config, "moe_intermediate_size", config.flag("norm_topk_prob")?)?;
-    // 0 where there is none.
+    // 0 means that there is none.
     let shared = match config.count("shared_expert_intermediate_size")? {
         Some(0) => None,
         _ => {

@@ -1,4 +1,4 @@
-//! Architectures that generate, by the name that checkpoints give them.
+//! Architectures that generate text, by their name in checkpoints.
 
 use std::path::Path;
 
@@ -14,18 +14,18 @@ use super::{
     mixtral, olmo2, phi3, qwen2, qwen2_moe, qwen3, qwen3_moe,
 };
 
-/// How the models of one name are built.
+/// How to build a model of an architecture.
 #[derive(Clone, Copy)]
 pub(super) struct Architecture {
     /// Name in `architectures`.
     name: &'static str,
-    /// Builds everything below the output matrix.
+    /// Builds everything below the output head.
     pub(super) model: fn(&DecoderConfig<'_>, &mut WeightLoader<'_>) -> Result<Decoder>,
-    /// Says what is done to the logits.
+    /// Sets scale and cap of the logits.
     head: fn(&DecoderConfig<'_>, LmHead) -> Result<LmHead>,
 }
 
-/// An architecture whose logits are the products themselves.
+/// An architecture without scale or cap of the logits.
 const fn row(
     name: &'static str,
     model: fn(&DecoderConfig<'_>, &mut WeightLoader<'_>) -> Result<Decoder>,
@@ -33,7 +33,7 @@ const fn row(
     Architecture { name, model, head: |_, head| Ok(head) }
 }
 
-/// Every architecture that generates.
+/// All architectures that generate text.
 const REGISTRY: [Architecture; 18] = [
     row("LlamaForCausalLM", llama::model),
     row("MistralForCausalLM", mistral::model),
@@ -55,12 +55,12 @@ const REGISTRY: [Architecture; 18] = [
     row("DeepseekV3ForCausalLM", deepseek::v3),
 ];
 
-/// Names of the architectures that generate.
+/// Names of the architectures that generate text.
 pub fn supported_architectures() -> Vec<&'static str> {
     REGISTRY.iter().map(|a| a.name).collect()
 }
 
-/// Builds the first architecture of the configuration that is known, with the output matrix that `load_head` gives.
+/// Builds the first known architecture of the configuration, with the output head from `load_head`.
 pub(super) fn load_decoder(
     config: &ModelConfig,
     context_length: usize,
@@ -75,7 +75,7 @@ pub(super) fn load_decoder(
     Ok(Box::new(DecoderForCausalLM::new(model, head)))
 }
 
-/// The first architecture of the configuration that is known.
+/// The first known architecture of the configuration.
 pub(super) fn find(config: &ModelConfig, path: &Path) -> Result<Architecture> {
     let known = config.architectures.iter().find_map(|a| REGISTRY.iter().find(|row| row.name == a));
     known.copied().ok_or_else(|| ModelError::Architecture {

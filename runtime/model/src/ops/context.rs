@@ -1,4 +1,4 @@
-//! What the layers of one step share.
+//! The context that all layers of a step share.
 
 use std::cell::OnceCell;
 
@@ -15,34 +15,34 @@ use super::{LinearWeight, Ops, TopKOutput};
 
 /// The adapters of a step's requests.
 pub trait StepAdapters: std::fmt::Debug {
-    /// Adds what the adapters give for a layer's input `x` to its products `y`. `site` is the layer's number among those
-    /// that adapters can change.
+    /// Adds the LoRA deltas for a layer's input `x` to its output `y`. `site` is the layer's index among those that
+    /// adapters can change.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     fn add(&self, ops: &dyn Ops, site: usize, x: &Tensor, y: &mut Tensor) -> Result<()>;
 
-    /// Adds what the adapters give for the step's tokens to their embeddings `y`.
+    /// Adds the LoRA deltas for the step's tokens to their embeddings `y`.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     fn add_to_embeddings(&self, ops: &dyn Ops, ctx: &ForwardContext<'_>, y: &mut Tensor) -> Result<()>;
 }
 
-/// Learns which experts the layers choose.
+/// Is notified of the experts that layers choose.
 pub trait ExpertObserver: std::fmt::Debug {
     /// `layer_idx` chose these experts for the step's tokens.
     fn on_select_experts(&self, layer_idx: usize, topk: &TopKOutput);
 }
 
-/// One step: the plan, the slots of its requests, and what the backends derive from them once per step.
+/// The context of a step: the plan, the slots of its requests, and values that backends derive from them once per step.
 #[derive(Debug)]
 pub struct ForwardContext<'a> {
     /// The checked step.
     pub plan: &'a ForwardPlan,
     /// Slots of positions `0..seq_len` of each request.
     pub slot_tables: Vec<&'a [u32]>,
-    /// Slot of padding rows: the pool's last one, which no request owns.
+    /// Slot of padding rows: the last of the pool, which belongs to no request.
     pub padding_slot: u32,
     observer: Option<&'a dyn ExpertObserver>,
     adapters: Option<Box<dyn StepAdapters + 'a>>,
@@ -60,7 +60,7 @@ pub(super) struct TorchInputs {
 }
 
 impl<'a> ForwardContext<'a> {
-    /// Prepares a step whose new slots are in `table`.
+    /// A context for a step whose new slots are already in `table`.
     pub fn new(plan: &'a ForwardPlan, table: &'a ReqToTokenPool, padding_slot: u32, device: Device) -> Self {
         Self {
             plan,
@@ -74,20 +74,20 @@ impl<'a> ForwardContext<'a> {
         }
     }
 
-    /// Tells `observer` which experts are chosen.
+    /// Notifies `observer` of chosen experts.
     pub fn with_observer(self, observer: Option<&'a dyn ExpertObserver>) -> Self {
         Self { observer, ..self }
     }
 
-    /// Has `adapters` change the products of [`ForwardContext::linear`] and the rows of [`ForwardContext::embedding`].
+    /// Applies `adapters` in [`ForwardContext::linear`] and [`ForwardContext::embedding`].
     pub fn with_adapters(self, adapters: Option<Box<dyn StepAdapters + 'a>>) -> Self {
         Self { adapters, ..self }
     }
 
-    /// `x · weightᵀ + bias`, with what the requests' adapters add to it.
+    /// `x · weightᵀ + bias`, plus the LoRA deltas of the requests' adapters.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     pub fn linear(&self, ops: &dyn Ops, x: &Tensor, weight: &LinearWeight) -> Result<Tensor> {
         let mut y = ops.linear(x, weight)?;
         if let (Some(adapters), Some(site)) = (&self.adapters, weight.lora_site()) {
@@ -96,10 +96,10 @@ impl<'a> ForwardContext<'a> {
         Ok(y)
     }
 
-    /// Embeddings of the step's tokens, with what the requests' adapters add to them.
+    /// Embeddings of the step's tokens, plus the LoRA deltas of the requests' adapters.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     pub fn embedding(&self, ops: &dyn Ops, weight: &LinearWeight) -> Result<Tensor> {
         let mut y = ops.embedding(weight, self)?;
         if let Some(adapters) = &self.adapters {
@@ -108,14 +108,14 @@ impl<'a> ForwardContext<'a> {
         Ok(y)
     }
 
-    /// Notes the experts that a layer chose for the step's tokens.
+    /// Notifies the observer of the experts that a layer chose for the step's tokens.
     pub fn on_select_experts(&self, layer_idx: usize, topk: &TopKOutput) {
         if let Some(observer) = self.observer {
             observer.on_select_experts(layer_idx, topk);
         }
     }
 
-    /// The tensors, made on first use: the native backend does without them.
+    /// The step's indices as tensors, created on first use: the native backend does not need them.
     pub(super) fn torch(&self) -> Result<&TorchInputs> {
         if let Some(inputs) = self.torch.get() {
             return Ok(inputs);
@@ -128,7 +128,7 @@ impl<'a> ForwardContext<'a> {
         Ok(self.torch.get_or_init(|| inputs))
     }
 
-    /// How libtorch attends; made on first use.
+    /// libtorch's attention plan, created on first use.
     pub(super) fn attention_plan(&self) -> Result<&AttentionPlan> {
         let cell = &self.torch()?.attention;
         if let Some(plan) = cell.get() {
@@ -138,7 +138,7 @@ impl<'a> ForwardContext<'a> {
         Ok(cell.get_or_init(|| plan))
     }
 
-    /// The slots of a step in which every request decodes, for our own kernel; made on first use.
+    /// The slots of a decode step, for the project's CUDA kernel; created on first use. `None` for other steps.
     pub(super) fn decode_table(&self) -> Result<Option<&DecodeTable>> {
         if !self.plan.is_decode() || self.plan.seqs.is_empty() {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! Mixture of experts: the weights, and where a step's tokens go.
+//! Mixture of experts: the weights, and the routing of a step's tokens.
 
 use std::ops::Range;
 
@@ -23,10 +23,10 @@ pub struct ExpertWeights {
 }
 
 impl ExpertWeights {
-    /// Experts of one shape.
+    /// Experts, which must all have the same shape.
     ///
     /// # Errors
-    /// There are none, or their shapes do not fit together.
+    /// There are no experts, or their shapes differ.
     pub fn new(experts: Vec<Expert>, activation: Activation) -> Result<Self> {
         let weights = Self { experts, activation };
         let (hidden, inner) = (weights.hidden_size(), weights.intermediate_size());
@@ -48,23 +48,23 @@ impl ExpertWeights {
         &self.experts
     }
 
-    /// What they do between their projections.
+    /// Activation between the projections.
     pub fn activation(&self) -> Activation {
         self.activation
     }
 
-    /// Columns of the residual stream.
+    /// Width of the residual stream.
     pub fn hidden_size(&self) -> usize {
         self.experts.first().map_or(0, |e| e.gate_up_proj.in_features())
     }
 
-    /// Columns inside an expert.
+    /// Width inside an expert.
     pub fn intermediate_size(&self) -> usize {
         self.experts.first().map_or(0, |e| e.down_proj.in_features())
     }
 }
 
-/// The experts chosen for each token and what their results are multiplied by (reference: `StandardTopKOutput`).
+/// The experts chosen for each token and their weights (reference: `StandardTopKOutput`).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopKOutput {
     /// Experts per token.
@@ -76,7 +76,7 @@ pub struct TopKOutput {
 }
 
 impl TopKOutput {
-    /// The part of some tokens.
+    /// The part for a range of tokens.
     pub(super) fn tokens(&self, tokens: Range<usize>) -> Self {
         let range = tokens.start * self.top_k..tokens.end * self.top_k;
         Self {
@@ -87,14 +87,14 @@ impl TopKOutput {
     }
 }
 
-/// Tokens by expert: every expert's rows lie together, so that its weights are read once.
+/// Tokens sorted by expert: the rows of each expert are contiguous, so that its weights are read once.
 #[derive(Debug, PartialEq)]
 pub(super) struct Dispatch {
     /// The token of each row.
     pub tokens: Vec<u32>,
     /// The row of each choice, `[tokens, top_k]`.
     pub rows: Vec<u32>,
-    /// The experts that were chosen, in the order of their ids, with their rows.
+    /// The chosen experts in the order of their ids, with their rows.
     pub groups: Vec<(usize, Range<usize>)>,
 }
 

@@ -1,4 +1,4 @@
-//! Indices on the device.
+//! Index tensors.
 
 use tch::{Device, Tensor};
 

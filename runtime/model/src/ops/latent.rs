@@ -1,9 +1,8 @@
-//! The weights of multi-head latent attention (DeepSeek-AI, 2024) that are applied head by head.
+//! The per-head weights of multi-head latent attention (DeepSeek-AI, 2024).
 //!
-//! Keys and values of all heads are products of one compressed row per token, which is what the cache holds. Instead of
-//! expanding the rows of a whole text, the products can be moved to the other side: a query is multiplied with its head's
-//! key matrix and then meets the compressed rows themselves, and what it gathers of them goes through the head's value
-//! matrix (the *absorbed* form).
+//! The keys and values of all heads are products with one compressed row per token, and the cache holds only these
+//! rows. Instead of expanding the rows of the whole context, the *absorbed* form multiplies each query with its head's
+//! key matrix, computes attention over the compressed rows, and multiplies the result with the head's value matrix.
 
 use sglang_kernels::WeightMatrix;
 use tch::Tensor;
@@ -15,11 +14,11 @@ use crate::error::{ModelError, Result};
 pub struct LatentLayout {
     /// Query heads.
     pub num_heads: usize,
-    /// Columns of a compressed row.
+    /// Width of a compressed row.
     pub kv_lora_rank: usize,
-    /// Columns of a head's queries and keys that are not rotated.
+    /// Unrotated columns of a head's queries and keys.
     pub qk_nope_head_dim: usize,
-    /// Columns of a head's queries that are rotated, and of the one key that all heads share.
+    /// Rotated columns of a head's queries, and of the one key that all heads share.
     pub qk_rope_head_dim: usize,
     /// Columns of a head's values.
     pub v_head_dim: usize,
@@ -31,25 +30,25 @@ impl LatentLayout {
         self.qk_nope_head_dim + self.qk_rope_head_dim
     }
 
-    /// Columns that the cache holds of a token.
+    /// Columns per token in the cache.
     pub fn latent_dim(&self) -> usize {
         self.kv_lora_rank + self.qk_rope_head_dim
     }
 
-    /// Rows of `kv_b_proj` that belong to a head: those of its keys, then those of its values.
+    /// Rows of `kv_b_proj` per head: first its keys, then its values.
     pub fn kv_b_head_rows(&self) -> usize {
         self.qk_nope_head_dim + self.v_head_dim
     }
 }
 
-/// Key and value matrices of all heads (`kv_b_proj`), in the form that the backend wants.
+/// Key and value matrices of all heads (`kv_b_proj`), in the backend's form.
 #[derive(Debug)]
 pub enum LatentForm {
     /// For [`super::NativeOps`].
     Native {
-        /// Of every head the transposed key matrix, `[kv_lora_rank, qk_nope_head_dim]`.
+        /// The transposed key matrix of each head, `[kv_lora_rank, qk_nope_head_dim]`.
         w_kc: Vec<WeightMatrix>,
-        /// Of every head the value matrix, `[v_head_dim, kv_lora_rank]`.
+        /// The value matrix of each head, `[v_head_dim, kv_lora_rank]`.
         w_vc: Vec<WeightMatrix>,
     },
     /// For [`super::TorchOps`]: `[num_heads, qk_nope_head_dim + v_head_dim, kv_lora_rank]`.
@@ -64,10 +63,10 @@ pub struct LatentWeights {
 }
 
 impl LatentWeights {
-    /// Weights of these sizes.
+    /// Checks that the matrices have these sizes.
     ///
     /// # Errors
-    /// The sizes differ.
+    /// A matrix has another size.
     pub fn new(layout: LatentLayout, form: LatentForm) -> Result<Self> {
         let LatentLayout { num_heads, kv_lora_rank, qk_nope_head_dim, v_head_dim, .. } = layout;
         let all = |weights: &[WeightMatrix], rows: usize, columns: usize| {

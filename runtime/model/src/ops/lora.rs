@@ -1,4 +1,4 @@
-//! What an adapter adds to the products of a linear layer (Hu et al., 2021), and for which rows of a step.
+//! The matrices of an adapter for one layer (Hu et al., 2021), and the rows of a step that they apply to.
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -10,14 +10,15 @@ use crate::error::Result;
 use super::index::index_tensor;
 use super::weight::Matrix;
 
-/// The two matrices for some of a layer's outputs: all of them, or the query columns of a merged projection.
+/// The two matrices for some output columns of a layer: all of them, or for example the query columns of a merged
+/// projection.
 #[derive(Debug)]
 pub struct LoraPart {
-    /// `[rank, in_features]`; `None` where the input has been multiplied with it.
+    /// `[rank, in_features]`; `None` if the input is already multiplied with it.
     pub a: Option<Matrix>,
     /// `[columns, rank]`.
     pub b: Matrix,
-    /// Outputs that are changed.
+    /// Output columns that change.
     pub columns: Range<usize>,
 }
 
@@ -39,13 +40,13 @@ impl LoraRows {
         &self.indices
     }
 
-    /// The rows as a range, when none is missing in between.
+    /// The rows as a range, if they are contiguous.
     pub fn range(&self) -> Option<Range<usize>> {
         let (first, last) = (*self.indices.first()? as usize, *self.indices.last()? as usize);
         (last + 1 - first == self.indices.len()).then_some(first..last + 1)
     }
 
-    /// The rows as indices on the device, made on first use.
+    /// The rows as an index tensor on the device, created on first use.
     pub(super) fn tensor(&self, device: Device) -> Result<&Tensor> {
         if let Some(tensor) = self.tensor.get() {
             return Ok(tensor);
@@ -55,12 +56,12 @@ impl LoraRows {
     }
 }
 
-/// One adapter's share of a layer in a step.
+/// One adapter's part of a layer in a step.
 #[derive(Clone, Copy, Debug)]
 pub struct LoraSegment<'a> {
     /// Its rows.
     pub rows: &'a LoraRows,
-    /// What its products are multiplied with.
+    /// Factor of its products.
     pub scaling: f64,
     /// Its matrices.
     pub parts: &'a [LoraPart],

@@ -1,7 +1,7 @@
-//! The one seam between the models and the hardware. Models are written in terms of [`Ops`]; [`NativeOps`] runs them
-//! with the project's own CPU kernels, [`TorchOps`] with libtorch, on a CPU or a GPU.
+//! The interface between models and hardware. Models only call [`Ops`]. [`NativeOps`] implements it with the project's
+//! CPU kernels, [`TorchOps`] with libtorch on a CPU or a GPU.
 //!
-//! Activations are row-major tensors `[tokens, features]` of [`Ops::kind`] on [`Ops::device`].
+//! Activations are row-major tensors `[tokens, features]` in the format [`Ops::kind`] on [`Ops::device`].
 
 mod attention_options;
 mod context;
@@ -40,7 +40,7 @@ pub use sglang_kernels::RotaryColumns;
 pub use torch::TorchOps;
 pub use weight::{LinearWeight, Matrix};
 
-/// How the columns of a merged query-key-value row are divided.
+/// The layout of the columns of a merged query-key-value row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLayout {
     /// Query heads.
@@ -67,7 +67,7 @@ impl HeadLayout {
         self.q_size() + 2 * self.kv_size()
     }
 
-    /// What a token leaves in the cache.
+    /// What the KV cache holds per token.
     pub fn kv_cache_shape(&self) -> KvCacheShape {
         KvCacheShape::Heads { kv_heads: self.num_kv_heads, head_dim: self.head_dim }
     }
@@ -76,9 +76,9 @@ impl HeadLayout {
 /// Cosines and sines of a step's positions, `[tokens, rotary_dim / 2]` in float32 on the device.
 #[derive(Debug)]
 pub struct RopeTable {
-    /// Cosines, scaled.
+    /// Cosines, times the attention factor.
     pub cos: Tensor,
-    /// Sines, scaled.
+    /// Sines, times the attention factor.
     pub sin: Tensor,
 }
 
@@ -92,15 +92,15 @@ pub struct LayerKv<'a> {
     pub v: &'a Tensor,
 }
 
-/// The function of a gated feed-forward block.
+/// The activation of a gated feed-forward block.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation {
     /// `x * sigmoid(x)`.
     Silu,
     /// GELU in its tanh approximation (Hendrycks and Gimpel, 2016).
     GeluTanh,
-    /// gpt-oss's: the gate bounded by `limit` from above and the rest from both sides, then
-    /// `gate * sigmoid(alpha * gate) * (up + 1)`.
+    /// gpt-oss's activation: clamps the gate to at most `limit` and `up` to `-limit..limit`, then computes `gate *
+    /// sigmoid(alpha * gate) * (up + 1)`.
     ClampedSwiglu {
         /// Steepness of the sigmoid.
         alpha: f64,
@@ -109,9 +109,9 @@ pub enum Activation {
     },
 }
 
-/// Hardware operations. An error leaves the operands in an unspecified but valid state.
+/// Hardware operations. After an error, operands are in an unspecified but valid state.
 pub trait Ops: Send + std::fmt::Debug {
-    /// Where tensors live.
+    /// Device of the tensors.
     fn device(&self) -> Device;
 
     /// Number format of activations.
@@ -126,8 +126,8 @@ pub trait Ops: Send + std::fmt::Debug {
     /// `x · weightᵀ + bias`, `[tokens, out_features]`.
     fn linear(&self, x: &Tensor, weight: &LinearWeight) -> Result<Tensor>;
 
-    /// Adds what adapters give to a layer's products: `y[rows, columns] += scaling * (x · Aᵀ) · Bᵀ` for every segment and
-    /// each of its parts, `scaling * x · Bᵀ` for a part without `A`. Rows that are in no segment are not touched.
+    /// Adds LoRA deltas to the output of a layer: `y[rows, columns] += scaling * (x · Aᵀ) · Bᵀ` for each part of every
+    /// segment, or `scaling * x · Bᵀ` for a part without `A`. Rows outside all segments stay unchanged.
     fn add_lora(&self, x: &Tensor, y: &mut Tensor, segments: &[LoraSegment<'_>]) -> Result<()>;
 
     /// Root mean square normalisation of every row (Zhang and Sennrich, 2019).
@@ -142,8 +142,8 @@ pub trait Ops: Send + std::fmt::Debug {
         eps: f64,
     ) -> Result<Tensor>;
 
-    /// Normalises, in place and each for itself, the runs of `weight.len()` columns that make up `columns`: query or key
-    /// heads of merged rows, or all of them at once.
+    /// Normalises each group of `weight.len()` columns within `columns` separately and in place: query or key heads of
+    /// merged rows, or all heads at once.
     fn rms_norm_columns(
         &self,
         x: &mut Tensor,
@@ -152,15 +152,15 @@ pub trait Ops: Send + std::fmt::Debug {
         eps: f64,
     ) -> Result<()>;
 
-    /// Rotates the query and key heads of merged rows in place (RoPE, Su et al., 2021): column `i` of a head is paired
-    /// with column `i + rotary_dim / 2`.
+    /// Rotates the query and key heads of merged rows in place (RoPE, Su et al., 2021), split-half (NeoX): column `i`
+    /// of a head is paired with column `i + rotary_dim / 2`.
     fn rotary(&self, qkv: &mut Tensor, heads: HeadLayout, rope: &RopeTable) -> Result<()>;
 
-    /// Rotates some columns of the heads that make up a row, in place.
+    /// Rotates some columns of every head of a row in place.
     fn rotary_columns(&self, x: &mut Tensor, columns: RotaryColumns, rope: &RopeTable) -> Result<()>;
 
-    /// Writes the step's keys and values to their slots, then attends every query to its request's positions up to its
-    /// own. Gives `[tokens, num_heads * head_dim]`.
+    /// Writes the step's keys and values to their slots, then computes causal attention of every query over its
+    /// request's positions. Returns `[tokens, num_heads * head_dim]`.
     fn paged_attention(
         &self,
         qkv: &Tensor,
@@ -170,9 +170,9 @@ pub trait Ops: Send + std::fmt::Debug {
         ctx: &ForwardContext<'_>,
     ) -> Result<Tensor>;
 
-    /// Multi-head latent attention (DeepSeek-AI, 2024): writes the step's rows of `latent`, normalised and rotated, to their
-    /// slots, then attends every query, `[tokens, num_heads * qk_head_dim]`, to what its request's positions up to its own
-    /// hold in compressed form. Gives `[tokens, num_heads * v_head_dim]`.
+    /// Multi-head latent attention (DeepSeek-AI, 2024): writes the step's rows of `latent`, normalised and rotated, to
+    /// their slots, then computes causal attention of the queries `q`, `[tokens, num_heads * qk_head_dim]`, over the
+    /// compressed rows of their requests. Returns `[tokens, num_heads * v_head_dim]`.
     fn latent_attention(
         &self,
         q: &Tensor,
@@ -192,21 +192,21 @@ pub trait Ops: Send + std::fmt::Debug {
     /// `x *= factor`.
     fn scale(&self, x: &mut Tensor, factor: f64) -> Result<()>;
 
-    /// Sends every token through the experts chosen for it and adds up what they give, weighted (Shazeer et al., 2017;
-    /// reference: `layers/moe`). Experts that no token chose cost nothing.
+    /// Runs every token through its chosen experts and adds up their weighted outputs (Shazeer et al., 2017; reference:
+    /// `layers/moe`). Experts that no token chose cost nothing.
     fn fused_experts(&self, x: &Tensor, weights: &ExpertWeights, topk: &TopKOutput) -> Result<Tensor>;
 
-    /// `y += sigmoid(gate) * x`, `gate` being `[tokens, 1]`.
+    /// `y += sigmoid(gate) * x`, where `gate` is `[tokens, 1]`.
     fn add_gated(&self, y: &mut Tensor, gate: &Tensor, x: &Tensor) -> Result<()>;
 
     /// The given rows of `x`, in order.
     fn select_rows(&self, x: &Tensor, rows: &[usize]) -> Result<Tensor>;
 
-    /// Products with the output matrix, as contiguous float32 `[rows, vocab]` on the device.
+    /// Logits: products with the output matrix, as contiguous float32 `[rows, vocab]` on the device.
     fn lm_head(&self, x: &Tensor, weight: &LinearWeight) -> Result<Tensor>;
 
-    /// The most likely of the first `vocab_size` tokens of each row of [`Self::lm_head`]'s logits, the first among
-    /// equals, found where the logits are; `None` for rows that the host has to look at.
+    /// The most likely of the first `vocab_size` tokens for each row of [`Self::lm_head`]'s logits (the first among
+    /// equals), computed on the device; `None` for rows that the host must process.
     fn argmax(&self, logits: &Tensor, _vocab_size: usize) -> Result<Vec<Option<u32>>> {
         Ok(vec![None; logits.size2()?.0 as usize])
     }

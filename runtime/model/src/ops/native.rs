@@ -1,6 +1,7 @@
-//! The models' operations on the project's own CPU kernels: float32 arithmetic on weights in their checkpoint's storage.
+//! The operations of models on the project's CPU kernels: float32 arithmetic on weights in the checkpoint's storage
+//! format.
 //!
-//! The kernels give the same bits whatever else is in the batch, so this backend is deterministic as it is.
+//! The kernels' results do not depend on the rest of the batch, so this backend is always deterministic.
 #![allow(unsafe_code)]
 
 use std::ops::Range;
@@ -19,7 +20,7 @@ use super::{
     RopeTable, RotaryColumns, TopKOutput, native_experts, native_latent, native_lora,
 };
 
-/// The project's kernels and the threads they run on.
+/// The project's CPU kernels and their threads.
 #[derive(Debug)]
 pub struct NativeOps {
     pool: ThreadPool,
@@ -27,10 +28,10 @@ pub struct NativeOps {
 }
 
 impl NativeOps {
-    /// Operations on `threads` threads over a KV pool of float32, float16 or bfloat16.
+    /// Operations on `threads` threads, with a KV pool in float32, float16 or bfloat16.
     ///
     /// # Errors
-    /// The system refuses a thread.
+    /// The system cannot start a thread.
     pub fn new(threads: usize, kv_kind: Kind) -> Result<Self> {
         Ok(Self { pool: ThreadPool::new(threads)?, kv_kind })
     }
@@ -45,8 +46,8 @@ impl NativeOps {
         let columns = |start: usize| -> Result<Rows<'_>> {
             Ok(Rows::strided(qkv.get(start..).unwrap_or_default(), slots.len(), kv_size, stride)?)
         };
-        // SAFETY: the pool's tensors of a layer are distinct memory, and no other slice of them is alive: the batch is
-        // run by one thread, and `paged_attention` takes its slices after this function has returned.
+        // SAFETY: the pool's tensors of a layer do not overlap, and no other slice of them exists: one thread runs the
+        // batch, and `paged_attention` takes its slices after this function has returned.
         let (mut k, mut v) = unsafe { (pool_slice_mut(kv.k)?, pool_slice_mut(kv.v)?) };
         let layout = Self::layout(heads, kv)?;
         Ok(sglang_kernels::store_kv(columns(q)?, columns(q + kv_size)?, slots, layout, &mut k, &mut v)?)

@@ -1,4 +1,4 @@
-//! A layer of experts on the project's own kernels.
+//! A mixture-of-experts layer on the project's CPU kernels.
 
 use std::ops::Range;
 
@@ -12,8 +12,8 @@ use super::native_matrix::{activate, native};
 use super::raw::{empty, floats, floats_mut};
 use super::weight::LinearWeight;
 
-/// Tokens that go through the experts together: bounds the memory between the products, which is that of `top_k` rows
-/// per token, and still gives every expert enough rows.
+/// Tokens that are processed together. This limits the memory between the products, which is `top_k` rows per token,
+/// and still gives every expert enough rows.
 const TOKENS_AT_ONCE: usize = 1024;
 
 /// See [`super::Ops::fused_experts`].
@@ -52,13 +52,13 @@ fn run(
     products(pool, input_rows, weights, &dispatch.groups, |e| &e.gate_up_proj, floats_mut(&mut gate_up)?)?;
     let mut activated = empty(rows, inner)?;
     activate(pool, floats(&gate_up)?, inner, weights.activation(), floats_mut(&mut activated)?)?;
-    // The gathered rows are not needed any more; the results take their place.
+    // The gathered rows are no longer needed; the results overwrite them.
     let results = floats_mut(&mut input)?;
     products(pool, floats(&activated)?, weights, &dispatch.groups, |e| &e.down_proj, results)?;
     Ok(sglang_kernels::combine_rows(pool, results, hidden, &dispatch.rows, &topk.topk_weights, out)?)
 }
 
-/// One of each chosen expert's projections over its rows.
+/// Applies the same projection of every chosen expert to its rows.
 fn products(
     pool: &ThreadPool,
     x: &[f32],

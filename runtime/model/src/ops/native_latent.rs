@@ -1,7 +1,7 @@
-//! Multi-head latent attention on the project's own kernels.
+//! Multi-head latent attention on the project's CPU kernels.
 //!
-//! Always in the absorbed form: a token's numbers may not depend on whether it comes in a prompt, in a part of one or
-//! alone, and the expanded form would give a prompt other bits than the steps after it.
+//! Always uses the absorbed form: results must not depend on whether a token comes in a prompt, in a chunk or alone,
+//! and the expanded form would give prompts other bits than later steps.
 #![allow(unsafe_code)]
 
 use std::ops::Range;
@@ -18,7 +18,7 @@ use super::latent::{LatentForm, LatentLayout, LatentWeights};
 use super::raw::{empty, floats, floats_mut, pool_slice, pool_slice_mut};
 use super::{AttentionOptions, LayerKv};
 
-/// Numbers of queries in compressed form that are held at once: they are several times as wide as the stream.
+/// Most elements of absorbed queries in memory at once; such queries are several times as wide as the residual stream.
 pub(super) const NUMBERS_AT_ONCE: usize = 1 << 24;
 
 /// See [`super::Ops::latent_attention`]. `at_once` is [`NUMBERS_AT_ONCE`]; results do not depend on it.
@@ -75,13 +75,14 @@ pub(super) fn latent_attention(
 
 fn store(latent: &Tensor, layout: KvLayout, kv: LayerKv<'_>, slots: &[u32]) -> Result<()> {
     let rows = Rows::dense(floats(latent)?, slots.len(), layout.head_dim)?;
-    // SAFETY: no other slice of the pool is alive: the batch is run by one thread, and `latent_attention` takes its slice
-    // after this function has returned. The values of `kv` are a view that is not looked at.
+    // SAFETY: no other slice of the pool exists: one thread runs the batch, and `latent_attention` takes its slice
+    // after this function has returned. The values of `kv` are a view that is not used.
     let mut cache = unsafe { pool_slice_mut(kv.k)? };
     Ok(sglang_kernels::store_latent(rows, slots, layout, &mut cache)?)
 }
 
-/// Queries times their heads' key matrices, beside the rotated columns as they are: `[tokens, num_heads * latent_dim]`.
+/// Absorbed queries, `[tokens, num_heads * latent_dim]`: products with their heads' key matrices, then the rotated
+/// columns unchanged.
 fn absorb(
     pool: &ThreadPool,
     layout: LatentLayout,
@@ -102,7 +103,7 @@ fn absorb(
     Ok(out)
 }
 
-/// What a range of the step's tokens is of each request.
+/// The requests' parts within a range of the step's tokens.
 fn requests_within<'a>(ctx: &'a ForwardContext<'_>, range: &Range<usize>) -> Vec<AttentionRequest<'a>> {
     let part = |(seq, slots): (&crate::plan::PlannedSeq, &&'a [u32])| {
         let first = seq.first_token.max(range.start);

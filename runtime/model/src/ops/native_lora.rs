@@ -1,5 +1,5 @@
-//! Adapters on the project's own kernels. All segments of a layer are two jobs of the thread pool, one for each of the
-//! matrices, however many adapters there are.
+//! LoRA on the project's CPU kernels. All segments of a layer take two jobs of the thread pool, one per matrix, however
+//! many adapters there are.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use super::native_matrix::native;
 use super::raw::{floats, floats_mut};
 use super::weight::Matrix;
 
-/// A segment's rows of the input, and one of its parts with room for the products.
+/// A segment's input rows, and one of its parts with a buffer for the products.
 struct Piece<'a> {
     segment: usize,
     part: &'a LoraPart,
@@ -68,7 +68,7 @@ pub(super) fn add_lora(
     Ok(())
 }
 
-/// The segment's rows of the input: a copy only where they are not next to each other.
+/// A segment's input rows, copied only if they are not contiguous.
 fn input_rows<'a>(
     pool: &ThreadPool,
     x: &'a [f32],
@@ -88,7 +88,7 @@ fn input_rows<'a>(
     Ok(Cow::Owned(rows))
 }
 
-/// Rows of a matrix: what a row of input becomes.
+/// Number of rows of a matrix, i.e. of outputs per input row.
 fn size(matrix: &Matrix) -> Result<usize> {
     Ok(native(matrix)?.rows())
 }

@@ -1,4 +1,4 @@
-//! What the operations on the project's own kernels share.
+//! Helpers of the operations on the project's CPU kernels.
 
 use sglang_kernels::{KernelError, ThreadPool, WeightMatrix};
 
@@ -13,7 +13,7 @@ impl From<KernelError> for ModelError {
     }
 }
 
-/// A native matrix, as this backend's loader has made it.
+/// The native form of a matrix, which this backend's loader creates.
 pub(super) fn native(matrix: &Matrix) -> Result<&WeightMatrix> {
     match matrix {
         Matrix::Native(w) => Ok(w),
@@ -23,7 +23,7 @@ pub(super) fn native(matrix: &Matrix) -> Result<&WeightMatrix> {
     }
 }
 
-/// `activation(gate) * up` of rows of `2 * width`.
+/// `activation(gate) * up` for rows of `2 * width` columns.
 pub(super) fn activate(
     pool: &ThreadPool,
     gate_up: &[f32],

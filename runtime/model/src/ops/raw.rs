@@ -1,4 +1,4 @@
-//! Tensors' memory as slices, and slices as tensors: the one place that touches it.
+//! Accesses the memory of tensors as slices, and slices as tensors. No other module does.
 #![allow(unsafe_code)]
 
 use half::{bf16, f16};
@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use crate::device::{device_name, number_name};
 use crate::error::{ModelError, Result};
 
-/// Refuses what is not dense float32 on the host.
+/// Returns an error if a tensor is not dense float32 on the host.
 fn check(t: &Tensor) -> Result<usize> {
     let kind = t.f_kind()?;
     if t.device() != Device::Cpu || kind != Kind::Float || !t.is_contiguous() {
@@ -25,14 +25,14 @@ fn check(t: &Tensor) -> Result<usize> {
 pub(super) fn floats(t: &Tensor) -> Result<&[f32]> {
     match check(t)? {
         0 => Ok(&[]),
-        // SAFETY: the tensor is contiguous float32 on the host with `n` elements; it is borrowed for as long as the slice,
-        // and the backend writes to no tensor that is borrowed here (see `floats_mut`).
+        // SAFETY: the tensor is contiguous float32 on the host with `n` elements; the slice borrows it, and the backend
+        // does not write to tensors that are borrowed here (see `floats_mut`).
         n => Ok(unsafe { std::slice::from_raw_parts(t.data_ptr().cast::<f32>(), n) }),
     }
 }
 
-/// All numbers of a dense float32 tensor, to write. No other tensor of the step shares its memory: the backend makes
-/// its outputs itself and never hands out views.
+/// All numbers of a dense float32 tensor, mutable. No other tensor of the step shares its memory: the backend creates
+/// its outputs itself and never returns views.
 pub(super) fn floats_mut(t: &mut Tensor) -> Result<&mut [f32]> {
     match check(t)? {
         0 => Ok(&mut []),
@@ -41,7 +41,7 @@ pub(super) fn floats_mut(t: &mut Tensor) -> Result<&mut [f32]> {
     }
 }
 
-/// Where the numbers of a layer's keys or values are, and how many.
+/// Address and number of elements of a layer's keys or values.
 fn pool_memory(t: &Tensor) -> Result<(*mut std::ffi::c_void, usize)> {
     if t.device() != Device::Cpu || !t.is_contiguous() || t.numel() == 0 {
         return Err(ModelError::Kernel("the native kernels need a KV pool on the CPU".to_owned()));
@@ -56,8 +56,8 @@ fn unknown_kind(kind: Kind) -> ModelError {
 /// A layer's keys or values.
 pub(super) fn pool_slice(t: &Tensor) -> Result<KvSlice<'_>> {
     let (start, n) = pool_memory(t)?;
-    // SAFETY: the tensor is contiguous on the host with `n` elements of the kind matched on; it is borrowed for as long as
-    // the slice, and `pool_slice_mut` is not called meanwhile.
+    // SAFETY: the tensor is contiguous on the host with `n` elements of the kind matched on; the slice borrows it, and
+    // `pool_slice_mut` is not called meanwhile.
     unsafe {
         match t.f_kind()? {
             Kind::Float => Ok(KvSlice::F32(std::slice::from_raw_parts(start.cast(), n))),
@@ -68,10 +68,10 @@ pub(super) fn pool_slice(t: &Tensor) -> Result<KvSlice<'_>> {
     }
 }
 
-/// A layer's keys or values, to write. The pool is shared by reference in the whole forward pass, hence no `&mut`.
+/// A layer's keys or values, mutable. Takes `&Tensor` because the whole forward pass shares the pool by reference.
 ///
 /// # Safety
-/// No other slice of the tensor's memory is alive while the result is.
+/// While the result exists, there is no other slice of the tensor's memory.
 pub(super) unsafe fn pool_slice_mut(t: &Tensor) -> Result<KvSliceMut<'_>> {
     let (start, n) = pool_memory(t)?;
     // SAFETY: as in `pool_slice`; the caller promises that nothing else refers to the memory.
@@ -85,12 +85,12 @@ pub(super) unsafe fn pool_slice_mut(t: &Tensor) -> Result<KvSliceMut<'_>> {
     }
 }
 
-/// A dense float32 tensor on the host with unspecified numbers, to be written whole.
+/// A dense float32 tensor on the host with unspecified contents, which the caller overwrites completely.
 pub(super) fn empty(rows: usize, columns: usize) -> Result<Tensor> {
     Ok(Tensor::f_empty([rows as i64, columns as i64], (Kind::Float, Device::Cpu))?)
 }
 
-/// The memory of a dense tensor on the host, to write, whatever its kind of number.
+/// The memory of a dense tensor on the host as mutable bytes, whatever its number format.
 pub(crate) fn bytes_mut(t: &mut Tensor) -> Result<&mut [u8]> {
     if t.device() != Device::Cpu || !t.is_contiguous() {
         let device = device_name(t.device());
@@ -98,14 +98,14 @@ pub(crate) fn bytes_mut(t: &mut Tensor) -> Result<&mut [u8]> {
     }
     match t.numel() * t.f_kind()?.elt_size_in_bytes() {
         0 => Ok(&mut []),
-        // SAFETY: the tensor is contiguous on the host and takes `n` bytes; it is borrowed mutably for as long as the slice.
-        // Every byte is a valid `u8`, and any bytes are numbers.
+        // SAFETY: the tensor is contiguous on the host and takes `n` bytes; the slice borrows it mutably. Every byte is
+        // a valid `u8`, and any bytes are valid numbers.
         n => Ok(unsafe { std::slice::from_raw_parts_mut(t.data_ptr().cast::<u8>(), n) }),
     }
 }
 
-/// Asks for huge pages where a tensor on the host that nobody has written to yet will be: they are faulted in 512 times
-/// faster. Only a hint.
+/// Requests huge pages for a host tensor that has not been written yet; they need 512 times fewer page faults. This is
+/// only a hint.
 pub(crate) fn prefer_huge_pages(t: &mut Tensor) -> Result<()> {
     const PAGE: usize = 4096;
     let bytes = bytes_mut(t)?;
@@ -120,7 +120,7 @@ pub(crate) fn prefer_huge_pages(t: &mut Tensor) -> Result<()> {
     Ok(())
 }
 
-/// Bytes on the host read as a matrix, without a copy where their place allows it.
+/// Host bytes viewed as a matrix, copied only if they are not aligned.
 pub(crate) struct HostView<'a> {
     tensor: Tensor,
     _bytes: std::marker::PhantomData<&'a [u8]>,
@@ -130,7 +130,7 @@ impl<'a> HostView<'a> {
     /// `bytes` as `shape` numbers of `kind`.
     ///
     /// # Errors
-    /// There are too few or too many.
+    /// The number of bytes does not fit the shape.
     pub(crate) fn new(bytes: &'a [u8], shape: [i64; 2], kind: Kind) -> Result<Self> {
         let size = kind.elt_size_in_bytes();
         let wanted = usize::try_from(shape[0] * shape[1]).unwrap_or(0) * size;
@@ -141,14 +141,14 @@ impl<'a> HostView<'a> {
         let tensor = if wanted == 0 || bytes.as_ptr().align_offset(size) != 0 {
             Tensor::f_from_data_size(bytes, &shape, kind)?
         } else {
-            // SAFETY: the bytes are there for `'a`, aligned and as many as the shape takes. The tensor stays in here, where it
-            // is only handed out to be read.
+            // SAFETY: the bytes live for `'a`, are aligned, and fit the shape. The tensor stays in this struct, which
+            // only lends it for reading.
             unsafe { Tensor::f_from_blob(bytes.as_ptr(), &shape, &[shape[1], 1], kind, Device::Cpu)? }
         };
         Ok(Self { tensor, _bytes: std::marker::PhantomData })
     }
 
-    /// To be read from; a shallow clone must not outlive this.
+    /// The tensor, for reading only. A shallow clone must not outlive this view.
     pub(crate) fn tensor(&self) -> &Tensor {
         &self.tensor
     }

@@ -1,4 +1,4 @@
-//! The two backends against each other, operation by operation.
+//! Compares the two backends operation by operation.
 
 use tch::{Device, Kind, Tensor};
 
@@ -18,7 +18,7 @@ fn assert_near(a: &Tensor, b: &Tensor, what: &str) {
     assert!(off < 1e-5, "{what}: off by {off:.2e}");
 }
 
-/// (cached, new) positions of each request per step: prefill, a chunk beside a decode, decodes of unequal lengths.
+/// (cached, new) positions of each request per step: prefill; chunks beside a decode; decodes of different lengths.
 const STEPS: [[(usize, usize); 3]; 3] =
     [[(0, 5), (0, 1), (0, 40)], [(5, 30), (1, 1), (40, 7)], [(35, 1), (2, 1), (47, 1)]];
 
@@ -35,14 +35,14 @@ fn plan(step: &[(usize, usize)], next_slot: &mut u32) -> ForwardPlan {
     plan
 }
 
-/// What a backend gives for the queries, keys and values of every step.
+/// A backend's attention output for the queries, keys and values of every step.
 fn attend(ops: &dyn Ops, options: &AttentionOptions, inputs: &[Tensor]) -> Vec<Tensor> {
     in_steps(HEADS.kv_cache_shape(), inputs, |qkv, kv, ctx| {
         ops.paged_attention(qkv, HEADS, options, kv, ctx).unwrap()
     })
 }
 
-/// Runs the steps over one cache.
+/// Runs the steps with one KV cache.
 fn in_steps<T>(
     shape: KvCacheShape,
     inputs: &[T],
@@ -92,7 +92,8 @@ fn a_window_changes_what_is_attended_to() {
         attend(&torch, &AttentionOptions { sliding_window: window, ..AttentionOptions::new(0.4) }, &inputs)
     };
     let (narrow, all) = (run(Some(1)), run(None));
-    // A window of one position gives that position's value: the first head's is the first key head's.
+    // With a window of one position, the output of the first query head is the value of the first KV head at that
+    // position.
     let value = inputs[2].f_narrow(1, 80, 10).unwrap();
     assert_near(&narrow[2].f_narrow(1, 0, 10).unwrap(), &value, "a window of one");
     assert!(!narrow[2].f_allclose(&all[2], 1e-3, 1e-3, false).unwrap());
@@ -136,7 +137,7 @@ fn norms_activations_and_element_wise_work_are_the_same_on_both_backends() {
     assert!(native.add(&mut random(2, 3), &random(2, 4)).is_err());
 }
 
-/// Experts whose matrices are `values` in each backend's form.
+/// Experts with the matrices `values` in a backend's form.
 fn experts(values: &[(Tensor, Tensor)], native: bool, activation: Activation) -> ExpertWeights {
     let matrix = |t: &Tensor| {
         let (rows, columns) = t.size2().unwrap();
@@ -159,7 +160,7 @@ fn experts_give_the_same_on_both_backends_however_many_tokens_there_are() {
     let torch = TorchOps::new(Device::Cpu, Kind::Float);
     let (hidden, inner, count, top_k) = (20, 12, 7, 3);
     let values: Vec<_> = (0..count).map(|_| (random(2 * inner, hidden), random(hidden, inner))).collect();
-    // More tokens than the native backend takes at once, too; the last expert is never chosen.
+    // The last case has more tokens than the native backend processes at once; the last expert is never chosen.
     for tokens in [1, 5, 1030] {
         let x = random(tokens, hidden).f_mul_scalar(0.1).unwrap();
         let topk_ids = (0..tokens * top_k).map(|i| ((i * 5 + i / 7) % (count - 1)) as u32).collect();

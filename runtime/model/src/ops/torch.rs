@@ -1,4 +1,4 @@
-//! The models' operations in libtorch: the path that a GPU uses, and a CPU in 16-bit formats or when asked to.
+//! The operations of models in libtorch, for GPUs, and for CPUs in 16-bit formats or on request.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::{
     RotaryColumns, TopKOutput, torch_latent,
 };
 
-/// libtorch on one device, and on a GPU the project's own kernels.
+/// libtorch on one device, plus the project's CUDA kernels on a GPU.
 #[derive(Clone, Debug)]
 pub struct TorchOps {
     device: Device,
@@ -27,32 +27,32 @@ pub struct TorchOps {
 }
 
 impl TorchOps {
-    /// Operations on `device` in `kind`.
+    /// Operations on `device` in the number format `kind`.
     pub fn new(device: Device, kind: Kind) -> Self {
         Self { device, kind, kernels: None }
     }
 
-    /// The same with the project's own kernels where the device is a GPU. Where they cannot be had, one line in the log
-    /// says why, and libtorch's operators do their work, more slowly.
+    /// Adds the project's CUDA kernels if the device is a GPU. If they are not available, logs the reason and uses the
+    /// slower operators of libtorch.
     #[must_use]
     pub fn with_cuda_kernels(self) -> Self {
         let Device::Cuda(index) = self.device else { return self };
         match CudaKernels::new(index, self.kind) {
             Ok(kernels) => Self { kernels: Some(Arc::new(kernels)), ..self },
             Err(why) => {
-                tracing::warn!("The project's own CUDA kernels are not used: {why}");
+                tracing::warn!("The project's CUDA kernels are not used: {why}");
                 self
             }
         }
     }
 
-    /// The kernels, if they can work on these tensors.
+    /// The kernels, if they can use these tensors.
     fn kernels_for(&self, tensors: &[&Tensor]) -> Option<&CudaKernels> {
         self.kernels.as_deref().filter(|k| k.take(tensors))
     }
 }
 
-/// The tensor of a matrix, which this backend's loader has made.
+/// The libtorch form of a matrix, which this backend's loader creates.
 fn tensor(matrix: &Matrix) -> Result<&Tensor> {
     match matrix {
         Matrix::Torch(t) => Ok(t),
@@ -116,7 +116,7 @@ impl Ops for TorchOps {
                     None => x.shallow_clone(),
                 };
                 let outer = inner.f_mul_scalar(segment.scaling)?.f_linear(tensor(b)?, None::<&Tensor>)?;
-                // Logits are float32 whatever the model computes in.
+                // Logits are float32 whatever the model's number format.
                 let outer = outer.f_to_kind(y.f_kind()?)?;
                 let mut part = y.f_narrow(1, columns.start as i64, columns.len() as i64)?;
                 let _ = if all { part.f_add_(&outer)? } else { part.f_index_add_(0, index, &outer)? };
@@ -271,7 +271,7 @@ impl Ops for TorchOps {
             let inner = self.act_and_mul(&gate_up, weights.activation())?;
             outputs.push(self.linear(&inner, &expert.down_proj)?);
         }
-        // Added up in the order of the choices, so that a step gives the same numbers every time.
+        // Add up in the order of the choices, so that results are reproducible.
         let scale = Tensor::f_from_slice(&topk.topk_weights)?.f_to(self.device)?;
         let shape = [tokens, topk.top_k as i64, weights.hidden_size() as i64];
         let chosen = Tensor::f_cat(&outputs, 0)?.f_index_select(0, &index(&dispatch.rows)?)?.f_view(shape)?;

@@ -1,5 +1,5 @@
-//! Attention over the paged pool with libtorch's operators. libtorch has no kernel that reads pages, so keys and
-//! values are gathered: per request when prefilling, for all requests at once (padded to the longest) when decoding.
+//! Attention over the paged pool with libtorch's operators. libtorch has no paged kernel, so keys and values are
+//! gathered: per request when prefilling, or for all requests at once (padded to the longest) when decoding.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -17,14 +17,14 @@ use super::{AttentionOptions, HeadLayout, LayerKv};
 pub(super) struct AttentionPlan {
     /// One group when decoding, one per request when prefilling.
     groups: Vec<Group>,
-    /// The groups' masks by window, made for the first layer that has it.
+    /// Masks of the groups by window, created for the first layer with that window.
     masks: RefCell<Vec<(Option<i64>, Masks)>>,
     device: Device,
 }
 
 pub(super) type Masks = Rc<Vec<Mask>>;
 
-/// Requests that are attended together.
+/// Requests whose attention is computed together.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) first_token: i64,
@@ -41,14 +41,14 @@ pub(super) struct Group {
     padded: bool,
 }
 
-/// Where queries may look.
+/// Which positions queries see.
 #[derive(Debug)]
 pub(super) enum Mask {
-    /// Everywhere.
+    /// All positions.
     All,
-    /// From position zero to their own, all positions being new.
+    /// Causal; all positions are new.
     Causal,
-    /// True where a query may look: `[requests, 1, queries, longest]`.
+    /// True for positions that a query sees: `[requests, 1, queries, longest]`.
     Given(Tensor),
 }
 
@@ -70,14 +70,14 @@ impl Group {
         })
     }
 
-    /// The rows of the pool at the requests' positions, `[requests, kv_heads, longest, columns]`.
+    /// Gathers the pool's rows for all positions of the requests, `[requests, kv_heads, longest, columns]`.
     pub(super) fn gather(&self, pool: &Tensor) -> Result<Tensor> {
         let (_, heads, columns) = pool.size3()?;
         let rows = pool.f_index_select(0, &self.slots)?;
         Ok(rows.f_view([self.requests, self.longest, heads, columns])?.f_transpose(1, 2)?)
     }
 
-    /// The mask under a window.
+    /// The mask for a window.
     fn mask(&self, window: Option<i64>, device: Device) -> Result<Mask> {
         let window = window.filter(|w| *w < self.longest);
         if window.is_none() && self.queries == 1 && !self.padded {
@@ -88,7 +88,7 @@ impl Group {
         }
         let ends = self.lengths.f_view([self.requests, 1, 1, 1])?;
         let back = Tensor::f_arange_start(1 - self.queries, 1, (Kind::Int64, device))?;
-        // One more than the position of every query.
+        // The position of every query plus one.
         let ends = ends.f_add(&back.f_view([1, 1, self.queries, 1])?)?;
         let keys = Tensor::f_arange(self.longest, (Kind::Int64, device))?.f_view([1, 1, 1, self.longest])?;
         let seen = keys.f_lt_tensor(&ends)?;
@@ -100,7 +100,7 @@ impl Group {
 }
 
 impl AttentionPlan {
-    /// The plan of a step whose requests have these slots; `padding_slot` fills up shorter ones.
+    /// The plan of a step whose requests have these slots; shorter requests are padded with `padding_slot`.
     pub(super) fn new(
         plan: &ForwardPlan,
         slot_tables: &[&[u32]],
@@ -116,12 +116,12 @@ impl AttentionPlan {
         Ok(Self { groups, masks: RefCell::default(), device })
     }
 
-    /// Requests that are attended together.
+    /// Requests whose attention is computed together.
     pub(super) fn groups(&self) -> &[Group] {
         &self.groups
     }
 
-    /// The groups' masks under a window.
+    /// The masks of the groups for a window.
     pub(super) fn masks(&self, window: Option<usize>) -> Result<Masks> {
         let window = window.and_then(|w| i64::try_from(w).ok());
         if let Some((_, masks)) = self.masks.borrow().iter().find(|(w, _)| *w == window) {
@@ -133,7 +133,7 @@ impl AttentionPlan {
         Ok(masks)
     }
 
-    /// Attends `q` (`[tokens, heads, head_dim]`) to the pool; gives `[tokens, heads * head_dim]`.
+    /// Computes the attention of `q`, `[tokens, heads, head_dim]`, over the pool. Returns `[tokens, heads * head_dim]`.
     pub(super) fn run(
         &self,
         q: &Tensor,
@@ -156,7 +156,7 @@ impl AttentionPlan {
     }
 }
 
-/// Attention of `[requests, heads, queries, columns]` to keys and values of as many heads or of a divisor.
+/// Attention of `[requests, heads, queries, columns]`; the number of KV heads divides the number of heads.
 pub(super) fn scaled_dot_product(
     q: &Tensor,
     k: &Tensor,
@@ -176,8 +176,8 @@ pub(super) fn scaled_dot_product(
     Ok(Tensor::f_scaled_dot_product_attention(q, k, v, given, 0.0, causal, options.scale, grouped)?)
 }
 
-/// Attention in single operators, for what libtorch's fused one has no argument for. Shapes are
-/// `[requests, heads, queries or positions, head_dim]`.
+/// Attention in separate operators, for options that libtorch's fused operator lacks. Shapes are `[requests, heads,
+/// queries or positions, head_dim]`.
 pub(super) fn attend_step_by_step(
     q: &Tensor,
     k: &Tensor,
@@ -188,7 +188,7 @@ pub(super) fn attend_step_by_step(
     let (n, h, queries, d) = q.size4()?;
     let (_, hkv, keys, _) = k.size4()?;
     let group = h / hkv.max(1);
-    // Query heads that share a key head are rows of one product.
+    // Query heads that share a KV head are rows of one product.
     let q = q.f_reshape([n, hkv, group * queries, d])?;
     let scores = q.f_matmul(&k.f_transpose(2, 3)?)?.f_to_kind(Kind::Float)?.f_mul_scalar(options.scale)?;
     let mut scores = scores.f_view([n, h, queries, keys])?;

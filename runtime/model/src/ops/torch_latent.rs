@@ -72,8 +72,8 @@ pub(super) fn latent_attention(
     Ok(Tensor::f_cat(&outputs, 0)?)
 }
 
-/// Whether the products of a long prompt cost more with compressed rows, which are wider than keys and values, than
-/// expanding these does: per position and head, multiplications for all queries against those of the expansion.
+/// Whether expanding keys and values takes fewer multiplications than the absorbed form, whose compressed rows are
+/// wider. Compares them per position and head: products with all queries, plus the expansion.
 fn expanding_is_cheaper(layout: LatentLayout, group: &Group) -> bool {
     let compressed = (layout.latent_dim() + layout.kv_lora_rank) as i64;
     let expanded = (layout.qk_head_dim() + layout.v_head_dim) as i64;
@@ -81,7 +81,7 @@ fn expanding_is_cheaper(layout: LatentLayout, group: &Group) -> bool {
     group.queries * (compressed - expanded) > expansion
 }
 
-/// Attention of all heads to one key head, without copies of it for each of them, which libtorch's own operator makes.
+/// Attention of all heads over one KV head. Unlike libtorch's operator, does not copy the KV head for every query head.
 fn attend_to_one_head(
     q: &Tensor,
     k: &Tensor,
@@ -93,12 +93,12 @@ fn attend_to_one_head(
     if queries > 1 {
         return attend_step_by_step(q, k, v, mask, options);
     }
-    // Heads of a single query are queries of one head: all of them see the same positions.
+    // Treats the heads of a single query as queries of one head: all of them see the same positions.
     let q = q.f_reshape([n, 1, heads, columns])?;
     Ok(scaled_dot_product(&q, k, v, mask, options)?.f_transpose(1, 2)?)
 }
 
-/// Queries times their heads' key matrices, beside the rotated columns as they are.
+/// Absorbed queries: products with their heads' key matrices, then the rotated columns unchanged.
 fn absorb(layout: LatentLayout, q: &Tensor, kv_b: &Tensor) -> Result<Tensor> {
     let nope = layout.qk_nope_head_dim as i64;
     let absorbed = q.f_narrow(3, 0, nope)?.f_matmul(&kv_b.f_narrow(1, 0, nope)?)?;

@@ -1,4 +1,4 @@
-//! Weights in the form that their backend wants.
+//! Weights in the form that their backend needs.
 
 use tch::Tensor;
 
@@ -7,7 +7,7 @@ use crate::error::{ModelError, Result};
 /// A matrix `[out_features, in_features]`.
 #[derive(Debug)]
 pub enum Matrix {
-    /// For [`super::NativeOps`]: the checkpoint's own storage type, quantised blocks included.
+    /// For [`super::NativeOps`]: in the storage type of the checkpoint, including quantised blocks.
     Native(sglang_kernels::WeightMatrix),
     /// For [`super::TorchOps`]: a dense tensor on the device.
     Torch(Tensor),
@@ -23,8 +23,8 @@ impl Matrix {
     }
 }
 
-/// The weight of a linear layer: matrices stacked over their rows, and a bias. Merged projections (query, key and value)
-/// are one matrix when their storage is the same and several when it is not.
+/// The weight of a linear layer: matrices stacked over their rows, and a bias. Merged projections (query, key and
+/// value) are one matrix if their storage types are equal, otherwise several.
 #[derive(Debug)]
 pub struct LinearWeight {
     parts: Vec<Matrix>,
@@ -38,7 +38,7 @@ impl LinearWeight {
     /// Stacks `parts`; `bias` is `[out_features]` in the backend's number format.
     ///
     /// # Errors
-    /// No parts, or sizes that do not fit together.
+    /// There are no parts, or sizes do not fit together.
     pub fn new(parts: Vec<Matrix>, bias: Option<Tensor>) -> Result<Self> {
         let in_features = parts.first().map_or(0, |p| p.size().1);
         let out_features = parts.iter().map(|p| p.size().0).sum();
@@ -56,13 +56,13 @@ impl LinearWeight {
         Ok(Self { parts, bias, out_features, in_features, lora_site: None })
     }
 
-    /// Lets adapters change the layer: those that have something for this number of [`crate::lora_sites::LoraSites`].
+    /// Lets adapters change the layer, under this index in [`crate::lora_sites::LoraSites`].
     #[must_use]
     pub(crate) fn with_lora_site(self, site: usize) -> Self {
         Self { lora_site: Some(site), ..self }
     }
 
-    /// Number of the layer among those that adapters can change.
+    /// Index of the layer among those that adapters can change.
     pub(crate) fn lora_site(&self) -> Option<usize> {
         self.lora_site
     }
@@ -72,10 +72,10 @@ impl LinearWeight {
         &self.parts
     }
 
-    /// The matrix of a weight that was stored as one.
+    /// The matrix of a weight that has only one part.
     ///
     /// # Errors
-    /// There are several.
+    /// The weight has several parts.
     pub fn only_part(&self) -> Result<&Matrix> {
         match self.parts.as_slice() {
             [one] => Ok(one),
@@ -93,7 +93,7 @@ impl LinearWeight {
         self.out_features
     }
 
-    /// Columns.
+    /// Columns of every part.
     pub fn in_features(&self) -> usize {
         self.in_features
     }

@@ -1,4 +1,4 @@
-//! The answers of models that embed: pooling chunk by chunk, then the model's head.
+//! Computes embeddings and scores: pools chunk by chunk, then applies the model's head.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::ModelRunner;
 use super::outputs::set;
 
 impl ModelRunner {
-    /// Segment of each token of a step; empty when no request names any.
+    /// Segment of each token of a step; empty if no request has segments.
     pub(super) fn token_type_ids(&self, plan: &ForwardPlan) -> Vec<u32> {
         let spec =
             |seq: &PlannedSeq| self.rows.get(seq.row as usize).and_then(|row| row.embedding.as_deref());
@@ -29,7 +29,7 @@ impl ModelRunner {
         all
     }
 
-    /// Pools the step's outputs, and answers the requests whose prompts have come to their end.
+    /// Pools the step's outputs, and computes the results of requests whose prompts are complete.
     pub(super) fn embed(
         &mut self,
         batch: &ForwardBatch,
@@ -82,7 +82,7 @@ impl ModelRunner {
     }
 }
 
-/// The sum of each request's rows. Every request is summed by itself, so that it gives the same bits beside others.
+/// The sum of each request's rows. Requests are summed separately, so that results do not depend on the batch.
 fn sums(hidden: &Tensor, seqs: &[PlannedSeq]) -> Result<Vec<Vec<f64>>> {
     let sum = |seq: &PlannedSeq| -> Result<Vec<f64>> {
         let rows = hidden.f_narrow(0, seq.first_token as i64, seq.extend_len as i64)?;

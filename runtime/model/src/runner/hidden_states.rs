@@ -1,4 +1,4 @@
-//! Hidden states for requests that want them: rows of what the logits are made from.
+//! Returns hidden states to requests that want them: the rows from which logits are computed.
 
 use sglang_proto::forward::{ForwardBatch, HiddenStateRows};
 use tch::Tensor;
@@ -10,7 +10,7 @@ use crate::plan::ForwardPlan;
 use super::ModelRunner;
 
 impl ModelRunner {
-    /// The rows that the batch asks for, brought to the host together.
+    /// The rows that the batch requests, copied to the host at once.
     pub(super) fn wanted_hidden_states(
         &self,
         batch: &ForwardBatch,

@@ -1,4 +1,4 @@
-//! Rows of logits on the host.
+//! Logits on the host.
 #![allow(unsafe_code)]
 
 use tch::{Device, Kind, Tensor};
@@ -6,10 +6,10 @@ use tch::{Device, Kind, Tensor};
 use crate::device::device_name;
 use crate::error::{ModelError, Result};
 
-/// Rows that are computed together: bounds the memory of logits for long prompts (32 MiB for 64k ids).
+/// Rows that are computed together. This limits the memory of logits for long prompts (32 MiB for 64k ids).
 pub(super) const ROWS_AT_ONCE: usize = 128;
 
-/// Float32 logits, `[rows, width]`, of which the first `vocab_size` columns are tokens.
+/// Float32 logits, `[rows, width]`; the first `vocab_size` columns are tokens.
 pub(super) struct Logits {
     tensor: Tensor,
     rows: usize,
@@ -18,7 +18,7 @@ pub(super) struct Logits {
 }
 
 impl Logits {
-    /// Takes a contiguous float32 tensor, from a GPU too.
+    /// Takes a contiguous float32 tensor on any device.
     pub(super) fn new(tensor: &Tensor, vocab_size: usize) -> Result<Self> {
         let tensor = tensor.f_to(Device::Cpu)?;
         let (rows, width) = tensor.size2()?;
@@ -39,8 +39,8 @@ impl Logits {
         if index >= self.rows {
             return &mut [];
         }
-        // SAFETY: the tensor is contiguous float32 on the host with `rows * width` elements, checked on construction; this
-        // struct owns it alone, and the borrow of `self` lasts as long as the slice.
+        // SAFETY: the tensor is contiguous float32 on the host with `rows * width` elements, checked on construction;
+        // only this struct owns it, and the slice borrows `self`.
         unsafe {
             let start = self.tensor.data_ptr().cast::<f32>().add(index * self.width);
             std::slice::from_raw_parts_mut(start, self.vocab_size)

@@ -1,4 +1,4 @@
-//! Runs batches: [`ModelRunner`] is the model worker of a scheduler process.
+//! Runs batches. [`ModelRunner`] is the model worker of a scheduler process.
 
 mod embed;
 mod hidden_states;
@@ -37,7 +37,8 @@ use logits::Logits;
 use outputs::set;
 use plan::{Limits, plan_batch};
 
-/// Positions a row has beyond the context: an overlapping scheduler learns one step late that a request has ended.
+/// Positions of a row beyond the context length: with overlap, the scheduler learns one step late that a request has
+/// ended.
 const EXTRA_POSITIONS: usize = 4;
 
 /// A loaded model with its KV pool and the sampling state of its requests (reference: `ModelRunner`,
@@ -58,7 +59,7 @@ pub struct ModelRunner {
     info: ModelWorkerInfo,
 }
 
-/// What the worker remembers for one pool row.
+/// The worker's state of one pool row.
 #[derive(Debug, Default)]
 struct Row {
     state: Option<RowState>,
@@ -70,8 +71,7 @@ struct Row {
 }
 
 impl ModelRunner {
-    /// A runner over a loaded model. `info` describes it; its sizes are those of the pool. `stager` reads other weights
-    /// for it.
+    /// A runner for a loaded model. `info` describes the model and the pool; `stager` reads new weights.
     pub(crate) fn new(
         ops: Box<dyn Ops>,
         loaded: LoadedModel,
@@ -96,29 +96,29 @@ impl ModelRunner {
         }
     }
 
-    /// Records the experts that the model chooses, whenever it is told to.
+    /// Adds a recorder of chosen experts.
     #[must_use]
     pub fn with_recorder(self, recorder: Option<ExpertDistributionRecorder>) -> Self {
         Self { recorder, ..self }
     }
 
-    /// Gives output log-probabilities as they were before the temperature.
+    /// Sets whether output log-probabilities ignore the temperature.
     #[must_use]
     pub(crate) fn with_original_logprobs(self, original: bool) -> Self {
         Self { sampler: self.sampler.with_original_logprobs(original), ..self }
     }
 
-    /// Serves adapters.
+    /// Adds LoRA adapters.
     #[must_use]
     pub(crate) fn with_lora(self, lora: Option<LoraManager>) -> Self {
         Self { lora, ..self }
     }
 
-    /// Logits of every new token of a batch, `[tokens, vocab]`, without sampling. The batch is checked and its keys and
-    /// values are written, as by [`ModelWorker::forward`].
+    /// Logits of all new tokens of a batch, `[tokens, vocab]`, without sampling. Like [`ModelWorker::forward`], checks
+    /// the batch and writes its keys and values.
     ///
     /// # Errors
-    /// As of [`ModelWorker::forward`].
+    /// Same as [`ModelWorker::forward`].
     pub fn all_logits(&mut self, batch: &ForwardBatch) -> std::result::Result<Vec<Vec<f32>>, WorkerError> {
         let plan = self.admit(batch)?;
         self.prepare_adapters(&plan).map_err(failed)?;
@@ -137,12 +137,12 @@ impl ModelRunner {
         run(self).map_err(failed)
     }
 
-    /// The model with its weights.
+    /// The model, unless its weights are released.
     fn model(&self) -> Result<&dyn CausalLM> {
         self.model.as_deref().ok_or(ModelError::Released)
     }
 
-    /// Checks a batch, then enters its rows and slots.
+    /// Checks a batch, then updates rows and slots.
     fn admit(&mut self, batch: &ForwardBatch) -> std::result::Result<ForwardPlan, WorkerError> {
         let limits = Limits {
             vocab_size: self.info.vocab_size,
@@ -176,7 +176,7 @@ impl ModelRunner {
             let why = format!("row {}: the adapter {id} is not loaded", new.req_pool_idx);
             return Err(WorkerError::InvalidBatch(why));
         }
-        // Nothing below can fail, so that a refused batch leaves no trace.
+        // Nothing below can fail, so an invalid batch changes nothing.
         for (new, state) in entering {
             self.req_to_token.assign(new.req_pool_idx, &new.prefix_slots);
             if let Some(row) = self.rows.get_mut(new.req_pool_idx as usize) {
@@ -198,12 +198,12 @@ impl ModelRunner {
         Ok(plan)
     }
 
-    /// Adapter of a pool row.
+    /// Id of the adapter of a pool row.
     fn lora_id(&self, row: u32) -> Option<&str> {
         self.rows.get(row as usize)?.lora_id.as_deref()
     }
 
-    /// Brings the step's adapters to the device.
+    /// Copies the step's adapters to the device.
     fn prepare_adapters(&mut self, plan: &ForwardPlan) -> Result<()> {
         let Some(lora) = &mut self.lora else { return Ok(()) };
         let mut ids: Vec<&str> =
@@ -213,7 +213,7 @@ impl ModelRunner {
         lora.prepare(&ids)
     }
 
-    /// Runs all layers: `[tokens, hidden]`.
+    /// Runs all layers and returns `[tokens, hidden]`.
     fn hidden_states(&self, plan: &ForwardPlan) -> Result<Tensor> {
         let _guard = tch::no_grad_guard();
         let adapters = self.lora.as_ref().and_then(|lora| lora.batch(plan, |row| self.lora_id(row)));
@@ -232,18 +232,18 @@ impl ModelRunner {
         self.model()?.logits(self.ops.as_ref(), &chosen, lora)
     }
 
-    /// The same on the host.
+    /// Logits of some rows of the hidden states, on the host.
     fn logits(&self, plan: &ForwardPlan, hidden: &Tensor, rows: &[usize]) -> Result<Logits> {
         Logits::new(&self.device_logits(plan, hidden, rows)?, self.info.vocab_size as usize)
     }
 
-    /// Whether a request takes the most likely token, whatever else there is.
+    /// Whether a request only needs the most likely token.
     fn takes_argmax(&self, row: u32) -> bool {
         let row = self.rows.get(row as usize);
         row.is_some_and(|r| r.grammar.is_none() && r.state.as_ref().is_some_and(RowState::takes_argmax))
     }
 
-    /// Samples where the batch asks for it.
+    /// Samples the requests that the batch marks for sampling.
     fn sample(
         &mut self,
         batch: &ForwardBatch,
@@ -264,7 +264,7 @@ impl ModelRunner {
             } else {
                 vec![None; chunk.len()]
             };
-            // Logits cross to the host only when something has to look at them there.
+            // Copy logits to the host only if some request needs them there.
             let mut logits = if likely.iter().all(Option::is_some) {
                 None
             } else {
@@ -295,7 +295,7 @@ impl ModelRunner {
         Ok(())
     }
 
-    /// Log-probabilities of prompt tokens.
+    /// Computes the requested log-probabilities of prompt tokens.
     fn input_logprobs(
         &mut self,
         batch: &ForwardBatch,
@@ -386,7 +386,7 @@ impl ModelWorker for ModelRunner {
             .0
             .downcast::<LoadedModel>()
             .map_err(|_| WorkerError::Forward("the weights were staged for another worker".to_owned()))?;
-        // Equal for models of one configuration; adapters refer to layers by it.
+        // Sites are equal for models of the same configuration; adapters refer to layers by site.
         if self.lora.as_ref().is_some_and(|lora| *lora.reader().sites() != loaded.lora_sites) {
             return Err(WorkerError::Forward("the loaded adapters do not fit the new weights".to_owned()));
         }

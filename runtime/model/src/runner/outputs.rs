@@ -1,8 +1,8 @@
-//! Answers of a step, by the request's number in it.
+//! Results of a step, indexed by request.
 
 use crate::error::{ModelError, Result};
 
-/// Enters the answer of request `i`.
+/// Stores the result of request `i`.
 ///
 /// # Errors
 /// The step has no such request.

@@ -1,4 +1,4 @@
-//! Checks a batch once, so that nothing after it has to: the kernels index memory by slots and ids.
+//! Checks a batch once, so that later code can rely on it: kernels index memory by slots and ids.
 
 use sglang_proto::forward::{ForwardBatch, ForwardMode, HiddenStatesSpec, InputLogprobSpec};
 use sglang_proto::worker::WorkerError;
@@ -6,13 +6,13 @@ use sglang_proto::worker::WorkerError;
 use crate::memory::ReqToTokenPool;
 use crate::plan::{ForwardPlan, PlannedSeq};
 
-/// What a batch is checked against.
+/// Limits that a batch is checked against.
 pub(super) struct Limits {
-    /// Ids of the embedding matrix.
+    /// Number of ids in the vocabulary.
     pub vocab_size: u32,
-    /// Slots of the KV pool.
+    /// Number of slots in the KV pool.
     pub slots: u32,
-    /// Positions a request may have.
+    /// Most positions of a request.
     pub max_positions: usize,
 }
 
@@ -20,8 +20,7 @@ fn invalid<T>(what: String) -> Result<T, WorkerError> {
     Err(WorkerError::InvalidBatch(what))
 }
 
-/// Makes the plan of a batch without changing anything. `last_token` gives the token sampled last for
-/// a pool row.
+/// Creates the plan of a batch without changing any state. `last_token` returns the last sampled token of a pool row.
 pub(super) fn plan_batch(
     batch: &ForwardBatch,
     limits: &Limits,
@@ -100,7 +99,7 @@ fn value(values: &[u32], i: usize) -> usize {
     values.get(i).map_or(0, |&v| v as usize)
 }
 
-/// Slots are in the pool, and no two tokens write to the same one.
+/// Checks that slots are in the pool and that no two tokens write to the same slot.
 fn check_slots(slots: &[u32], limits: &Limits) -> Result<(), WorkerError> {
     if let Some(slot) = slots.iter().find(|&&s| s >= limits.slots) {
         return invalid(format!("out_cache_loc {slot} is not below {}", limits.slots));
@@ -113,7 +112,7 @@ fn check_slots(slots: &[u32], limits: &Limits) -> Result<(), WorkerError> {
     Ok(())
 }
 
-/// Positions of a row whose slots are known: from the batch when the row is new, else from the table.
+/// Number of a row's positions with known slots: from the batch if the row is new, otherwise from the table.
 fn known_prefix(
     batch: &ForwardBatch,
     limits: &Limits,
@@ -131,7 +130,7 @@ fn known_prefix(
     }
 }
 
-/// A token id, or the token sampled last for the row that a negative id names.
+/// Resolves an input id: a token id, or a negative id that refers to the last sampled token of a row.
 fn resolve_id(
     id: i64,
     limits: &Limits,

@@ -1,4 +1,4 @@
-//! Drives a model worker the way a scheduler does, and reads the fixtures.
+//! Drives a model worker like a scheduler does, and reads the fixtures.
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use sglang_proto::forward::{
 };
 use sglang_proto::worker::{ModelWorker, WorkerError};
 
-/// What transformers computed for one model.
+/// The results of transformers for one model.
 #[derive(Clone)]
 pub struct Fixture {
     pub vocab_size: usize,
@@ -27,13 +27,14 @@ pub struct Case {
     pub greedy: Vec<u32>,
     pub argmax: Vec<u32>,
     pub logsumexp: Vec<f32>,
-    /// Columns 0, stride, ... of every position.
+    /// Columns 0, stride, ... of the logits at every position.
     pub strided: Vec<Vec<f32>>,
-    /// All columns of the last position.
+    /// All logits at the last position.
     pub last: Vec<f32>,
 }
 
-/// Where the fixtures are: `SGLANG_TEST_FIXTURES` on a machine that has the test programs alone, else beside this file.
+/// The folder of the fixtures: `SGLANG_TEST_FIXTURES` on a machine that only has the test programs, otherwise beside
+/// this file.
 pub fn fixtures() -> PathBuf {
     let elsewhere = std::env::var_os("SGLANG_TEST_FIXTURES").map(PathBuf::from);
     elsewhere.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"))
@@ -71,7 +72,7 @@ pub fn fixture(name: &str) -> Fixture {
     Fixture { vocab_size, stride, cases: json["cases"].as_array().unwrap().iter().map(case).collect() }
 }
 
-/// The GGUF file of SmolLM2-135M-Instruct: `SGLANG_TEST_MODEL`, or where scripts/setup puts it.
+/// The GGUF file of SmolLM2-135M-Instruct: `SGLANG_TEST_MODEL`, or the path that scripts/setup installs to.
 pub fn smollm2() -> PathBuf {
     if let Some(path) = std::env::var_os("SGLANG_TEST_MODEL") {
         return path.into();
@@ -84,7 +85,7 @@ pub fn smollm2() -> PathBuf {
     path
 }
 
-/// Where the libtorch backend runs: `SGLANG_TEST_DEVICE`, else the CPU.
+/// The device of the libtorch backend: `SGLANG_TEST_DEVICE`, otherwise the CPU.
 fn torch_device() -> String {
     std::env::var("SGLANG_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned())
 }
@@ -92,14 +93,14 @@ fn torch_device() -> String {
 pub fn options(path: impl Into<PathBuf>, backend: Backend) -> ModelOptions {
     ModelOptions {
         device: if backend == Backend::Torch { torch_device() } else { "cpu".to_owned() },
-        // A GPU's own default is a 16-bit format.
+        // The default on a GPU is a 16-bit format.
         dtype: "float32".into(),
         max_total_tokens: Some(4096),
         max_running_requests: Some(16),
-        // Tests run beside each other, and libtorch's threads wait for each other by spinning.
+        // Tests run in parallel, and libtorch's threads busy-wait for each other.
         threads: Some(if backend == Backend::Torch { 1 } else { 2 }),
         backend,
-        // No test asks the real hub.
+        // No test contacts the real hub.
         hub: sglang_hub::HubSettings {
             endpoint: "http://127.0.0.1:9".into(),
             ..ModelOptions::new(PathBuf::new()).hub
@@ -111,24 +112,24 @@ pub fn options(path: impl Into<PathBuf>, backend: Backend) -> ModelOptions {
 /// A runner and a trivial slot allocator.
 pub struct Worker {
     pub runner: ModelRunner,
-    /// The adapter of entering requests that name none.
+    /// The adapter of new requests that name none.
     pub adapter: Option<String>,
     next_slot: u32,
     forward_id: u64,
 }
 
-/// One request's share of a batch to build.
+/// One request's part of a batch.
 #[derive(Clone, Default)]
 pub struct Part {
     pub row: u32,
-    /// Set when the request enters: the slots of its cached prefix.
+    /// The slots of the cached prefix, if the request is new.
     pub enters: Option<Vec<u32>>,
     pub prefix_len: usize,
     pub ids: Vec<i64>,
     pub sample: bool,
-    /// What an entering embedding request wants.
+    /// Options of a new embedding request.
     pub embedding: Option<Arc<EmbeddingSpec>>,
-    /// The adapter of an entering request.
+    /// The adapter of a new request.
     pub lora_id: Option<String>,
     /// First new token whose hidden state is wanted.
     pub hidden_from: Option<u32>,
@@ -157,12 +158,12 @@ impl Worker {
         Self { runner, adapter: None, next_slot: 0, forward_id: 0 }
     }
 
-    /// A batch over fresh slots.
+    /// A batch with new slots.
     pub fn batch(&mut self, parts: &[Part]) -> ForwardBatch {
         self.forward_id += 1;
         let decode = parts.iter().all(|p| p.ids.len() == 1 && p.enters.is_none());
         let tokens: usize = parts.iter().map(|p| p.ids.len()).sum();
-        // Every second slot and downwards, so that nothing depends on slots being neighbours.
+        // Every second slot in descending order, so that nothing depends on contiguous slots.
         let slots = self.runner.info().max_total_num_tokens;
         let out_cache_loc =
             (0..tokens as u32).map(|i| (slots - 1).wrapping_sub(2 * (self.next_slot + i)) % slots);
@@ -201,7 +202,7 @@ impl Worker {
         }
     }
 
-    /// Forgets all slots, as if every request had ended.
+    /// Frees all slots, as if all requests had ended.
     pub fn clear(&mut self) {
         self.next_slot = 0;
     }
@@ -211,13 +212,13 @@ impl Worker {
         self.runner.forward(&batch)
     }
 
-    /// Logits of every token of a batch.
+    /// Logits of all tokens of a batch.
     pub fn logits(&mut self, parts: &[Part]) -> Vec<Vec<f32>> {
         let batch = self.batch(parts);
         self.runner.all_logits(&batch).unwrap()
     }
 
-    /// Prefills a prompt and decodes greedily; every step but the first names its token as "the one sampled last".
+    /// Prefills a prompt and decodes greedily. Every step but the first refers to its token as the last sampled one.
     pub fn greedy(&mut self, prompt: &[u32], count: usize) -> Vec<u32> {
         let mut output = vec![self.run(&[enter(0, prompt)]).unwrap().next_token_ids[0].unwrap()];
         while output.len() < count {
@@ -229,7 +230,7 @@ impl Worker {
     }
 }
 
-/// A request that enters with its whole prompt.
+/// A new request with its whole prompt.
 pub fn enter(row: u32, prompt: &[u32]) -> Part {
     Part { row, enters: Some(Vec::new()), ids: as_ids(prompt), sample: true, ..Part::default() }
 }
@@ -238,7 +239,7 @@ pub fn as_ids(ids: &[u32]) -> Vec<i64> {
     ids.iter().map(|&id| i64::from(id)).collect()
 }
 
-/// The larger of the errors by norm and by largest entry, each relative to `expected`.
+/// The larger of two errors relative to `expected`: by norm, and by largest entry.
 pub fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let pairs = || found.iter().zip(expected).map(|(&a, &b)| (f64::from(a) - f64::from(b), f64::from(b)));
@@ -253,7 +254,7 @@ pub fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
 /// Largest relative error of a row of logits.
 const TOLERANCE: f64 = 1e-4;
 
-/// Compares the logits of every position of every prompt.
+/// Compares the logits at all positions of all prompts.
 pub fn check_logits(worker: &mut Worker, fixture: &Fixture) {
     for case in &fixture.cases {
         worker.clear();
@@ -275,7 +276,7 @@ pub fn check_logits(worker: &mut Worker, fixture: &Fixture) {
     }
 }
 
-/// Compares the greedy continuation of every prompt.
+/// Compares the greedy continuations of all prompts.
 pub fn check_greedy(worker: &mut Worker, fixture: &Fixture) {
     for case in &fixture.cases {
         worker.clear();
@@ -283,7 +284,7 @@ pub fn check_greedy(worker: &mut Worker, fixture: &Fixture) {
     }
 }
 
-/// Decodes `rows` of `prompts` together for `steps` steps after one common prefill; gives each row's logits per step.
+/// Prefills `prompts` in one step and decodes them together for `steps` steps. Returns each row's logits per step.
 pub fn decode_logits(worker: &mut Worker, prompts: &[Vec<u32>], steps: usize) -> Vec<Vec<Vec<f32>>> {
     let mut logits = vec![Vec::new(); prompts.len()];
     let parts: Vec<Part> = prompts.iter().enumerate().map(|(i, p)| enter(i as u32, p)).collect();
@@ -304,7 +305,7 @@ pub fn decode_logits(worker: &mut Worker, prompts: &[Vec<u32>], steps: usize) ->
     logits
 }
 
-/// The last row of logits of a prompt that is prefilled in chunks.
+/// The last row of logits of a prompt prefilled in chunks.
 pub fn chunked(worker: &mut Worker, prompt: &[u32], chunk: usize) -> Vec<f32> {
     let mut last = Vec::new();
     for (i, ids) in prompt.chunks(chunk).enumerate() {

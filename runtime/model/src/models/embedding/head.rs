@@ -1,16 +1,16 @@
-//! From a pooled row to the scores of classes.
+//! Turns a pooled row into class scores.
 
 use tch::Tensor;
 
 use crate::error::Result;
 use crate::ops::{LinearWeight, Ops};
 
-/// What is done to the columns of a layer's output.
+/// The activation after a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadActivation {
-    /// Nothing.
+    /// No activation.
     Identity,
-    /// Negative numbers become zero.
+    /// Rectified linear unit.
     Relu,
     /// Hyperbolic tangent.
     Tanh,
@@ -37,7 +37,7 @@ pub struct ScoreHead {
 }
 
 impl ScoreHead {
-    /// A head of layers, each followed by its activation.
+    /// A head with these layers, each followed by its activation.
     pub fn new(layers: Vec<(LinearWeight, HeadActivation)>) -> Self {
         Self { layers }
     }
@@ -45,7 +45,7 @@ impl ScoreHead {
     /// Scores of `[rows, hidden]`.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     pub fn forward(&self, ops: &dyn Ops, x: &Tensor) -> Result<Tensor> {
         let mut x = x.shallow_clone();
         for (layer, activation) in &self.layers {

@@ -1,4 +1,5 @@
-//! Models that give a vector or scores per prompt: any body, a way of pooling its outputs, and possibly a head.
+//! Models that output an embedding or scores per prompt: any body, a pooling of its outputs, and optionally a score
+//! head.
 
 mod head;
 mod pooler;
@@ -18,23 +19,23 @@ pub use head::{HeadActivation, ScoreHead};
 pub use pooler::{Pooled, Pooler};
 pub(super) use registry::{check, load};
 
-/// What makes answers out of a body's outputs (reference: `Pooler`, `CrossEncodingPooler` and `score_and_pool` in
-/// `layers/pooler.py`).
+/// Turns the outputs of a body into embeddings or scores (reference: `Pooler`, `CrossEncodingPooler` and
+/// `score_and_pool` in `layers/pooler.py`).
 #[derive(Debug)]
 pub struct EmbeddingHead {
-    /// From the outputs of all positions to one row.
+    /// Pools the outputs of all positions into one row.
     pub pooler: Pooler,
-    /// From that row to the scores of classes; without it the row is the answer.
+    /// Turns that row into class scores; without it, the row is the result.
     pub score: Option<ScoreHead>,
     /// How prompts may be divided between steps.
     pub reach: PromptReach,
 }
 
 impl EmbeddingHead {
-    /// The answers for pooled rows, in the order of `wanted`.
+    /// The results for pooled rows, in the order of `wanted`.
     ///
     /// # Errors
-    /// The backend's.
+    /// An error of the backend.
     pub fn answers(
         &self,
         ops: &dyn Ops,
@@ -65,7 +66,7 @@ impl EmbeddingHead {
 /// The rows of a matrix, as float32 on the host.
 ///
 /// # Errors
-/// libtorch's.
+/// An error of libtorch.
 pub fn host_rows(t: &Tensor) -> Result<Vec<Vec<f32>>> {
     let (rows, columns) = t.size2()?;
     let host = t.f_to(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
@@ -81,7 +82,7 @@ pub struct EmbeddingModel {
 }
 
 impl EmbeddingModel {
-    /// Puts the two together.
+    /// Combines body and head.
     pub fn new(body: Box<dyn CausalLM>, head: EmbeddingHead) -> Self {
         Self { body, head }
     }

@@ -1,17 +1,17 @@
-//! From the outputs of all positions to one row.
+//! Pools the outputs of all positions into one row.
 
 use sglang_checkpoint::PoolingType;
 
-/// Pooling, then cutting, then scaling to length 1 (reference: `Pooler` in `layers/pooler.py`).
+/// Pools, then truncates, then scales to length 1 (reference: `Pooler` in `layers/pooler.py`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pooler {
-    /// Which positions count.
+    /// Positions to pool.
     pub pooling: PoolingType,
-    /// Whether the vector is scaled to length 1.
+    /// Whether the embedding is scaled to length 1.
     pub normalize: bool,
 }
 
-/// What has been pooled of a prompt, chunk by chunk.
+/// The pooled outputs of a prompt so far, chunk by chunk.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pooled {
     sum: Vec<f64>,
@@ -19,7 +19,7 @@ pub struct Pooled {
 }
 
 impl Pooled {
-    /// Adds the sum of some positions' outputs, or their only one.
+    /// Adds the outputs of some positions, given as their sum.
     pub fn add(&mut self, rows: &[f64], positions: usize) {
         if self.sum.is_empty() {
             self.sum = rows.to_vec();
@@ -29,7 +29,7 @@ impl Pooled {
         self.positions += positions;
     }
 
-    /// The mean of what was added.
+    /// The mean of all added outputs.
     pub fn mean(&self) -> Vec<f32> {
         let count = self.positions.max(1) as f64;
         self.sum.iter().map(|x| (x / count) as f32).collect()
@@ -37,15 +37,15 @@ impl Pooled {
 }
 
 impl Pooler {
-    /// The first `dimensions` columns of a pooled row, scaled to length 1 if this pooler does that. A row of zeros
-    /// stays one.
+    /// The first `dimensions` columns of a pooled row, scaled to length 1 if `normalize` is set. A row of zeros stays
+    /// zero.
     pub fn finish(&self, mut row: Vec<f32>, dimensions: Option<u32>) -> Vec<f32> {
         if let Some(dimensions) = dimensions {
             row.truncate(dimensions as usize);
         }
         if self.normalize {
             let square = row.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>();
-            // The least length is libtorch's.
+            // libtorch has the same minimum.
             let length = square.sqrt().max(1e-12);
             row.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
         }
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vector_is_cut_before_it_is_scaled() {
+    fn an_embedding_is_truncated_before_it_is_scaled() {
         let pooler = Pooler { pooling: PoolingType::Last, normalize: true };
         assert_eq!(pooler.finish(vec![3.0, 4.0, 12.0], Some(2)), [0.6, 0.8]);
         assert_eq!(pooler.finish(vec![0.0, 0.0], None), [0.0, 0.0]);

@@ -1,4 +1,4 @@
-//! Builds models that embed, score or classify. Every generating architecture embeds too, with `--is-embedding`.
+//! Builds models that embed, score or classify. With `--is-embedding`, every generating architecture can embed too.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use super::super::registry::{find, load_decoder};
 use super::super::{CausalLM, DecoderForCausalLM};
 use super::{EmbeddingHead, EmbeddingModel, HeadActivation, Pooler, ScoreHead};
 
-/// The generating model whose body is used.
+/// The configuration of the generating model whose body is used.
 fn body_config(config: &ModelConfig, architecture: Option<&str>) -> ModelConfig {
     let mut body = ModelConfig { pooling: None, ..config.clone() };
     if let Some(name) = architecture {
@@ -24,7 +24,7 @@ fn body_config(config: &ModelConfig, architecture: Option<&str>) -> ModelConfig 
     body
 }
 
-/// Refuses a configuration without a known architecture, before anything is loaded.
+/// Returns an error for an unknown architecture, before anything is loaded.
 pub(in super::super) fn check(config: &ModelConfig, path: &Path) -> Result<()> {
     match form(config) {
         Some(Form::Decoder(base, _)) => find(&body_config(config, Some(base)), path).map(|_| ()),
@@ -33,7 +33,7 @@ pub(in super::super) fn check(config: &ModelConfig, path: &Path) -> Result<()> {
     }
 }
 
-/// Builds the model of a configuration that is to embed as `pooling` says.
+/// Builds an embedding model with this pooling.
 pub(in super::super) fn load(
     config: &ModelConfig,
     pooling: PoolingConfig,
@@ -61,7 +61,7 @@ pub(in super::super) fn load(
     }
 }
 
-/// What building needs to know throughout.
+/// Inputs of building a model.
 struct Build<'a> {
     config: &'a ModelConfig,
     pooling: PoolingConfig,
@@ -135,7 +135,7 @@ impl Build<'_> {
         Ok(EmbeddingModel::new(Box::new(body) as Box<dyn CausalLM>, head))
     }
 
-    /// What sentence-transformers' `CrossEncoder` does to the scores, as the configuration names it (reference:
+    /// The activation that sentence-transformers' `CrossEncoder` applies to scores, from the configuration (reference:
     /// `get_cross_encoder_activation_function` in `layers/activation.py`).
     fn cross_encoder_activation(&self) -> Result<HeadActivation> {
         let raw = &self.config.raw;

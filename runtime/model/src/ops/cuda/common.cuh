@@ -1,5 +1,5 @@
-// What the kernels share. SCALAR is the number format of activations and of the KV cache (float, f16 or bf16); sums are
-// taken in float32. NVRTC brings no headers of its own, so the 16-bit formats are converted here.
+// Common code of the kernels. SCALAR is the number format of activations and KV cache (float, f16 or bf16); sums are
+// computed in float32. NVRTC comes without headers, so this file converts the 16-bit formats.
 
 #define INFINITY __int_as_float(0x7f800000)
 
@@ -25,7 +25,7 @@ __device__ __forceinline__ void from_float(float f, bf16 &x) { // to nearest, ti
 }
 __device__ __forceinline__ void from_float(float f, f16 &x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(x.bits) : "f"(f)); }
 
-// The sum over a block of at most 1024 threads, for all of them.
+// The sum over a block of at most 1024 threads, returned to all threads.
 __device__ __forceinline__ float block_sum(float x) {
     __shared__ float warps[32];
     for (int i = 16; i > 0; i >>= 1) x += __shfl_xor_sync(0xffffffffu, x, i);
@@ -37,7 +37,8 @@ __device__ __forceinline__ float block_sum(float x) {
     return x;
 }
 
-// Eight neighbours as float32; `n` of them exist. In one or two loads where `whole` says that they are aligned.
+// Loads eight neighbouring numbers as float32, of which `n` exist. If `whole` is set, they are aligned and take one or
+// two loads.
 template <typename T>
 __device__ __forceinline__ void load8(const T *p, float (&out)[8], bool whole, int n) {
     if (whole && n >= 8) {

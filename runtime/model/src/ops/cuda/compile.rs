@@ -1,4 +1,4 @@
-//! From CUDA source to a program, with NVRTC at run time: nothing of CUDA is needed to build this crate.
+//! Compiles CUDA source with NVRTC at run time, so building this crate does not need CUDA.
 
 use cudarc::nvrtc::{CompileError, CompileOptions, Ptx, compile_ptx_with_opts};
 use tch::Kind;
@@ -10,21 +10,21 @@ const COMMON: &str = include_str!("common.cuh");
 const LAYERS: &str = include_str!("layers.cu");
 const PAGED_ATTENTION: &str = include_str!("paged_attention.cu");
 
-/// What is compiled together.
+/// A compilation unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Program {
     /// `layers.cu`.
     Layers,
     /// `paged_attention.cu` for heads of at most `8 * lanes` columns, `heads` query heads at a time.
     PagedAttention {
-        /// Threads that share a key: 8, 16 or 32.
+        /// Threads per key: 8, 16 or 32.
         lanes: u32,
-        /// Query heads of a block.
+        /// Query heads per block.
         heads: u32,
     },
 }
 
-/// The name of a number format in the sources; `None` where the kernels do not know it.
+/// The name of a number format in the sources; `None` if the kernels do not support it.
 fn scalar(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Float => Some("float"),
@@ -37,7 +37,7 @@ fn scalar(kind: Kind) -> Option<&'static str> {
 /// Compiles a program for GPUs of a compute capability (`90` is 9.0) and activations of `kind`.
 ///
 /// # Errors
-/// NVRTC is missing, or refuses the source (its log).
+/// NVRTC is missing, or compilation fails (with NVRTC's log).
 pub(super) fn compile(program: Program, kind: Kind, capability: i32) -> Result<Ptx, String> {
     let scalar = scalar(kind).ok_or_else(|| format!("no kernels for {}", number_name(kind)))?;
     torch_cuda::load_nvrtc()?;

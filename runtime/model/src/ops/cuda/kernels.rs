@@ -1,4 +1,4 @@
-//! Launching the kernels on tensors.
+//! Launches the CUDA kernels on tensors.
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use super::compile::{Program, compile};
 
 /// Threads of a block of the attention kernel (`THREADS` in its source).
 const ATTENTION_THREADS: u32 = 128;
-/// Keys that a split of a long request has at least.
+/// Minimum number of keys per split of a long request.
 const KEYS_PER_SPLIT: usize = 128;
 const MAX_SPLITS: usize = 64;
 
@@ -35,7 +35,7 @@ pub(in crate::ops) struct CudaKernels {
     attention: Mutex<HashMap<(u32, u32), Arc<CudaModule>>>,
 }
 
-/// Activations that the kernel of gated feed-forward blocks knows.
+/// Activations that the kernel for gated feed-forward blocks supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ops) enum GateActivation {
     /// `x * sigmoid(x)`.
@@ -47,9 +47,9 @@ pub(in crate::ops) enum GateActivation {
 /// The slots of a decoding step's requests on the GPU.
 #[derive(Debug)]
 pub(in crate::ops) struct DecodeTable {
-    /// Slots of all positions, request after request, int32.
+    /// Slots of all positions, request by request, int32.
     slots: Tensor,
-    /// Where each request's slots begin, and the end; int32.
+    /// Start of each request's slots, then the end; int32.
     starts: Tensor,
     requests: usize,
     longest: usize,
@@ -74,22 +74,22 @@ impl DecodeTable {
     }
 }
 
-/// A layer's attention of one new token per request.
+/// Arguments of attention with one new token per request.
 #[derive(Debug)]
 pub(in crate::ops) struct PagedDecode<'a> {
     /// Merged rows, one per request.
     pub qkv: &'a Tensor,
-    /// Their columns.
+    /// Layout of their columns.
     pub heads: HeadLayout,
-    /// What is done to scores.
+    /// Attention options.
     pub options: &'a AttentionOptions,
-    /// The pool.
+    /// KV cache of the layer.
     pub kv: LayerKv<'a>,
     /// The requests' slots.
     pub table: &'a DecodeTable,
 }
 
-/// As `DecodeArgs` in `paged_attention.cu`.
+/// Same layout as `DecodeArgs` in `paged_attention.cu`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 struct DecodeArgs {
@@ -114,7 +114,7 @@ struct DecodeArgs {
 // SAFETY: plain numbers in C's layout, the same as the kernel's structure.
 unsafe impl DeviceRepr for DecodeArgs {}
 
-/// Where a tensor's numbers are on the GPU.
+/// Address of a tensor's data on the GPU.
 fn pointer(t: &Tensor) -> u64 {
     t.data_ptr() as u64
 }
@@ -128,7 +128,7 @@ fn config(grid: (usize, usize, usize), threads: u32) -> LaunchConfig {
     }
 }
 
-/// Threads for a row: a multiple of a warp.
+/// Threads per row: a multiple of the warp size.
 fn row_threads(columns: usize) -> u32 {
     (columns.div_ceil(4).next_multiple_of(32) as u32).clamp(32, 512)
 }
@@ -138,10 +138,10 @@ fn failed(e: impl std::fmt::Display) -> ModelError {
 }
 
 impl CudaKernels {
-    /// Compiles for a GPU, whose libtorch is loaded, and activations of `kind`.
+    /// Compiles the kernels for a GPU and activations of `kind`. libtorch's CUDA library must be loaded.
     ///
     /// # Errors
-    /// What is missing, or the compiler's log.
+    /// Says what is missing, or contains the compiler's log.
     pub(in crate::ops) fn new(index: usize, kind: Kind) -> std::result::Result<Self, String> {
         let driver = |e: cudarc::driver::DriverError| format!("the NVIDIA driver: {e}");
         let context = CudaContext::new(index).map_err(driver)?;
@@ -163,7 +163,7 @@ impl CudaKernels {
         })
     }
 
-    /// Whether the kernels can read and write these as they are.
+    /// Whether the kernels can use these tensors without conversion.
     pub(in crate::ops) fn take(&self, tensors: &[&Tensor]) -> bool {
         tensors.iter().all(|t| {
             t.device() == self.device
@@ -198,7 +198,7 @@ impl CudaKernels {
         Ok(function)
     }
 
-    /// As [`crate::ops::Ops::rms_norm`].
+    /// See [`crate::ops::Ops::rms_norm`].
     pub(in crate::ops) fn rms_norm(&self, x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
         let (rows, columns) = x.size2()?;
         let out = x.f_empty_like()?;
@@ -207,14 +207,14 @@ impl CudaKernels {
         let (n, eps) = (columns as i32, eps as f32);
         let mut launch = self.stream.launch_builder(&f);
         launch.arg(&px).arg(&pw).arg(&po).arg(&n).arg(&eps);
-        // SAFETY: the tensors are dense, of the kernels' format and on this GPU (`take`), `weight` has a number per column,
-        // and libtorch frees their memory in the order of the same stream.
+        // SAFETY: the tensors are dense, have the kernels' format and are on this GPU (`take`); `weight` has one number
+        // per column; and libtorch frees their memory in stream order.
         unsafe { launch.launch(config((rows as usize, 1, 1), row_threads(columns as usize))) }
             .map_err(failed)?;
         Ok(out)
     }
 
-    /// As [`crate::ops::Ops::fused_add_rms_norm`].
+    /// See [`crate::ops::Ops::fused_add_rms_norm`].
     pub(in crate::ops) fn fused_add_rms_norm(
         &self,
         x: &Tensor,
@@ -235,7 +235,7 @@ impl CudaKernels {
         Ok(out)
     }
 
-    /// As [`crate::ops::Ops::rms_norm_columns`]; `columns` lie inside the rows.
+    /// See [`crate::ops::Ops::rms_norm_columns`]; `columns` must be inside the rows.
     pub(in crate::ops) fn rms_norm_columns(
         &self,
         x: &mut Tensor,
@@ -256,7 +256,7 @@ impl CudaKernels {
         Ok(())
     }
 
-    /// As [`crate::ops::Ops::rotary`].
+    /// See [`crate::ops::Ops::rotary`].
     pub(in crate::ops) fn rotary(&self, qkv: &mut Tensor, heads: HeadLayout, rope: &RopeTable) -> Result<()> {
         let (tokens, stride) = qkv.size2()?;
         let half = rope.cos.size2()?.1;
@@ -266,8 +266,8 @@ impl CudaKernels {
         let (n, d, half) = (rotated as i32, heads.head_dim as i32, half as i32);
         let mut launch = self.stream.launch_builder(&f);
         launch.arg(&px).arg(&stride).arg(&n).arg(&d).arg(&half).arg(&pc).arg(&ps);
-        // SAFETY: as in `rms_norm`; cosines and sines are dense float32 with a row per token (made by `RotaryEmbedding`),
-        // and twice their columns are at most a head's.
+        // SAFETY: as in `rms_norm`; cosines and sines are dense float32 with a row per token (from `RotaryEmbedding`),
+        // and twice their columns are at most the head dimension.
         unsafe { launch.launch(config((tokens as usize, 1, 1), row_threads(rotated * heads.head_dim))) }
             .map_err(failed)?;
         Ok(())
@@ -326,13 +326,13 @@ impl CudaKernels {
         Ok(ids.iter().zip(odd).map(|(id, odd)| u32::try_from(*id).ok().filter(|_| *odd == 0)).collect())
     }
 
-    /// Whether [`Self::paged_decode`] can do it.
+    /// Whether [`Self::paged_decode`] supports this layout.
     pub(in crate::ops) fn takes_heads(&self, heads: HeadLayout) -> bool {
         heads.head_dim <= 256 && heads.num_kv_heads > 0
     }
 
-    /// Attends each request's new token to its positions, whose keys and values are in the pool. Gives
-    /// `[requests, num_heads * head_dim]`.
+    /// Computes the attention of each request's new token over its positions, whose keys and values are in the pool.
+    /// Returns `[requests, num_heads * head_dim]`.
     pub(in crate::ops) fn paged_decode(&self, step: &PagedDecode<'_>) -> Result<Tensor> {
         let (heads, table) = (step.heads, step.table);
         let group = heads.num_heads / heads.num_kv_heads.max(1);
@@ -345,7 +345,7 @@ impl CudaKernels {
         let program = Program::PagedAttention { lanes, heads: at_once as u32 };
         let blocks = heads.num_kv_heads * group.div_ceil(at_once) * table.requests;
         let keys = step.options.sliding_window.map_or(table.longest, |w| w.min(table.longest));
-        // Enough blocks to keep all processors busy, twice over.
+        // Enough blocks for two per multiprocessor.
         let splits = (2 * self.processors)
             .div_ceil(blocks.max(1))
             .min(keys.div_ceil(KEYS_PER_SPLIT))

@@ -1,6 +1,6 @@
-// One launch each for what libtorch does in several. Rows are tokens.
+// Fused kernels for operations that take several launches in libtorch. Rows are tokens.
 
-// Root mean square normalisation of rows; with ADD, of `residual + x`, which also stays in `residual`.
+// Root mean square normalisation of rows; with ADD, of `residual + x`, which is also stored in `residual`.
 template <bool ADD>
 __device__ void rms_norm_row(const SCALAR *x, SCALAR *residual, const SCALAR *weight, SCALAR *out, int columns, float eps) {
     long start = (long)blockIdx.x * columns;
@@ -28,7 +28,7 @@ extern "C" __global__ void fused_add_rms_norm(const SCALAR *x, SCALAR *residual,
     rms_norm_row<true>(x, residual, weight, out, columns, eps);
 }
 
-// Normalises in place the runs of `run` columns from column `first` of rows that are `stride` apart: a block per run.
+// Normalises groups of `run` columns from column `first` on in place; rows are `stride` apart. One block per group.
 extern "C" __global__ void rms_norm_columns(SCALAR *x, long stride, int first, int run, const SCALAR *weight, float eps) {
     SCALAR *p = x + blockIdx.x * stride + first + (long)blockIdx.y * run;
     float sum = 0.0f;
@@ -37,7 +37,7 @@ extern "C" __global__ void rms_norm_columns(SCALAR *x, long stride, int first, i
     for (int i = threadIdx.x; i < run; i += blockDim.x) from_float(to_float(p[i]) * scale * to_float(weight[i]), p[i]);
 }
 
-// Turns column i of each of `heads` heads with column i + half: a block per token.
+// Split-half (NeoX) rotation of `heads` heads: rotates column i with column i + half. One block per token.
 extern "C" __global__ void rotary(SCALAR *qkv, long stride, int heads, int head_dim, int half, const float *cos, const float *sin) {
     SCALAR *row = qkv + blockIdx.x * stride;
     for (int at = threadIdx.x; at < heads * half; at += blockDim.x) {
@@ -50,7 +50,7 @@ extern "C" __global__ void rotary(SCALAR *qkv, long stride, int heads, int head_
     }
 }
 
-// Writes the keys (from column `first`) and the values behind them to their slots: a block per token.
+// Writes the keys (from column `first`) and the values after them to their slots. One block per token.
 extern "C" __global__ void store_kv(const SCALAR *qkv, long stride, int first, int columns, const long *slots, SCALAR *k_pool,
                                     SCALAR *v_pool) {
     const SCALAR *row = qkv + blockIdx.x * stride + first;
@@ -61,7 +61,7 @@ extern "C" __global__ void store_kv(const SCALAR *qkv, long stride, int first, i
     }
 }
 
-// activation(gate) * up of rows [gate, up]: 0 is SiLU, 1 GELU in its tanh approximation.
+// activation(gate) * up for rows [gate, up]; activation 0 is SiLU, 1 is the tanh approximation of GELU.
 extern "C" __global__ void act_and_mul(const SCALAR *gate_up, SCALAR *out, int inner, long count, int activation) {
     for (long at = (long)blockIdx.x * blockDim.x + threadIdx.x; at < count; at += (long)gridDim.x * blockDim.x) {
         long row = at / inner, i = at % inner;
@@ -72,7 +72,7 @@ extern "C" __global__ void act_and_mul(const SCALAR *gate_up, SCALAR *out, int i
     }
 }
 
-// The first of the largest logits of each row, and 1 in `odd` where the row holds NaN or an infinite maximum.
+// Index of the (first) largest logit of each row; sets `odd` to 1 if the row has NaN or an infinite maximum.
 extern "C" __global__ void argmax_rows(const float *logits, long width, int vocab, int *ids, int *odd) {
     const float *row = logits + blockIdx.x * width;
     float best = -INFINITY;

@@ -1,7 +1,8 @@
-//! The project's own CUDA kernels, for what libtorch has no operator for (attention over pages) or needs several launches
-//! for. [`super::TorchOps`] uses them on a GPU where tensors are laid out as they expect, and libtorch's operators elsewhere.
+//! The project's CUDA kernels, for operations that libtorch lacks (paged attention) or that take several launches
+//! there. On a GPU, [`super::TorchOps`] uses them if tensors have the expected layout, and libtorch's operators
+//! otherwise.
 //!
-//! Kernels run on the stream that libtorch uses, the default one of its device, so they need no synchronisation with it.
+//! Kernels run on libtorch's stream, the default stream of the device, so they need no synchronisation.
 
 mod compile;
 mod kernels;

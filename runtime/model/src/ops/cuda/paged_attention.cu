@@ -1,7 +1,7 @@
-// Attention of one new token per request over the paged pool (flash-decoding: Dao et al., 2023). A block takes the keys of
-// one split of one request for H query heads that share a key head. LANES threads share a key, eight columns each, so
-// that a warp reads 32 / LANES keys at once; every such group keeps a running softmax, and the groups are joined at the end.
-// LANES (8, 16 or 32) and H are defined where this is compiled: one program per shape of heads, made when it is first used.
+// Attention of one new token per request over the paged pool (flash-decoding: Dao et al., 2023). A block processes the
+// keys of one split of one request for H query heads that share a KV head. LANES threads process a key, eight columns
+// each, so a warp reads 32 / LANES keys at once. Each group of LANES threads keeps an online softmax; the groups are
+// merged at the end. LANES (8, 16 or 32) and H are macros: each head layout has a program, compiled on first use.
 
 struct DecodeArgs {
     const SCALAR *q; // rows `q_stride` apart
@@ -65,7 +65,7 @@ __device__ void paged_decode_block(const DecodeArgs &a) {
         }
     }
 
-    // The groups of the block are joined head by head.
+    // Merges the groups of the block head by head.
     __shared__ float sums[GROUPS][LANES * 8];
     __shared__ float maxima[GROUPS], totals[GROUPS];
     int heads = a.kv_heads * a.group;
@@ -112,7 +112,7 @@ __device__ void paged_decode_block(const DecodeArgs &a) {
 
 extern "C" __global__ void __launch_bounds__(THREADS) paged_decode(DecodeArgs a) { paged_decode_block(a); }
 
-// Joins the splits: a block per request and head.
+// Merges the splits. One block per request and head.
 extern "C" __global__ void paged_decode_join(const float *partial, const float *sinks, SCALAR *out, int heads, int splits, int head_dim) {
     long row = blockIdx.x;
     const float *from = partial + row * splits * (head_dim + 2);
