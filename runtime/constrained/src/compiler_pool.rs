@@ -196,7 +196,7 @@ impl Pool {
             let mut state = self.state.lock();
             let current = state.in_flight.get(&spec).is_some_and(|flight| flight.id == id);
             let flight = if current { state.in_flight.remove(&spec) } else { None };
-            // A late result is cached too, for the next request. A refusal for want of a helper says nothing about the grammar.
+            // A late result is cached too, for the next request. A missing helper says nothing about the grammar.
             let lasting = !matches!(result, Err(GrammarError::Unavailable { .. }));
             if lasting && (current || result.is_ok()) {
                 state.cache.insert(spec, result.clone());
