@@ -1,10 +1,10 @@
-//! Work on one-off threads, whose result comes back to the loop.
+//! Runs work on one-off threads and reports the results to the loop.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Takes what a thread has to report.
+/// Receives reports of threads.
 pub struct Reporter<T>(Arc<dyn Fn(T) + Send + Sync>);
 
 impl<T> Clone for Reporter<T> {
@@ -14,7 +14,7 @@ impl<T> Clone for Reporter<T> {
 }
 
 impl<T: 'static> Reporter<T> {
-    /// Calls `take` with every report, on the thread that makes it.
+    /// Calls `take` with every report, on the reporting thread.
     pub fn new(take: impl Fn(T) + Send + Sync + 'static) -> Self {
         Self(Arc::new(take))
     }
@@ -24,11 +24,10 @@ impl<T: 'static> Reporter<T> {
         (self.0)(report);
     }
 
-    /// Runs `work` on a thread called `name`, and reports what `report_of` makes of its result or of the text of its
-    /// panic.
+    /// Runs `work` on a thread called `name`. `report_of` turns its result, or the text of its panic, into a report.
     ///
     /// # Errors
-    /// The system has no thread to give; nothing has run and nothing is reported.
+    /// The system cannot start a thread; then nothing runs and nothing is reported.
     pub fn spawn<R>(
         &self,
         name: &str,

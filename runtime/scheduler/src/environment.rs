@@ -1,11 +1,11 @@
-//! What the environment says about the schedule and about grammars (reference: `environ.py`).
+//! Settings of scheduling and grammars from environment variables (reference: `environ.py`).
 
 use std::time::Duration;
 
 use sglang_planner::Tuning;
 use sglang_process::env;
 
-/// The variables that [`Tuning`] names, each with `SGLANG_` before it.
+/// Reads the variables that [`Tuning`] lists, with the prefix `SGLANG_`.
 pub fn tuning() -> Tuning {
     let default = Tuning::default();
     let share = |name: &str, default: f64| {
@@ -32,8 +32,7 @@ pub fn tuning() -> Tuning {
     }
 }
 
-/// How long compiling a grammar may take, where that is set: as often as the reference looks for the result, times how
-/// long it waits in between.
+/// Longest time to compile a grammar, if set: the reference's number of polls times the polling interval.
 pub fn grammar_timeout() -> Option<Duration> {
     let interval = env::seconds("SGLANG_GRAMMAR_POLL_INTERVAL");
     let polls = env::number("SGLANG_GRAMMAR_MAX_POLL_ITERATIONS");

@@ -1,4 +1,4 @@
-//! Why the scheduler process cannot start or go on.
+//! Errors that end the scheduler process.
 
 use sglang_planner::PlannerError;
 use sglang_process::failure::Failure;
@@ -9,22 +9,22 @@ pub enum SchedulerError {
     /// A link cannot be opened.
     #[error(transparent)]
     Ipc(#[from] sglang_ipc::IpcError),
-    /// The system refused a thread or runtime.
+    /// The system cannot start a thread or the async runtime.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
-    /// A setting the planner cannot work with.
+    /// A setting of the planner is invalid.
     #[error(transparent)]
     Planner(#[from] PlannerError),
     /// The model file or folder cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] sglang_checkpoint::CheckpointError),
-    /// Tokenizer or template cannot be read, or do not fit the model.
+    /// Tokenizer or template cannot be read or do not fit the model.
     #[error("{0}")]
     Tokenizer(String),
     /// The model cannot be loaded.
     #[error(transparent)]
     Model(#[from] Failure),
-    /// The model gave up for good.
+    /// The model failed permanently.
     #[error(transparent)]
     Worker(#[from] sglang_proto::worker::WorkerError),
     /// `--ipc-dir` is missing.

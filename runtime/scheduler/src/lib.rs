@@ -1,16 +1,16 @@
-//! The scheduler process around the planner and a model.
+//! The scheduler process: runs the planner and a model.
 //!
-//! [`run`] is the whole life of a scheduler of rank 0. Three threads work together:
+//! [`run`] runs the scheduler of rank 0 from start to end. Three threads work together:
 //!
-//! * the **loop** ([`event_loop`]) owns the planner: it takes messages, plans batches, and sends outputs;
+//! * the **loop** ([`event_loop`]) owns the planner: it handles messages, plans batches and sends outputs;
 //! * the **model** thread ([`worker_thread`]) owns the [`ModelWorker`](sglang_proto::worker::ModelWorker) and runs one
-//!   batch after the other, so that the next batch is planned while one runs;
-//! * the **ipc** thread ([`links`]) moves messages and answers questions about the loop's state even while the loop waits
-//!   for the model, which is what makes health answers honest.
+//!   batch after the other, while the loop plans the next;
+//! * the **ipc** thread ([`links`]) transfers messages and answers queries about the loop's state even while the loop
+//!   waits for the model, so that health checks show the real state.
 //!
-//! What the loop does beside planning is the work of its components: adapters, sessions, grammars, weights with the
-//! memory, flush, profiler and outputs. Each handles its own messages and says at its
-//! type what of its state must survive a restart.
+//! The loop leaves everything but planning to components: adapters, sessions, grammars, weights and memory, flush,
+//! profiler and outputs. Each handles its own messages; the documentation of its type says which of its state must
+//! survive a restart.
 
 mod adapters;
 mod background;

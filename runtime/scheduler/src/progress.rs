@@ -1,4 +1,4 @@
-//! What the scheduler loop is doing, readable while it is busy: the basis of honest health answers.
+//! What the scheduler loop is doing, readable while it is busy; health checks use it.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-/// Where the loop is.
+/// Phase of the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum LoopPhase {
@@ -28,7 +28,7 @@ impl LoopPhase {
     }
 }
 
-/// Shared between the loop, which writes, and the I/O thread, which answers for it.
+/// Shared between the loop, which writes, and the I/O thread, which answers queries.
 #[derive(Debug)]
 pub struct Progress {
     born: Instant,
@@ -53,7 +53,7 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// Notes that the loop has moved on.
+    /// Records that the loop has entered a phase.
     pub fn enter(&self, phase: LoopPhase) {
         self.phase.store(phase as u8, Ordering::Relaxed);
         self.changed_ms.store(self.born.elapsed().as_millis() as u64, Ordering::Relaxed);
@@ -64,17 +64,17 @@ impl Progress {
         self.step.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Keeps the planner's figures for whoever asks.
+    /// Stores the planner's figures for queries.
     pub fn publish(&self, snapshot: Value) {
         *self.snapshot.lock() = snapshot;
     }
 
-    /// How long the loop has been where it is.
+    /// Time since the phase or step last changed.
     pub fn age(&self) -> Duration {
         self.born.elapsed().saturating_sub(Duration::from_millis(self.changed_ms.load(Ordering::Relaxed)))
     }
 
-    /// Everything, as one JSON object: the published figures and under `loop` the step counter, phase and age.
+    /// One JSON object with the published figures and, under `loop`, the step counter, phase and age.
     pub fn to_json(&self) -> Value {
         let mut state = match &*self.snapshot.lock() {
             Value::Object(map) => map.clone(),

@@ -1,9 +1,9 @@
-//! Seeds of requests that bring none.
+//! Seeds of requests that have none.
 
 use sha2::{Digest, Sha256};
 
-/// Derives the seed of a request from the server's seed and the request's id. It is the same when the request is sent
-/// again after a restart, on every machine and with every version of the server.
+/// Derives the seed of a request from the server's seed and the request's id. It stays the same if the request is sent
+/// again after a restart, and on every machine and version of the server.
 #[derive(Clone, Copy, Debug)]
 pub struct Seeds {
     server: u64,

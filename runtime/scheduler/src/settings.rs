@@ -1,30 +1,30 @@
-//! What the loop takes from the command line.
+//! Settings of the loop from the command line.
 
 use std::time::Duration;
 
 use sglang_proto::lora::LoRARef;
 use sglang_server_args::ServerArgs;
 
-/// Settings of the loop itself; the planner's are in `PlannerConfig`.
+/// Settings of the loop. Those of the planner are in `PlannerConfig`.
 #[derive(Clone, Debug)]
 pub struct SchedulerSettings {
     /// Decode steps between two log lines.
     pub decode_log_interval: u64,
-    /// Longest a step may take before the process gives up.
+    /// Longest duration of a step before the process gives up.
     pub watchdog_timeout: Duration,
-    /// Checkpoint of the weights.
+    /// Path of the checkpoint.
     pub model_path: String,
     /// `--load-format`.
     pub load_format: String,
-    /// Label of the weights in every answer.
+    /// Version label of the weights in every answer.
     pub weight_version: String,
-    /// Outputs go to the tokenizer manager as ids, not through the detokenizer.
+    /// Whether outputs go to the tokenizer manager as ids, without the detokenizer.
     pub skip_tokenizer_init: bool,
-    /// Seed from which requests without one derive theirs.
+    /// Seed from which the seeds of requests without one are derived.
     pub random_seed: u64,
-    /// Outputs bring the times of their requests.
+    /// Whether outputs contain timestamps of their requests.
     pub enable_metrics: bool,
-    /// Adapters that are loaded at start.
+    /// Adapters to load at start-up.
     pub adapters: Vec<LoRARef>,
 }
 

@@ -1,23 +1,23 @@
-//! What a step of the model works on.
+//! A summary of a step of the model.
 
 use serde_json::{Value, json};
 use sglang_proto::forward::{ForwardBatch, ForwardMode};
 
-/// A batch without its contents, for logs, counters and traces.
+/// Summary of a batch, for logs, counters and traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepInfo {
-    /// Number of the step.
+    /// Id of the step.
     pub forward_id: u64,
-    /// Its kind.
+    /// Forward mode.
     pub mode: ForwardMode,
-    /// Requests in it.
+    /// Number of requests.
     pub num_reqs: usize,
-    /// New tokens in it.
+    /// Number of new tokens.
     pub num_tokens: usize,
 }
 
 impl StepInfo {
-    /// What `batch` is.
+    /// The summary of `batch`.
     pub fn of(batch: &ForwardBatch) -> Self {
         Self {
             forward_id: batch.forward_id,
@@ -27,7 +27,7 @@ impl StepInfo {
         }
     }
 
-    /// The reference's word for the kind of step.
+    /// The reference's name of the forward mode.
     pub fn stage(&self) -> &'static str {
         match self.mode {
             ForwardMode::Extend => "EXTEND",

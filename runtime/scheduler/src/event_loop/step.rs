@@ -1,4 +1,4 @@
-//! One turn: plan and submit a batch, take a result in, send what comes of it.
+//! One iteration: plans and submits a batch, processes a result, and sends outputs.
 
 use std::time::Instant;
 
@@ -11,7 +11,8 @@ use crate::step::StepInfo;
 use crate::worker_thread::StepOutcome;
 
 impl EventLoop<'_> {
-    /// Plans and submits a batch, and takes the oldest result when one is due. `false` when there was nothing to do.
+    /// Plans and submits a batch, and processes the oldest result if it is due. Returns `false` if there was nothing to
+    /// do.
     pub(super) fn step(&mut self) -> Result<bool, SchedulerError> {
         let began = self.profiler.now();
         let plan = self.planner.plan(self.monitor.now());
@@ -27,7 +28,7 @@ impl EventLoop<'_> {
             self.worker.submit(batch)?;
             self.profiler.span("submit", began, Some(step));
         }
-        // A refusal or an abort has an event without a batch; it must not wait for the model.
+        // Refusals and aborts have events without a batch, which must not wait for the model.
         self.send_events();
         let in_flight = self.planner.num_in_flight();
         let ahead = usize::from(self.planner.config().enable_overlap);
@@ -80,7 +81,7 @@ impl EventLoop<'_> {
         Ok(())
     }
 
-    /// Sends what the planner has to say.
+    /// Sends the planner's events.
     pub(super) fn send_events(&mut self) {
         let events = self.planner.take_events();
         if events.is_empty() {

@@ -1,11 +1,11 @@
-//! A compiled grammar as the worker takes it.
+//! The worker's view of a compiled grammar.
 
 use std::sync::Arc;
 
 use sglang_constrained::{AsyncMatcher, CompiledGrammar, MaskPool, ReasonerGrammar};
 use sglang_proto::grammar::{GrammarFactory, GrammarState};
 
-/// A compiled grammar, the threads for its masks, and what comes before it.
+/// A compiled grammar, the threads for its masks, and the ids that end reasoning before it applies.
 #[derive(Debug)]
 pub(super) struct Factory {
     pub(super) grammar: Arc<CompiledGrammar>,
@@ -17,7 +17,7 @@ impl GrammarFactory for Factory {
     fn start(&self, output_ids: &[u32]) -> Result<Box<dyn GrammarState>, String> {
         let mut matcher = self.grammar.matcher();
         if self.think_end_ids.is_empty() {
-            // Replayed before the first mask is asked for, which then is the one that is needed.
+            // Replay the output before the first mask is requested, so that only the mask that is needed is computed.
             matcher.replay(output_ids.iter().copied()).map_err(|e| e.to_string())?;
             let matcher = AsyncMatcher::new(matcher, Arc::clone(&self.masks));
             return Ok(Box::new(State(ReasonerGrammar::immediate(matcher))));
@@ -29,7 +29,7 @@ impl GrammarFactory for Factory {
     }
 }
 
-/// A request's matcher as the worker sees it.
+/// The worker's view of a request's matcher.
 #[derive(Debug)]
 struct State(ReasonerGrammar);
 

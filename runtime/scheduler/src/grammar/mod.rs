@@ -1,8 +1,8 @@
-//! Requests with a grammar wait here until it is compiled; only then does the planner hear of them (reference:
+//! Requests with a grammar wait here until it is compiled, and then go to the planner (reference:
 //! `constrained/grammar_manager.py`).
 //!
-//! What compiles (a trie of the vocabulary, threads) is made when the first such request comes, on a thread of its own,
-//! so that a server without grammars pays nothing and the loop never waits.
+//! The backend (a trie of the vocabulary, and threads) is created on a separate thread when the first such request
+//! arrives, so that a server without grammars pays nothing and the loop never waits.
 
 mod backend;
 mod factory;

@@ -1,5 +1,5 @@
-//! The two lines that tell what the scheduler is doing, in the reference's words: one per prefill step, one every
-//! `--decode-log-interval` decode steps.
+//! The reference's two log lines about batches: one per prefill step, and one every `--decode-log-interval` decode
+//! steps.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use sglang_planner::BatchReport;
 use sglang_proto::forward::ForwardMode;
 
-/// Counts tokens between lines to print throughputs. A step is noted when it is planned and printed when its result
-/// is back, since only then its time is known.
+/// Counts tokens between log lines to compute throughputs. A step is recorded when it is planned and logged when its
+/// result is back, because only then its duration is known.
 #[derive(Debug)]
 pub struct BatchLog {
     decode_log_interval: u64,
@@ -20,7 +20,7 @@ pub struct BatchLog {
 }
 
 impl BatchLog {
-    /// A log that prints every `decode_log_interval` decode steps.
+    /// A log that writes a line every `decode_log_interval` decode steps.
     pub fn new(decode_log_interval: u64) -> Self {
         Self {
             decode_log_interval: decode_log_interval.max(1),
@@ -32,12 +32,13 @@ impl BatchLog {
         }
     }
 
-    /// Notes a planned step.
+    /// Records a planned step.
     pub fn planned(&mut self, mode: ForwardMode, report: BatchReport) {
         self.planned.push_back((mode, report));
     }
 
-    /// The oldest planned step has taken the model `busy`; prints when it is due. `pending_tokens` wait for prefill.
+    /// Records that the oldest planned step took the model `busy`, and logs if a line is due. `pending_tokens` is the
+    /// number of tokens waiting for prefill.
     pub fn done(&mut self, busy: Duration, pending_tokens: impl FnOnce() -> usize) {
         match self.planned.pop_front() {
             Some((ForwardMode::Decode, report)) => self.decode(&report),
@@ -46,12 +47,12 @@ impl BatchLog {
         }
     }
 
-    /// Tokens per second of the last line about decoding; 0 before it.
+    /// Tokens per second in the last decode line; 0 before the first.
     pub fn last_gen_throughput(&self) -> f64 {
         self.last_gen_throughput
     }
 
-    /// The loop was idle: the next throughput must not count the time.
+    /// Records that the loop was idle, so that the next throughput does not include that time.
     pub fn idle(&mut self) {
         self.last_decode = Instant::now();
         self.generated = 0;
@@ -90,7 +91,7 @@ fn prefill(report: &BatchReport, busy: Duration, pending_tokens: usize) {
     );
 }
 
-/// Tokens per second since `since`, which becomes now.
+/// Tokens per second since `since`; sets `since` to now.
 fn rate(tokens: u64, since: &mut Instant) -> f64 {
     let now = Instant::now();
     let seconds = now.duration_since(std::mem::replace(since, now)).as_secs_f64();

@@ -1,4 +1,4 @@
-//! What the loop tells of itself: log lines, counters and the published state.
+//! Monitors the loop: log lines, counters and the published state.
 
 mod batch_log;
 mod snapshot;
@@ -16,26 +16,26 @@ pub use snapshot::ComponentFigures;
 use snapshot::LoopFigures;
 use step_counters::StepCounters;
 
-/// How old the published state may be while the loop is busy; taking it costs a walk over the queue.
+/// Interval of publishing the state while the loop is busy; each time iterates over the queue.
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 
-/// Watches the loop. It has the loop's clock, too.
+/// Monitors the loop. Also has the loop's clock.
 ///
-/// Nothing here must survive a restart: all figures are of this process and start at zero.
+/// No state must survive a restart: all figures belong to this process and start at zero.
 pub struct Monitor {
     progress: Arc<Progress>,
     clock: Instant,
     log: BatchLog,
     counters: StepCounters,
-    /// How long the model was busy, for the idle share in the state.
+    /// Time in which the model was busy, for the idle fraction in the state.
     model_busy: Duration,
     published: Instant,
-    /// Output tokens of the published figures.
+    /// Output tokens at the time of the last publication.
     published_tokens: u64,
 }
 
 impl Monitor {
-    /// Publishes into `progress` and logs every `decode_log_interval` decode steps. The clock starts now.
+    /// Publishes to `progress` and logs every `decode_log_interval` decode steps. The clock starts now.
     pub fn new(progress: Arc<Progress>, decode_log_interval: u64) -> Self {
         let clock = Instant::now();
         Self {
@@ -49,17 +49,17 @@ impl Monitor {
         }
     }
 
-    /// Seconds since the loop was made: the planner's clock.
+    /// Seconds since the loop was created, which is the planner's clock.
     pub fn now(&self) -> f64 {
         self.clock.elapsed().as_secs_f64()
     }
 
-    /// The moment at which the planner's clock says `seconds`; `None` when it is too far away to be counted.
+    /// The instant at which the planner's clock shows `seconds`; `None` if it is too far away to represent.
     pub fn moment(&self, seconds: f64) -> Option<Instant> {
         self.clock.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
     }
 
-    /// Tells where the loop is.
+    /// Records the phase of the loop.
     pub fn enter(&self, phase: LoopPhase) {
         self.progress.enter(phase);
     }
@@ -69,7 +69,7 @@ impl Monitor {
         &mut self.log
     }
 
-    /// Requests were retracted.
+    /// Logs a retraction.
     pub fn retracted(&self, retraction: &RetractionReport) {
         tracing::warn!(
             "KV cache pool is full. Retract requests. #retracted_reqs: {}, #aborted_retracted_reqs: {}, \
@@ -82,30 +82,30 @@ impl Monitor {
         );
     }
 
-    /// The model has run a step.
+    /// Records a step that the model has run.
     pub fn ran(&mut self, outcome: &StepOutcome) {
         self.model_busy += outcome.busy();
         self.counters.count(outcome.step, outcome.started, outcome.ended);
     }
 
-    /// The result of a step that took the model `busy` has been taken in.
+    /// Records that the result of a step was processed; the model was `busy` this long.
     pub fn step_done(&mut self, busy: Duration, planner: &Planner) {
         self.log.done(busy, || planner.stats().num_pending_tokens);
         self.progress.step_done();
     }
 
-    /// The loop has had nothing to do.
+    /// Records that the loop was idle.
     pub fn idle(&mut self) {
         self.log.idle();
         self.counters.idle();
     }
 
-    /// Whether the published state is too old.
+    /// Whether the state must be published again.
     pub fn is_due(&self) -> bool {
         self.published.elapsed() > PUBLISH_EVERY
     }
 
-    /// Lets others see the state as it is now.
+    /// Publishes the current state.
     pub fn publish(&mut self, planner: &Planner, components: ComponentFigures) {
         let stats = planner.stats();
         let made = stats.total_output_tokens.saturating_sub(self.published_tokens);

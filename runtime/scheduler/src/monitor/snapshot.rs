@@ -12,11 +12,11 @@ pub struct LoopFigures {
     pub model_busy: Duration,
     /// Totals over the steps, by the keys of `/v1/loads`.
     pub counters: Value,
-    /// Time since the loop was made.
+    /// Time since the loop was created.
     pub elapsed: Duration,
-    /// Output tokens per second since the last figures.
+    /// Output tokens per second since the last publication.
     pub gen_throughput: f64,
-    /// The same between the last two log lines about decoding.
+    /// Output tokens per second in the last decode log line.
     pub last_gen_throughput: f64,
 }
 
@@ -27,11 +27,11 @@ pub struct ComponentFigures {
     pub num_grammar_queue_reqs: usize,
     /// Open sessions.
     pub num_sessions: usize,
-    /// Names of the parts of the memory that are given back.
+    /// Names of the released parts of memory.
     pub released_memory: Vec<&'static str>,
 }
 
-/// Every field of the statistics and of the other figures.
+/// All figures as one JSON object.
 pub fn to_json(stats: &PlannerStats, figures: &LoopFigures, components: &ComponentFigures) -> Value {
     json!({
         "num_running_reqs": stats.num_running_reqs,

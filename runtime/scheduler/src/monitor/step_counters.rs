@@ -1,4 +1,4 @@
-//! Totals over all steps, from which a router works out how fast this server is (reference:
+//! Totals over all steps, from which a router estimates the speed of this server (reference:
 //! `Scheduler._record_step_counters`).
 
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use sglang_proto::forward::ForwardMode;
 
 use crate::step::StepInfo;
 
-/// Longest time between two decode steps that counts; what is longer was no waiting for the model.
+/// Longest time between two decode steps that counts; longer gaps were not spent waiting for the model.
 const LONGEST_CADENCE: Duration = Duration::from_secs(2);
 
-/// The step before.
+/// The previous step.
 #[derive(Clone, Copy, Debug)]
 struct Previous {
     forward_id: u64,
@@ -26,13 +26,13 @@ pub struct StepCounters {
     prefill_ended: Option<Instant>,
     prefill_tokens: u64,
     prefill_busy: Duration,
-    /// Over decode steps that follow each other: their number, and the sums of requests, microseconds, requests
-    /// squared, requests times microseconds, and tokens.
+    /// For consecutive decode steps: their number, and the sums of requests, microseconds, requests squared, requests
+    /// times microseconds, and tokens.
     decode_moments: [f64; 6],
 }
 
 impl StepCounters {
-    /// Counts a step that has ended.
+    /// Counts a finished step.
     pub fn count(&mut self, step: StepInfo, started: Instant, ended: Instant) {
         let is_prefill = step.mode != ForwardMode::Decode;
         let previous = self.previous.replace(Previous { forward_id: step.forward_id, is_prefill, started });
@@ -40,7 +40,7 @@ impl StepCounters {
             previous.forward_id + 1 == step.forward_id && previous.is_prefill == is_prefill
         });
         if is_prefill {
-            // Between two steps of a burst the scheduler's own time counts as well.
+            // The scheduler's time between two prefill steps of a burst counts too.
             let began = match (follows, self.prefill_ended.replace(ended)) {
                 (Some(_), Some(end)) => end,
                 (None, Some(end)) => started.max(end),
@@ -61,7 +61,7 @@ impl StepCounters {
         }
     }
 
-    /// The loop has had nothing to do: the next step follows none.
+    /// Records that the loop was idle, so the next step has no predecessor.
     pub fn idle(&mut self) {
         self.previous = None;
     }
@@ -91,19 +91,19 @@ mod tests {
             counters.to_json()
         };
         step(0, ForwardMode::Extend, (1, 100), 0, 10);
-        // The gap inside of a burst counts.
+        // The gap within a burst counts.
         let prefills = step(1, ForwardMode::Mixed, (3, 50), 12, 20);
         assert_eq!(prefills["total_prefill_uncached_tokens"], 150);
         assert_eq!(
             (&prefills["total_prefill_busy_us"], &prefills["decode_moments"]),
             (&20_000.into(), &Value::Null)
         );
-        // The first decode step follows none.
+        // The first decode step has no predecessor.
         step(2, ForwardMode::Decode, (2, 2), 20, 25);
         step(3, ForwardMode::Decode, (2, 2), 26, 30);
         let decodes = step(4, ForwardMode::Decode, (3, 3), 30, 35);
         assert_eq!(decodes["decode_moments"], json!([2.0, 5.0, 10_000.0, 13.0, 24_000.0, 5.0]));
-        // A later prefill is a burst of its own, and what comes after a long break no cadence.
+        // A later prefill starts a new burst, and a step after a long gap does not count.
         let later = step(5, ForwardMode::Extend, (1, 10), 40, 45);
         assert_eq!(later["total_prefill_busy_us"], 25_000);
         step(6, ForwardMode::Decode, (1, 1), 45, 46);

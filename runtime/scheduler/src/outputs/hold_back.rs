@@ -1,6 +1,6 @@
-//! Keeps streamed output back while its end may be the beginning of a stop string, so that no part of one leaks.
+//! Holds back streamed output while its end may be the start of a stop string, so that no part of one is sent.
 //!
-//! Follows the reference's `Req.check_match_stop_str_prefix`; what is held back goes out with the next event.
+//! Follows the reference's `Req.check_match_stop_str_prefix`. Held-back output is sent with the next event.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use sglang_proto::SamplingParams;
 #[derive(Debug)]
 struct Watched {
     stops: Vec<String>,
-    /// How many of the last output ids can still belong to a stop string.
+    /// Number of last output ids that can belong to a stop string.
     window: usize,
     tail: Vec<u32>,
     held: Option<OutputEvent>,
 }
 
-/// All live requests with stop strings.
+/// All active requests with stop strings.
 #[derive(Debug, Default)]
 pub struct HoldBack {
     watched: HashMap<Arc<str>, Watched>,
 }
 
 impl HoldBack {
-    /// Starts watching a request that streams and has stop strings.
+    /// Starts watching a streaming request that has stop strings.
     pub fn watch(&mut self, rid: &str, params: &SamplingParams, resumed: &[u32]) {
         if params.stop_strs.0.is_empty() {
             return;
@@ -36,7 +36,7 @@ impl HoldBack {
         self.watched.insert(rid.into(), Watched { stops, window, tail, held: None });
     }
 
-    /// Passes events on, except those whose text may be the beginning of a stop string.
+    /// Passes events on, except those whose text may end with the start of a stop string.
     pub fn filter(&mut self, events: Vec<OutputEvent>, decoder: &mut dyn TailDecoder) -> Vec<OutputEvent> {
         events.into_iter().filter_map(|event| self.pass(event, decoder)).collect()
     }
@@ -64,12 +64,12 @@ impl HoldBack {
     }
 }
 
-/// Whether some end of `text` is a beginning of `stop` (or all of it).
+/// Whether `text` ends with a non-empty prefix of `stop`.
 fn ends_with_start_of(text: &str, stop: &str) -> bool {
     stop.char_indices().map(|(at, c)| at + c.len_utf8()).any(|end| text.ends_with(&stop[..end]))
 }
 
-/// One event for two that follow each other.
+/// Merges two consecutive events.
 fn merge(mut earlier: OutputEvent, later: OutputEvent) -> OutputEvent {
     earlier.output_ids.extend(later.output_ids);
     earlier.output_logprobs.extend(later.output_logprobs);

@@ -29,7 +29,7 @@ pub(super) fn logprobs(event: &OutputEvent) -> Option<Box<Logprobs>> {
     }))
 }
 
-/// The prompt's own ids: the first has no value.
+/// Rows of the prompt's ids; the first has no value.
 fn prompt_tokens(input: &InputLogprobs) -> Vec<messages::TokenLogprob> {
     let rows = input.token_ids.iter().zip(&input.rows);
     rows.map(|(id, row)| (row.as_ref().map(|p| p.logprob), *id)).collect()

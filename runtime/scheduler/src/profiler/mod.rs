@@ -1,5 +1,5 @@
-//! `/start_profile`, `/stop_profile`: what the scheduler's loop and the model's thread do, step by step (reference:
-//! `managers/scheduler_components/profiler_manager.py`, which records with torch's profiler).
+//! `/start_profile` and `/stop_profile`: traces of the scheduler's loop and the model's thread, step by step
+//! (reference: `managers/scheduler_components/profiler_manager.py`, which records with torch's profiler).
 
 mod component;
 mod recorder;

@@ -1,4 +1,4 @@
-//! Recording what the scheduler's loop and the model's thread do, step by step.
+//! Records what the scheduler's loop and the model's thread do, step by step.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -9,24 +9,24 @@ use sglang_proto::messages::ProfileReq;
 use super::trace::{Span, Trace, Track};
 use crate::step::StepInfo;
 
-/// Most spans of a trace; a longer one stops there.
+/// Most spans of a trace, which then stops.
 const MAX_SPANS: usize = 2_000_000;
-/// Folder for traces when the caller names none (`SGLANG_TORCH_PROFILER_DIR`).
+/// Folder for traces if neither the caller nor `SGLANG_TORCH_PROFILER_DIR` names one.
 const DEFAULT_DIR: &str = "/tmp";
 
 /// Why a trace cannot be started or stopped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProfileError {
-    /// One runs.
+    /// A trace is already running.
     #[error("Profiling is already in progress. Call /stop_profile first.")]
     Running,
-    /// None runs.
+    /// No trace is running.
     #[error("Profiling is not in progress. Call /start_profile first.")]
     NotRunning,
-    /// An activity that is not recorded here.
+    /// An activity that cannot be recorded.
     #[error("activities: {0:?} cannot be recorded; expected CPU or GPU")]
     Activity(String),
-    /// An option that is not there.
+    /// An option that is not supported.
     #[error("{0} is not supported: the trace holds all stages, and each step says which it is")]
     Option(&'static str),
     /// A name that would lead out of the folder.
@@ -37,30 +37,30 @@ pub enum ProfileError {
     Steps(&'static str, i64),
 }
 
-/// A trace under way.
+/// A running trace.
 #[derive(Debug)]
 struct Recording {
     trace: Trace,
     path: PathBuf,
-    /// Steps before this one are left out.
+    /// Steps before this one are not recorded.
     first_step: u64,
     /// Steps still to record.
     left: Option<u64>,
     steps: u64,
 }
 
-/// A trace that has been recorded and is to be written.
+/// A finished trace that must be written.
 #[derive(Debug)]
 pub struct Finished {
     trace: Trace,
-    /// Where it goes.
+    /// File to write.
     pub path: PathBuf,
-    /// Steps in it.
+    /// Number of recorded steps.
     pub steps: u64,
 }
 
 impl Finished {
-    /// Writes the file and makes its folder when it is missing. Takes a while for a long trace.
+    /// Writes the file, and creates its folder if necessary. Takes long for a long trace.
     ///
     /// # Errors
     /// The folder or file cannot be written.
@@ -72,17 +72,17 @@ impl Finished {
     }
 }
 
-/// Records while a trace is wanted; costs a comparison otherwise.
+/// Records while a trace is running; otherwise costs one comparison.
 #[derive(Debug, Default)]
 pub struct Recorder {
     recording: Option<Recording>,
 }
 
 impl Recorder {
-    /// Starts a trace. `next_step` is the number that the next step will have.
+    /// Starts a trace. `next_step` is the id of the next step.
     ///
     /// # Errors
-    /// One runs, or the request asks for what is not there.
+    /// A trace is already running, or an option is unsupported.
     pub fn start(&mut self, request: &ProfileReq, next_step: u64) -> Result<PathBuf, ProfileError> {
         if self.recording.is_some() {
             return Err(ProfileError::Running);
@@ -114,24 +114,24 @@ impl Recorder {
     /// Stops the trace.
     ///
     /// # Errors
-    /// None runs.
+    /// No trace is running.
     pub fn stop(&mut self) -> Result<Finished, ProfileError> {
         let Recording { trace, path, steps, .. } = self.recording.take().ok_or(ProfileError::NotRunning)?;
         Ok(Finished { trace, path, steps })
     }
 
-    /// The trace, when its steps have all been recorded or it is as long as it may be.
+    /// Takes the trace if all its steps are recorded or it has reached its maximum length.
     pub fn take_finished(&mut self) -> Option<Finished> {
         let done = |r: &Recording| r.left == Some(0) || r.trace.spans.len() >= MAX_SPANS;
         self.recording.as_ref().is_some_and(done).then(|| self.stop().ok()).flatten()
     }
 
-    /// The time, if it is wanted: the beginning of a [`Recorder::span`].
+    /// The current time if a trace is running, as the start of a [`Recorder::span`].
     pub fn now(&self) -> Option<Instant> {
         self.recording.as_ref().map(|_| Instant::now())
     }
 
-    /// Notes that the loop has done `name` since `start`.
+    /// Records that the loop did `name` from `start` until now.
     pub fn span(&mut self, name: &'static str, start: Option<Instant>, step: Option<StepInfo>) {
         if let (Some(recording), Some(start)) = (&mut self.recording, start) {
             let span = Span { name, track: Track::Scheduler, start, end: Instant::now(), step };
@@ -139,7 +139,7 @@ impl Recorder {
         }
     }
 
-    /// Notes a step that the model has run. `result` is absent when it failed.
+    /// Records a step that the model has run. `result` is absent if it failed.
     pub fn step(&mut self, info: StepInfo, started: Instant, ended: Instant, result: Option<&ForwardResult>) {
         let Some(recording) = &mut self.recording else { return };
         if info.forward_id < recording.first_step {
@@ -170,13 +170,13 @@ impl Recorder {
         }
     }
 
-    /// Whether a trace runs.
+    /// Whether a trace is running.
     pub fn is_on(&self) -> bool {
         self.recording.is_some()
     }
 }
 
-/// Name of the trace's file, as the reference forms it for rank 0.
+/// Path of the trace file, named as in the reference for rank 0.
 fn file(request: &ProfileReq) -> Result<PathBuf, ProfileError> {
     let plain = |what, name: &Option<String>| match name.as_deref().filter(|name| !name.is_empty()) {
         Some(name) if name.contains(['/', '\0']) => Err(ProfileError::Name(what, name.to_owned())),

@@ -1,4 +1,4 @@
-//! A trace as a file that Perfetto and `chrome://tracing` open: JSON in the trace event format, gzipped.
+//! Writes trace files for Perfetto and `chrome://tracing`: gzipped JSON in the trace event format.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -14,7 +14,7 @@ use crate::step::StepInfo;
 /// Thread of the scheduler process that a span belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Track {
-    /// The loop that plans.
+    /// The scheduler loop.
     Scheduler,
     /// The thread that runs the model.
     Model,
@@ -29,32 +29,32 @@ impl Track {
     }
 }
 
-/// Something that took time.
+/// An interval in a trace.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
-    /// What it was.
+    /// Name of the activity.
     pub name: &'static str,
-    /// Where it ran.
+    /// Thread that it ran on.
     pub track: Track,
-    /// When it began.
+    /// Start.
     pub start: Instant,
-    /// When it ended.
+    /// End.
     pub end: Instant,
-    /// The step it belongs to, if to one.
+    /// The step that it belongs to, if any.
     pub step: Option<StepInfo>,
 }
 
-/// All spans of a trace and its beginning by both clocks.
+/// All spans of a trace, and its start on both clocks.
 #[derive(Debug)]
 pub struct Trace {
     began: Instant,
     began_at: SystemTime,
-    /// What happened, in no particular order.
+    /// The spans, in unspecified order.
     pub spans: Vec<Span>,
 }
 
 impl Trace {
-    /// A trace that begins now.
+    /// A trace that starts now.
     pub fn new() -> Self {
         Self { began: Instant::now(), began_at: SystemTime::now(), spans: Vec::new() }
     }
@@ -80,10 +80,10 @@ impl Trace {
         event
     }
 
-    /// Writes the trace as one JSON object. Times are microseconds since its beginning.
+    /// Writes the trace as one JSON object. Times are microseconds since the start of the trace.
     ///
     /// # Errors
-    /// `out` does not take it.
+    /// Writing to `out` fails.
     pub fn write_json(&self, out: &mut impl Write) -> std::io::Result<()> {
         let pid = std::process::id();
         let began_at = self.began_at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);

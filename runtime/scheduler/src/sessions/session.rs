@@ -1,4 +1,4 @@
-//! One session: the requests it remembers and how a new one continues them.
+//! One session: its stored requests, and how a new one continues them.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use sglang_proto::messages::SessionParams;
 
 use super::SessionError;
 
-/// A request of a session with everything it said and was told.
+/// A request of a session with its prompt and output.
 #[derive(Debug)]
 struct Node {
-    /// Number of the node within its session; requests may use an id again.
+    /// Unique number within the session, because requests may reuse an id.
     serial: u64,
     parent: Option<u64>,
     /// Prompt, then output.
@@ -41,21 +41,21 @@ impl Node {
 /// A session (reference: `Session`).
 #[derive(Debug)]
 pub(super) struct Session {
-    /// Only appends, one request at a time.
+    /// Whether the session only supports appending, one request at a time.
     streaming: bool,
-    /// Idle time after which it is closed.
+    /// Idle time after which the session is closed.
     timeout: Option<Duration>,
     last_active: Instant,
-    /// By request id.
+    /// Requests by id.
     nodes: AHashMap<String, Node>,
     next_serial: u64,
-    /// Tokens of all nodes.
+    /// Number of tokens of all nodes.
     kept: usize,
-    /// Is closed as soon as its request has ended.
+    /// Whether the session is to be closed when its request has ended.
     pub(super) closing: bool,
 }
 
-/// What a new request of a session means.
+/// How a new request continues a session.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Continuation {
     /// The whole prompt.
@@ -79,13 +79,13 @@ impl Session {
         self.nodes.values().any(|node| !node.finished)
     }
 
-    /// When it is closed for want of requests; never while one runs.
+    /// When the session times out; `None` while a request runs.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let timeout = self.timeout.filter(|_| !self.is_running())?;
         self.last_active.checked_add(timeout)
     }
 
-    /// Tokens it remembers.
+    /// Number of stored tokens.
     pub(super) fn kept(&self) -> usize {
         self.kept
     }
@@ -94,8 +94,8 @@ impl Session {
         self.kept = self.nodes.values().map(|node| node.ids.len()).sum();
     }
 
-    /// The prompt of a request with `params` and `new` ids, whose first is dropped when it continues another request
-    /// and is `bos`. Forgets what is replaced; after an error nothing has changed.
+    /// The prompt of a request with `params` and `new` ids. If it continues another request, a leading `bos` of `new`
+    /// is dropped. Removes replaced requests. Nothing changes after an error.
     pub(super) fn continue_with(
         &mut self,
         params: &SessionParams,
@@ -127,7 +127,7 @@ impl Session {
         Ok(Continuation { ids, replaced, parent })
     }
 
-    /// What a streaming session does not do.
+    /// Returns an error for options that a streaming session does not support.
     fn check_append(&self, params: &SessionParams) -> Result<(), SessionError> {
         if self.is_running() {
             return Err(SessionError::Busy);
@@ -143,7 +143,7 @@ impl Session {
         }
     }
 
-    /// Forgets what continues the node `rid`, or everything without one. Gives the ids of what is still running.
+    /// Removes the requests that continue the node `rid`, or all if it is `None`. Returns the ids of running ones.
     fn replace(&mut self, rid: Option<&str>, serial: Option<u64>) -> Vec<String> {
         let mut running = Vec::new();
         if let (Some(rid), Some(serial)) = (rid, serial) {
@@ -158,7 +158,7 @@ impl Session {
         running
     }
 
-    /// Remembers a request that is about to run. `continuation` is what [`Session::continue_with`] gave.
+    /// Stores a request that is about to run. `continuation` comes from [`Session::continue_with`].
     pub(super) fn start(&mut self, rid: &str, continuation: &Continuation, now: Instant) {
         self.last_active = now;
         let serial = self.next_serial;
@@ -169,7 +169,7 @@ impl Session {
         self.count();
     }
 
-    /// New output of a request.
+    /// Appends new output of a request.
     pub(super) fn append(&mut self, rid: &str, ids: &[u32]) {
         if let Some(node) = self.nodes.get_mut(rid).filter(|node| !node.finished) {
             node.ids.extend_from_slice(ids);
@@ -177,8 +177,8 @@ impl Session {
         }
     }
 
-    /// A request has ended. One that was never served, or that a streaming session lost, is forgotten; otherwise later
-    /// ones can continue it.
+    /// Handles the end of a request. Removes it if it was refused, or if it was aborted in a streaming session;
+    /// otherwise later requests can continue it.
     pub(super) fn finish(&mut self, rid: &str, end: RequestEnd, now: Instant) {
         self.last_active = now;
         let keep = match end {
@@ -197,7 +197,7 @@ impl Session {
         self.count();
     }
 
-    /// Forgets everything that continues the node; ids of what is still running go to `running`.
+    /// Removes all requests that continue the node; adds the ids of running ones to `running`.
     fn forget_below(&mut self, serial: u64, running: &mut Vec<String>) {
         let mut gone: AHashSet<u64> = AHashSet::from_iter([serial]);
         loop {
@@ -221,15 +221,15 @@ impl Session {
 /// How a request of a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestEnd {
-    /// By itself.
+    /// It was served to its end.
     Served,
-    /// The client ended it.
+    /// The client aborted it.
     Aborted,
-    /// It could not be served.
+    /// It was refused.
     Refused,
 }
 
-/// The end of `list[:offset]`, as Python counts.
+/// The end index of Python's `list[:offset]`.
 fn python_index(offset: i64, len: usize) -> usize {
     match usize::try_from(offset) {
         Ok(offset) => offset.min(len),

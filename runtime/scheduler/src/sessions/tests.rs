@@ -17,7 +17,7 @@ fn at(id: &str, rid: Option<&str>) -> SessionParams {
     SessionParams { id: Some(id.into()), rid: rid.map(str::to_owned), ..Default::default() }
 }
 
-/// Runs a request to its end: its prompt.
+/// Runs a request to its end and returns its prompt.
 fn turn(
     controller: &mut SessionController,
     rid: &str,

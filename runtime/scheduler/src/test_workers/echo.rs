@@ -10,15 +10,15 @@ use sglang_proto::worker::{
     WorkerError,
 };
 
-/// Keeps token ids where a model keeps keys and values, and reads the prompt back through the slots of its row: a slot
-/// that is shared or freed too early shows as a wrong answer. The k-th output token is the k-th prompt token; after the
-/// whole prompt comes the end-of-sequence id, then the prompt again.
+/// Stores token ids in KV slots, and reads the prompt back through the slots of its row, so that a slot that is wrongly
+/// shared or freed too early gives a wrong answer. The k-th output token is the k-th prompt token; after the whole
+/// prompt comes the end-of-sequence id, then the prompt again.
 ///
-/// The hidden state of a position is its token id and itself.
+/// The hidden state of a position consists of its token id and the position.
 ///
-/// Its weight is a number that is added to every prompt token of an answer. A model path `shift:N` has the weight `N`,
-/// `broken:WHY` cannot be loaded, and any other is not found. Without its weight or its slots it cannot run: a batch
-/// that comes then is an error.
+/// Its only weight is a number that is added to every prompt token of an answer. A model path `shift:N` has the weight
+/// `N`, `broken:WHY` cannot be loaded, and any other is not found. While its weight or slots are released, batches
+/// fail.
 #[derive(Debug)]
 pub struct EchoWorker {
     info: ModelWorkerInfo,
@@ -39,7 +39,7 @@ struct Row {
 }
 
 impl EchoWorker {
-    /// A worker with a vocabulary of `vocab_size`, which takes `step_time` per step.
+    /// A worker with `vocab_size` tokens that takes `step_time` per step.
     pub fn new(
         vocab_size: u32,
         eos: u32,
@@ -90,7 +90,7 @@ impl EchoWorker {
             .ok_or_else(|| WorkerError::InvalidBatch(format!("position {position} has no slot")))
     }
 
-    /// The token after everything the row holds.
+    /// The next token of a row.
     fn answer(&self, row: &Row) -> Result<u32, WorkerError> {
         let output_len = row.slots.len().saturating_sub(row.prompt_len);
         match output_len % (row.prompt_len + 1) {
@@ -104,7 +104,7 @@ impl EchoWorker {
     }
 }
 
-/// Slots that hold nothing yet, and one for padding.
+/// Empty slots, plus one for padding.
 fn slots(count: u32) -> Vec<u32> {
     vec![u32::MAX; count as usize + 1]
 }

@@ -7,18 +7,18 @@ use std::time::Duration;
 use sglang_proto::forward::{ForwardBatch, ForwardResult};
 use sglang_proto::worker::{ModelWorker, ModelWorkerInfo, StagedWeights, WeightStager, WorkerError};
 
-/// What goes wrong, and at which step.
+/// A fault, and the step at which it happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The step takes this long.
     Stall(u64, Duration),
-    /// The process ends as after a crash in native code.
+    /// The process ends like after a crash in native code.
     Die(u64),
     /// The step panics.
     Panic(u64),
     /// The step fails, later ones work.
     Error(u64),
-    /// The step gives token ids outside the vocabulary.
+    /// The step returns token ids outside the vocabulary.
     Garbage(u64),
 }
 
@@ -53,7 +53,7 @@ pub struct FaultyWorker {
 }
 
 impl FaultyWorker {
-    /// Breaks `inner` as `fault` says. Steps are counted from 1.
+    /// Injects `fault` into `inner`. Steps are counted from 1.
     pub fn new(inner: Box<dyn ModelWorker>, fault: Fault) -> Self {
         Self { inner, fault, step: 0 }
     }

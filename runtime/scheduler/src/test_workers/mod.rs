@@ -1,4 +1,4 @@
-//! Workers without a model, for tests of everything around one.
+//! Workers without a model, for tests.
 
 mod echo;
 mod faulty;

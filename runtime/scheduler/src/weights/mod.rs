@@ -1,4 +1,4 @@
-//! The weights that are served, what replaces them, and the memory that they and the caches take (reference:
+//! Weight updates, and the release of memory of weights and caches (reference:
 //! `managers/scheduler_components/weight_updater.py`).
 
 mod checksums;
@@ -23,56 +23,56 @@ use exchange::Exchange;
 use released::ReleasedMemory;
 pub use versions::WeightVersions;
 
-/// New weights as a thread has read them.
+/// The weights that a thread has read, or an error.
 pub type WeightsRead = Result<StagedWeights, StageError>;
 
-/// What concerns the weights and the memory.
+/// Inputs of [`Weights`].
 #[derive(Debug)]
 pub enum WeightsInput {
-    /// Serve the weights of another checkpoint.
+    /// Update the weights from another checkpoint.
     Update(UpdateWeightFromDiskReqInput),
-    /// Give the weights another label.
+    /// Change the version label of the weights.
     UpdateVersion(UpdateWeightVersionReqInput),
-    /// The thread that reads new weights is done.
+    /// The thread that reads new weights has finished.
     Read(WeightsRead),
-    /// Read some numbers of a weight out of the model.
+    /// Return some numbers of a weight.
     Get(GetWeightsByNameReqInput),
-    /// Report, keep or compare checksums.
+    /// Report, store or compare checksums.
     Check(CheckWeightsReqInput),
-    /// Give memory back.
+    /// Release memory.
     Release(ReleaseMemoryOccupationReqInput),
-    /// Take released memory again.
+    /// Resume released memory.
     Resume(ResumeMemoryOccupationReqInput),
 }
 
-/// What [`Weights`] may reach.
+/// The other parts of the scheduler that [`Weights`] uses.
 pub struct Access<'a> {
-    /// Whose requests wait while weights or memory are away.
+    /// Its requests wait while weights or memory are released.
     pub planner: &'a mut Planner,
-    /// Who has the weights and the memory.
+    /// Has the model with weights and memory.
     pub worker: &'a WorkerThread,
     /// Whether a request waits for its grammar.
     pub grammars_wait: bool,
 }
 
-/// The weights and the memory.
+/// Manages weights and memory of the model.
 ///
-/// Must survive a restart: the served checkpoint and the label of its weights, or the new process serves those of the
-/// command line again. Need not: an exchange or a release under way, whose caller is told of the restart; released
-/// memory, which a new process holds again; labels of running requests, which are served anew; kept checksums.
+/// The served checkpoint and its version label must survive a restart; otherwise the new process serves those of the
+/// command line. The rest need not: the caller of a pending update or release learns of the restart, a new process
+/// allocates released memory again, running requests are served again with new labels, and checksums can be lost.
 pub struct Weights {
-    /// Path and load format of the weights that are served.
+    /// Path and load format of the served weights.
     served: (String, String),
     versions: WeightVersions,
     exchange: Option<Exchange>,
     released: ReleasedMemory,
-    /// Checksums that `/weights_checker` was told to keep.
+    /// Checksums that `/weights_checker` has stored.
     snapshot: Option<BTreeMap<String, String>>,
     reader: Reporter<WeightsRead>,
 }
 
 impl Weights {
-    /// The weights of the command line. What a thread has read goes to `reader`, and from there to
+    /// Starts with the weights of the command line. `reader` receives what threads have read, and passes it to
     /// [`Weights::handle`].
     pub fn new(settings: &SchedulerSettings, reader: Reporter<WeightsRead>) -> Self {
         Self {
@@ -85,7 +85,7 @@ impl Weights {
         }
     }
 
-    /// Handles one input. Gives the answer, unless it comes later, from another input or from [`Weights::advance`].
+    /// Handles one input. Returns the answer, unless a later input or [`Weights::advance`] gives it.
     pub fn handle(&mut self, input: WeightsInput, on: &mut Access<'_>) -> Option<AnyMessage> {
         match input {
             WeightsInput::Update(request) => self.update(request, on),
@@ -98,27 +98,27 @@ impl Weights {
         }
     }
 
-    /// Exchanges weights and releases memory, when they were asked for and nothing runs that needs them. Gives the
-    /// answers.
+    /// Performs pending weight updates and memory releases if no running request needs the old weights or the memory.
+    /// Returns the answers.
     ///
     /// # Errors
-    /// The model gave up.
+    /// The model failed permanently.
     pub fn advance(&mut self, on: &mut Access<'_>) -> Result<Vec<AnyMessage>, SchedulerError> {
         let exchanged = self.finish_exchange(on)?;
         Ok(exchanged.into_iter().chain(self.finish_release(on)).collect())
     }
 
-    /// Which weights made which tokens.
+    /// The weight versions of output tokens.
     pub fn versions_mut(&mut self) -> &mut WeightVersions {
         &mut self.versions
     }
 
-    /// Names of the parts of the memory that are released.
+    /// Names of the released parts of memory.
     pub fn released_names(&self) -> Vec<&'static str> {
         self.released.names()
     }
 
-    /// Lets waiting requests start, or not.
+    /// Holds or admits waiting requests, depending on pending updates and released memory.
     fn hold_or_admit(&self, planner: &mut Planner) {
         let staged = self.exchange.as_ref().is_some_and(Exchange::is_staged);
         planner.hold_admission(staged || self.released.keeps_from_running());

@@ -1,35 +1,35 @@
-//! Which parts of the memory are released, and which a call means.
+//! Tracks which parts of memory are released, and resolves the tags of calls.
 
 use std::collections::BTreeSet;
 
 use sglang_proto::messages::ReleaseMemoryOccupationReqInput;
 use sglang_proto::worker::MemoryTag;
 
-/// What is away, and what was asked for and cannot be done yet.
+/// The released parts, and a release that is still pending.
 #[derive(Debug, Default)]
 pub(super) struct ReleasedMemory {
     pub(super) tags: BTreeSet<MemoryTag>,
-    /// Waits for the batch in flight.
+    /// A release that waits for the batch in flight.
     pub(super) asked: Option<ReleaseMemoryOccupationReqInput>,
 }
 
 impl ReleasedMemory {
-    /// Whether no batch could run now.
+    /// Whether released memory prevents batches from running.
     pub(super) fn keeps_from_running(&self) -> bool {
         self.tags.iter().any(|tag| *tag != MemoryTag::CudaGraph)
     }
 
-    /// Names of what is away.
+    /// Names of the released parts.
     pub(super) fn names(&self) -> Vec<&'static str> {
         self.tags.iter().map(|tag| tag.name()).collect()
     }
 
-    /// Other weights have taken the place of those that were away.
+    /// Marks the weights as present: an update has replaced the released ones.
     pub(super) fn weights_are_back(&mut self) {
         self.tags.remove(&MemoryTag::Weights);
     }
 
-    /// The parts that a release means: those that are named, or all that are there.
+    /// The parts to release: those named, or all present ones.
     pub(super) fn to_release(&self, names: Option<&[String]>) -> Result<Vec<MemoryTag>, String> {
         let named = parse(names)?;
         let missing = |tag: &MemoryTag| !self.tags.contains(tag);
@@ -47,7 +47,7 @@ impl ReleasedMemory {
         }
     }
 
-    /// The parts that a resume means: those that are named, or all that are away.
+    /// The parts to resume: those named, or all released ones.
     pub(super) fn to_resume(&self, names: Option<&[String]>) -> Result<Vec<MemoryTag>, String> {
         let named = parse(names)?;
         if named.is_empty() {
@@ -61,7 +61,7 @@ impl ReleasedMemory {
     }
 }
 
-/// The tags with these names, without repetitions.
+/// The tags with these names, without duplicates.
 fn parse(names: Option<&[String]>) -> Result<Vec<MemoryTag>, String> {
     let mut tags = Vec::new();
     for name in names.unwrap_or_default() {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_those_of_the_reference_and_what_is_away_cannot_go_again() {
+    fn tags_are_those_of_the_reference_and_released_parts_cannot_be_released_again() {
         use MemoryTag::{CudaGraph, KvCache, Weights};
         let mut memory = ReleasedMemory::default();
         assert_eq!(memory.to_release(None), Ok(vec![KvCache, Weights, CudaGraph]));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn graphs_alone_hold_nobody_up() {
+    fn released_cuda_graphs_do_not_prevent_batches() {
         let mut memory = ReleasedMemory::default();
         memory.tags.insert(MemoryTag::CudaGraph);
         assert!(!memory.keeps_from_running());

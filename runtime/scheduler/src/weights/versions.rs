@@ -1,31 +1,30 @@
-//! Which weights made which output tokens (reference: `utils/weight_versions.py`).
+//! Tracks which weight version generated which output tokens (reference: `utils/weight_versions.py`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use sglang_proto::messages::WeightVersionSpan;
 
-/// The label of the weights that are served, and earlier ones of requests that have lived through a change.
+/// The version label of the served weights, and earlier labels of requests that ran during a change.
 #[derive(Debug)]
 pub struct WeightVersions {
     current: String,
-    /// By request: earlier labels, each with the number of output tokens there were when it went.
+    /// Earlier labels by request, each with the number of output tokens at the time of the change.
     changes: HashMap<Arc<str>, Vec<(String, u64)>>,
 }
 
 impl WeightVersions {
-    /// Weights with a label, and no change so far.
+    /// Starts with this label and no changes.
     pub fn new(current: String) -> Self {
         Self { current, changes: HashMap::new() }
     }
 
-    /// The label of the weights that are served.
+    /// The label of the served weights.
     pub fn current(&self) -> &str {
         &self.current
     }
 
-    /// The weights have another label from now on. `live` are the unfinished requests with their number of output
-    /// tokens.
+    /// Changes the label from now on. `live` are the unfinished requests with their number of output tokens.
     pub fn change(&mut self, version: &str, live: impl IntoIterator<Item = (Arc<str>, usize)>) {
         if version == self.current {
             return;
@@ -36,7 +35,7 @@ impl WeightVersions {
         }
     }
 
-    /// The labels of a request's first `tokens` output tokens.
+    /// The labels of the first `tokens` output tokens of a request.
     pub fn spans(&self, rid: &str, tokens: u64) -> Vec<WeightVersionSpan> {
         let earlier = self.changes.get(rid).map_or(&[][..], Vec::as_slice);
         let all = earlier.iter().map(|(version, end)| (version, *end)).chain([(&self.current, tokens)]);
@@ -55,7 +54,7 @@ impl WeightVersions {
         spans
     }
 
-    /// Forgets a request that has ended.
+    /// Removes a finished request.
     pub fn ended(&mut self, rid: &str) {
         self.changes.remove(rid);
     }
@@ -74,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_lived_through_changes_has_a_span_for_each_label_it_used() {
+    fn a_request_that_ran_during_changes_has_a_span_for_each_label() {
         let mut versions = WeightVersions::new("v1".into());
         assert_eq!(spans(&versions, "a", 3), [span("v1", 0, 3)]);
         versions.change("v2", [("a".into(), 3), ("b".into(), 0)]);
