@@ -19,5 +19,5 @@ fn main() -> ExitCode {
 
 fn run(mut args: ServerArgs) -> Result<(), Failure> {
     sglang_hub::use_cached_files(&mut args)?;
-    sglang_tokenizer_manager::run(args)
+    sglang_http_server::run(args)
 }

@@ -7,7 +7,7 @@ use sglang_parsers::{
 };
 use sglang_server_args::ServerArgs;
 
-use crate::openai::chat_request::ChatCompletionRequest;
+use crate::chat::request::ChatCompletionRequest;
 
 /// The parsers of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,12 +1,12 @@
-//! Readers of fields that both OpenAI routes have.
+//! Readers of fields that chat and text completions share.
 
 use serde_json::{Map, Value};
-
-use crate::http::errors::ApiError;
-use crate::requests::OneOrMany;
-use crate::requests::validation::{
-    Fields, Mismatch, Read, boolean, float, int, list, object, optional_key, string,
+use sglang_proto::CaptureHiddenMode;
+use sglang_tokenizer_manager::requests::generate::{hidden_mode, session_params};
+use sglang_tokenizer_manager::requests::validation::{
+    Fields, Mismatch, Read, boolean, float, int, list, nullable, object, optional_key, string,
 };
+use sglang_tokenizer_manager::requests::{GenerateReqInput, OneOrMany};
 
 /// `stream_options`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,18 +103,44 @@ pub fn response_schema(format: &Value) -> Option<&Value> {
     places.into_iter().flatten().find(|schema| !schema.is_null())
 }
 
-/// The rank that the header `X-Data-Parallel-Rank` names, else the body's.
-///
-/// # Errors
-/// The header is no whole number.
-pub fn dp_rank(header: Option<&str>, body: Option<i64>) -> Result<Option<i64>, ApiError> {
-    match header {
-        None => Ok(body),
-        Some(text) => text.trim().parse().map(Some).map_err(|_| ApiError::OpenAi {
-            status: 400,
-            kind: "400".into(),
-            message: format!("Invalid X-Data-Parallel-Rank header: must be an integer, got '{text}'"),
-        }),
+/// A number of samples.
+pub fn sample_count(value: &Value) -> Read<usize> {
+    usize::try_from(int(value)?)
+        .ok()
+        .filter(|n| *n >= 1)
+        .ok_or_else(|| Mismatch::rule("n must be at least 1", value))
+}
+
+/// Fields that go to the scheduler as they are, on both OpenAI routes.
+pub fn base(f: &mut Fields<'_>) -> GenerateReqInput {
+    GenerateReqInput {
+        rid: texts(f, "rid"),
+        extra_key: texts(f, "extra_key"),
+        cache_salt: texts(f, "cache_salt"),
+        session_id: f.optional("session_id", string),
+        session_params: f.optional("session_params", session_params),
+        priority: f.optional("priority", int),
+        routed_dp_rank: {
+            let old = f.optional("data_parallel_rank", int);
+            f.optional("routed_dp_rank", int).or(old)
+        },
+        lora_path: {
+            let many = list(nullable(string));
+            f.union(
+                "lora_path",
+                &[
+                    ("list[nullable[str]]", &|v: &Value| many(v).map(OneOrMany::Many)),
+                    ("str", &|v: &Value| string(v).map(|name| OneOrMany::One(Some(name)))),
+                ],
+            )
+        },
+        return_hidden_states: {
+            let mode = f.or("return_hidden_states", CaptureHiddenMode::Null, hidden_mode);
+            Some(OneOrMany::One(mode))
+        },
+        has_custom_logit_processor: f.has("custom_logit_processor"),
+        return_text_in_logprobs: true,
+        ..Default::default()
     }
 }
 
@@ -141,12 +167,5 @@ mod tests {
         let tag = json!({"type": "structural_tag", "structures": [], "triggers": ["<"]});
         assert_eq!(of(tag.clone()), json!({"structural_tag": tag.to_string()}));
         assert_eq!(of(json!({"type": "text"})), json!({}));
-    }
-
-    #[test]
-    fn the_header_wins_over_the_body_and_must_be_a_number() {
-        assert_eq!(dp_rank(Some("2"), Some(1)).unwrap(), Some(2));
-        assert_eq!(dp_rank(None, Some(1)).unwrap(), Some(1));
-        assert!(dp_rank(Some("abc"), None).unwrap_err().to_string().contains("got 'abc'"));
     }
 }

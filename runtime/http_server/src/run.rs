@@ -17,17 +17,18 @@ use sglang_process::ready::ReadyHandle;
 use sglang_process::signals::{Termination, TerminationSignals};
 use sglang_proto::wire::Role;
 use sglang_server_args::ServerArgs;
+use sglang_tokenizer_manager::ModelCodec;
+use sglang_tokenizer_manager::manager::{Status, TokenizerManager};
+use sglang_tokenizer_manager::request_log::RequestLog;
+use sglang_tokenizer_manager::requests::embedding::EmbeddingFacts;
+use sglang_tokenizer_manager::requests::tokenize::RequestLimits;
+use sglang_tokenizer_manager::text::TextCodec;
 use tokio::sync::mpsc;
 
-use crate::app::{App, EnvSettings, ModelFacts};
-use crate::codec::ModelCodec;
-use crate::http::server;
-use crate::manager::{Status, TokenizerManager};
-use crate::openai::completion_template::CompletionTemplate;
-use crate::request_log::RequestLog;
-use crate::requests::embedding::EmbeddingFacts;
-use crate::requests::tokenize::RequestLimits;
-use crate::text::TextCodec;
+use crate::app::{App, ModelFacts};
+use crate::completion::template::CompletionTemplate;
+use crate::environment::EnvSettings;
+use crate::server;
 
 /// How often a drain looks whether the last request has ended.
 const DRAIN_POLL: Duration = Duration::from_millis(50);

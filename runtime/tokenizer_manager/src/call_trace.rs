@@ -112,7 +112,7 @@ pub fn one_line(text: &str, chars: usize) -> String {
 mod tests {
     use super::*;
 
-    #[actix_web::test]
+    #[tokio::test]
     async fn notes_belong_to_the_call_in_which_they_are_made() {
         note_request("nowhere");
         let call = async {
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(CallTrace::default().suffix(), "");
     }
 
-    #[actix_web::test]
+    #[tokio::test]
     async fn a_line_stays_a_line_of_bounded_length() {
         let many = async { (0..100).for_each(|i| note_request(&i.to_string())) };
         let suffix = traced(many).await.1.suffix();

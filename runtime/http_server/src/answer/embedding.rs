@@ -1,11 +1,11 @@
 //! An answer of `/encode` and `/classify`.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use sglang_tokenizer_manager::manager::ShowOptions;
+use sglang_tokenizer_manager::state::{Output, ReqState};
 
 use super::meta_info::own_times;
 use crate::app::App;
-use crate::manager::ShowOptions;
-use crate::state::{Output, ReqState};
 
 /// One vector with its `meta_info`.
 pub struct EmbeddingAnswer<'a> {

@@ -9,10 +9,10 @@ use sglang_parsers::{
 };
 use sglang_proto::messages::FinishReason;
 
-use super::chat_fields::ToolChoice;
-use super::chat_request::ChatCompletionRequest;
 use super::choice::{finish_word, matched_stop};
-use super::tool_constraint;
+use crate::chat::fields::ToolChoice;
+use crate::chat::request::ChatCompletionRequest;
+use crate::chat::tool_constraint;
 use crate::parsers::Parsers;
 
 /// The function that a call names.

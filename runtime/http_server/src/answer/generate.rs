@@ -1,11 +1,11 @@
 //! An answer of `/generate`, whole or as one chunk of a stream.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use sglang_tokenizer_manager::manager::ShowOptions;
+use sglang_tokenizer_manager::state::ReqState;
 
 use super::meta_info::MetaInfo;
 use crate::app::App;
-use crate::manager::ShowOptions;
-use crate::state::ReqState;
 
 /// How far a reader has come; a cumulative stream always starts at zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl GenerateAnswer<'_> {
 
 struct Body<'a> {
     answer: &'a GenerateAnswer<'a>,
-    output: &'a crate::state::Output,
+    output: &'a sglang_tokenizer_manager::state::Output,
 }
 
 impl Serialize for Body<'_> {

@@ -1,11 +1,10 @@
 //! `meta_info` of an answer, with the reference's keys in its order.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
-
 use sglang_proto::messages::{FinishReason, WeightVersionSpan};
+use sglang_tokenizer_manager::state::{Finish, Output, ReqState};
 
-use super::logprobs::{TextSource, TokenList, TopList};
-use crate::state::{Finish, Output, ReqState};
+use super::token_logprobs::{TextSource, TokenList, TopList};
 
 /// Everything that `meta_info` is made of.
 pub struct MetaInfo<'a> {

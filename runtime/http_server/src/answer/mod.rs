@@ -1,6 +1,10 @@
-//! Answers of the native API.
+//! What comes back for a request, in the form from which every dialect writes its answer.
 
+pub mod choice;
 pub mod embedding;
+pub mod format;
 pub mod generate;
 pub mod logprobs;
 pub mod meta_info;
+pub mod token_logprobs;
+pub mod updates;

@@ -1,9 +1,8 @@
 //! Log-probability lists as `/generate` shows them: `[logprob, token_id, text or null]`.
 
 use serde::ser::{Serialize, SerializeSeq, SerializeTuple, Serializer};
-
-use crate::state::{TokenLogprob, TopLogprobs};
-use crate::text::TextCodec;
+use sglang_tokenizer_manager::state::{TokenLogprob, TopLogprobs};
+use sglang_tokenizer_manager::text::TextCodec;
 
 /// Decodes token texts when they are wanted.
 pub type TextSource<'a> = Option<&'a dyn TextCodec>;

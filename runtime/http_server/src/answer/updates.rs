@@ -2,11 +2,11 @@
 
 use futures::{Stream, StreamExt, stream};
 use sglang_proto::messages::FinishReason;
+use sglang_tokenizer_manager::state::{Counts, Logprobs, RequestHandle};
 
 use super::choice::last_hidden_state;
-use crate::response::generate::Cursor;
-use crate::response::meta_info::cached_tokens_details;
-use crate::state::{Counts, Logprobs, RequestHandle};
+use super::generate::Cursor;
+use super::meta_info::cached_tokens_details;
 
 /// What is new in one choice.
 #[derive(Clone, Debug)]

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::chat_fields::ToolChoice;
-use super::chat_request::ChatCompletionRequest;
-use super::fields;
+use super::fields::ToolChoice;
 use super::message::media_part;
+use super::request::ChatCompletionRequest;
+use crate::request_fields;
 
 impl ChatCompletionRequest {
     /// Whether the request makes sense; the text is the answer's.
@@ -60,7 +60,7 @@ impl ChatCompletionRequest {
         }
         if let Some(format) = &self.response_format
             && format["type"] == "json_schema"
-            && fields::response_schema(format).is_none()
+            && request_fields::response_schema(format).is_none()
         {
             return Err("schema_ is required for json_schema response format request.".into());
         }

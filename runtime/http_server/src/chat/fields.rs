@@ -1,8 +1,7 @@
 //! Fields that only chat requests have: use of tools, reasoning effort.
 
 use serde_json::Value;
-
-use crate::requests::validation::{Fields, Mismatch, Read, boolean, float, object};
+use sglang_tokenizer_manager::requests::validation::{Fields, Mismatch, Read, boolean, float, object};
 
 /// Which tools the model may or must use.
 #[derive(Clone, Debug, PartialEq, Eq)]

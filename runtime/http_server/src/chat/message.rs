@@ -2,9 +2,8 @@
 //! `ChatCompletionMessageParam`).
 
 use serde_json::{Map, Value, json};
-
-use crate::requests::call_arguments::{self, NoArguments};
-use crate::requests::validation::{Loc, Mismatch, Read, given, list, object, string};
+use sglang_tokenizer_manager::requests::call_arguments::{self, NoArguments};
+use sglang_tokenizer_manager::requests::validation::{Loc, Mismatch, Read, given, list, object, string};
 
 const ROLES: [&str; 7] = ["system", "assistant", "tool", "function", "developer", "latest_reminder", "root"];
 

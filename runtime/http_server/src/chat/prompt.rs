@@ -1,13 +1,12 @@
 //! From chat messages to prompt ids: content in the form that the template wants, rendering, and tokenizing (reference:
 //! `OpenAIServingChat._apply_jinja_template`).
 
-use serde_json::{Map, Value};
-
+use serde_json::{Map, Value, json};
 use sglang_parsers::ReasoningParser;
+use sglang_tokenizer_manager::text::{ContentFormat, TextCodec, TextError};
 
-use crate::openai::chat_request::ChatCompletionRequest;
-use crate::openai::message::answer_text;
-use crate::text::{ContentFormat, TextCodec, TextError};
+use super::message::answer_text;
+use super::request::ChatCompletionRequest;
 
 /// Joins the text parts of a list content; other parts are left out.
 fn joined(parts: &[Value]) -> String {
@@ -47,7 +46,7 @@ fn settle_last(messages: &mut [Value]) {
     let Some(last) = messages.last_mut() else { return };
     let text = answer_text(last).filter(|_| last["content"].is_string());
     if let Some(text) = text {
-        *last = serde_json::json!({"role": "user", "content": text});
+        *last = json!({"role": "user", "content": text});
     }
 }
 
@@ -130,11 +129,18 @@ pub fn prompt_ids(
     Ok(ids)
 }
 
+/// Whether the chat template shows instructions that do not come first.
+pub fn supports_inline_system(codec: &dyn TextCodec) -> bool {
+    const MARK: &str = "__inline_system_mark__";
+    let turn = |role: &str, content: &str| json!({"role": role, "content": content});
+    let messages = [turn("system", "t"), turn("user", "t"), turn("system", MARK), turn("user", "t")];
+    codec.render_chat(&messages, None, false, &Map::new()).is_ok_and(|text| text.contains(MARK))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::test_codec::ByteCodec;
-    use serde_json::json;
 
     fn render(body: Value) -> Result<String, String> {
         let request = ChatCompletionRequest::from_json(body.as_object().unwrap()).unwrap();
@@ -198,5 +204,11 @@ mod tests {
         let request = ChatCompletionRequest::from_json(request.as_object().unwrap()).unwrap();
         let bare = ByteCodec { template: false };
         assert!(prompt_ids(&bare, &request, None, RenderOptions::default()).is_err());
+    }
+
+    #[test]
+    fn a_template_shows_whether_instructions_may_come_late() {
+        assert!(supports_inline_system(&ByteCodec::default()));
+        assert!(!supports_inline_system(&ByteCodec { template: false }));
     }
 }

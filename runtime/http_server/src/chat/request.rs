@@ -1,15 +1,18 @@
 //! The body of `/v1/chat/completions` (reference: `ChatCompletionRequest`).
 
 use serde_json::{Map, Value, json};
+use sglang_tokenizer_manager::model_name::DEFAULT_MODEL;
+use sglang_tokenizer_manager::requests::sampling::SamplingMap;
+use sglang_tokenizer_manager::requests::validation::{
+    FieldError, Fields, boolean, float, int, list, object, string,
+};
+use sglang_tokenizer_manager::requests::{GenerateReqInput, OneOrMany};
 
-use super::chat_fields::{ToolChoice, reasoning, tool_choice};
-use super::completion_request::{base, sample_count};
-use super::fields::{self, StreamOptions};
+use super::fields::{ToolChoice, reasoning, tool_choice};
 use super::message;
-use crate::model_name::DEFAULT_MODEL;
-use crate::requests::sampling::SamplingMap;
-use crate::requests::validation::{FieldError, Fields, boolean, float, int, list, object, string};
-use crate::requests::{GenerateReqInput, OneOrMany};
+use crate::request_fields;
+use crate::request_fields::StreamOptions;
+use crate::request_fields::{base, sample_count};
 
 /// A chat request.
 #[derive(Clone, Debug)]
@@ -104,27 +107,27 @@ impl ChatCompletionRequest {
             f.optional("max_completion_tokens", int).filter(|n| *n != 0).or(max_tokens).filter(|n| *n != 0);
         let tools = f.optional("tools", list(message::tool));
         let sampling_params = json!({
-            "temperature": fields::float_json(&mut f, "temperature"),
+            "temperature": request_fields::float_json(&mut f, "temperature"),
             "max_new_tokens": max_tokens,
             "min_new_tokens": f.or("min_tokens", 0, int),
-            "stop": fields::texts_json(&mut f, "stop"),
-            "stop_token_ids": fields::ints_json(&mut f, "stop_token_ids"),
-            "stop_regex": fields::texts_json(&mut f, "stop_regex"),
-            "top_p": fields::float_json(&mut f, "top_p"),
-            "top_k": fields::int_json(&mut f, "top_k"),
-            "min_p": fields::float_json(&mut f, "min_p"),
+            "stop": request_fields::texts_json(&mut f, "stop"),
+            "stop_token_ids": request_fields::ints_json(&mut f, "stop_token_ids"),
+            "stop_regex": request_fields::texts_json(&mut f, "stop_regex"),
+            "top_p": request_fields::float_json(&mut f, "top_p"),
+            "top_k": request_fields::int_json(&mut f, "top_k"),
+            "min_p": request_fields::float_json(&mut f, "min_p"),
             "presence_penalty": f.or("presence_penalty", 0.0, float),
             "frequency_penalty": f.or("frequency_penalty", 0.0, float),
-            "repetition_penalty": fields::float_json(&mut f, "repetition_penalty"),
+            "repetition_penalty": request_fields::float_json(&mut f, "repetition_penalty"),
             "regex": f.optional("regex", string),
             "ebnf": f.optional("ebnf", string),
             "n": n,
             "no_stop_trim": f.or("no_stop_trim", false, boolean),
             "ignore_eos": f.or("ignore_eos", false, boolean),
             "skip_special_tokens": f.or("skip_special_tokens", true, boolean),
-            "logit_bias": fields::bias_json(&mut f, "logit_bias"),
+            "logit_bias": request_fields::bias_json(&mut f, "logit_bias"),
             "custom_params": f.optional("custom_params", object),
-            "sampling_seed": fields::int_json(&mut f, "seed"),
+            "sampling_seed": request_fields::int_json(&mut f, "seed"),
             "spaces_between_special_tokens":
                 kwargs.get("spaces_between_special_tokens").and_then(Value::as_bool).unwrap_or(true),
         });
@@ -133,7 +136,7 @@ impl ChatCompletionRequest {
             Some(_) => ToolChoice::Auto,
         });
         let response_format =
-            f.optional("response_format", fields::response_format).filter(|kind| kind != "text");
+            f.optional("response_format", request_fields::response_format).filter(|kind| kind != "text");
         let request = messages.map(|messages| Self {
             model: f.or("model", DEFAULT_MODEL.to_owned(), string),
             messages,
@@ -142,7 +145,7 @@ impl ChatCompletionRequest {
             max_tokens,
             n,
             stream: f.or("stream", false, boolean),
-            stream_options: f.optional("stream_options", fields::stream_options),
+            stream_options: f.optional("stream_options", request_fields::stream_options),
             tools: tools.unwrap_or_default(),
             tool_choice,
             parallel_tool_calls: f.optional("parallel_tool_calls", boolean).unwrap_or(true),
@@ -187,7 +190,7 @@ impl ChatCompletionRequest {
             sampling.insert("skip_special_tokens".into(), false.into());
         }
         if let Some(format) = &self.response_format {
-            fields::set_response_format(&mut sampling, format);
+            request_fields::set_response_format(&mut sampling, format);
         }
         let mut request = self.base.clone();
         request.input_ids = Some(OneOrMany::One(prompt));

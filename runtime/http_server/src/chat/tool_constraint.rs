@@ -3,10 +3,10 @@
 
 use serde_json::Value;
 use sglang_parsers::{Constraint, Function, Tool, ToolChoice as Choice, ToolParser};
+use sglang_tokenizer_manager::requests::sampling::SamplingMap;
 
-use super::chat_fields::ToolChoice;
-use super::chat_request::ChatCompletionRequest;
-use crate::requests::sampling::SamplingMap;
+use super::fields::ToolChoice;
+use super::request::ChatCompletionRequest;
 
 /// Sampling parameters that bind the output to a grammar.
 const GRAMMARS: [&str; 4] = ["regex", "ebnf", "structural_tag", "json_schema"];

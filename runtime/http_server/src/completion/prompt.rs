@@ -1,6 +1,6 @@
 //! What `/v1/completions` completes.
 
-use crate::requests::OneOrMany;
+use sglang_tokenizer_manager::requests::OneOrMany;
 
 /// The prompt in one of its four forms.
 #[derive(Clone, Debug, PartialEq)]

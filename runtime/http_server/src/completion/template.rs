@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use serde_json::Value;
+use sglang_tokenizer_manager::requests::OneOrMany;
 
-use super::completion_prompt::CompletionPrompt;
-use crate::requests::OneOrMany;
+use super::prompt::CompletionPrompt;
 
 /// Where the token that stands for the gap goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

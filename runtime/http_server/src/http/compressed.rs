@@ -7,11 +7,11 @@ use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_ENCODING;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use ruzstd::decoding::StreamingDecoder;
+use sglang_tokenizer_manager::requests::python::str_repr;
 
 use super::body_limit::{MAX_BODY_BYTES, too_large};
 use super::errors::ApiError;
 use crate::app::App;
-use crate::requests::python::str_repr;
 
 /// Bodies up to this many bytes are unpacked where they are read, longer ones on a thread of their own.
 const INLINE_BYTES: usize = 16 << 10;

@@ -7,13 +7,12 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
-
-use crate::call_trace;
-use crate::manager::{ControlError, GenerateError};
-use crate::model_name::UnknownModel;
-use crate::requests::ValueError;
-use crate::requests::contract::ContractError;
-use crate::requests::validation::{FieldError, brief};
+use sglang_tokenizer_manager::call_trace;
+use sglang_tokenizer_manager::manager::{ControlError, GenerateError};
+use sglang_tokenizer_manager::model_name::UnknownModel;
+use sglang_tokenizer_manager::requests::ValueError;
+use sglang_tokenizer_manager::requests::contract::ContractError;
+use sglang_tokenizer_manager::requests::validation::{FieldError, brief};
 
 /// An answer that is an error.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,13 +9,14 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures::StreamExt;
 use serde_json::{Map, Value};
+use sglang_tokenizer_manager::call_trace;
+use sglang_tokenizer_manager::requests::validation::{FieldError, Loc};
 
 use super::body_limit::{MAX_BODY_BYTES, too_large};
 use super::compressed::Compression;
 use super::errors::ApiError;
-use crate::app::{App, ClientLimits};
-use crate::call_trace;
-use crate::requests::validation::{FieldError, Loc};
+use crate::app::App;
+use crate::environment::ClientLimits;
 
 /// A value of the query; of several with this name the last, as in the reference.
 pub fn query(request: &HttpRequest, name: &str) -> Option<String> {
@@ -152,7 +153,7 @@ fn parse_object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
             vec!["body".into(), Loc::Index(offset(body, &e))],
             "JSON decode error",
             Value::Object(Map::new()),
-            vec![("error", crate::requests::python::str_repr(&e.to_string()))],
+            vec![("error", sglang_tokenizer_manager::requests::python::str_repr(&e.to_string()))],
         )),
     }
 }

@@ -2,11 +2,11 @@
 //! on with `SGLANG_ENABLE_REQUEST_HEADER_OVERRIDES`).
 
 use actix_web::HttpRequest;
+use sglang_tokenizer_manager::requests::python::str_repr;
+use sglang_tokenizer_manager::requests::{GenerateReqInput, OneOrMany};
 
 use super::errors::ApiError;
 use crate::app::App;
-use crate::requests::python::str_repr;
-use crate::requests::{GenerateReqInput, OneOrMany};
 
 /// Numbers of the reference for parts that are not here; checked all the same.
 const WITHOUT_EFFECT: [&str; 3] =

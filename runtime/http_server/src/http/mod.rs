@@ -1,46 +1,10 @@
-//! The HTTP side: one file per family of routes, and what they share.
+//! What all routes share: bodies in, answers and errors out.
 
-pub mod access_log;
-pub mod anthropic;
-pub mod auth;
-pub mod auth_tier;
 mod body_limit;
-mod call_metrics;
-pub mod chat;
-pub mod client;
-pub mod completions;
 mod compressed;
-pub mod control;
-pub mod cors;
-pub mod disabled;
-pub mod embedding;
-pub mod embeddings;
 pub mod errors;
-pub mod expert_distribution;
 pub mod extract;
-pub mod generate;
 pub mod header_overrides;
-pub mod health;
-pub mod info;
-pub mod loads;
-pub mod lora;
-pub mod memory;
-pub mod metrics;
-pub mod moved_routes;
-pub mod ollama;
-pub mod ollama_embed;
-pub mod ollama_models;
-pub mod operations;
-pub mod parsers;
 pub mod reply;
-pub mod rerank;
-pub mod responses;
-pub mod routes;
-pub mod server;
-pub mod server_info;
-pub mod sessions;
+pub mod route;
 pub mod sse;
-pub mod tokenize;
-pub mod unsupported;
-pub mod vertex;
-pub mod weights;

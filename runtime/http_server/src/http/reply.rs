@@ -5,8 +5,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use serde::Serialize;
 use serde_json::Value;
-
-use crate::call_trace;
+use sglang_tokenizer_manager::call_trace;
 
 /// A JSON answer with status 200.
 pub fn json(value: &impl Serialize) -> HttpResponse {
@@ -27,6 +26,14 @@ pub fn json_status(status: StatusCode, value: &impl Serialize) -> HttpResponse {
             HttpResponse::InternalServerError().body("Internal Server Error")
         }
     }
+}
+
+/// Writes a chunk. Chunks are made of text and numbers, so this does not fail.
+pub fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|error| {
+        tracing::error!("cannot write a chunk: {error}");
+        "{}".into()
+    })
 }
 
 /// An answer that is JSON already.

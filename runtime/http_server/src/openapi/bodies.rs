@@ -3,26 +3,25 @@
 use std::fmt::Debug;
 
 use serde_json::{Map, Value, json};
+use sglang_tokenizer_manager::requests::embedding::EmbeddingReqInput;
+use sglang_tokenizer_manager::requests::probe::{self, FieldShape};
+use sglang_tokenizer_manager::requests::score::ScoringRequest;
+use sglang_tokenizer_manager::requests::{GenerateReqInput, contract};
 
 use super::examples::{Example, examples};
-use crate::anthropic::request::MessagesRequest;
-use crate::http::{
-    control, disabled, lora, memory, operations, parsers, sessions, tokenize, vertex, weights,
-};
-use crate::ollama::chat::OllamaChatRequest;
-use crate::ollama::embed::OllamaEmbedRequest;
-use crate::ollama::generate::OllamaGenerateRequest;
-use crate::ollama::models::read_show;
-use crate::openai::chat_request::ChatCompletionRequest;
-use crate::openai::classify::ClassifyRequest;
-use crate::openai::completion_request::CompletionRequest;
-use crate::openai::embeddings::EmbeddingRequest;
-use crate::openai::rerank::V1RerankReqInput;
-use crate::requests::embedding::EmbeddingReqInput;
-use crate::requests::probe::{self, FieldShape};
-use crate::requests::score::ScoringRequest;
-use crate::requests::{GenerateReqInput, contract};
-use crate::responses::request::ResponsesRequest;
+use crate::apis::anthropic::request::MessagesRequest;
+use crate::apis::native::{control, disabled, lora, memory, operations, parse, sessions, vertex, weights};
+use crate::apis::ollama::chat::OllamaChatRequest;
+use crate::apis::ollama::embed::OllamaEmbedRequest;
+use crate::apis::ollama::generate::OllamaGenerateRequest;
+use crate::apis::ollama::models::read_show;
+use crate::apis::openai::completions::request::CompletionRequest;
+use crate::apis::openai::embeddings::classify::ClassifyRequest;
+use crate::apis::openai::embeddings::embed::EmbeddingRequest;
+use crate::apis::openai::rerank::request::V1RerankReqInput;
+use crate::apis::openai::tokenize;
+use crate::apis::responses::request::ResponsesRequest;
+use crate::chat::request::ChatCompletionRequest;
 
 /// Reads a body, and shows what it understood or why it refuses.
 pub(super) type Reader = fn(&Map<String, Value>) -> Result<String, String>;
@@ -97,8 +96,8 @@ pub(super) fn body(path: &str) -> Option<Body> {
         "/api/show" => reads!(read_show),
         "/tokenize" | "/v1/tokenize" => tokenize,
         "/detokenize" | "/v1/detokenize" => reads!(tokenize::read_detokenize),
-        "/parse_function_call" => reads!(parsers::read_function_call),
-        "/separate_reasoning" => reads!(parsers::read_reasoning),
+        "/parse_function_call" => reads!(parse::read_function_call),
+        "/separate_reasoning" => reads!(parse::read_reasoning),
         "/open_session" => reads!(sessions::read_open),
         "/close_session" => reads!(sessions::read_close),
         "/abort_request" => reads!(control::read_abort),

@@ -6,16 +6,14 @@ mod bodies;
 mod examples;
 mod responses;
 
+use actix_web::HttpResponse;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
+use sglang_tokenizer_manager::requests::probe::object_schema;
 
+use crate::apis::native::info::API_VERSION;
 use crate::app::App;
-use crate::http::auth_tier::AuthTier;
-use crate::http::info::API_VERSION;
-use crate::http::reply;
-use crate::http::routes::{RouteSpec, root_path, served};
-use crate::requests::probe::object_schema;
+use crate::http::route::{AuthTier, RouteSpec, root_path};
 
 /// The page of `/docs`. It holds all that it needs and reads `/openapi.json`, for which it asks for the key.
 const PAGE: &str = include_str!("page.html");
@@ -23,11 +21,6 @@ const PAGE: &str = include_str!("page.html");
 /// The page may run its own script and call this server, and nothing else.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
                            connect-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'";
-
-/// `GET /openapi.json`.
-pub async fn openapi_json(app: web::Data<App>) -> HttpResponse {
-    reply::json(&document(&app))
-}
 
 /// `GET /docs`. Whoever may not call the server may read the page, which says nothing about it.
 pub async fn docs() -> HttpResponse {
@@ -37,10 +30,10 @@ pub async fn docs() -> HttpResponse {
         .body(PAGE)
 }
 
-/// The OpenAPI document of a server.
-pub fn document(app: &App) -> Value {
+/// The OpenAPI document of a server with these routes.
+pub fn document(app: &App, routes: impl Iterator<Item = &'static RouteSpec>) -> Value {
     let mut paths = Map::new();
-    for row in served(app) {
+    for row in routes {
         let (path, parameters) = path_parameters(&app.env.moved_routes.path(row.path));
         let mut item = Map::new();
         for method in row.methods {
@@ -110,7 +103,7 @@ fn operation(row: &RouteSpec, method: &str, path_parameters: &[Value]) -> Value 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::routes::ROUTES;
+    use crate::server::routes::ROUTES;
 
     #[test]
     fn patterns_become_path_parameters() {
@@ -154,10 +147,11 @@ mod tests {
         }
     }
 
-    /// Every word of the crate's sources that could be a field's name.
+    /// Every word of the sources of this crate and of the tokenizer manager that could be a field's name.
     fn words() -> std::collections::BTreeSet<String> {
         let mut words = std::collections::BTreeSet::new();
-        let mut folders = vec![std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
+        let here = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let mut folders = vec![here.join("src"), here.join("../tokenizer_manager/src")];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();

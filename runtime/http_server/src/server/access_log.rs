@@ -8,9 +8,9 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
 use sglang_process::logging::HTTP_TARGET;
+use sglang_tokenizer_manager::call_trace::{log_failure, traced};
 
 use crate::app::App;
-use crate::call_trace::{log_failure, traced};
 
 /// Middleware: logs the call when its answer starts.
 ///

@@ -8,10 +8,10 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::middleware::Next;
 use actix_web::{ResponseError, web};
 
-use super::auth_tier::AuthTier;
-use super::errors::ApiError;
 use super::routes;
 use crate::app::App;
+use crate::http::errors::ApiError;
+use crate::http::route::{AuthTier, root_path, without_root};
 
 /// Whether a call may pass. Paths that probes use are always open.
 pub fn allowed(
@@ -62,12 +62,12 @@ pub async fn authorize<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
     let passes = req.app_data::<web::Data<App>>().is_some_and(|app| {
-        let root = routes::root_path(app);
+        let root = root_path(app);
         let pattern = req.match_pattern();
-        let tier = routes::tier(pattern.as_deref().map(|pattern| routes::without_root(pattern, root)));
+        let tier = routes::tier(pattern.as_deref().map(|pattern| without_root(pattern, root)));
         let header = req.headers().get(AUTHORIZATION).and_then(|v| v.to_str().ok());
         let (key, admin) = (app.args.api_key.as_deref(), app.args.admin_api_key.as_deref());
-        allowed(tier, req.method(), routes::without_root(req.path(), root), header, key, admin)
+        allowed(tier, req.method(), without_root(req.path(), root), header, key, admin)
     });
     if passes {
         return Ok(next.call(req).await?.map_into_left_body());

@@ -5,8 +5,8 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
 
-use super::routes;
 use crate::app::App;
+use crate::http::route::{root_path, without_root};
 
 /// What a call of a path that is no route counts as, so that strangers cannot make up ever new labels.
 const NO_ROUTE: &str = "(no route)";
@@ -30,7 +30,7 @@ pub async fn count<B: MessageBody>(req: ServiceRequest, next: Next<B>) -> Result
         return next.call(req).await;
     };
     let pattern = req.match_pattern();
-    let endpoint = pattern.as_deref().map_or(NO_ROUTE, |p| routes::without_root(p, routes::root_path(app)));
+    let endpoint = pattern.as_deref().map_or(NO_ROUTE, |p| without_root(p, root_path(app)));
     let method = req.method().clone();
     let method = method.as_str();
     metrics.http_requests.with_label_values(&[endpoint, method]).inc();

@@ -1,5 +1,11 @@
 //! The HTTP server with the settings that streams and probes need.
 
+mod access_log;
+mod auth;
+mod call_metrics;
+mod cors;
+pub mod routes;
+
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -13,7 +19,6 @@ use sglang_server_args::ServerArgs;
 #[cfg(feature = "tls")]
 use sglang_tls::{ServerTls, TlsFiles};
 
-use super::{access_log, auth, call_metrics, cors, routes};
 use crate::app::App;
 
 /// Threads that serve connections.

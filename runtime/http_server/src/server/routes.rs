@@ -1,29 +1,20 @@
 //! The one table of routes. A row cannot leave out who may call it.
 
 use actix_web::http::header::LOCATION;
-use actix_web::{HttpRequest, HttpResponse, Route, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::auth_tier::AuthTier::{self, AdminOptional, Normal, Open};
-use super::errors::ApiError;
-use super::{
-    anthropic, chat, client, completions, control, disabled, embedding, embeddings, expert_distribution,
-    generate, health, info, loads, lora, memory, metrics, ollama, ollama_embed, ollama_models, operations,
-    parsers, rerank, responses, server_info, sessions, tokenize, unsupported, vertex, weights,
+use crate::apis::native::{
+    control, disabled, encode, expert_distribution, generate, health, info, loads, lora, memory, metrics,
+    operations, parse, server_info, sessions, unsupported, vertex, weights,
 };
+use crate::apis::{anthropic, ollama, openai, responses};
 use crate::app::App;
+use crate::environment::client;
+use crate::http::errors::ApiError;
+use crate::http::reply;
+use crate::http::route::AuthTier::{AdminOptional, Normal, Open};
+use crate::http::route::{AuthTier, RouteSpec, root_path};
 use crate::openapi;
-
-/// One path.
-pub struct RouteSpec {
-    /// Path pattern.
-    pub path: &'static str,
-    /// Methods, in the order in which a 405 lists them.
-    pub methods: &'static [&'static str],
-    /// Who may call it.
-    pub tier: AuthTier,
-    /// Makes the handler.
-    pub handler: fn() -> Route,
-}
 
 const GET: &[&str] = &["GET"];
 const GET_HEAD: &[&str] = &["GET", "HEAD"];
@@ -46,7 +37,7 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/health", GET, Open, health::health),
     row!("/health_generate", GET, Open, health::health_generate),
     row!("/ready", GET, Open, health::ready),
-    row!("/openapi.json", GET, Normal, openapi::openapi_json),
+    row!("/openapi.json", GET, Normal, openapi_json),
     row!("/docs", GET, Open, openapi::docs),
     row!("/redoc", GET, Open, openapi::docs),
     row!("/metrics", GET, Open, metrics::metrics),
@@ -56,38 +47,38 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/model_info", GET, Normal, info::model_info),
     row!("/get_server_info", GET, Normal, server_info::server_info),
     row!("/server_info", GET, Normal, server_info::server_info),
-    row!("/tokenize", POST, Normal, tokenize::tokenize),
-    row!("/v1/tokenize", POST, Normal, tokenize::tokenize),
-    row!("/detokenize", POST, Normal, tokenize::detokenize),
-    row!("/v1/detokenize", POST, Normal, tokenize::detokenize),
-    row!("/v1/chat/completions", POST, Normal, chat::chat_completions),
-    row!("/invocations", POST, Normal, chat::invocations),
-    row!("/v1/completions", POST, Normal, completions::completions),
-    row!("/v1/messages", POST, Normal, anthropic::messages),
-    row!("/v1/messages/count_tokens", POST, Normal, anthropic::count_tokens),
-    row!("/v1/responses", POST, Normal, responses::create),
-    row!("/v1/responses/{response_id}", GET, Normal, responses::retrieve),
-    row!("/v1/responses/{response_id}/cancel", POST, Normal, responses::cancel),
-    row!("/parse_function_call", POST, Normal, parsers::parse_function_call),
-    row!("/separate_reasoning", POST, Normal, parsers::separate_reasoning),
-    row!("/v1/models", GET, Normal, info::models),
-    row!("/v1/models/{model:.*}", GET, Normal, info::model),
-    row!("/api/chat", POST, Normal, ollama::chat),
-    row!("/api/generate", POST, Normal, ollama::generate),
-    row!("/api/embed", POST, Normal, ollama_embed::embed),
-    row!("/api/embeddings", POST, Normal, ollama_embed::embeddings),
-    row!("/api/show", POST, Normal, ollama_models::show),
-    row!("/api/tags", GET, Normal, ollama_models::tags),
-    row!("/api/ps", GET, Normal, ollama_models::ps),
-    row!("/api/version", GET_HEAD, Normal, ollama_models::version),
-    row!("/encode", PUT_POST, Normal, embedding::encode),
-    row!("/classify", PUT_POST, Normal, embedding::encode),
-    row!("/v1/embeddings", POST, Normal, embeddings::embeddings),
-    row!("/v1/classify", POST, Normal, embeddings::classify),
-    row!("/v1/rerank", PUT_POST, Normal, rerank::rerank),
-    row!("/rerank", PUT_POST, Normal, rerank::rerank),
-    row!("/v2/rerank", PUT_POST, Normal, rerank::rerank),
-    row!("/v1/score", POST, Normal, embeddings::score),
+    row!("/tokenize", POST, Normal, openai::tokenize::tokenize),
+    row!("/v1/tokenize", POST, Normal, openai::tokenize::tokenize),
+    row!("/detokenize", POST, Normal, openai::tokenize::detokenize),
+    row!("/v1/detokenize", POST, Normal, openai::tokenize::detokenize),
+    row!("/v1/chat/completions", POST, Normal, openai::chat::routes::chat_completions),
+    row!("/invocations", POST, Normal, openai::chat::routes::invocations),
+    row!("/v1/completions", POST, Normal, openai::completions::routes::completions),
+    row!("/v1/messages", POST, Normal, anthropic::routes::messages),
+    row!("/v1/messages/count_tokens", POST, Normal, anthropic::routes::count_tokens),
+    row!("/v1/responses", POST, Normal, responses::routes::create),
+    row!("/v1/responses/{response_id}", GET, Normal, responses::routes::retrieve),
+    row!("/v1/responses/{response_id}/cancel", POST, Normal, responses::routes::cancel),
+    row!("/parse_function_call", POST, Normal, parse::parse_function_call),
+    row!("/separate_reasoning", POST, Normal, parse::separate_reasoning),
+    row!("/v1/models", GET, Normal, openai::models::models),
+    row!("/v1/models/{model:.*}", GET, Normal, openai::models::model),
+    row!("/api/chat", POST, Normal, ollama::routes::chat),
+    row!("/api/generate", POST, Normal, ollama::routes::generate),
+    row!("/api/embed", POST, Normal, ollama::embed_routes::embed),
+    row!("/api/embeddings", POST, Normal, ollama::embed_routes::embeddings),
+    row!("/api/show", POST, Normal, ollama::model_routes::show),
+    row!("/api/tags", GET, Normal, ollama::model_routes::tags),
+    row!("/api/ps", GET, Normal, ollama::model_routes::ps),
+    row!("/api/version", GET_HEAD, Normal, ollama::model_routes::version),
+    row!("/encode", PUT_POST, Normal, encode::encode),
+    row!("/classify", PUT_POST, Normal, encode::encode),
+    row!("/v1/embeddings", POST, Normal, openai::embeddings::routes::embeddings),
+    row!("/v1/classify", POST, Normal, openai::embeddings::routes::classify),
+    row!("/v1/rerank", PUT_POST, Normal, openai::rerank::routes::rerank),
+    row!("/rerank", PUT_POST, Normal, openai::rerank::routes::rerank),
+    row!("/v2/rerank", PUT_POST, Normal, openai::rerank::routes::rerank),
+    row!("/v1/score", POST, Normal, openai::embeddings::routes::score),
     row!("/v1/loads", GET, Normal, loads::loads),
     row!("/open_session", GET_POST, Normal, sessions::open_session),
     row!("/close_session", GET_POST, Normal, sessions::close_session),
@@ -145,16 +136,6 @@ pub const ROUTES: &[RouteSpec] = &[
 /// The routes about routes.
 const DOCS: [&str; 3] = ["/openapi.json", "/docs", "/redoc"];
 
-/// `--fastapi-root-path` without a slash at its end; empty when there is none.
-pub fn root_path(app: &App) -> &str {
-    app.args.fastapi_root_path.trim_end_matches('/')
-}
-
-/// A path or pattern without the root path that a proxy may leave in front of it.
-pub fn without_root<'a>(path: &'a str, root: &str) -> &'a str {
-    path.strip_prefix(root).filter(|rest| rest.starts_with('/')).unwrap_or(path)
-}
-
 /// Who may call the route with this pattern. A path that does not exist is as closed as an ordinary one.
 pub fn tier(pattern: Option<&str>) -> AuthTier {
     pattern.and_then(|pattern| ROUTES.iter().find(|row| row.path == pattern)).map_or(Normal, |row| row.tier)
@@ -187,6 +168,11 @@ async fn elsewhere(request: HttpRequest) -> Result<HttpResponse, ApiError> {
         _ => format!("{path}{query}"),
     };
     Ok(HttpResponse::TemporaryRedirect().insert_header((LOCATION, there)).finish())
+}
+
+/// `GET /openapi.json`.
+async fn openapi_json(app: web::Data<App>) -> HttpResponse {
+    reply::json(&openapi::document(&app, served(&app)))
 }
 
 /// The routes that this server has.
@@ -235,8 +221,5 @@ mod tests {
             assert_eq!(tier(Some(path)), AdminOptional, "{path}");
         }
         assert_eq!(tier(None), Normal);
-        assert_eq!(without_root("/llm/health", "/llm"), "/health");
-        assert_eq!(without_root("/llmhealth", "/llm"), "/llmhealth");
-        assert_eq!(without_root("/health", ""), "/health");
     }
 }

@@ -1,8 +1,9 @@
 //! The access log: uvicorn's lines, without the paths that are left out.
 
+use serde_json::json;
+
 use crate::common;
 use crate::common::log::Lines;
-use serde_json::json;
 
 #[actix_web::test]
 async fn every_call_is_a_line_but_those_that_are_left_out() {

@@ -1,12 +1,13 @@
 //! The routes of Anthropic's Messages API.
 
+use serde_json::{Value, json};
+use sglang_proto::messages::AnyMessage;
+use sglang_tokenizer_manager::text::TextCodec;
+
 use crate::common;
 use crate::common::TestServer;
 use crate::common::byte_codec::ByteCodec;
 use crate::common::engine::Behaviour;
-use serde_json::{Value, json};
-use sglang_proto::messages::AnyMessage;
-use sglang_tokenizer_manager::text::TextCodec;
 
 fn body(more: Value) -> Value {
     let mut body =

@@ -1,10 +1,11 @@
 //! Embedding requests between HTTP and the scheduler.
 
-use crate::common;
-use crate::common::engine::{Behaviour, Engine};
 use serde_json::json;
 use sglang_proto::messages::{AnyMessage, TokenizedEmbeddingReqInput};
 use sglang_tokenizer_manager::requests::embedding::EmbeddingFacts;
+
+use crate::common;
+use crate::common::engine::{Behaviour, Engine};
 
 fn facts(labels: Option<&[&str]>) -> EmbeddingFacts {
     EmbeddingFacts {

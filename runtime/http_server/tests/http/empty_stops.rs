@@ -1,7 +1,8 @@
 //! An empty stop text means nothing, in every dialect.
 
-use crate::common;
 use serde_json::{Value, json};
+
+use crate::common;
 
 fn with(mut body: Value, more: &Value) -> Value {
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

@@ -1,12 +1,13 @@
 //! What environment variables change for clients.
 
-use crate::common;
-use crate::common::TestServer;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use serde_json::{Value, json};
+use sglang_http_server::environment::EnvSettings;
+use sglang_http_server::environment::moved_routes::MovedRoutes;
 use sglang_proto::messages::AnyMessage;
-use sglang_tokenizer_manager::app::EnvSettings;
-use sglang_tokenizer_manager::http::moved_routes::MovedRoutes;
+
+use crate::common;
+use crate::common::TestServer;
 
 /// POST with one more header.
 async fn post_with(

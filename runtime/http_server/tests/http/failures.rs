@@ -1,10 +1,11 @@
 //! What the log says of requests that fail, and how their lines are found by their ids.
 
+use serde_json::{Value, json};
+
 use crate::common;
 use crate::common::TestServer;
 use crate::common::engine::Behaviour;
 use crate::common::log::Lines;
-use serde_json::{Value, json};
 
 /// A route, a body that it refuses, and what the log must say.
 fn refused() -> Vec<(&'static str, Value, &'static str)> {

@@ -1,9 +1,10 @@
 //! Calls that a request forces: what the scheduler is asked for, and how the answer is read.
 
+use serde_json::{Value, json};
+
 use crate::common;
 use crate::common::TestServer;
 use crate::common::engine::Behaviour;
-use serde_json::{Value, json};
 
 const ARRAY: &str = "[{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Zürich \\\"HB\\\"\", \"days\": 3}}, \
     {\"name\": \"get_time\", \"parameters\": {}}]";

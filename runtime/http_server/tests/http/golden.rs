@@ -1,8 +1,9 @@
 //! Exchanges recorded from the reference that do not depend on a model's output, field by field. (All of them are
 //! replayed on real servers in `tests/tests/golden`.)
 
-use crate::common;
 use sglang_golden::{Answer, differences, exchange};
+
+use crate::common;
 
 const NAMES: [&str; 67] = [
     "error-404-path",

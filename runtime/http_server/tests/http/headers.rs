@@ -2,10 +2,11 @@
 
 use std::io::Write;
 
-use crate::common;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::common;
 
 #[actix_web::test]
 async fn a_head_may_have_120_lines_and_more_than_256_are_refused() {

@@ -1,10 +1,11 @@
 //! Hidden states in answers. The engine gives position `p` the state `[p + 0.5]`.
 
-use crate::common;
 use std::time::Duration;
 
-use crate::common::engine::{Behaviour, Engine};
 use serde_json::{Value, json};
+
+use crate::common;
+use crate::common::engine::{Behaviour, Engine};
 
 const FLAG: [&str; 1] = ["--enable-return-hidden-states"];
 const OFF: &str = "The server is not configured to return hidden states. Please set `--return-hidden-states-mode last`, \

@@ -3,9 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::common;
-use crate::common::TestServer;
-use crate::common::engine::Behaviour;
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
@@ -16,6 +13,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use crate::common;
+use crate::common::TestServer;
+use crate::common::engine::Behaviour;
 
 /// A connection's handle.
 type Client = SendRequest<Bytes>;
@@ -160,7 +161,7 @@ async fn what_a_client_may_hold_is_bounded() {
 
 #[actix_web::test]
 async fn a_connection_that_says_nothing_is_closed_in_time() {
-    let mut env = sglang_tokenizer_manager::app::EnvSettings::default();
+    let mut env = sglang_http_server::environment::EnvSettings::default();
     env.clients.head = Duration::from_millis(300);
     let server = common::start_with(&["--enable-http2"], env).await;
     let mut silent = TcpStream::connect(server.address).await.unwrap();

@@ -1,14 +1,15 @@
 //! Clients that leave, a scheduler that restarts, keys, probes.
 
-use crate::common;
 use std::time::{Duration, Instant};
 
-use crate::common::TestServer;
-use crate::common::engine::{Behaviour, Engine};
 use serde_json::{Value, json};
 use sglang_proto::messages::AnyMessage;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::common;
+use crate::common::TestServer;
+use crate::common::engine::{Behaviour, Engine};
 
 /// Sends a request and leaves the connection open.
 async fn send_raw(server: &TestServer, path: &str, body: &Value) -> TcpStream {

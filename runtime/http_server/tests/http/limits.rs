@@ -1,15 +1,16 @@
 //! Clients that send too deep, too slowly or too much, or do not read what they are sent: each is refused or left alone,
 //! and nobody else notices.
 
-use crate::common;
 use std::time::{Duration, Instant};
 
-use crate::common::TestServer;
 use serde_json::{Value, json};
-use sglang_tokenizer_manager::app::{ClientLimits, EnvSettings};
-use sglang_tokenizer_manager::http::routes::ROUTES;
+use sglang_http_server::environment::{ClientLimits, EnvSettings};
+use sglang_http_server::server::routes::ROUTES;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+
+use crate::common;
+use crate::common::TestServer;
 
 /// Deeper than any parser here goes.
 const DEEP: usize = 100_000;

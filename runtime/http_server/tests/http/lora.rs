@@ -1,14 +1,15 @@
 //! LoRA adapters by name, with an engine that loads whatever it is told to.
 
-use crate::common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::common::TestServer;
-use crate::common::engine::{Behaviour, Engine};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use sglang_proto::messages::{AnyMessage, LoRAUpdateOutput};
+
+use crate::common;
+use crate::common::TestServer;
+use crate::common::engine::{Behaviour, Engine};
 
 const LIMITS: [&str; 5] = ["--enable-lora", "--max-lora-rank", "8", "--lora-target-modules", "all"];
 

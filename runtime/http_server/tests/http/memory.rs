@@ -1,10 +1,11 @@
 //! Routes about the memory and the pace of the scheduler, with an engine that answers as it is told, and routes of
 //! parts that are not there.
 
-use crate::common;
-use crate::common::TestServer;
 use serde_json::{Value, json};
 use sglang_proto::messages::AnyMessage;
+
+use crate::common;
+use crate::common::TestServer;
 
 async fn status(server: &TestServer, path: &str) -> u16 {
     server.get(path).await.status().as_u16()

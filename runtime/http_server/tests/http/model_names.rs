@@ -1,11 +1,12 @@
 //! What `model` means: the same on every route that has it.
 
+use serde_json::{Value, json};
+use sglang_http_server::environment::EnvSettings;
+use sglang_proto::messages::AnyMessage;
+use sglang_tokenizer_manager::requests::embedding::EmbeddingFacts;
+
 use crate::common;
 use crate::common::TestServer;
-use serde_json::{Value, json};
-use sglang_proto::messages::AnyMessage;
-use sglang_tokenizer_manager::app::EnvSettings;
-use sglang_tokenizer_manager::requests::embedding::EmbeddingFacts;
 
 /// Every route that generates and has a `model`, with a body for it.
 fn generating() -> Vec<(&'static str, Value)> {

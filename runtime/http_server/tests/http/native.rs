@@ -1,9 +1,10 @@
 //! `/generate` and the native routes around it.
 
-use crate::common;
-use crate::common::engine::Behaviour;
 use serde_json::{Value, json};
 use sglang_proto::messages::AnyMessage;
+
+use crate::common;
+use crate::common::engine::Behaviour;
 
 fn greedy(n: i64) -> Value {
     json!({"temperature": 0, "max_new_tokens": n})

@@ -1,10 +1,11 @@
 //! Null means "not given" for every field that may be left out, on every route and at every depth.
 
-use crate::common;
-use crate::common::TestServer;
 use serde_json::{Map, Value, json};
 use sglang_proto::messages::AnyMessage;
 use sglang_tokenizer_manager::requests::embedding::EmbeddingFacts;
+
+use crate::common;
+use crate::common::TestServer;
 
 /// Objects whose keys are the client's own, not fields: schemas, arguments, variables of a template.
 const FREE: [&str; 10] = [

@@ -1,12 +1,13 @@
 //! The routes of Ollama.
 
+use serde_json::{Value, json};
+use sglang_http_server::environment::EnvSettings;
+use sglang_http_server::environment::moved_routes::MovedRoutes;
+use sglang_tokenizer_manager::requests::embedding::EmbeddingFacts;
+
 use crate::common;
 use crate::common::TestServer;
 use crate::common::engine::Behaviour;
-use serde_json::{Value, json};
-use sglang_tokenizer_manager::app::EnvSettings;
-use sglang_tokenizer_manager::http::moved_routes::MovedRoutes;
-use sglang_tokenizer_manager::requests::embedding::EmbeddingFacts;
 
 fn chat(more: Value) -> Value {
     let mut body = json!({"model": "any", "messages": [{"role": "user", "content": "hi"}]});

@@ -1,9 +1,10 @@
 //! The OpenAI routes.
 
+use serde_json::{Value, json};
+
 use crate::common;
 use crate::common::engine::Behaviour;
 use crate::common::events;
-use serde_json::{Value, json};
 
 fn chat(more: Value) -> Value {
     let mut body =

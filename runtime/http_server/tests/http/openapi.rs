@@ -1,12 +1,13 @@
 //! The OpenAPI document, and calls made from it: whatever it allows or forbids is answered as it says.
 
-use crate::common;
 use std::collections::BTreeSet;
 
-use crate::common::TestServer;
 use serde_json::{Map, Value, json};
+use sglang_http_server::server::routes::ROUTES;
 use sglang_proto::messages::{AnyMessage, GetWeightsByNameReqOutput, UpdateWeightFromDiskReqOutput};
-use sglang_tokenizer_manager::http::routes::ROUTES;
+
+use crate::common;
+use crate::common::TestServer;
 
 /// Calls per route.
 const CALLS: usize = 60;

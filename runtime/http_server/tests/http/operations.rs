@@ -1,8 +1,9 @@
 //! Routes for watching a running server: log settings, traces, metrics.
 
-use crate::common;
 use serde_json::json;
 use sglang_proto::messages::{AnyMessage, ProfileReq, START_PROFILE, STOP_PROFILE};
+
+use crate::common;
 
 async fn profile_request(server: &common::TestServer, req_type: i64) -> ProfileReq {
     server

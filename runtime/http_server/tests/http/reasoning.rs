@@ -1,13 +1,14 @@
 //! Reasoning in chat answers, whole and streamed, and `/separate_reasoning`.
 
+use serde_json::{Value, json};
+use sglang_http_server::answer::format::{AnswerFormat, Piece};
+use sglang_http_server::chat::request::ChatCompletionRequest;
+use sglang_http_server::parsers::Parsers;
+use sglang_server_args::ServerArgs;
+
 use crate::common;
 use crate::common::TestServer;
 use crate::common::engine::Behaviour;
-use serde_json::{Value, json};
-use sglang_server_args::ServerArgs;
-use sglang_tokenizer_manager::openai::answer::{AnswerFormat, Piece};
-use sglang_tokenizer_manager::openai::chat_request::ChatCompletionRequest;
-use sglang_tokenizer_manager::parsers::Parsers;
 
 fn chat(more: Value) -> Value {
     let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});

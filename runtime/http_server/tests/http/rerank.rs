@@ -1,10 +1,11 @@
 //! Rerankings in the reference's form and in that of Cohere and Jina.
 
+use serde_json::{Value, json};
+use sglang_http_server::environment::EnvSettings;
+use sglang_tokenizer_manager::requests::embedding::EmbeddingFacts;
+
 use crate::common;
 use crate::common::TestServer;
-use serde_json::{Value, json};
-use sglang_tokenizer_manager::app::EnvSettings;
-use sglang_tokenizer_manager::requests::embedding::EmbeddingFacts;
 
 async fn server(env: EnvSettings) -> TestServer {
     let facts = EmbeddingFacts {

@@ -1,11 +1,12 @@
 //! The Responses API: objects, events, kept responses, background work and chains.
 
-use crate::common;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
+use crate::common;
 use crate::common::TestServer;
 use crate::common::engine::Behaviour;
-use serde_json::{Value, json};
 
 const STORE: &str = "--enable-response-store";
 const CALL: &str = "Let me see.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>";

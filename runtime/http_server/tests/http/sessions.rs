@@ -1,8 +1,9 @@
 //! The session routes, and what of a session reaches the scheduler.
 
-use crate::common;
 use serde_json::json;
 use sglang_proto::messages::{AnyMessage, SessionParams};
+
+use crate::common;
 
 #[actix_web::test]
 async fn a_session_is_opened_under_the_wanted_id_or_a_fresh_one() {

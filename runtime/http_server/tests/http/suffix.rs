@@ -1,7 +1,8 @@
 //! `suffix` of `/v1/completions`, with and without a completion template. The engine answers with its prompt.
 
-use crate::common;
 use serde_json::{Value, json};
+
+use crate::common;
 
 const FILLED: &str = "<fim_prefix>def a(<fim_suffix>return a<fim_middle>";
 

@@ -1,9 +1,10 @@
 //! Tool calls in chat answers, whole and streamed, and the parser routes.
 
+use serde_json::{Value, json};
+
 use crate::common;
 use crate::common::TestServer;
 use crate::common::engine::Behaviour;
-use serde_json::{Value, json};
 
 const ROME_AND_PARIS: &str = "Let me see.\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Rome\"}}\n\
     </tool_call>\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Zürich\"}}\n</tool_call>";

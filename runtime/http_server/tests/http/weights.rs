@@ -1,10 +1,11 @@
 //! Routes about the weights, with an engine that answers as it is told.
 
+use serde_json::{Value, json};
+use sglang_proto::messages::{AnyMessage, GetWeightsByNameReqOutput, UpdateWeightFromDiskReqOutput};
+
 use crate::common;
 use crate::common::TestServer;
 use crate::common::engine::Engine;
-use serde_json::{Value, json};
-use sglang_proto::messages::{AnyMessage, GetWeightsByNameReqOutput, UpdateWeightFromDiskReqOutput};
 
 async fn post(server: &TestServer, path: &str, body: Value) -> (u16, Value) {
     let response = server.client.post(server.url(path)).json(&body).send().await.unwrap();

@@ -46,7 +46,7 @@ fn the_least_recently_used_one_makes_room_and_is_loaded_again_when_asked_for() {
     assert_eq!(names, ["pinned", "a", "c"]);
 }
 
-#[actix_web::test]
+#[tokio::test]
 async fn an_unload_waits_for_the_last_request() {
     let registry = registry(&["a"], None);
     let held = registry.acquire(&[some("a"), None, some("a")]).unwrap();

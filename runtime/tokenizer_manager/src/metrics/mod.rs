@@ -39,9 +39,9 @@ pub struct Metrics {
     uncached_prompt_tokens_histogram: HistogramVec,
     generation_tokens_histogram: HistogramVec,
     scheduler_times: SchedulerTimes,
-    pub(crate) http_requests: IntCounterVec,
-    pub(crate) http_responses: IntCounterVec,
-    pub(crate) http_active: IntGaugeVec,
+    pub http_requests: IntCounterVec,
+    pub http_responses: IntCounterVec,
+    pub http_active: IntGaugeVec,
 }
 
 /// Makes metrics and enters them into a registry.

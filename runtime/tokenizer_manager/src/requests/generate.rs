@@ -108,7 +108,7 @@ pub(super) fn input_ids(value: &Value) -> Read<OneOrMany<Vec<i64>>> {
 }
 
 /// `return_hidden_states` of one prompt.
-pub(crate) fn hidden_mode(value: &Value) -> Read<CaptureHiddenMode> {
+pub fn hidden_mode(value: &Value) -> Read<CaptureHiddenMode> {
     match value.as_str() {
         Some("last") => Ok(CaptureHiddenMode::Last),
         _ => match boolean(value) {
@@ -119,11 +119,11 @@ pub(crate) fn hidden_mode(value: &Value) -> Read<CaptureHiddenMode> {
     }
 }
 
-pub(crate) fn one<T>(read: impl Fn(&Value) -> Read<T>) -> impl Fn(&Value) -> Read<OneOrMany<T>> {
+pub fn one<T>(read: impl Fn(&Value) -> Read<T>) -> impl Fn(&Value) -> Read<OneOrMany<T>> {
     move |v| read(v).map(OneOrMany::One)
 }
 
-pub(crate) fn many<T>(read: impl Fn(&Value) -> Read<T>) -> impl Fn(&Value) -> Read<OneOrMany<T>> {
+pub fn many<T>(read: impl Fn(&Value) -> Read<T>) -> impl Fn(&Value) -> Read<OneOrMany<T>> {
     let read = list(read);
     move |v| read(v).map(OneOrMany::Many)
 }
@@ -138,7 +138,7 @@ fn any_true(value: Option<&Value>) -> bool {
 }
 
 /// `session_params`: an object with the fields of [`SessionParams`] and no others.
-pub(crate) fn session_params(value: &Value) -> Read<SessionParams> {
+pub fn session_params(value: &Value) -> Read<SessionParams> {
     let map = object(value)?;
     if let Some((key, value)) = map.iter().find(|(key, _)| !SESSION_KEYS.contains(&key.as_str())) {
         let rule = format!("session_params has no {key:?}; it may have {}", SESSION_KEYS.join(", "));

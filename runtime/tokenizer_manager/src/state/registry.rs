@@ -257,7 +257,7 @@ mod tests {
         }
     }
 
-    #[actix_web::test]
+    #[tokio::test]
     async fn dropping_a_handle_aborts_once_and_the_id_is_free_after_confirmation() {
         let (_dir, mut pull, registry) = fixture().await;
         let handle = registry.register(request("r1"), Instant::now()).unwrap_or_else(|_| panic!());
@@ -273,7 +273,7 @@ mod tests {
         assert!(pull.try_recv().is_none());
     }
 
-    #[actix_web::test]
+    #[tokio::test]
     async fn a_request_that_never_left_needs_no_abort() {
         let (_dir, mut pull, registry) = fixture().await;
         drop(registry.register(request("r1"), Instant::now()).unwrap_or_else(|_| panic!()));
@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(next_abort(&mut pull).await.rid.as_deref(), Some("r2"));
     }
 
-    #[actix_web::test]
+    #[tokio::test]
     async fn changes_before_the_first_wait_are_seen_and_an_end_removes_the_entry() {
         let (_dir, _pull, registry) = fixture().await;
         let mut handle = registry.register(request("r1"), Instant::now()).unwrap_or_else(|_| panic!());
@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(handle.state().output().text, "ab");
     }
 
-    #[actix_web::test]
+    #[tokio::test]
     async fn a_restart_resumes_only_requests_with_a_client() {
         let (_dir, _pull, registry) = fixture().await;
         let kept = registry.register(request("kept"), Instant::now()).unwrap_or_else(|_| panic!());

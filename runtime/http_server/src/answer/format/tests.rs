@@ -1,7 +1,8 @@
-use super::*;
 use serde_json::json;
 use sglang_parsers::DetectedParsers;
 use sglang_server_args::ServerArgs;
+
+use super::*;
 
 fn format(parser: &str, parallel: bool) -> AnswerFormat {
     let args = ServerArgs::parse_from(["x", "--model-path", "m", "--tool-call-parser", parser]);
@@ -73,7 +74,8 @@ fn a_call_that_is_cut_off_anywhere_is_told_alike_in_both_forms_and_taken_back() 
                 for (_, arguments) in told.1 {
                     cut_calls += usize::from(serde_json::from_str::<Value>(&arguments).is_err());
                     assert!(arguments.is_empty() || arguments.starts_with('{'), "{arguments}");
-                    crate::requests::call_arguments::read(&Value::from(arguments)).unwrap();
+                    sglang_tokenizer_manager::requests::call_arguments::read(&Value::from(arguments))
+                        .unwrap();
                 }
             }
             assert_eq!(whole(&format, text, &FinishReason::matched_token(2)).2, "tool_calls");

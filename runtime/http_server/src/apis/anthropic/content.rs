@@ -1,9 +1,10 @@
 //! Content blocks of messages, and what becomes of them in a chat completion.
 
 use serde_json::{Map, Value, json};
-
-use crate::requests::call_arguments;
-use crate::requests::validation::{Mismatch, Read, given, list, object, optional_key, string};
+use sglang_tokenizer_manager::requests::call_arguments;
+use sglang_tokenizer_manager::requests::validation::{
+    Mismatch, Read, given, list, object, optional_key, string,
+};
 
 /// One block of a message's content.
 #[derive(Clone, Debug, PartialEq)]

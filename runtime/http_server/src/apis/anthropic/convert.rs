@@ -8,8 +8,7 @@ use super::error::AnthropicError;
 use super::prefill::{Prefill, prefill};
 use super::request::{Content, Message, MessagesRequest, Role};
 use super::tools;
-use crate::openai::chat_request::ChatCompletionRequest;
-use crate::text::TextCodec;
+use crate::chat::request::ChatCompletionRequest;
 
 /// What of the model decides how a request is converted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,14 +17,6 @@ pub struct ModelTraits {
     pub inline_system: bool,
     /// How the model marks its thinking (`--reasoning-parser`).
     pub reasoning_parser: Option<ReasoningParser>,
-}
-
-/// Whether the chat template shows instructions that do not come first.
-pub fn supports_inline_system(codec: &dyn TextCodec) -> bool {
-    const MARK: &str = "__inline_system_mark__";
-    let turn = |role: &str, content: &str| json!({"role": role, "content": content});
-    let messages = [turn("system", "t"), turn("user", "t"), turn("system", MARK), turn("user", "t")];
-    codec.render_chat(&messages, None, false, &Map::new()).is_ok_and(|text| text.contains(MARK))
 }
 
 fn text_part(text: &str) -> Value {
@@ -248,7 +239,6 @@ pub fn chat_request(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_codec::ByteCodec;
 
     fn converted(mut body: Value, traits: ModelTraits) -> Result<ChatCompletionRequest, String> {
         body["model"] = "m".into();
@@ -275,8 +265,6 @@ mod tests {
         );
         let inline = ModelTraits { inline_system: true, ..Default::default() };
         assert_eq!(converted(body, inline).unwrap().messages[2], json!({"role": "system", "content": " C "}));
-        assert!(supports_inline_system(&ByteCodec::default()));
-        assert!(!supports_inline_system(&ByteCodec { template: false }));
     }
 
     #[test]

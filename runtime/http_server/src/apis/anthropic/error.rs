@@ -6,11 +6,11 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
+use sglang_tokenizer_manager::call_trace;
+use sglang_tokenizer_manager::requests::validation::{FieldError, brief};
 
-use crate::call_trace;
 use crate::http::errors::ApiError;
 use crate::http::reply;
-use crate::requests::validation::{FieldError, brief};
 
 /// Longest message in characters.
 const MESSAGE_CHARS: usize = 500;
@@ -130,8 +130,8 @@ impl ResponseError for AnthropicError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manager::GenerateError;
-    use crate::requests::validation::Loc;
+    use sglang_tokenizer_manager::manager::GenerateError;
+    use sglang_tokenizer_manager::requests::validation::Loc;
 
     #[test]
     fn failures_of_the_server_are_not_explained_and_long_messages_are_cut() {

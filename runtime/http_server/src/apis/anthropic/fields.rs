@@ -1,8 +1,7 @@
 //! Fields that only the Messages API has: thinking and the form of the output.
 
 use serde_json::{Map, Value};
-
-use crate::requests::validation::{Mismatch, Read, given, int, object, optional_key};
+use sglang_tokenizer_manager::requests::validation::{Mismatch, Read, given, int, object, optional_key};
 
 /// Smallest thinking budget that a client may ask for.
 const LEAST_BUDGET: i64 = 1024;

@@ -8,5 +8,6 @@ pub mod fields;
 mod prefill;
 pub mod request;
 pub mod response;
+pub mod routes;
 pub mod stream;
 pub mod tools;

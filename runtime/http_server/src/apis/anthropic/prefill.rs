@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::error::AnthropicError;
 use super::request::{MessagesRequest, Role};
-use crate::openai::message::answer_text;
+use crate::chat::message::answer_text;
 
 /// What a request's last message begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,13 +1,13 @@
 //! The body of `/v1/messages` and `/v1/messages/count_tokens` (reference: `AnthropicMessagesRequest`).
 
 use serde_json::{Map, Value};
+use sglang_tokenizer_manager::requests::validation::{
+    FieldError, Fields, Mismatch, Read, boolean, float, int, list, object, string,
+};
 
 use super::content::{self, ContentBlock};
 use super::fields::{self, OutputConfig};
 use super::tools::{self, ToolChoice};
-use crate::requests::validation::{
-    FieldError, Fields, Mismatch, Read, boolean, float, int, list, object, string,
-};
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,7 +176,7 @@ impl MessagesRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::anthropic::error::AnthropicError;
+    use crate::apis::anthropic::error::AnthropicError;
     use serde_json::json;
 
     fn error(body: Value) -> String {

@@ -1,8 +1,7 @@
 //! A chat completion's answer in the words of the Messages API.
 
 use serde_json::{Map, Value, json};
-
-use crate::requests::call_arguments;
+use sglang_tokenizer_manager::requests::call_arguments;
 
 /// `stop_reason` of a finish reason. A text of `stop_sequences` ends the turn like the model itself.
 pub fn stop_reason(finish_reason: Option<&str>) -> &'static str {

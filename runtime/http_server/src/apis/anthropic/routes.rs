@@ -3,19 +3,20 @@
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use futures::stream;
 use serde_json::json;
+use sglang_tokenizer_manager::call_trace::log_failed_stream;
 
-use super::chat;
-use super::errors::ApiError;
-use super::extract::OpenAiJson;
-use super::{reply, sse};
-use crate::anthropic::convert::{self, ModelTraits};
-use crate::anthropic::error::AnthropicError;
-use crate::anthropic::request::{MessagesRequest, Role};
-use crate::anthropic::{response, stream as events};
+use super::convert::{self, ModelTraits};
+use super::error::AnthropicError;
+use super::request::{MessagesRequest, Role};
+use super::{response, stream as events};
+use crate::apis::openai::chat::routes as chat;
 use crate::app::App;
-use crate::call_trace::log_failed_stream;
-use crate::chat::RenderOptions;
-use crate::openai::chat_request::ChatCompletionRequest;
+use crate::chat::prompt::{RenderOptions, supports_inline_system};
+use crate::chat::request::ChatCompletionRequest;
+use crate::http::errors::ApiError;
+use crate::http::extract::OpenAiJson;
+use crate::http::{reply, sse};
+use crate::preparation::{prepare, prompt_ids, text_bytes};
 
 /// A body of these routes; what is wrong with it is said in their shape.
 type Body = Result<OpenAiJson, ApiError>;
@@ -24,7 +25,7 @@ fn to_chat(app: &App, request: MessagesRequest) -> Result<ChatCompletionRequest,
     let has_inline_system = request.messages.iter().any(|message| message.role == Role::System);
     let codec = app.manager.limits.codec.as_deref().filter(|_| has_inline_system);
     let traits = ModelTraits {
-        inline_system: codec.is_some_and(convert::supports_inline_system),
+        inline_system: codec.is_some_and(supports_inline_system),
         reasoning_parser: app.parsers.reasoning,
     };
     convert::chat_request(request, traits)
@@ -40,7 +41,7 @@ pub async fn messages(
     let request = MessagesRequest::from_json(&body.0)?;
     drop(body);
     let request = to_chat(&app, request)?;
-    let generate = chat::prepare(&app, &req, &request).await.map_err(AnthropicError::conversion)?;
+    let generate = prepare(&app, &req, &request).await.map_err(AnthropicError::conversion)?;
     let started = app.manager.generate_request(generate).await.map_err(ApiError::openai);
     if !request.stream {
         let answer = chat::answer(&app, &request, started.map_err(AnthropicError::generation)?).await;
@@ -70,7 +71,7 @@ pub async fn count_tokens(app: web::Data<App>, body: Body) -> Result<HttpRespons
     let request = MessagesRequest::from_count_json(&body.0)?;
     app.adapter_of(&request.model).map_err(|unknown| AnthropicError::conversion(unknown.into()))?;
     let request = to_chat(&app, request)?;
-    let ids = chat::prompt_ids(&app, &request, RenderOptions::default(), chat::text_bytes(&request));
+    let ids = prompt_ids(&app, &request, RenderOptions::default(), text_bytes(&request));
     let ids = ids.await.map_err(AnthropicError::conversion)?;
     Ok(reply::json(&json!({"input_tokens": ids.len()})))
 }

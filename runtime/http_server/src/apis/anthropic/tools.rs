@@ -1,9 +1,9 @@
 //! Tools of the Messages API, as the tools of chat completions.
 
 use serde_json::{Map, Value, json};
+use sglang_tokenizer_manager::requests::validation::{Mismatch, Read, boolean, object, optional_key, string};
 
 use super::error::AnthropicError;
-use crate::requests::validation::{Mismatch, Read, boolean, object, optional_key, string};
 
 /// `tool_choice`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,12 +6,14 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
+use sglang_tokenizer_manager::requests::validation::{
+    FieldError, Fields, Mismatch, Read, boolean, float, object, string,
+};
 
-use super::errors::ApiError;
-use super::extract::{NativeJson, query};
-use super::reply;
 use crate::app::App;
-use crate::requests::validation::{FieldError, Fields, Mismatch, Read, boolean, float, object, string};
+use crate::http::errors::ApiError;
+use crate::http::extract::{NativeJson, query};
+use crate::http::reply;
 
 /// Longest wait for the scheduler's answer to a control call; a step of the model may come before it.
 pub const PATIENCE: Duration = Duration::from_secs(60);

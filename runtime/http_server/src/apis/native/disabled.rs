@@ -3,12 +3,12 @@
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
+use sglang_tokenizer_manager::requests::validation::{FieldError, Fields};
 
-use super::errors::ApiError;
-use super::extract::{self, NativeJson};
-use super::reply;
 use crate::app::App;
-use crate::requests::validation::{FieldError, Fields};
+use crate::http::errors::ApiError;
+use crate::http::extract::{self, NativeJson};
+use crate::http::reply;
 
 const NO_NGRAM: &str = "Ngram speculative decoding is not enabled.";
 const NO_HICACHE: &str = "Hierarchical cache is not enabled.";

@@ -1,13 +1,13 @@
 //! `/encode` and `/classify`: the same handler under two names.
 
 use actix_web::{HttpResponse, web};
+use sglang_tokenizer_manager::requests::embedding::EmbeddingReqInput;
 
-use super::errors::ApiError;
-use super::extract::NativeJson;
-use super::reply;
+use crate::answer::embedding::EmbeddingAnswer;
 use crate::app::App;
-use crate::requests::embedding::EmbeddingReqInput;
-use crate::response::embedding::EmbeddingAnswer;
+use crate::http::errors::ApiError;
+use crate::http::extract::NativeJson;
+use crate::http::reply;
 
 /// `POST /encode`, `PUT /encode`, and the same under `/classify`.
 pub async fn encode(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {

@@ -6,9 +6,9 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use sglang_proto::messages::ExpertDistributionReqType;
 
-use super::errors::ApiError;
-use super::reply;
 use crate::app::App;
+use crate::http::errors::ApiError;
+use crate::http::reply;
 
 /// Longest wait for the scheduler's answer: a step of the model may come before it, and a file may be large.
 const PATIENCE: Duration = Duration::from_secs(300);

@@ -5,16 +5,16 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use serde_json::json;
+use sglang_tokenizer_manager::call_trace::log_failed_stream;
+use sglang_tokenizer_manager::manager::{GenerateError, Generation, ShowOptions, check_finish};
+use sglang_tokenizer_manager::requests::{GenerateReqInput, contract};
+use sglang_tokenizer_manager::state::RequestHandle;
 
-use super::errors::ApiError;
-use super::extract::NativeJson;
-use super::{header_overrides, reply, sse};
+use crate::answer::generate::{Cursor, GenerateAnswer};
 use crate::app::App;
-use crate::call_trace::log_failed_stream;
-use crate::manager::{GenerateError, Generation, ShowOptions, check_finish};
-use crate::requests::{GenerateReqInput, contract};
-use crate::response::generate::{Cursor, GenerateAnswer};
-use crate::state::RequestHandle;
+use crate::http::errors::ApiError;
+use crate::http::extract::NativeJson;
+use crate::http::{header_overrides, reply, sse};
 
 /// `POST /generate`, `PUT /generate`.
 pub async fn generate(

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 
-use super::reply;
 use crate::app::App;
+use crate::http::reply;
 
 /// Whether the scheduler makes progress.
 pub async fn health(app: web::Data<App>) -> HttpResponse {

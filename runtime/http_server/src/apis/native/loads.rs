@@ -5,15 +5,15 @@ use std::time::Duration;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
+use sglang_tokenizer_manager::state::unix_seconds;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::errors::ApiError;
-use super::extract::query;
 use super::info::API_VERSION;
-use super::reply;
 use crate::app::App;
-use crate::state::unix_seconds;
+use crate::http::errors::ApiError;
+use crate::http::extract::query;
+use crate::http::reply;
 
 /// Longest wait for the scheduler's figures.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -4,13 +4,13 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 use sglang_proto::messages::{LoRAUpdateOutput, LoadLoRAAdapterReqInput};
+use sglang_tokenizer_manager::manager::ControlError;
+use sglang_tokenizer_manager::requests::validation::{FieldError, Fields, boolean, string};
 
-use super::errors::ApiError;
-use super::extract::NativeJson;
-use super::reply;
 use crate::app::App;
-use crate::manager::ControlError;
-use crate::requests::validation::{FieldError, Fields, boolean, string};
+use crate::http::errors::ApiError;
+use crate::http::extract::NativeJson;
+use crate::http::reply;
 
 /// Reads the body of `/load_lora_adapter`.
 ///

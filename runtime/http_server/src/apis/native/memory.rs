@@ -2,14 +2,14 @@
 
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value};
+use sglang_tokenizer_manager::manager::Done;
+use sglang_tokenizer_manager::requests::validation::{FieldError, Fields, float, list, nullable, string};
 
 use super::control::PATIENCE;
-use super::errors::ApiError;
-use super::extract::NativeJson;
-use super::reply;
 use crate::app::App;
-use crate::manager::Done;
-use crate::requests::validation::{FieldError, Fields, float, list, nullable, string};
+use crate::http::errors::ApiError;
+use crate::http::extract::NativeJson;
+use crate::http::reply;
 
 /// Reads the body of both routes: the parts that are meant.
 ///

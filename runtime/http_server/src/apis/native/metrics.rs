@@ -6,8 +6,8 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpResponse, web};
 use prometheus::TEXT_FORMAT;
 
-use super::errors::ApiError;
 use crate::app::App;
+use crate::http::errors::ApiError;
 
 /// Longest wait for the scheduler's figures.
 const TIMEOUT: Duration = Duration::from_secs(5);

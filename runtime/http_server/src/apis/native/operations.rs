@@ -7,12 +7,14 @@ use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value};
 use sglang_process::logging;
 use sglang_proto::messages::{ConfigureLoggingReq, ProfileReq, STOP_PROFILE};
+use sglang_tokenizer_manager::requests::validation::{
+    FieldError, Fields, Mismatch, Read, boolean, int, list, string,
+};
 
-use super::errors::ApiError;
-use super::extract::{NativeJson, OptionalJson};
-use super::reply;
 use crate::app::App;
-use crate::requests::validation::{FieldError, Fields, Mismatch, Read, boolean, int, list, string};
+use crate::http::errors::ApiError;
+use crate::http::extract::{NativeJson, OptionalJson};
+use crate::http::reply;
 
 /// Longest wait for the scheduler to write a trace.
 const TRACE_PATIENCE: Duration = Duration::from_secs(600);

@@ -3,15 +3,15 @@
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
 use sglang_parsers::{ReasoningOptions, ReasoningParser, Tool, ToolParser};
+use sglang_tokenizer_manager::requests::tokenize::INLINE_BYTES;
+use sglang_tokenizer_manager::requests::validation::{FieldError, Fields, boolean, list, string};
 
-use super::errors::ApiError;
-use super::extract::NativeJson;
-use super::reply;
 use crate::app::App;
-use crate::openai::message;
-use crate::openai::tool_constraint::parser_tool;
-use crate::requests::tokenize::INLINE_BYTES;
-use crate::requests::validation::{FieldError, Fields, boolean, list, string};
+use crate::chat::message;
+use crate::chat::tool_constraint::parser_tool;
+use crate::http::errors::ApiError;
+use crate::http::extract::NativeJson;
+use crate::http::reply;
 
 /// Refuses a parser name. (The reference ends such requests with a plain 500.)
 fn unknown(field: &str, name: Option<&str>, names: impl Iterator<Item = &'static str>) -> ApiError {

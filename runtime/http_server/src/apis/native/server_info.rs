@@ -7,10 +7,11 @@ use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
 use sglang_server_args::flags;
 
+use super::disabled;
 use super::info::API_VERSION;
 use super::loads::gib;
-use super::{disabled, reply};
 use crate::app::App;
+use crate::http::reply;
 
 /// Longest wait for the scheduler's live state.
 const STATE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -5,13 +5,15 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value};
 use sglang_proto::messages::OpenSessionReqInput;
+use sglang_tokenizer_manager::requests::normalize::new_rid;
+use sglang_tokenizer_manager::requests::validation::{
+    FieldError, Fields, Mismatch, Read, boolean, float, int, string,
+};
 
-use super::errors::ApiError;
-use super::extract::NativeJson;
-use super::reply;
 use crate::app::App;
-use crate::requests::normalize::new_rid;
-use crate::requests::validation::{FieldError, Fields, Mismatch, Read, boolean, float, int, string};
+use crate::http::errors::ApiError;
+use crate::http::extract::NativeJson;
+use crate::http::reply;
 
 /// Longest wait for the scheduler's answer; a step of the model may come before it.
 const PATIENCE: Duration = Duration::from_secs(60);

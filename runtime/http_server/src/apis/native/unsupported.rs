@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::errors::ApiError;
+use crate::http::errors::ApiError;
 
 /// 501 with the path.
 pub async fn not_yet(req: HttpRequest) -> Result<HttpResponse, ApiError> {

@@ -3,13 +3,14 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
+use sglang_tokenizer_manager::requests::GenerateReqInput;
+use sglang_tokenizer_manager::requests::validation::{FieldError, Fields, list, object};
 
-use super::errors::ApiError;
-use super::extract::NativeJson;
-use super::{generate, header_overrides, reply};
+use super::generate;
 use crate::app::App;
-use crate::requests::GenerateReqInput;
-use crate::requests::validation::{FieldError, Fields, list, object};
+use crate::http::errors::ApiError;
+use crate::http::extract::NativeJson;
+use crate::http::{header_overrides, reply};
 
 /// Keys of an instance that can be its prompt; the first instance decides which it is for all.
 const PROMPTS: [&str; 3] = ["text", "input_ids", "input_embeds"];

@@ -4,14 +4,16 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 use sglang_proto::messages::{CheckWeightsReqInput, UpdateWeightFromDiskReqInput};
+use sglang_tokenizer_manager::requests::validation::{
+    FieldError, Fields, Mismatch, Read, boolean, int, list, object, string,
+};
 use sha2::{Digest, Sha256};
 
 use super::control::PATIENCE;
-use super::errors::ApiError;
-use super::extract::{NativeJson, OptionalJson};
-use super::reply;
 use crate::app::App;
-use crate::requests::validation::{FieldError, Fields, Mismatch, Read, boolean, int, list, object, string};
+use crate::http::errors::ApiError;
+use crate::http::extract::{NativeJson, OptionalJson};
+use crate::http::reply;
 
 /// A dictionary that is only passed on.
 fn manifest(value: &Value) -> Read<Value> {

@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value, json};
 use sglang_parsers::{ReasoningDefault, ReasoningParser};
+use sglang_tokenizer_manager::requests::validation::{FieldError, Fields, list};
 
 use super::error::OllamaError;
 use super::fields::{Common, Think};
 use super::history;
-use crate::openai::chat_request::ChatCompletionRequest;
-use crate::openai::message::{answer_text, tool};
-use crate::requests::validation::{FieldError, Fields, list};
+use crate::chat::message::{answer_text, tool};
+use crate::chat::request::ChatCompletionRequest;
 
 /// A request.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-
-use crate::requests::OneOrMany;
-use crate::requests::embedding::{EmbeddingPrompt, EmbeddingReqInput};
-use crate::requests::validation::{FieldError, Fields, boolean, float, int, list, object, string};
+use sglang_tokenizer_manager::requests::OneOrMany;
+use sglang_tokenizer_manager::requests::embedding::{EmbeddingPrompt, EmbeddingReqInput};
+use sglang_tokenizer_manager::requests::validation::{
+    FieldError, Fields, boolean, float, int, list, object, string,
+};
 
 /// A request for vectors.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use actix_web::{HttpResponse, web};
 
-use super::ollama::{Body, model};
-use super::reply;
+use super::embed::{EmbedResponse, OllamaEmbedRequest, embedding};
+use super::error::OllamaError;
+use super::routes::{Body, model};
 use crate::app::App;
-use crate::ollama::embed::{EmbedResponse, OllamaEmbedRequest, embedding};
-use crate::ollama::error::OllamaError;
+use crate::http::reply;
 
 /// Vectors of a request's texts, and the tokens of these.
 async fn vectors(

@@ -5,13 +5,13 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
+use sglang_tokenizer_manager::call_trace;
+use sglang_tokenizer_manager::manager::GenerateError;
+use sglang_tokenizer_manager::requests::ValueError;
+use sglang_tokenizer_manager::requests::validation::FieldError;
 
-use crate::call_trace;
 use crate::http::errors::ApiError;
 use crate::http::reply;
-use crate::manager::GenerateError;
-use crate::requests::ValueError;
-use crate::requests::validation::FieldError;
 
 /// An answer that is an error.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,7 +90,7 @@ impl ResponseError for OllamaError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model_name::UnknownModel;
+    use sglang_tokenizer_manager::model_name::UnknownModel;
 
     #[test]
     fn the_text_stands_where_ollamas_clients_and_the_references_look() {

@@ -1,9 +1,11 @@
 //! Fields that both generating routes have.
 
 use serde_json::{Map, Value, json};
+use sglang_tokenizer_manager::requests::validation::{
+    Fields, Mismatch, Read, boolean, float, int, object, string,
+};
 
 use super::options;
-use crate::requests::validation::{Fields, Mismatch, Read, boolean, float, int, object, string};
 
 /// Most alternatives per token.
 const MAX_TOP_LOGPROBS: i64 = 20;

@@ -1,14 +1,14 @@
 //! The body of `/api/generate`.
 
 use serde_json::{Map, Value, json};
+use sglang_tokenizer_manager::requests::validation::{FieldError, Fields, boolean, int, list, string};
+use sglang_tokenizer_manager::requests::{GenerateReqInput, OneOrMany};
 
 use super::chat::OllamaChatRequest;
 use super::error::OllamaError;
 use super::fields::Common;
 use super::options::sampling_params;
-use crate::openai::completion_template::CompletionTemplate;
-use crate::requests::validation::{FieldError, Fields, boolean, int, list, string};
-use crate::requests::{GenerateReqInput, OneOrMany};
+use crate::completion::template::CompletionTemplate;
 
 /// A request.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,7 +116,7 @@ impl OllamaGenerateRequest {
     /// # Errors
     /// What `template` refuses.
     pub fn text(&self, template: Option<&CompletionTemplate>) -> Result<String, OllamaError> {
-        use crate::openai::completion_prompt::CompletionPrompt;
+        use crate::completion::prompt::CompletionPrompt;
         let prompt = match self.system.is_empty() {
             true => self.prompt.clone(),
             false => format!("{}\n\n{}", self.system, self.prompt),

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
-
-use crate::requests::normalize::new_rid;
-use crate::requests::validation::{Loc, Mismatch, Read, given, list, object, optional_key, string};
+use sglang_tokenizer_manager::requests::normalize::new_rid;
+use sglang_tokenizer_manager::requests::validation::{
+    Loc, Mismatch, Read, given, list, object, optional_key, string,
+};
 
 /// A call as `(id, name)`.
 type Call = (String, String);
@@ -118,7 +119,7 @@ mod tests {
         ] {
             let call = json!({"function": {"name": "f", "arguments": given}});
             let chat = messages(&json!([{"role": "assistant", "tool_calls": [call]}])).unwrap();
-            let read = crate::openai::message::messages(&chat.into()).unwrap();
+            let read = crate::chat::message::messages(&chat.into()).unwrap();
             assert_eq!(read[0]["tool_calls"][0]["function"]["arguments"], want, "{given}");
         }
     }

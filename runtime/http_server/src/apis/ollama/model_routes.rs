@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use actix_web::{HttpResponse, web};
 use serde_json::json;
+use sglang_tokenizer_manager::lora::LoraRegistry;
 
-use super::ollama::{Body, model};
-use super::reply;
+use super::error::OllamaError;
+use super::models::{self, Capabilities};
+use super::routes::{Body, model};
 use crate::app::App;
-use crate::lora::LoraRegistry;
-use crate::ollama::error::OllamaError;
-use crate::ollama::models::{self, Capabilities};
+use crate::http::reply;
 
 fn adapters(app: &App) -> Vec<String> {
     let registered = app.manager.adapters().map(LoraRegistry::registered).unwrap_or_default();

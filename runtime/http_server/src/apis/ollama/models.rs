@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
+use sglang_tokenizer_manager::requests::validation::{FieldError, Fields, string};
 
 use super::response::now;
-use crate::requests::validation::{FieldError, Fields, string};
 
 /// The version of Ollama whose API this is: clients look whether it is new enough for what they use.
 pub const VERSION: &str = "0.12.11";

@@ -1,9 +1,8 @@
 //! `options`: sampling parameters under Ollama's names.
 
 use serde_json::{Map, Value};
-
-use crate::requests::sampling::{SamplingMap, note_parameter};
-use crate::requests::validation::{Read, object};
+use sglang_tokenizer_manager::requests::sampling::{SamplingMap, note_parameter};
+use sglang_tokenizer_manager::requests::validation::{Read, object};
 
 /// Most output tokens when the request says nothing.
 const DEFAULT_MAX_NEW_TOKENS: i64 = 2048;

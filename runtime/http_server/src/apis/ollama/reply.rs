@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::openai::answer::{AnswerFormat, AnswerStream, Piece, ToolCall};
+use crate::answer::format::{AnswerFormat, AnswerStream, Piece, ToolCall};
 
 /// What an answer has come to, or what is new in it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -98,7 +98,7 @@ impl Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::openai::chat_request::ChatCompletionRequest;
+    use crate::chat::request::ChatCompletionRequest;
     use crate::parsers::Parsers;
     use sglang_parsers::{DetectedParsers, ToolParserOptions};
     use sglang_server_args::ServerArgs;

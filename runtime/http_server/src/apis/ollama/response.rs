@@ -3,10 +3,10 @@
 use serde::Serialize;
 use serde_json::Value;
 use sglang_proto::messages::FinishReason;
+use sglang_tokenizer_manager::state::{Counts, ReqState};
 use time::OffsetDateTime;
 
 use super::reply::Parts;
-use crate::state::{Counts, ReqState};
 
 /// The time of an answer: UTC, to the millisecond.
 pub fn timestamp(now: OffsetDateTime) -> String {
@@ -176,7 +176,7 @@ impl<'a> Answer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::openai::choice::to_json;
+    use crate::http::reply::to_json;
     use serde_json::json;
 
     fn content(text: &str) -> Parts {

@@ -5,24 +5,24 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use serde_json::json;
+use sglang_tokenizer_manager::requests::{GenerateReqInput, OneOrMany};
 
-use super::chat::{self, Preparation};
-use super::errors::ApiError;
-use super::extract::NativeJson;
-use super::reply;
+use super::chat::OllamaChatRequest;
+use super::error::OllamaError;
+use super::fields::Common;
+use super::generate::OllamaGenerateRequest;
+use super::options::sampling_params;
+use super::reply::{Parts, Reply};
+use super::response::{Answer, End, Route, Work, done_reason};
+use super::stream::{self, Frame};
+use crate::answer::format::AnswerFormat;
 use crate::app::App;
-use crate::ollama::chat::OllamaChatRequest;
-use crate::ollama::error::OllamaError;
-use crate::ollama::fields::Common;
-use crate::ollama::generate::OllamaGenerateRequest;
-use crate::ollama::options::sampling_params;
-use crate::ollama::reply::{Parts, Reply};
-use crate::ollama::response::{Answer, End, Route, Work, done_reason};
-use crate::ollama::stream::{self, Frame};
-use crate::openai::answer::AnswerFormat;
-use crate::openai::chat_request::ChatCompletionRequest;
+use crate::chat::request::ChatCompletionRequest;
+use crate::http::errors::ApiError;
+use crate::http::extract::NativeJson;
+use crate::http::reply;
 use crate::parsers::Parsers;
-use crate::requests::{GenerateReqInput, OneOrMany};
+use crate::preparation::{Preparation, prepare_with};
 
 /// A body of these routes; what is wrong with it is said in their shape.
 pub(super) type Body = Result<NativeJson, ApiError>;
@@ -129,7 +129,7 @@ async fn prepare(
 ) -> Result<(GenerateReqInput, AnswerFormat), OllamaError> {
     // Sampling is as for native requests where the options say nothing.
     let preparation = Preparation { parsers, sampling_defaults: &serde_json::Map::new(), adapter };
-    let mut generate = chat::prepare_with(app, req, chat, preparation).await?;
+    let mut generate = prepare_with(app, req, chat, preparation).await?;
     if let Some(OneOrMany::One(sampling)) = &mut generate.sampling_params {
         sampling.extend(sampling_params(&common.options));
     }

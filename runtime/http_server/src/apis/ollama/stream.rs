@@ -6,15 +6,15 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use serde::Serialize;
 use serde_json::{Value, json};
+use sglang_tokenizer_manager::manager::check_finish;
+use sglang_tokenizer_manager::state::{Logprobs, ReqState, RequestHandle};
+use sglang_tokenizer_manager::text::TextCodec;
 
 use super::reply::{Parts, Reply};
 use super::response::{Answer, End, Line, Route, Work, done_reason};
-use crate::manager::check_finish;
-use crate::openai::choice::to_json;
-use crate::openai::logprobs::ChoiceLogprobs;
-use crate::openai::updates::{Update, updates};
-use crate::state::{Logprobs, ReqState, RequestHandle};
-use crate::text::TextCodec;
+use crate::answer::logprobs::ChoiceLogprobs;
+use crate::answer::updates::{Update, updates};
+use crate::http::reply::to_json;
 
 /// One line.
 pub fn line(value: &impl Serialize) -> Bytes {

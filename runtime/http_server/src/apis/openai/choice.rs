@@ -3,43 +3,10 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sglang_proto::messages::FinishReason;
-use sglang_proto::{CaptureHiddenMode, HiddenStateChunk, HiddenStates};
+use sglang_tokenizer_manager::state::Output;
 
+use crate::answer::meta_info::{cached_tokens_details, spans, weight_versions};
 use crate::app::App;
-use crate::response::meta_info::{cached_tokens_details, spans, weight_versions};
-use crate::state::{Output, ReqState};
-
-/// `finish_reason` of a choice.
-pub fn finish_word(reason: &FinishReason) -> &'static str {
-    match reason {
-        FinishReason::Stop { .. } => "stop",
-        FinishReason::Length { .. } => "length",
-        FinishReason::Abort { .. } => "abort",
-    }
-}
-
-/// `matched_stop` of a choice.
-pub fn matched_stop(reason: &FinishReason) -> Option<Value> {
-    match reason {
-        FinishReason::Stop { matched } => Some(matched.clone()),
-        _ => None,
-    }
-}
-
-/// `hidden_states` of a finished choice: the vector behind its last token, where it is wanted. As in the reference, a
-/// choice of one token has none, unless the request says "last" (`process_hidden_states_for_response`).
-pub fn last_hidden_state(state: &ReqState, output: &Output) -> Option<Vec<f32>> {
-    let ended_without_output = output.finish.as_ref().is_none_or(|finish| finish.by_abort_message);
-    match (state.request.return_hidden_states, output.hidden_states.as_ref()) {
-        (CaptureHiddenMode::Null, _) | (_, None) => None,
-        _ if ended_without_output => None,
-        (_, Some(HiddenStates::Vector(last))) => Some(last.clone()),
-        (_, Some(HiddenStates::List(chunks))) => Some(match chunks.as_slice() {
-            [_, .., HiddenStateChunk::Vector(last)] => last.clone(),
-            _ => Vec::new(),
-        }),
-    }
-}
 
 /// `metadata` of an answer: texts alone, since clients know nothing else there.
 pub fn metadata(app: &App, output: &Output) -> Value {
@@ -76,19 +43,6 @@ pub fn error_event(reason: &FinishReason) -> Option<String> {
         "{{\"error\": {{\"object\": \"error\", \"message\": {message}, \"type\": \"{name}\", \"param\": null, \
          \"code\": {code}}}}}"
     ))
-}
-
-/// Seconds since 1970.
-pub fn created() -> u64 {
-    crate::state::unix_seconds() as u64
-}
-
-/// Writes a chunk. Chunks are made of text and numbers, so this does not fail.
-pub fn to_json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_else(|error| {
-        tracing::error!("cannot write a chunk: {error}");
-        "{}".into()
-    })
 }
 
 /// A JSON object without its null members.

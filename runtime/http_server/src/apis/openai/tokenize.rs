@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
+use sglang_tokenizer_manager::requests::OneOrMany;
+use sglang_tokenizer_manager::requests::tokenize::INLINE_BYTES;
+use sglang_tokenizer_manager::requests::validation::{FieldError, Fields, boolean, int, list};
+use sglang_tokenizer_manager::text::{TextCodec, TextError};
 
-use super::chat::{prompt_ids, text_bytes};
-use super::errors::ApiError;
-use super::extract::OpenAiJson;
-use super::reply;
 use crate::app::App;
-use crate::chat::RenderOptions;
-use crate::openai::chat_request::ChatCompletionRequest;
-use crate::openai::fields;
-use crate::requests::OneOrMany;
-use crate::requests::tokenize::INLINE_BYTES;
-use crate::requests::validation::{FieldError, Fields, boolean, int, list};
-use crate::text::{TextCodec, TextError};
+use crate::chat::prompt::RenderOptions;
+use crate::chat::request::ChatCompletionRequest;
+use crate::http::errors::ApiError;
+use crate::http::extract::OpenAiJson;
+use crate::http::reply;
+use crate::preparation::{prompt_ids, text_bytes};
+use crate::request_fields;
 
 fn codec(app: &App) -> Result<Arc<dyn TextCodec>, ApiError> {
     app.manager.limits.codec.clone().ok_or_else(|| {
@@ -55,7 +55,7 @@ type TokenizeBody = (Option<OneOrMany<String>>, bool, Option<bool>);
 /// Every field that does not fit; so for the other reader here.
 pub fn read_tokenize(body: &Map<String, Value>) -> Result<TokenizeBody, Vec<FieldError>> {
     let mut f = Fields::of_body(body);
-    let prompt = fields::texts(&mut f, "prompt");
+    let prompt = request_fields::texts(&mut f, "prompt");
     let add_special_tokens = f.or("add_special_tokens", true, boolean);
     let add_generation_prompt = f.optional("add_generation_prompt", boolean);
     if f.has("prompt") == f.has("messages") {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use sglang_tokenizer_manager::state::Counts;
 
-use crate::state::Counts;
+use crate::request_fields::StreamOptions;
 
 /// `prompt_tokens_details`.
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
@@ -75,6 +76,13 @@ impl StreamCounts {
     pub fn usage(&self, n: usize, cache_report: bool) -> UsageInfo {
         UsageInfo::of_choices(self.0.iter().map(|(i, c)| (*i, *c)), n, cache_report)
     }
+}
+
+/// Counts that a stream gets when its request says nothing.
+pub fn stream_options(given: Option<StreamOptions>, default_include_usage: bool) -> StreamOptions {
+    let mut options = given.unwrap_or_default();
+    options.include_usage |= default_include_usage;
+    options
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::error::ResponsesError;
 use super::input;
 use super::request::{ResponsesRequest, ToolChoice};
 use super::tools;
-use crate::openai::chat_request::ChatCompletionRequest;
+use crate::chat::request::ChatCompletionRequest;
 
 /// Sampling that holds when neither the request nor the model says otherwise.
 const DEFAULT_TEMPERATURE: f64 = 0.7;
@@ -146,9 +146,9 @@ pub fn chat_request(
         body.insert("tools".into(), tools.into());
     }
     ChatCompletionRequest::from_json(&body).map_err(|errors| {
-        let place = |loc: &crate::requests::validation::Loc| match loc {
-            crate::requests::validation::Loc::Key(key) => key.to_string(),
-            crate::requests::validation::Loc::Index(index) => index.to_string(),
+        let place = |loc: &sglang_tokenizer_manager::requests::validation::Loc| match loc {
+            sglang_tokenizer_manager::requests::validation::Loc::Key(key) => key.to_string(),
+            sglang_tokenizer_manager::requests::validation::Loc::Index(index) => index.to_string(),
         };
         let texts: Vec<String> = errors
             .iter()
@@ -211,7 +211,7 @@ mod tests {
         let request = request(body);
         let chat = chat_request(&request, &request.input, ServerTraits::default(), &Map::new(), "m").unwrap();
         assert_eq!((chat.model.as_str(), chat.messages.len(), chat.tools.len()), ("m", 2, 1));
-        assert_eq!(chat.tool_choice, crate::openai::chat_fields::ToolChoice::Named("c".into()));
+        assert_eq!(chat.tool_choice, crate::chat::fields::ToolChoice::Named("c".into()));
         assert_eq!(chat.sampling_params["temperature"], DEFAULT_TEMPERATURE);
         assert_eq!(chat.reasoning_effort, Some(json!("low")));
         let defaults = json!({"temperature": 0.3});

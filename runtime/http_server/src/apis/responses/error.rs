@@ -5,8 +5,8 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
+use sglang_tokenizer_manager::call_trace;
 
-use crate::call_trace;
 use crate::http::errors::ApiError;
 use crate::http::reply;
 
@@ -122,7 +122,7 @@ mod tests {
             r#"{"error":{"message":"full","type":"Service Unavailable","param":null,"code":503}}"#
         );
         assert_eq!(
-            of(crate::model_name::UnknownModel::new("m", Vec::new()).into()),
+            of(sglang_tokenizer_manager::model_name::UnknownModel::new("m", Vec::new()).into()),
             r#"{"error":{"message":"The model 'm' does not exist","type":"invalid_request_error","param":"model","code":404}}"#
         );
         assert!(of(ApiError::Validation(Vec::new())).contains("\"type\":\"Bad Request\""));

@@ -2,11 +2,11 @@
 //! `_construct_input_messages`).
 
 use serde_json::{Map, Value, json};
+use sglang_tokenizer_manager::requests::call_arguments;
 
 use super::error::ResponsesError;
 use super::items::decode_reasoning;
 use super::tools::encode_input;
-use crate::requests::call_arguments;
 
 /// What a developer's instructions begin with, where they become a system message.
 const DEVELOPER: &str = "Developer instructions:";

@@ -7,11 +7,11 @@ use base64::engine::general_purpose::URL_SAFE;
 use flate2::Compression;
 use flate2::read::{ZlibDecoder, ZlibEncoder};
 use serde_json::{Value, json};
+use sglang_tokenizer_manager::requests::normalize::new_rid;
 
 use super::request::ResponsesRequest;
 use super::tools::{decode_input, decode_input_prefix};
-use crate::openai::answer::Piece;
-use crate::requests::normalize::new_rid;
+use crate::answer::format::Piece;
 
 const REASONING_STATE: &str = "sglang-reasoning-v1.";
 /// Longest reasoning that is read back, in bytes.
@@ -296,7 +296,7 @@ impl Items {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::openai::answer::{FunctionCall, ToolCall};
+    use crate::answer::format::{FunctionCall, ToolCall};
 
     fn call(index: usize, name: Option<&str>, arguments: &str) -> Piece {
         let function = FunctionCall { name: name.map(str::to_owned), arguments: arguments.to_owned() };

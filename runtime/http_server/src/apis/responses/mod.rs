@@ -6,6 +6,6 @@ mod input;
 pub mod items;
 pub mod request;
 pub mod response;
-pub mod store;
+pub mod routes;
 pub mod stream;
 mod tools;

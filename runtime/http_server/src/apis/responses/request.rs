@@ -1,13 +1,13 @@
 //! The body of `POST /v1/responses` (reference: `ResponsesRequest`).
 
 use serde_json::{Map, Value, json};
-
-use super::tools;
-use crate::openai::fields;
-use crate::requests::normalize::new_rid;
-use crate::requests::validation::{
+use sglang_tokenizer_manager::requests::normalize::new_rid;
+use sglang_tokenizer_manager::requests::validation::{
     FieldError, Fields, Mismatch, Read, boolean, float, int, list, object, optional_key, string,
 };
+
+use super::tools;
+use crate::request_fields;
 
 const INCLUDES: [&str; 6] = [
     "code_interpreter_call.outputs",
@@ -173,8 +173,8 @@ impl ResponsesRequest {
         let include = f.optional("include", list(word(&INCLUDES))).unwrap_or_default();
         let includes = |name: &str| include.iter().any(|given| given == name);
         let echo = json!({
-            "temperature": fields::float_json(&mut f, "temperature"),
-            "top_p": fields::float_json(&mut f, "top_p"),
+            "temperature": request_fields::float_json(&mut f, "temperature"),
+            "top_p": request_fields::float_json(&mut f, "top_p"),
             "truncation": f.optional("truncation", word(&["auto", "disabled"])).unwrap_or_else(|| "disabled".into()),
             "user": f.optional("user", string),
             "metadata": f.optional("metadata", object).unwrap_or_default(),
@@ -188,10 +188,10 @@ impl ResponsesRequest {
         let passed = json!({
             "frequency_penalty": f.or("frequency_penalty", 0.0, float),
             "presence_penalty": f.or("presence_penalty", 0.0, float),
-            "stop": fields::texts_json(&mut f, "stop"),
-            "top_k": fields::int_json(&mut f, "top_k"),
-            "min_p": fields::float_json(&mut f, "min_p"),
-            "repetition_penalty": fields::float_json(&mut f, "repetition_penalty"),
+            "stop": request_fields::texts_json(&mut f, "stop"),
+            "top_k": request_fields::int_json(&mut f, "top_k"),
+            "min_p": request_fields::float_json(&mut f, "min_p"),
+            "repetition_penalty": request_fields::float_json(&mut f, "repetition_penalty"),
             "chat_template_kwargs": kwargs,
             "priority": f.or("priority", 0, int),
             "extra_key": f.optional("extra_key", string),

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 use sglang_proto::messages::FinishReason;
+use sglang_tokenizer_manager::state::Counts;
 
 use super::request::ResponsesRequest;
-use crate::state::Counts;
 
 /// How a response ended, by its finish reason.
 pub fn status_of(reason: &FinishReason) -> &'static str {

@@ -7,20 +7,20 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use futures::StreamExt;
 use serde_json::Value;
 use sglang_parsers::ToolParser;
+use sglang_tokenizer_manager::requests::{GenerateReqInput, OneOrMany};
 
-use super::chat;
-use super::errors::ApiError;
-use super::extract::OpenAiJson;
-use super::reply;
-use crate::anthropic::convert::supports_inline_system;
+use super::convert::{self, ServerTraits};
+use super::error::ResponsesError;
+use super::request::ResponsesRequest;
+use super::stream::{self, Draft, Keep};
+use crate::answer::format::AnswerFormat;
 use crate::app::App;
-use crate::openai::answer::AnswerFormat;
-use crate::openai::chat_request::ChatCompletionRequest;
-use crate::requests::{GenerateReqInput, OneOrMany};
-use crate::responses::convert::{self, ServerTraits};
-use crate::responses::error::ResponsesError;
-use crate::responses::request::ResponsesRequest;
-use crate::responses::stream::{self, Draft, Keep};
+use crate::chat::prompt::supports_inline_system;
+use crate::chat::request::ChatCompletionRequest;
+use crate::http::errors::ApiError;
+use crate::http::extract::OpenAiJson;
+use crate::http::reply;
+use crate::preparation::prepare;
 
 fn traits(app: &App, items: &[Value]) -> ServerTraits {
     let late_system = items.iter().any(|item| item["role"] == "system" || item["role"] == "developer");
@@ -100,7 +100,7 @@ pub async fn create(
     let items = history(&app, &request)?;
     let defaults = &app.model.default_sampling_params;
     let chat = convert::chat_request(&request, &items, traits(&app, &items), defaults, &served)?;
-    let mut generate = chat::prepare(&app, &req, &chat).await?;
+    let mut generate = prepare(&app, &req, &chat).await?;
     if let (Some(OneOrMany::One(sampling)), Some(limit)) =
         (&mut generate.sampling_params, convert::max_new_tokens(&request))
     {

@@ -7,18 +7,18 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use serde_json::{Map, Value, json};
 use sglang_proto::messages::FinishReason;
+use sglang_tokenizer_manager::manager::check_finish;
+use sglang_tokenizer_manager::state::{Counts, RequestHandle};
 
 use super::items::{ItemOptions, Items};
 use super::request::ResponsesRequest;
 use super::response::{ResponseFrame, error_of, status_of};
+use crate::answer::choice::created;
+use crate::answer::format::{AnswerFormat, AnswerStream};
+use crate::answer::logprobs::ChoiceLogprobs;
+use crate::answer::updates::{Update, updates};
 use crate::app::App;
 use crate::http::sse::push_named_event;
-use crate::manager::check_finish;
-use crate::openai::answer::{AnswerFormat, AnswerStream};
-use crate::openai::choice::created;
-use crate::openai::logprobs::ChoiceLogprobs;
-use crate::openai::updates::{Update, updates};
-use crate::state::{Counts, RequestHandle};
 
 /// Where a response is kept, and the conversation that led to it.
 #[derive(Clone, Debug)]

@@ -2,8 +2,7 @@
 //! string (reference: `responses_adapters.py`).
 
 use serde_json::{Map, Value, json};
-
-use crate::requests::validation::{Mismatch, Read, boolean, object, optional_key, string};
+use sglang_tokenizer_manager::requests::validation::{Mismatch, Read, boolean, object, optional_key, string};
 
 const TYPES: [&str; 13] = [
     "function",

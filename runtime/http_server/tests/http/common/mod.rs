@@ -1,6 +1,7 @@
 //! A server on a real port, over real links, with an engine that needs no model.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+#[path = "../../../../tokenizer_manager/tests/common/byte_codec.rs"]
 pub mod byte_codec;
 pub mod engine;
 pub mod log;
@@ -10,19 +11,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web;
-use byte_codec::{ByteCodec, VOCAB_SIZE};
-use engine::Engine;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
+use sglang_http_server::app::{App, ModelFacts};
+use sglang_http_server::environment::EnvSettings;
+use sglang_http_server::server;
 use sglang_ipc::{Endpoints, Identity, PullLink, PushLink};
 use sglang_proto::messages::AnyMessage;
 use sglang_proto::wire::Role;
 use sglang_server_args::ServerArgs;
-use sglang_tokenizer_manager::app::{App, EnvSettings, ModelFacts};
-use sglang_tokenizer_manager::http::server;
 use sglang_tokenizer_manager::manager::{Status, TokenizerManager};
 use sglang_tokenizer_manager::requests::embedding::EmbeddingFacts;
 use sglang_tokenizer_manager::requests::tokenize::RequestLimits;
+
+use byte_codec::{ByteCodec, VOCAB_SIZE};
+use engine::Engine;
 
 /// A running server.
 pub struct TestServer {

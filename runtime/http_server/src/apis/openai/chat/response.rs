@@ -2,15 +2,16 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use sglang_tokenizer_manager::state::RequestHandle;
 
-use super::answer::{AnswerFormat, ToolCall};
-use super::chat_request::ChatCompletionRequest;
-use super::choice::{answer_sglext, created, last_hidden_state, metadata};
-use super::logprobs::ChoiceLogprobs;
-use super::usage::UsageInfo;
+use crate::answer::choice::{created, last_hidden_state};
+use crate::answer::format::{AnswerFormat, ToolCall};
+use crate::answer::generate::{Cursor, GenerateAnswer};
+use crate::answer::logprobs::ChoiceLogprobs;
+use crate::apis::openai::choice::{answer_sglext, metadata};
+use crate::apis::openai::usage::UsageInfo;
 use crate::app::App;
-use crate::response::generate::{Cursor, GenerateAnswer};
-use crate::state::RequestHandle;
+use crate::chat::request::ChatCompletionRequest;
 
 #[derive(Serialize)]
 struct ChatMessage {

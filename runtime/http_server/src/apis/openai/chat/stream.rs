@@ -8,16 +8,18 @@ use futures::{Stream, StreamExt, stream};
 use serde::Serialize;
 use serde_json::Value;
 use sglang_proto::messages::FinishReason;
+use sglang_tokenizer_manager::state::{Logprobs, RequestHandle};
 
-use super::answer::{AnswerFormat, AnswerStream, Piece, ToolCall};
-use super::choice::{created, error_event, finish_word, matched_stop, sglext, to_json};
-use super::fields::StreamOptions;
-use super::logprobs::ChoiceLogprobs;
-use super::updates::{Update, updates};
-use super::usage::{StreamCounts, UsageInfo};
+use crate::answer::choice::{created, finish_word, matched_stop};
+use crate::answer::format::{AnswerFormat, AnswerStream, Piece, ToolCall};
+use crate::answer::logprobs::ChoiceLogprobs;
+use crate::answer::updates::{Update, updates};
+use crate::apis::openai::choice::{error_event, sglext};
+use crate::apis::openai::usage::{StreamCounts, UsageInfo};
 use crate::app::App;
+use crate::http::reply::to_json;
 use crate::http::sse::push_event;
-use crate::state::{Logprobs, RequestHandle};
+use crate::request_fields::StreamOptions;
 
 #[derive(Default, Serialize)]
 struct Delta<'a> {
@@ -290,13 +292,6 @@ pub fn stream(
         hidden_states: BTreeMap::new(),
     };
     stream::unfold(state, ChatStream::next)
-}
-
-/// Counts that a stream gets when its request says nothing.
-pub fn stream_options(given: Option<StreamOptions>, default_include_usage: bool) -> StreamOptions {
-    let mut options = given.unwrap_or_default();
-    options.include_usage |= default_include_usage;
-    options
 }
 
 #[cfg(test)]

@@ -1,18 +1,16 @@
 //! The body of `/v1/completions` (reference: `CompletionRequest`).
 
 use serde_json::{Map, Value, json};
-use sglang_proto::CaptureHiddenMode;
-
-use super::completion_prompt::CompletionPrompt;
-use super::completion_template::CompletionTemplate;
-use super::fields::{self, StreamOptions};
-use crate::model_name::DEFAULT_MODEL;
-use crate::requests::generate::{hidden_mode, session_params};
-use crate::requests::sampling::SamplingMap;
-use crate::requests::validation::{
-    FieldError, Fields, Mismatch, Read, boolean, float, int, list, nullable, object, string,
+use sglang_tokenizer_manager::model_name::DEFAULT_MODEL;
+use sglang_tokenizer_manager::requests::sampling::SamplingMap;
+use sglang_tokenizer_manager::requests::validation::{
+    FieldError, Fields, Mismatch, Read, boolean, float, int, list, object, string,
 };
-use crate::requests::{GenerateReqInput, OneOrMany};
+use sglang_tokenizer_manager::requests::{GenerateReqInput, OneOrMany};
+
+use crate::completion::prompt::CompletionPrompt;
+use crate::completion::template::CompletionTemplate;
+use crate::request_fields::{self, StreamOptions, base, sample_count};
 
 /// A completion request.
 #[derive(Clone, Debug)]
@@ -72,47 +70,6 @@ fn positive(value: &Value) -> Read<i64> {
     }
 }
 
-/// A number of samples.
-pub(super) fn sample_count(value: &Value) -> Read<usize> {
-    usize::try_from(int(value)?)
-        .ok()
-        .filter(|n| *n >= 1)
-        .ok_or_else(|| Mismatch::rule("n must be at least 1", value))
-}
-
-/// Fields that go to the scheduler as they are, on both OpenAI routes.
-pub(super) fn base(f: &mut Fields<'_>) -> GenerateReqInput {
-    GenerateReqInput {
-        rid: fields::texts(f, "rid"),
-        extra_key: fields::texts(f, "extra_key"),
-        cache_salt: fields::texts(f, "cache_salt"),
-        session_id: f.optional("session_id", string),
-        session_params: f.optional("session_params", session_params),
-        priority: f.optional("priority", int),
-        routed_dp_rank: {
-            let old = f.optional("data_parallel_rank", int);
-            f.optional("routed_dp_rank", int).or(old)
-        },
-        lora_path: {
-            let many = list(nullable(string));
-            f.union(
-                "lora_path",
-                &[
-                    ("list[nullable[str]]", &|v: &Value| many(v).map(OneOrMany::Many)),
-                    ("str", &|v: &Value| string(v).map(|name| OneOrMany::One(Some(name)))),
-                ],
-            )
-        },
-        return_hidden_states: {
-            let mode = f.or("return_hidden_states", CaptureHiddenMode::Null, hidden_mode);
-            Some(OneOrMany::One(mode))
-        },
-        has_custom_logit_processor: f.has("custom_logit_processor"),
-        return_text_in_logprobs: true,
-        ..Default::default()
-    }
-}
-
 impl CompletionRequest {
     /// Reads a body.
     ///
@@ -126,9 +83,9 @@ impl CompletionRequest {
             "temperature": f.or("temperature", 1.0, float),
             "max_new_tokens": f.or("max_tokens", 16, positive),
             "min_new_tokens": f.or("min_tokens", 0, int),
-            "stop": fields::texts_json(&mut f, "stop"),
-            "stop_token_ids": fields::ints_json(&mut f, "stop_token_ids"),
-            "stop_regex": fields::texts_json(&mut f, "stop_regex"),
+            "stop": request_fields::texts_json(&mut f, "stop"),
+            "stop_token_ids": request_fields::ints_json(&mut f, "stop_token_ids"),
+            "stop_regex": request_fields::texts_json(&mut f, "stop_regex"),
             "top_p": f.or("top_p", 1.0, float),
             "top_k": f.or("top_k", -1, int),
             "min_p": f.or("min_p", 0.0, float),
@@ -142,12 +99,12 @@ impl CompletionRequest {
             "no_stop_trim": f.or("no_stop_trim", false, boolean),
             "ignore_eos": f.or("ignore_eos", false, boolean),
             "skip_special_tokens": f.or("skip_special_tokens", true, boolean),
-            "logit_bias": fields::bias_json(&mut f, "logit_bias"),
+            "logit_bias": request_fields::bias_json(&mut f, "logit_bias"),
             "custom_params": f.optional("custom_params", object),
-            "sampling_seed": fields::int_json(&mut f, "seed"),
+            "sampling_seed": request_fields::int_json(&mut f, "seed"),
         });
         let response_format =
-            f.optional("response_format", fields::response_format).filter(|kind| kind != "text");
+            f.optional("response_format", request_fields::response_format).filter(|kind| kind != "text");
         let request = prompt.map(|prompt| Self {
             model: f.or("model", DEFAULT_MODEL.to_owned(), string),
             prompt,
@@ -157,7 +114,7 @@ impl CompletionRequest {
             logprobs: f.optional("logprobs", int),
             n,
             stream: f.or("stream", false, boolean),
-            stream_options: f.optional("stream_options", fields::stream_options),
+            stream_options: f.optional("stream_options", request_fields::stream_options),
             return_token_ids: f.or("return_token_ids", false, boolean),
             return_cached_tokens_details: f.or("return_cached_tokens_details", false, boolean),
             response_format: response_format.and_then(|_| body.get("response_format").cloned()),
@@ -190,7 +147,7 @@ impl CompletionRequest {
         }
         let mut sampling = self.sampling_params.clone();
         if let Some(format) = &self.response_format {
-            fields::set_response_format(&mut sampling, format);
+            request_fields::set_response_format(&mut sampling, format);
         }
         request.sampling_params = Some(OneOrMany::One(sampling));
         request.return_logprob = Some(OneOrMany::One(self.logprobs.is_some()));

@@ -2,16 +2,17 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use sglang_tokenizer_manager::requests::OneOrMany;
+use sglang_tokenizer_manager::state::{Logprobs, RequestHandle};
+use sglang_tokenizer_manager::text::TextCodec;
 
-use super::choice::{answer_sglext, created, finish_word, last_hidden_state, matched_stop, metadata};
-use super::completion_prompt::CompletionPrompt;
-use super::completion_request::CompletionRequest;
 use super::logprobs::LogProbs;
-use super::usage::UsageInfo;
+use super::request::CompletionRequest;
+use crate::answer::choice::{created, finish_word, last_hidden_state, matched_stop};
+use crate::apis::openai::choice::{answer_sglext, metadata};
+use crate::apis::openai::usage::UsageInfo;
 use crate::app::App;
-use crate::requests::OneOrMany;
-use crate::state::{Logprobs, RequestHandle};
-use crate::text::TextCodec;
+use crate::completion::prompt::CompletionPrompt;
 
 #[derive(Serialize)]
 struct Choice {

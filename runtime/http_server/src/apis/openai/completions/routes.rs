@@ -2,13 +2,15 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::chat::dp_header;
-use super::errors::ApiError;
-use super::extract::OpenAiJson;
-use super::{reply, sse};
+use super::request::CompletionRequest;
+use super::{response, stream};
+use crate::apis::openai::usage::stream_options;
 use crate::app::App;
-use crate::openai::completion_request::CompletionRequest;
-use crate::openai::{chat_stream, completion_response, completion_stream, fields};
+use crate::http::errors::ApiError;
+use crate::http::extract::OpenAiJson;
+use crate::http::{reply, sse};
+use crate::preparation::{dp_header, dp_rank};
+use crate::request_fields;
 
 /// `POST /v1/completions`.
 pub async fn completions(
@@ -23,22 +25,22 @@ pub async fn completions(
     }
     if let Some(format) = &request.response_format
         && format["type"] == "json_schema"
-        && fields::response_schema(format).is_none()
+        && request_fields::response_schema(format).is_none()
     {
         return Err(ApiError::bad_conversion("schema_ is required for json_schema response format request."));
     }
     if let Some(template) = &app.completion_template {
         request.fill_in_the_middle(template).map_err(ApiError::bad_conversion)?;
     }
-    let dp_rank = fields::dp_rank(dp_header(&req), request.base.routed_dp_rank)?;
+    let dp_rank = dp_rank(dp_header(&req), request.base.routed_dp_rank)?;
     let adapter = app.adapter_of(&request.model)?;
     let generate = request.to_generate(adapter, dp_rank);
     let mut generation = app.manager.generate_request(generate).await.map_err(ApiError::openai)?;
     if request.stream {
         let default_usage = app.args.stream_response_default_include_usage;
-        let options = chat_stream::stream_options(request.stream_options, default_usage);
-        return Ok(sse::respond(completion_stream::stream(app, request, options, generation.handles)));
+        let options = stream_options(request.stream_options, default_usage);
+        return Ok(sse::respond(stream::stream(app, request, options, generation.handles)));
     }
     generation.finished().await.map_err(ApiError::openai)?;
-    Ok(reply::json(&completion_response::response(&app, &request, &generation.handles)))
+    Ok(reply::json(&response::response(&app, &request, &generation.handles)))
 }

@@ -7,17 +7,19 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use serde::Serialize;
 use serde_json::Value;
+use sglang_tokenizer_manager::state::RequestHandle;
 
-use super::choice::{created, error_event, finish_word, matched_stop, sglext, to_json, without_nulls};
-use super::completion_request::CompletionRequest;
-use super::completion_response::{echo_texts, logprobs};
-use super::fields::StreamOptions;
 use super::logprobs::LogProbs;
-use super::updates::{Update, updates};
-use super::usage::{StreamCounts, UsageInfo};
+use super::request::CompletionRequest;
+use super::response::{echo_texts, logprobs};
+use crate::answer::choice::{created, finish_word, matched_stop};
+use crate::answer::updates::{Update, updates};
+use crate::apis::openai::choice::{error_event, sglext, without_nulls};
+use crate::apis::openai::usage::{StreamCounts, UsageInfo};
 use crate::app::App;
+use crate::http::reply::to_json;
 use crate::http::sse::push_event;
-use crate::state::RequestHandle;
+use crate::request_fields::StreamOptions;
 
 #[derive(Serialize)]
 struct Choice {

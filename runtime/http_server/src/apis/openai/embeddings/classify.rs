@@ -2,17 +2,16 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use sglang_tokenizer_manager::model_name::DEFAULT_MODEL;
+use sglang_tokenizer_manager::requests::embedding::EmbeddingReqInput;
+use sglang_tokenizer_manager::requests::generate::{many, one};
+use sglang_tokenizer_manager::requests::normalize::new_rid;
+use sglang_tokenizer_manager::requests::score::softmax;
+use sglang_tokenizer_manager::requests::validation::{FieldError, Fields, int, string};
+use sglang_tokenizer_manager::state::{RequestHandle, unix_seconds};
 
-use crate::model_name::DEFAULT_MODEL;
-use crate::requests::embedding::EmbeddingReqInput;
-use crate::requests::generate::{many, one};
-use crate::requests::normalize::new_rid;
-use crate::requests::validation::{FieldError, Fields, int, string};
-use crate::state::{RequestHandle, unix_seconds};
-
-use super::embeddings::{EmbeddingInput, usage};
-use super::usage::UsageInfo;
-use crate::requests::score::softmax;
+use super::embed::{EmbeddingInput, usage};
+use crate::apis::openai::usage::UsageInfo;
 
 /// The body of `/v1/classify`.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,16 +4,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use sglang_tokenizer_manager::model_name::DEFAULT_MODEL;
+use sglang_tokenizer_manager::requests::OneOrMany;
+use sglang_tokenizer_manager::requests::embedding::{EmbeddingPrompt, EmbeddingReqInput};
+use sglang_tokenizer_manager::requests::generate::{many, one};
+use sglang_tokenizer_manager::requests::validation::{
+    FieldError, Fields, Mismatch, Read, int, list, nullable, object, string,
+};
+use sglang_tokenizer_manager::state::RequestHandle;
 
+use crate::apis::openai::usage::UsageInfo;
 use crate::http::errors::ApiError;
-use crate::model_name::DEFAULT_MODEL;
-use crate::requests::OneOrMany;
-use crate::requests::embedding::{EmbeddingPrompt, EmbeddingReqInput};
-use crate::requests::generate::{many, one};
-use crate::requests::validation::{FieldError, Fields, Mismatch, Read, int, list, nullable, object, string};
-use crate::state::RequestHandle;
-
-use super::usage::UsageInfo;
 
 /// `input` in its forms.
 #[derive(Clone, Debug, PartialEq)]
@@ -169,7 +170,7 @@ impl EmbeddingRequest {
             "base64" => Ok(EncodingFormat::Base64),
             other => Err(ApiError::bad_request(format!(
                 "encoding_format must be either 'float' or 'base64', got {}",
-                crate::requests::python::str_repr(other)
+                sglang_tokenizer_manager::requests::python::str_repr(other)
             ))),
         }
     }

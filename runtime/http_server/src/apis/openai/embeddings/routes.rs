@@ -2,19 +2,19 @@
 
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, json};
+use sglang_tokenizer_manager::requests::OneOrMany;
+use sglang_tokenizer_manager::requests::embedding::EmbeddingReqInput;
+use sglang_tokenizer_manager::requests::score::ScoringRequest;
+use sglang_tokenizer_manager::state::Counts;
 
-use super::errors::ApiError;
-use super::extract::OpenAiJson;
-use super::reply;
+use super::classify::{ClassifyRequest, ClassifyResponse};
+use super::embed::{EmbeddingRequest, EmbeddingResponse};
+use super::score::ScoringResponse;
+use crate::apis::openai::usage::UsageInfo;
 use crate::app::App;
-use crate::openai::classify::{ClassifyRequest, ClassifyResponse};
-use crate::openai::embeddings::{EmbeddingRequest, EmbeddingResponse};
-use crate::openai::score::ScoringResponse;
-use crate::openai::usage::UsageInfo;
-use crate::requests::OneOrMany;
-use crate::requests::embedding::EmbeddingReqInput;
-use crate::requests::score::ScoringRequest;
-use crate::state::Counts;
+use crate::http::errors::ApiError;
+use crate::http::extract::OpenAiJson;
+use crate::http::reply;
 
 /// `POST /v1/embeddings`.
 pub async fn embeddings(app: web::Data<App>, body: OpenAiJson) -> Result<HttpResponse, ApiError> {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::usage::UsageInfo;
+use crate::apis::openai::usage::UsageInfo;
 
 /// The answer of `/v1/score`.
 #[derive(Debug, Serialize)]

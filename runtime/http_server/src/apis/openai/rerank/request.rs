@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-
-use crate::app::App;
-use crate::http::errors::ApiError;
-use crate::model_name::DEFAULT_MODEL;
-use crate::requests::validation::{
+use sglang_tokenizer_manager::model_name::DEFAULT_MODEL;
+use sglang_tokenizer_manager::requests::validation::{
     FieldError, Fields, Loc, Mismatch, Read, boolean, int, list, object, string,
 };
-use crate::response::embedding::EmbeddingMetaInfo;
-use crate::state::RequestHandle;
+use sglang_tokenizer_manager::state::RequestHandle;
+
+use crate::answer::embedding::EmbeddingMetaInfo;
+use crate::app::App;
+use crate::http::errors::ApiError;
 
 /// The body of `/v1/rerank`, in the reference's form or in that of Cohere and Jina.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use sglang_tokenizer_manager::requests::normalize::new_rid;
 
-use super::rerank::V1RerankReqInput;
-use crate::requests::normalize::new_rid;
+use super::request::V1RerankReqInput;
 
 /// How a ranking is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

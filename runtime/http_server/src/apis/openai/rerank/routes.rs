@@ -2,19 +2,19 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, json};
+use sglang_tokenizer_manager::model_name::DEFAULT_MODEL;
+use sglang_tokenizer_manager::requests::OneOrMany;
+use sglang_tokenizer_manager::requests::embedding::{EmbeddingPrompt, EmbeddingReqInput};
+use sglang_tokenizer_manager::requests::score::{Labels, ScoreItems, ScoringRequest};
+use sglang_tokenizer_manager::state::RequestHandle;
+use sglang_tokenizer_manager::text::{TextCodec, TextError};
 
-use super::errors::ApiError;
-use super::extract::OpenAiJson;
-use super::reply;
+use super::request::{V1RerankReqInput, is_yes_no_template, yes_share};
+use super::results::{RerankForm, RerankResults, relevance};
 use crate::app::App;
-use crate::model_name::DEFAULT_MODEL;
-use crate::openai::rerank::{V1RerankReqInput, is_yes_no_template, yes_share};
-use crate::openai::rerank_results::{RerankForm, RerankResults, relevance};
-use crate::requests::OneOrMany;
-use crate::requests::embedding::{EmbeddingPrompt, EmbeddingReqInput};
-use crate::requests::score::{Labels, ScoreItems, ScoringRequest};
-use crate::state::RequestHandle;
-use crate::text::{TextCodec, TextError};
+use crate::http::errors::ApiError;
+use crate::http::extract::OpenAiJson;
+use crate::http::reply;
 
 /// How well each document fits the query.
 struct Ranking {

@@ -1,0 +1,5 @@
+//! `/v1/chat/completions`.
+
+pub mod response;
+pub mod routes;
+pub mod stream;

@@ -1,0 +1,5 @@
+//! `/v1/rerank`.
+
+pub mod request;
+pub mod results;
+pub mod routes;
