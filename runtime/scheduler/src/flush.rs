@@ -1,4 +1,4 @@
-//! `/flush_cache`: at once when idle, or when the server becomes idle within the time the caller gives.
+//! `/flush_cache`: flushes at once if the server is idle, or when it becomes idle within the caller's time limit.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use sglang_proto::messages::{FlushCacheReqInput, FlushCacheReqOutput};
 
 use crate::grammar::GrammarManager;
 
-/// Longest wait a caller may ask for.
+/// Longest wait that a caller may request.
 const MAX_WAIT: Duration = Duration::from_secs(3600);
 
-/// What [`Flush`] may reach: the caches that it empties.
+/// The caches that [`Flush`] empties.
 pub struct Access<'a> {
     /// Has the radix cache.
     pub planner: &'a mut Planner,
@@ -19,7 +19,7 @@ pub struct Access<'a> {
 }
 
 impl Access<'_> {
-    /// Empties the caches if nothing is under way; a request that waits for its grammar is.
+    /// Empties the caches if the server is idle. A request that waits for its grammar counts as work.
     fn flush(&mut self) -> bool {
         let done = self.grammars.is_empty() && self.planner.flush_cache();
         if done {
@@ -29,9 +29,9 @@ impl Access<'_> {
     }
 }
 
-/// The one flush that may wait for the server to become idle.
+/// A flush that waits for the server to become idle; at most one at a time.
 ///
-/// Nothing here must survive a restart: a new process starts with empty caches, and the caller is told of it.
+/// No state must survive a restart: a new process starts with empty caches, and the caller learns of the restart.
 #[derive(Debug, Default)]
 pub struct Flush {
     pending: Option<Pending>,
@@ -45,7 +45,7 @@ struct Pending {
 }
 
 impl Flush {
-    /// Flushes now, or takes note of a flush that waits. Gives the answer when it is due.
+    /// Flushes now, or stores a flush that waits. Returns the answer if it is ready.
     pub fn handle(
         &mut self,
         request: FlushCacheReqInput,
@@ -67,7 +67,7 @@ impl Flush {
         }
     }
 
-    /// Answers the waiting flush if it can be done or has waited long enough.
+    /// Answers the waiting flush if it is possible now or has timed out.
     pub fn advance(&mut self, on: &mut Access<'_>) -> Option<FlushCacheReqOutput> {
         let deadline = self.deadline()?;
         let done = on.flush();
@@ -78,7 +78,7 @@ impl Flush {
         Some(answer(pending.rid, done, if done { "" } else { "Timed out waiting for idle state." }))
     }
 
-    /// When the waiting flush gives up.
+    /// When the waiting flush times out.
     pub fn deadline(&self) -> Option<Instant> {
         self.pending.as_ref().map(|pending| pending.deadline)
     }

@@ -1,10 +1,10 @@
-//! Settings that can be changed while the server runs (reference: `managers/scheduler_components/internal_state.py`).
+//! Changes settings while the server runs (reference: `managers/scheduler_components/internal_state.py`).
 
 use sglang_planner::Planner;
 use sglang_proto::messages::{SetInternalStateReq, SetInternalStateReqOutput};
 
-/// Changes settings by the names of their flags, all or none: `updated` is false when one is not known or its value is
-/// out of range. The reference's other four belong to speculative decoding.
+/// Changes settings by flag name, all or none: `updated` is false if one is unknown or its value is out of range. The
+/// reference has four more, for speculative decoding.
 pub fn handle(request: SetInternalStateReq, planner: &mut Planner) -> SetInternalStateReqOutput {
     let updated = update(&request, planner);
     SetInternalStateReqOutput { rid: request.rid, http_worker_ipc: None, updated }

@@ -1,4 +1,4 @@
-//! Calls that only the model's thread answers: the record of chosen experts, and its pace.
+//! Calls to the model's thread: recording of chosen experts, and artificial delay.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use sglang_proto::worker::ModelWorker;
 
 use crate::worker_thread::WorkerThread;
 
-/// What goes to the model's thread.
+/// A call to the model's thread.
 #[derive(Debug)]
 pub enum ModelInput {
-    /// Start, stop or write the record of chosen experts.
+    /// Start, stop or dump the recording of chosen experts.
     ExpertDistribution(ExpertDistributionReq),
-    /// Have every step wait.
+    /// Delay every step.
     SlowDown(SlowDownReqInput),
 }
 
-/// Handles one input and gives the answer.
+/// Handles one input and returns the answer.
 pub fn handle(input: ModelInput, worker: &WorkerThread) -> AnyMessage {
     match input {
         ModelInput::ExpertDistribution(request) => expert_distribution(request, worker).into(),
@@ -26,7 +26,7 @@ pub fn handle(input: ModelInput, worker: &WorkerThread) -> AnyMessage {
     }
 }
 
-/// Passes the wish on to the model, after the steps that were submitted before it.
+/// Passes the request to the model, after the steps submitted before it.
 fn expert_distribution(request: ExpertDistributionReq, worker: &WorkerThread) -> ExpertDistributionReqOutput {
     let action = request.action;
     let call = move |worker: &mut dyn ModelWorker| worker.expert_distribution(action);
@@ -39,7 +39,7 @@ fn expert_distribution(request: ExpertDistributionReq, worker: &WorkerThread) ->
     ExpertDistributionReqOutput { rid: request.rid, http_worker_ipc: None, success, message }
 }
 
-/// Has every step wait, at most a third of the time after which the loop would take the model for dead.
+/// Delays every step, by at most a third of the watchdog timeout, after which the loop would consider the model dead.
 fn slow_down(request: SlowDownReqInput, worker: &WorkerThread) -> SlowDownReqOutput {
     let seconds = request.forward_sleep_time.unwrap_or_default().max(0.0);
     let delay = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);

@@ -1,4 +1,4 @@
-//! The life of a scheduler process.
+//! Starts and runs a scheduler process.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,14 +26,14 @@ use crate::progress::Progress;
 use crate::worker_thread::WorkerThread;
 use crate::{SchedulerError, SchedulerSettings};
 
-/// Makes the model worker; gets the arguments and a function that takes start-up phases with their seconds.
+/// Creates the model worker from the arguments. Reports start-up phases and their seconds to the given function.
 pub type LoadWorker =
     dyn Fn(&ServerArgs, &mut dyn FnMut(&str, f64)) -> Result<Box<dyn ModelWorker>, Failure> + Sync;
 
-/// Runs the scheduler until it is told to end. Call it first thing in `main`: it blocks signals before any thread starts.
+/// Runs the scheduler until an end is requested. Call it first in `main`: it blocks signals before any thread starts.
 ///
 /// # Errors
-/// Whatever kept it from starting or going on; the launcher has been told.
+/// Why it could not start or had to end; the launcher has already been informed.
 pub fn run(args: &ServerArgs, load: &LoadWorker) -> Result<(), Failure> {
     let signals = TerminationSignals::block().map_err(SchedulerError::from)?;
     let mut ready = ReadyHandle::from_env("scheduler");
@@ -75,7 +75,7 @@ struct Parts {
     info: Value,
 }
 
-/// Seconds of the phases of start-up that the reference names.
+/// Seconds of the start-up phases that the reference reports.
 struct StartupTimes {
     began: Instant,
     load_weight: f64,
@@ -104,7 +104,7 @@ fn prepare(args: &ServerArgs, load: &LoadWorker, ready: &mut ReadyHandle) -> Res
     let mut times = StartupTimes { began: Instant::now(), load_weight: 0.0, kv_cache_allocation: 0.0 };
     let ipc_dir = args.ipc_dir.as_deref().ok_or(SchedulerError::NoIpcDir)?;
     let checkpoint = Checkpoint::open(args.model_files())?;
-    // The tokenizer is only needed for stop strings; it is read while the weights are.
+    // The tokenizer is only needed for stop strings; it is loaded in parallel with the weights.
     let (worker, tokenizer) = std::thread::scope(|scope| {
         let tokenizer = scope.spawn(|| load_tokenizer(args, &checkpoint));
         let mut phase = |name: &str, seconds| {
@@ -147,8 +147,8 @@ fn load_tokenizer(args: &ServerArgs, model: &Checkpoint) -> Result<Option<Tokeni
     tokenizer.map(Some).map_err(tokenizer_error)
 }
 
-/// Refuses a tokenizer of another model. Tokens that were added to a vocabulary may lie beyond the embedding (Gemma 3's
-/// image token does, in its text models): a request with such an id is refused when it comes.
+/// Returns an error if the tokenizer belongs to another model. Added tokens may lie beyond the embedding (such as Gemma
+/// 3's image token in its text models); requests with such ids are refused when they arrive.
 fn check_vocabulary(
     args: &ServerArgs,
     tokenizer: Option<&Tokenizer>,
@@ -166,7 +166,7 @@ fn check_vocabulary(
     )))
 }
 
-/// Ids that end every request: the configuration's, the generation configuration's and the tokenizer's.
+/// Ids that end every request: those of the configuration, the generation configuration and the tokenizer.
 fn eos_token_ids(
     args: &ServerArgs,
     checkpoint: &Checkpoint,
@@ -177,7 +177,7 @@ fn eos_token_ids(
     let mut ids = config.eos_token_ids;
     ids.extend(GenerationConfig::from_checkpoint(checkpoint)?.into_iter().flat_map(|c| c.eos_token_ids));
     if let Some(tokenizer) = tokenizer {
-        // Files beside a tokenizer may name tokens that the model has no row for.
+        // Files of the tokenizer may name tokens beyond the model's embedding.
         let own = tokenizer.eos_token_id().into_iter().chain(tokenizer.additional_stop_ids().iter().copied());
         ids.extend(own.filter(|id| (*id as usize) < config.vocab_size));
     }
@@ -186,7 +186,7 @@ fn eos_token_ids(
     Ok(ids)
 }
 
-/// The ids that end the thinking of the model, by `--reasoning-parser`; none without one.
+/// The ids that end the model's reasoning, according to `--reasoning-parser`; empty without one.
 fn think_end_ids(
     args: &ServerArgs,
     model: &Checkpoint,
@@ -215,7 +215,7 @@ fn tokenizer_error(error: impl std::fmt::Display) -> SchedulerError {
     SchedulerError::Tokenizer(error.to_string())
 }
 
-/// What launcher and peers are told about this scheduler.
+/// What this scheduler reports to the launcher and its peers when it is ready.
 fn ready_info(config: &PlannerConfig, worker: &ModelWorkerInfo, times: &StartupTimes) -> Value {
     json!({
         "max_total_num_tokens": config.max_total_num_tokens,

@@ -1,4 +1,4 @@
-//! The thread that owns the model: it takes batches in order and gives results back.
+//! The thread that owns the model: it runs batches in order and returns results.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use sglang_proto::worker::{AdapterReader, ModelWorker, WeightStager, WorkerError
 use crate::background::panic_text;
 use crate::step::StepInfo;
 
-/// Batches that may wait while one runs: the one planned ahead.
+/// Capacity of the queue of jobs: the batch planned ahead, and a call.
 const AHEAD: usize = 2;
 
-/// A result with the time the model was busy with it.
+/// The result of a step and its duration.
 #[derive(Debug)]
 pub struct StepOutcome {
-    /// What the batch was.
+    /// Summary of the batch.
     pub step: StepInfo,
-    /// What the model gave, or why it could not.
+    /// The model's result or error.
     pub result: Result<ForwardResult, WorkerError>,
     /// When the batch started to run.
     pub started: Instant,
@@ -30,22 +30,22 @@ pub struct StepOutcome {
 }
 
 impl StepOutcome {
-    /// How long the model was busy with it.
+    /// How long the model was busy with the step.
     pub fn busy(&self) -> Duration {
         self.ended.duration_since(self.started)
     }
 }
 
-/// Something that the thread does with the worker between two batches.
+/// A call to the worker between two batches.
 type Call = Box<dyn FnOnce(&mut dyn ModelWorker) + Send>;
 
-/// What the thread does next.
+/// A job for the thread.
 enum Job {
     Batch(Box<ForwardBatch>),
     Call(Call),
 }
 
-/// Handle on the model's thread.
+/// Handle of the model's thread.
 pub struct WorkerThread {
     jobs: Option<Sender<Job>>,
     stager: Option<Arc<dyn WeightStager>>,
@@ -59,10 +59,10 @@ pub struct WorkerThread {
 }
 
 impl WorkerThread {
-    /// Moves `worker` to a thread of its own.
+    /// Moves `worker` to a new thread.
     ///
     /// # Errors
-    /// When the system has no thread to give.
+    /// The system cannot start a thread.
     pub fn spawn(mut worker: Box<dyn ModelWorker>) -> std::io::Result<Self> {
         let (stager, adapter_reader) = (worker.stager(), worker.adapter_reader());
         let (jobs, inbox) = bounded::<Job>(AHEAD);
@@ -85,7 +85,7 @@ impl WorkerThread {
                 let started = Instant::now();
                 let step = StepInfo::of(&batch);
                 let run = AssertUnwindSafe(|| worker.forward(&batch));
-                // A panic in a model must end in answers, not in a silent thread.
+                // A panic of the model must become an error, not end the thread silently.
                 let result = catch_unwind(run)
                     .unwrap_or_else(|cause| Err(WorkerError::Fatal(panic_text(cause.as_ref()))));
                 let outcome = StepOutcome { step, result, started, ended: Instant::now() };
@@ -98,7 +98,7 @@ impl WorkerThread {
         Ok(Self { jobs: Some(jobs), stager, adapter_reader, outcomes, delay, limit, thread: Some(thread) })
     }
 
-    /// Takes the thread for dead when a batch or a call does not come back within `limit`.
+    /// Sets the limit after which a batch or a call without result means that the thread is dead.
     #[must_use]
     pub fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
@@ -110,18 +110,18 @@ impl WorkerThread {
         self.limit
     }
 
-    /// Hands a batch over. At most two may be under way.
+    /// Submits a batch. At most two may be in flight.
     ///
     /// # Errors
-    /// When the thread has ended.
+    /// The thread has ended.
     pub fn submit(&self, batch: ForwardBatch) -> Result<(), WorkerError> {
         self.send(Job::Batch(Box::new(batch)))
     }
 
-    /// Runs `call` on the worker after the batches that were submitted, and waits for what it gives.
+    /// Runs `call` on the worker after the submitted batches, and waits for its result.
     ///
     /// # Errors
-    /// When the thread has ended, the call panics, or it does not come back in time.
+    /// The thread has ended, the call panics, or it does not return in time.
     pub fn call<R: Send + 'static>(
         &self,
         call: impl FnOnce(&mut dyn ModelWorker) -> R + Send + 'static,
@@ -129,23 +129,23 @@ impl WorkerThread {
         let (reply, answer) = bounded(1);
         self.send(Job::Call(Box::new(move |worker| {
             let result = catch_unwind(AssertUnwindSafe(|| call(worker)));
-            // The caller may have given up.
+            // The caller may have timed out.
             let _ = reply.send(result.map_err(|cause| WorkerError::Fatal(panic_text(cause.as_ref()))));
         })))?;
         answer.recv_timeout(self.limit).map_err(|error| gone_or_late(error, self.limit))?
     }
 
-    /// Has the thread wait before each batch from now on.
+    /// Delays each batch from now on.
     pub fn slow_down(&self, delay: Duration) {
         self.delay.store(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// What reads new weights for the worker.
+    /// The reader of new weights for the worker.
     pub fn stager(&self) -> Option<Arc<dyn WeightStager>> {
         self.stager.clone()
     }
 
-    /// What reads adapters for the worker.
+    /// The reader of adapters for the worker.
     pub fn adapter_reader(&self) -> Option<Arc<dyn AdapterReader>> {
         self.adapter_reader.clone()
     }
@@ -157,7 +157,7 @@ impl WorkerThread {
     /// Waits for the next result, in the order of submission.
     ///
     /// # Errors
-    /// When the thread has ended or does not come back in time.
+    /// The thread has ended, or does not return in time.
     pub fn wait(&self) -> Result<StepOutcome, WorkerError> {
         self.outcomes.recv_timeout(self.limit).map_err(|error| gone_or_late(error, self.limit))
     }
@@ -166,9 +166,9 @@ impl WorkerThread {
 impl Drop for WorkerThread {
     fn drop(&mut self) {
         self.jobs = None;
-        // A thread that is stuck in a step would hold up the end of the process.
+        // Do not join a thread that is stuck in a step: it would block the end of the process.
         if let Some(thread) = self.thread.take().filter(JoinHandle::is_finished) {
-            // The thread catches panics itself; there is nothing to learn from its end.
+            // The thread catches panics itself, so the result of joining is not needed.
             let _ = thread.join();
         }
     }

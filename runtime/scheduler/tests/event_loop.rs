@@ -1,4 +1,4 @@
-//! The loop with workers that have no model: what goes in over the links, what comes out.
+//! Runs the loop with workers that have no model, and checks its outputs for messages on the links.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use sglang_scheduler::{SchedulerError, SchedulerSettings};
 const EOS: u32 = 2;
 const VOCAB: u32 = 1000;
 
-/// A running loop, and the test in the place of the two other processes.
+/// A running loop; the test plays the two other processes.
 struct Engine {
     to_scheduler: PushLink,
     at_detokenizer: PullLink,
@@ -105,7 +105,7 @@ impl Engine {
         self.to_scheduler.send(request(rid, ids, max_new_tokens)).unwrap();
     }
 
-    /// Outputs until `rid` has ended: its ids and its end.
+    /// Receives outputs until `rid` has ended; returns its ids and finish reason.
     async fn output_of(&mut self, rid: &str) -> (Vec<u32>, FinishReason) {
         let mut all = Vec::new();
         loop {
@@ -256,7 +256,7 @@ async fn a_panicking_model_and_a_stuck_one_end_the_loop_with_an_error() {
         let watchdog = Duration::from_millis(300);
         let engine = Engine::start(Options { fault: Some(fault), watchdog, ..Default::default() }).await;
         engine.request("a", (10..50).collect(), 100);
-        // Waiting must not stop the runtime, which still has the request to send.
+        // Waiting must not block the runtime, which still has to send the request.
         let thread = engine.thread;
         let error = tokio::task::spawn_blocking(|| thread.join()).await.unwrap().unwrap().unwrap_err();
         assert!(matches!(error, SchedulerError::Worker(_)), "{error}");
@@ -348,7 +348,7 @@ async fn with_metrics_outputs_bring_the_times_of_their_requests() {
             times.prefill_finished_time - 0.005,
             unix(),
         ];
-        // The clock of the loop and that of the system are read one after the other.
+        // The loop's clock and the system's clock are not read at the same instant.
         assert!(moments.windows(2).all(|pair| pair[0] <= pair[1] + 1e-3), "{moments:?}");
         let wait = times.forward_entry_time - times.wait_queue_entry_time;
         assert!((times.queue_duration_s - wait).abs() < 1e-5);
@@ -394,7 +394,7 @@ async fn a_session_puts_earlier_turns_before_a_new_one() {
     engine.stop().unwrap();
 }
 
-/// Cached tokens, and a request's hidden states as its messages bring them.
+/// Number of cached tokens, and the hidden states from a request's messages.
 async fn hidden_states_of(engine: &mut Engine, rid: &str) -> (u64, Vec<HiddenStateChunk>) {
     let mut all = Vec::new();
     loop {
@@ -422,7 +422,7 @@ async fn hidden_states_of(engine: &mut Engine, rid: &str) -> (u64, Vec<HiddenSta
 
 #[tokio::test]
 async fn hidden_states_of_computed_positions_go_out_with_their_tokens() {
-    // The worker gives the id at a position, and the position.
+    // The worker's hidden state is the id at a position, and the position.
     let state = |id: u32, at: usize| vec![id as f32, at as f32];
     for (overlap, chunk) in [(true, None), (false, None), (true, Some(4))] {
         let mut engine = Engine::start(Options { overlap, chunk, ..Default::default() }).await;
@@ -438,7 +438,7 @@ async fn hidden_states_of_computed_positions_go_out_with_their_tokens() {
         assert_eq!(cached, 4);
         let of_prompt = prompt.iter().enumerate().skip(4).map(|(at, id)| state(*id, at)).collect();
         let mut expected = vec![HiddenStateChunk::List(of_prompt)];
-        // The output is the prompt again; its fourth token ends it.
+        // The output repeats the prompt; its fourth token ends it.
         expected.extend((0..3).map(|k| HiddenStateChunk::Vector(state(prompt[k], 14 + k))));
         assert_eq!(states, expected, "overlap {overlap}, chunks of {chunk:?}");
         engine.stop().unwrap();

@@ -1,5 +1,5 @@
-//! Memory that is given back and taken again, the pace of the model, and settings that change, with a worker that
-//! cannot run without its weight or its slots.
+//! Release and resume of memory, delayed steps and changed settings, with a worker that cannot run without its weight
+//! and slots.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -15,7 +15,7 @@ fn tags(names: &[&str]) -> Option<Vec<String>> {
     (!names.is_empty()).then(|| names.iter().map(|name| (*name).to_owned()).collect())
 }
 
-/// Whether it was done, the message, and whether anything is away now.
+/// Whether it succeeded, the message, and whether any memory is released now.
 type Outcome = (bool, String, bool);
 
 fn ok(released: bool) -> Outcome {
@@ -125,7 +125,7 @@ async fn a_pause_that_retracts_lets_memory_go_and_the_request_goes_on_afterwards
     }
     let pause = PauseGenerationReqInput { mode: "retract".into(), ..Default::default() };
     engine.to_scheduler.send(pause).unwrap();
-    // At once: the batch in flight is waited for.
+    // Sent at once: the release waits for the batch in flight.
     assert_eq!(engine.release(&[]).await, ok(true));
     assert_eq!(engine.state().await["paused"], true);
     assert_eq!(engine.resume(&[]).await, ok(false));
@@ -152,7 +152,7 @@ async fn what_makes_no_sense_is_refused_in_words() {
     assert_eq!(refused(engine.release(&[]).await).0, "All memory is released already.");
     let without = engine.check("checksum").await;
     assert!(!without.success && without.message.contains("released"), "{}", without.message);
-    // Parts come back one by one, and requests wait for the last.
+    // Parts are resumed one by one; requests wait for the last.
     engine.request("a", prompt(1), 100);
     assert_eq!(engine.resume(&["kv_cache"]).await, ok(true));
     assert_eq!(engine.resume(&["weights"]).await, ok(false));

@@ -1,4 +1,4 @@
-//! The bytes that go out for the planner's events, against a recording of them.
+//! Compares the bytes of messages for the planner's events with a recording.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ fn request(rid: &str, len: u32, max_new_tokens: i64) -> NewRequest {
     NewRequest { seed: 7, sampling_params, ..NewRequest::new(rid, (10..10 + len).collect()) }
 }
 
-/// Requests that want different things.
+/// Requests with different options.
 fn requests() -> Vec<NewRequest> {
     let stream = |rid, len, max| NewRequest { stream: true, ..request(rid, len, max) };
     vec![
@@ -41,7 +41,7 @@ fn requests() -> Vec<NewRequest> {
     ]
 }
 
-/// What goes out, step by step, until nothing runs.
+/// The messages of each step, until nothing runs.
 fn frames(config: PlannerConfig, requests: Vec<NewRequest>) -> Vec<String> {
     let mut worker = SimWorker::new(&config);
     let mut planner = Planner::new(config).unwrap();

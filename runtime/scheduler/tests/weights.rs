@@ -1,4 +1,4 @@
-//! Weights that are exchanged while requests run, with a worker whose weight shows in every token.
+//! Weight updates while requests run, with a worker whose weight is visible in every token.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;

@@ -1,4 +1,4 @@
-//! What compiles grammars: a trie of the vocabulary, and threads.
+//! The backend that compiles grammars: a trie of the vocabulary, and threads.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,23 +17,23 @@ use crate::environment::grammar_timeout;
 /// Threads that compute masks while the model runs.
 const MASK_THREADS: usize = 2;
 
-/// Compiler and threads.
+/// The compiler of grammars and the threads that compute masks.
 #[derive(Debug)]
 pub struct GrammarBackend {
     compiler: GrammarCompiler,
     masks: Arc<MaskPool>,
-    /// What ends the thinking of a request that starts with it; empty: such requests are bound from the first token.
+    /// Ids that end the reasoning of a request. If empty, grammars apply from the first token.
     think_end_ids: Arc<[u32]>,
 }
 
-/// Makes the backend; called at most once.
+/// Creates the backend; called at most once.
 pub type StartBackend = Box<dyn FnOnce() -> Result<GrammarBackend, String> + Send>;
 
 impl GrammarBackend {
     /// Starts the threads for a vocabulary. `helper` is the program that tries each new grammar first.
     ///
     /// # Errors
-    /// The vocabulary cannot be used, or the system has no thread to give.
+    /// The vocabulary is invalid, or the system cannot start a thread.
     pub fn new(env: TokenEnvironment, json: JsonOptions, helper: Option<PathBuf>) -> Result<Self, String> {
         let mut config = CompilerConfig { json, helper, ..Default::default() };
         config.timeout = grammar_timeout().unwrap_or(config.timeout);
@@ -44,31 +44,31 @@ impl GrammarBackend {
         })
     }
 
-    /// Lets the grammars of requests that think begin behind these ids.
+    /// Makes the grammars of reasoning requests apply only after these ids.
     #[must_use]
     pub fn after_thinking(mut self, think_end_ids: &[u32]) -> Self {
         self.think_end_ids = think_end_ids.into();
         self
     }
 
-    /// Has a grammar compiled on one of the threads, which gives the result to `done`.
+    /// Compiles a grammar on one of the threads, which passes the result to `done`.
     pub(super) fn compile(&self, spec: GrammarSpec, done: impl FnOnce(CompileResult) + Send + 'static) {
         self.compiler.compile_with(spec, done);
     }
 
-    /// A compiled grammar for the worker; for a request that thinks it begins behind the thinking.
+    /// A compiled grammar for the worker. For a reasoning request, it applies after the reasoning.
     pub(super) fn handle_of(&self, grammar: Arc<CompiledGrammar>, thinks: bool) -> GrammarHandle {
         let think_end_ids = if thinks { Arc::clone(&self.think_end_ids) } else { Arc::default() };
         GrammarHandle::new(Arc::new(Factory { grammar, masks: Arc::clone(&self.masks), think_end_ids }))
     }
 
-    /// Forgets the compiled grammars.
+    /// Clears the cache of compiled grammars.
     pub(super) fn clear(&self) {
         self.compiler.clear();
     }
 
-    /// What makes the backend of a server; `None` with `--grammar-backend none`. Masks are over `vocab_size` ids, as
-    /// wide as the model's logits. `think_end_ids` end the thinking of the requests that start with it.
+    /// The function that creates a server's backend; `None` with `--grammar-backend none`. Masks cover `vocab_size`
+    /// ids, like the model's logits. `think_end_ids` end the reasoning of requests.
     pub fn of_server(
         args: &ServerArgs,
         tokenizer: Option<&Arc<Tokenizer>>,
@@ -107,7 +107,7 @@ fn helper() -> Option<PathBuf> {
     None
 }
 
-/// The vocabulary as the masks need it: the bytes of each token, special ones by name.
+/// The vocabulary in the form that masks need: the bytes of each token, and the names of special ones.
 fn environment(tokenizer: &Tokenizer, vocab_size: u32, eos: &[u32]) -> Result<TokenEnvironment, String> {
     let vocab = (0..vocab_size).filter_map(|id| {
         let special = tokenizer.is_special(id);

@@ -10,11 +10,11 @@ use sglang_proto::messages::TokenizedGenerateReqInput;
 use super::backend::{GrammarBackend, StartBackend};
 use crate::background::Reporter;
 
-/// What such requests are told when there is nothing to compile with, in the reference's words.
+/// The reference's error for requests with a grammar if the backend is off.
 const NONE: &str = "Grammar-based generation (json_schema, regex, ebnf, structural_tag) is not supported when the server \
                     is launched with --grammar-backend none";
 
-/// Where the backend is.
+/// State of the backend.
 enum Place {
     Off(String),
     Idle(StartBackend),
@@ -22,46 +22,46 @@ enum Place {
     Ready(GrammarBackend),
 }
 
-/// News from the threads that compile.
+/// Reports of the compiling threads.
 #[derive(Debug)]
 pub enum GrammarNews {
-    /// The backend is there, or cannot be had.
+    /// The backend has started, or failed to.
     Backend(Result<GrammarBackend, String>),
-    /// A request's grammar is compiled or refused.
+    /// A request's grammar was compiled or rejected.
     Compiled(u64, CompileResult),
 }
 
-/// Where a request goes from here.
+/// What happens to a request that leaves the queue.
 #[derive(Debug)]
 pub enum Outcome {
-    /// To the planner, with its grammar, which it has waited for since then.
+    /// It goes to the planner with its grammar and its time of arrival.
     Ready(Box<TokenizedGenerateReqInput>, GrammarHandle, Instant),
-    /// Back, with an HTTP status and why.
+    /// It is refused: its id, an HTTP status and the reason.
     Refused(String, u16, String),
 }
 
-/// A request and when it came.
+/// A request and its time of arrival.
 #[derive(Debug)]
 struct Queued {
     request: TokenizedGenerateReqInput,
     since: Instant,
 }
 
-/// The grammar queue.
+/// The queue of requests that wait for their grammar.
 ///
-/// Nothing here must survive a restart: the tokenizer manager sends the requests again, and their grammars are compiled
-/// anew.
+/// No state must survive a restart: the tokenizer manager sends the requests again, and their grammars are compiled
+/// again.
 pub struct GrammarManager {
     backend: Place,
-    /// By ticket, that is in order of arrival.
+    /// By ticket, i.e. in order of arrival.
     queue: BTreeMap<u64, Queued>,
     next_ticket: u64,
     news: Reporter<GrammarNews>,
 }
 
 impl GrammarManager {
-    /// An empty queue. `start` makes the backend when it is first needed; without it every grammar is refused. News
-    /// goes to `news` and from there to [`GrammarManager::handle`].
+    /// An empty queue. `start` creates the backend when it is first needed; without it, all grammars are refused.
+    /// `news` receives reports and passes them to [`GrammarManager::handle`].
     pub fn new(start: Option<StartBackend>, news: Reporter<GrammarNews>) -> Self {
         let backend = start.map_or_else(|| Place::Off(NONE.to_owned()), Place::Idle);
         Self { backend, queue: BTreeMap::new(), next_ticket: 0, news }
@@ -72,7 +72,7 @@ impl GrammarManager {
         self.queue.values().any(|queued| queued.request.rid.as_deref() == Some(rid))
     }
 
-    /// Number of requests that wait.
+    /// Number of waiting requests.
     pub fn len(&self) -> usize {
         self.queue.len()
     }
@@ -82,7 +82,7 @@ impl GrammarManager {
         self.queue.is_empty()
     }
 
-    /// Takes a request whose output follows `spec` in. What becomes of it is news, unless it is refused right here.
+    /// Adds a request whose output must follow `spec`. Its outcome is reported later, unless it is refused at once.
     pub fn add(&mut self, request: TokenizedGenerateReqInput, spec: GrammarSpec) -> Option<Outcome> {
         if let Place::Idle(_) = &self.backend {
             self.start();
@@ -97,7 +97,7 @@ impl GrammarManager {
         None
     }
 
-    /// Starts the backend on a thread of its own.
+    /// Starts the backend on a separate thread.
     fn start(&mut self) {
         let Place::Idle(start) = std::mem::replace(&mut self.backend, Place::Starting) else { return };
         let report = |started: Result<_, String>| {
@@ -109,14 +109,14 @@ impl GrammarManager {
         }
     }
 
-    /// Has a grammar compiled; before the backend is there nothing happens.
+    /// Compiles a grammar. Does nothing before the backend has started.
     fn compile(&self, ticket: u64, spec: GrammarSpec) {
         let Place::Ready(backend) = &self.backend else { return };
         let news = self.news.clone();
         backend.compile(spec, move |result| news.report(GrammarNews::Compiled(ticket, result)));
     }
 
-    /// Handles news. Requests that have been aborted meanwhile are gone and nothing happens.
+    /// Handles a report. Ignores reports about requests that were aborted meanwhile.
     pub fn handle(&mut self, news: GrammarNews) -> Vec<Outcome> {
         match news {
             GrammarNews::Backend(Ok(backend)) => {
@@ -166,19 +166,19 @@ impl GrammarManager {
         }
     }
 
-    /// Takes the request with this id out; whether it was here.
+    /// Removes the request with this id and returns whether it was in the queue.
     pub fn abort(&mut self, rid: &str) -> bool {
         let ticket =
             self.queue.iter().find(|(_, q)| q.request.rid.as_deref() == Some(rid)).map(|(ticket, _)| *ticket);
         ticket.and_then(|ticket| self.queue.remove(&ticket)).is_some()
     }
 
-    /// Takes every request out and gives their ids.
+    /// Removes all requests and returns their ids.
     pub fn abort_all(&mut self) -> Vec<String> {
         std::mem::take(&mut self.queue).into_values().filter_map(|queued| queued.request.rid).collect()
     }
 
-    /// Forgets the compiled grammars.
+    /// Clears the cache of compiled grammars.
     pub fn clear_cache(&self) {
         if let Place::Ready(backend) = &self.backend {
             backend.clear();
@@ -202,7 +202,7 @@ mod tests {
         (Reporter::new(move |report| drop(sender.send(report))), news)
     }
 
-    /// One token per byte, and an end.
+    /// A vocabulary with one token per byte and an end of sequence.
     fn backend() -> Result<GrammarBackend, String> {
         let bytes = (0..256).map(|id| (id, vec![id as u8], false)).chain([(EOS, b"</s>".to_vec(), true)]);
         let env = TokenEnvironment::new(bytes, 257, &[EOS]).map_err(|e| e.to_string())?;
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_grammar_of_a_request_that_thinks_begins_behind_its_thinking() {
+    fn the_grammar_of_a_reasoning_request_applies_after_its_reasoning() {
         let (reporter, news) = reports();
         let start = || backend().map(|backend| backend.after_thinking(&[7, 9]));
         let mut manager = GrammarManager::new(Some(Box::new(start)), reporter);

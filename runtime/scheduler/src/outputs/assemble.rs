@@ -1,5 +1,5 @@
-//! From the planner's events to messages: one `BatchTokenIDOutput` per step for the detokenizer, and an `AbortReq` for
-//! each request that the reference ends with one (reference: `scheduler_components/output_streamer.py`).
+//! Builds messages from the planner's events: one `BatchTokenIDOutput` per step for the detokenizer, and an `AbortReq`
+//! for each request that the reference ends with one (reference: `scheduler_components/output_streamer.py`).
 
 use sglang_planner::{OutputEvent, ReqTimes};
 use sglang_proto::messages::{
@@ -12,22 +12,23 @@ use sglang_proto::{CaptureHiddenMode, HiddenStateChunk, HiddenStates};
 use super::logprobs::logprobs;
 use crate::weights::WeightVersions;
 
-/// Numbers of hidden states in one message, which five bytes each bring half-way to the links' limit; those of one
-/// request stay together, and the planner keeps them below that.
+/// Numbers of hidden states per message: at five bytes each, half the size limit of a message. The states of one
+/// request stay in one message; the planner limits their number.
 const MESSAGE_NUMBERS: usize = 24 << 20;
 
-/// What goes out after a step.
+/// The messages to send after a step.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// For the detokenizer; none when no request has anything new, several when hidden states fill one.
+    /// For the detokenizer: none if no request has new output, several if hidden states fill a message.
     pub tokens: Vec<BatchTokenIDOutput>,
-    /// Vectors, for the tokenizer manager: there is nothing to decode in them.
+    /// Embeddings, for the tokenizer manager: they need no detokenizer.
     pub embeddings: Option<BatchEmbeddingOutput>,
     /// For the tokenizer manager.
     pub aborts: Vec<AbortReq>,
 }
 
-/// New times of a request as they go out; none when nobody wants them. `offset` is what `unix_time_of` said.
+/// New timestamps of a request in the form of the message; `None` if there are none or metrics are off. `offset` comes
+/// from `unix_time_of`.
 fn time_stats(event: &mut OutputEvent, offset: Option<f64>) -> Option<ReqTimeStats> {
     let (times, offset): (ReqTimes, f64) = (*event.times.take()?, offset?);
     let moment = |at: Option<f64>| at.map_or(0.0, |at| at + offset);
@@ -41,14 +42,14 @@ fn time_stats(event: &mut OutputEvent, offset: Option<f64>) -> Option<ReqTimeSta
     })
 }
 
-/// Sorts events into messages. `versions` labels the finished ones and forgets them. With `unix_offset`, which makes
-/// seconds since 1970 of the planner's, outputs bring the times of their requests.
+/// Sorts events into messages. `versions` labels the finished requests, whose labels are then removed. With
+/// `unix_offset`, the offset from the planner's clock to Unix time, outputs contain timestamps of their requests.
 pub fn assemble(events: Vec<OutputEvent>, versions: &mut WeightVersions, unix_offset: Option<f64>) -> Outbox {
     let mut aborts = Vec::new();
     let mut embedded = Vec::new();
     let mut ran = Vec::with_capacity(events.len());
     for event in events {
-        // What was held back still has to go out as text, so such an end goes with it.
+        // Held-back output must still be sent as text, so its abort goes with it.
         if event.via_abort_req && event.output_ids.is_empty() {
             let made = event.completion_tokens as u64;
             let weight_versions = (made > 0).then(|| versions.spans(event.rid(), made));
@@ -75,7 +76,7 @@ pub fn assemble(events: Vec<OutputEvent>, versions: &mut WeightVersions, unix_of
     Outbox { tokens, embeddings, aborts }
 }
 
-/// Events by the message that they go in. Only hidden states can fill one.
+/// Divides events into messages. Only hidden states can fill a message.
 fn messages_of(events: Vec<OutputEvent>) -> Vec<Vec<OutputEvent>> {
     if events.is_empty() {
         return Vec::new();
@@ -106,7 +107,7 @@ fn num_numbers(chunk: &HiddenStateChunk) -> usize {
     }
 }
 
-/// The hidden states of an event in the form of its request.
+/// The hidden states of an event, in the form that its request wants.
 fn hidden_states(event: &mut OutputEvent) -> Option<HiddenStates> {
     let mut chunks = std::mem::take(&mut event.hidden_states);
     match event.request.return_hidden_states {
@@ -187,7 +188,7 @@ mod tests {
     use sglang_planner::simulator::{NoText, SimWorker};
     use sglang_planner::{NewRequest, Planner, PlannerConfig};
 
-    /// The first events of `n` requests, with `numbers` numbers of hidden states each.
+    /// The first events of `n` requests, each with `numbers` numbers of hidden states.
     fn events(n: u32, numbers: usize) -> Vec<OutputEvent> {
         let config = PlannerConfig { max_total_num_tokens: 1024, ..PlannerConfig::default() };
         let mut worker = SimWorker::new(&config);
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_states_that_would_burst_a_message_are_divided_by_request() {
+    fn hidden_states_too_large_for_a_message_are_divided_by_request() {
         let sizes =
             |n, numbers| -> Vec<usize> { messages_of(events(n, numbers)).iter().map(Vec::len).collect() };
         assert_eq!(sizes(3, 10), [3]);

@@ -1,10 +1,10 @@
-//! Log-probabilities of an event, as they go out.
+//! Converts the log-probabilities of an event to the form of the message.
 
 use sglang_planner::{InputLogprobs, OutputEvent};
 use sglang_proto::forward::{PositionLogprobs, TokenLogprob};
 use sglang_proto::messages::{self, Logprobs, TopLogprobs};
 
-/// The lists that the request of an event wants.
+/// The log-probability lists that the event's request asked for; `None` if it asked for none.
 pub(super) fn logprobs(event: &OutputEvent) -> Option<Box<Logprobs>> {
     let info = &event.request;
     if !info.return_logprob {

@@ -1,4 +1,4 @@
-//! From the planner's events to messages for the other processes (reference: `scheduler_components/output_streamer.py`).
+//! Turns the planner's events into messages for other processes (reference: `scheduler_components/output_streamer.py`).
 
 mod assemble;
 mod hold_back;
@@ -18,20 +18,20 @@ pub use assemble::{Outbox, assemble};
 use hold_back::HoldBack;
 use tail::TokenizerTail;
 
-/// Sends outputs on, and holds streamed text back that may begin a stop string.
+/// Sends outputs, and holds back streamed text that may be the start of a stop string.
 ///
-/// Nothing here must survive a restart: a request that is served again brings the output that its client has.
+/// No state must survive a restart: a resumed request comes with the output that its client already has.
 pub struct Outputs<'a> {
     hold_back: HoldBack,
     tail: TokenizerTail<'a>,
-    /// Outputs go to the tokenizer manager as ids, not through the detokenizer.
+    /// Whether outputs go to the tokenizer manager as ids, without the detokenizer.
     skip_tokenizer_init: bool,
-    /// Outputs bring the times of their requests.
+    /// Whether outputs contain timestamps of their requests.
     enable_metrics: bool,
 }
 
 impl<'a> Outputs<'a> {
-    /// Decodes tails with `tokenizer`; without one no stop string is ever seen.
+    /// Decodes output tails with `tokenizer`; without one, stop strings never match.
     pub fn new(settings: &SchedulerSettings, tokenizer: Option<&'a Tokenizer>) -> Self {
         Self {
             hold_back: HoldBack::default(),
@@ -41,18 +41,18 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    /// What the planner looks for stop strings with.
+    /// The decoder that the planner uses to find stop strings.
     pub fn tail(&mut self) -> &mut dyn TailDecoder {
         &mut self.tail
     }
 
-    /// Starts watching a request that streams for the beginnings of its stop strings. `resumed` is the output that its
-    /// client has.
+    /// Starts watching a streaming request for partial stop strings. `resumed` is the output that its client already
+    /// has.
     pub fn watch(&mut self, rid: &str, params: &SamplingParams, resumed: &[u32]) {
         self.hold_back.watch(rid, params, resumed);
     }
 
-    /// Sends events to the processes that they are for. `versions` labels their tokens, and `clock` says now.
+    /// Sends events to their processes. `versions` labels tokens with weight versions; `clock` gives the current time.
     pub fn send(
         &mut self,
         events: Vec<OutputEvent>,
@@ -82,7 +82,7 @@ impl<'a> Outputs<'a> {
     }
 }
 
-/// What to add to the loop's clock, which says `now`, for seconds since 1970.
+/// The offset from the loop's clock, which shows `now`, to Unix time in seconds.
 fn unix_time_of(now: f64) -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64() - now
 }

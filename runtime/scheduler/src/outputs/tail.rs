@@ -1,4 +1,4 @@
-//! Text of output tails, for stop strings and patterns.
+//! Decodes output tails, for stop strings and patterns.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use regex::Regex;
 use sglang_planner::TailDecoder;
 use sglang_tokenizer::Tokenizer;
 
-/// Most compiled patterns kept.
+/// Most compiled patterns in the cache.
 const PATTERNS: usize = 256;
 /// Largest compiled size of one pattern, in bytes.
 const PATTERN_BYTES: usize = 1 << 20;
@@ -46,7 +46,7 @@ impl TailDecoder for TokenizerTail<'_> {
         }
     }
 
-    /// A match of no text does not count: a pattern such as `a*` would end every output with its first token.
+    /// Empty matches do not count: a pattern such as `a*` would end every output at its first token.
     fn regex_matches(&mut self, pattern: &str, text: &str) -> Result<bool, String> {
         Ok(self.compile(pattern)?.find_iter(text).any(|found| !found.is_empty()))
     }

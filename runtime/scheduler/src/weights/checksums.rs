@@ -1,4 +1,4 @@
-//! What the weights are: checksums, and numbers by name (reference: `check_weights`, `get_weights_by_name`).
+//! Inspects weights: checksums, and numbers by name (reference: `check_weights`, `get_weights_by_name`).
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 use super::Weights;
 use crate::worker_thread::WorkerThread;
 
-/// Numbers that one answer may hold, so that a whole embedding does not become one message.
+/// Most rows per answer, so that a message never contains a whole embedding.
 const MAX_ROWS: i64 = 100_000;
 
-/// Reads some numbers of a weight out of the model.
+/// Returns some numbers of a weight.
 pub(super) fn get_by_name(
     request: GetWeightsByNameReqInput,
     worker: &WorkerThread,
@@ -31,7 +31,7 @@ pub(super) fn get_by_name(
 }
 
 impl Weights {
-    /// Reports the checksums of the weights, keeps them, or compares them with those that were kept.
+    /// Reports the checksums of the weights, stores them, or compares them with the stored ones.
     pub(super) fn check(
         &mut self,
         request: CheckWeightsReqInput,
@@ -88,7 +88,7 @@ impl Weights {
         Ok(None)
     }
 }
-/// The reference's `ChecksumInfo` of the one rank that there is.
+/// The reference's `ChecksumInfo` for the single rank.
 fn checksum_info(checksums: &BTreeMap<String, String>) -> Value {
     let mut all = Sha256::new();
     for (name, checksum) in checksums {

@@ -1,8 +1,8 @@
-//! Giving memory back for a while and taking it again (reference: `release_memory_occupation` and
-//! `resume_memory_occupation` of `managers/scheduler_components/weight_updater.py`).
+//! Releases memory temporarily and resumes it (reference: `release_memory_occupation` and `resume_memory_occupation` of
+//! `managers/scheduler_components/weight_updater.py`).
 //!
-//! Keys and values can only go with the cache that knows them. Weights come back from the checkpoint that was served,
-//! read on a thread of their own as for an update. While either is away, requests wait in the queue.
+//! Releasing the KV pool also flushes the prefix cache. Released weights are read again from the served checkpoint on a
+//! separate thread, as for an update. While either is released, requests wait in the queue.
 
 use sglang_proto::messages::{
     AnyMessage, ReleaseMemoryOccupationReqInput, ReleaseMemoryOccupationReqOutput,
@@ -19,7 +19,7 @@ const BUSY: &str = "release_memory_occupation should be called only when server 
 const IN_PROGRESS: &str = "Another release of memory or exchange of weights is in progress.";
 
 impl Weights {
-    /// Gives memory back once no batch is in flight. Refused at once while requests run.
+    /// Releases memory when no batch is in flight. Returns an error at once while requests run.
     pub(super) fn release(&mut self, request: ReleaseMemoryOccupationReqInput) -> Option<AnyMessage> {
         if self.released.asked.is_some() || self.exchange.is_some() {
             return Some(self.release_answer(request.rid, Err(IN_PROGRESS.to_owned())));
@@ -28,7 +28,7 @@ impl Weights {
         None
     }
 
-    /// Does what a release asked for, when the last batch is back.
+    /// Completes a release when the last batch is back.
     pub(super) fn finish_release(&mut self, on: &mut Access<'_>) -> Option<AnyMessage> {
         let in_flight = on.planner.num_in_flight() > 0;
         if self.released.asked.is_none() || (in_flight && self.may_be_idle_soon(on)) {
@@ -39,7 +39,7 @@ impl Weights {
         Some(self.release_answer(request.rid, done))
     }
 
-    /// Whether nothing but a batch that is in flight stands in the way of a release.
+    /// Whether only a batch in flight prevents a release.
     fn may_be_idle_soon(&self, on: &Access<'_>) -> bool {
         let may_wait = on.planner.is_paused() || self.released.keeps_from_running();
         may_wait || (on.planner.num_live() == 0 && !on.grammars_wait)
@@ -63,7 +63,7 @@ impl Weights {
         Ok(())
     }
 
-    /// Takes memory again: the weights first, which may take long.
+    /// Resumes memory. Starts with the weights, which may take long.
     pub(super) fn resume(
         &mut self,
         request: ResumeMemoryOccupationReqInput,
@@ -88,7 +88,7 @@ impl Weights {
         started.err().map(|error| self.resume_answer(rid, Err(error.to_string())))
     }
 
-    /// The weights of a resume are in place, or could not be read.
+    /// Completes a resume after its weights are in place or could not be read.
     pub(super) fn finish_resume(
         &mut self,
         rid: Option<String>,
@@ -104,7 +104,7 @@ impl Weights {
         self.resume_answer(rid, done)
     }
 
-    /// Takes parts other than the weights again.
+    /// Resumes the parts other than the weights.
     fn resume_parts(&mut self, tags: &[MemoryTag], on: &mut Access<'_>) -> Result<(), String> {
         for &tag in tags.iter().filter(|tag| **tag != MemoryTag::Weights) {
             let call = move |worker: &mut dyn ModelWorker| worker.resume_memory(tag);

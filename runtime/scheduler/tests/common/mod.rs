@@ -1,5 +1,4 @@
-//! A running loop with the echo worker, whose weight shows in every token, and the test in the place of the other two
-//! processes.
+//! A running loop with the echo worker, whose weight is visible in every token. The test plays the other two processes.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 use std::collections::HashMap;
@@ -20,14 +19,14 @@ use sglang_scheduler::{SchedulerError, SchedulerSettings};
 
 pub const EOS: u32 = 2;
 
-/// A running loop, and the test in the place of the two other processes.
+/// A running loop; the test plays the two other processes.
 pub struct Engine {
     pub to_scheduler: PushLink,
     pub at_detokenizer: PullLink,
     pub at_tokenizer: PullLink,
     pub inject: crossbeam_channel::Sender<Incoming>,
     pub thread: std::thread::JoinHandle<Result<(), SchedulerError>>,
-    /// Ids and labels of requests by their id.
+    /// Token ids and version labels by request id.
     pub answers: HashMap<String, Answer>,
     _dir: tempfile::TempDir,
 }
@@ -43,7 +42,7 @@ impl Engine {
         Self::start_from("shift:0", step).await
     }
 
-    /// With another path for the weights of the start.
+    /// Starts with another path of the weights.
     pub async fn start_from(model_path: &str, step: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let endpoints = Endpoints::in_dir(dir.path());
@@ -123,7 +122,7 @@ impl Engine {
         }
     }
 
-    /// The shift that the worker has now.
+    /// The worker's current shift.
     pub async fn shift(&mut self) -> u64 {
         self.to_scheduler
             .send(GetWeightsByNameReqInput { name: "shift".into(), ..Default::default() })
@@ -134,7 +133,7 @@ impl Engine {
         }
     }
 
-    /// Takes one batch of outputs.
+    /// Receives one batch of outputs.
     pub async fn take(&mut self) {
         let Received::Message(AnyMessage::BatchTokenIDOutput(batch)) = next(&mut self.at_detokenizer).await
         else {
@@ -173,7 +172,7 @@ pub fn prompt(i: u32) -> Vec<u32> {
     (0..10 + i % 7).map(|k| 10 + (i * 31 + k * 7) % 900).collect()
 }
 
-/// The answer to a prompt with a weight.
+/// The expected answer to a prompt with this weight.
 pub fn answer(prompt: &[u32], shift: u32) -> Vec<u32> {
     prompt.iter().map(|id| id + shift).chain([EOS]).collect()
 }
