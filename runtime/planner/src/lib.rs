@@ -3,24 +3,24 @@
 //! ([`sglang_proto::forward::ForwardBatch`]). The scheduler process (`runtime/scheduler`) receives messages, runs the
 //! batches and sends the outputs.
 //!
-//! # The story of a step
+//! # How a step works
 //!
 //! 1. [`Planner::add_request`] checks a request, limits `max_new_tokens` to what context and KV pool allow, and puts
-//! the request into the waiting queue.
+//!    the request into the waiting queue.
 //! 2. [`Planner::plan`] decides what the model does next. Prefill takes precedence: the [`policy`] orders the queue,
-//! each request looks up its prefix in the [`radix_cache`], and the budgets of [`admission`] decide which requests fit.
-//! A prompt longer than a chunk is split; while its chunks run, every second step decodes, so that no other request
-//! waits longer than a chunk. If nothing can be prefilled, all running requests decode one token. If the KV pool is
-//! full, cached prefixes are evicted; if that is not enough, requests are retracted to the queue.
+//!    each request looks up its prefix in the [`radix_cache`], and the budgets of [`admission`] decide which requests
+//!    fit. A prompt longer than a chunk is split; while its chunks run, every second step decodes, so that no other
+//!    request waits longer than a chunk. If nothing can be prefilled, all running requests decode one token. If the KV
+//!    pool is full, cached prefixes are evicted; if that is not enough, requests are retracted to the queue.
 //! 3. The caller runs the batch. With overlap, it may call `plan` once more before it has the result: tokens that are
-//! not yet known go into the next batch as negative ids, which the worker resolves. Slots of a batch in flight are
-//! neither freed nor reused before its result is back; retraction, preemption and pause, which take memory from running
-//! requests, wait for it.
+//!    not yet known go into the next batch as negative ids, which the worker resolves. Slots of a batch in flight are
+//!    neither freed nor reused before its result is back; retraction, preemption and pause, which take memory from
+//!    running requests, wait for it.
 //! 4. [`Planner::on_result`] appends the tokens, checks stop conditions, adds computed prefixes to the tree, and
-//! releases rows and slots of ended requests. If a request ends in step k while step k+1 is already running, its token
-//! from step k+1 is dropped.
+//!    releases rows and slots of ended requests. If a request ends in step k while step k+1 is already running, its
+//!    token from step k+1 is dropped.
 //! 5. [`Planner::take_events`] returns the outputs to send: new ids per request and, exactly once per request, its
-//! finish reason.
+//!    finish reason.
 //!
 //! ```
 //! use sglang_planner::{NewRequest, Planner, PlannerConfig};
