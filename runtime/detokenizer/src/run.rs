@@ -8,6 +8,7 @@ use sglang_checkpoint::Checkpoint;
 use sglang_ipc::{Endpoints, Identity, IpcError, PullLink, PushLink, Received};
 use sglang_process::ending;
 use sglang_process::failure::Failure;
+use sglang_process::heartbeat::{Heartbeat, PERIOD};
 use sglang_process::ready::ReadyHandle;
 use sglang_process::signals::TerminationSignals;
 use sglang_proto::messages::{AnyMessage, ConfigureLoggingReq};
@@ -109,12 +110,16 @@ async fn serve(
         Err(error) => return fail(ready, error),
     };
     ready.ready(json!({}));
+    let heartbeat = Heartbeat::of_thread("detokenizer");
+    let mut beats = tokio::time::interval(PERIOD);
     // How often something of the scheduler may have been lost.
     let mut epoch = 0;
     loop {
+        heartbeat.beat();
         let received = tokio::select! {
             received = pull.recv() => received,
             _ = stopped.recv() => return Ok(()),
+            _ = beats.tick(), if heartbeat.period().is_some() => continue,
         };
         match received {
             None => return Ok(()),

@@ -12,7 +12,9 @@ use sglang_checkpoint::{Checkpoint, GenerationConfig, ModelConfig};
 use sglang_ipc::{Endpoints, Identity, PullLink, PushLink};
 use sglang_process::control::{self, ControlEvent};
 use sglang_process::failure::Failure;
+use sglang_process::heartbeat::{Heartbeat, PERIOD};
 use sglang_process::listen::{self, ListenError};
+use sglang_process::peer::{Peer, PeerNews};
 use sglang_process::ready::ReadyHandle;
 use sglang_process::signals::{Termination, TerminationSignals};
 use sglang_proto::wire::Role;
@@ -40,6 +42,7 @@ enum Event {
     Up,
     Drain,
     End,
+    Peer(Peer, PeerNews),
 }
 
 /// Runs until told to end. Call it first thing in `main`: it blocks signals before any thread starts.
@@ -63,6 +66,7 @@ pub fn run(args: ServerArgs) -> Result<(), Failure> {
             ControlEvent::Up => Event::Up,
             ControlEvent::Drain => Event::Drain,
             ControlEvent::End | ControlEvent::ParentGone => Event::End,
+            ControlEvent::Peer(peer, news) => Event::Peer(peer, news),
         };
         let _ = events.send(event);
     })
@@ -213,9 +217,11 @@ async fn open(
         json: args.log_requests_format == "json",
     };
     // Without a tokenizer the scheduler answers directly; the detokenizer only passes things on.
-    let status = Status::new(launched, !args.skip_tokenizer_init);
+    let restart_wait = Duration::from_secs(args.restart_wait);
+    let status = Status::new(launched, !args.skip_tokenizer_init, restart_wait);
     let manager = TokenizerManager::new(limits, status, scheduler, request_log, args.disable_radix_cache);
     tokio::spawn(manager.clone().handle_loop(pull));
+    tokio::spawn(beat());
     let address = listener.local_addr().map_err(Failure::of_system)?;
     let scheme = args.url_scheme();
     let mut app = App::new(args, EnvSettings::from_env(), model.facts, manager);
@@ -227,6 +233,16 @@ async fn open(
         tracing::info!("Listening on {scheme}://{address}");
     }
     Ok((app, server))
+}
+
+/// Shows the launcher that this runtime does not stand still.
+async fn beat() {
+    let heartbeat = Heartbeat::of_thread("runtime");
+    let mut beats = tokio::time::interval(PERIOD);
+    while heartbeat.period().is_some() {
+        beats.tick().await;
+        heartbeat.beat();
+    }
 }
 
 /// Serves until a signal or the launcher ends it. The first wish to end lets running requests finish, a second one
@@ -248,6 +264,7 @@ async fn serve_until_told(
             }
             event = events.recv() => match event {
                 Some(Event::Up) => status.launcher_up(),
+                Some(Event::Peer(peer, news)) => status.heard_of(peer, news),
                 Some(Event::Drain) if !status.is_draining() => {
                     tracing::info!("Draining: {} requests are running", app.manager.registry.live());
                     status.start_draining();

@@ -4,11 +4,15 @@ use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 
+use std::os::fd::OwnedFd;
+
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 use serde_json::Value;
+use sglang_process::heartbeat::HeartbeatPage;
 
+use crate::last_words::LastWords;
 use crate::role::Role;
 
 /// A report may not grow beyond this; a process that writes more is not one of ours.
@@ -83,43 +87,55 @@ impl fmt::Display for Death {
     }
 }
 
+/// What the launcher holds of a process.
+#[derive(Debug)]
+pub(crate) struct Ties {
+    /// The start-up report, until its end. Reading it must not block.
+    pub(crate) report: Option<File>,
+    /// Where it reads the launcher's words.
+    pub(crate) control: Option<File>,
+    /// Where it shows signs of life.
+    pub(crate) heartbeats: HeartbeatPage,
+    /// What it has written last; `None` where standard error is the launcher's own.
+    pub(crate) last_words: Option<LastWords>,
+    /// Can be read when it has ended; `None` where the kernel has no such thing, and a signal tells it.
+    pub(crate) pidfd: Option<OwnedFd>,
+}
+
 /// A process that was started.
 #[derive(Debug)]
 pub(crate) struct ChildProcess {
     pub(crate) role: Role,
+    /// Larger than those of all that were started before.
+    pub(crate) life: u64,
     pub(crate) pid: Pid,
     /// How it ended, once it has and was reaped. Its pid means nothing from then on.
     pub(crate) death: Option<Death>,
-    /// The start-up report, until its end.
-    pub(crate) report: Option<File>,
+    pub(crate) ties: Ties,
     unread: Vec<u8>,
-    control: Option<File>,
 }
 
 impl ChildProcess {
-    /// `report` must not block.
-    pub(crate) fn new(role: Role, pid: Pid, report: File, control: File) -> Self {
-        ChildProcess {
-            role,
-            pid,
-            death: None,
-            report: Some(report),
-            unread: Vec::new(),
-            control: Some(control),
-        }
+    pub(crate) fn new(role: Role, life: u64, pid: Pid, ties: Ties) -> Self {
+        ChildProcess { role, life, pid, death: None, ties, unread: Vec::new() }
+    }
+
+    /// The last lines of a process that has ended.
+    pub(crate) fn last_words(&self) -> Vec<String> {
+        self.ties.last_words.as_ref().map(LastWords::of_the_dead).unwrap_or_default()
     }
 
     /// Reads what the report has now.
     pub(crate) fn read_report(&mut self) -> Vec<Report> {
         let mut chunk = [0; 4096];
-        while let Some(pipe) = &mut self.report {
+        while let Some(pipe) = &mut self.ties.report {
             match pipe.read(&mut chunk) {
                 Ok(n) if n > 0 && self.unread.len() < LONGEST_REPORT => {
                     self.unread.extend(chunk.iter().take(n));
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Ok(_) | Err(_) => self.report = None,
+                Ok(_) | Err(_) => self.ties.report = None,
             }
         }
         let mut reports = Vec::new();
@@ -136,12 +152,13 @@ impl ChildProcess {
         reports
     }
 
-    /// Says a word to the process, if it still listens.
+    /// Says a word to the process, if it still listens. One that has read nothing for so long that the pipe is full is
+    /// told no more: the launcher waits for nobody.
     pub(crate) fn tell(&mut self, word: &str) {
-        if let Some(pipe) = &mut self.control
+        if let Some(pipe) = &mut self.ties.control
             && pipe.write_all(format!("{word}\n").as_bytes()).is_err()
         {
-            self.control = None;
+            self.ties.control = None;
         }
     }
 

@@ -1,4 +1,5 @@
-//! What the launcher waits for, from one `poll`: signals, ends of processes, start-up reports, the warm-up answer.
+//! What the launcher waits for, from one `poll`: signals, ends of processes (by pidfd), start-up reports, the warm-up
+//! answer. Every wait also keeps systemd informed.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,6 +13,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 
 use crate::child::{ChildProcess, Death, Report};
+use crate::notify::Notify;
 use crate::role::Role;
 
 /// Something happened.
@@ -32,6 +34,8 @@ pub(crate) enum Event {
 /// The source of events.
 #[derive(Debug)]
 pub(crate) struct Events {
+    /// Kept alive by every wait.
+    pub(crate) notify: Notify,
     signals: SignalFd,
     queue: VecDeque<Event>,
 }
@@ -45,7 +49,7 @@ impl Events {
         }
         set.thread_block()?;
         let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        Ok(Events { signals, queue: VecDeque::new() })
+        Ok(Events { notify: Notify::from_env(), signals, queue: VecDeque::new() })
     }
 
     /// Waits for the next event. Reports of a process come before its death.
@@ -59,18 +63,29 @@ impl Events {
             if let Some(event) = self.queue.pop_front() {
                 return Ok(event);
             }
-            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
+            let now = Instant::now();
+            self.notify.wake(now);
+            if deadline.is_some_and(|deadline| deadline <= now) {
                 return Ok(Event::Deadline);
             }
+            let until = deadline.into_iter().chain(self.notify.due()).min();
+            let left = until.map(|until| until.saturating_duration_since(now));
             if self.wait(children, extra, left)? {
                 return Ok(Event::Readable);
             }
-            self.take_signals(children)?;
+            self.take_signals()?;
+            self.reap(children)?;
             for child in children.iter_mut() {
                 let role = child.role;
                 self.queue.extend(child.read_report().into_iter().map(|r| Event::Report(role, r)));
             }
+        }
+    }
+
+    /// Puts events back that came while something else was waited for.
+    pub(crate) fn put_back(&mut self, events: Vec<Event>) {
+        for event in events.into_iter().rev() {
+            self.queue.push_front(event);
         }
     }
 
@@ -81,9 +96,12 @@ impl Events {
         extra: Option<BorrowedFd<'_>>,
         left: Option<Duration>,
     ) -> io::Result<bool> {
-        let reports = children.iter().filter_map(|c| c.report.as_ref()).map(AsFd::as_fd);
+        let reports = children.iter().filter_map(|c| c.ties.report.as_ref()).map(AsFd::as_fd);
+        let alive = children.iter().filter(|c| c.death.is_none());
+        let pidfds = alive.filter_map(|c| c.ties.pidfd.as_ref()).map(AsFd::as_fd);
         let mut fds: Vec<PollFd<'_>> = std::iter::once(self.signals.as_fd())
             .chain(reports)
+            .chain(pidfds)
             .chain(extra)
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
@@ -103,12 +121,12 @@ impl Events {
         Ok(extra_readable && !readable.any(|r| r))
     }
 
-    fn take_signals(&mut self, children: &mut [ChildProcess]) -> io::Result<()> {
+    fn take_signals(&mut self) -> io::Result<()> {
         while let Some(info) = self.signals.read_signal()? {
             match i32::try_from(info.ssi_signo).ok().and_then(|n| Signal::try_from(n).ok()) {
-                Some(Signal::SIGCHLD) => self.reap(children)?,
+                // Of orphans, and of processes that have no pidfd.
+                Some(Signal::SIGCHLD) | None => {}
                 Some(signal) => self.queue.push_back(Event::Signal(signal)),
-                None => {}
             }
         }
         Ok(())

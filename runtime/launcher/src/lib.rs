@@ -1,17 +1,25 @@
 //! `sglang-launch`: starts the processes of a server, says when it is ready, watches over it, and ends it whole.
 //!
-//! One thread and one `poll` loop over signals, start-up reports and the warm-up answer; it sleeps while the server
-//! serves. It binds the listening socket and makes the folder of the processes' sockets, so that neither outlives the
+//! One thread and one `poll` loop over signals, ends of processes, start-up reports and the warm-up answer. While the
+//! server serves it looks after the signs of life of its processes, and starts those again that have died. It binds the listening socket and makes the folder of the processes' sockets, so that neither outlives the
 //! run and both outlive any one process. It never runs a request of a client and never loads a model.
 
 mod child;
 mod events;
 mod ipc_dir;
+mod last_words;
 mod model;
+mod notify;
 mod outcome;
+mod policy;
+mod port;
+mod pulse;
+mod record;
 mod role;
+mod serving;
 mod settings;
 mod spawn;
+mod stacks;
 mod supervisor;
 mod timeline;
 mod tls;
@@ -28,7 +36,9 @@ use events::Events;
 use ipc_dir::IpcDir;
 use model::Fetched;
 use outcome::{LaunchError, Outcome};
+use port::Bound;
 use settings::Settings;
+use spawn::Spawner;
 use supervisor::Supervisor;
 
 /// Runs a server from its command line, whose first element is the program's name, until it ends. The exit codes are
@@ -60,7 +70,7 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn launch(args: &ServerArgs, argv: &[OsString], started: Instant) -> Result<Outcome, LaunchError> {
     // Before anything is made that a signal would leave behind.
     let mut events = Events::new().map_err(|e| LaunchError::System("watching for signals", e))?;
-    let settings = Settings::from_env()?;
+    let settings = Settings::new(args)?;
     tls::check(args)?;
     tracing::info!("server_args={}", serde_json::Value::Object(given_arguments(args)));
     if !args.without_effect.is_empty() {
@@ -68,7 +78,10 @@ fn launch(args: &ServerArgs, argv: &[OsString], started: Instant) -> Result<Outc
             args.without_effect.keys().map(|name| format!("--{}", name.replace('_', "-"))).collect();
         tracing::warn!("{} changed nothing: what it tunes is not here", given.join(", "));
     }
-    let listener = sglang_process::listen::bind(&args.host, args.port)?;
+    let listener = match port::bind(args, &mut events)? {
+        Bound::Listener(listener) => listener,
+        Bound::Stopped(outcome) => return Ok(outcome),
+    };
     let address =
         listener.local_addr().map_err(|e| LaunchError::System("reading the listening address", e))?;
     let (files, fetching) = match model::fetch(args, &mut events)? {
@@ -77,8 +90,10 @@ fn launch(args: &ServerArgs, argv: &[OsString], started: Instant) -> Result<Outc
     };
     let ipc_dir = IpcDir::create(args.ipc_dir.as_deref().map(Path::new))?;
     let argv = spawn::child_arguments(args, argv, &ipc_dir, address, &files);
-    let mut supervisor = Supervisor::start(&argv, &listener, events, settings, started, fetching)?;
+    let spawner = Spawner::new(argv, listener);
+    let mut supervisor = Supervisor::start(spawner, events, settings, started, fetching)?;
     let outcome = supervisor.run(args, address);
+    supervisor.events.notify.stopping();
     supervisor.kill_all();
     outcome.map_err(|e| LaunchError::System("waiting for the processes", e))
 }

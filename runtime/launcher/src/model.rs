@@ -33,6 +33,9 @@ pub(crate) fn fetch(args: &ServerArgs, events: &mut Events) -> Result<Fetched, L
         return Ok(Fetched::Files(HubFiles::default(), None));
     }
     let started = Instant::now();
+    events.notify.status(&format!("Fetching {}", args.model_path));
+    // As long as it takes: the hub's client has limits of its own.
+    events.notify.working_for(Duration::from_secs(24 * 3600));
     let (done, result) = start(args.clone()).map_err(|e| LaunchError::System("starting a download", e))?;
     loop {
         match events

@@ -34,7 +34,7 @@ pub(crate) enum LaunchError {
     IpcDirInUse(PathBuf),
     #[error("there is no folder for the sockets between the processes; tried {0}; name one with --ipc-dir")]
     NoIpcDir(String),
-    #[error("cannot start the {}: {}{}: {source}", role.name(), variable.map(|v| format!("{v}=")).unwrap_or_default(),
+    #[error("cannot start the {role}: {}{}: {source}", variable.map(|v| format!("{v}=")).unwrap_or_default(),
         program.display())]
     Spawn {
         role: Role,
@@ -74,8 +74,9 @@ pub(crate) enum Outcome {
     StartTimedOut(Role, Duration, Option<String>),
     /// The warm-up request was not answered well.
     WarmupFailed(String),
-    /// A process ended while the server was running.
-    Died(Role, Death),
+    /// A process ended while the server was running: which, how, and after how many restarts within how long it is not
+    /// started again.
+    Died(Role, String, Option<(usize, Duration)>),
     /// SIGTERM, and every running request has finished.
     Drained,
     /// SIGTERM, and some had not finished when their time was over.
@@ -87,7 +88,8 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// 0: SIGTERM. 1: could not start. 2: the command line, a variable or what they name is wrong. 3: a process died at run time. 128 + n: signal n asked for an end at once.
+    /// 0: SIGTERM. 1: could not start. 2: the command line, a variable or what they name is wrong. 3: a process died at run time and was not started again.
+    /// 128 + n: signal n asked for an end at once.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Outcome::Drained | Outcome::DrainTimedOut(_) | Outcome::StoppedBeforeUp => 0,
@@ -118,7 +120,11 @@ impl Outcome {
             Outcome::WarmupFailed(why) => {
                 tracing::error!("the warm-up request failed: {why}; the server ends")
             }
-            Outcome::Died(role, death) => tracing::error!("the {} {death}; the server ends", role.name()),
+            Outcome::Died(role, how, None) => tracing::error!("the {role} {how}; the server ends"),
+            Outcome::Died(role, how, Some((restarts, window))) => tracing::error!(
+                "the {role} {how}, after {restarts} restarts within {} s (--max-restarts, --restart-window); the server ends",
+                window.as_secs_f64()
+            ),
             Outcome::Drained => {
                 tracing::info!("SIGTERM: running requests have finished and all processes have ended")
             }

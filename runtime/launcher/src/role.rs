@@ -1,46 +1,23 @@
-//! The processes of a server.
+//! The programs of a server's processes.
 
 use std::path::PathBuf;
 
-/// A process that the launcher starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// Runs the model.
-    Scheduler,
-    /// Turns token ids into text.
-    Detokenizer,
-    /// Speaks HTTP.
-    TokenizerManager,
+pub(crate) use sglang_process::peer::Peer as Role;
+
+/// The environment variable that names the program of a process, if it is set.
+pub(crate) fn variable(role: Role) -> Option<&'static str> {
+    let variable = match role {
+        Role::Scheduler => "SGLANG_SCHEDULER_BIN",
+        Role::Detokenizer => "SGLANG_DETOKENIZER_BIN",
+        Role::TokenizerManager => "SGLANG_TOKENIZER_MANAGER_BIN",
+    };
+    std::env::var_os(variable).map(|_| variable)
 }
 
-impl Role {
-    /// In the order of starting: the scheduler has most to do.
-    pub(crate) const ALL: [Role; 3] = [Role::Scheduler, Role::Detokenizer, Role::TokenizerManager];
-
-    /// As log lines name it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Role::Scheduler => "scheduler",
-            Role::Detokenizer => "detokenizer",
-            Role::TokenizerManager => "tokenizer-manager",
-        }
+/// The program of a process: what its variable names, else the file `sglang-<name>` beside the launcher's own.
+pub(crate) fn program(role: Role) -> std::io::Result<PathBuf> {
+    if let Some(path) = variable(role).and_then(std::env::var_os) {
+        return Ok(path.into());
     }
-
-    /// The environment variable that names the program, if it is set.
-    pub(crate) fn variable(self) -> Option<&'static str> {
-        let variable = match self {
-            Role::Scheduler => "SGLANG_SCHEDULER_BIN",
-            Role::Detokenizer => "SGLANG_DETOKENIZER_BIN",
-            Role::TokenizerManager => "SGLANG_TOKENIZER_MANAGER_BIN",
-        };
-        std::env::var_os(variable).map(|_| variable)
-    }
-
-    /// The program: what its variable names, else the file `sglang-<name>` beside the launcher's own.
-    pub(crate) fn program(self) -> std::io::Result<PathBuf> {
-        if let Some(path) = self.variable().and_then(std::env::var_os) {
-            return Ok(path.into());
-        }
-        Ok(std::env::current_exe()?.with_file_name(format!("sglang-{}", self.name())))
-    }
+    Ok(std::env::current_exe()?.with_file_name(format!("sglang-{}", role.name())))
 }

@@ -1,8 +1,15 @@
-//! Time limits, from the environment.
+//! Limits, from the arguments and the environment.
 
 use std::time::Duration;
 
+use sglang_server_args::ServerArgs;
+
 use crate::outcome::LaunchError;
+use crate::policy::Policy;
+
+/// A thread that has work shows signs of life all the time, one that waits does now and then: a shorter limit than this
+/// would take it for hung.
+const SHORTEST_WATCHDOG: Duration = Duration::from_secs(2);
 
 /// How long the launcher waits for what.
 #[derive(Debug, Clone, Copy)]
@@ -13,13 +20,26 @@ pub(crate) struct Settings {
     pub(crate) warmup: Duration,
     /// `SGLANG_SHUTDOWN_TIMEOUT`, seconds that running requests have after SIGTERM. Default 15.
     pub(crate) shutdown: Duration,
+    /// When a process is started again.
+    pub(crate) policy: Policy,
+    /// How long a process may show no sign of life (`--watchdog-timeout`).
+    pub(crate) watchdog: Duration,
 }
 
 impl Settings {
-    /// Reads the environment. A value that is not a number of seconds is an error that names its variable.
-    pub(crate) fn from_env() -> Result<Self, LaunchError> {
+    /// Reads the environment beside the arguments. A value that is not a number of seconds is an error that names its
+    /// variable.
+    pub(crate) fn new(args: &ServerArgs) -> Result<Self, LaunchError> {
+        let startup = seconds("SGLANG_STARTUP_TIMEOUT", 600)?;
+        let limit = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
         Ok(Settings {
-            startup: seconds("SGLANG_STARTUP_TIMEOUT", 600)?,
+            startup,
+            policy: Policy {
+                max_restarts: if args.restart_policy == "never" { 0 } else { args.max_restarts },
+                window: limit(args.restart_window),
+                start_limit: startup,
+            },
+            watchdog: limit(args.watchdog_timeout).max(SHORTEST_WATCHDOG),
             warmup: seconds("SGLANG_WARMUP_TIMEOUT", 600)?,
             shutdown: seconds("SGLANG_SHUTDOWN_TIMEOUT", 15)?,
         })

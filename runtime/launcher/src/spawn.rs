@@ -3,8 +3,9 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::IsTerminal;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -13,13 +14,15 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getpid, getppid, pipe2};
 use sglang_hub::HubFiles;
-use sglang_process::{CONTROL_FD, LISTEN_FD, READY_FD};
+use sglang_process::heartbeat::HeartbeatPage;
+use sglang_process::{CONTROL_FD, HEARTBEAT_FD, LIFE, LISTEN_FD, READY_FD};
 use sglang_server_args::ServerArgs;
 
-use crate::child::ChildProcess;
+use crate::child::{ChildProcess, Ties};
 use crate::ipc_dir::{IpcDir, random_u32};
+use crate::last_words::LastWords;
 use crate::outcome::LaunchError;
-use crate::role::Role;
+use crate::role::{self, Role};
 
 /// The arguments of every process: those of the launcher, and what it has chosen. The last of two flags counts.
 pub(crate) fn child_arguments(
@@ -45,42 +48,104 @@ pub(crate) fn child_arguments(
     all
 }
 
-/// Starts the process of a role.
-pub(crate) fn spawn(
-    role: Role,
-    argv: &[OsString],
-    listener: &TcpListener,
-) -> Result<ChildProcess, LaunchError> {
-    let program = role.program().map_err(|e| LaunchError::System("finding the launcher's own file", e))?;
-    let pipe = || pipe2(OFlag::O_CLOEXEC).map_err(|e| LaunchError::System("making a pipe", e.into()));
-    let (ready, ready_child) = pipe()?;
-    let (control_child, control) = pipe()?;
-    let mut command = Command::new(&program);
-    command
-        .args(argv)
-        .stdin(Stdio::null())
-        .env_remove(LISTEN_FD)
-        .env(READY_FD, ready_child.as_raw_fd().to_string())
-        .env(CONTROL_FD, control_child.as_raw_fd().to_string());
-    let mut inherited: Vec<RawFd> = vec![ready_child.as_raw_fd(), control_child.as_raw_fd()];
-    if role == Role::TokenizerManager {
-        command.env(LISTEN_FD, listener.as_raw_fd().to_string());
-        inherited.push(listener.as_raw_fd());
+/// Starts processes, each with what it inherits.
+#[derive(Debug)]
+pub(crate) struct Spawner {
+    argv: Vec<OsString>,
+    listener: TcpListener,
+    /// Lives so far, of all processes together.
+    lives: u64,
+    /// What the first scheduler chose and later ones must have the same.
+    scheduler_argv: Vec<OsString>,
+}
+
+impl Spawner {
+    /// `argv` are the arguments of every process. The socket is the tokenizer managers', one after another: connections
+    /// wait in its queue while there is none.
+    pub(crate) fn new(argv: Vec<OsString>, listener: TcpListener) -> Self {
+        Spawner { argv, listener, lives: 0, scheduler_argv: Vec::new() }
     }
-    let launcher = getpid();
-    // SAFETY: the closure runs between fork and exec and makes only async-signal-safe calls (prctl, getppid, fcntl,
-    // the signal mask); it allocates nothing.
-    unsafe {
-        command.pre_exec(move || prepare(launcher, &inherited));
+
+    /// Gives these arguments to every scheduler from now on.
+    pub(crate) fn pin_scheduler(&mut self, argv: Vec<OsString>) {
+        self.scheduler_argv = argv;
     }
-    let child = command.spawn().map_err(|source| {
-        let variable = role.variable();
-        LaunchError::Spawn { role, variable, program, source }
-    })?;
-    // The launcher reaps by pid, so std's handle is not needed; dropping it neither waits nor kills.
-    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
-    set_nonblocking(ready.as_fd()).map_err(|e| LaunchError::System("preparing a pipe", e.into()))?;
-    Ok(ChildProcess::new(role, pid, File::from(ready), File::from(control)))
+
+    /// Starts the next life of a process.
+    pub(crate) fn spawn(&mut self, role: Role) -> Result<ChildProcess, LaunchError> {
+        let program =
+            role::program(role).map_err(|e| LaunchError::System("finding the launcher's own file", e))?;
+        let pipe = || pipe2(OFlag::O_CLOEXEC).map_err(|e| LaunchError::System("making a pipe", e.into()));
+        let (ready, ready_child) = pipe()?;
+        let (control_child, control) = pipe()?;
+        let (heartbeats, page) =
+            HeartbeatPage::create().map_err(|e| LaunchError::System("making a page for signs of life", e))?;
+        self.lives += 1;
+        let mut command = Command::new(&program);
+        command
+            .args(&self.argv)
+            .stdin(Stdio::null())
+            // The launcher speaks for all of them.
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("WATCHDOG_USEC")
+            .env_remove("WATCHDOG_PID")
+            .env_remove(LISTEN_FD)
+            .env(LIFE, self.lives.to_string())
+            .env(READY_FD, ready_child.as_raw_fd().to_string())
+            .env(CONTROL_FD, control_child.as_raw_fd().to_string())
+            .env(HEARTBEAT_FD, page.as_raw_fd().to_string());
+        let mut inherited: Vec<RawFd> =
+            vec![ready_child.as_raw_fd(), control_child.as_raw_fd(), page.as_raw_fd()];
+        if role == Role::Scheduler {
+            command.args(&self.scheduler_argv);
+        }
+        if role == Role::TokenizerManager {
+            command.env(LISTEN_FD, self.listener.as_raw_fd().to_string());
+            inherited.push(self.listener.as_raw_fd());
+        }
+        // On a terminal the lines stand above; a process must see that it is one, to use colours.
+        let keep_words = !std::io::stderr().is_terminal();
+        if keep_words {
+            command.stderr(Stdio::piped());
+        }
+        let launcher = getpid();
+        // SAFETY: the closure runs between fork and exec and makes only async-signal-safe calls (prctl, getppid, fcntl,
+        // the signal mask); it allocates nothing.
+        unsafe {
+            command.pre_exec(move || prepare(launcher, &inherited));
+        }
+        let mut child = command.spawn().map_err(|source| {
+            let variable = role::variable(role);
+            LaunchError::Spawn { role, variable, program, source }
+        })?;
+        // The launcher reaps by pid, so std's handle is not needed; dropping it neither waits nor kills.
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
+        let last_words = child.stderr.take().and_then(|pipe| {
+            LastWords::hand_on(pipe, std::io::stderr())
+                .inspect_err(|e| tracing::warn!("the log of the {role} is lost: {e}"))
+                .ok()
+        });
+        for fd in [&ready, &control] {
+            set_nonblocking(fd.as_fd()).map_err(|e| LaunchError::System("preparing a pipe", e.into()))?;
+        }
+        let ties = Ties {
+            report: Some(File::from(ready)),
+            control: Some(File::from(control)),
+            heartbeats,
+            last_words,
+            pidfd: pidfd_of(pid),
+        };
+        Ok(ChildProcess::new(role, self.lives, pid, ties))
+    }
+}
+
+/// A descriptor that can be read when the process has ended; `None` where the kernel has none to give.
+fn pidfd_of(pid: Pid) -> Option<OwnedFd> {
+    // SAFETY: pidfd_open takes two numbers and touches no memory.
+    let number = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    let number = RawFd::try_from(number).ok().filter(|number| *number >= 0)?;
+    // SAFETY: the kernel has just made this descriptor, closed on exec, for this call alone.
+    Some(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// What the child does before it becomes the program.

@@ -1,8 +1,7 @@
-//! The life of a server: starting, warming up, running, draining, ending.
+//! The life of a server until it is up, and its end. `serving` has what lies between.
 
-use std::ffi::OsString;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -12,25 +11,30 @@ use sglang_server_args::ServerArgs;
 use crate::child::{ChildProcess, Death, Report};
 use crate::events::{Event, Events};
 use crate::outcome::{LaunchError, Outcome};
+use crate::record::Record;
 use crate::role::Role;
 use crate::settings::Settings;
-use crate::spawn;
+use crate::spawn::Spawner;
 use crate::timeline::Timeline;
 use crate::warmup::WarmUp;
 
 /// A signal to the whole process group may end a process before the launcher has seen its own. This long it is waited for.
 const OWN_SIGNAL: Duration = Duration::from_millis(200);
-/// A SIGTERM so soon after another is the same wish: `timeout` and others send one to the launcher and one to its group.
-const SAME_WISH: Duration = Duration::from_millis(100);
 /// How long a process that has said why it cannot start may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The processes of a server. Dropping it leaves none.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
-    children: Vec<ChildProcess>,
-    events: Events,
-    settings: Settings,
+    /// The present life of each process, or its last one, in the order of [`Role::ALL`].
+    pub(crate) children: Vec<ChildProcess>,
+    /// What is known of each process beyond its present life, in the same order.
+    pub(crate) records: Vec<Record>,
+    pub(crate) events: Events,
+    pub(crate) settings: Settings,
+    pub(crate) spawner: Spawner,
+    /// What the times of the records count from.
+    pub(crate) began: Instant,
     timeline: Timeline,
     /// What the scheduler has reported of its model.
     is_generation: bool,
@@ -42,18 +46,27 @@ type Stage = io::Result<Result<(), Outcome>>;
 impl Supervisor {
     /// Starts every process.
     pub(crate) fn start(
-        argv: &[OsString],
-        listener: &TcpListener,
-        events: Events,
+        spawner: Spawner,
+        mut events: Events,
         settings: Settings,
         started: Instant,
         fetching: Option<Duration>,
     ) -> Result<Self, LaunchError> {
-        let timeline = Timeline::new(started, Instant::now(), fetching);
-        let mut supervisor =
-            Supervisor { children: Vec::new(), events, settings, timeline, is_generation: true };
+        let began = Instant::now();
+        events.notify.status("Starting");
+        events.notify.working_for(settings.startup.saturating_add(settings.warmup));
+        let mut supervisor = Supervisor {
+            children: Vec::new(),
+            records: Role::ALL.map(|role| Record::new(role, settings.policy)).into(),
+            events,
+            settings,
+            spawner,
+            began,
+            timeline: Timeline::new(started, began, fetching),
+            is_generation: true,
+        };
         for role in Role::ALL {
-            supervisor.children.push(spawn::spawn(role, argv, listener)?);
+            supervisor.children.push(supervisor.spawner.spawn(role)?);
         }
         supervisor.timeline = Timeline::new(started, Instant::now(), fetching);
         Ok(supervisor)
@@ -82,6 +95,12 @@ impl Supervisor {
         for child in &mut self.children {
             child.tell("up");
         }
+        self.events.notify.ready();
+        self.events.notify.status(&format!(
+            "Serving {} on port {}",
+            args.served_model_name(),
+            address.port()
+        ));
         tracing::info!("{}", self.timeline.line(warmed_up));
         tracing::info!("Serving {} on {}://{address}", args.served_model_name(), args.url_scheme());
         tracing::info!("The server is fired up and ready to roll!");
@@ -127,10 +146,14 @@ impl Supervisor {
 
     fn take_report(&mut self, role: Role, report: Report) -> Result<(), Outcome> {
         match report {
-            Report::Phase(name, seconds) => self.timeline.phase(role, name, seconds),
+            Report::Phase(name, seconds) => {
+                self.events.notify.status(&format!("Starting: {role}: {name}"));
+                self.timeline.phase(role, name, seconds);
+            }
             Report::Failed(error, code) => return Err(Outcome::StartFailed(role, error, code)),
             Report::Ready(info) => {
-                tracing::debug!("the {} is ready: {info}", role.name());
+                tracing::debug!("the {role} is ready: {info}");
+                self.now_ready(role, &info);
                 if let Some(is_generation) = info.get("is_generation").and_then(serde_json::Value::as_bool) {
                     self.is_generation = is_generation;
                 }
@@ -165,65 +188,7 @@ impl Supervisor {
         }
     }
 
-    /// Until a signal or the death of a process.
-    fn serve(&mut self) -> io::Result<Outcome> {
-        loop {
-            match self.events.next(&mut self.children, None, None)? {
-                Event::Signal(Signal::SIGTERM) => return self.drain(),
-                Event::Signal(signal) => return Ok(stop(signal)),
-                Event::Death(role, death) => {
-                    // A drain that the tokenizer manager began by itself, with nothing left to answer.
-                    let drained = (role, death) == (Role::TokenizerManager, Death::Code(0));
-                    match self.own_signal(death)? {
-                        Some(Signal::SIGTERM) if drained => return self.drain(),
-                        Some(signal) if signal != Signal::SIGTERM => return Ok(stop(signal)),
-                        _ => return Ok(Outcome::Died(role, death)),
-                    }
-                }
-                Event::Report(..) | Event::Readable | Event::Deadline => {}
-            }
-        }
-    }
-
-    /// Lets running requests finish: the tokenizer manager ends when it has answered them, and then the others.
-    fn drain(&mut self) -> io::Result<Outcome> {
-        let limit = self.settings.shutdown;
-        tracing::info!(
-            "SIGTERM: running requests have {} s to finish; a second signal ends now",
-            limit.as_secs_f64()
-        );
-        let asked = Instant::now();
-        let deadline = asked + limit;
-        for child in self.children.iter_mut().filter(|c| c.role == Role::TokenizerManager) {
-            child.tell("drain");
-            child.signal(Signal::SIGTERM);
-        }
-        let mut answered = false;
-        loop {
-            if !answered && self.has_ended(Role::TokenizerManager) {
-                answered = true;
-                // The word is what counts: these processes may have got SIGTERM before, and waited.
-                for child in &mut self.children {
-                    child.tell("end");
-                    child.signal(Signal::SIGTERM);
-                }
-            }
-            if Role::ALL.into_iter().all(|role| self.has_ended(role)) {
-                return Ok(Outcome::Drained);
-            }
-            match self.events.next(&mut self.children, None, Some(deadline))? {
-                Event::Death(Role::TokenizerManager, _) => {}
-                // Without the others the tokenizer manager has nothing left to wait for.
-                Event::Death(role, death) if !answered => return Ok(Outcome::Died(role, death)),
-                Event::Deadline => return Ok(Outcome::DrainTimedOut(limit)),
-                Event::Signal(Signal::SIGTERM) if asked.elapsed() < SAME_WISH => {}
-                Event::Signal(signal) => return Ok(Outcome::Interrupted(signal)),
-                Event::Death(..) | Event::Report(..) | Event::Readable => {}
-            }
-        }
-    }
-
-    fn has_ended(&self, role: Role) -> bool {
+    pub(crate) fn has_ended(&self, role: Role) -> bool {
         self.children.iter().any(|c| c.role == role && c.death.is_some())
     }
 
@@ -231,25 +196,32 @@ impl Supervisor {
     fn died(&mut self, role: Role, death: Death, ready: bool) -> io::Result<Outcome> {
         Ok(match self.own_signal(death)? {
             Some(signal) => stop(signal),
-            None if ready => Outcome::Died(role, death),
+            None if ready => {
+                self.show_last_words(role);
+                Outcome::Died(role, death.to_string(), None)
+            }
             None => Outcome::DiedBeforeReady(role, death),
         })
     }
 
     /// The signal that the launcher got too when a process ended of one, or as one asks it to.
-    fn own_signal(&mut self, death: Death) -> io::Result<Option<Signal>> {
+    pub(crate) fn own_signal(&mut self, death: Death) -> io::Result<Option<Signal>> {
         if !death.may_be_wished() {
             return Ok(None);
         }
         let until = Instant::now() + OWN_SIGNAL;
-        loop {
+        let mut others = Vec::new();
+        let signal = loop {
             match self.events.next(&mut self.children, None, Some(until))? {
-                Event::Signal(signal) => return Ok(Some(signal)),
-                Event::Deadline if death == Death::Signal(Signal::SIGINT) => return Ok(Some(Signal::SIGINT)),
-                Event::Deadline => return Ok(None),
-                Event::Death(..) | Event::Report(..) | Event::Readable => {}
+                Event::Signal(signal) => break Some(signal),
+                Event::Deadline if death == Death::Signal(Signal::SIGINT) => break Some(Signal::SIGINT),
+                Event::Deadline => break None,
+                Event::Readable => {}
+                other => others.push(other),
             }
-        }
+        };
+        self.events.put_back(others);
+        Ok(signal)
     }
 
     /// Ends every process that is left, at once, and waits until it is gone.
@@ -259,6 +231,10 @@ impl Supervisor {
         }
         for child in self.children.iter_mut().filter(|c| c.death.is_none()) {
             child.death = waitpid(child.pid, None).ok().and_then(Death::from_status).map(|(_, death)| death);
+        }
+        // Their last lines stand before the launcher's.
+        for child in &self.children {
+            child.last_words();
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 
+use crate::peer::{Peer, PeerNews};
+
 /// A word of the launcher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ControlEvent {
@@ -12,6 +14,8 @@ pub enum ControlEvent {
     Drain,
     /// Every request has been answered: end.
     End,
+    /// Another process has ended, is silent or works.
+    Peer(Peer, PeerNews),
     /// The launcher has ended without a word. The process is to end too.
     ParentGone,
 }
@@ -35,13 +39,14 @@ pub fn watch(on_event: impl FnMut(ControlEvent) + Send + 'static) -> std::io::Re
 /// Calls `on_event` for every line, and with [`ControlEvent::ParentGone`] at the end.
 fn read_events(pipe: impl Read, mut on_event: impl FnMut(ControlEvent)) {
     for line in BufReader::with_capacity(256, pipe).lines() {
-        match line.as_deref() {
-            Ok("up") => on_event(ControlEvent::Up),
-            Ok("drain") => on_event(ControlEvent::Drain),
-            Ok("end") => on_event(ControlEvent::End),
+        let Ok(line) = line else { break };
+        match (line.as_str(), PeerNews::read(&line)) {
+            (_, Some((peer, news))) => on_event(ControlEvent::Peer(peer, news)),
+            ("up", _) => on_event(ControlEvent::Up),
+            ("drain", _) => on_event(ControlEvent::Drain),
+            ("end", _) => on_event(ControlEvent::End),
             // A newer launcher may say more than this version understands.
-            Ok(other) => tracing::debug!("unknown control word {other:?}"),
-            Err(_) => break,
+            (other, _) => tracing::debug!("unknown control word {other:?}"),
         }
     }
     on_event(ControlEvent::ParentGone);
@@ -54,10 +59,17 @@ mod tests {
     #[test]
     fn words_become_events_and_end_of_file_means_the_launcher_is_gone() {
         let mut events = Vec::new();
-        read_events(&b"up\nhello\ndrain\nend\n"[..], |event| events.push(event));
+        let words = &b"up\nhello\npeer-down scheduler 4\npeer-down stranger 4\ndrain\nend\n"[..];
+        read_events(words, |event| events.push(event));
         assert_eq!(
             events,
-            [ControlEvent::Up, ControlEvent::Drain, ControlEvent::End, ControlEvent::ParentGone]
+            [
+                ControlEvent::Up,
+                ControlEvent::Peer(Peer::Scheduler, PeerNews::Down(4)),
+                ControlEvent::Drain,
+                ControlEvent::End,
+                ControlEvent::ParentGone
+            ]
         );
     }
 }

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use sglang_process::heartbeat::Heartbeat;
 use sglang_proto::forward::{ForwardBatch, ForwardResult};
 use sglang_proto::worker::{AdapterReader, ModelWorker, WeightStager, WorkerError};
 
@@ -55,6 +56,8 @@ pub struct WorkerThread {
     delay: Arc<AtomicU64>,
     /// Longest that a batch or a call may take.
     limit: Duration,
+    /// Of the thread that waits for this one.
+    heartbeat: Heartbeat,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -94,14 +97,29 @@ impl WorkerThread {
                 }
             }
         })?;
-        let limit = Duration::MAX;
-        Ok(Self { jobs: Some(jobs), stager, adapter_reader, outcomes, delay, limit, thread: Some(thread) })
+        Ok(Self {
+            jobs: Some(jobs),
+            stager,
+            adapter_reader,
+            outcomes,
+            delay,
+            limit: Duration::MAX,
+            heartbeat: Heartbeat::default(),
+            thread: Some(thread),
+        })
     }
 
     /// Sets the limit after which a batch or a call without result means that the thread is dead.
     #[must_use]
     pub fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Has whoever waits for the thread show signs of life: a long step is no hang of the loop.
+    #[must_use]
+    pub fn beating(mut self, heartbeat: Heartbeat) -> Self {
+        self.heartbeat = heartbeat;
         self
     }
 
@@ -132,7 +150,7 @@ impl WorkerThread {
             // The caller may have timed out.
             let _ = reply.send(result.map_err(|cause| WorkerError::Fatal(panic_text(cause.as_ref()))));
         })))?;
-        answer.recv_timeout(self.limit).map_err(|error| gone_or_late(error, self.limit))?
+        self.take(&answer)?
     }
 
     /// Delays each batch from now on.
@@ -159,7 +177,21 @@ impl WorkerThread {
     /// # Errors
     /// The thread has ended, or does not return in time.
     pub fn wait(&self) -> Result<StepOutcome, WorkerError> {
-        self.outcomes.recv_timeout(self.limit).map_err(|error| gone_or_late(error, self.limit))
+        self.take(&self.outcomes)
+    }
+
+    /// The next thing that `from` gives, within the limit.
+    fn take<T>(&self, from: &Receiver<T>) -> Result<T, WorkerError> {
+        let began = Instant::now();
+        loop {
+            self.heartbeat.beat();
+            let left = self.limit.saturating_sub(began.elapsed());
+            match from.recv_timeout(self.heartbeat.period().map_or(left, |period| period.min(left))) {
+                Ok(taken) => return Ok(taken),
+                Err(RecvTimeoutError::Timeout) if began.elapsed() < self.limit => {}
+                Err(error) => return Err(gone_or_late(error, self.limit)),
+            }
+        }
     }
 }
 

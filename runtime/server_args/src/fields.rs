@@ -52,7 +52,17 @@ mod tests {
                 serde_json::from_str::<Value>(text).unwrap_or_else(|error| panic!("{name}: {error}"));
             }
         }
-        let ours = ["model_files", "tokenizer_files", "ipc_dir", "scheduler_threads", "strict_json_schema"];
+        let ours = [
+            "model_files",
+            "tokenizer_files",
+            "ipc_dir",
+            "scheduler_threads",
+            "strict_json_schema",
+            "restart_policy",
+            "max_restarts",
+            "restart_window",
+            "restart_wait",
+        ];
         for flag in flags() {
             assert!(names.contains(flag.field) != ours.contains(&flag.field), "{}", flag.field);
         }

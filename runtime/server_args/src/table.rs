@@ -254,10 +254,22 @@ server_args! {
         enable_deterministic_inference: bool = Unset, "enable-deterministic-inference", Supported,
             "Make a request's answer independent of what else is in the batch.";
         watchdog_timeout: f64 = Is("300"), "watchdog-timeout", Supported,
-            "Seconds after which a model step that does not end ends the server.",
+            "Seconds after which a process whose model step does not end, or that shows no sign of life, is taken for hung \
+             and ended.",
             range Above(0.0);
         soft_watchdog_timeout: Option<f64> = Unset, "soft-watchdog-timeout", NotYet,
             "Seconds after which a model step that does not end is logged.";
+        restart_policy: String = Is("on-failure"), "restart-policy", Supported,
+            "What the launcher does when a process dies. on-failure: start it again; requests go on. never: end the \
+             server, as the reference does.",
+            one_of &["on-failure", "never"];
+        max_restarts: usize = Is("10"), "max-restarts", Supported,
+            "Most restarts of a process within --restart-window, and most in a row that fail; then the server ends.";
+        restart_window: f64 = Is("600"), "restart-window", Supported,
+            "Seconds over which --max-restarts counts.",
+            range Above(0.0);
+        restart_wait: u64 = Is("30"), "restart-wait", Supported,
+            "Seconds that a request waits for a process that is started again before it is answered with 503.";
         sleep_on_idle: bool = Unset, "sleep-on-idle", Supported,
             "Accepted so that existing command lines work; an idle server always sleeps.";
         base_gpu_id: usize = Is("0"), "base-gpu-id", NotYet,

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
 use sglang_planner::Planner;
+use sglang_process::heartbeat::Heartbeat;
 use sglang_proto::messages::AnyMessage;
 use sglang_tokenizer::Tokenizer;
 
@@ -52,6 +53,7 @@ pub struct EventLoop<'a> {
     outputs: Outputs<'a>,
     monitor: Monitor,
     seeds: Seeds,
+    heartbeat: Heartbeat,
 }
 
 impl<'a> EventLoop<'a> {
@@ -69,10 +71,11 @@ impl<'a> EventLoop<'a> {
         }
         let read_adapter = links.reporter(|read| Incoming::Adapter(Box::new(read)));
         let to_tokenizer = links.tokenizer.clone();
+        let heartbeat = Heartbeat::of_thread("event loop");
         let written_trace = Reporter::new(move |done| links::answer(&to_tokenizer, done));
         Self {
             planner,
-            worker: worker.within(settings.watchdog_timeout),
+            worker: worker.within(settings.watchdog_timeout).beating(heartbeat),
             adapters: Adapters::new(&settings.adapters, read_adapter),
             sessions: SessionController::new(tokenizer.and_then(Tokenizer::bos_token_id)),
             grammars: GrammarManager::new(None, links.reporter(Incoming::Grammar)),
@@ -82,6 +85,7 @@ impl<'a> EventLoop<'a> {
             outputs: Outputs::new(&settings, tokenizer),
             monitor: Monitor::new(progress, settings.decode_log_interval),
             seeds: Seeds::new(settings.random_seed),
+            heartbeat,
             links,
         }
     }
@@ -100,6 +104,7 @@ impl<'a> EventLoop<'a> {
     pub fn run(&mut self) -> Result<LoopEnd, SchedulerError> {
         self.publish();
         loop {
+            self.heartbeat.beat();
             while let Ok(incoming) = self.links.incoming.try_recv() {
                 let began = self.profiler.now();
                 if self.handle(incoming) {
@@ -140,10 +145,7 @@ impl<'a> EventLoop<'a> {
         self.publish();
         self.monitor.enter(LoopPhase::Idle);
         let began = self.profiler.now();
-        let incoming = match self.next_deadline() {
-            None => self.links.incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(deadline) => self.links.incoming.recv_deadline(deadline),
-        };
+        let incoming = self.receive_until(self.next_deadline());
         self.monitor.enter(LoopPhase::Scheduling);
         self.profiler.span("idle", began, None);
         self.monitor.idle();
@@ -155,6 +157,23 @@ impl<'a> EventLoop<'a> {
                 false
             }
             Err(RecvTimeoutError::Disconnected) => true,
+        }
+    }
+
+    /// Sleeps until a message comes or `deadline` is over, and shows signs of life meanwhile.
+    fn receive_until(&self, deadline: Option<Instant>) -> Result<Incoming, RecvTimeoutError> {
+        loop {
+            self.heartbeat.beat();
+            let beat = self.heartbeat.period().map(|period| Instant::now() + period);
+            let incoming = match deadline.into_iter().chain(beat).min() {
+                None => self.links.incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(until) => self.links.incoming.recv_deadline(until),
+            };
+            let is_over = deadline.is_some_and(|deadline| deadline <= Instant::now());
+            match incoming {
+                Err(RecvTimeoutError::Timeout) if !is_over => {}
+                incoming => return incoming,
+            }
         }
     }
 

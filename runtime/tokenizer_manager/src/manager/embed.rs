@@ -48,7 +48,7 @@ impl TokenizerManager {
         for state in &states {
             self.log_received(&state.request);
         }
-        self.status.while_paused().await;
+        self.admitted().await?;
         let handles = states.into_iter().map(|state| self.send(state)).collect::<Result<_, _>>()?;
         Ok(Generation { handles, is_single, show })
     }

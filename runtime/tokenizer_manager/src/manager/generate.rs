@@ -118,7 +118,7 @@ impl TokenizerManager {
         for request in &tokenized {
             self.log_received(request);
         }
-        self.status.while_paused().await;
+        self.admitted().await?;
         let handles = match samples {
             1 => tokenized
                 .into_iter()
@@ -128,6 +128,21 @@ impl TokenizerManager {
             _ => self.dispatch_samples(tokenized, adapters, samples, created).await?,
         };
         Ok(Generation { handles, is_single: normalized.is_single, show })
+    }
+
+    /// Waits until requests are taken.
+    ///
+    /// # Errors
+    /// A process is being started again, and that takes too long.
+    pub(super) async fn admitted(&self) -> Result<(), GenerateError> {
+        self.status.while_paused().await;
+        if self.status.while_restarting().await {
+            return Ok(());
+        }
+        Err(GenerateError::Refused {
+            status: 503,
+            message: "A process of the server is being started again. Please try again later.".into(),
+        })
     }
 
     async fn tokenize_all(

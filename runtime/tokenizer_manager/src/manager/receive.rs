@@ -46,7 +46,7 @@ impl TokenizerManager {
                 }
             }
         }
-        self.status.said_hello(hello.role);
+        self.status.said_hello(hello.role, hello.life);
     }
 
     fn handle_message(&self, message: AnyMessage) {

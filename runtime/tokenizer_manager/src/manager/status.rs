@@ -1,7 +1,10 @@
 //! Whether the server takes requests, as the health routes tell it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
+use parking_lot::Mutex;
+use sglang_process::peer::{Peer, PeerNews};
 use sglang_proto::wire::Role;
 use tokio::sync::watch;
 
@@ -14,8 +17,20 @@ const LAUNCHER: u64 = 4;
 /// State of the server.
 #[derive(Debug)]
 pub struct Status {
+    /// Who has to say hello.
+    needed: u64,
     /// Which of the three are still missing.
     missing: AtomicU64,
+    /// Processes that have ended and not come back, as the launcher says.
+    down: watch::Sender<u64>,
+    /// Processes that show no sign of life, as the launcher says.
+    silent: AtomicU64,
+    /// The present lives of scheduler and detokenizer, as their hellos say.
+    lives: Mutex<[u64; 2]>,
+    /// Whether start-up was over once.
+    started: AtomicBool,
+    /// How long a request waits for a process that is started again.
+    restart_wait: Duration,
     unhealthy: AtomicBool,
     draining: AtomicBool,
     released: AtomicBool,
@@ -24,11 +39,18 @@ pub struct Status {
 
 impl Status {
     /// A server that starts. `launched`: a launcher will say when the warm-up has passed; `detokenizer`: there is one.
-    pub fn new(launched: bool, detokenizer: bool) -> Self {
-        let missing =
+    /// A request waits up to `restart_wait` for a process that is started again.
+    pub fn new(launched: bool, detokenizer: bool, restart_wait: Duration) -> Self {
+        let needed =
             SCHEDULER | if detokenizer { DETOKENIZER } else { 0 } | if launched { LAUNCHER } else { 0 };
         Self {
-            missing: AtomicU64::new(missing),
+            needed,
+            missing: AtomicU64::new(needed),
+            down: watch::Sender::new(0),
+            silent: AtomicU64::new(0),
+            lives: Mutex::new([0; 2]),
+            started: AtomicBool::new(false),
+            restart_wait,
             unhealthy: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             released: AtomicBool::new(false),
@@ -36,24 +58,81 @@ impl Status {
         }
     }
 
-    /// A process has said hello.
-    pub fn said_hello(&self, role: Role) {
+    /// The life of a process with this number has said hello.
+    pub fn said_hello(&self, role: Role, life: u64) {
         let bit = match role {
             Role::Scheduler => SCHEDULER,
             Role::Detokenizer => DETOKENIZER,
-            Role::TokenizerManager => 0,
+            Role::TokenizerManager => return,
         };
-        self.missing.fetch_and(!bit, Ordering::Relaxed);
+        self.with_life(bit, |known| *known = life);
+        self.silent.fetch_and(!bit, Ordering::Relaxed);
+        self.found(bit);
+        self.down.send_modify(|down| *down &= !bit);
+    }
+
+    /// The launcher says something of another process.
+    pub fn heard_of(&self, peer: Peer, news: PeerNews) {
+        let bit = match peer {
+            Peer::Scheduler => SCHEDULER,
+            Peer::Detokenizer => DETOKENIZER,
+            Peer::TokenizerManager => return,
+        };
+        match news {
+            PeerNews::Up(_) => {
+                self.silent.fetch_and(!bit, Ordering::Relaxed);
+            }
+            PeerNews::Silent(_) => {
+                self.silent.fetch_or(bit, Ordering::Relaxed);
+            }
+            // The next life may have said hello before this news came.
+            PeerNews::Down(life) if self.with_life(bit, |known| *known > life) => {}
+            PeerNews::Down(_) => {
+                self.missing.fetch_or(bit & self.needed, Ordering::Relaxed);
+                self.silent.fetch_and(!bit, Ordering::Relaxed);
+                self.down.send_modify(|down| *down |= bit & self.needed);
+            }
+        }
+    }
+
+    fn with_life<R>(&self, bit: u64, look: impl FnOnce(&mut u64) -> R) -> R {
+        let [scheduler, detokenizer] = &mut *self.lives.lock();
+        look(if bit == SCHEDULER { scheduler } else { detokenizer })
     }
 
     /// The launcher's warm-up has passed.
     pub fn launcher_up(&self) {
-        self.missing.fetch_and(!LAUNCHER, Ordering::Relaxed);
+        self.found(LAUNCHER);
     }
 
-    /// Whether start-up is over.
+    fn found(&self, bit: u64) {
+        let missing = self.missing.fetch_and(!bit, Ordering::Relaxed) & !bit;
+        // The launcher speaks for the whole start-up, also to a tokenizer manager that is started later.
+        if missing == 0 || bit == LAUNCHER {
+            self.started.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether start-up was over once. What has died since is being started again.
+    pub fn has_started(&self) -> bool {
+        self.started.load(Ordering::Relaxed)
+    }
+
+    /// Whether every process is there.
     pub fn is_up(&self) -> bool {
         self.missing.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether every process is there and shows signs of life.
+    pub fn is_fresh(&self) -> bool {
+        self.is_up() && self.silent.load(Ordering::Relaxed) == 0
+    }
+
+    /// Waits while a process is being started again. `false` when that takes too long.
+    pub async fn while_restarting(&self) -> bool {
+        let mut down = self.down.subscribe();
+        // The sender lives as long as `self`.
+        tokio::time::timeout(self.restart_wait, down.wait_for(|down| *down == 0)).await.is_ok()
     }
 
     /// Result of a health check.
@@ -63,7 +142,7 @@ impl Status {
 
     /// Whether the last health check passed, or there was none.
     pub fn is_healthy(&self) -> bool {
-        self.is_up() && !self.unhealthy.load(Ordering::Relaxed)
+        self.is_fresh() && !self.unhealthy.load(Ordering::Relaxed)
     }
 
     /// Takes the server out of service; requests are still answered.
@@ -108,24 +187,72 @@ impl Status {
 mod tests {
     use super::*;
 
+    const WAIT: Duration = Duration::from_millis(30);
+
+    fn started() -> Status {
+        let status = Status::new(true, true, WAIT);
+        status.said_hello(Role::Scheduler, 1);
+        status.said_hello(Role::Detokenizer, 2);
+        status.launcher_up();
+        status
+    }
+
     #[test]
     fn a_server_is_up_when_all_have_spoken() {
-        let status = Status::new(true, true);
+        let status = Status::new(true, true, WAIT);
         for role in [Role::Scheduler, Role::Detokenizer, Role::TokenizerManager] {
             assert!(!status.is_up());
-            status.said_hello(role);
+            status.said_hello(role, 1);
         }
-        assert!(!status.is_up());
+        assert!(!status.is_up() && !status.has_started());
         status.launcher_up();
-        assert!(status.is_up() && status.is_healthy());
+        assert!(status.is_up() && status.has_started() && status.is_healthy());
         status.set_healthy(false);
         assert!(status.is_up() && !status.is_healthy());
     }
 
     #[test]
     fn without_launcher_and_detokenizer_the_scheduler_is_enough() {
-        let status = Status::new(false, false);
-        status.said_hello(Role::Scheduler);
+        let status = Status::new(false, false, WAIT);
+        assert!(!status.has_started());
+        status.said_hello(Role::Scheduler, 1);
+        assert!(status.is_up() && status.has_started());
+        status.heard_of(Peer::Detokenizer, PeerNews::Down(1));
+        assert!(status.is_up(), "nobody needs it");
+    }
+
+    #[tokio::test]
+    async fn requests_wait_for_a_process_that_is_started_again() {
+        let status = started();
+        assert!(status.while_restarting().await);
+        status.heard_of(Peer::Scheduler, PeerNews::Down(1));
+        assert!(!status.is_up() && !status.is_healthy() && status.has_started());
+        assert!(!status.while_restarting().await, "for so long and no longer");
+        let waiting = status.while_restarting();
+        let back = async {
+            tokio::task::yield_now().await;
+            // That it works is not enough: its requests are sent again when it says hello.
+            status.heard_of(Peer::Scheduler, PeerNews::Up(4));
+            status.said_hello(Role::Scheduler, 4);
+        };
+        assert!(tokio::join!(waiting, back).0);
+        assert!(status.is_healthy());
+    }
+
+    #[test]
+    fn news_of_an_earlier_life_changes_nothing() {
+        let status = started();
+        status.said_hello(Role::Scheduler, 4);
+        status.heard_of(Peer::Scheduler, PeerNews::Down(1));
         assert!(status.is_up());
+    }
+
+    #[test]
+    fn a_silent_process_is_not_fresh() {
+        let status = started();
+        status.heard_of(Peer::Detokenizer, PeerNews::Silent(2));
+        assert!(status.is_up() && !status.is_fresh() && !status.is_healthy());
+        status.heard_of(Peer::Detokenizer, PeerNews::Up(2));
+        assert!(status.is_healthy());
     }
 }

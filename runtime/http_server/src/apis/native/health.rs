@@ -7,19 +7,21 @@ use actix_web::{HttpResponse, web};
 use crate::app::App;
 use crate::http::reply;
 
-/// Whether the scheduler makes progress.
+/// Whether this process serves: a process beside it that has died is being started again, and whoever ends the server
+/// for that would make it worse. Never waits.
 pub async fn health(app: web::Data<App>) -> HttpResponse {
     if !app.env.health_endpoint_generation {
         let status = &app.manager.status;
-        return reply::empty(if status.is_up() && !status.is_draining() { 200 } else { 503 });
+        return reply::empty(if status.has_started() && !status.is_draining() { 200 } else { 503 });
     }
     health_generate(app).await
 }
 
-/// The same, whatever `SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION` says.
+/// Whether every process is there and the scheduler makes progress, whatever
+/// `SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION` says.
 pub async fn health_generate(app: web::Data<App>) -> HttpResponse {
     let status = &app.manager.status;
-    if status.is_draining() || !status.is_up() {
+    if status.is_draining() || !status.is_fresh() {
         return reply::empty(503);
     }
     let healthy = alive(&app).await;

@@ -85,7 +85,13 @@ async fn start_kind(flags: &[&str], env: EnvSettings, embedding: Option<Embeddin
         embedding,
         codec: Some(Arc::new(ByteCodec::default())),
     };
-    let manager = TokenizerManager::new(limits, Status::new(false, true), push, Default::default(), false);
+    let manager = TokenizerManager::new(
+        limits,
+        Status::new(false, true, Duration::from_secs(30)),
+        push,
+        Default::default(),
+        false,
+    );
     tokio::spawn(manager.clone().handle_loop(pull));
     let facts = ModelFacts {
         model_type: Some("llama".into()),

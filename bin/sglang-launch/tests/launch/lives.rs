@@ -1,134 +1,15 @@
-//! `sglang-launch` as a process, with small scripts in place of the processes it starts.
-#![allow(clippy::expect_used)]
+//! `sglang-launch` from its start to its end, with small scripts in place of the processes it starts.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use sglang_process::control::{self, ControlEvent};
-use sglang_process::listen::inherited_listener;
-use sglang_process::ready::ReadyHandle;
 
-const UP: &str = "The server is fired up and ready to roll!";
-
-/// A launcher that has been started.
-struct Launched {
-    launcher: Child,
-    stderr: BufReader<ChildStderr>,
-    log: String,
-    dir: tempfile::TempDir,
-}
-
-/// What to start it with: a script for each process, and more arguments and variables.
-struct Plan<'a> {
-    children: [&'a str; 3],
-    arguments: &'a [&'a str],
-    variables: &'a [(&'a str, &'a str)],
-}
-
-impl Plan<'_> {
-    const fn of(children: [&str; 3]) -> Plan<'_> {
-        Plan { children, arguments: &["--skip-server-warmup", "--port", "0"], variables: &[] }
-    }
-
-    fn start(&self) -> Launched {
-        let dir = tempfile::tempdir().expect("a folder");
-        let scripts = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/children");
-        let [scheduler, detokenizer, tokenizer_manager] = self.children.map(|name| scripts.join(name));
-        let mut launcher = Command::new(env!("CARGO_BIN_EXE_sglang-launch"))
-            .args(["--model-path".as_ref(), dir.path()])
-            .args(self.arguments)
-            .env("SGLANG_SCHEDULER_BIN", scheduler)
-            .env("SGLANG_DETOKENIZER_BIN", detokenizer)
-            .env("SGLANG_TOKENIZER_MANAGER_BIN", tokenizer_manager)
-            .env("FAKE_DIR", dir.path())
-            .env("FAKE_PROGRAM", std::env::current_exe().expect("own path"))
-            .env("XDG_RUNTIME_DIR", dir.path())
-            .envs(self.variables.iter().copied())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .expect("the launcher starts");
-        let stderr = BufReader::new(launcher.stderr.take().expect("piped"));
-        Launched { launcher, stderr, log: String::new(), dir }
-    }
-}
-
-impl Launched {
-    /// Reads the log until a line contains `text`.
-    fn wait_for(&mut self, text: &str) {
-        loop {
-            let mut line = String::new();
-            let read = self.stderr.read_line(&mut line).expect("readable");
-            self.log.push_str(&line);
-            assert!(read > 0, "the log ended before {text:?}:\n{}", self.log);
-            if line.contains(text) {
-                return;
-            }
-        }
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_raw(self.launcher.id().try_into().expect("a pid"))
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(self.pid(), signal).expect("sent");
-    }
-
-    /// As a supervisor does that ends all processes of a service.
-    fn signal_group(&self, signal: Signal) {
-        killpg(self.pid(), signal).expect("sent");
-    }
-
-    /// Waits for the end, which must leave no process and no folder, and gives the exit status and the log.
-    fn end(mut self) -> (ExitStatus, String) {
-        let status = self.launcher.wait().expect("ended");
-        self.stderr.read_to_string(&mut self.log).expect("readable");
-        for pid in self.pids() {
-            assert!(is_gone(pid), "process {pid} is left:\n{}", self.log);
-        }
-        assert_eq!(self.ipc_dirs(), Vec::<PathBuf>::new(), "{}", self.log);
-        (status, self.log)
-    }
-
-    fn pids(&self) -> Vec<i32> {
-        self.noted("pids").lines().map(|line| line.parse().expect("a pid")).collect()
-    }
-
-    fn noted(&self, name: &str) -> String {
-        fs::read_to_string(self.dir.path().join(name)).unwrap_or_default()
-    }
-
-    fn ipc_dirs(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.dir.path()).expect("readable").map(|e| e.expect("an entry").path());
-        entries
-            .filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("sglang-")))
-            .collect()
-    }
-}
-
-/// Whether a process has ended; one that nobody has waited for yet counts as ended.
-fn is_gone(pid: i32) -> bool {
-    match fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(stat) => stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')),
-        Err(_) => true,
-    }
-}
-
-fn eventually(what: &str, mut check: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !check() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
+use crate::plan::{Plan, UP, eventually, is_gone};
 
 #[test]
 fn three_ready_processes_make_a_server_and_sigterm_ends_it_with_0() {
@@ -291,8 +172,9 @@ fn a_program_that_is_missing_is_named() {
 }
 
 #[test]
-fn the_death_of_a_process_ends_the_server_with_3_and_names_the_cause() {
-    let mut run = Plan::of(["ready", "ready", "ready"]).start();
+fn without_restarts_the_death_of_a_process_ends_the_server_with_3_and_names_the_cause() {
+    let arguments = &["--skip-server-warmup", "--port", "0", "--restart-policy", "never"];
+    let mut run = Plan { arguments, ..Plan::of(["ready", "ready", "ready"]) }.start();
     run.wait_for(UP);
     let first = run.pids().into_iter().next().expect("a process");
     kill(Pid::from_raw(first), Signal::SIGSEGV).expect("sent");
@@ -432,37 +314,4 @@ fn a_warm_up_request_that_fails_ends_everything() {
     let (status, log) = plan.start().end();
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(log.contains("warm-up request failed: HTTP 500: broken"), "{log}");
-}
-
-/// The tokenizer manager of the two tests above, started by `tests/children/http`.
-#[test]
-#[ignore = "a process that other tests start"]
-fn answers_http_as_a_child() {
-    let answer = std::env::var("FAKE_HTTP").expect("set by the test that starts this");
-    let dir = PathBuf::from(std::env::var_os("FAKE_DIR").expect("set with FAKE_HTTP"));
-    let events = dir.join("events");
-    let watched = control::watch(move |event| note_event(&events, event)).expect("watching");
-    assert!(watched, "started by a launcher");
-    let listener = inherited_listener().expect("the launcher's socket");
-    ReadyHandle::from_env("tokenizer-manager").ready(serde_json::json!({}));
-    loop {
-        let (mut stream, _) = listener.accept().expect("a connection");
-        let mut request = Vec::new();
-        let mut chunk = [0; 4096];
-        while !request.ends_with(b"}}") {
-            let n = stream.read(&mut chunk).expect("readable");
-            request.extend_from_slice(chunk.get(..n).expect("within"));
-        }
-        fs::write(dir.join("request"), &request).expect("written");
-        let text = format!("HTTP/1.1 {answer} Text\r\nContent-Length: 6\r\n\r\nbroken");
-        stream.write_all(text.as_bytes()).expect("written");
-    }
-}
-
-fn note_event(path: &Path, event: ControlEvent) {
-    if event == ControlEvent::ParentGone {
-        std::process::exit(0);
-    }
-    let mut file = fs::File::options().create(true).append(true).open(path).expect("opened");
-    writeln!(file, "{event:?}").expect("written");
 }

@@ -1,0 +1,9 @@
+//! `sglang-launch` as a process, with small scripts in place of the processes it starts.
+#![allow(clippy::expect_used)]
+
+mod child;
+mod hangs;
+mod lives;
+mod plan;
+mod restarts;
+mod systemd;

@@ -1,0 +1,72 @@
+//! What the kernel says of the threads of a process that hangs, for the log. A stopped or wedged process cannot say it
+//! itself, and user space's stacks need a debugger.
+
+use std::fs;
+use std::path::Path;
+
+use nix::unistd::Pid;
+
+/// Threads that are shown; a process has a few dozen.
+const THREADS: usize = 64;
+
+/// A line for each thread: its name, its state, what it waits for in the kernel and its system call. What may not be
+/// read is left out.
+pub(crate) fn of(pid: Pid) -> Vec<String> {
+    let tasks = format!("/proc/{pid}/task");
+    let mut folders: Vec<_> =
+        fs::read_dir(tasks).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    folders.sort();
+    folders.iter().take(THREADS).map(|folder| thread(folder)).collect()
+}
+
+fn thread(folder: &Path) -> String {
+    let read = |name: &str| {
+        let text = fs::read_to_string(folder.join(name)).unwrap_or_default();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let id = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut line = format!("thread {id} {:?}", read("comm"));
+    let state = state_in(&read("stat")).map(String::from).unwrap_or_default();
+    for (what, value) in
+        [("state", state), ("wchan", read("wchan")), ("syscall", read("syscall")), ("stack", read("stack"))]
+    {
+        if !value.is_empty() && value != "0" {
+            line += &format!(" {what}={value}");
+        }
+    }
+    line
+}
+
+/// Whether a signal or a debugger has stopped the process.
+pub(crate) fn is_stopped(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    matches!(state_in(&stat), Some('T' | 't'))
+}
+
+/// The state in a line of `/proc/PID/stat`, behind the name, which may hold anything.
+fn state_in(stat: &str) -> Option<char> {
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn the_own_threads_are_shown_with_their_names() {
+        let named = std::thread::Builder::new().name("sleeps".into());
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let thread = named.spawn(move || ended.recv()).expect("a thread");
+        // A thread gets its name, and falls asleep, a moment after it has started.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !of(Pid::this()).iter().any(|line| line.contains("\"sleeps\" state=S")) {
+            assert!(Instant::now() < deadline, "{:?}", of(Pid::this()));
+        }
+        assert!(!is_stopped(Pid::this()));
+        drop(end);
+        let _ = thread.join();
+        assert_eq!(state_in("7 (a) b) T 1"), Some('T'));
+    }
+}
