@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sglang_e2e::{Server, ServerOptions, process_tree};
 
+/// Without the warm-up the first request is the test's own.
 fn options(fault: Option<&str>) -> ServerOptions {
     let mut env = vec![("SGLANG_SCHEDULER_BIN".into(), env!("CARGO_BIN_EXE_sglang-echo-scheduler").into())];
     env.extend(fault.map(|fault| ("SGLANG_FAULT".into(), fault.into())));
-    // Without the warm-up, the first request is the test's own.
     ServerOptions { args: vec!["--skip-server-warmup".into()], env, ..Default::default() }
 }
 
@@ -59,9 +59,11 @@ fn a_long_step_is_healthy() {
 }
 
 #[test]
-fn a_model_that_crashes_ends_the_server_with_the_cause() {
+fn without_restarts_a_model_that_crashes_ends_the_server_with_the_cause() {
     for fault in ["die:2", "panic:2"] {
-        let mut server = Server::start_with(&options(Some(fault))).unwrap();
+        let mut options = options(Some(fault));
+        options.args.extend(["--restart-policy".into(), "never".into()]);
+        let mut server = Server::start_with(&options).unwrap();
         let before = process_tree(server.pid());
         let body = json!({"input_ids": [5, 6, 7, 8], "sampling_params": {"max_new_tokens": 50}});
         // Whether the client gets an error text or a closed connection is a race; it must not hang.

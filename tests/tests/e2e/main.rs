@@ -18,6 +18,7 @@ mod native;
 mod processes;
 mod promises;
 mod refusals;
+mod restarts;
 mod scheduling;
 mod serving;
 mod structured;

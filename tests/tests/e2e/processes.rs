@@ -87,8 +87,8 @@ fn a_killed_launcher_takes_its_children_with_it() {
 }
 
 #[test]
-fn a_dead_child_ends_the_server_with_its_cause() {
-    let mut server = Server::start(&[]).unwrap();
+fn without_restarts_a_dead_child_ends_the_server_with_its_cause() {
+    let mut server = Server::start(&["--restart-policy", "never"]).unwrap();
     let before = process_tree(server.pid());
     let scheduler =
         before.iter().find(|p| p.name.contains("scheduler") || p.name.contains("schedul")).unwrap();
