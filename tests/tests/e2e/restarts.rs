@@ -15,7 +15,7 @@ fn echo(args: &[&str]) -> Server {
     Server::start_with(&ServerOptions { args, env, ..Default::default() }).unwrap()
 }
 
-/// The present process of a role, by a part of its name; names have 15 bytes.
+/// The present process of a role, by a part of its name, of which the system keeps 15 bytes.
 fn find(server: &Server, part: &str) -> Option<Pid> {
     let tree = process_tree(server.pid());
     tree.iter().find(|p| p.name.contains(part)).map(|p| Pid::from_raw(p.pid))
@@ -69,7 +69,7 @@ fn a_stream_survives_the_death_of_the_scheduler_with_the_same_text() {
     let (undisturbed, _) = stream(&server, &body, |_| {});
     let (text, gap) = stream(&server, &body, |pieces| {
         if pieces == 20 || pieces == 60 {
-            signal(&server, "schedul", Signal::SIGKILL);
+            signal(&server, "sch", Signal::SIGKILL);
         }
     });
     assert_eq!(text, undisturbed, "{}", server.log_text());
@@ -82,7 +82,7 @@ fn a_stream_survives_the_death_of_the_scheduler_with_the_same_text() {
 #[test]
 fn each_process_is_started_again_and_requests_go_on() {
     let mut server = echo(&["--max-restarts", "20"]);
-    for part in ["schedul", "detoken", "tokeniz", "detoken", "tokeniz", "schedul"] {
+    for part in ["sch", "detoken", "tokeniz", "detoken", "tokeniz", "sch"] {
         let old = find(&server, part).expect(part);
         let killed = Instant::now();
         kill(old, Signal::SIGKILL).unwrap();
@@ -102,7 +102,7 @@ fn each_process_is_started_again_and_requests_go_on() {
 
 #[test]
 fn a_stopped_process_makes_the_server_unready_and_is_replaced() {
-    for part in ["schedul", "detoken"] {
+    for part in ["sch", "detoken"] {
         let server = echo(&["--watchdog-timeout", "5"]);
         assert_eq!(status(&server, "/ready"), 200);
         let old = find(&server, part).expect(part);
@@ -167,7 +167,7 @@ fn requests_wait_for_a_restart_and_no_longer_than_they_are_to() {
         let args = ["--restart-wait", wait].map(str::to_owned).into();
         let server =
             Server::start_with(&ServerOptions { args, env: env.clone(), ..Default::default() }).unwrap();
-        signal(&server, "schedul", Signal::SIGKILL);
+        signal(&server, "sch", Signal::SIGKILL);
         until("unready", &server, || status(&server, "/ready") == 503);
         assert_eq!((status(&server, "/health"), status(&server, "/health_generate")), (200, 503));
         let asked = Instant::now();
@@ -194,7 +194,7 @@ fn sigterm_while_the_scheduler_is_started_again_lets_streams_finish() {
     let (undisturbed, _) = stream(&server, &body, |_| {});
     let (text, _) = stream(&server, &body, |pieces| {
         if pieces == 10 {
-            signal(&server, "schedul", Signal::SIGKILL);
+            signal(&server, "sch", Signal::SIGKILL);
             std::thread::sleep(Duration::from_millis(50));
             server.signal(Signal::SIGTERM).unwrap();
         }
