@@ -41,6 +41,14 @@ impl IpcDir {
         &self.path
     }
 
+    /// The largest number that a process has had in this folder; 0 in a fresh one.
+    pub(crate) fn last_life(&self) -> u64 {
+        let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let files =
+            entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "life"));
+        files.filter_map(|path| std::fs::read_to_string(path).ok()?.trim().parse().ok()).max().unwrap_or(0)
+    }
+
     /// Makes a folder in the first of `bases` that allows it.
     fn make_in(bases: &[PathBuf]) -> Result<Self, LaunchError> {
         // In all of them: the last run may have had to go to another one.
@@ -239,6 +247,19 @@ mod tests {
         std::fs::write(path.join("scheduler.sock"), "").expect("written");
         drop(dir);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_last_life_is_the_largest_number_in_the_folder() {
+        let base = tempfile::tempdir().expect("base");
+        let dir = IpcDir::make_in(&[base.path().to_owned()]).expect("made");
+        assert_eq!(dir.last_life(), 0);
+        for (name, text) in
+            [("scheduler.life", "7\n"), ("detokenizer.life", "12\n"), ("x.life", "?"), ("other", "99")]
+        {
+            std::fs::write(dir.path().join(name), text).expect("written");
+        }
+        assert_eq!(dir.last_life(), 12);
     }
 
     #[test]

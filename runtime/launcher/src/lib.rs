@@ -90,7 +90,7 @@ fn launch(args: &ServerArgs, argv: &[OsString], started: Instant) -> Result<Outc
     };
     let ipc_dir = IpcDir::create(args.ipc_dir.as_deref().map(Path::new))?;
     let argv = spawn::child_arguments(args, argv, &ipc_dir, address, &files);
-    let spawner = Spawner::new(argv, listener);
+    let spawner = Spawner::new(argv, listener, ipc_dir.last_life());
     let mut supervisor = Supervisor::start(spawner, events, settings, started, fetching)?;
     let outcome = supervisor.run(args, address);
     supervisor.events.notify.stopping();

@@ -53,17 +53,17 @@ pub(crate) fn child_arguments(
 pub(crate) struct Spawner {
     argv: Vec<OsString>,
     listener: TcpListener,
-    /// Lives so far, of all processes together.
-    lives: u64,
+    /// The number of the last life, of all processes together.
+    last_life: u64,
     /// What the first scheduler chose and later ones must have the same.
     scheduler_argv: Vec<OsString>,
 }
 
 impl Spawner {
     /// `argv` are the arguments of every process. The socket is the tokenizer managers', one after another: connections
-    /// wait in its queue while there is none.
-    pub(crate) fn new(argv: Vec<OsString>, listener: TcpListener) -> Self {
-        Spawner { argv, listener, lives: 0, scheduler_argv: Vec::new() }
+    /// wait in its queue while there is none. Numbers of lives begin after `last_life`.
+    pub(crate) fn new(argv: Vec<OsString>, listener: TcpListener, last_life: u64) -> Self {
+        Spawner { argv, listener, last_life, scheduler_argv: Vec::new() }
     }
 
     /// Gives these arguments to every scheduler from now on.
@@ -80,7 +80,7 @@ impl Spawner {
         let (control_child, control) = pipe()?;
         let (heartbeats, page) =
             HeartbeatPage::create().map_err(|e| LaunchError::System("making a page for signs of life", e))?;
-        self.lives += 1;
+        self.last_life = self.last_life.saturating_add(1);
         let mut command = Command::new(&program);
         command
             .args(&self.argv)
@@ -90,7 +90,7 @@ impl Spawner {
             .env_remove("WATCHDOG_USEC")
             .env_remove("WATCHDOG_PID")
             .env_remove(LISTEN_FD)
-            .env(LIFE, self.lives.to_string())
+            .env(LIFE, self.last_life.to_string())
             .env(READY_FD, ready_child.as_raw_fd().to_string())
             .env(CONTROL_FD, control_child.as_raw_fd().to_string())
             .env(HEARTBEAT_FD, page.as_raw_fd().to_string());
@@ -135,7 +135,7 @@ impl Spawner {
             last_words,
             pidfd: pidfd_of(pid),
         };
-        Ok(ChildProcess::new(role, self.lives, pid, ties))
+        Ok(ChildProcess::new(role, self.last_life, pid, ties))
     }
 }
 

@@ -4,6 +4,7 @@ mod access_log;
 mod auth;
 mod call_metrics;
 mod cors;
+mod retry_after;
 pub mod routes;
 
 use std::net::TcpListener;
@@ -46,6 +47,7 @@ pub fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Serv
         ActixApp::new()
             .app_data(app.clone())
             // The last one stands outermost: a call without a key is told nothing else.
+            .wrap(from_fn(retry_after::add))
             .wrap(from_fn(call_metrics::count))
             .wrap(from_fn(cors::share))
             .wrap(from_fn(auth::authorize))

@@ -7,12 +7,15 @@ use actix_web::{HttpResponse, web};
 use crate::app::App;
 use crate::http::reply;
 
-/// Whether this process serves: a process beside it that has died is being started again, and whoever ends the server
-/// for that would make it worse. Never waits.
+/// Whether the server lives. While a process that has died or hangs is being started again it does: whoever ended the
+/// server for that would make it worse.
 pub async fn health(app: web::Data<App>) -> HttpResponse {
-    if !app.env.health_endpoint_generation {
-        let status = &app.manager.status;
-        return reply::empty(if status.has_started() && !status.is_draining() { 200 } else { 503 });
+    let status = &app.manager.status;
+    if status.is_draining() || !status.has_started() {
+        return reply::empty(503);
+    }
+    if !app.env.health_endpoint_generation || !status.is_fresh() {
+        return reply::empty(200);
     }
     health_generate(app).await
 }
