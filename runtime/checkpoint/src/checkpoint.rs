@@ -93,15 +93,20 @@ fn nothing(path: &Path, looked_for: impl Into<String>) -> CheckpointError {
     CheckpointError::NotACheckpoint { path: path.to_owned(), looked_for: looked_for.into() }
 }
 
-/// The `.gguf` files of a folder, sorted; of a split model only the first part present. Vision projectors (`mmproj…`)
-/// are left out.
+/// Whether a name, with or without folders, is that of a GGUF file with a language model. Vision projectors (`mmproj…`)
+/// and importance matrices have the same extension.
+pub fn is_model_gguf(name: &str) -> bool {
+    let name = name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
+    name.ends_with(".gguf") && !name.starts_with("mmproj") && !name.contains("imatrix")
+}
+
+/// The models in a folder's `.gguf` files, sorted; of a split model only the first part present.
 fn gguf_files(dir: &Path) -> Result<Vec<String>, CheckpointError> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(|e| CheckpointError::io(dir, e))? {
         let path = entry.map_err(|e| CheckpointError::io(dir, e))?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        let is_gguf = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
-        if is_gguf && path.is_file() && !name.starts_with("mmproj") {
+        if is_model_gguf(name) && path.is_file() {
             found.push(name.to_owned());
         }
     }

@@ -17,7 +17,7 @@ pub mod quantization;
 pub mod quantized;
 pub mod safetensors;
 
-pub use checkpoint::{Checkpoint, HfFolder};
+pub use checkpoint::{Checkpoint, HfFolder, is_model_gguf};
 pub use config::{ModelConfig, RopeScaling};
 pub use error::CheckpointError;
 pub use generation_config::GenerationConfig;

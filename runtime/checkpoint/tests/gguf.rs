@@ -225,7 +225,9 @@ fn a_path_is_a_file_a_folder_or_an_error_that_says_what_was_looked_for() {
     assert!(error(&dir.path().join("none")).contains("no model found: no such file or folder"));
     assert!(error(dir.path()).contains("neither config.json nor a .gguf file"));
     sample().write(&dir.path().join("a.gguf"));
-    sample().write(&dir.path().join("mmproj-a.gguf"));
+    for other in ["mmproj-a.gguf", "MMProj-b.GGUF", "a.imatrix.gguf", "a-Imatrix.gguf"] {
+        sample().write(&dir.path().join(other));
+    }
     assert!(matches!(Checkpoint::open(dir.path()), Ok(Checkpoint::Gguf(f)) if f.path().ends_with("a.gguf")));
     sample().write(&dir.path().join("b.gguf"));
     assert!(

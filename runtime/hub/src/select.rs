@@ -1,6 +1,7 @@
 //! Selects the files of a repository that a server needs.
 
 use serde_json::Value;
+use sglang_checkpoint::is_model_gguf;
 use sglang_checkpoint::part_name::{self, PartName};
 use sglang_checkpoint::safetensors::weight_files;
 
@@ -139,12 +140,6 @@ fn shortened(names: &[&str]) -> String {
         Some(first) if names.len() > 12 => format!("{} and {} more", first.join(", "), names.len() - 12),
         _ => names.join(", "),
     }
-}
-
-/// Whether a file is a GGUF model, and not a vision projector or an importance matrix.
-fn is_model_gguf(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
-    name.ends_with(".gguf") && !name.starts_with("mmproj") && !name.contains("imatrix")
 }
 
 /// The GGUF file that the reference names, or all its parts.
