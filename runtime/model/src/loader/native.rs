@@ -171,6 +171,21 @@ mod tests {
     }
 
     #[test]
+    fn files_and_kernels_agree_on_the_size_of_blocks() {
+        let mut seen = Vec::new();
+        for storage in GgmlType::ALL {
+            let Some(quant) = quant_type(storage) else { continue };
+            assert_eq!(storage.block_len(), quant.block_len(), "{storage}");
+            assert_eq!(storage.block_bytes(), quant.block_bytes(), "{storage}");
+            for cols in [0, 1, 31, 32, 256, 1024, usize::MAX - 255] {
+                assert_eq!(storage.bytes_for(cols), quant.row_bytes(cols), "{storage}, {cols} columns");
+            }
+            seen.push(quant);
+        }
+        assert_eq!(seen, QuantType::ALL, "every type of the kernels has one of the files'");
+    }
+
+    #[test]
     fn every_type_is_kept_repacked_or_dequantised_with_its_numbers() {
         for storage in GgmlType::ALL.into_iter().filter(|ty| *ty != GgmlType::MXFP4) {
             // Several pieces, the last one shorter, in two tensors.
