@@ -6,6 +6,7 @@ pub mod grammar;
 pub mod hidden_states;
 pub mod lora;
 pub mod messages;
+pub mod refusal;
 pub mod sampling_params;
 pub mod wire;
 pub mod worker;

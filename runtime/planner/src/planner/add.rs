@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sglang_proto::messages::FinishReason;
+use sglang_proto::refusal;
 
 use super::Planner;
 use crate::hidden_states::HiddenStateCollector;
@@ -10,11 +11,6 @@ use crate::radix_cache::Namespace;
 use crate::req::{InputLogprobState, Req, ReqState};
 use crate::request::PROMPT_TAIL_LEN;
 use crate::{NewRequest, PlannerError, ReqTimes, RequestInfo};
-
-/// Text of the reference.
-const NOT_AN_EMBEDDING_MODEL: &str = "This model does not appear to be an embedding model by default. Please add \
-                                      `--is-embedding` when launching the server or try another model.";
-const NOT_A_GENERATION_MODEL: &str = "This server gives embeddings and does not generate text.";
 
 /// Why a request is refused.
 struct Refusal {
@@ -180,8 +176,8 @@ impl Planner {
     /// Generating models only accept generation requests, embedding models only embedding requests.
     fn check_kind(&self, request: &NewRequest) -> Option<Refusal> {
         match (self.config.is_generation, &request.embedding) {
-            (true, Some(_)) => Some(bad_request(NOT_AN_EMBEDDING_MODEL.to_owned())),
-            (false, None) => Some(bad_request(NOT_A_GENERATION_MODEL.to_owned())),
+            (true, Some(_)) => Some(bad_request(refusal::NOT_AN_EMBEDDING_MODEL.to_owned())),
+            (false, None) => Some(bad_request(refusal::NOT_A_GENERATION_MODEL.to_owned())),
             _ => None,
         }
     }
@@ -189,15 +185,12 @@ impl Planner {
     /// A prompt must not be empty. Ids outside the vocabulary would read outside the embedding table.
     fn check_ids(&self, request: &NewRequest) -> Option<Refusal> {
         if request.input_ids.is_empty() {
-            return Some(bad_request("input_ids cannot be empty.".to_owned()));
+            return Some(bad_request(refusal::EMPTY_INPUT_IDS.to_owned()));
         }
         let vocab_size = self.config.vocab_size;
         let mut ids = request.input_ids.iter().chain(&request.resumed_output_ids);
-        ids.find(|id| **id >= vocab_size).map(|id| {
-            bad_request(format!(
-                "input_ids contains out-of-vocabulary token id {id}; valid range is [0, {vocab_size})."
-            ))
-        })
+        let unknown = ids.find(|id| **id >= vocab_size);
+        unknown.map(|id| bad_request(refusal::out_of_vocabulary("input_ids", id, vocab_size)))
     }
 
     /// A hint for prompts that do not fit into the whole pool.

@@ -2,6 +2,7 @@
 //! `managers/io_struct.py`). The OpenAI routes build the same struct.
 
 use serde_json::{Map, Value};
+use sglang_proto::refusal::NOT_A_GENERATION_MODEL;
 
 use super::generate::{MEDIA, OneOrMany, input_ids, many, one};
 use super::normalize::rids;
@@ -199,8 +200,8 @@ impl EmbeddingFacts {
             false => "serve another model",
         };
         format!(
-            "This server gives embeddings and does not generate text. Use /encode, /v1/embeddings, /classify, /v1/classify, \
-             /v1/rerank or /v1/score, or {other}."
+            "{NOT_A_GENERATION_MODEL} Use /encode, /v1/embeddings, /classify, /v1/classify, /v1/rerank or /v1/score, or \
+             {other}."
         )
     }
 

@@ -3,6 +3,7 @@
 
 use sglang_proto::CaptureHiddenMode;
 use sglang_proto::messages::SessionParams;
+use sglang_proto::refusal;
 
 use super::ValueError;
 use super::generate::{GenerateReqInput, OneOrMany};
@@ -159,13 +160,13 @@ fn prompts(request: &mut GenerateReqInput) -> Result<Prompts, ValueError> {
         Some(OneOrMany::One(ids)) => {
             let in_session = request.session_params.as_ref().is_some_and(|s| s.id.is_some());
             if ids.is_empty() && !in_session {
-                return Err(ValueError("input_ids cannot be empty.".into()));
+                return Err(ValueError(refusal::EMPTY_INPUT_IDS.into()));
             }
             (Some(vec![ids]), Some(true))
         }
         Some(OneOrMany::Many(lists)) => {
             if lists.iter().any(Vec::is_empty) {
-                return Err(ValueError("input_ids cannot be empty.".into()));
+                return Err(ValueError(refusal::EMPTY_INPUT_IDS.into()));
             }
             (Some(lists), Some(false))
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sglang_proto::CaptureHiddenMode;
 use sglang_proto::messages::TokenizedGenerateReqInput;
+use sglang_proto::refusal;
 use sglang_proto::wire::TokenIds;
 
 use super::embedding::EmbeddingFacts;
@@ -115,16 +116,31 @@ impl RequestLimits {
         match prompt {
             Prompt::Ids(ids) => self.valid_ids(&ids, "input_ids"),
             Prompt::Text(text) => {
-                let codec = self.codec.as_deref().ok_or_else(|| {
-                    ValueError(
-                        "The engine initialized with skip_tokenizer_init=True cannot accept text prompts. Please \
-                         provide input_ids or re-initialize the engine with skip_tokenizer_init=False."
-                            .into(),
-                    )
-                })?;
-                self.known_ids(codec.encode(&text, true).map_err(|e| ValueError(e.0))?)
+                self.known_ids(self.codec()?.encode(&text, true).map_err(|e| ValueError(e.0))?)
             }
         }
+    }
+
+    /// The tokenizer that a prompt of text needs.
+    ///
+    /// # Errors
+    /// The server was started without one.
+    pub(super) fn codec(&self) -> Result<&dyn TextCodec, ValueError> {
+        self.codec.as_deref().ok_or_else(|| {
+            ValueError(
+                "The engine initialized with skip_tokenizer_init=True cannot accept text prompts. Please provide \
+                 input_ids or re-initialize the engine with skip_tokenizer_init=False."
+                    .into(),
+            )
+        })
+    }
+
+    /// The refusal of a prompt of `len` tokens.
+    pub(super) fn too_long(&self, len: usize) -> ValueError {
+        let context = self.context_len;
+        ValueError(format!(
+            "The input ({len} tokens) is longer than the model's context length ({context} tokens)."
+        ))
     }
 
     /// Ids of a text, unless the tokenizer has given one that the model has no row for: files beside a tokenizer may add
@@ -149,12 +165,10 @@ impl RequestLimits {
     /// The first id outside the vocabulary; `field` names where it stood.
     pub fn valid_ids(&self, ids: &[i64], field: &str) -> Result<Vec<u32>, ValueError> {
         let valid = |id: &i64| {
-            u32::try_from(*id).ok().filter(|id| *id < self.vocab_size).ok_or_else(|| {
-                ValueError(format!(
-                    "{field} contains out-of-vocabulary token id {id}; valid range is [0, {}).",
-                    self.vocab_size
-                ))
-            })
+            u32::try_from(*id)
+                .ok()
+                .filter(|id| *id < self.vocab_size)
+                .ok_or_else(|| ValueError(refusal::out_of_vocabulary(field, id, self.vocab_size)))
         };
         ids.iter().map(valid).collect()
     }
@@ -168,7 +182,7 @@ impl RequestLimits {
         let in_session = item.session_params.as_ref().is_some_and(|s| s.id.is_some());
         let mut input_ids = self.ids(item.prompt)?;
         if input_ids.is_empty() && !in_session {
-            return Err(ValueError("input_ids cannot be empty.".into()));
+            return Err(ValueError(refusal::EMPTY_INPUT_IDS.into()));
         }
         let mut sampling_map = item.sampling_params;
         self.check_lengths(&mut input_ids, &mut sampling_map)?;
@@ -250,10 +264,7 @@ impl RequestLimits {
         let context = self.context_len;
         if input_ids.len() >= context {
             if !self.allow_auto_truncate {
-                return Err(ValueError(format!(
-                    "The input ({} tokens) is longer than the model's context length ({context} tokens).",
-                    input_ids.len()
-                )));
+                return Err(self.too_long(input_ids.len()));
             }
             tracing::warn!(
                 "The input ({} tokens) is longer than the model's context length ({context} tokens). Truncating the \

@@ -2,16 +2,13 @@
 
 use sglang_proto::SamplingParams;
 use sglang_proto::messages::TokenizedGenerateReqInput;
+use sglang_proto::refusal;
 use sglang_proto::wire::TokenIds;
 
 use super::ValueError;
 use super::embedding::{EmbeddingPrompt, SingleEmbeddingReqInput};
 use super::embedding_params::EmbeddingParams;
 use super::tokenize::RequestLimits;
-
-/// The reference's words.
-const NOT_AN_EMBEDDING_MODEL: &str = "This model does not appear to be an embedding model by default. Please add \
-                                      `--is-embedding` when launching the server or try another model.";
 
 impl RequestLimits {
     /// Tokenizes an embedding request and checks it: what all requests have, and what only this kind has.
@@ -24,14 +21,12 @@ impl RequestLimits {
     ) -> Result<(TokenizedGenerateReqInput, EmbeddingParams), ValueError> {
         let (mut input_ids, mut token_type_ids, input_text) = self.embedding_ids(item.prompt)?;
         if input_ids.is_empty() {
-            return Err(ValueError("input_ids cannot be empty.".into()));
+            return Err(ValueError(refusal::EMPTY_INPUT_IDS.into()));
         }
         let (len, context) = (input_ids.len(), self.context_len);
         if len > context {
             if !(self.allow_auto_truncate || item.truncate) {
-                return Err(ValueError(format!(
-                    "The input ({len} tokens) is longer than the model's context length ({context} tokens)."
-                )));
+                return Err(self.too_long(len));
             }
             tracing::warn!(
                 "The input ({len} tokens) is cut to the model's context length ({context} tokens)"
@@ -39,7 +34,9 @@ impl RequestLimits {
             input_ids.truncate(context);
             token_type_ids.truncate(context);
         }
-        let Some(facts) = &self.embedding else { return Err(ValueError(NOT_AN_EMBEDDING_MODEL.into())) };
+        let Some(facts) = &self.embedding else {
+            return Err(ValueError(refusal::NOT_AN_EMBEDDING_MODEL.into()));
+        };
         facts.check_dimensions(item.dimensions)?;
         let params = EmbeddingParams {
             // The wire's default stands for zeros.
@@ -63,23 +60,14 @@ impl RequestLimits {
         &self,
         prompt: EmbeddingPrompt,
     ) -> Result<(Vec<u32>, Vec<i64>, Option<String>), ValueError> {
-        let codec = || {
-            self.codec.as_deref().ok_or_else(|| {
-                ValueError(
-                    "The engine initialized with skip_tokenizer_init=True cannot accept text prompts. Please provide \
-                     input_ids or re-initialize the engine with skip_tokenizer_init=False."
-                        .into(),
-                )
-            })
-        };
         match prompt {
             EmbeddingPrompt::Ids(ids) => Ok((self.valid_ids(&ids, "input_ids")?, Vec::new(), None)),
             EmbeddingPrompt::Text(text) => {
-                let ids = codec()?.encode(&text, true).map_err(|e| ValueError(e.0))?;
+                let ids = self.codec()?.encode(&text, true).map_err(|e| ValueError(e.0))?;
                 Ok((self.known_ids(ids)?, Vec::new(), Some(text)))
             }
             EmbeddingPrompt::Pair(first, second) => {
-                let (ids, types) = codec()?.encode_pair(&first, &second).map_err(|e| ValueError(e.0))?;
+                let (ids, types) = self.codec()?.encode_pair(&first, &second).map_err(|e| ValueError(e.0))?;
                 Ok((
                     self.known_ids(ids)?,
                     types.into_iter().map(i64::from).collect(),
