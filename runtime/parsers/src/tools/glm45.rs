@@ -1,13 +1,11 @@
 //! GLM-4.5 and 4.6: `<tool_call>NAME`, then pairs `<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>` on separate
 //! lines, then `</tool_call>`. A line break may also be the two characters `\n`.
 
-use std::collections::HashSet;
-
+use super::argument_reader::{Arguments, Reading};
 use super::sink::Sink;
 use super::stream::Format;
-use super::value_reader::{Around, Reads, ValueReader, ValueTags};
+use super::value_reader::ValueTags;
 use super::values::glm_value;
-use crate::json::quote;
 use crate::scan::MarkerScan;
 use crate::schema::Parameters;
 
@@ -36,7 +34,7 @@ enum State {
     /// Between a key and its value.
     Gap(MarkerScan, String),
     /// A value whose end is not yet known.
-    Reading(Box<ValueReader>, String),
+    Reading(Box<Reading>),
     /// A value that ends at the first closing tag.
     Value(MarkerScan, String, String),
     /// Inside a call that is dropped.
@@ -46,15 +44,12 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Glm45 {
     state: State,
-    parameters: Parameters,
-    given: HashSet<String>,
-    /// The text has ended, so the first closing tag ends a value.
-    plain: bool,
+    arguments: Arguments,
 }
 
 impl Glm45 {
     pub(crate) fn new() -> Self {
-        Self { state: Self::text(), parameters: Parameters::default(), given: HashSet::new(), plain: false }
+        Self { state: Self::text(), arguments: Arguments::default() }
     }
 
     fn text() -> State {
@@ -75,8 +70,7 @@ impl Glm45 {
 
     /// `end` is the index of the marker after the name: a line break (two spellings), a key, or the end of the call.
     fn named(&mut self, name: &str, end: usize, sink: &mut Sink) {
-        self.parameters = Parameters::new(sink.tools.parameters(name));
-        self.given.clear();
+        self.arguments.begin(Parameters::new(sink.tools.parameters(name)));
         let accepted = sink.call_start(name);
         self.state = match (end, accepted) {
             (3, true) => self.end_call(sink),
@@ -88,33 +82,27 @@ impl Glm45 {
     }
 
     fn value(&mut self, key: String) -> State {
-        if self.plain {
-            return State::Value(MarkerScan::new(&["</arg_value>", CLOSE]), key, String::new());
+        match self.arguments.read(key, TAGS) {
+            Ok(reading) => State::Reading(reading),
+            Err(key) => State::Value(MarkerScan::new(&["</arg_value>", CLOSE]), key, String::new()),
         }
-        let reads = Reads::of(self.parameters.get(&key).as_deref());
-        State::Reading(Box::new(ValueReader::new(TAGS, reads)), key)
     }
 
     fn read(&mut self, c: char, sink: &mut Sink) {
-        let State::Reading(reader, key) = &mut self.state else { return };
-        let around = Around { parameters: &self.parameters, given: &self.given, current: key };
-        let Some(ended) = reader.feed(c, around) else { return };
-        let (key, raw) = (std::mem::take(key), reader.take_raw());
-        self.argument(&key, &raw[..ended.value], sink);
+        let State::Reading(reading) = &mut self.state else { return };
+        let Some(read) = reading.feed(c, &self.arguments) else { return };
+        self.argument(&read.key, read.value(), sink);
         self.state = Self::between();
-        raw[ended.rest..].chars().for_each(|c| self.feed(c, sink));
+        read.rest().chars().for_each(|c| self.feed(c, sink));
     }
 
     fn argument(&mut self, key: &str, raw: &str, sink: &mut Sink) {
-        let value = glm_value(raw, self.parameters.get(key).as_deref());
-        let opening = if self.given.is_empty() { "{" } else { ", " };
-        self.given.insert(key.to_owned());
-        sink.args(&format!("{opening}{}: {value}", quote(key)));
+        let value = glm_value(raw, self.arguments.parameters.get(key).as_deref());
+        self.arguments.write(key, &value, sink);
     }
 
     fn end_call(&mut self, sink: &mut Sink) -> State {
-        sink.args(if self.given.is_empty() { "{}" } else { "}" });
-        sink.call_end();
+        self.arguments.end(sink);
         Self::text()
     }
 }
@@ -184,11 +172,9 @@ impl Format for Glm45 {
     }
 
     fn finish(&mut self, sink: &mut Sink) {
-        if let State::Reading(reader, key) = &mut self.state
-            && reader.holds_an_end()
+        if let State::Reading(reading) = &mut self.state
+            && let Some((key, raw)) = self.arguments.reread(reading)
         {
-            let (key, raw) = (std::mem::take(key), reader.take_raw());
-            self.plain = true;
             self.state = self.value(key);
             raw.chars().for_each(|c| self.feed(c, sink));
         }

@@ -1,5 +1,6 @@
 //! Tool-call parsers: they find the calls that a model wrote in its own format, and the text around them.
 
+mod argument_reader;
 mod argument_tags;
 mod arguments_gate;
 mod call_id;

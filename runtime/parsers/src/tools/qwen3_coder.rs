@@ -3,13 +3,11 @@
 //! Values are bare text whose type comes from the tool's schema, so an argument is passed on only when it is complete.
 //! As in the reference, the name is not checked against the request's tools.
 
-use std::collections::HashSet;
-
+use super::argument_reader::{Arguments, Reading};
 use super::sink::Sink;
 use super::stream::Format;
-use super::value_reader::{Around, Reads, ValueReader, ValueTags};
+use super::value_reader::ValueTags;
 use super::values::qwen3_coder_value;
-use crate::json::quote;
 use crate::scan::MarkerScan;
 use crate::schema::Parameters;
 
@@ -39,7 +37,7 @@ enum State {
     Function(MarkerScan),
     Key(String),
     /// A value whose end is not yet known.
-    Reading(Box<ValueReader>, String),
+    Reading(Box<Reading>),
     /// A value that ends at the first closing tag.
     Value(MarkerScan, String, String),
 }
@@ -47,15 +45,12 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Qwen3Coder {
     state: State,
-    parameters: Parameters,
-    given: HashSet<String>,
-    /// The text has ended, so the first closing tag ends a value.
-    plain: bool,
+    arguments: Arguments,
 }
 
 impl Qwen3Coder {
     pub(crate) fn new() -> Self {
-        Self { state: Self::text(), parameters: Parameters::default(), given: HashSet::new(), plain: false }
+        Self { state: Self::text(), arguments: Arguments::default() }
     }
 
     fn text() -> State {
@@ -71,36 +66,28 @@ impl Qwen3Coder {
     }
 
     fn value(&mut self, key: String) -> State {
-        if self.plain {
-            let scan = MarkerScan::new(&["</parameter>", PARAMETER, FUNCTION_END, CLOSE]);
-            return State::Value(scan, key, String::new());
+        match self.arguments.read(key, TAGS) {
+            Ok(reading) => State::Reading(reading),
+            Err(key) => {
+                let scan = MarkerScan::new(&["</parameter>", PARAMETER, FUNCTION_END, CLOSE]);
+                State::Value(scan, key, String::new())
+            }
         }
-        let reads = Reads::of(self.parameters.get(&key).as_deref());
-        State::Reading(Box::new(ValueReader::new(TAGS, reads)), key)
     }
 
     fn read(&mut self, c: char, sink: &mut Sink) {
-        let State::Reading(reader, key) = &mut self.state else { return };
-        let around = Around { parameters: &self.parameters, given: &self.given, current: key };
-        let Some(ended) = reader.feed(c, around) else { return };
-        let (key, raw) = (std::mem::take(key), reader.take_raw());
-        self.argument(&key, &raw[..ended.value], sink);
+        let State::Reading(reading) = &mut self.state else { return };
+        let Some(read) = reading.feed(c, &self.arguments) else { return };
+        self.argument(&read.key, read.value(), sink);
         self.state = Self::inside();
-        raw[ended.rest..].chars().for_each(|c| self.feed(c, sink));
+        read.rest().chars().for_each(|c| self.feed(c, sink));
     }
 
     fn argument(&mut self, key: &str, raw: &str, sink: &mut Sink) {
         let raw = raw.strip_prefix('\n').unwrap_or(raw);
         let raw = raw.strip_suffix('\n').unwrap_or(raw);
-        let value = qwen3_coder_value(raw, self.parameters.get(key).as_deref());
-        let opening = if self.given.is_empty() { "{" } else { ", " };
-        self.given.insert(key.to_owned());
-        sink.args(&format!("{opening}{}: {value}", quote(key)));
-    }
-
-    fn end_function(&mut self, sink: &mut Sink) {
-        sink.args(if self.given.is_empty() { "{}" } else { "}" });
-        sink.call_end();
+        let value = qwen3_coder_value(raw, self.arguments.parameters.get(key).as_deref());
+        self.arguments.write(key, &value, sink);
     }
 }
 
@@ -124,8 +111,7 @@ impl Format for Qwen3Coder {
             State::FunctionName(name) => {
                 if c == '>' {
                     let name = std::mem::take(name);
-                    self.parameters = Parameters::or_bare(sink.tools.parameters(&name));
-                    self.given.clear();
+                    self.arguments.begin(Parameters::or_bare(sink.tools.parameters(&name)));
                     sink.call_start_unchecked(&name);
                     self.state = Self::inside();
                 } else if name.len() > MAX_NAME {
@@ -137,11 +123,11 @@ impl Format for Qwen3Coder {
             State::Function(scan) => match scan.feed(c, &mut String::new()) {
                 Some(0) => self.state = State::Key(String::new()),
                 Some(1) => {
-                    self.end_function(sink);
+                    self.arguments.end(sink);
                     self.state = Self::block();
                 }
                 Some(_) => {
-                    self.end_function(sink);
+                    self.arguments.end(sink);
                     self.state = Self::text();
                 }
                 None => {}
@@ -165,11 +151,11 @@ impl Format for Qwen3Coder {
                     0 => Self::inside(),
                     1 => State::Key(String::new()),
                     2 => {
-                        self.end_function(sink);
+                        self.arguments.end(sink);
                         Self::block()
                     }
                     _ => {
-                        self.end_function(sink);
+                        self.arguments.end(sink);
                         Self::text()
                     }
                 };
@@ -178,11 +164,9 @@ impl Format for Qwen3Coder {
     }
 
     fn finish(&mut self, sink: &mut Sink) {
-        if let State::Reading(reader, key) = &mut self.state
-            && reader.holds_an_end()
+        if let State::Reading(reading) = &mut self.state
+            && let Some((key, raw)) = self.arguments.reread(reading)
         {
-            let (key, raw) = (std::mem::take(key), reader.take_raw());
-            self.plain = true;
             self.state = self.value(key);
             raw.chars().for_each(|c| self.feed(c, sink));
         }

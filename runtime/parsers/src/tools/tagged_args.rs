@@ -3,13 +3,12 @@
 //!
 //! A value's type comes from the tool's schema, so an argument is passed on only when it is complete.
 
-use std::collections::HashSet;
-
+use super::argument_reader::{Arguments, Reading};
 use super::call_json::{CallReader, CallStatus};
 use super::sink::{After, Before, Sink};
 use super::stream::Format;
-use super::value_reader::{Around, Reads, ValueReader, ValueTags, argument_name};
-use crate::json::{JsonStatus, JsonStream, JsonStyle, quote};
+use super::value_reader::{Reads, ValueTags};
+use crate::json::{JsonStatus, JsonStream, JsonStyle};
 use crate::scan::MarkerScan;
 use crate::schema::Parameters;
 
@@ -85,7 +84,7 @@ enum State {
     Key(MarkerScan, String),
     Gap(MarkerScan, String),
     /// A value whose end is not yet known.
-    Reading(Box<ValueReader>, String),
+    Reading(Box<Reading>),
     /// A value that ends at the first closing tag.
     Value(MarkerScan, String, String),
     Json(JsonStream),
@@ -100,10 +99,7 @@ pub(crate) struct TaggedArguments {
     state: State,
     /// The parser is inside a region.
     in_region: bool,
-    parameters: Parameters,
-    given: HashSet<String>,
-    /// The text has ended, so the first closing tag ends a value.
-    plain: bool,
+    arguments: Arguments,
     /// Only white space so far in the region or in the call's arguments.
     blank: bool,
 }
@@ -111,15 +107,7 @@ pub(crate) struct TaggedArguments {
 impl TaggedArguments {
     pub(crate) fn new(dialect: &'static Dialect) -> Self {
         let state = State::Text(MarkerScan::new(dialect.text));
-        Self {
-            dialect,
-            state,
-            in_region: false,
-            parameters: Parameters::default(),
-            given: HashSet::new(),
-            plain: false,
-            blank: true,
-        }
+        Self { dialect, state, in_region: false, arguments: Arguments::default(), blank: true }
     }
 
     /// The state after a call.
@@ -145,26 +133,24 @@ impl TaggedArguments {
     }
 
     fn value(&mut self, key: String) -> State {
-        if self.plain {
-            return State::Value(MarkerScan::new(self.dialect.value), key, String::new());
-        }
-        // A type that the format states beside the name takes precedence.
-        let reads = match key.rsplit_once("\" string=\"") {
-            Some((_, "true")) => Reads::Text,
-            Some(_) => Reads::Json,
-            None => Reads::of(self.parameters.get(argument_name(&key)).as_deref()),
-        };
         let tags = self.dialect.value_tags(self.in_region);
-        State::Reading(Box::new(ValueReader::new(tags, reads)), key)
+        // A type that the format states beside the name takes precedence.
+        let reading = match key.rsplit_once("\" string=\"") {
+            Some((_, "true")) => self.arguments.read_as(key, tags, Reads::Text),
+            Some(_) => self.arguments.read_as(key, tags, Reads::Json),
+            None => self.arguments.read(key, tags),
+        };
+        match reading {
+            Ok(reading) => State::Reading(reading),
+            Err(key) => State::Value(MarkerScan::new(self.dialect.value), key, String::new()),
+        }
     }
 
     fn read(&mut self, c: char, sink: &mut Sink) {
-        let State::Reading(reader, key) = &mut self.state else { return };
-        let around = Around { parameters: &self.parameters, given: &self.given, current: argument_name(key) };
-        let Some(ended) = reader.feed(c, around) else { return };
-        let (key, raw) = (std::mem::take(key), reader.take_raw());
-        self.argument(&key, &raw[..ended.value], sink);
-        raw[ended.rest..].chars().for_each(|c| self.feed(c, sink));
+        let State::Reading(reading) = &mut self.state else { return };
+        let Some(read) = reading.feed(c, &self.arguments) else { return };
+        self.argument(&read.key, read.value(), sink);
+        read.rest().chars().for_each(|c| self.feed(c, sink));
     }
 
     fn skip(&self) -> State {
@@ -181,9 +167,8 @@ impl TaggedArguments {
 
     /// `end` is the index in [`Dialect::name`] of the tag after the name.
     fn named(&mut self, name: &str, end: usize, sink: &mut Sink) {
-        self.given.clear();
         let accepted = sink.call_start(name.trim());
-        self.parameters = Parameters::new(sink.tools.parameters(name.trim()));
+        self.arguments.begin(Parameters::new(sink.tools.parameters(name.trim())));
         self.state = match (end, accepted) {
             (1, true) => self.end_call(sink),
             (1, false) => self.outside(),
@@ -194,20 +179,17 @@ impl TaggedArguments {
     }
 
     fn argument(&mut self, key: &str, raw: &str, sink: &mut Sink) {
-        let Some((key, value)) = (self.dialect.argument)(key, raw, &mut self.parameters) else {
+        let Some((key, value)) = (self.dialect.argument)(key, raw, &mut self.arguments.parameters) else {
             sink.call_broken();
             self.state = self.skip();
             return;
         };
-        let opening = if self.given.is_empty() { "{" } else { ", " };
-        sink.args(&format!("{opening}{}: {value}", quote(&key)));
-        self.given.insert(key);
+        self.arguments.write(&key, &value, sink);
         self.state = self.body();
     }
 
     fn end_call(&mut self, sink: &mut Sink) -> State {
-        sink.args(if self.given.is_empty() { "{}" } else { "}" });
-        sink.call_end();
+        self.arguments.end(sink);
         self.outside()
     }
 
@@ -239,7 +221,7 @@ impl TaggedArguments {
                 self.in_region &= end == 1;
                 self.state = self.outside();
             }
-            None if self.blank && self.dialect.json_arguments && self.given.is_empty() && text == "{" => {
+            None if self.blank && self.dialect.json_arguments && self.arguments.is_empty() && text == "{" => {
                 let mut stream = JsonStream::new(JsonStyle::Normalised);
                 let mut out = String::new();
                 stream.feed('{', &mut out);
@@ -340,11 +322,9 @@ impl Format for TaggedArguments {
     }
 
     fn finish(&mut self, sink: &mut Sink) {
-        if let State::Reading(reader, key) = &mut self.state
-            && reader.holds_an_end()
+        if let State::Reading(reading) = &mut self.state
+            && let Some((key, raw)) = self.arguments.reread(reading)
         {
-            let (key, raw) = (std::mem::take(key), reader.take_raw());
-            self.plain = true;
             self.state = self.value(key);
             raw.chars().for_each(|c| self.feed(c, sink));
         }
