@@ -21,17 +21,8 @@ pub struct Parsers {
     toggle: Option<ReasoningToggle>,
 }
 
-/// The parser called `given`, or, for `auto`, the one that the chat template points to.
-fn choose<T>(
-    flag: &str,
-    given: Option<&str>,
-    detected: Option<&str>,
-    by_name: fn(&str) -> Option<T>,
-) -> Option<T> {
-    let name = match given? {
-        "auto" => detected,
-        name => Some(name),
-    };
+/// The parser called `name`. `None` stands for `auto` where the chat template points to none.
+fn choose<T>(flag: &str, name: Option<&str>, by_name: fn(&str) -> Option<T>) -> Option<T> {
     let Some(name) = name else {
         tracing::warn!("--{flag} auto: the chat template does not show which parser it needs; none is used");
         return None;
@@ -47,16 +38,14 @@ fn choose<T>(
 impl Parsers {
     /// The parsers that the arguments name. `detected` is what the chat template points to.
     pub fn new(args: &ServerArgs, detected: &DetectedParsers, tool_options: ToolParserOptions) -> Self {
-        let tool_call = args.tool_call_parser.as_deref();
-        let reasoning = args.reasoning_parser.as_deref();
+        let (tool_call, reasoning) = (args.tool_call_parser.as_deref(), args.reasoning_parser.as_deref());
         Self {
-            tool_call: choose("tool-call-parser", tool_call, detected.tool_call_parser, ToolParser::by_name),
-            reasoning: choose(
-                "reasoning-parser",
-                reasoning,
-                detected.reasoning_parser,
-                ReasoningParser::by_name,
-            ),
+            tool_call: tool_call.and_then(|given| {
+                choose("tool-call-parser", detected.tool_call_name(given), ToolParser::by_name)
+            }),
+            reasoning: reasoning.and_then(|given| {
+                choose("reasoning-parser", detected.reasoning_name(given), ReasoningParser::by_name)
+            }),
             tool_options,
             toggle: detected.toggle,
         }

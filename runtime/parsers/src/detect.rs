@@ -14,6 +14,18 @@ pub struct DetectedParsers {
     pub toggle: Option<ReasoningToggle>,
 }
 
+impl DetectedParsers {
+    /// The name of the parser that a value of `--tool-call-parser` means; `None` for `auto` if nothing was detected.
+    pub fn tool_call_name<'a>(&self, flag: &'a str) -> Option<&'a str> {
+        if flag == "auto" { self.tool_call_parser } else { Some(flag) }
+    }
+
+    /// The name of the parser that a value of `--reasoning-parser` means; `None` for `auto` if nothing was detected.
+    pub fn reasoning_name<'a>(&self, flag: &'a str) -> Option<&'a str> {
+        if flag == "auto" { self.reasoning_parser } else { Some(flag) }
+    }
+}
+
 /// How a chat template switches thinking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReasoningToggle {
@@ -219,6 +231,25 @@ mod tests {
     fn detect(template: &str, vocab: &[&str]) -> (Option<&'static str>, Option<&'static str>) {
         let found = detect_parsers(template, &|token| vocab.contains(&token));
         (found.tool_call_parser, found.reasoning_parser)
+    }
+
+    #[test]
+    fn auto_means_what_was_detected_and_a_name_means_itself() {
+        let detected = DetectedParsers {
+            tool_call_parser: Some("qwen"),
+            reasoning_parser: Some("qwen3"),
+            ..Default::default()
+        };
+        assert_eq!(
+            (detected.tool_call_name("auto"), detected.tool_call_name("llama3")),
+            (Some("qwen"), Some("llama3"))
+        );
+        assert_eq!(
+            (detected.reasoning_name("auto"), detected.reasoning_name("kimi")),
+            (Some("qwen3"), Some("kimi"))
+        );
+        let nothing = DetectedParsers::default();
+        assert_eq!((nothing.tool_call_name("auto"), nothing.reasoning_name("auto")), (None, None));
     }
 
     #[test]

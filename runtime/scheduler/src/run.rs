@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use sglang_checkpoint::{Checkpoint, GenerationConfig, ModelConfig};
 use sglang_ipc::Identity;
-use sglang_parsers::{ReasoningParser, detect_parsers};
+use sglang_parsers::{DetectedParsers, ReasoningParser};
 use sglang_planner::{Planner, PlannerConfig};
 use sglang_process::ending;
 use sglang_process::failure::Failure;
@@ -195,19 +195,18 @@ fn think_end_ids(
     let (Some(name), Some(tokenizer)) = (args.reasoning_parser.as_deref(), tokenizer) else {
         return Ok(Vec::new());
     };
-    let parser = if name == "auto" {
+    let detected = if name == "auto" {
         let own = args.own_tokenizer_files().map(Checkpoint::open).transpose()?;
         let file = args.chat_template.as_deref().map(Path::new);
-        let name = args.hf_chat_template_name.as_deref();
-        let source =
-            chat_template::load_source(file, name, own.as_ref().unwrap_or(model)).map_err(tokenizer_error)?;
-        let text = source.as_ref().map(|s| s.choose(true)).transpose().map_err(tokenizer_error)?;
-        let known = |token: &str| tokenizer.token_to_id(token).is_some();
-        detect_parsers(text.unwrap_or_default(), &known).reasoning_parser
+        let template = args.hf_chat_template_name.as_deref();
+        let source = chat_template::load_source(file, template, own.as_ref().unwrap_or(model))
+            .map_err(tokenizer_error)?;
+        chat_template::detect_parsers(source.as_ref(), tokenizer).map_err(tokenizer_error)?
     } else {
-        Some(name)
+        DetectedParsers::default()
     };
-    let Some(parser) = parser.and_then(ReasoningParser::by_name) else { return Ok(Vec::new()) };
+    let parser = detected.reasoning_name(name).and_then(ReasoningParser::by_name);
+    let Some(parser) = parser else { return Ok(Vec::new()) };
     tokenizer.encode(parser.think_end(), false).map_err(tokenizer_error)
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use sglang_checkpoint::Checkpoint;
-use sglang_parsers::{DetectedParsers, detect_parsers};
+use sglang_parsers::DetectedParsers;
 use sglang_server_args::ServerArgs;
 use sglang_tokenizer::chat_template::{self, TemplateSource};
 use sglang_tokenizer::{ChatTemplate, Tokenizer};
@@ -45,9 +45,7 @@ impl ModelCodec {
         let compile = |text: &str| ChatTemplate::for_tokenizer(text, &tokenizer);
         let template = source.map(|s| s.choose(false)).transpose()?.map(compile).transpose()?;
         let tool_template = source.and_then(|s| s.get("tool_use")).map(compile).transpose()?;
-        // The tool template shows the format of calls, where there is one.
-        let text = source.map(|s| s.choose(true)).transpose()?.unwrap_or_default();
-        let detected_parsers = detect_parsers(text, &|token| tokenizer.token_to_id(token).is_some());
+        let detected_parsers = chat_template::detect_parsers(source, &tokenizer)?;
         let template_source = source.map(|s| s.choose(false)).transpose()?.map(str::to_owned);
         Ok(Self { tokenizer, template, tool_template, detected_parsers, template_source })
     }

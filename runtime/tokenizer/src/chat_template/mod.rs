@@ -2,6 +2,7 @@
 
 mod arguments;
 mod content_format;
+mod detect;
 mod environment;
 mod filters;
 mod generation_tag;
@@ -27,6 +28,7 @@ use minijinja::{Environment, ErrorKind};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
+pub use detect::detect_parsers;
 pub use source::{TemplateSource, find as find_source, load as load_source, read_file};
 
 use crate::tokenizer::Tokenizer;
