@@ -3,17 +3,14 @@
 use std::process::ExitCode;
 
 use sglang_process::failure::{self, Failure};
+use sglang_process::start::start;
 use sglang_server_args::ServerArgs;
 
 fn main() -> ExitCode {
-    let args = match ServerArgs::parse_from(std::env::args_os()) {
+    let args = match start(std::env::args_os(), None) {
         Ok(args) => args,
-        Err(exit) => return exit.report(),
+        Err(code) => return code,
     };
-    if let Err(error) = sglang_process::logging::init(None, &args.log_level, None) {
-        eprintln!("error: {error}");
-        return ExitCode::from(2);
-    }
     failure::exit("Detokenizer", run(args))
 }
 

@@ -2,30 +2,27 @@
 //!
 //! The system's loader looks for libraries before a program's first line, in places that are fixed when the program is
 //! built. This one needs no library, so the programs run for another user, in another folder and with another libtorch.
+//! It reads no flag and logs nothing unless it fails: both are for the program that it becomes.
 
 mod libtorch;
 
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use sglang_process::failure::{self, Failure};
 use sglang_process::ready::ReadyHandle;
-use sglang_server_args::ServerArgs;
+use sglang_process::start::start;
 
 /// Where the system's loader looks for libraries first.
 const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
 
 fn main() -> ExitCode {
-    // Help and wrong command lines need no libtorch.
-    let args = match ServerArgs::parse_from(std::env::args_os()) {
-        Ok(args) => args,
-        Err(exit) => return exit.report(),
-    };
-    if let Err(error) = sglang_process::logging::init(Some("TP0"), &args.log_level, None) {
-        eprintln!("error: {error}");
-        return ExitCode::from(2);
-    }
     let failure = become_the_scheduler();
+    // Without libtorch, help and wrong command lines are answered here.
+    if let Err(code) = start(std::env::args_os(), Some("TP0")) {
+        return code;
+    }
     ReadyHandle::from_env("scheduler").failed(&failure);
     failure::exit("Scheduler", Err(failure))
 }
@@ -55,7 +52,10 @@ fn become_the_scheduler() -> Failure {
         Ok(path) => path,
         Err(e) => return Failure::of_system(format!("{}: {e}", folder.display())),
     };
+    let mut argv = std::env::args_os();
     let mut command = Command::new(&program);
-    let error = command.args(std::env::args_os().skip(1)).env(LIBRARY_PATH, path).exec();
+    // Help names the program that the user typed.
+    command.arg0(argv.next().unwrap_or_else(|| OsString::from("sglang-scheduler")));
+    let error = command.args(argv).env(LIBRARY_PATH, path).exec();
     Failure::of_system(format!("{} cannot be run: {error}", program.display()))
 }

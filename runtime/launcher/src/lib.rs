@@ -30,6 +30,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use sglang_process::start::start;
 use sglang_server_args::{JsonObject, ServerArgs, secrets};
 
 use events::Events;
@@ -46,14 +47,10 @@ use supervisor::Supervisor;
 pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let started = Instant::now();
     let argv: Vec<OsString> = argv.into_iter().collect();
-    let args = match ServerArgs::parse_from(argv.iter().cloned()) {
+    let args = match start(argv.iter().cloned(), None) {
         Ok(args) => args,
-        Err(exit) => return exit.report(),
+        Err(code) => return code,
     };
-    if let Err(error) = sglang_process::logging::init(None, &args.log_level, args.log_level_http.as_deref()) {
-        eprintln!("error: {error}");
-        return ExitCode::from(2);
-    }
     match launch(&args, &argv, started) {
         Ok(outcome) => {
             outcome.log();

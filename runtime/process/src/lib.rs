@@ -1,5 +1,6 @@
-//! What every process of a server needs from its surroundings: log lines in the reference's form, the report to the
-//! launcher that it is ready, the launcher's words to it, signs of life, its listening socket, and termination signals.
+//! What every process of a server needs from its surroundings: its arguments, log lines in the reference's form, the
+//! report to the launcher that it is ready, the launcher's words to it, signs of life, its listening socket, and
+//! termination signals.
 //!
 //! A process that the launcher starts inherits some file descriptors, whose numbers are in the environment
 //! (`docs/operations.md` has the protocol). Started by hand without them, the same calls do nothing and say so.
@@ -16,6 +17,7 @@ pub mod logging;
 pub mod peer;
 pub mod ready;
 pub mod signals;
+pub mod start;
 
 /// Environment variable with the descriptor of the listening TCP socket (tokenizer manager only).
 pub const LISTEN_FD: &str = "SGLANG_LISTEN_FD";

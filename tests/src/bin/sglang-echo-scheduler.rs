@@ -7,19 +7,16 @@ use std::time::Duration;
 
 use sglang_checkpoint::{Checkpoint, ModelConfig};
 use sglang_process::failure::{self, Failure};
+use sglang_process::start::start;
 use sglang_proto::worker::ModelWorker;
 use sglang_scheduler::test_workers::{EchoWorker, FaultyWorker};
 use sglang_server_args::ServerArgs;
 
 fn main() -> ExitCode {
-    let args = match ServerArgs::parse_from(std::env::args_os()) {
+    let args = match start(std::env::args_os(), Some("TP0")) {
         Ok(args) => args,
-        Err(exit) => return exit.report(),
+        Err(code) => return code,
     };
-    if let Err(error) = sglang_process::logging::init(Some("TP0"), &args.log_level, None) {
-        eprintln!("error: {error}");
-        return ExitCode::from(2);
-    }
     failure::exit("Scheduler", sglang_scheduler::run(&args, &load))
 }
 

@@ -120,8 +120,11 @@ fn without_libtorch_the_start_says_what_was_tried() {
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     assert!(text(&output).contains("/home: no lib/libtorch_cpu.so"), "{}", text(&output));
 
-    // Help and a wrong command line do not need it.
-    assert!(installed.run("sglang-scheduler", &["--help"], &[]).status.success());
+    // Neither help nor a wrong command line needs it, and with it they say the same.
+    let help = installed.run("sglang-scheduler", &["--help"], &[]);
+    let usage = "Usage: sglang-scheduler --model-path";
+    assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains(usage));
+    assert_eq!(installed.run("sglang-scheduler", &["--help"], &[("LIBTORCH", &libtorch())]), help);
     assert_eq!(installed.run("sglang-scheduler", &["--prot", "1"], &[]).status.code(), Some(2));
 
     std::fs::remove_file(installed.programs().join("sglang-scheduler-torch")).unwrap();
