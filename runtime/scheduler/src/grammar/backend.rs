@@ -119,3 +119,56 @@ fn environment(tokenizer: &Tokenizer, vocab_size: u32, eos: &[u32]) -> Result<To
     });
     TokenEnvironment::new(vocab, vocab_size as usize, eos).map_err(|e| e.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+
+    /// A tokenizer with a token for each printable character, and an end.
+    fn tokenizer() -> Arc<Tokenizer> {
+        let mut vocab: Map<String, Value> =
+            (' '..='~').enumerate().map(|(id, c)| (c.to_string(), id.into())).collect();
+        let end = vocab.len();
+        vocab.insert("</s>".to_owned(), end.into());
+        let file = json!({
+            "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "pre_tokenizer": null,
+            "post_processor": null, "decoder": null,
+            "added_tokens": [{"id": end, "content": "</s>", "special": true, "single_word": false, "lstrip": false,
+                "rstrip": false, "normalized": false}],
+            "model": {"type": "BPE", "vocab": vocab, "merges": []},
+        });
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("tokenizer.json"), file.to_string()).unwrap();
+        Arc::new(Tokenizer::from_path(dir.path()).unwrap())
+    }
+
+    /// Compiles a schema as a server with these flags does.
+    fn compile(flags: &[&str], schema: &Value) -> Result<(), String> {
+        let argv = ["x", "--model-path", "m"].iter().chain(flags).copied();
+        let args = ServerArgs::parse_from(argv).map_err(|exit| exit.text)?;
+        let tokenizer = tokenizer();
+        let size = tokenizer.len() as u32;
+        let start = GrammarBackend::of_server(&args, Some(&tokenizer), size, &[size - 1], Vec::new());
+        let backend = start.ok_or("no grammars")?()?;
+        let (sender, result) = crossbeam_channel::bounded(1);
+        let spec = GrammarSpec::JsonSchema(schema.to_string());
+        backend.compile(spec, move |compiled| drop(sender.send(compiled.map(|_| ()))));
+        let compiled = result.recv_timeout(Duration::from_secs(30)).map_err(|e| e.to_string())?;
+        compiled.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn strict_json_schema_refuses_what_cannot_be_enforced() {
+        let partly = json!({"type": "array", "items": {"type": "integer"}, "uniqueItems": true});
+        let wholly = json!({"type": "array", "items": {"type": "integer"}});
+        assert_eq!(compile(&[], &partly), Ok(()));
+        let refused = compile(&["--strict-json-schema"], &partly).unwrap_err();
+        assert!(refused.contains("uniqueItems is not enforced"), "{refused}");
+        assert_eq!(compile(&["--strict-json-schema"], &wholly), Ok(()));
+        assert_eq!(compile(&["--grammar-backend", "none"], &wholly), Err("no grammars".to_owned()));
+    }
+}
