@@ -79,17 +79,20 @@ pub fn response_format(value: &Value) -> Read<String> {
         None => Err(Mismatch::missing("type", value)),
         Some(kind) => match kind.as_str() {
             Some(known @ ("text" | "json_object" | "json_schema" | "structural_tag")) => Ok(known.to_owned()),
-            _ => Err(Mismatch::literal("'text', 'json_object', 'json_schema' or 'structural_tag'", kind)
+            _ => Err(Mismatch::literal(&["text", "json_object", "json_schema", "structural_tag"], kind)
                 .under("type")),
         },
     }
 }
 
+/// The schema that a client means who asks for JSON and gives none: any object.
+pub const ANY_OBJECT: &str = r#"{"type": "object"}"#;
+
 /// Turns a `response_format` into the grammar that it stands for (reference: `to_sampling_params` in
 /// `openai/protocol.py`).
 pub fn set_response_format(sampling: &mut Map<String, Value>, format: &Value) {
     let (name, grammar) = match format["type"].as_str() {
-        Some("json_object") => ("json_schema", r#"{"type": "object"}"#.to_owned()),
+        Some("json_object") => ("json_schema", ANY_OBJECT.to_owned()),
         Some("json_schema") => ("json_schema", response_schema(format).unwrap_or(&Value::Null).to_string()),
         Some("structural_tag") => ("structural_tag", format.to_string()),
         _ => return,

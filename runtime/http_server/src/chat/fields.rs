@@ -23,7 +23,7 @@ pub fn tool_choice(value: &Value) -> Read<ToolChoice> {
             "none" => Ok(ToolChoice::None),
             "auto" => Ok(ToolChoice::Auto),
             "required" => Ok(ToolChoice::Required),
-            _ => Err(Mismatch::literal("'auto', 'required' or 'none'", value)),
+            _ => Err(Mismatch::literal(&["auto", "required", "none"], value)),
         },
         _ => {
             let map = object(value)?;

@@ -53,7 +53,17 @@ fn part(value: &Value, assistant: bool) -> Read<Value> {
         "tool_reference" => Ok(json!({"type": "tool_reference", "name": text_field(&map, value, "name")?})),
         kind if MEDIA_PARTS.contains(&kind) => Ok(value.clone()),
         _ => Err(Mismatch::literal(
-            "'text', 'refusal', 'thinking', 'reasoning', 'image_url', 'video_url', 'audio_url', 'input_audio' or 'tool_reference'",
+            &[
+                "text",
+                "refusal",
+                "thinking",
+                "reasoning",
+                "image_url",
+                "video_url",
+                "audio_url",
+                "input_audio",
+                "tool_reference",
+            ],
             map.get("type").unwrap_or(value),
         )
         .under("type")),

@@ -16,6 +16,8 @@ struct Reason {
     at: Vec<Loc>,
     input: Value,
     ctx: Vec<(&'static str, String)>,
+    /// The words that would be valid, of a value outside a fixed set.
+    words: Vec<String>,
 }
 
 impl Mismatch {
@@ -27,6 +29,7 @@ impl Mismatch {
             at: Vec::new(),
             input: input.clone(),
             ctx: Vec::new(),
+            words: Vec::new(),
         }))
     }
 
@@ -38,18 +41,36 @@ impl Mismatch {
         mismatch
     }
 
-    /// A value outside a fixed set; `expected` is the set as Python text.
-    pub fn literal(expected: &str, input: &Value) -> Self {
+    /// A value outside a fixed set of words: "Input should be 'a', 'b' or 'c'".
+    pub fn literal(words: &[&str], input: &Value) -> Self {
+        Self::outside(&alternatives(&quoted(words)), input).with_words(words)
+    }
+
+    /// As [`Mismatch::literal`], in the words of the Responses API: "Input should be 'a', 'b', 'c'".
+    pub fn literal_list(words: &[&str], input: &Value) -> Self {
+        Self::outside(&quoted(words).join(", "), input).with_words(words)
+    }
+
+    /// A number outside a fixed set: "Input should be 0, 1 or 2".
+    pub fn literal_number(numbers: &[i64], input: &Value) -> Self {
+        let texts: Vec<String> = numbers.iter().map(i64::to_string).collect();
+        Self::outside(&alternatives(&texts), input)
+    }
+
+    fn outside(expected: &str, input: &Value) -> Self {
         let mut mismatch = Self::new("literal_error", format!("Input should be {expected}"), input);
         mismatch.0.ctx.push(("expected", python::str_repr(expected)));
         mismatch
     }
 
-    /// The texts of the set, of a mismatch made by [`Mismatch::literal`].
-    pub(super) fn literals(&self) -> Option<Vec<String>> {
-        let reason = &self.0;
-        (reason.kind == "literal_error")
-            .then(|| reason.msg.split('\'').skip(1).step_by(2).map(str::to_owned).collect())
+    fn with_words(mut self, words: &[&str]) -> Self {
+        self.0.words = words.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// The words that would be valid; empty unless the value is outside a fixed set of them.
+    pub(super) fn into_words(self) -> Vec<String> {
+        self.0.words
     }
 
     /// A key that must be there.
@@ -59,7 +80,7 @@ impl Mismatch {
 
     /// The error of the value at `place`.
     pub fn at(self, mut place: Vec<Loc>) -> FieldError {
-        let Reason { kind, msg, at, input, ctx } = *self.0;
+        let Reason { kind, msg, at, input, ctx, .. } = *self.0;
         place.extend(at);
         FieldError { kind, loc: place, msg, input, ctx }
     }
@@ -71,5 +92,47 @@ impl Mismatch {
     }
 }
 
+fn quoted(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| format!("'{word}'")).collect()
+}
+
+/// "a, b or c".
+fn alternatives(texts: &[String]) -> String {
+    match texts {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => texts.concat(),
+    }
+}
+
 /// What a reader of one value gives.
 pub type Read<T> = Result<T, Mismatch>;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_value_outside_a_fixed_set_lists_the_set() {
+        let message = |mismatch: Mismatch| mismatch.at(Vec::new()).msg;
+        let input = json!("x");
+        assert_eq!(message(Mismatch::literal(&["a"], &input)), "Input should be 'a'");
+        assert_eq!(message(Mismatch::literal(&["a", "b"], &input)), "Input should be 'a' or 'b'");
+        assert_eq!(message(Mismatch::literal(&["a", "b", "c"], &input)), "Input should be 'a', 'b' or 'c'");
+        assert_eq!(
+            message(Mismatch::literal_list(&["a", "b", "c"], &input)),
+            "Input should be 'a', 'b', 'c'"
+        );
+        assert_eq!(message(Mismatch::literal_number(&[0, 1, 2], &input)), "Input should be 0, 1 or 2");
+    }
+
+    #[test]
+    fn the_words_of_the_set_stay_whole_whatever_they_contain() {
+        let words = ["it's", "a 'b' c", ""];
+        assert_eq!(Mismatch::literal(&words, &json!(1)).into_words(), words);
+        assert_eq!(Mismatch::literal_list(&words, &json!(1)).under("type").into_words(), words);
+        assert!(Mismatch::literal_number(&[1], &json!("x")).into_words().is_empty());
+        assert!(Mismatch::rule("'a' or 'b'", &json!(1)).into_words().is_empty());
+    }
+}

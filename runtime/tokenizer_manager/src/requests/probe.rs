@@ -116,7 +116,7 @@ fn schema_of(read: Try<'_>, sample: Option<&Value>, depth: usize) -> Value {
     let takes = |value: Value| read(&value).is_ok();
     let mut types: Vec<&str> = Vec::new();
     let mut schema = Map::new();
-    let words: Vec<String> = read(&json!(NONSENSE)).err().and_then(|m| m.literals()).unwrap_or_default();
+    let words = read(&json!(NONSENSE)).err().map(Mismatch::into_words).unwrap_or_default();
     let words: Vec<String> = words.into_iter().filter(|word| takes(json!(word))).collect();
     // A list of words would forbid the other forms, too.
     let has_other_forms = takes(json!({})) || takes(json!([])) || takes(json!(0)) || is_nested(sample);
@@ -254,7 +254,7 @@ mod tests {
     fn mode(value: &Value) -> Read<String> {
         match value.as_str() {
             Some(mode @ ("abort" | "retract")) => Ok(mode.to_owned()),
-            _ => Err(Mismatch::literal("'abort' or 'retract'", value)),
+            _ => Err(Mismatch::literal(&["abort", "retract"], value)),
         }
     }
 

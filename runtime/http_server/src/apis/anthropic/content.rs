@@ -158,8 +158,16 @@ pub fn block(value: &Value) -> Read<ContentBlock> {
         "redacted_thinking" => ContentBlock::RedactedThinking,
         _ => {
             return Err(Mismatch::literal(
-                "'text', 'image', 'tool_use', 'tool_result', 'tool_reference', 'search_result', 'thinking' or \
-                 'redacted_thinking'",
+                &[
+                    "text",
+                    "image",
+                    "tool_use",
+                    "tool_result",
+                    "tool_reference",
+                    "search_result",
+                    "thinking",
+                    "redacted_thinking",
+                ],
                 map.get("type").unwrap_or(value),
             )
             .under("type"));

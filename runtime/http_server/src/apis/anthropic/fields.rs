@@ -10,11 +10,10 @@ fn one_of(
     map: &Map<String, Value>,
     key: &'static str,
     known: &'static [&'static str],
-    expected: &str,
 ) -> Read<Option<&'static str>> {
     let Some(value) = given(map, key) else { return Ok(None) };
     let found = value.as_str().and_then(|word| known.iter().find(|k| **k == word));
-    found.copied().map(Some).ok_or_else(|| Mismatch::literal(expected, value).under(key))
+    found.copied().map(Some).ok_or_else(|| Mismatch::literal(known, value).under(key))
 }
 
 /// Reads `thinking`: whether it is switched on.
@@ -24,8 +23,8 @@ pub fn thinking(value: &Value) -> Read<bool> {
         return Err(Mismatch::missing("type", value));
     }
     let kinds = &["enabled", "disabled", "adaptive"];
-    let kind = one_of(&map, "type", kinds, "'enabled', 'disabled' or 'adaptive'")?.unwrap_or_default();
-    let display = one_of(&map, "display", &["summarized", "omitted"], "'summarized' or 'omitted'")?;
+    let kind = one_of(&map, "type", kinds)?.unwrap_or_default();
+    let display = one_of(&map, "display", &["summarized", "omitted"])?;
     let budget = optional_key(&map, "budget_tokens", int)?;
     let rule = |text: String| Err(Mismatch::rule(text, value));
     match (kind, budget) {
@@ -59,7 +58,7 @@ pub struct OutputConfig {
 pub fn output_config(value: &Value) -> Read<OutputConfig> {
     let map = object(value)?;
     let efforts = &["minimal", "low", "medium", "high", "xhigh", "max"];
-    let effort = one_of(&map, "effort", efforts, "'minimal', 'low', 'medium', 'high', 'xhigh' or 'max'")?;
+    let effort = one_of(&map, "effort", efforts)?;
     let schema = optional_key(&map, "format", json_schema)?;
     optional_key(&map, "task_budget", task_budget)?;
     Ok(OutputConfig { effort: effort.map(|word| if word == "xhigh" { "max" } else { word }), schema })
@@ -68,7 +67,9 @@ pub fn output_config(value: &Value) -> Read<OutputConfig> {
 fn json_schema(value: &Value) -> Read<Map<String, Value>> {
     let map = object(value)?;
     if map.get("type").is_none_or(|kind| kind != "json_schema") {
-        return Err(Mismatch::literal("'json_schema'", map.get("type").unwrap_or(&Value::Null)).under("type"));
+        return Err(
+            Mismatch::literal(&["json_schema"], map.get("type").unwrap_or(&Value::Null)).under("type")
+        );
     }
     let schema = map.get("schema").ok_or_else(|| Mismatch::missing("schema", value))?;
     object(schema).map_err(|m| m.under("schema"))
@@ -78,7 +79,7 @@ fn json_schema(value: &Value) -> Read<Map<String, Value>> {
 fn task_budget(value: &Value) -> Read<()> {
     let map = object(value)?;
     if map.get("type").is_none_or(|kind| kind != "tokens") {
-        return Err(Mismatch::literal("'tokens'", map.get("type").unwrap_or(&Value::Null)).under("type"));
+        return Err(Mismatch::literal(&["tokens"], map.get("type").unwrap_or(&Value::Null)).under("type"));
     }
     let total = map.get("total").ok_or_else(|| Mismatch::missing("total", value))?;
     match int(total).map_err(|m| m.under("total"))? {

@@ -101,7 +101,7 @@ fn message(value: &Value) -> Read<Message> {
         Some("user") => Role::User,
         Some("assistant") => Role::Assistant,
         Some("system") => Role::System,
-        _ => return Err(Mismatch::literal("'user', 'assistant' or 'system'", role).under("role")),
+        _ => return Err(Mismatch::literal(&["user", "assistant", "system"], role).under("role")),
     };
     let given = map.get("content").ok_or_else(|| Mismatch::missing("content", value))?;
     Ok(Message { role, content: content(given).map_err(|m| m.under("content"))? })

@@ -30,7 +30,7 @@ pub fn tool_choice(value: &Value) -> Read<ToolChoice> {
         Some("any") => Kind::Any,
         Some("tool") => Kind::Tool,
         Some("none") => Kind::None,
-        _ => return Err(Mismatch::literal("'auto', 'any', 'tool' or 'none'", given).under("type")),
+        _ => return Err(Mismatch::literal(&["auto", "any", "tool", "none"], given).under("type")),
     };
     let name = optional_key(&map, "name", string)?;
     let disabled = optional_key(&map, "disable_parallel_tool_use", boolean)?.unwrap_or_default();

@@ -86,7 +86,7 @@ pub async fn flush_cache(app: web::Data<App>, request: HttpRequest) -> Result<Ht
 fn pause_mode(value: &Value) -> Read<String> {
     match value.as_str() {
         Some(mode @ ("abort" | "retract" | "in_place")) => Ok(mode.to_owned()),
-        _ => Err(Mismatch::literal("'abort', 'retract' or 'in_place'", value)),
+        _ => Err(Mismatch::literal(&["abort", "retract", "in_place"], value)),
     }
 }
 

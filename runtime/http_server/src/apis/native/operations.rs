@@ -23,21 +23,21 @@ fn level(value: &Value) -> Read<String> {
     let name = string(value)?;
     match logging::is_level(&name) {
         true => Ok(name),
-        false => Err(Mismatch::literal("'debug', 'info', 'warning', 'error' or 'critical'", value)),
+        false => Err(Mismatch::literal(&["debug", "info", "warning", "error", "critical"], value)),
     }
 }
 
 fn log_requests_level(value: &Value) -> Read<i64> {
     match int(value)? {
         level @ 0..=3 => Ok(level),
-        _ => Err(Mismatch::literal("0, 1, 2 or 3", value)),
+        _ => Err(Mismatch::literal_number(&[0, 1, 2, 3], value)),
     }
 }
 
 fn log_format(value: &Value) -> Read<String> {
     match value.as_str() {
         Some(format @ ("text" | "json")) => Ok(format.to_owned()),
-        _ => Err(Mismatch::literal("'text' or 'json'", value)),
+        _ => Err(Mismatch::literal(&["text", "json"], value)),
     }
 }
 

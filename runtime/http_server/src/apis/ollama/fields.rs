@@ -6,6 +6,7 @@ use sglang_tokenizer_manager::requests::validation::{
 };
 
 use super::options;
+use crate::request_fields::ANY_OBJECT;
 
 /// Most alternatives per token.
 const MAX_TOP_LOGPROBS: i64 = 20;
@@ -37,9 +38,9 @@ pub fn format(f: &mut Fields<'_>) -> Option<String> {
         "format",
         &[
             ("literal['json']", &|v: &Value| match v.as_str() {
-                Some("json") => Ok(Some(r#"{"type": "object"}"#.to_owned())),
+                Some("json") => Ok(Some(ANY_OBJECT.to_owned())),
                 Some("") => Ok(None),
-                _ => Err(Mismatch::literal("'json'", v)),
+                _ => Err(Mismatch::literal(&["json"], v)),
             }),
             ("dict[str,any]", &|v: &Value| object(v).map(|schema| Some(Value::Object(schema).to_string()))),
         ],

@@ -94,10 +94,7 @@ pub struct ResponsesRequest {
 fn word<'a>(known: &'a [&'a str]) -> impl Fn(&Value) -> Read<String> + 'a {
     move |value| match value.as_str() {
         Some(text) if known.contains(&text) => Ok(text.to_owned()),
-        _ => {
-            let names: Vec<String> = known.iter().map(|name| format!("'{name}'")).collect();
-            Err(Mismatch::literal(&names.join(", "), value))
-        }
+        _ => Err(Mismatch::literal_list(known, value)),
     }
 }
 

@@ -28,8 +28,7 @@ pub(super) fn tool(value: &Value) -> Read<Value> {
     let map = object(value)?;
     let kind = map.get("type").ok_or_else(|| Mismatch::missing("type", value))?;
     if !kind.as_str().is_some_and(|kind| TYPES.contains(&kind)) {
-        let known: Vec<String> = TYPES.iter().map(|t| format!("'{t}'")).collect();
-        return Err(Mismatch::literal(&known.join(", "), kind).under("type"));
+        return Err(Mismatch::literal_list(&TYPES, kind).under("type"));
     }
     let text_or_null = |key: &'static str| Ok(optional_key(&map, key, string)?.into());
     let object_or_null = |key: &'static str| Ok(optional_key(&map, key, object)?.into());
