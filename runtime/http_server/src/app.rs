@@ -56,10 +56,12 @@ pub struct App {
 
 impl App {
     /// A server over `manager`. `auto` in the arguments becomes the name of the parser that was found.
+    /// `completion_template` is that of `--completion-template`.
     pub fn new(
         mut args: ServerArgs,
         env: EnvSettings,
         model: ModelFacts,
+        completion_template: Option<CompletionTemplate>,
         manager: Arc<TokenizerManager>,
     ) -> Self {
         let tool_options = ToolParserOptions { forward_unknown_tools: env.forward_unknown_tools };
@@ -85,9 +87,6 @@ impl App {
         let served = Arc::new(RwLock::new(at_start.clone()));
         let restarted = served.clone();
         manager.on_scheduler_restart(move || *restarted.write() = at_start.clone());
-        // Start-up has refused one that cannot be read.
-        let completion_template =
-            args.completion_template.as_deref().and_then(|name| CompletionTemplate::load(name).ok());
         Self {
             args,
             env,

@@ -90,13 +90,12 @@ struct Model {
     vocab_size: u32,
     embedding: Option<EmbeddingFacts>,
     codec: Option<Arc<dyn TextCodec>>,
+    completion_template: Option<CompletionTemplate>,
 }
 
 fn prepare(args: &ServerArgs, ready: &mut ReadyHandle) -> anyhow::Result<Model> {
     let began = Instant::now();
-    if let Some(name) = &args.completion_template {
-        CompletionTemplate::load(name).map_err(anyhow::Error::msg)?;
-    }
+    let completion_template = CompletionTemplate::of_server(args).map_err(anyhow::Error::msg)?;
     let checkpoint = Checkpoint::open(args.model_files())?;
     let overrides = Some(Value::Object(args.json_model_override_args.clone())).filter(|v| *v != json!({}));
     let config = ModelConfig::from_checkpoint(&checkpoint, overrides.as_ref())?;
@@ -126,6 +125,7 @@ fn prepare(args: &ServerArgs, ready: &mut ReadyHandle) -> anyhow::Result<Model> 
         context_len: args.context_length.unwrap_or(config.usable_positions()),
         vocab_size: u32::try_from(config.vocab_size).context("the vocabulary is too large")?,
         codec: codec.map(|codec| codec as Arc<dyn TextCodec>),
+        completion_template,
         facts: ModelFacts {
             model_type: Some(config.model_type.clone()).filter(|t| !t.is_empty()),
             architectures: config.architectures.clone(),
@@ -224,7 +224,7 @@ async fn open(
     tokio::spawn(beat());
     let address = listener.local_addr().map_err(Failure::of_system)?;
     let scheme = args.url_scheme();
-    let mut app = App::new(args, EnvSettings::from_env(), model.facts, manager);
+    let mut app = App::new(args, EnvSettings::from_env(), model.facts, model.completion_template, manager);
     app.startup_seconds = model.began.elapsed().as_secs_f64();
     let app = web::Data::new(app);
     // Files of --ssl-… that cannot be used.

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use serde_json::Value;
+use sglang_server_args::ServerArgs;
 use sglang_tokenizer_manager::requests::OneOrMany;
 
 use super::prompt::CompletionPrompt;
@@ -40,6 +41,14 @@ const BUILT_IN: [(&str, &str, &str, &str, FimPosition); 3] = [
 ];
 
 impl CompletionTemplate {
+    /// The template of `--completion-template`, if it is given.
+    ///
+    /// # Errors
+    /// As [`CompletionTemplate::load`].
+    pub fn of_server(args: &ServerArgs) -> Result<Option<Self>, String> {
+        args.completion_template.as_deref().map(Self::load).transpose()
+    }
+
     /// The template that `--completion-template` names: a built-in one, or a JSON file with `fim_begin_token`,
     /// `fim_middle_token`, `fim_end_token` and `fim_position` (`MIDDLE` or `END`).
     ///
@@ -119,6 +128,21 @@ mod tests {
         assert_eq!(filled("deepseek_coder"), "<｜fim▁begin｜>def a(<｜fim▁hole｜>return a<｜fim▁end｜>");
         assert_eq!(filled("star_coder"), "<fim_prefix>def a(<fim_suffix>return a<fim_middle>");
         assert_eq!(filled("qwen_coder"), "<|fim_prefix|>def a(<|fim_suffix|>return a<|fim_middle|>");
+    }
+
+    #[test]
+    fn a_server_has_the_template_that_its_flag_names() {
+        let of = |flags: &[&str]| {
+            let argv = ["x", "--model-path", "m"].into_iter().chain(flags.iter().copied());
+            CompletionTemplate::of_server(&ServerArgs::parse_from(argv).unwrap_or_else(|_| panic!("flags")))
+        };
+        assert_eq!(of(&[]), Ok(None));
+        assert_eq!(
+            of(&["--completion-template", "star_coder"]),
+            CompletionTemplate::load("star_coder").map(Some)
+        );
+        let error = of(&["--completion-template", "nobody"]).unwrap_err();
+        assert!(error.starts_with("--completion-template nobody: "), "{error}");
     }
 
     #[test]

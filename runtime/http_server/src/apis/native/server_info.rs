@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
-use sglang_server_args::flags;
+use sglang_server_args::{flags, secrets};
 
 use super::disabled;
 use super::info::API_VERSION;
@@ -15,9 +15,7 @@ use crate::http::reply;
 
 /// Longest wait for the scheduler's live state.
 const STATE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Arguments that are shown to nobody.
-const SECRETS: [&str; 3] = ["api_key", "admin_api_key", "ssl_keyfile_password"];
-/// What stands for them.
+/// What stands for arguments that are shown to nobody.
 const HIDDEN: &str = "***";
 
 /// `GET /get_server_info`, `GET /server_info`. Without an answer of the scheduler `internal_states` is empty.
@@ -84,7 +82,7 @@ fn arguments(app: &App, scheduler: &Value) -> Map<String, Value> {
         let kind = device.split(':').next().unwrap_or(device);
         arguments.insert("device".to_owned(), kind.into());
     }
-    for secret in SECRETS {
+    for secret in secrets() {
         if let Some(value) = arguments.get_mut(secret).filter(|value| !value.is_null()) {
             *value = HIDDEN.into();
         }
@@ -141,8 +139,8 @@ fn startup_time(scheduler: &Value) -> Map<String, Value> {
 /// Whether this flag, which may be cut short, has a value that is not to be shown.
 fn is_secret(flag: &str) -> bool {
     let Some(name) = flag.strip_prefix("--").filter(|name| !name.is_empty()) else { return false };
-    let is_other = flags().any(|flag| flag.long == name && !SECRETS.contains(&flag.field));
-    !is_other && SECRETS.iter().any(|secret| secret.replace('_', "-").starts_with(name))
+    let is_other = flags().any(|flag| flag.long == name && !flag.secret);
+    !is_other && flags().any(|flag| flag.secret && flag.long.starts_with(name))
 }
 
 /// The command line without its secrets.

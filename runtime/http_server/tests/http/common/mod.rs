@@ -14,6 +14,7 @@ use actix_web::web;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use sglang_http_server::app::{App, ModelFacts};
+use sglang_http_server::completion::template::CompletionTemplate;
 use sglang_http_server::environment::EnvSettings;
 use sglang_http_server::server;
 use sglang_ipc::{Endpoints, Identity, PullLink, PushLink};
@@ -98,7 +99,8 @@ async fn start_kind(flags: &[&str], env: EnvSettings, embedding: Option<Embeddin
         architectures: vec!["LlamaForCausalLM".into()],
         ..Default::default()
     };
-    let app = web::Data::new(App::new(args, env, facts, manager));
+    let template = CompletionTemplate::of_server(&args).unwrap();
+    let app = web::Data::new(App::new(args, env, facts, template, manager));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = server::serve(app.clone(), listener).unwrap();
