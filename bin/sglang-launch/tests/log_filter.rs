@@ -1,4 +1,4 @@
-//! A log filter that makes no sense ends the start; it must not switch the log off.
+//! An invalid log filter is an error at start-up; it must not switch the log off.
 #![allow(clippy::unwrap_used)]
 
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! `sglang-scheduler-torch`: plans batches and runs the model. The only program that links libtorch, which
-//! `sglang-scheduler` finds before it becomes this one.
+//! `sglang-scheduler-torch`: plans batches and runs the model. It is the only program that links libtorch;
+//! `sglang-scheduler` finds libtorch and then runs this program in its place.
 
 use std::process::ExitCode;
 

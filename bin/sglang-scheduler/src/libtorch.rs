@@ -1,4 +1,4 @@
-//! Where libtorch is: what the environment names, beside the program, in the cache of whoever runs it.
+//! Finds libtorch: where the environment says, beside the program, or in the user's cache.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ const VERSION: &str = "2.11.";
 /// The folder that `scripts/setup` makes in the cache.
 const IN_CACHE: &str = "libtorch-2.11.0";
 
-/// The folder of libtorch's libraries, for the program `own` and an environment.
+/// Finds the folder of libtorch's libraries for the program at `own`. `variable` reads the environment.
 ///
 /// # Errors
-/// `LIBTORCH` names something else, or no place has it: what was tried.
+/// `LIBTORCH` names a folder without it, or no place has it; the error lists the places that were tried.
 pub fn find(own: &Path, variable: &dyn Fn(&str) -> Option<OsString>) -> Result<PathBuf, Failure> {
     let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     if let Some(named) = variable("LIBTORCH") {
@@ -41,14 +41,14 @@ pub fn find(own: &Path, variable: &dyn Fn(&str) -> Option<OsString>) -> Result<P
     )))
 }
 
-/// A folder that may be a libtorch.
+/// A folder that may hold libtorch.
 struct Place {
     what: &'static str,
     folder: PathBuf,
 }
 
-/// Most specific first. Folders above the program's are looked into only where they belong to the programs: what lies
-/// beside a program in `/tmp/x` is its owner's, what lies in `/tmp` may be anybody's.
+/// The places to search, most specific first. The folder above the program's is searched only if it belongs to the
+/// installation: for a program in `/tmp/x`, anybody may have written to `/tmp`.
 fn places(own: &Path, variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<Place> {
     let mut places = Vec::new();
     let mut add = |what, folder| places.push(Place { what, folder });
@@ -83,9 +83,9 @@ fn places(own: &Path, variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<Place>
     places
 }
 
-/// The folder of the libraries of a libtorch: `lib` in it, or itself.
+/// The folder with the libraries: `folder/lib`, or `folder` itself.
 fn libraries(folder: &Path) -> Result<PathBuf, String> {
-    // The system's loader takes relative folders from where the program runs, as the name was meant.
+    // The system's loader resolves relative folders against the current folder, as the user meant them.
     let folder = std::path::absolute(folder).map_err(|e| e.to_string())?;
     let lib = folder.join("lib");
     let (libraries, root) = match (lib.join(LIBRARY), folder.join(LIBRARY)) {
@@ -109,7 +109,7 @@ fn readable(file: &Path) -> bool {
     std::fs::File::open(file).is_ok()
 }
 
-/// The version, where the files beside the libraries say it.
+/// The version, if a file beside the libraries states it.
 fn version(root: &Path) -> Option<String> {
     let text =
         ["build-version", "version.py"].iter().find_map(|f| std::fs::read_to_string(root.join(f)).ok())?;

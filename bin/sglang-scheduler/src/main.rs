@@ -1,8 +1,9 @@
 //! `sglang-scheduler`: finds libtorch and becomes `sglang-scheduler-torch`, the program that links it.
 //!
-//! The system's loader looks for libraries before a program's first line, in places that are fixed when the program is
-//! built. This one needs no library, so the programs run for another user, in another folder and with another libtorch.
-//! It reads no flag and logs nothing unless it fails: both are for the program that it becomes.
+//! The system's loader searches for a program's libraries before `main`, in places that are fixed when the program is
+//! built. This program links no such library and sets `LD_LIBRARY_PATH` for the other one, so both can be copied to any
+//! folder, run by any user and used with any copy of libtorch. It reads its flags only when it fails; otherwise the other
+//! program does.
 
 mod libtorch;
 
@@ -14,12 +15,12 @@ use sglang_process::failure::{self, Failure};
 use sglang_process::ready::ReadyHandle;
 use sglang_process::start::start;
 
-/// Where the system's loader looks for libraries first.
+/// The variable with the folders that the system's loader searches first.
 const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
 
 fn main() -> ExitCode {
     let failure = become_the_scheduler();
-    // Without libtorch, help and wrong command lines are answered here.
+    // Help and errors about the command line must work without libtorch.
     if let Err(code) = start(std::env::args_os(), Some("TP0")) {
         return code;
     }
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     failure::exit("Scheduler", Err(failure))
 }
 
-/// Comes back only when it fails.
+/// Replaces this process by the other program. Returns only on failure.
 fn become_the_scheduler() -> Failure {
     let own = match std::env::current_exe() {
         Ok(own) => own,
@@ -45,7 +46,7 @@ fn become_the_scheduler() -> Failure {
         Err(failure) => return failure,
     };
     let old = std::env::var_os(LIBRARY_PATH);
-    // An empty folder would mean the one in which the program runs.
+    // An empty entry would mean the current folder.
     let old = old.iter().flat_map(std::env::split_paths).filter(|folder| !folder.as_os_str().is_empty());
     let folders = std::iter::once(folder.clone()).chain(old);
     let path = match std::env::join_paths(folders) {

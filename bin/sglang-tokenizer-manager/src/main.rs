@@ -1,4 +1,4 @@
-//! `sglang-tokenizer-manager`: speaks HTTP.
+//! `sglang-tokenizer-manager`: serves HTTP and keeps the state of the requests.
 
 use std::process::ExitCode;
 

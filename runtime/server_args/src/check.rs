@@ -1,4 +1,4 @@
-//! Asks each flag whether its value is valid. What is valid stands in the flag's row.
+//! Checks the value of each flag by the range and the rule in its row.
 
 use serde_json::Value;
 
@@ -33,10 +33,10 @@ fn typed(value: &Value) -> String {
     }
 }
 
-/// Asks the flag with this long name whether it would take a value that was worked out, not typed.
+/// Checks a computed value by the range of the flag with this long name.
 ///
 /// # Errors
-/// What would be valid. A flag that does not exist takes everything.
+/// What would be valid. For a name without a flag every value is.
 pub fn check_range(long: &str, value: impl Into<Value>) -> Result<(), String> {
     match find(long) {
         Some(flag) if !flag.range.contains(&value.into()) => Err(flag.expected()),

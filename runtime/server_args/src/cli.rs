@@ -45,7 +45,7 @@ impl ServerArgs {
         Self::resolve(&typed(&matches)?)
     }
 
-    /// From what was typed, by field name, to what it means.
+    /// Turns the texts that were typed, by field name, into checked arguments.
     fn resolve(typed: &BTreeMap<&'static str, Vec<String>>) -> Result<Self, Exit> {
         for flag in flags() {
             if let Some(texts) = typed.get(flag.field) {
@@ -73,13 +73,14 @@ impl ServerArgs {
     }
 }
 
-/// A value that is not of its flag's type. Of a number the row says more than the type.
+/// The error about a value that cannot be read. For a number it names the range in the flag's row, which says more than
+/// the type does.
 fn unreadable(flag: &FlagSpec, texts: &[String], why: String) -> Exit {
     let why = if matches!(flag.kind, Kind::Int | Kind::Float) { flag.expected() } else { why };
     Exit::bad_value(flag, &texts.join(" "), &why)
 }
 
-/// What the command line and then the config file give, by field name.
+/// The texts from the command line and the config file, by field name. The command line wins.
 fn typed(matches: &ArgMatches) -> Result<BTreeMap<&'static str, Vec<String>>, Exit> {
     let mut typed = match matches.get_one::<String>("config") {
         Some(path) => config::read(path)?,
@@ -98,7 +99,7 @@ fn typed(matches: &ArgMatches) -> Result<BTreeMap<&'static str, Vec<String>>, Ex
     Ok(typed)
 }
 
-/// The values of flags that change nothing here.
+/// Reads the values of the flags that have no effect.
 fn without_effect(typed: &BTreeMap<&'static str, Vec<String>>) -> Result<JsonObject, Exit> {
     fn json<T: FlagValue>(texts: &[String]) -> Result<Value, String> {
         T::read(Some(texts)).map(|value| value.json())
@@ -120,7 +121,7 @@ fn without_effect(typed: &BTreeMap<&'static str, Vec<String>>) -> Result<JsonObj
     Ok(all)
 }
 
-/// Refuses a flag or a value that this version knows and does not do.
+/// Refuses flags and values that this version knows but does not support.
 fn check_supported(flag: &FlagSpec, texts: &[String]) -> Result<(), Exit> {
     let typed = texts.join(" ");
     let is_default = matches!(flag.default, Default::Is(default) if default == typed);
@@ -135,7 +136,7 @@ fn check_supported(flag: &FlagSpec, texts: &[String]) -> Result<(), Exit> {
             flag.long
         )));
     }
-    // Values from a config file have not been through the parser.
+    // The parser has not checked values from a config file.
     for value in texts.iter().map(String::as_str) {
         let choices = flag.choices.join(", ");
         if flag.choices_not_yet.contains(&value) {
@@ -151,7 +152,7 @@ fn check_supported(flag: &FlagSpec, texts: &[String]) -> Result<(), Exit> {
     Ok(())
 }
 
-/// The parser, made from the tables.
+/// Builds the parser from the flag tables.
 fn command(program: &str) -> Command {
     let named = |support: Support| {
         let names: Vec<String> =
@@ -176,7 +177,7 @@ fn command(program: &str) -> Command {
             named(Support::NotYet)
         ))
         .args_override_self(true)
-        // As argparse does: `--tp 1` is --tp-size 1.
+        // A unique prefix is enough, as with argparse: `--tp 1` is `--tp-size 1`.
         .infer_long_args(true)
         .next_line_help(true)
         .max_term_width(110)
@@ -193,7 +194,7 @@ fn command(program: &str) -> Command {
                 .value_parser(clap::value_parser!(Shell))
                 .help("Print a completion script for a shell."),
         );
-    // A stable sort by heading, so that both tables share the headings.
+    // The sort is stable, so flags keep their order within a heading that several tables share.
     let mut rows: Vec<&'static FlagSpec> = flags().collect();
     rows.sort_by_key(|f| f.group);
     for flag in rows {
@@ -202,7 +203,7 @@ fn command(program: &str) -> Command {
     command
 }
 
-/// One flag for the parser.
+/// Builds the parser's argument for one flag.
 fn argument(flag: &'static FlagSpec) -> Arg {
     let mut arg = Arg::new(flag.field)
         .long(flag.long)
@@ -225,7 +226,7 @@ fn argument(flag: &'static FlagSpec) -> Arg {
     arg.help(help(flag))
 }
 
-/// What the flag does, its default and what is valid. The parser adds the choices.
+/// The help text: what the flag does, its default and its range. The parser adds the choices.
 fn help(flag: &FlagSpec) -> String {
     let mut help = flag.help.to_owned();
     if let Default::Is(text) = flag.default
@@ -240,7 +241,7 @@ fn help(flag: &FlagSpec) -> String {
     help
 }
 
-/// What stands for the value of a text flag in `--help`.
+/// The placeholder for the value of a text flag in `--help`.
 fn text_value_name(flag: &FlagSpec) -> &'static str {
     match flag.long {
         "ipc-dir" => "DIR",

@@ -32,13 +32,13 @@ pub(super) fn read(path: &str) -> Result<BTreeMap<&'static str, Vec<String>>, Ex
     Ok(typed)
 }
 
-/// The flag that a key means: its long name, an alias or its field name, dashes or underscores.
+/// Finds the flag of a key: its long name, an alias or its field name, with dashes or underscores.
 fn find(key: &str) -> Option<&'static FlagSpec> {
     let kebab = key.replace('_', "-");
     flags().find(|f| f.long == kebab || f.aliases.contains(&kebab.as_str()) || f.field == key)
 }
 
-/// The flag whose name is spelt most alike, if any is close.
+/// The flag with the most similar name, if one is close enough to suggest.
 fn closest(key: &str) -> Option<&'static FlagSpec> {
     let kebab = key.replace('_', "-");
     flags()
@@ -66,7 +66,7 @@ fn edit_distance(a: &str, b: &str) -> usize {
     row.last().copied().unwrap_or(0)
 }
 
-/// A YAML value as the texts that would follow the flag; `None` for null and for a switch set to false.
+/// Converts a YAML value to the texts that would be typed after the flag; `None` for null and for a switch set to false.
 fn texts(flag: &FlagSpec, value: Value) -> Result<Option<Vec<String>>, String> {
     let scalar = |value: Value| match value {
         Value::String(text) => Ok(text),

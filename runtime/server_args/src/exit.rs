@@ -1,4 +1,4 @@
-//! What ends a program before it starts.
+//! Why a program ends before it starts its work.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ impl Exit {
         Exit { text: format!("error: {why}\n\nFor more information, try '--help'.\n"), code: 2 }
     }
 
-    /// A value that its flag does not take. A switch has none to show, and a secret's is not shown.
+    /// An invalid value. A switch has no value to show, and a secret is not shown.
     pub(crate) fn bad_value(flag: &FlagSpec, value: &str, why: &str) -> Self {
         let long = flag.long;
         Exit::usage(match flag.kind {
@@ -30,9 +30,9 @@ impl Exit {
         })
     }
 
-    /// Prints the text where it belongs and gives the exit code.
+    /// Prints the text to stdout or stderr and returns the exit code.
     pub fn report(self) -> ExitCode {
-        // A closed pipe (`--help | head`) is no reason for another error.
+        // The reader may have closed the pipe (`--help | head`); that is not an error.
         let _ = match self.code {
             0 => std::io::stdout().write_all(self.text.as_bytes()),
             _ => std::io::stderr().write_all(self.text.as_bytes()),

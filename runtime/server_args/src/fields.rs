@@ -1,7 +1,8 @@
-//! The names of all server arguments of the reference, in its order, as `/get_server_info` gives them. `fields.txt` has
-//! one per line. A name alone is a flag's: its value is what the flag's field or its row says. A name with a JSON value
-//! belongs to a part that is not here, or says more exactly than the flag's row what the reference shows: it cannot
-//! have another value in this version.
+//! The names of all server arguments of the reference, in the order in which `/get_server_info` lists them.
+//!
+//! `fields.txt` has one name per line. A name without a value belongs to a flag, whose field or row gives the value. A
+//! name with a JSON value is a constant in this version: it belongs to a feature that this server lacks, or its row
+//! states the default less exactly than the reference shows it.
 
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use super::JsonObject;
 
 const FIELDS: &str = include_str!("fields.txt");
 
-/// Names, and the values of those that have one here.
+/// The names, each with its value if it is a constant.
 fn rows() -> impl Iterator<Item = (&'static str, Option<Value>)> {
     FIELDS.lines().map(|line| match line.split_once(' ') {
         // The tests keep the file readable.
@@ -18,8 +19,8 @@ fn rows() -> impl Iterator<Item = (&'static str, Option<Value>)> {
     })
 }
 
-/// Every argument in the reference's order, then those of `own` that the reference does not have. `of_flag` gives the
-/// values of flags that are known by name only.
+/// All arguments in the reference's order, then those of `own` that the reference lacks. `of_flag` returns the value of a
+/// flag that is known by name only.
 pub(super) fn complete(mut own: JsonObject, of_flag: impl Fn(&str) -> Option<Value>) -> JsonObject {
     let mut all = JsonObject::new();
     for (name, value) in rows() {

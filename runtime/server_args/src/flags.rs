@@ -1,9 +1,9 @@
-//! All flags.
+//! The flags of all tables.
 
 use super::spec::FlagSpec;
 use super::{no_effect, not_yet, table};
 
-/// Every flag: those with a field in [`ServerArgs`], then those that are only known by name.
+/// All flags: those with a field in [`ServerArgs`], then those that are known by name only.
 pub fn flags() -> impl Iterator<Item = &'static FlagSpec> {
     table::FLAGS.iter().chain(not_yet::FLAGS).chain(no_effect::FLAGS)
 }
@@ -13,7 +13,7 @@ pub(super) fn find(long: &str) -> Option<&'static FlagSpec> {
     flags().find(|flag| flag.long == long)
 }
 
-/// Field names of the arguments whose values are shown to nobody: keys and passwords.
+/// The fields whose values no log and no answer may show: keys and passwords.
 pub fn secrets() -> impl Iterator<Item = &'static str> {
     flags().filter(|flag| flag.secret).map(|flag| flag.field)
 }

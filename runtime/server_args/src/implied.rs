@@ -1,9 +1,9 @@
-//! What some flags say about others (reference: `arg_groups/serving_hook.py`, `arg_groups/lora_hook.py`).
+//! Values of flags that follow from other flags (reference: `arg_groups/serving_hook.py`, `arg_groups/lora_hook.py`).
 
 use super::ServerArgs;
 
 impl ServerArgs {
-    /// Fills in what follows from other flags.
+    /// Fills in the values that follow from other flags.
     pub(super) fn with_implied(mut self) -> Self {
         // Old names of the same parsers; the reference reports the new ones.
         match self.tool_call_parser.as_deref() {

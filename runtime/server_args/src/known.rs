@@ -1,6 +1,6 @@
 //! The rows of flags that are known by name: those of [`super::not_yet`] and of [`super::no_effect`].
 
-/// Makes a table whose rows are `field, "long" | "alias", kind, default, help`, all of one support.
+/// Makes a table of flags with the same [`Support`]. A row is `field, "long" | "alias", kind, default, help`.
 macro_rules! known_flags {
     ($support:ident; $($group:ident {
         $($field:ident, $long:literal $(| $alias:literal)*, $kind:ident, $default:expr, $help:expr;)*

@@ -55,7 +55,7 @@ impl ServerArgs {
         self.model_files.as_deref().unwrap_or(&self.model_path)
     }
 
-    /// Where a tokenizer of its own is on disk: `--tokenizer-files` for one of the hub, else `--tokenizer-path`. `None`
+    /// Where a separate tokenizer is on disk: `--tokenizer-files` for one of the hub, else `--tokenizer-path`. `None`
     /// when the tokenizer is the model's.
     pub fn own_tokenizer_files(&self) -> Option<&str> {
         self.tokenizer_files.as_deref().or(self.tokenizer_path.as_deref())

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sglang_proto::LoRARef;
 
-/// What `--lora-target-modules` takes.
+/// The valid values of `--lora-target-modules`.
 pub(super) const TARGET_MODULES: &[&str] = &[
     "all",
     "q_proj",
@@ -29,7 +29,7 @@ pub(super) const TARGET_MODULES: &[&str] = &[
     "wo_ud",
 ];
 
-/// What the flags of LoRA say together. The lists are empty where their flags were not given.
+/// The flags of LoRA that depend on each other. A list is empty if its flag was not given.
 pub(super) struct Lora<'a> {
     /// `--enable-lora`, or implied by `paths`.
     pub(super) enabled: bool,
@@ -44,7 +44,7 @@ pub(super) struct Lora<'a> {
 }
 
 impl Lora<'_> {
-    /// Without adapters to look at, the flags must say what memory later ones need.
+    /// Without adapters at start-up, the flags must say how much memory later ones need.
     pub(super) fn check_enabled(&self) -> Result<(), String> {
         if self.enabled && self.paths.is_empty() && (self.max_rank.is_none() || self.modules.is_empty()) {
             return Err(
@@ -56,7 +56,7 @@ impl Lora<'_> {
         Ok(())
     }
 
-    /// Each adapter can be read and has another name, and one slot of a batch stays free of pinned adapters.
+    /// Each adapter must be readable and have its own name, and pinned adapters must leave one slot of a batch free.
     pub(super) fn check_paths(&self) -> Result<(), String> {
         let (mut names, mut pinned) = (BTreeSet::new(), 0);
         for item in self.paths {
@@ -76,7 +76,7 @@ impl Lora<'_> {
         Ok(())
     }
 
-    /// `all` leaves nothing to name beside it.
+    /// `all` must be the only module.
     pub(super) fn check_modules(&self) -> Result<(), String> {
         if self.modules.len() > 1 && self.modules.iter().any(|module| module == "all") {
             return Err(
@@ -87,7 +87,7 @@ impl Lora<'_> {
         Ok(())
     }
 
-    /// The adapters of a batch, and those to load at start, fit among the loaded ones.
+    /// The adapters of a batch, and those loaded at start-up, must fit into the loaded adapters.
     pub(super) fn check_max_loaded(&self, most: Option<usize>) -> Result<(), String> {
         let (per_batch, given) = (self.per_batch, self.paths.len());
         match most {

@@ -1,21 +1,21 @@
-//! Flags of the reference that tune what is not here: its kernels, graphs, collectives and processes. They are accepted, so
-//! that existing command lines work, and change nothing; the launcher says which were given. No flag belongs here that
-//! would change an answer.
+//! Flags for features of the reference that this server lacks: its kernels, graphs, collectives and processes. They are
+//! accepted and ignored, so that existing command lines work; the launcher logs which were given. A flag that would
+//! change an answer does not belong here.
 
 use super::known::known_flags;
 use super::range::Range;
 use super::spec::Default::{Is, Unset};
 use super::spec::{FlagSpec, Group, Kind, Support};
 
-// Why, for each group.
+// The reason for each group.
 const ONE_WAY_OF_READING: &str = "Weights, tokenizers and model code have one implementation here.";
-const ONE_BY_ONE: &str = "Tokens and text are handled one by one as they come.";
+const ONE_BY_ONE: &str = "Tokens and text are handled as they come, not in batches.";
 const ONE_POOL: &str = "The scheduler looks for requests at every step, and one pool holds every layer.";
-const NO_PYTHON: &str = "There is no Python whose memory could be collected, and no second device.";
-const ONE_DEVICE: &str = "One device has nobody to talk to.";
+const NO_PYTHON: &str = "There is no Python garbage collector and no second device.";
+const ONE_DEVICE: &str = "A single device needs no communication.";
 const ONE_SET_OF_KERNELS: &str = "There is one set of kernels per device.";
 const NO_GRAPHS: &str = "There are no CUDA graphs yet, and nothing is compiled by PyTorch.";
-const ONE_WAY_OF_ADAPTING: &str = "Adapters are read and applied in one way.";
+const ONE_WAY_OF_ADAPTING: &str = "There is one way to load and apply adapters.";
 const NO_MEDIA: &str = "There are no images, audio or video yet.";
 
 known_flags! {

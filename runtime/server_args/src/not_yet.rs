@@ -1,6 +1,5 @@
-//! Flags of the reference that are known by name only. Giving one another value than its default ends start-up with a
-//! line that names it; its default appears in `/get_server_info`. A row moves to [`super::table`] when the program
-//! begins to read it.
+//! Flags of the reference that this version knows by name only. `/get_server_info` shows their defaults; any other value
+//! is an error at start-up that names the flag. A row moves to [`super::table`] when the program begins to read it.
 
 use serde_json::Value;
 
@@ -9,8 +8,8 @@ use super::range::Range;
 use super::spec::Default::{self, Is, Unset};
 use super::spec::{FlagSpec, Group, Kind, Support};
 
-/// The default of a flag as JSON. The tables' own tests keep the texts readable, so a text that is not of its kind
-/// is shown as it stands.
+/// The default of a flag as JSON. A text that is not of its flag's kind is returned as it is; the tests of the tables
+/// make sure that there is none.
 pub(super) fn default_json(flag: &FlagSpec) -> Value {
     match (flag.kind, flag.default) {
         (Kind::Switch, Default::Unset) => Value::Bool(false),

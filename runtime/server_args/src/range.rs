@@ -1,4 +1,4 @@
-//! Which values a flag takes beyond what its type says.
+//! Which values of its type a flag takes.
 
 use std::fmt;
 
@@ -24,8 +24,8 @@ pub enum Range {
 }
 
 impl Range {
-    /// Whether `value` is valid, as [`super::ServerArgs::to_json`] shows it. A flag that was not given is, and of a list
-    /// each item must be.
+    /// Whether a value is valid. `value` is in the form of [`super::ServerArgs::to_json`]: null for a flag that was not
+    /// given, which is valid. Each item of a list must be valid.
     pub fn contains(self, value: &Value) -> bool {
         match value {
             Value::Null => true,
@@ -47,7 +47,7 @@ impl Range {
     }
 }
 
-/// Compares numbers up to `u64::MAX`, which no `i64` holds.
+/// Compares numbers up to `u64::MAX`, which do not fit into an `i64`.
 fn at_least(value: &Value, least: i64) -> bool {
     value.as_i64().map_or(value.is_u64(), |n| n >= least)
 }

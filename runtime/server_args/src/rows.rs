@@ -1,4 +1,4 @@
-//! What the rows of the table become: the struct, the list of flags, and the reader.
+//! The macro that turns the rows of the table into the struct, the list of flags, the reader and the rules.
 
 macro_rules! server_args {
     ($($group:ident {
@@ -6,12 +6,12 @@ macro_rules! server_args {
             $(, one_of $choices:expr)? $(, not_yet $later:expr)?
             $(, range $range:expr)? $(, secret $secret:literal)? $(, check $check:expr)? ;)*
     })*) => {
-        /// Every argument of a server, checked: what the command line and `--config` mean. Field names are the
-        /// reference's. `None` stands for "choose at start-up".
+        /// The checked arguments of a server, from the command line and `--config`. Field names are the reference's.
+        /// `None` means that the value is chosen at start-up.
         #[derive(Debug, Clone, PartialEq)]
         pub struct ServerArgs {
             $($( #[doc = $help] pub $field: $ty, )*)*
-            /// Flags that were given and change nothing here, by field name, with their values.
+            /// The given flags that have no effect, by field name, with their values.
             pub without_effect: JsonObject,
         }
 
@@ -56,7 +56,7 @@ macro_rules! server_args {
                 })
             }
 
-            /// Asks the rules between flags that stand in the rows. `fail` makes the error of a flag from its reason.
+            /// Applies the rules of the rows. `fail` makes the error of a flag from its reason.
             pub(super) fn check_rules<E>(&self, fail: impl Fn(&'static FlagSpec, String) -> E) -> Result<(), E> {
                 for (flag, rule) in FLAGS.iter().zip(RULES) {
                     if let Some(rule) = rule {

@@ -1,11 +1,11 @@
 //! Rules that several rows of [`super::table`] use.
 
-/// Whether a header can carry this as a key. No request could ever bring another one.
+/// Whether an HTTP header can carry this key. No request could ever match another one.
 pub(super) fn is_key(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Two files that belong together: neither works without the other.
+/// Checks that `file` is given only together with `other`.
 pub(super) fn belongs_to(file: Option<&str>, other: Option<&str>, other_flag: &str) -> Result<(), String> {
     let given = |value: Option<&str>| value.is_some_and(|text| !text.is_empty());
     if given(file) && !given(other) {
@@ -14,7 +14,7 @@ pub(super) fn belongs_to(file: Option<&str>, other: Option<&str>, other_flag: &s
     Ok(())
 }
 
-/// A flag for HTTPS, which needs the files that turn HTTPS on.
+/// Checks that a flag for HTTPS is given only if HTTPS is on.
 pub(super) fn needs_https(given: bool, certificate: Option<&str>) -> Result<(), String> {
     if given && certificate.is_none_or(str::is_empty) {
         return Err("has no effect without --ssl-keyfile and --ssl-certfile".to_owned());
@@ -22,7 +22,7 @@ pub(super) fn needs_https(given: bool, certificate: Option<&str>) -> Result<(), 
     Ok(())
 }
 
-/// A prefill step ends where a page ends, so that the next one starts with a page of its own.
+/// Checks that a prefill step of `size` tokens ends where a page ends, so that the next one starts a new page.
 ///
 /// # Errors
 /// What would be valid.

@@ -1,4 +1,4 @@
-//! What one command-line flag is: the row type of the flag tables.
+//! One command-line flag: the row type of the flag tables.
 
 use super::range::Range;
 
@@ -60,7 +60,7 @@ impl Group {
     }
 }
 
-/// The shape of a flag's value.
+/// The kind of value that a flag takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// No value; present means true.
@@ -95,11 +95,11 @@ pub enum Support {
     Supported,
     /// The flag is known, and start-up fails when it is given another value than its default.
     NotYet,
-    /// The flag tunes what is not here: it is accepted and changes nothing.
+    /// The flag is for a feature that this server lacks: it is accepted and ignored.
     NoEffect,
 }
 
-/// One flag. Help, completions, `--config` keys, parsing and `/get_server_info` all come from these rows.
+/// One flag. The parser, `--help`, shell completions, `--config` and `/get_server_info` are all made from these rows.
 #[derive(Debug, Clone, Copy)]
 pub struct FlagSpec {
     /// The reference's snake_case name, also the field of [`super::ServerArgs`] and the JSON key.
@@ -110,7 +110,7 @@ pub struct FlagSpec {
     pub aliases: &'static [&'static str],
     /// Heading in `--help`.
     pub group: Group,
-    /// Shape of the value.
+    /// Kind of value.
     pub kind: Kind,
     /// Value when absent.
     pub default: Default,
@@ -118,7 +118,7 @@ pub struct FlagSpec {
     pub choices: &'static [&'static str],
     /// Values the reference knows and this version does not support yet.
     pub choices_not_yet: &'static [&'static str],
-    /// Values that are valid, of those that the kind and the choices allow.
+    /// The valid values among those that the kind and the choices allow.
     pub range: Range,
     /// Whether the value is a key or a password, which no log and no answer shows.
     pub secret: bool,
@@ -129,7 +129,7 @@ pub struct FlagSpec {
 }
 
 impl FlagSpec {
-    /// What a value should have been, for an error about another one.
+    /// Says what would be valid, for the error about an invalid value.
     pub fn expected(&self) -> String {
         let range = self.range;
         let noun = match self.kind {

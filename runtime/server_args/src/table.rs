@@ -57,9 +57,9 @@ server_args! {
         download_dir: Option<String> = Unset, "download-dir", Supported,
             "Folder for models fetched from the hub. Default: the cache that HF_HUB_CACHE or HF_HOME names.";
         model_files: Option<String> = Unset, "model-files", Supported,
-            "Where the files of a --model-path on the hub are; the launcher says so to its processes.";
+            "Folder of the downloaded files when --model-path is a repository of the hub. The launcher sets it.";
         tokenizer_files: Option<String> = Unset, "tokenizer-files", Supported,
-            "Where the files of a --tokenizer-path on the hub are; the launcher says so to its processes.";
+            "Folder of the downloaded files when --tokenizer-path is a repository of the hub. The launcher sets it.";
     }
     DataTypes {
         dtype: String = Is("auto"), "dtype", Supported,
@@ -67,7 +67,7 @@ server_args! {
              become float16.",
             one_of &["auto", "half", "float16", "bfloat16", "float", "float32"];
         quantization: Option<String> = Unset, "quantization", Supported,
-            "How the checkpoint's weights are quantised; it says so itself, so this only makes sure.",
+            "How the weights are quantised. The checkpoint says so itself; the flag only checks it.",
             one_of &["gguf", "fp8", "awq", "gptq", "compressed-tensors"],
             not_yet &["mxfp8", "gptq_marlin", "awq_marlin", "bitsandbytes", "modelopt",
                 "modelopt_fp8", "modelopt_fp4", "w8a8_int8", "w8a8_fp8", "moe_wna16", "w4afp8", "mxfp4",
@@ -84,20 +84,20 @@ server_args! {
         fastapi_root_path: String = Is(""), "fastapi-root-path", Supported,
             "Path prefix that a reverse proxy in front strips.";
         ssl_keyfile: Option<String> = Unset, "ssl-keyfile", Supported,
-            "Key for HTTPS, a PEM file; --ssl-certfile belongs to it.",
+            "Private key for HTTPS, a PEM file; needs --ssl-certfile.",
             check |args| belongs_to(args.ssl_keyfile.as_deref(), args.ssl_certfile.as_deref(), "ssl-certfile");
         ssl_certfile: Option<String> = Unset, "ssl-certfile", Supported,
-            "Certificate for HTTPS with those that vouch for it, a PEM file; --ssl-keyfile belongs to it.",
+            "Certificate for HTTPS with its chain, a PEM file; needs --ssl-keyfile.",
             check |args| belongs_to(args.ssl_certfile.as_deref(), args.ssl_keyfile.as_deref(), "ssl-keyfile");
         ssl_ca_certs: Option<String> = Unset, "ssl-ca-certs", Supported,
-            "CA certificates, a PEM file: whoever connects must have a certificate that one of them vouches for.",
+            "CA certificates, a PEM file. Clients must present a certificate that one of these CAs signed.",
             check |args| needs_https(args.ssl_ca_certs.is_some(), args.ssl_certfile.as_deref());
         ssl_keyfile_password: Option<String> = Unset, "ssl-keyfile-password", Supported,
             "Password of an encrypted key (PKCS#8).",
             secret true,
             check |args| needs_https(args.ssl_keyfile_password.is_some(), args.ssl_certfile.as_deref());
         enable_ssl_refresh: bool = Unset, "enable-ssl-refresh", Supported,
-            "Read key and certificates again when their files change.",
+            "Reload key and certificates when their files change.",
             check |args| needs_https(args.enable_ssl_refresh, args.ssl_certfile.as_deref());
         enable_http2: bool = Unset, "enable-http2", Supported,
             "Let clients speak HTTP/2 without TLS, by prior knowledge. With TLS they always may.";
@@ -105,9 +105,9 @@ server_args! {
             "Bytes that an HTTP/2 client may send ahead on a connection.",
             range FromTo(1024, i32::MAX as i64);
         uvicorn_access_log_exclude_prefixes: Vec<String> = Unset, "uvicorn-access-log-exclude-prefixes",
-            Supported, "Beginnings of paths that are left out of the access log.";
+            Supported, "Path prefixes that the access log leaves out.";
         skip_server_warmup: bool = Unset, "skip-server-warmup", Supported,
-            "Send no request before the server says it is ready.";
+            "Skip the warm-up request, which the launcher sends before it reports that the server is ready.";
         api_key: Option<String> = Unset, "api-key", Supported,
             "Key that every request must carry as a bearer token.",
             range KEY, secret true;
@@ -173,7 +173,7 @@ server_args! {
         enable_return_hidden_states: bool = Unset, "enable-return-hidden-states", Supported,
             "Let requests ask for hidden states; the same as --return-hidden-states-mode full.";
         return_hidden_states_mode: Option<String> = Unset, "return-hidden-states-mode", Supported,
-            "Most that requests may ask for: the hidden state of the last token, or those of all.",
+            "Which hidden states requests may ask for: that of the last token, or those of all tokens.",
             one_of &["last", "full"];
     }
     MemoryAndScheduling {
@@ -197,7 +197,7 @@ server_args! {
                 _ => Ok(()),
             };
         max_prefill_tokens: usize = Is("16384"), "max-prefill-tokens", Supported,
-            "Budget of a prefill batch in tokens.",
+            "Most tokens in one prefill batch.",
             range AtLeast(1);
         prefill_max_requests: Option<usize> = Unset, "prefill-max-requests", Supported,
             "Most requests in one prefill batch.",
@@ -212,12 +212,12 @@ server_args! {
             "Which running request goes back to the queue when the KV pool is full.",
             one_of &["length", "priority"];
         page_size: usize = Is("1"), "page-size", Supported,
-            "Tokens per page of the KV pool, which is also the grain of the prefix cache.",
+            "Tokens per page of the KV pool. The prefix cache shares whole pages.",
             range AtLeast(1);
         disable_radix_cache: bool = Unset, "disable-radix-cache", Supported,
             "Do not reuse the KV cache of shared prefixes.";
         radix_eviction_policy: String = Is("lru"), "radix-eviction-policy", Supported,
-            "Which cached prefix goes first when room is needed.",
+            "Which cached prefix is evicted first.",
             one_of &["lru", "lfu", "fifo", "mru", "filo", "priority", "slru"], not_yet &["tlru"];
         disable_overlap_schedule: bool = Unset, "disable-overlap-schedule", Supported,
             "Schedule only while the model is idle.";
@@ -254,8 +254,8 @@ server_args! {
         enable_deterministic_inference: bool = Unset, "enable-deterministic-inference", Supported,
             "Make a request's answer independent of what else is in the batch.";
         watchdog_timeout: f64 = Is("300"), "watchdog-timeout", Supported,
-            "Seconds after which a process whose model step does not end, or that shows no sign of life, is taken for hung \
-             and ended.",
+            "Seconds that a model step may take, and that a process may show no sign of life; after that the launcher ends \
+             the process.",
             range Above(0.0);
         soft_watchdog_timeout: Option<f64> = Unset, "soft-watchdog-timeout", NotYet,
             "Seconds after which a model step that does not end is logged.";
@@ -334,13 +334,13 @@ server_args! {
             "Modules that adapters may change, such as q_proj, or all. Default: those of --lora-paths.",
             one_of lora::TARGET_MODULES, check |args| args.lora().check_modules();
         max_loras_per_batch: usize = Is("8"), "max-loras-per-batch", Supported,
-            "Most adapters in one batch; requests without one count as one more.",
+            "Most adapters in one batch; requests without an adapter count as one more.",
             range AtLeast(1);
         max_loaded_loras: Option<usize> = Unset, "max-loaded-loras", Supported,
-            "Most adapters that are loaded; the least recently used one leaves, and comes back when it is asked for.",
+            "Most loaded adapters. Beyond it the least recently used one is unloaded, and loaded again when a request names it.",
             check |args| args.lora().check_max_loaded(args.max_loaded_loras);
         lora_eviction_policy: String = Is("lru"), "lora-eviction-policy", Supported,
-            "Which adapter leaves the device's memory pool when it is full.", one_of &["lru", "fifo"];
+            "Which adapter is evicted from the device's memory pool when it is full.", one_of &["lru", "fifo"];
         lora_backend: String = Is("csgmv"), "lora-backend", Supported,
             "Accepted so that existing command lines work; adapters have one set of kernels per device.",
             one_of &["triton", "csgmv", "ascend", "torch_native", "triton_v2"];
@@ -349,10 +349,10 @@ server_args! {
     }
     Observability {
         log_level: String = Is("info"), "log-level", Supported,
-            "Least severe lines to log.",
+            "Lowest severity that is logged.",
             one_of &["debug", "info", "warning", "error", "critical", "trace"];
         log_level_http: Option<String> = Unset, "log-level-http", Supported,
-            "The same for the HTTP server alone. Default: --log-level.",
+            "Lowest severity that is logged of the HTTP server's lines. Default: --log-level.",
             one_of &["debug", "info", "warning", "error", "critical", "trace"];
         log_requests: bool = Unset, "log-requests", Supported,
             "Log every request and its answer.";

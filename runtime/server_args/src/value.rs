@@ -1,4 +1,4 @@
-//! The types a flag's value may have.
+//! The types that a flag's value may have.
 
 use serde_json::Value;
 
@@ -8,16 +8,15 @@ use super::spec::Kind;
 /// A JSON object given as a flag's value.
 pub type JsonObject = serde_json::Map<String, Value>;
 
-/// A type that can be read from what was typed after a flag. `None` means that the flag was not given and has no
-/// default.
+/// A type that can be read from the texts after a flag. `None` means that the flag was not given and has no default.
 pub(super) trait FlagValue: Sized {
-    /// Shape for the parser.
+    /// The kind of value, for the parser.
     const KIND: Kind;
-    /// What the type can hold, where that is less than everything of its shape.
+    /// The values that the type can hold, if these are not all values of its kind.
     const RANGE: Range = Range::Any;
     /// Reads the value; the error says what would have been valid.
     fn read(texts: Option<&[String]>) -> Result<Self, String>;
-    /// As `/get_server_info` shows it.
+    /// The value as `/get_server_info` shows it.
     fn json(&self) -> Value;
 }
 
@@ -68,7 +67,7 @@ macro_rules! whole_number {
         }
     )*};
 }
-// Limits near 2^63 tell a reader nothing.
+// Limits near 2^63 would tell a user nothing.
 whole_number!(
     u8: Range::FromTo(0, u8::MAX as i64),
     u16: Range::FromTo(0, u16::MAX as i64),
