@@ -1,7 +1,7 @@
-//! LoRA adapters that come and go while the server runs (reference: `Scheduler.load_lora_adapter`).
+//! Loads and unloads LoRA adapters while the server runs (reference: `Scheduler.load_lora_adapter`).
 //!
-//! An adapter is read on a thread of its own; between two steps the model takes it. It is the tokenizer manager that
-//! knows names and that lets an adapter go only when no request uses it.
+//! A separate thread reads an adapter; the model takes it between two steps. The tokenizer manager knows the names of
+//! adapters, and unloads one only when no request uses it.
 
 use serde_json::{Map, Value};
 use sglang_planner::Planner;
@@ -14,56 +14,56 @@ use sglang_proto::worker::StagedWeights;
 use crate::background::Reporter;
 use crate::worker_thread::WorkerThread;
 
-/// What concerns the adapters.
+/// Inputs of [`Adapters`].
 #[derive(Debug)]
 pub enum AdaptersInput {
-    /// Read an adapter and serve it.
+    /// Load an adapter.
     Load(LoadLoRAAdapterReqInput),
-    /// The thread that reads an adapter is done.
+    /// A thread has finished reading an adapter.
     Read(AdapterRead),
-    /// Forget an adapter.
+    /// Unload an adapter.
     Unload(UnloadLoRAAdapterReqInput),
 }
 
-/// An adapter as a thread has read it, with the call that asked for it.
+/// The adapter that a thread has read, or an error, with the original request.
 #[derive(Debug)]
 pub struct AdapterRead {
     request: LoadLoRAAdapterReqInput,
     read: Result<StagedWeights, String>,
 }
 
-/// What [`Adapters`] may reach.
+/// The other parts of the scheduler that [`Adapters`] uses.
 pub struct Access<'a> {
-    /// Who keeps the pinned adapters in the batch.
+    /// Reserves places in batches for pinned adapters.
     pub planner: &'a mut Planner,
-    /// Who computes with the adapters.
+    /// Has the model that uses the adapters.
     pub worker: &'a WorkerThread,
 }
 
 /// What comes of an input.
 #[derive(Debug, Default)]
 pub struct Handled {
-    /// The answer, when it is due.
+    /// The answer, if it is ready.
     pub answer: Option<LoRAUpdateOutput>,
     /// Requests that waited for an adapter and go on, in order of arrival.
     pub released: Vec<AnyMessage>,
 }
 
-/// What is known of a request's adapter.
+/// Status of a request's adapter.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
-    /// It can run, or has none.
+    /// The adapter is loaded, or the request has none.
     Loaded,
-    /// Its adapter is being read.
+    /// The adapter is being read.
     Reading,
     /// There is no such adapter; the text is for the client.
     Nothing(String),
 }
 
-/// The adapters that are loaded or being read.
+/// Manages the adapters that are loaded or being read.
 ///
-/// Nothing here must survive a restart: a new process loads the adapters of the command line, and the tokenizer
-/// manager, which knows what changed since then, sends the changes again before the requests.
+/// No state must survive a restart: a new process loads the adapters of the command line, and the tokenizer manager
+/// sends later changes again before it sends requests.
 pub struct Adapters {
     loaded: Vec<LoRARef>,
     /// Ids of adapters that are being read.
@@ -74,7 +74,7 @@ pub struct Adapters {
 }
 
 impl Adapters {
-    /// With those of the command line. What a thread has read goes to `reader`, and from there to
+    /// Starts with the adapters of the command line. `reader` receives what threads have read, and passes it to
     /// [`Adapters::handle`].
     pub fn new(loaded: &[LoRARef], reader: Reporter<AdapterRead>) -> Self {
         Self { loaded: loaded.to_vec(), reading: Vec::new(), held: Vec::new(), reader }
@@ -94,7 +94,7 @@ impl Adapters {
         }
     }
 
-    /// What is known of the adapter with this id.
+    /// Status of the adapter with this id.
     pub fn find(&self, lora_id: Option<&str>) -> Found {
         match lora_id {
             None => Found::Loaded,
@@ -109,13 +109,13 @@ impl Adapters {
         self.held.push(request);
     }
 
-    /// Lets requests go that are to be aborted; gives their ids.
+    /// Removes held requests that `abort` matches and returns their ids.
     pub fn abort(&mut self, abort: &AbortReq) -> Vec<String> {
         let aborted = |request: &mut AnyMessage| abort.abort_all || (rid(request) == abort.rid.as_ref());
         self.held.extract_if(.., aborted).filter_map(|request| rid(&request).cloned()).collect()
     }
 
-    /// Starts to read an adapter. Gives an answer only when it cannot.
+    /// Starts reading an adapter. Returns an answer only if that fails.
     fn load(&mut self, request: LoadLoRAAdapterReqInput, on: &Access<'_>) -> Option<LoRAUpdateOutput> {
         let Some(reader) = on.worker.adapter_reader() else {
             return Some(self.answer(request.rid, Err(LORA_OFF.to_owned())));
@@ -133,7 +133,7 @@ impl Adapters {
         }
     }
 
-    /// An adapter has been read, or could not be: the model takes it.
+    /// Passes an adapter that has been read to the model, or reports that reading failed.
     fn take(&mut self, done: AdapterRead, on: &mut Access<'_>) -> LoRAUpdateOutput {
         let AdapterRead { request, read } = done;
         let lora = request.to_ref();
@@ -150,7 +150,7 @@ impl Adapters {
         self.answer(request.rid, taken)
     }
 
-    /// Forgets an adapter.
+    /// Unloads an adapter.
     fn unload(&mut self, request: UnloadLoRAAdapterReqInput, on: &mut Access<'_>) -> LoRAUpdateOutput {
         let id = request.lora_id.unwrap_or_default();
         let lora_id = id.clone();
@@ -176,7 +176,7 @@ impl Adapters {
         }
     }
 
-    /// Paths by name, as answers give them.
+    /// Paths of all adapters by name, as in answers.
     fn paths(&self) -> Map<String, Value> {
         self.loaded.iter().map(|lora| (lora.name().to_owned(), lora.path().into())).collect()
     }

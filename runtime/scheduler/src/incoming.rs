@@ -1,4 +1,4 @@
-//! What reaches the loop.
+//! Inputs of the loop.
 
 use sglang_proto::messages::AnyMessage;
 
@@ -6,22 +6,22 @@ use crate::adapters::AdapterRead;
 use crate::grammar::GrammarNews;
 use crate::weights::WeightsRead;
 
-/// What reaches the scheduler loop, in order.
+/// An input of the scheduler loop.
 #[derive(Debug)]
 pub enum Incoming {
     /// A message of the tokenizer manager.
     Message(AnyMessage),
     /// A tokenizer manager has come up.
     TokenizerManager {
-        /// Whether an earlier one was known, whose requests have no client left.
+        /// Whether it replaces an earlier one, whose requests have no client left.
         restarted: bool,
     },
-    /// From the threads that compile grammars.
+    /// A report of a thread that compiles grammars.
     Grammar(GrammarNews),
-    /// From a thread that reads a LoRA adapter.
+    /// A report of a thread that reads a LoRA adapter.
     Adapter(Box<AdapterRead>),
-    /// From the thread that reads new weights.
+    /// A report of the thread that reads new weights.
     Weights(WeightsRead),
-    /// The process is to end.
+    /// The process must end.
     Shutdown,
 }

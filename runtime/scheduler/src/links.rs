@@ -1,5 +1,5 @@
-//! The links of the scheduler process, on an I/O thread: messages come in through a channel, questions about the loop's
-//! state are answered at once, even while the loop waits for the model.
+//! The links of the scheduler process to other processes, on an I/O thread. Messages reach the loop through a channel;
+//! queries of the loop's state are answered at once, even while the loop waits for the model.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use crate::progress::Progress;
 /// The links of scheduler rank 0.
 #[derive(Debug)]
 pub struct Links {
-    /// What arrived, in order.
+    /// Inputs in order of arrival.
     pub incoming: Receiver<Incoming>,
-    /// Puts something into `incoming` from within the process.
+    /// Adds to `incoming` from within the process.
     pub inject: Sender<Incoming>,
-    /// To the detokenizer.
+    /// Link to the detokenizer.
     pub detokenizer: PushLink,
-    /// To the tokenizer manager.
+    /// Link to the tokenizer manager.
     pub tokenizer: PushLink,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -33,7 +33,7 @@ impl Links {
     /// Binds the scheduler's input in `ipc_dir` and connects to the other two processes.
     ///
     /// # Errors
-    /// When the socket cannot be bound or the thread cannot be started.
+    /// The socket cannot be bound, or the thread cannot be started.
     pub fn open(ipc_dir: &Path, identity: Identity, progress: Arc<Progress>) -> Result<Self, SchedulerError> {
         let endpoints = Endpoints::in_dir(ipc_dir);
         let (sender, incoming) = unbounded();
@@ -57,7 +57,7 @@ impl Links {
                             () = receive(pull, sender, tokenizer, progress) => {}
                             _ = stopped => {}
                         }
-                        // Lets the push links write what they were given last.
+                        // Gives the push links time to write their last messages.
                         tokio::time::sleep(std::time::Duration::from_millis(60)).await;
                     }
                 }
@@ -70,14 +70,14 @@ impl Links {
 }
 
 impl Links {
-    /// Brings reports of other threads into `incoming`, as `wrap` makes them.
+    /// A reporter that adds reports of other threads to `incoming`, converted by `wrap`.
     pub fn reporter<T: 'static>(&self, wrap: fn(T) -> Incoming) -> Reporter<T> {
         let inject = self.inject.clone();
         // The loop may have ended meanwhile.
         Reporter::new(move |report| drop(inject.send(wrap(report))))
     }
 
-    /// Answers the tokenizer manager.
+    /// Sends an answer to the tokenizer manager.
     pub fn answer(&self, message: impl Into<AnyMessage>) {
         answer(&self.tokenizer, message);
     }
@@ -138,7 +138,7 @@ async fn receive(mut pull: PullLink, sender: Sender<Incoming>, tokenizer: PushLi
     }
 }
 
-/// Answers the tokenizer manager over `link`.
+/// Sends an answer to the tokenizer manager over `link`.
 pub fn answer(link: &PushLink, message: impl Into<AnyMessage>) {
     if let Err(error) = link.send(message) {
         tracing::error!("Cannot answer the tokenizer manager: {error}");

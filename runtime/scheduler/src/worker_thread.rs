@@ -54,7 +54,7 @@ pub struct WorkerThread {
     outcomes: Receiver<StepOutcome>,
     /// Microseconds to wait before each batch.
     delay: Arc<AtomicU64>,
-    /// Longest that a batch or a call may take.
+    /// Longest duration of a batch or a call.
     limit: Duration,
     /// Of the thread that waits for this one.
     heartbeat: Heartbeat,
@@ -123,7 +123,7 @@ impl WorkerThread {
         self
     }
 
-    /// Longest that a batch or a call may take.
+    /// Longest duration of a batch or a call.
     pub fn limit(&self) -> Duration {
         self.limit
     }

@@ -1,4 +1,4 @@
-//! Who handles what arrives.
+//! Dispatches what arrives to components.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::weights::{self, WeightsInput};
 use crate::{flush, internal_state, model_calls};
 
 impl EventLoop<'_> {
-    /// Handles one thing that arrived. `true` when the loop must end.
+    /// Handles one input. Returns `true` if the loop must end.
     pub(super) fn handle(&mut self, incoming: Incoming) -> bool {
         match incoming {
             Incoming::Message(message) => return self.handle_message(message),
@@ -137,8 +137,8 @@ impl EventLoop<'_> {
         self.sessions.observe(&events, Instant::now());
     }
 
-    /// Sets the level of this process's log, and has the detokenizer set its own, to which the tokenizer manager has no
-    /// link.
+    /// Sets the log level of this process, and forwards the request to the detokenizer, to which the tokenizer manager
+    /// has no link.
     fn configure_logging(&self, request: ConfigureLoggingReq) {
         if let Some(level) = &request.log_level
             && let Err(error) = sglang_process::logging::set_level(level)

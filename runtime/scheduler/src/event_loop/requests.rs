@@ -1,5 +1,5 @@
-//! The way of a request into the planner: past its adapter, its session and its grammar; and out again when it is
-//! refused or aborted before it came there.
+//! Passes requests to the planner after their adapter, session and grammar are ready; and ends requests that are
+//! refused or aborted before that.
 
 use std::time::Instant;
 
@@ -50,7 +50,7 @@ impl EventLoop<'_> {
         }
     }
 
-    /// Hands a request to the planner, one that came earlier with that moment.
+    /// Passes a request to the planner, with its time of arrival if that was earlier.
     fn schedule(
         &mut self,
         request: TokenizedGenerateReqInput,
@@ -93,7 +93,7 @@ impl EventLoop<'_> {
         self.end(rid, RequestEnd::Refused, FinishReason::refused(message, 400, "BadRequestError"));
     }
 
-    /// Ends a request that the planner does not know.
+    /// Ends a request that has not reached the planner.
     fn end(&mut self, rid: String, end: RequestEnd, reason: FinishReason) {
         self.sessions.ended(&rid, end, Instant::now());
         let abort = AbortReq { rid: Some(rid), finished_reason: Some(reason), ..Default::default() };

@@ -1,4 +1,4 @@
-//! The loop's side of a trace: starting, stopping, and writing it without holding up the loop.
+//! Starts and stops traces, and writes them without blocking the loop.
 
 use std::time::Instant;
 
@@ -11,20 +11,20 @@ use crate::step::StepInfo;
 
 /// Records traces on request.
 ///
-/// Nothing here must survive a restart: a trace of a process that died is lost, and the caller is told of the restart.
+/// No state must survive a restart: the trace of a process that died is lost, and the caller learns of the restart.
 pub struct Profiler {
     recorder: Recorder,
     answers: Reporter<ProfileReqOutput>,
 }
 
 impl Profiler {
-    /// Records nothing yet. Answers that come late, when a file is written, go to `answers`.
+    /// Creates the component without a trace. `answers` receives answers that are delayed until a file is written.
     pub fn new(answers: Reporter<ProfileReqOutput>) -> Self {
         Self { recorder: Recorder::default(), answers }
     }
 
-    /// Starts or stops a trace. `next_step` is the number that the next step will have. Gives the answer, unless it
-    /// comes when the file of a stopped trace is written.
+    /// Starts or stops a trace. `next_step` is the id of the next step. Returns the answer, unless it has to wait until
+    /// the file of a stopped trace is written.
     pub fn handle(&mut self, request: ProfileReq, next_step: u64) -> Option<ProfileReqOutput> {
         let done = if request.req_type == STOP_PROFILE {
             match self.recorder.stop() {
@@ -44,17 +44,17 @@ impl Profiler {
         Some(ProfileReqOutput { rid: request.rid, http_worker_ipc: None, success, message })
     }
 
-    /// The time, if it is wanted: the beginning of a [`Profiler::span`].
+    /// The current time if a trace is running, as the start of a [`Profiler::span`].
     pub fn now(&self) -> Option<Instant> {
         self.recorder.now()
     }
 
-    /// Notes that the loop has done `name` since `start`.
+    /// Records that the loop did `name` from `start` until now.
     pub fn span(&mut self, name: &'static str, start: Option<Instant>, step: Option<StepInfo>) {
         self.recorder.span(name, start, step);
     }
 
-    /// Notes a step that the model has run. `result` is absent when it failed.
+    /// Records a step that the model has run. `result` is absent if it failed.
     pub fn step(&mut self, info: StepInfo, started: Instant, ended: Instant, result: Option<&ForwardResult>) {
         self.recorder.step(info, started, ended, result);
     }

@@ -1,7 +1,7 @@
 //! Sessions: prompts that continue earlier requests of the same session (reference: `session/session_controller.py`).
 //!
-//! A session remembers token ids, not keys and values: what a new request shares with earlier ones is found in the radix
-//! cache like any other prefix.
+//! A session stores token ids, not keys and values. A new request finds its shared prefix in the radix cache, like any
+//! other request.
 
 mod session;
 #[cfg(test)]
@@ -19,9 +19,9 @@ use sglang_proto::messages::{
 pub use session::RequestEnd;
 use session::Session;
 
-/// Most sessions that are open at once.
+/// Most open sessions.
 const MAX_SESSIONS: usize = 65_536;
-/// Most tokens that all sessions together remember (128 MiB).
+/// Most tokens that all sessions together store (128 MiB).
 const MAX_KEPT_TOKENS: usize = 32 << 20;
 
 /// Why a request cannot continue a session; the texts are the reference's.
@@ -30,25 +30,25 @@ pub enum SessionError {
     /// There is no such session.
     #[error("Invalid request: session id {0} does not exist")]
     Unknown(String),
-    /// The session is closed once its request has ended.
+    /// The session will be closed when its request has ended.
     #[error("Invalid request: close was requested for session {0}")]
     Closing(String),
     /// The session has no such request.
     #[error("Invalid request session id")]
     UnknownRid,
-    /// The request that is to be continued still runs.
+    /// The request to continue is still running.
     #[error("Session request is appending to a request that hasn't finished.")]
     NotFinished,
-    /// There is no prompt at all.
+    /// The prompt is empty.
     #[error("A session request must contain input tokens after restoring history.")]
     Empty,
     /// A streaming session runs one request at a time.
     #[error("Streaming session already has an active request.")]
     Busy,
-    /// A streaming session only grows.
+    /// A streaming session only supports appending.
     #[error("Streaming sessions do not support {0}.")]
     Streaming(&'static str),
-    /// The sessions remember as much as they may.
+    /// The sessions have reached the limit of stored tokens.
     #[error(
         "The open sessions hold {0} tokens, which is the most they may; close sessions that are not needed."
     )]
@@ -60,26 +60,26 @@ pub enum SessionError {
 pub struct SessionRequest {
     /// Its whole prompt.
     pub input_ids: Vec<u32>,
-    /// Running requests that it replaces and that have to end.
+    /// Running requests that it replaces, which must end.
     pub replaced: Vec<String>,
 }
 
-/// What concerns the sessions themselves.
+/// Inputs of [`SessionController`].
 #[derive(Debug)]
 pub enum SessionsInput {
     /// Open a session.
     Open(OpenSessionReqInput),
-    /// Close a session; there is no answer.
+    /// Close a session. There is no answer.
     Close(CloseSessionReqInput),
 }
 
 /// All open sessions (reference: `SessionController`).
 ///
-/// Nothing here survives a restart, as in the reference: a request of a session that is gone is refused, and its client
-/// opens another.
+/// No state survives a restart, as in the reference: requests of a lost session are refused, and the client opens a new
+/// one.
 #[derive(Debug, Default)]
 pub struct SessionController {
-    /// The id that the tokenizer puts in front of every text.
+    /// The id that the tokenizer adds at the start of every text.
     bos: Option<u32>,
     sessions: AHashMap<String, Session>,
     /// Session of each running request.
@@ -87,12 +87,12 @@ pub struct SessionController {
 }
 
 impl SessionController {
-    /// Without sessions. `bos` is the id that the tokenizer puts in front of every text.
+    /// Starts without sessions. `bos` is the id that the tokenizer adds at the start of every text.
     pub fn new(bos: Option<u32>) -> Self {
         Self { bos, ..Self::default() }
     }
 
-    /// Handles one input; gives the answer if there is one.
+    /// Handles one input and returns the answer, if there is one.
     pub fn handle(&mut self, input: SessionsInput, now: Instant) -> Option<OpenSessionReqOutput> {
         match input {
             SessionsInput::Open(request) => {
@@ -108,11 +108,11 @@ impl SessionController {
         }
     }
 
-    /// Puts the history of its session in front of a request that continues one. Gives the ids of running requests that
-    /// it replaces and that have to end.
+    /// If a request continues a session, prepends the session's history to its prompt. Returns the ids of running
+    /// requests that it replaces, which must end.
     ///
     /// # Errors
-    /// The session cannot take the request; nothing is remembered of it.
+    /// The session cannot accept the request, and stores nothing of it.
     pub fn enter_request(
         &mut self,
         request: &mut TokenizedGenerateReqInput,
@@ -133,7 +133,7 @@ impl SessionController {
         Ok(entered.replaced)
     }
 
-    /// Opens a session; `false` when one with its id is open, it has no id, or there are too many.
+    /// Opens a session. Returns `false` if its id is in use or missing, or if there are too many sessions.
     pub fn open(&mut self, request: &OpenSessionReqInput, now: Instant) -> bool {
         let Some(id) = &request.session_id else { return false };
         if self.sessions.contains_key(id) {
@@ -144,14 +144,15 @@ impl SessionController {
             tracing::warn!("{MAX_SESSIONS} sessions are open, cannot open another.");
             return false;
         }
-        // A time that is too long to be counted is for ever.
+        // A timeout too long to represent means no timeout.
         let timeout = request.timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         self.sessions.insert(id.clone(), Session::new(request.streaming.unwrap_or(false), timeout, now));
         tracing::info!("Session opened: {id} (active={})", self.sessions.len());
         true
     }
 
-    /// Closes a session and forgets its requests. Those that run go on; a streaming session waits for its own.
+    /// Closes a session and drops its requests. Running ones continue; a streaming session closes after its running
+    /// request.
     pub fn close(&mut self, id: &str) {
         let Some(session) = self.sessions.get_mut(id) else {
             return tracing::warn!("session id {id} does not exist, cannot delete.");
@@ -181,11 +182,11 @@ impl SessionController {
         self.running.contains_key(rid)
     }
 
-    /// Enters the request `rid`, which adds `new` ids to the session that `params` name. An opening `bos` of an added
-    /// text is left out.
+    /// Adds the request `rid`, which appends `new` ids to the session in `params`. Drops a leading `bos` of appended
+    /// text.
     ///
     /// # Errors
-    /// The session cannot take the request; nothing is remembered of it.
+    /// The session cannot accept the request, and stores nothing of it.
     pub fn enter(
         &mut self,
         rid: &str,
@@ -214,7 +215,7 @@ impl SessionController {
         Ok(SessionRequest { input_ids: continuation.ids, replaced })
     }
 
-    /// Keeps the output of requests that run in sessions.
+    /// Stores the output of requests that run in sessions.
     pub fn observe(&mut self, events: &[OutputEvent], now: Instant) {
         if self.running.is_empty() {
             return;
@@ -230,7 +231,7 @@ impl SessionController {
         }
     }
 
-    /// A request has ended; those that run in no session are none of ours.
+    /// Handles the end of a request. Ignores requests without a session.
     pub fn ended(&mut self, rid: &str, end: RequestEnd, now: Instant) {
         let Some(id) = self.running.remove(rid) else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };
@@ -240,7 +241,7 @@ impl SessionController {
         }
     }
 
-    /// Closes what has been idle for too long.
+    /// Closes sessions that have been idle for too long.
     pub fn reap(&mut self, now: Instant) {
         let due = |session: &Session| session.deadline().is_some_and(|deadline| deadline <= now);
         let due: Vec<String> =
@@ -251,7 +252,7 @@ impl SessionController {
         }
     }
 
-    /// When the next session is due for [`SessionController::reap`].
+    /// When [`SessionController::reap`] must close the next session.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.sessions.values().filter_map(Session::deadline).min()
     }

@@ -1,8 +1,8 @@
-//! Exchanging the weights of a running server.
+//! Updates the weights of a running server.
 //!
-//! New weights are read on a thread of their own while the old ones serve. When they have been read and checked,
-//! running requests come to their end, waiting ones wait, and between two steps the model takes the new weights. A
-//! paused server exchanges them at once. Whatever goes wrong before that moment leaves the old weights as they were.
+//! A separate thread reads the new weights while the old ones are served. When they are read and checked, running
+//! requests finish, waiting ones wait, and the model takes the new weights between two steps. A paused server takes
+//! them at once. If anything fails before that, the old weights stay.
 
 use sglang_planner::PauseMode;
 use sglang_proto::messages::{
@@ -19,12 +19,12 @@ const SUCCEEDED: &str = "Succeeded to update model weights.";
 const NOT_FLUSHED: &str = "Weights were updated, but the cache was not flushed because requests are still running or \
                            queued. Retract or finish them, then call /flush_cache.";
 
-/// What weights are read for.
+/// Why weights are read.
 #[derive(Debug)]
 pub(super) enum Purpose {
-    /// An exchange.
+    /// A weight update.
     Update(Box<UpdateWeightFromDiskReqInput>),
-    /// Taking released memory again, the weights among it.
+    /// A resume of released memory that includes the weights.
     Resume {
         /// Id of the call.
         rid: Option<String>,
@@ -33,23 +33,23 @@ pub(super) enum Purpose {
     },
 }
 
-/// An exchange under way.
+/// A pending weight update.
 #[derive(Debug)]
 pub(super) struct Exchange {
     purpose: Purpose,
-    /// The new weights, once they are read.
+    /// The new weights, after they are read.
     staged: Option<StagedWeights>,
 }
 
 impl Exchange {
-    /// Whether the new weights wait to be served.
+    /// Whether the new weights are ready.
     pub(super) fn is_staged(&self) -> bool {
         self.staged.is_some()
     }
 }
 
 impl Weights {
-    /// Starts to read new weights.
+    /// Starts reading new weights.
     pub(super) fn update(
         &mut self,
         request: UpdateWeightFromDiskReqInput,
@@ -67,7 +67,7 @@ impl Weights {
         started.err().map(|error| update_answer(rid, Updated::refused(error.to_string())))
     }
 
-    /// Has a thread read weights, whose report comes to [`Weights::take_read`]. Those of a resume are the served ones.
+    /// Reads weights on a thread, which reports to [`Weights::take_read`]. A resume reads the served weights again.
     pub(super) fn read(
         &mut self,
         purpose: Purpose,
@@ -89,7 +89,7 @@ impl Weights {
         Ok(())
     }
 
-    /// New weights have been read, or could not be.
+    /// Handles the report of the reading thread.
     pub(super) fn take_read(&mut self, result: WeightsRead, on: &mut Access<'_>) -> Option<AnyMessage> {
         match (result, self.exchange.take()) {
             (Ok(staged), Some(exchange)) => {
@@ -101,7 +101,7 @@ impl Weights {
                 Some(update_answer(request.rid, Updated::refused(error.to_string())))
             }
             (Err(error), Some(Exchange { purpose: Purpose::Resume { rid, tags }, .. })) => {
-                // Nothing is rolled back here, as the error's own text would say.
+                // Do not use the error's full text, which would say that weights were rolled back.
                 let (StageError::Loader(why) | StageError::Iterator(why) | StageError::Load(why)) = error;
                 Some(self.finish_resume(rid, &tags, Err(format!("'weights' stays released: {why}")), on))
             }
@@ -112,7 +112,7 @@ impl Weights {
         }
     }
 
-    /// Exchanges the weights if new ones have been read and nothing runs that needs the old ones.
+    /// Gives the model the new weights if they are ready and no running request needs the old ones.
     pub(super) fn finish_exchange(
         &mut self,
         on: &mut Access<'_>,
@@ -133,7 +133,7 @@ impl Weights {
         }))
     }
 
-    /// Everything after the model has taken new weights, or has not.
+    /// Completes an update after the model has taken the new weights, or failed to.
     fn finish_update(
         &mut self,
         request: UpdateWeightFromDiskReqInput,
@@ -165,7 +165,7 @@ impl Weights {
         update_answer(request.rid, Updated { success, message, num_paused_requests, weights_served })
     }
 
-    /// Gives the weights another label: tokens from now on carry it.
+    /// Changes the version label of the weights, which applies to all later tokens.
     pub(super) fn update_version(
         &mut self,
         request: UpdateWeightVersionReqInput,
@@ -177,7 +177,7 @@ impl Weights {
     }
 }
 
-/// What came of an exchange. Fields are those of [`UpdateWeightFromDiskReqOutput`].
+/// Result of an update. Fields are those of [`UpdateWeightFromDiskReqOutput`].
 struct Updated {
     success: bool,
     message: String,
@@ -186,7 +186,7 @@ struct Updated {
 }
 
 impl Updated {
-    /// The old weights are served on.
+    /// The update failed; the old weights stay.
     fn refused(message: String) -> Self {
         Self { success: false, message, num_paused_requests: 0, weights_served: false }
     }
