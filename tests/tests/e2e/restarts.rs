@@ -42,7 +42,7 @@ fn ask(server: &Server) -> Value {
     server.post_json("/generate", &body).unwrap()["output_ids"].clone()
 }
 
-/// The text of a stream, and the longest gap between two of its pieces; `at` is called after the piece with that number.
+/// The text of a stream, and the longest gap between two of its pieces. Calls `after` with the number of each piece.
 fn stream(server: &Server, body: &Value, mut after: impl FnMut(usize)) -> (String, Duration) {
     let response = server.post("/generate", body).unwrap();
     let (mut last, mut text, mut gap, mut pieces) = (Instant::now(), String::new(), Duration::ZERO, 0);
