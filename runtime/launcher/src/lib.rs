@@ -1,8 +1,9 @@
 //! `sglang-launch`: starts the processes of a server, says when it is ready, watches over it, and ends it whole.
 //!
 //! One thread and one `poll` loop over signals, ends of processes, start-up reports and the warm-up answer. While the
-//! server serves it looks after the signs of life of its processes, and starts those again that have died. It binds the listening socket and makes the folder of the processes' sockets, so that neither outlives the
-//! run and both outlive any one process. It never runs a request of a client and never loads a model.
+//! server serves, it watches the signs of life of its processes and starts those again that have died. It binds the
+//! listening socket and makes the folder of the processes' sockets, so that neither outlives the run and both outlive any
+//! one process. It never runs a request of a client and never loads a model.
 
 mod child;
 mod events;
@@ -70,10 +71,8 @@ fn launch(args: &ServerArgs, argv: &[OsString], started: Instant) -> Result<Outc
     let settings = Settings::new(args)?;
     tls::check(args)?;
     tracing::info!("server_args={}", serde_json::Value::Object(given_arguments(args)));
-    if !args.without_effect.is_empty() {
-        let given: Vec<String> =
-            args.without_effect.keys().map(|name| format!("--{}", name.replace('_', "-"))).collect();
-        tracing::warn!("{} changed nothing: what it tunes is not here", given.join(", "));
+    if let Some(line) = ignored_flags(args) {
+        tracing::warn!("{line}");
     }
     let listener = match port::bind(args, &mut events)? {
         Bound::Listener(listener) => listener,
@@ -95,6 +94,13 @@ fn launch(args: &ServerArgs, argv: &[OsString], started: Instant) -> Result<Outc
     outcome.map_err(|e| LaunchError::System("waiting for the processes", e))
 }
 
+/// Names the given flags that have no effect, for the log. `None` without such flags.
+fn ignored_flags(args: &ServerArgs) -> Option<String> {
+    let given: Vec<String> =
+        args.without_effect.keys().map(|name| format!("--{}", name.replace('_', "-"))).collect();
+    (!given.is_empty()).then(|| format!("Ignored, for features that this server lacks: {}", given.join(", ")))
+}
+
 /// The arguments that differ from their defaults, for the log. Keys are not shown.
 fn given_arguments(args: &ServerArgs) -> JsonObject {
     let defaults = ServerArgs::parse_from(["sglang-launch", "--model-path", &args.model_path])
@@ -113,6 +119,18 @@ fn given_arguments(args: &ServerArgs) -> JsonObject {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_names_the_flags_that_have_no_effect() {
+        let line = |more: &[&str]| {
+            let argv = [&["x", "--model-path", "m"][..], more].concat();
+            ignored_flags(&ServerArgs::parse_from(argv).expect("valid"))
+        };
+        assert_eq!(line(&[]), None);
+        let expected = "Ignored, for features that this server lacks: --nccl-port, --enable-torch-compile";
+        let given = line(&["--enable-torch-compile", "--nccl-port", "1"]);
+        assert_eq!(given.as_deref(), Some(expected), "in the order of the table");
+    }
 
     #[test]
     fn the_log_shows_what_differs_from_the_defaults_and_no_key() {
