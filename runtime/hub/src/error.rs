@@ -122,8 +122,8 @@ pub enum HubError {
     },
     /// The disk has too little free space.
     #[error(
-        "{repository}: {needed} MB are still to be downloaded, but {} has only {free} MB free; free some, or name another folder \
-         with --download-dir or HF_HOME",
+        "{repository}: {needed} MB are still to be downloaded, but {} has only {free} MB free; free some, or name \
+         another folder with --download-dir or HF_HOME",
         cache.display()
     )]
     NoRoom {
