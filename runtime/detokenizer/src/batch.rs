@@ -35,10 +35,7 @@ impl Detokenizer {
             false => row.decode_ids.split_at(context_len(row)),
         };
         let decoder = self.states.entry(rid, || {
-            let options = DecodeOptions {
-                skip_special_tokens: row.skip_special_tokens,
-                spaces_between_special_tokens: row.spaces_between_special_tokens,
-            };
+            let options = DecodeOptions { skip_special_tokens: row.skip_special_tokens };
             IncrementalDecoder::new(tokenizer, context, options)
         });
         let Some(finish) = &row.output.finished_reason else { return decoder.push(tokenizer, new_ids) };

@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let elapsed = started.elapsed();
     println!("loaded in {elapsed:.1?}; resident before {before:?} kB, after {:?} kB", resident());
     let ids = tokenizer.encode(&text, true)?;
-    println!("{ids:?} -> {:?}", tokenizer.decode(&ids, false, true));
+    println!("{ids:?} -> {:?}", tokenizer.decode(&ids, false));
     println!(
         "after a call {:?} kB; {} tokens, bos {:?}, eos {:?}",
         resident(),

@@ -13,13 +13,11 @@ use crate::tokenizer::Tokenizer;
 pub struct DecodeOptions {
     /// Leave out control tokens.
     pub skip_special_tokens: bool,
-    /// Part of the reference's interface; see [`Tokenizer::decode`].
-    pub spaces_between_special_tokens: bool,
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { skip_special_tokens: true, spaces_between_special_tokens: true }
+        Self { skip_special_tokens: true }
     }
 }
 
@@ -173,9 +171,7 @@ fn incomplete_suffix(bytes: &[u8]) -> usize {
 
 /// The text that the ids from `read_offset` on add to the window; empty while it may still change.
 fn window_text(tokenizer: &Tokenizer, ids: &[u32], read_offset: usize, options: DecodeOptions) -> String {
-    let decode = |ids: &[u32]| {
-        tokenizer.decode(ids, options.skip_special_tokens, options.spaces_between_special_tokens)
-    };
+    let decode = |ids: &[u32]| tokenizer.decode(ids, options.skip_special_tokens);
     let before = decode(ids.get(..read_offset).unwrap_or_default()).chars().count();
     decode(ids).chars().skip(before).collect()
 }

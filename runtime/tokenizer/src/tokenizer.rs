@@ -110,15 +110,7 @@ impl Tokenizer {
     }
 
     /// Decodes ids. Ids outside the vocabulary have no text; bytes that are not UTF-8 become U+FFFD.
-    ///
-    /// `_spaces_between_special_tokens` is part of the reference's interface. Fast tokenizers ignore it, there and
-    /// here.
-    pub fn decode(
-        &self,
-        ids: &[u32],
-        skip_special_tokens: bool,
-        _spaces_between_special_tokens: bool,
-    ) -> String {
+    pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> String {
         let text = self.inner.decode(ids, skip_special_tokens).unwrap_or_else(|e| {
             tracing::warn!("The decoder refused {} ids ({e}); their bytes are joined instead", ids.len());
             self.join_bytes(ids, skip_special_tokens)

@@ -33,7 +33,7 @@ fn ids(value: &Value) -> Vec<u32> {
 
 /// The text that the detokenizer process sends for the ids, one at a time.
 fn streamed(tokenizer: &Tokenizer, ids: &[u32], skip_special_tokens: bool) -> String {
-    let options = DecodeOptions { skip_special_tokens, spaces_between_special_tokens: true };
+    let options = DecodeOptions { skip_special_tokens };
     let mut decoder = IncrementalDecoder::new(tokenizer, &[], options);
     let mut text: String = ids.iter().map(|id| decoder.push(tokenizer, &[*id])).collect();
     text.push_str(&decoder.finish(tokenizer, &[], StopTrim::Nothing));
@@ -68,7 +68,7 @@ fn companion_files_add_the_tokens_that_transformers_adds() {
             }
             for (skip, key) in [(false, "decoded"), (true, "skipped")] {
                 let (whole, stream) =
-                    (tokenizer.decode(&expected, skip, true), streamed(&tokenizer, &expected, skip));
+                    (tokenizer.decode(&expected, skip), streamed(&tokenizer, &expected, skip));
                 if row[key][i] != whole.as_str() || whole != stream {
                     let expected = &row[key][i];
                     wrong.push(format!(
@@ -90,7 +90,7 @@ fn a_token_of_the_configuration_alone_gets_the_id_after_the_vocabulary() {
     let dir = folder(&json, &json!({"tokenizer_config.json": config}));
     let tokenizer = Tokenizer::from_path(dir.path()).unwrap();
     assert_eq!(tokenizer.encode("a<|new|>b", false).unwrap(), [81, 49152, 82]);
-    assert_eq!((tokenizer.decode(&[81, 49152, 82], true, true), tokenizer.len()), ("ab".to_owned(), 49153));
+    assert_eq!((tokenizer.decode(&[81, 49152, 82], true), tokenizer.len()), ("ab".to_owned(), 49153));
     assert!(tokenizer.is_special(49152));
 }
 
@@ -155,5 +155,5 @@ fn tokens_that_end_a_turn_are_skipped_whatever_type_a_gguf_file_gives_them() {
     let tokenizer = Tokenizer::from_path(&path).unwrap();
     assert_eq!(tokenizer.special_ids(), [2, 3]);
     assert_eq!(tokenizer.encode("a<end>b<turn><tool>", false).unwrap(), [0, 2, 1, 3, 4]);
-    assert_eq!(tokenizer.decode(&[0, 2, 1, 3, 4], true, true), "ab<tool>");
+    assert_eq!(tokenizer.decode(&[0, 2, 1, 3, 4], true), "ab<tool>");
 }

@@ -122,7 +122,7 @@ fn decoding_gives_the_text_back() {
         let tokenizer = tokenizer(add_space);
         for text in TEXTS {
             let ids = tokenizer.encode(text, false).unwrap();
-            assert_eq!(tokenizer.decode(&ids, false, true), text);
+            assert_eq!(tokenizer.decode(&ids, false), text);
         }
     }
 }
@@ -134,7 +134,7 @@ fn control_and_user_defined_tokens_are_found_in_text_and_only_control_ones_are_s
     assert_eq!((ids[..2].to_vec(), ids[ids.len() - 1]), (vec![1, 3], 2));
     assert!(ids.contains(&4));
     assert_eq!(tokenizer.special_ids(), [1, 2, 3]);
-    assert_eq!(tokenizer.decode(&ids, true, true), "the\n\nthe");
+    assert_eq!(tokenizer.decode(&ids, true), "the\n\nthe");
 }
 
 #[test]

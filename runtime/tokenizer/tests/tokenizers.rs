@@ -39,12 +39,12 @@ fn ids_become_the_text_that_hugging_face_makes_of_them() {
     let fixture = common::json("smollm2_tokens.json");
     for row in fixture["texts"].as_array().unwrap() {
         let ids = ids(&row["ids"]);
-        assert_eq!(tokenizer.decode(&ids, false, true), text(&row["decoded"]));
-        assert_eq!(tokenizer.decode(&ids, false, true), text(&row["text"]));
-        assert_eq!(tokenizer.decode(&ids, true, true), text(&row["without_special"]));
+        assert_eq!(tokenizer.decode(&ids, false), text(&row["decoded"]));
+        assert_eq!(tokenizer.decode(&ids, false), text(&row["text"]));
+        assert_eq!(tokenizer.decode(&ids, true), text(&row["without_special"]));
     }
     for row in fixture["random_ids"].as_array().unwrap() {
-        assert_eq!(tokenizer.decode(&ids(&row["ids"]), true, false), text(&row["decoded"]));
+        assert_eq!(tokenizer.decode(&ids(&row["ids"]), true), text(&row["decoded"]));
     }
 }
 
@@ -242,7 +242,7 @@ fn vocabularies_over_characters_mark_spaces_and_fall_back_to_bytes() {
         let ids = [8, 7, 10, 2, 3, 4, 4, 6];
         assert_eq!(tokenizer.encode(text, false).unwrap(), ids);
         assert_eq!(tokenizer.encode(text, true).unwrap(), [bos, &ids].concat());
-        assert_eq!(tokenizer.decode(&ids, true, true), text);
+        assert_eq!(tokenizer.decode(&ids, true), text);
     }
 }
 

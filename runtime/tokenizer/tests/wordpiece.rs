@@ -34,8 +34,8 @@ fn truncation_and_padding_of_the_file_are_left_out() {
 #[test]
 fn spaces_before_punctuation_are_taken_back_where_the_configuration_says_so() {
     let ids = [2, 3, 4, 5, 6, 7, 8];
-    assert_eq!(tokenizer(false).decode(&ids, true, true), "it ' s unbreakable .");
-    assert_eq!(tokenizer(true).decode(&ids, true, true), "it's unbreakable.");
+    assert_eq!(tokenizer(false).decode(&ids, true), "it ' s unbreakable .");
+    assert_eq!(tokenizer(true).decode(&ids, true), "it's unbreakable.");
 }
 
 #[test]
@@ -45,6 +45,6 @@ fn pieces_depend_on_what_stands_before_them() {
     let sent: Vec<String> = [5, 6, 7, 0, 8].map(|id| decoder.push(&tokenizer, &[id])).to_vec();
     assert_eq!(sent, [" un", "break", "able", "", " ."]);
     assert_eq!(decoder.finish(&tokenizer, &[9], StopTrim::Nothing), " so");
-    let whole = tokenizer.decode(&[9, 2, 5, 6, 7, 0, 8, 9], true, true);
+    let whole = tokenizer.decode(&[9, 2, 5, 6, 7, 0, 8, 9], true);
     assert_eq!(whole.strip_prefix("so it"), Some(decoder.text()));
 }

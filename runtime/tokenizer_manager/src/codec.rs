@@ -74,7 +74,7 @@ impl TextCodec for ModelCodec {
     }
 
     fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, TextError> {
-        Ok(self.tokenizer.decode(ids, skip_special_tokens, true))
+        Ok(self.tokenizer.decode(ids, skip_special_tokens))
     }
 
     fn token_bytes(&self, id: u32) -> Option<Vec<u8>> {

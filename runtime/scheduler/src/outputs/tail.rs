@@ -41,7 +41,7 @@ impl<'a> TokenizerTail<'a> {
 impl TailDecoder for TokenizerTail<'_> {
     fn decode_tail(&mut self, ids: &[u32]) -> String {
         match self.tokenizer {
-            Some(tokenizer) => tokenizer.decode(ids, false, true),
+            Some(tokenizer) => tokenizer.decode(ids, false),
             None => String::new(),
         }
     }
