@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use serde_json::{Map, Value};
 use sglang_parsers::{DetectedParsers, ToolParserOptions};
+use sglang_proto::sampling_params::SamplingRequest;
 use sglang_server_args::ServerArgs;
 use sglang_tokenizer_manager::lora::{LoraRegistry, LoraSettings};
 use sglang_tokenizer_manager::manager::TokenizerManager;
@@ -26,7 +26,7 @@ pub struct ModelFacts {
     pub architectures: Vec<String>,
     /// Sampling defaults of generation_config.json, by the reference's names; empty with
     /// `--sampling-defaults openai`.
-    pub default_sampling_params: Map<String, Value>,
+    pub default_sampling_params: SamplingRequest,
     /// Parsers that the chat template points to.
     pub detected_parsers: DetectedParsers,
 }

@@ -1,7 +1,8 @@
 //! From a chat request to the native request that serves it, for every dialect that has chats.
 
 use actix_web::{HttpRequest, web};
-use serde_json::{Map, Value};
+use serde_json::Value;
+use sglang_proto::sampling_params::{Given, SamplingRequest};
 use sglang_tokenizer_manager::requests::tokenize::INLINE_BYTES;
 use sglang_tokenizer_manager::requests::{GenerateReqInput, OneOrMany};
 
@@ -63,8 +64,8 @@ pub fn text_bytes(request: &ChatCompletionRequest) -> usize {
 pub struct Preparation<'a> {
     /// What reads the answers.
     pub parsers: &'a Parsers,
-    /// Sampling where the request says nothing, by the native names.
-    pub sampling_defaults: &'a Map<String, Value>,
+    /// Sampling where the request says nothing.
+    pub sampling_defaults: &'a SamplingRequest,
     /// Adapter to run with.
     pub adapter: Option<String>,
 }
@@ -111,7 +112,7 @@ pub async fn prepare_with(
     if let Some(OneOrMany::One(sampling)) = &mut generate.sampling_params {
         tool_constraint::bind(parsers.tool_call, request, sampling);
         if parsers.reads_harmony() {
-            sampling.insert("skip_special_tokens".into(), false.into());
+            sampling.skip_special_tokens = Given::Value(false);
         }
     }
     let template_defaults = app.args.default_chat_template_kwargs.as_ref();

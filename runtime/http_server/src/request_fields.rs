@@ -1,10 +1,11 @@
 //! Readers of fields that chat and text completions share.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sglang_proto::CaptureHiddenMode;
+use sglang_proto::sampling_params::{Given, SamplingRequest};
 use sglang_tokenizer_manager::requests::generate::{hidden_mode, session_params};
 use sglang_tokenizer_manager::requests::validation::{
-    Fields, Mismatch, Read, boolean, float, int, list, nullable, object, optional_key, string,
+    Fields, Mismatch, Read, boolean, int, list, nullable, object, optional_key, string,
 };
 use sglang_tokenizer_manager::requests::{GenerateReqInput, OneOrMany};
 
@@ -39,39 +40,6 @@ pub fn texts(f: &mut Fields<'_>, name: &'static str) -> Option<OneOrMany<String>
     )
 }
 
-/// The same as JSON, for the sampling parameters.
-pub fn texts_json(f: &mut Fields<'_>, name: &'static str) -> Value {
-    match texts(f, name) {
-        None => Value::Null,
-        Some(OneOrMany::One(text)) => text.into(),
-        Some(OneOrMany::Many(texts)) => texts.into(),
-    }
-}
-
-/// An optional number as JSON.
-pub fn float_json(f: &mut Fields<'_>, name: &'static str) -> Value {
-    f.optional(name, float).map_or(Value::Null, Value::from)
-}
-
-/// An optional whole number as JSON.
-pub fn int_json(f: &mut Fields<'_>, name: &'static str) -> Value {
-    f.optional(name, int).map_or(Value::Null, Value::from)
-}
-
-/// `stop_token_ids` as JSON.
-pub fn ints_json(f: &mut Fields<'_>, name: &'static str) -> Value {
-    f.optional(name, list(int)).map_or(Value::Null, Value::from)
-}
-
-/// `logit_bias` as JSON.
-pub fn bias_json(f: &mut Fields<'_>, name: &'static str) -> Value {
-    let read = |value: &Value| {
-        let map = object(value)?;
-        map.into_iter().map(|(key, v)| Ok((key, Value::from(float(&v)?)))).collect::<Read<Map<_, _>>>()
-    };
-    f.optional(name, read).map_or(Value::Null, Value::Object)
-}
-
 /// The type of `response_format`.
 pub fn response_format(value: &Value) -> Read<String> {
     let map = object(value)?;
@@ -90,14 +58,16 @@ pub const ANY_OBJECT: &str = r#"{"type": "object"}"#;
 
 /// Turns a `response_format` into the grammar that it stands for (reference: `to_sampling_params` in
 /// `openai/protocol.py`).
-pub fn set_response_format(sampling: &mut Map<String, Value>, format: &Value) {
-    let (name, grammar) = match format["type"].as_str() {
-        Some("json_object") => ("json_schema", ANY_OBJECT.to_owned()),
-        Some("json_schema") => ("json_schema", response_schema(format).unwrap_or(&Value::Null).to_string()),
-        Some("structural_tag") => ("structural_tag", format.to_string()),
+pub fn set_response_format(sampling: &mut SamplingRequest, format: &Value) {
+    let (grammar, text) = match format["type"].as_str() {
+        Some("json_object") => (&mut sampling.json_schema, ANY_OBJECT.to_owned()),
+        Some("json_schema") => {
+            (&mut sampling.json_schema, response_schema(format).unwrap_or(&Value::Null).to_string())
+        }
+        Some("structural_tag") => (&mut sampling.structural_tag, format.to_string()),
         _ => return,
     };
-    sampling.insert(name.to_owned(), grammar.into());
+    *grammar = Given::Value(text);
 }
 
 /// The schema of a `response_format` of type `json_schema`: in its place, or in the short form beside the type.
@@ -155,20 +125,24 @@ mod tests {
     #[test]
     fn a_response_format_is_a_grammar() {
         let of = |format: Value| {
-            let mut sampling = Map::new();
+            let mut sampling = SamplingRequest::default();
             set_response_format(&mut sampling, &format);
-            Value::Object(sampling)
+            sampling
+        };
+        let bound = |text: &str| SamplingRequest {
+            json_schema: Given::Value(text.to_owned()),
+            ..SamplingRequest::default()
         };
         let schema = json!({"type": "object", "properties": {"b": {}, "a": {}}});
-        let expected = json!({"json_schema": schema.to_string()});
+        let expected = bound(&schema.to_string());
         assert_eq!(
             of(json!({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}})),
             expected
         );
         assert_eq!(of(json!({"type": "json_schema", "schema": schema})), expected);
-        assert_eq!(of(json!({"type": "json_object"})), json!({"json_schema": "{\"type\": \"object\"}"}));
+        assert_eq!(of(json!({"type": "json_object"})), bound("{\"type\": \"object\"}"));
         let tag = json!({"type": "structural_tag", "structures": [], "triggers": ["<"]});
-        assert_eq!(of(tag.clone()), json!({"structural_tag": tag.to_string()}));
-        assert_eq!(of(json!({"type": "text"})), json!({}));
+        assert_eq!(of(tag.clone()).structural_tag, Given::Value(tag.to_string()));
+        assert_eq!(of(json!({"type": "text"})), SamplingRequest::default());
     }
 }

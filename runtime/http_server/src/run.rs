@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::web;
 use anyhow::Context;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sglang_checkpoint::{Checkpoint, GenerationConfig, ModelConfig};
 use sglang_ipc::{Endpoints, Identity, PullLink, PushLink};
 use sglang_process::control::{self, ControlEvent};
@@ -17,12 +17,14 @@ use sglang_process::listen::{self, ListenError};
 use sglang_process::peer::{Peer, PeerNews};
 use sglang_process::ready::ReadyHandle;
 use sglang_process::signals::{Termination, TerminationSignals};
+use sglang_proto::sampling_params::{Given, SamplingRequest};
 use sglang_proto::wire::Role;
 use sglang_server_args::ServerArgs;
 use sglang_tokenizer_manager::ModelCodec;
 use sglang_tokenizer_manager::manager::{Status, TokenizerManager};
 use sglang_tokenizer_manager::request_log::RequestLog;
 use sglang_tokenizer_manager::requests::embedding::EmbeddingFacts;
+use sglang_tokenizer_manager::requests::sampling::read;
 use sglang_tokenizer_manager::requests::tokenize::RequestLimits;
 use sglang_tokenizer_manager::text::TextCodec;
 use tokio::sync::mpsc;
@@ -135,24 +137,27 @@ fn prepare(args: &ServerArgs, ready: &mut ReadyHandle) -> anyhow::Result<Model> 
     })
 }
 
-/// The values of generation_config.json by the names of sampling parameters.
-fn sampling_defaults(config: &GenerationConfig) -> Map<String, Value> {
-    let mut map = Map::new();
-    for (name, value) in [
-        ("temperature", config.temperature),
-        ("top_p", config.top_p),
-        ("min_p", config.min_p),
-        ("repetition_penalty", config.repetition_penalty),
-    ] {
-        if let Some(value) = value {
-            map.insert(name.into(), value.into());
-        }
-    }
-    if let Some(top_k) = config.top_k {
+/// What generation_config.json says of sampling.
+fn sampling_defaults(config: &GenerationConfig) -> SamplingRequest {
+    let number = |value: Option<f64>| value.map_or(Given::Absent, |value| Given::Value(value.into()));
+    SamplingRequest {
+        temperature: number(config.temperature),
+        top_p: number(config.top_p),
+        min_p: number(config.min_p),
+        repetition_penalty: number(config.repetition_penalty),
         // Both 0 and -1 stand for no limit.
-        map.insert("top_k".into(), if top_k < 1 { -1 } else { top_k }.into());
+        top_k: config.top_k.map_or(Given::Absent, |k| Given::Value(if k < 1 { -1 } else { k })),
+        ..SamplingRequest::default()
     }
-    map
+}
+
+/// `--preferred-sampling-params`.
+fn preferred_sampling_params(args: &ServerArgs) -> Result<Option<SamplingRequest>, Failure> {
+    let preferred = args.preferred_sampling_params.as_ref().map(read::native);
+    match preferred.as_ref().and_then(|preferred| preferred.misfit.as_ref()) {
+        Some(misfit) => Err(Failure::of_input(format!("--preferred-sampling-params: {misfit}"))),
+        None => Ok(preferred),
+    }
 }
 
 fn listener(args: &ServerArgs) -> Result<TcpListener, ListenError> {
@@ -202,7 +207,7 @@ async fn open(
     let limits = RequestLimits {
         context_len: model.context_len,
         vocab_size: model.vocab_size,
-        preferred_sampling_params: args.preferred_sampling_params.clone(),
+        preferred_sampling_params: preferred_sampling_params(&args)?,
         allow_auto_truncate: args.allow_auto_truncate,
         default_priority: args.default_priority_value,
         hidden_states: args.hidden_states(),

@@ -88,7 +88,7 @@ impl RequestLog {
             "prompt_tokens": request.input_ids.as_ref().map_or(0, |ids| ids.len()),
         });
         if self.level >= 1 {
-            obj["sampling_params"] = sampling(request);
+            obj["sampling_params"] = request.sampling_params.to_json().into();
         }
         if self.level >= 2 {
             if let Some(text) = self.input_text(request, codec) {
@@ -131,38 +131,6 @@ impl RequestLog {
 
 fn reason(reason: &FinishReason) -> Value {
     serde_json::to_value(reason).unwrap_or_default()
-}
-
-/// All parameters; the patterns and texts that end the output by their usual names.
-fn sampling(request: &TokenizedGenerateReqInput) -> Value {
-    let p = &request.sampling_params;
-    json!({
-        "max_new_tokens": p.max_new_tokens,
-        "min_new_tokens": p.min_new_tokens,
-        "n": p.n,
-        "temperature": p.temperature,
-        "top_p": p.top_p,
-        "top_k": p.top_k,
-        "min_p": p.min_p,
-        "frequency_penalty": p.frequency_penalty,
-        "presence_penalty": p.presence_penalty,
-        "repetition_penalty": p.repetition_penalty,
-        "stop": p.stop_strs.0,
-        "stop_regex": p.stop_regex_strs.0,
-        "stop_token_ids": p.stop_token_ids,
-        "json_schema": p.json_schema,
-        "regex": p.regex,
-        "ebnf": p.ebnf,
-        "structural_tag": p.structural_tag,
-        "ignore_eos": p.ignore_eos,
-        "skip_special_tokens": p.skip_special_tokens,
-        "spaces_between_special_tokens": p.spaces_between_special_tokens,
-        "no_stop_trim": p.no_stop_trim,
-        "stream_interval": p.stream_interval,
-        "logit_bias": p.logit_bias,
-        "sampling_seed": p.sampling_seed,
-        "custom_params": p.custom_params,
-    })
 }
 
 #[cfg(test)]

@@ -51,8 +51,9 @@ impl ChatCompletionRequest {
                     .map_err(|e| format!("Tool {i} function has invalid 'parameters' schema: {e}"))?;
             }
         }
-        if let (Some(wanted), Some(limit), false) = (self.max_tokens, context_length, allow_auto_truncate)
-            && usize::try_from(wanted).is_ok_and(|wanted| wanted > limit)
+        if let (Some(wanted), Some(limit), false) =
+            (self.sampling_params.max_new_tokens.value(), context_length, allow_auto_truncate)
+            && usize::try_from(*wanted).is_ok_and(|wanted| wanted > limit)
         {
             return Err(format!(
                 "max_completion_tokens is too large: {wanted}.This model supports at most {limit} completion tokens."
@@ -86,9 +87,7 @@ impl ChatCompletionRequest {
         }
         let forced = matches!(self.tool_choice, ToolChoice::Required | ToolChoice::Named(_));
         let constrained = self.response_format.is_some()
-            || ["regex", "ebnf"]
-                .iter()
-                .any(|key| self.sampling_params.get(*key).is_some_and(|v| !v.is_null()));
+            || [&self.sampling_params.regex, &self.sampling_params.ebnf].iter().any(|g| g.value().is_some());
         if forced && constrained {
             return Err(
                 "tool_choice 'required' or a named tool cannot be combined with response_format, regex, or \

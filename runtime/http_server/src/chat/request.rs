@@ -1,10 +1,11 @@
 //! The body of `/v1/chat/completions` (reference: `ChatCompletionRequest`).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use sglang_proto::sampling_params::{Dialect, Given, SamplingRequest};
 use sglang_tokenizer_manager::model_name::DEFAULT_MODEL;
-use sglang_tokenizer_manager::requests::sampling::SamplingMap;
+use sglang_tokenizer_manager::requests::sampling::read;
 use sglang_tokenizer_manager::requests::validation::{
-    FieldError, Fields, boolean, float, int, list, object, string,
+    FieldError, Fields, boolean, int, list, object, string,
 };
 use sglang_tokenizer_manager::requests::{GenerateReqInput, OneOrMany};
 
@@ -25,8 +26,6 @@ pub struct ChatCompletionRequest {
     pub logprobs: bool,
     /// Alternatives per token.
     pub top_logprobs: i64,
-    /// Most output tokens; `None` up to the context's end.
-    pub max_tokens: Option<i64>,
     /// Choices.
     pub n: usize,
     /// Send output as it is made.
@@ -63,15 +62,11 @@ pub struct ChatCompletionRequest {
     pub return_meta_info: bool,
     /// Say where cached tokens came from.
     pub return_cached_tokens_details: bool,
-    /// Sampling parameters by the native names; null where the model's defaults apply.
-    pub sampling_params: SamplingMap,
+    /// Sampling parameters; null where the model's defaults apply.
+    pub sampling_params: SamplingRequest,
     /// What it shares with a native request.
     pub base: GenerateReqInput,
 }
-
-/// Sampling parameters that the model's generation_config may fill, and what they are without it.
-const MODEL_DEFAULTS: [(&str, f64); 5] =
-    [("temperature", 1.0), ("top_p", 1.0), ("top_k", -1.0), ("min_p", 0.0), ("repetition_penalty", 1.0)];
 
 impl ChatCompletionRequest {
     /// Tool definitions of a request and of its system messages, as they were sent.
@@ -106,31 +101,12 @@ impl ChatCompletionRequest {
         let max_tokens =
             f.optional("max_completion_tokens", int).filter(|n| *n != 0).or(max_tokens).filter(|n| *n != 0);
         let tools = f.optional("tools", list(message::tool));
-        let sampling_params = json!({
-            "temperature": request_fields::float_json(&mut f, "temperature"),
-            "max_new_tokens": max_tokens,
-            "min_new_tokens": f.or("min_tokens", 0, int),
-            "stop": request_fields::texts_json(&mut f, "stop"),
-            "stop_token_ids": request_fields::ints_json(&mut f, "stop_token_ids"),
-            "stop_regex": request_fields::texts_json(&mut f, "stop_regex"),
-            "top_p": request_fields::float_json(&mut f, "top_p"),
-            "top_k": request_fields::int_json(&mut f, "top_k"),
-            "min_p": request_fields::float_json(&mut f, "min_p"),
-            "presence_penalty": f.or("presence_penalty", 0.0, float),
-            "frequency_penalty": f.or("frequency_penalty", 0.0, float),
-            "repetition_penalty": request_fields::float_json(&mut f, "repetition_penalty"),
-            "regex": f.optional("regex", string),
-            "ebnf": f.optional("ebnf", string),
-            "n": n,
-            "no_stop_trim": f.or("no_stop_trim", false, boolean),
-            "ignore_eos": f.or("ignore_eos", false, boolean),
-            "skip_special_tokens": f.or("skip_special_tokens", true, boolean),
-            "logit_bias": request_fields::bias_json(&mut f, "logit_bias"),
-            "custom_params": f.optional("custom_params", object),
-            "sampling_seed": request_fields::int_json(&mut f, "seed"),
-            "spaces_between_special_tokens":
-                kwargs.get("spaces_between_special_tokens").and_then(Value::as_bool).unwrap_or(true),
-        });
+        let mut sampling_params = read::fields(&mut f, &[Dialect::OpenAi], &["max_new_tokens", "n"]);
+        sampling_params.max_new_tokens = Given::or_null(max_tokens);
+        sampling_params.n = Given::or_null(i64::try_from(n).ok());
+        // A variable of the template says it, as in the reference.
+        let spaces = kwargs.get("spaces_between_special_tokens").and_then(Value::as_bool);
+        sampling_params.spaces_between_special_tokens = Given::or_null(spaces);
         let tool_choice = f.optional("tool_choice", tool_choice).unwrap_or(match tools {
             None => ToolChoice::None,
             Some(_) => ToolChoice::Auto,
@@ -142,7 +118,6 @@ impl ChatCompletionRequest {
             messages,
             logprobs: f.or("logprobs", false, boolean),
             top_logprobs: f.optional("top_logprobs", int).unwrap_or_default(),
-            max_tokens,
             n,
             stream: f.or("stream", false, boolean),
             stream_options: f.optional("stream_options", request_fields::stream_options),
@@ -161,10 +136,7 @@ impl ChatCompletionRequest {
             return_token_ids: f.or("return_token_ids", false, boolean),
             return_meta_info: f.or("return_meta_info", false, boolean),
             return_cached_tokens_details: f.or("return_cached_tokens_details", false, boolean),
-            sampling_params: match sampling_params {
-                Value::Object(map) => map,
-                _ => Map::new(),
-            },
+            sampling_params,
             base: base(&mut f),
         });
         f.finish(request)
@@ -174,20 +146,15 @@ impl ChatCompletionRequest {
     pub fn to_generate(
         &self,
         prompt: Vec<i64>,
-        model_defaults: &Map<String, Value>,
+        model_defaults: &SamplingRequest,
         adapter: Option<String>,
         dp_rank: Option<i64>,
     ) -> GenerateReqInput {
         let mut sampling = self.sampling_params.clone();
-        for (name, default) in MODEL_DEFAULTS {
-            if sampling.get(name).is_none_or(Value::is_null) {
-                let fallback = if name == "top_k" { Value::from(-1) } else { Value::from(default) };
-                sampling.insert(name.into(), model_defaults.get(name).cloned().unwrap_or(fallback));
-            }
-        }
+        sampling.fill(model_defaults);
         if self.tool_choice != ToolChoice::None && self.tool_definitions().next().is_some() {
             // Markers of a call are special tokens in some models.
-            sampling.insert("skip_special_tokens".into(), false.into());
+            sampling.skip_special_tokens = Given::Value(false);
         }
         if let Some(format) = &self.response_format {
             request_fields::set_response_format(&mut sampling, format);
@@ -227,36 +194,39 @@ impl ChatCompletionRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn read(mut body: Value) -> ChatCompletionRequest {
         body["messages"] = json!([{"role": "user", "content": "hi"}]);
         ChatCompletionRequest::from_json(body.as_object().unwrap()).unwrap()
     }
 
-    fn sampling(request: &GenerateReqInput) -> &SamplingMap {
+    fn sampling(request: &GenerateReqInput) -> &SamplingRequest {
         match &request.sampling_params {
-            Some(OneOrMany::One(map)) => map,
+            Some(OneOrMany::One(sampling)) => sampling,
             _ => panic!("one set of parameters"),
         }
     }
 
     #[test]
     fn the_models_defaults_fill_what_is_left_out() {
-        let defaults = json!({"temperature": 0.6, "top_k": 20});
-        let request =
-            read(json!({"top_p": 0.5})).to_generate(vec![1], defaults.as_object().unwrap(), None, None);
-        let map = sampling(&request);
-        assert_eq!(
-            (&map["temperature"], &map["top_k"], &map["top_p"], &map["min_p"]),
-            (&json!(0.6), &json!(20), &json!(0.5), &json!(0.0))
-        );
-        assert_eq!(map["max_new_tokens"], Value::Null);
+        let defaults = SamplingRequest {
+            temperature: Given::Value(0.6.into()),
+            top_k: Given::Value(20),
+            ..SamplingRequest::default()
+        };
+        let request = read(json!({"top_p": 0.5})).to_generate(vec![1], &defaults, None, None);
+        let params = sampling(&request).to_params();
+        assert_eq!((params.temperature, params.top_k, params.top_p, params.min_p), (0.6, 20, 0.5, 0.0));
+        assert_eq!(params.max_new_tokens, None);
     }
 
     #[test]
     fn completion_tokens_win_over_max_tokens() {
-        assert_eq!(read(json!({"max_tokens": 3, "max_completion_tokens": 5})).max_tokens, Some(5));
-        assert_eq!(read(json!({"max_tokens": 3})).max_tokens, Some(3));
+        let limit = |body: Value| read(body).sampling_params.max_new_tokens;
+        assert_eq!(limit(json!({"max_tokens": 3, "max_completion_tokens": 5})), Given::Value(5));
+        assert_eq!(limit(json!({"max_tokens": 3})), Given::Value(3));
+        assert_eq!(limit(json!({"max_tokens": 0})), Given::Null);
     }
 
     #[test]

@@ -3,13 +3,10 @@
 
 use serde_json::Value;
 use sglang_parsers::{Constraint, Function, Tool, ToolChoice as Choice, ToolParser};
-use sglang_tokenizer_manager::requests::sampling::SamplingMap;
+use sglang_proto::sampling_params::{Given, SamplingRequest};
 
 use super::fields::ToolChoice;
 use super::request::ChatCompletionRequest;
-
-/// Sampling parameters that bind the output to a grammar.
-const GRAMMARS: [&str; 4] = ["regex", "ebnf", "structural_tag", "json_schema"];
 
 /// A tool definition as the parsers take it.
 pub fn parser_tool(tool: &Value) -> Tool {
@@ -51,40 +48,43 @@ pub fn answer_parser(parser: ToolParser, tools: &[Tool], request: &ChatCompletio
 
 /// Binds the answer to calls as far as the request wants it: forced ones in the format of the server's `parser`, or as
 /// a JSON array without one; and where the model decides, calls of `strict` tools.
-pub fn bind(parser: Option<ToolParser>, request: &ChatCompletionRequest, sampling: &mut SamplingMap) {
+pub fn bind(parser: Option<ToolParser>, request: &ChatCompletionRequest, sampling: &mut SamplingRequest) {
     let tools = effective_tools(request);
     let Some(constraint) = constraint(parser.unwrap_or_else(ToolParser::json_array), &tools, request) else {
         return;
     };
-    let is_set =
-        |name: &&str| sampling.get(*name).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
-    if GRAMMARS.iter().any(is_set) {
+    let grammars = [&sampling.regex, &sampling.ebnf, &sampling.structural_tag, &sampling.json_schema];
+    if grammars.iter().any(|grammar| grammar.value().is_some_and(|text| !text.is_empty())) {
         // A forced call has been refused beside it; one that the model may make has to stand back.
         tracing::warn!("the output is bound to another grammar, so that strict tools are not enforced");
         return;
     }
-    let (name, grammar) = constraint.sampling_param();
-    sampling.insert(name.to_owned(), grammar.into());
+    let grammar = match constraint {
+        Constraint::StructuralTag(_) => &mut sampling.structural_tag,
+        Constraint::Ebnf(_) => &mut sampling.ebnf,
+        Constraint::JsonSchema(_) => &mut sampling.json_schema,
+    };
+    *grammar = Given::Value(constraint.sampling_param().1);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Map, json};
+    use serde_json::json;
 
-    fn bound(parser: &str, more: Value) -> SamplingMap {
+    fn bound(parser: &str, more: Value) -> SamplingRequest {
         let mut body = json!({"messages": [{"role": "user", "content": "x"}], "tools": [
             {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}},
             {"type": "function", "function": {"name": "g", "strict": true, "parameters": {"type": "object"}}}]});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let request = ChatCompletionRequest::from_json(body.as_object().unwrap()).unwrap();
-        let mut sampling = Map::new();
+        let mut sampling = SamplingRequest::default();
         bind(ToolParser::by_name(parser), &request, &mut sampling);
         sampling
     }
 
-    fn names(tag: &SamplingMap) -> Vec<bool> {
-        let text = tag["structural_tag"].as_str().unwrap();
+    fn names(tag: &SamplingRequest) -> Vec<bool> {
+        let text = tag.structural_tag.value().unwrap();
         ["f", "g"].iter().map(|name| text.contains(&format!("\\\"name\\\":\\\"{name}\\\""))).collect()
     }
 
@@ -93,23 +93,24 @@ mod tests {
         let named = json!({"tool_choice": {"type": "function", "function": {"name": "g"}}});
         assert_eq!(names(&bound("qwen", json!({"tool_choice": "required"}))), [true, true]);
         assert_eq!(names(&bound("qwen", named.clone())), [false, true]);
-        let array = bound("", named.clone())["json_schema"].as_str().unwrap().to_owned();
+        let array = bound("", named.clone()).json_schema.value().cloned().unwrap();
         let array: Value = serde_json::from_str(&array).unwrap();
         assert_eq!((&array["type"], &array["maxItems"]), (&json!("array"), &json!(1)));
         assert_eq!(array["items"]["anyOf"][0]["properties"]["name"]["enum"], json!(["g"]));
         assert_eq!(array["items"]["anyOf"].as_array().unwrap().len(), 1);
-        let list = bound("pythonic", named)["ebnf"].as_str().unwrap().to_owned();
+        let list = bound("pythonic", named).ebnf.value().cloned().unwrap();
         assert!(list.starts_with("root ::= \"[\" call \"]\"\ncall ::= \"g(\" "), "{list}");
     }
 
     #[test]
     fn where_the_model_decides_only_strict_tools_of_a_known_format_bind_it() {
-        assert!(bound("qwen", json!({})).contains_key("structural_tag"));
-        assert!(bound("", json!({})).is_empty());
-        assert!(bound("pythonic", json!({})).is_empty());
-        assert!(bound("qwen", json!({"tool_choice": "none"})).is_empty());
+        assert!(bound("qwen", json!({})).structural_tag.value().is_some());
+        let nothing = SamplingRequest::default();
+        assert_eq!(bound("", json!({})), nothing);
+        assert_eq!(bound("pythonic", json!({})), nothing);
+        assert_eq!(bound("qwen", json!({"tool_choice": "none"})), nothing);
         let lax = json!({"tools": [{"type": "function", "function": {"name": "f"}}]});
-        assert!(bound("qwen", lax).is_empty());
+        assert_eq!(bound("qwen", lax), nothing);
     }
 
     #[test]
@@ -119,8 +120,8 @@ mod tests {
             {"$defs": {"D": {"type": kind}}, "properties": {"d": {"$ref": "#/$defs/D"}}}}})
         };
         let clash = json!({"tool_choice": "required", "tools": [tool("f", "string"), tool("g", "integer")]});
-        assert!(bound("qwen", clash.clone()).contains_key("structural_tag"));
-        let array = bound("", clash)["json_schema"].as_str().unwrap().to_owned();
+        assert!(bound("qwen", clash.clone()).structural_tag.value().is_some());
+        let array = bound("", clash).json_schema.value().cloned().unwrap();
         let array: Value = serde_json::from_str(&array).unwrap();
         assert_eq!(
             (&array["$defs"]["D"]["type"], &array["$defs"]["D.2"]["type"]),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, json};
+use sglang_proto::sampling_params::{Given, SamplingRequest};
 
 use super::{GenerateError, Generation, TokenizerManager};
 use crate::requests::embedding::{EmbeddingPrompt, EmbeddingReqInput};
@@ -119,7 +119,10 @@ impl TokenizerManager {
             return_logprob: Some(OneOrMany::One(true)),
             logprob_start_len: Some(OneOrMany::One(-1)),
             token_ids_logprob: Some(OneOrMany::Many(labels.clone())),
-            sampling_params: Some(OneOrMany::One(Map::from_iter([("max_new_tokens".to_owned(), json!(0))]))),
+            sampling_params: Some(OneOrMany::One(SamplingRequest {
+                max_new_tokens: Given::Value(0),
+                ..SamplingRequest::default()
+            })),
             lora_path: request.lora_path.clone().map(|name| OneOrMany::One(Some(name))),
             ..GenerateReqInput::default()
         };

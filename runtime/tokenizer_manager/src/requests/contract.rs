@@ -3,42 +3,20 @@
 
 use serde_json::{Map, Value};
 
-use sglang_proto::sampling_params::python_float;
+use sglang_proto::sampling_params::{Kind, PARAMETERS, Parameter, python_float};
 
 use super::probe::{self, Asked};
 use super::validation::Mismatch;
 
-/// Keys that `sampling_params` may have, in the order in which errors list them.
-pub const SAMPLING_KEYS: [&str; 28] = [
-    "max_new_tokens",
-    "stop",
-    "stop_token_ids",
-    "stop_regex",
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "frequency_penalty",
-    "presence_penalty",
-    "repetition_penalty",
-    "min_new_tokens",
-    "n",
-    "json_schema",
-    "regex",
-    "ebnf",
-    "structural_tag",
-    "ignore_eos",
-    "skip_special_tokens",
-    "spaces_between_special_tokens",
-    "no_stop_trim",
-    "stream_interval",
-    "logit_bias",
-    "sampling_seed",
-    "custom_params",
-    "beam_width",
-    "watermark",
-    "choice",
-];
+/// Names that `sampling_params` may have besides the rows of the table: `watermark` is refused and `choice` ignored when
+/// the request is built.
+pub const UNREAD: [&str; 2] = ["watermark", "choice"];
+
+/// Names that `sampling_params` may have, in the order in which errors list them.
+pub fn sampling_keys() -> impl Iterator<Item = &'static str> {
+    let rows = PARAMETERS.iter().map(|row| row.name).filter(|name| *name != "beam_width");
+    rows.chain(["beam_width"]).chain(UNREAD)
+}
 
 /// Fields of parts that are not here: nobody reads them, but their types are checked.
 const ONLY_CHECKED: [&str; 6] = [
@@ -144,36 +122,32 @@ fn optional_string(value: &Value) -> Check {
 /// # Errors
 /// Says what would be right.
 pub fn check_sampling(name: &str, value: &Value) -> Check {
-    sampling_params(&Value::Object(Map::from_iter([(name.to_owned(), value.clone())])))
+    match (name, Parameter::by_name(name)) {
+        (_, Some(row)) => opt(value, |value| of_kind(value, row.kind)),
+        ("watermark", None) => opt(value, |value| map(value, "struct WatermarkRequestConfig").map(|_| ())),
+        ("choice", None) => opt(value, |value| seq(value, string)),
+        (other, None) => {
+            let listed: Vec<String> = sampling_keys().map(|name| format!("`{name}`")).collect();
+            Err(ContractError(format!("unknown field `{other}`, expected one of {}", listed.join(", "))))
+        }
+    }
+}
+
+fn of_kind(value: &Value, kind: Kind) -> Check {
+    match kind {
+        Kind::Int => int(value),
+        Kind::Float => float(value),
+        Kind::Bool => boolean(value),
+        Kind::Text => string(value),
+        Kind::Texts => string_or_list(value),
+        Kind::Ids => seq(value, int),
+        Kind::Bias => map(value, "a map")?.values().try_for_each(float),
+        Kind::Json => Ok(()),
+    }
 }
 
 fn sampling_params(value: &Value) -> Check {
-    for (key, x) in map(value, "struct SamplingParams")? {
-        match key.as_str() {
-            "max_new_tokens" | "top_k" | "min_new_tokens" | "n" | "stream_interval" | "sampling_seed"
-            | "beam_width" => opt(x, int)?,
-            "stop" | "stop_regex" => opt(x, string_or_list)?,
-            "stop_token_ids" => opt(x, |x| seq(x, int))?,
-            "temperature" | "top_p" | "min_p" | "frequency_penalty" | "presence_penalty"
-            | "repetition_penalty" => opt(x, float)?,
-            "json_schema" | "regex" | "ebnf" | "structural_tag" => opt(x, string)?,
-            "ignore_eos" | "skip_special_tokens" | "spaces_between_special_tokens" | "no_stop_trim" => {
-                opt(x, boolean)?;
-            }
-            "logit_bias" => opt(x, |x| map(x, "a map")?.values().try_for_each(float))?,
-            "watermark" => opt(x, |x| map(x, "struct WatermarkRequestConfig").map(|_| ()))?,
-            "choice" => opt(x, |x| seq(x, string))?,
-            "custom_params" => {}
-            other => {
-                let listed: Vec<String> = SAMPLING_KEYS.iter().map(|k| format!("`{k}`")).collect();
-                return Err(ContractError(format!(
-                    "unknown field `{other}`, expected one of {}",
-                    listed.join(", ")
-                )));
-            }
-        }
-    }
-    Ok(())
+    map(value, "struct SamplingParams")?.iter().try_for_each(|(name, value)| check_sampling(name, value))
 }
 
 /// Checks a `/generate` body against the contract. Unknown keys at the top are ignored, inside `sampling_params` they
@@ -267,8 +241,7 @@ mod tests {
 
     #[test]
     fn null_means_not_given() {
-        let nulls: Map<String, Value> =
-            SAMPLING_KEYS.iter().map(|k| ((*k).to_owned(), Value::Null)).collect();
+        let nulls: Map<String, Value> = sampling_keys().map(|name| (name.to_owned(), Value::Null)).collect();
         check_generate(json!({"sampling_params": nulls, "rid": null}).as_object().unwrap()).unwrap();
     }
 }

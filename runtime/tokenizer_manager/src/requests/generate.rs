@@ -5,9 +5,10 @@ use serde_json::{Map, Value};
 
 use sglang_proto::CaptureHiddenMode;
 use sglang_proto::messages::SessionParams;
+use sglang_proto::sampling_params::SamplingRequest;
 
 use super::python::type_name;
-use super::sampling::{SamplingMap, sampling_map};
+use super::sampling::read::native_object;
 use super::validation::{FieldError, Fields, Mismatch, Read, boolean, int, list, nullable, object, string};
 
 /// Fields of `session_params`.
@@ -38,8 +39,8 @@ pub struct GenerateReqInput {
     pub has_input_embeds: bool,
     /// Whether images, videos or audio were given.
     pub has_media: bool,
-    /// Sampling parameters by name.
-    pub sampling_params: Option<OneOrMany<SamplingMap>>,
+    /// Sampling parameters.
+    pub sampling_params: Option<OneOrMany<SamplingRequest>>,
     /// Whether log-probabilities are wanted.
     pub return_logprob: Option<OneOrMany<bool>>,
     /// First prompt position whose log-probability is wanted.
@@ -171,7 +172,7 @@ impl GenerateReqInput {
             has_media: MEDIA.map(|name| any_true(f.raw(name))).contains(&true),
             sampling_params: f.union(
                 "sampling_params",
-                &[("list[dict[str,any]]", &many(sampling_map)), ("dict[str,any]", &one(sampling_map))],
+                &[("list[dict[str,any]]", &many(native_object)), ("dict[str,any]", &one(native_object))],
             ),
             return_logprob: f
                 .union("return_logprob", &[("list[bool]", &many(boolean)), ("bool", &one(boolean))]),

@@ -4,10 +4,10 @@
 use sglang_proto::CaptureHiddenMode;
 use sglang_proto::messages::SessionParams;
 use sglang_proto::refusal;
+use sglang_proto::sampling_params::SamplingRequest;
 
 use super::ValueError;
 use super::generate::{GenerateReqInput, OneOrMany};
-use super::sampling::SamplingMap;
 
 /// Most prompts, times samples, in one request.
 pub const MAX_BATCH: usize = 65_536;
@@ -30,8 +30,8 @@ pub struct SingleReqInput {
     pub text: Option<String>,
     /// What is run.
     pub prompt: Prompt,
-    /// Sampling parameters by name.
-    pub sampling_params: SamplingMap,
+    /// Sampling parameters.
+    pub sampling_params: SamplingRequest,
     /// Whether log-probabilities are wanted.
     pub return_logprob: bool,
     /// First prompt position whose log-probability is wanted; -1 for none.
@@ -191,14 +191,14 @@ fn prompts(request: &mut GenerateReqInput) -> Result<Prompts, ValueError> {
     Ok(Prompts { texts, prompts, is_single })
 }
 
-fn sample_count(params: &Option<OneOrMany<SamplingMap>>) -> Result<usize, ValueError> {
-    let n = |map: &SamplingMap| map.get("n").and_then(serde_json::Value::as_i64).unwrap_or(1);
+fn sample_count(params: &Option<OneOrMany<SamplingRequest>>) -> Result<usize, ValueError> {
+    let n = |request: &SamplingRequest| request.n.value().copied().unwrap_or(1);
     let count = match params {
         None => 1,
-        Some(OneOrMany::One(map)) => n(map),
-        Some(OneOrMany::Many(maps)) => {
-            let first = maps.first().map_or(1, n);
-            if maps.iter().any(|map| n(map) != first) {
+        Some(OneOrMany::One(request)) => n(request),
+        Some(OneOrMany::Many(requests)) => {
+            let first = requests.first().map_or(1, n);
+            if requests.iter().any(|request| n(request) != first) {
                 return Err(ValueError(
                     "The parallel_sample_num should be the same for all samples in sample params.".into(),
                 ));
@@ -267,9 +267,9 @@ impl GenerateReqInput {
             )));
         }
         let sampling_params = match self.sampling_params {
-            None => vec![SamplingMap::new(); size],
-            Some(OneOrMany::One(map)) => vec![map; size],
-            Some(OneOrMany::Many(maps)) => exact(maps, "sampling_params", size)?,
+            None => vec![SamplingRequest::default(); size],
+            Some(OneOrMany::One(request)) => vec![request; size],
+            Some(OneOrMany::Many(requests)) => exact(requests, "sampling_params", size)?,
         };
         let token_ids_logprob = match self.token_ids_logprob {
             None => vec![None; size],

@@ -108,6 +108,15 @@ pub(super) fn note(name: &'static str, asked: Asked, sample: Option<&Value>, rea
     FIELDS.set(Some(fields));
 }
 
+/// Says in the document what a field that has been noted is for.
+pub(super) fn describe(name: &str, help: &str) {
+    FIELDS.with_borrow_mut(|fields| {
+        if let Some(field) = fields.iter_mut().flatten().find(|field| field.name == name) {
+            field.schema["description"] = help.into();
+        }
+    });
+}
+
 /// The schema of what `read` takes. `sample` shows forms that cannot be guessed.
 fn schema_of(read: Try<'_>, sample: Option<&Value>, depth: usize) -> Value {
     if takes_anything(read) {
@@ -312,6 +321,18 @@ mod tests {
                 ("late", false, json!({"type": ["integer", "null"]})),
             ]
         );
+    }
+
+    #[test]
+    fn a_field_has_a_description_where_its_reader_gives_one() {
+        let fields = fields_of(|| {
+            let map = Map::new();
+            Fields::of_body(&map).optional("n", int);
+            describe("n", "How many.");
+            describe("unknown", "Nothing.");
+        });
+        assert_eq!(fields.len(), 1);
+        assert_eq!(fields[0].schema, json!({"type": ["integer", "null"], "description": "How many."}));
     }
 
     #[test]

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use sglang_proto::CaptureHiddenMode;
 use sglang_proto::messages::TokenizedGenerateReqInput;
 use sglang_proto::refusal;
+use sglang_proto::sampling_params::{Given, SamplingRequest};
 use sglang_proto::wire::TokenIds;
 
 use super::embedding::EmbeddingFacts;
 use super::normalize::{Prompt, SingleReqInput};
-use super::sampling::{self, SamplingMap};
+use super::sampling;
 use super::{GenerateReqInput, OneOrMany, ValueError};
 use crate::text::TextCodec;
 
@@ -25,7 +26,7 @@ pub struct RequestLimits {
     /// Ids from 0 up to here are valid.
     pub vocab_size: u32,
     /// `--preferred-sampling-params`.
-    pub preferred_sampling_params: Option<SamplingMap>,
+    pub preferred_sampling_params: Option<SamplingRequest>,
     /// `--allow-auto-truncate`.
     pub allow_auto_truncate: bool,
     /// `--default-priority-value`.
@@ -184,8 +185,8 @@ impl RequestLimits {
         if input_ids.is_empty() && !in_session {
             return Err(ValueError(refusal::EMPTY_INPUT_IDS.into()));
         }
-        let mut sampling_map = item.sampling_params;
-        self.check_lengths(&mut input_ids, &mut sampling_map)?;
+        let mut sampling_request = item.sampling_params;
+        self.check_lengths(&mut input_ids, &mut sampling_request)?;
         let token_ids_logprob = match &item.token_ids_logprob {
             Some(ids) => Some(self.valid_ids(ids, "token_ids_logprob")?),
             None => None,
@@ -195,7 +196,7 @@ impl RequestLimits {
             None => text.len(),
         };
         let sampling_params = sampling::build(
-            &sampling_map,
+            sampling_request,
             self.preferred_sampling_params.as_ref(),
             self.vocab_size,
             stop_len,
@@ -260,7 +261,11 @@ impl RequestLimits {
         })
     }
 
-    fn check_lengths(&self, input_ids: &mut Vec<u32>, sampling: &mut SamplingMap) -> Result<(), ValueError> {
+    fn check_lengths(
+        &self,
+        input_ids: &mut Vec<u32>,
+        sampling: &mut SamplingRequest,
+    ) -> Result<(), ValueError> {
         let context = self.context_len;
         if input_ids.len() >= context {
             if !self.allow_auto_truncate {
@@ -274,9 +279,7 @@ impl RequestLimits {
             input_ids.truncate(context);
         }
         // As in the reference, only a limit that the request states itself counts here.
-        let Some(max_new) = sampling.get("max_new_tokens").and_then(serde_json::Value::as_i64) else {
-            return Ok(());
-        };
+        let Some(max_new) = sampling.max_new_tokens.value().copied() else { return Ok(()) };
         let prompt = input_ids.len();
         let total = i128::from(max_new) + prompt as i128;
         if total <= context as i128 {
@@ -290,7 +293,8 @@ impl RequestLimits {
                  the limit."
             )));
         }
-        sampling.insert("max_new_tokens".into(), context.saturating_sub(prompt).into());
+        let room = context.saturating_sub(prompt);
+        sampling.max_new_tokens = Given::Value(i64::try_from(room).unwrap_or(i64::MAX));
         Ok(())
     }
 }

@@ -220,15 +220,11 @@ pub fn chat_request(
     let fields = [
         ("model", request.model.into()),
         ("stream", request.stream.into()),
-        ("max_tokens", request.max_tokens.into()),
-        ("temperature", request.temperature.into()),
-        ("top_p", request.top_p.into()),
-        ("top_k", request.top_k.into()),
-        ("stop", request.stop_sequences.into()),
         ("routed_dp_rank", request.routed_dp_rank.into()),
     ];
     body.extend(fields.into_iter().map(|(name, value): (&str, Value)| (name.to_owned(), value)));
     let mut chat = ChatCompletionRequest::from_json(&body)?;
+    chat.sampling_params.overlay(request.sampling_params);
     // Set afterwards: here effort says nothing of whether the model thinks at all.
     chat.reasoning_effort = request.output_config.effort.map(Value::from);
     chat.reasoning_is_over = prefill != Prefill::None;
@@ -371,12 +367,10 @@ mod tests {
             ModelTraits::default(),
         )
         .unwrap();
-        let sampling = |key: &str| chat.sampling_params[key].clone();
-        assert_eq!(
-            [sampling("temperature"), sampling("top_p"), sampling("top_k"), sampling("stop")],
-            [json!(0.5), json!(0.9), json!(7), json!(["x"])]
-        );
-        assert_eq!((chat.max_tokens, &chat.reasoning_effort), (Some(5), &Some(json!("high"))));
+        let params = chat.sampling_params.to_params();
+        assert_eq!((params.temperature, params.top_p, params.top_k), (0.5, 0.9, 7));
+        assert_eq!((params.stop.0, params.max_new_tokens), (vec!["x".to_owned()], Some(5)));
+        assert_eq!(chat.reasoning_effort, Some(json!("high")));
         assert!(chat.chat_template_kwargs.is_empty() && chat.stream_options.unwrap().continuous_usage_stats);
         assert_eq!(chat.response_format.unwrap()["json_schema"]["schema"], json!({"type": "object"}));
     }

@@ -1,8 +1,11 @@
 //! The body of `/v1/messages` and `/v1/messages/count_tokens` (reference: `AnthropicMessagesRequest`).
 
 use serde_json::{Map, Value};
+use sglang_proto::sampling_params::{Dialect, Given, SamplingRequest};
+use sglang_proto::wire::StringList;
+use sglang_tokenizer_manager::requests::sampling::read;
 use sglang_tokenizer_manager::requests::validation::{
-    FieldError, Fields, Mismatch, Read, boolean, float, int, list, object, string,
+    FieldError, Fields, Mismatch, Read, boolean, int, list, object, string,
 };
 
 use super::content::{self, ContentBlock};
@@ -56,20 +59,12 @@ pub struct MessagesRequest {
     pub model: String,
     /// The conversation.
     pub messages: Vec<Message>,
-    /// Most output tokens; there is no such limit where tokens are only counted.
-    pub max_tokens: Option<i64>,
     /// Instructions before the conversation.
     pub system: Option<Content>,
-    /// Texts that end the answer.
-    pub stop_sequences: Option<Vec<String>>,
     /// Send output as it is made.
     pub stream: bool,
-    /// Sampling temperature.
-    pub temperature: Option<f64>,
-    /// Nucleus sampling.
-    pub top_p: Option<f64>,
-    /// Sample among so many tokens.
-    pub top_k: Option<i64>,
+    /// Sampling parameters; nothing where tokens are only counted.
+    pub sampling_params: SamplingRequest,
     /// Thinking, switched on or off.
     pub thinking: Option<bool>,
     /// Tools, as those of a chat completion; without those that Anthropic's own service would run.
@@ -146,13 +141,9 @@ impl MessagesRequest {
         let mut request = Self {
             model: model.unwrap_or_default(),
             messages: messages.unwrap_or_default(),
-            max_tokens,
             system: f.optional("system", content),
-            stop_sequences: None,
             stream: false,
-            temperature: None,
-            top_p: None,
-            top_k: None,
+            sampling_params: SamplingRequest::default(),
             thinking: f.optional("thinking", fields::thinking),
             tools: f.optional("tools", list(tools::tool)).unwrap_or_default().into_iter().flatten().collect(),
             tool_choice: f.optional("tool_choice", tools::tool_choice),
@@ -162,11 +153,11 @@ impl MessagesRequest {
         f.optional("betas", list(string));
         if generates {
             f.optional("metadata", object);
-            request.stop_sequences = f.optional("stop_sequences", list(string));
+            let stop = f.optional("stop_sequences", list(string));
             request.stream = f.optional("stream", boolean).unwrap_or_default();
-            request.temperature = f.optional("temperature", float);
-            request.top_p = f.optional("top_p", float);
-            request.top_k = f.optional("top_k", int);
+            request.sampling_params = read::fields(&mut f, &[Dialect::Messages], &["max_new_tokens", "stop"]);
+            request.sampling_params.max_new_tokens = Given::or_null(max_tokens);
+            request.sampling_params.stop = Given::or_null(stop.map(StringList));
             request.routed_dp_rank = f.optional("routed_dp_rank", int);
         }
         f.finish(Some(request))
@@ -203,6 +194,6 @@ mod tests {
     fn counting_needs_no_limit() {
         let body = json!({"model": "m", "messages": [{"role": "user", "content": "x"}], "system": "s"});
         let request = MessagesRequest::from_count_json(body.as_object().unwrap()).unwrap();
-        assert_eq!((request.max_tokens, request.messages.len()), (None, 1));
+        assert_eq!((request.sampling_params, request.messages.len()), (SamplingRequest::default(), 1));
     }
 }

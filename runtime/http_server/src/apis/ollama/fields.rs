@@ -1,11 +1,11 @@
 //! Fields that both generating routes have.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sglang_tokenizer_manager::requests::validation::{
     Fields, Mismatch, Read, boolean, float, int, object, string,
 };
 
-use super::options;
+use super::options::Options;
 use crate::request_fields::ANY_OBJECT;
 
 /// Most alternatives per token.
@@ -64,7 +64,7 @@ pub struct Common {
     /// Send output as it is made.
     pub stream: bool,
     /// Sampling, by Ollama's names.
-    pub options: Map<String, Value>,
+    pub options: Options,
     /// JSON schema of the answer.
     pub schema: Option<String>,
     /// Thinking.
@@ -83,7 +83,7 @@ impl Common {
         Self {
             model: f.required("model", string).unwrap_or_default(),
             stream: f.or("stream", true, boolean),
-            options: f.optional("options", options::read).unwrap_or_default(),
+            options: f.optional("options", Options::read).unwrap_or_default(),
             schema: format(f),
             think: f.optional("think", Think::read),
             unloads: f

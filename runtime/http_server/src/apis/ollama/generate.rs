@@ -1,13 +1,13 @@
 //! The body of `/api/generate`.
 
 use serde_json::{Map, Value, json};
+use sglang_proto::sampling_params::Given;
 use sglang_tokenizer_manager::requests::validation::{FieldError, Fields, boolean, int, list, string};
 use sglang_tokenizer_manager::requests::{GenerateReqInput, OneOrMany};
 
 use super::chat::OllamaChatRequest;
 use super::error::OllamaError;
 use super::fields::Common;
-use super::options::sampling_params;
 use crate::completion::template::CompletionTemplate;
 
 /// A request.
@@ -131,9 +131,9 @@ impl OllamaGenerateRequest {
 
     /// The native request, without its prompt.
     pub fn to_generate(&self) -> GenerateReqInput {
-        let mut params = sampling_params(&self.common.options);
+        let mut params = self.common.options.sampling_params();
         if let Some(schema) = &self.common.schema {
-            params.insert("json_schema".to_owned(), schema.as_str().into());
+            params.json_schema = Given::Value(schema.clone());
         }
         GenerateReqInput {
             sampling_params: Some(OneOrMany::One(params)),

@@ -1,25 +1,12 @@
 //! `options`: sampling parameters under Ollama's names.
 
 use serde_json::{Map, Value};
-use sglang_tokenizer_manager::requests::sampling::{SamplingMap, note_parameter};
+use sglang_proto::sampling_params::{Dialect, Given, PARAMETERS, SamplingRequest};
+use sglang_tokenizer_manager::requests::sampling::read;
 use sglang_tokenizer_manager::requests::validation::{Read, object};
 
 /// Most output tokens when the request says nothing.
 const DEFAULT_MAX_NEW_TOKENS: i64 = 2048;
-
-/// Options and the native sampling parameters that they set.
-const SAMPLING: [(&str, &str); 10] = [
-    ("temperature", "temperature"),
-    ("top_p", "top_p"),
-    ("top_k", "top_k"),
-    ("min_p", "min_p"),
-    ("num_predict", "max_new_tokens"),
-    ("stop", "stop"),
-    ("presence_penalty", "presence_penalty"),
-    ("frequency_penalty", "frequency_penalty"),
-    ("repeat_penalty", "repetition_penalty"),
-    ("seed", "sampling_seed"),
-];
 
 /// Options about loading a model and running it, which the command line decides here.
 const LOADING: [&str; 13] = [
@@ -38,38 +25,60 @@ const LOADING: [&str; 13] = [
     "num_thread",
 ];
 
-/// Reads `options`; the sampling parameters among them are checked with those of all requests.
-pub fn read(value: &Value) -> Read<Map<String, Value>> {
-    for (option, native) in SAMPLING {
-        note_parameter(option, native);
-    }
-    object(value)
+/// `options` of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    sampling_params: SamplingRequest,
+    /// Names that mean nothing here.
+    unknown: Vec<String>,
 }
 
-/// Sampling parameters by the native names. Options that are not known are named in the log, as Ollama does.
-pub fn sampling_params(options: &Map<String, Value>) -> SamplingMap {
-    let known = |name: &str| LOADING.contains(&name) || SAMPLING.iter().any(|(option, _)| *option == name);
-    let unknown: Vec<&str> = options.keys().map(String::as_str).filter(|name| !known(name)).collect();
-    if !unknown.is_empty() {
-        tracing::warn!("Ollama options without effect: {}", unknown.join(", "));
+impl Default for Options {
+    fn default() -> Self {
+        Self::of(&Map::new())
     }
-    let mut params: SamplingMap = SAMPLING
-        .into_iter()
-        .filter_map(|(option, name)| Some((name.to_owned(), options.get(option)?.clone())))
-        .filter(|(_, value)| !value.is_null())
-        .collect();
-    let limit = params.entry("max_new_tokens").or_insert_with(|| DEFAULT_MAX_NEW_TOKENS.into());
-    if limit.as_i64().is_some_and(|tokens| tokens < 0) {
-        // To Ollama this is "as many as there is room for".
-        *limit = Value::Null;
+}
+
+impl Options {
+    /// Reads `options`.
+    ///
+    /// # Errors
+    /// The value is no object. A parameter in it that does not fit is refused when the request is built.
+    pub fn read(value: &Value) -> Read<Self> {
+        read::note_options(Dialect::Ollama);
+        object(value).map(|options| Self::of(&options))
     }
-    if params.get("top_k").and_then(Value::as_i64) == Some(0) {
-        // To Ollama this is "all tokens".
-        params.insert("top_k".into(), (-1).into());
+
+    fn of(options: &Map<String, Value>) -> Self {
+        let known = |name: &str| {
+            LOADING.contains(&name) || PARAMETERS.iter().any(|row| row.alias(Dialect::Ollama) == Some(name))
+        };
+        let mut sampling_params = read::options(options, Dialect::Ollama);
+        sampling_params.max_new_tokens = match sampling_params.max_new_tokens {
+            // To Ollama this is "as many as there is room for".
+            Given::Value(limit) if limit < 0 => Given::Null,
+            Given::Value(limit) => Given::Value(limit),
+            Given::Absent | Given::Null => Given::Value(DEFAULT_MAX_NEW_TOKENS),
+        };
+        if sampling_params.top_k == Given::Value(0) {
+            // To Ollama this is "all tokens".
+            sampling_params.top_k = Given::Value(-1);
+        }
+        if sampling_params.sampling_seed.value().is_some_and(|seed| *seed < 0) {
+            // To Ollama this is a random one.
+            sampling_params.sampling_seed = Given::Absent;
+        }
+        let unknown = options.keys().filter(|name| !known(name)).cloned().collect();
+        Self { sampling_params, unknown }
     }
-    // To Ollama a negative seed is a random one.
-    params.retain(|name, value| name != "sampling_seed" || value.as_i64().is_none_or(|seed| seed >= 0));
-    params
+
+    /// The sampling parameters. Options that are not known are named in the log, as Ollama does.
+    pub fn sampling_params(&self) -> SamplingRequest {
+        if !self.unknown.is_empty() {
+            tracing::warn!("Ollama options without effect: {}", self.unknown.join(", "));
+        }
+        self.sampling_params.clone()
+    }
 }
 
 #[cfg(test)]
@@ -77,30 +86,42 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn sampling(options: Value) -> Value {
-        sampling_params(options.as_object().unwrap()).into()
+    /// What the options mean by the native names.
+    fn sampling(options: Value) -> SamplingRequest {
+        Options::read(&options).unwrap().sampling_params()
+    }
+
+    fn native(params: Value) -> SamplingRequest {
+        read::native(params.as_object().unwrap())
     }
 
     #[test]
     fn options_have_native_names_and_the_limit_is_2048() {
         assert_eq!(
             sampling(json!({"num_ctx": 100, "seed": 7, "mirostat": 1})),
-            json!({"sampling_seed": 7, "max_new_tokens": 2048})
+            native(json!({"sampling_seed": 7, "max_new_tokens": 2048}))
         );
         assert_eq!(
             sampling(
                 json!({"num_predict": 5, "stop": ["x"], "top_k": null, "min_p": 0.1, "repeat_penalty": 1.1})
             ),
-            json!({"min_p": 0.1, "max_new_tokens": 5, "stop": ["x"], "repetition_penalty": 1.1})
+            native(json!({"min_p": 0.1, "max_new_tokens": 5, "stop": ["x"], "repetition_penalty": 1.1}))
         );
+        assert_eq!(Options::default().sampling_params(), native(json!({"max_new_tokens": 2048})));
     }
 
     #[test]
     fn special_values_have_ollamas_meaning() {
-        assert_eq!(sampling(json!({"num_predict": -1})), json!({"max_new_tokens": null}));
+        assert_eq!(sampling(json!({"num_predict": -1})), native(json!({"max_new_tokens": null})));
         assert_eq!(
             sampling(json!({"top_k": 0, "seed": -1, "num_predict": 0})),
-            json!({"top_k": -1, "max_new_tokens": 0})
+            native(json!({"top_k": -1, "max_new_tokens": 0}))
         );
+    }
+
+    #[test]
+    fn options_that_mean_nothing_are_known_by_name() {
+        let options = Options::read(&json!({"num_ctx": 1, "mirostat": 1, "seed": 2})).unwrap();
+        assert_eq!(options.unknown, ["mirostat"]);
     }
 }

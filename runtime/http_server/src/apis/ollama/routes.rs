@@ -5,13 +5,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use serde_json::json;
+use sglang_proto::sampling_params::SamplingRequest;
 use sglang_tokenizer_manager::requests::{GenerateReqInput, OneOrMany};
 
 use super::chat::OllamaChatRequest;
 use super::error::OllamaError;
 use super::fields::Common;
 use super::generate::OllamaGenerateRequest;
-use super::options::sampling_params;
 use super::reply::{Parts, Reply};
 use super::response::{Answer, End, Route, Work, done_reason};
 use super::stream::{self, Frame};
@@ -128,10 +128,10 @@ async fn prepare(
     adapter: Option<String>,
 ) -> Result<(GenerateReqInput, AnswerFormat), OllamaError> {
     // Sampling is as for native requests where the options say nothing.
-    let preparation = Preparation { parsers, sampling_defaults: &serde_json::Map::new(), adapter };
+    let preparation = Preparation { parsers, sampling_defaults: &SamplingRequest::default(), adapter };
     let mut generate = prepare_with(app, req, chat, preparation).await?;
     if let Some(OneOrMany::One(sampling)) = &mut generate.sampling_params {
-        sampling.extend(sampling_params(&common.options));
+        sampling.overlay(common.options.sampling_params());
     }
     let template_defaults = app.args.default_chat_template_kwargs.as_ref();
     Ok((generate, AnswerFormat::new(parsers, chat, template_defaults)))

@@ -1,6 +1,7 @@
 //! The chat completion that serves a response (reference: `OpenAIServingResponses._make_request`, `to_sampling_params`).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use sglang_proto::sampling_params::{Given, SamplingRequest};
 
 use super::error::ResponsesError;
 use super::input;
@@ -105,7 +106,7 @@ pub fn chat_request(
     request: &ResponsesRequest,
     history: &[Value],
     traits: ServerTraits,
-    defaults: &Map<String, Value>,
+    defaults: &SamplingRequest,
     served: &str,
 ) -> Result<ChatCompletionRequest, ResponsesError> {
     let messages = input::messages(request.instructions.as_deref(), history, traits.inline_system)?;
@@ -119,15 +120,6 @@ pub fn chat_request(
     body.insert("logprobs".into(), request.include_logprobs.into());
     if !request.include_logprobs {
         body.remove("top_logprobs");
-    }
-    let temperature = request.echo.get("temperature").filter(|v| !v.is_null());
-    if let Some(temperature) = temperature {
-        body.insert("temperature".into(), temperature.clone());
-    } else if !defaults.contains_key("temperature") {
-        body.insert("temperature".into(), DEFAULT_TEMPERATURE.into());
-    }
-    if let Some(top_p) = request.echo.get("top_p").filter(|v| !v.is_null()) {
-        body.insert("top_p".into(), top_p.clone());
     }
     if let Some(effort) = &request.effort {
         body.insert("reasoning_effort".into(), effort.as_str().into());
@@ -145,7 +137,7 @@ pub fn chat_request(
     if !tools.is_empty() {
         body.insert("tools".into(), tools.into());
     }
-    ChatCompletionRequest::from_json(&body).map_err(|errors| {
+    let mut chat = ChatCompletionRequest::from_json(&body).map_err(|errors| {
         let place = |loc: &sglang_tokenizer_manager::requests::validation::Loc| match loc {
             sglang_tokenizer_manager::requests::validation::Loc::Key(key) => key.to_string(),
             sglang_tokenizer_manager::requests::validation::Loc::Index(index) => index.to_string(),
@@ -158,7 +150,12 @@ pub fn chat_request(
             })
             .collect();
         ResponsesError::invalid(texts.join("; "), "input")
-    })
+    })?;
+    chat.sampling_params.overlay(request.sampling_params.clone());
+    if [&request.sampling_params, defaults].iter().all(|sampling| sampling.temperature.value().is_none()) {
+        chat.sampling_params.temperature = Given::Value(DEFAULT_TEMPERATURE.into());
+    }
+    Ok(chat)
 }
 
 /// The limit of the output that a request sets, as the reference counts it: two tokens less.
@@ -208,27 +205,21 @@ mod tests {
     fn the_chat_completion_has_the_conversation_the_tools_and_the_format() {
         let body = json!({"input": "x", "instructions": "Help.", "tool_choice": {"type": "custom", "name": "c"},
             "tools": [{"type": "custom", "name": "c"}, {"type": "web_search"}], "reasoning": {"effort": "low"}});
-        let request = request(body);
-        let chat = chat_request(&request, &request.input, ServerTraits::default(), &Map::new(), "m").unwrap();
+        let (request, nothing) = (request(body), SamplingRequest::default());
+        let chat = chat_request(&request, &request.input, ServerTraits::default(), &nothing, "m").unwrap();
         assert_eq!((chat.model.as_str(), chat.messages.len(), chat.tools.len()), ("m", 2, 1));
         assert_eq!(chat.tool_choice, crate::chat::fields::ToolChoice::Named("c".into()));
-        assert_eq!(chat.sampling_params["temperature"], DEFAULT_TEMPERATURE);
+        assert_eq!(chat.sampling_params.temperature, Given::Value(DEFAULT_TEMPERATURE.into()));
         assert_eq!(chat.reasoning_effort, Some(json!("low")));
-        let defaults = json!({"temperature": 0.3});
-        let chat = chat_request(
-            &request,
-            &request.input,
-            ServerTraits::default(),
-            defaults.as_object().unwrap(),
-            "m",
-        );
+        let defaults = SamplingRequest { temperature: Given::Value(0.3.into()), ..nothing.clone() };
+        let chat = chat_request(&request, &request.input, ServerTraits::default(), &defaults, "m");
         assert_eq!(
-            chat.unwrap().sampling_params["temperature"],
-            Value::Null,
+            chat.unwrap().sampling_params.temperature,
+            Given::Null,
             "the model's own is filled in later"
         );
         let odd = [json!({"role": "wizard", "content": "x"})];
-        let error = chat_request(&request, &odd, ServerTraits::default(), &Map::new(), "m").unwrap_err();
+        let error = chat_request(&request, &odd, ServerTraits::default(), &nothing, "m").unwrap_err();
         assert!(error.message().starts_with("messages.1.role: "), "{error}");
     }
 

@@ -1,13 +1,14 @@
 //! The body of `POST /v1/responses` (reference: `ResponsesRequest`).
 
 use serde_json::{Map, Value, json};
+use sglang_proto::sampling_params::{Dialect, Given, Number, SamplingRequest};
 use sglang_tokenizer_manager::requests::normalize::new_rid;
+use sglang_tokenizer_manager::requests::sampling::read;
 use sglang_tokenizer_manager::requests::validation::{
-    FieldError, Fields, Mismatch, Read, boolean, float, int, list, object, optional_key, string,
+    FieldError, Fields, Mismatch, Read, boolean, int, list, object, optional_key, string,
 };
 
 use super::tools;
-use crate::request_fields;
 
 const INCLUDES: [&str; 6] = [
     "code_interpreter_call.outputs",
@@ -86,6 +87,8 @@ pub struct ResponsesRequest {
     pub include_encrypted_reasoning: bool,
     /// Fields that the answer repeats as they came: temperature, top_p, truncation, user, metadata.
     pub echo: Map<String, Value>,
+    /// Sampling parameters, but for the limit of the output.
+    pub sampling_params: SamplingRequest,
     /// Fields that the chat completion takes as they came.
     pub passed: Map<String, Value>,
 }
@@ -169,9 +172,11 @@ impl ResponsesRequest {
         let (effort, summary) = f.optional("reasoning", reasoning).unwrap_or_default();
         let include = f.optional("include", list(word(&INCLUDES))).unwrap_or_default();
         let includes = |name: &str| include.iter().any(|given| given == name);
+        let sampling_params = read::fields(&mut f, &[Dialect::Responses], &["max_new_tokens"]);
+        let number = |given: &Given<Number>| given.value().map(|number| number.value);
         let echo = json!({
-            "temperature": request_fields::float_json(&mut f, "temperature"),
-            "top_p": request_fields::float_json(&mut f, "top_p"),
+            "temperature": number(&sampling_params.temperature),
+            "top_p": number(&sampling_params.top_p),
             "truncation": f.optional("truncation", word(&["auto", "disabled"])).unwrap_or_else(|| "disabled".into()),
             "user": f.optional("user", string),
             "metadata": f.optional("metadata", object).unwrap_or_default(),
@@ -183,12 +188,6 @@ impl ResponsesRequest {
             }
         }
         let passed = json!({
-            "frequency_penalty": f.or("frequency_penalty", 0.0, float),
-            "presence_penalty": f.or("presence_penalty", 0.0, float),
-            "stop": request_fields::texts_json(&mut f, "stop"),
-            "top_k": request_fields::int_json(&mut f, "top_k"),
-            "min_p": request_fields::float_json(&mut f, "min_p"),
-            "repetition_penalty": request_fields::float_json(&mut f, "repetition_penalty"),
             "chat_template_kwargs": kwargs,
             "priority": f.or("priority", 0, int),
             "extra_key": f.optional("extra_key", string),
@@ -217,6 +216,7 @@ impl ResponsesRequest {
             include_logprobs: includes("message.output_text.logprobs"),
             include_encrypted_reasoning: includes("reasoning.encrypted_content"),
             echo: echo.as_object().cloned().unwrap_or_default(),
+            sampling_params,
             passed: passed.as_object().cloned().unwrap_or_default(),
         });
         f.finish(request)

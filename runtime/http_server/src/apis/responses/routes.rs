@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use futures::StreamExt;
 use serde_json::Value;
 use sglang_parsers::ToolParser;
+use sglang_proto::sampling_params::Given;
 use sglang_tokenizer_manager::requests::{GenerateReqInput, OneOrMany};
 
 use super::convert::{self, ServerTraits};
@@ -104,7 +105,7 @@ pub async fn create(
     if let (Some(OneOrMany::One(sampling)), Some(limit)) =
         (&mut generate.sampling_params, convert::max_new_tokens(&request))
     {
-        sampling.insert("max_new_tokens".into(), limit.into());
+        sampling.max_new_tokens = Given::Value(limit);
     }
     let format = answer_format(&app, &request, &chat);
     let keep = (app.args.enable_response_store && request.store)

@@ -23,6 +23,7 @@ use sglang_proto::wire::Role;
 use sglang_server_args::ServerArgs;
 use sglang_tokenizer_manager::manager::{Status, TokenizerManager};
 use sglang_tokenizer_manager::requests::embedding::EmbeddingFacts;
+use sglang_tokenizer_manager::requests::sampling;
 use sglang_tokenizer_manager::requests::tokenize::RequestLimits;
 
 use byte_codec::{ByteCodec, VOCAB_SIZE};
@@ -77,7 +78,7 @@ async fn start_kind(flags: &[&str], env: EnvSettings, embedding: Option<Embeddin
     let limits = RequestLimits {
         context_len: 4096,
         vocab_size: VOCAB_SIZE,
-        preferred_sampling_params: args.preferred_sampling_params.clone(),
+        preferred_sampling_params: args.preferred_sampling_params.as_ref().map(sampling::read::native),
         allow_auto_truncate: false,
         default_priority: None,
         hidden_states: args.hidden_states(),

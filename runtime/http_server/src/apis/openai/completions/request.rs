@@ -1,16 +1,20 @@
 //! The body of `/v1/completions` (reference: `CompletionRequest`).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use sglang_proto::sampling_params::{Dialect, Given, SamplingRequest};
 use sglang_tokenizer_manager::model_name::DEFAULT_MODEL;
-use sglang_tokenizer_manager::requests::sampling::SamplingMap;
+use sglang_tokenizer_manager::requests::sampling::read;
 use sglang_tokenizer_manager::requests::validation::{
-    FieldError, Fields, Mismatch, Read, boolean, float, int, list, object, string,
+    FieldError, Fields, Mismatch, Read, boolean, int, list, string,
 };
 use sglang_tokenizer_manager::requests::{GenerateReqInput, OneOrMany};
 
 use crate::completion::prompt::CompletionPrompt;
 use crate::completion::template::CompletionTemplate;
 use crate::request_fields::{self, StreamOptions, base, sample_count};
+
+/// Most output tokens when the request says nothing.
+const DEFAULT_MAX_TOKENS: i64 = 16;
 
 /// A completion request.
 #[derive(Clone, Debug)]
@@ -39,8 +43,8 @@ pub struct CompletionRequest {
     pub return_cached_tokens_details: bool,
     /// `response_format`, when it is not plain text.
     pub response_format: Option<Value>,
-    /// Sampling parameters by the native names.
-    pub sampling_params: SamplingMap,
+    /// Sampling parameters.
+    pub sampling_params: SamplingRequest,
     /// What it shares with a native request, without prompt and sampling parameters.
     pub base: GenerateReqInput,
 }
@@ -79,30 +83,10 @@ impl CompletionRequest {
         let mut f = Fields::of_body(body);
         let prompt = prompt(&mut f);
         let n = f.or("n", 1, sample_count);
-        let sampling_params = json!({
-            "temperature": f.or("temperature", 1.0, float),
-            "max_new_tokens": f.or("max_tokens", 16, positive),
-            "min_new_tokens": f.or("min_tokens", 0, int),
-            "stop": request_fields::texts_json(&mut f, "stop"),
-            "stop_token_ids": request_fields::ints_json(&mut f, "stop_token_ids"),
-            "stop_regex": request_fields::texts_json(&mut f, "stop_regex"),
-            "top_p": f.or("top_p", 1.0, float),
-            "top_k": f.or("top_k", -1, int),
-            "min_p": f.or("min_p", 0.0, float),
-            "presence_penalty": f.or("presence_penalty", 0.0, float),
-            "frequency_penalty": f.or("frequency_penalty", 0.0, float),
-            "repetition_penalty": f.or("repetition_penalty", 1.0, float),
-            "regex": f.optional("regex", string),
-            "json_schema": f.optional("json_schema", string),
-            "ebnf": f.optional("ebnf", string),
-            "n": n,
-            "no_stop_trim": f.or("no_stop_trim", false, boolean),
-            "ignore_eos": f.or("ignore_eos", false, boolean),
-            "skip_special_tokens": f.or("skip_special_tokens", true, boolean),
-            "logit_bias": request_fields::bias_json(&mut f, "logit_bias"),
-            "custom_params": f.optional("custom_params", object),
-            "sampling_seed": request_fields::int_json(&mut f, "seed"),
-        });
+        let mut sampling_params =
+            read::fields(&mut f, &[Dialect::OpenAi, Dialect::Completions], &["max_new_tokens", "n"]);
+        sampling_params.max_new_tokens = Given::Value(f.or("max_tokens", DEFAULT_MAX_TOKENS, positive));
+        sampling_params.n = Given::or_null(i64::try_from(n).ok());
         let response_format =
             f.optional("response_format", request_fields::response_format).filter(|kind| kind != "text");
         let request = prompt.map(|prompt| Self {
@@ -118,10 +102,7 @@ impl CompletionRequest {
             return_token_ids: f.or("return_token_ids", false, boolean),
             return_cached_tokens_details: f.or("return_cached_tokens_details", false, boolean),
             response_format: response_format.and_then(|_| body.get("response_format").cloned()),
-            sampling_params: match sampling_params {
-                Value::Object(map) => map,
-                _ => Map::new(),
-            },
+            sampling_params,
             base: base(&mut f),
         });
         f.finish(request)
@@ -167,6 +148,7 @@ impl CompletionRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn read(body: Value) -> Result<CompletionRequest, String> {
         CompletionRequest::from_json(body.as_object().unwrap())
@@ -200,9 +182,10 @@ mod tests {
         );
         let request = request.unwrap().to_generate(None, None);
         let Some(OneOrMany::One(params)) = request.sampling_params else { panic!() };
+        let params = params.to_params();
         assert_eq!(
-            (&params["sampling_seed"], &params["max_new_tokens"], &params["min_new_tokens"]),
-            (&json!(3), &json!(4), &json!(2))
+            (params.sampling_seed, params.max_new_tokens, params.min_new_tokens),
+            (Some(3), Some(4), 2)
         );
         assert_eq!(request.logprob_start_len, Some(OneOrMany::One(0)));
         assert_eq!(request.top_logprobs_num, Some(OneOrMany::One(2)));
