@@ -101,10 +101,8 @@ pub struct Embedding {
 /// Per-request sampling state at the time it enters the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReqSampling {
-    /// Normalised and verified parameters.
+    /// Normalised and verified parameters, with a seed.
     pub params: SamplingParams,
-    /// Seed of the counter-based generator; the draw for position `p` depends only on (seed, p, distribution).
-    pub seed: u64,
     /// Number of prompt tokens. Tokens after them are output tokens.
     pub prompt_len: u32,
     /// Output tokens so far (not empty when a retracted or recovered request resumes).

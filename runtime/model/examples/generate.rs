@@ -101,7 +101,6 @@ impl Session {
         params.normalize(str::len)?;
         Ok(Arc::new(ReqSampling {
             params,
-            seed: 0,
             prompt_len: 0,
             output_ids: Vec::new(),
             stop_token_ids: Vec::new(),

@@ -52,7 +52,6 @@ pub struct Req {
     pub params: SamplingParams,
     /// After clipping to context and KV pool.
     pub max_new_tokens: usize,
-    pub seed: u64,
     /// The grammar that the output follows.
     pub grammar: Option<GrammarHandle>,
     /// Set for embedding requests.
@@ -177,7 +176,6 @@ impl Req {
         stop_token_ids.dedup();
         ReqSampling {
             params: self.params.clone(),
-            seed: self.seed,
             prompt_len: self.prompt_len as u32,
             output_ids: self.output_ids().to_vec(),
             stop_token_ids,

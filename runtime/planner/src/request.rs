@@ -20,10 +20,8 @@ pub struct NewRequest {
     pub rid: String,
     /// Prompt; not empty, every id inside the vocabulary.
     pub input_ids: Vec<u32>,
-    /// Normalised and verified parameters.
+    /// Normalised and verified parameters, with a seed.
     pub sampling_params: SamplingParams,
-    /// Seed of the request's random draws if `sampling_params.sampling_seed` is absent.
-    pub seed: u64,
     /// Whether log-probabilities are wanted.
     pub return_logprob: bool,
     /// First prompt position whose log-probability is wanted; -1 for none.
@@ -61,7 +59,6 @@ impl NewRequest {
             rid: rid.into(),
             input_ids,
             sampling_params: SamplingParams::default(),
-            seed: 0,
             return_logprob: false,
             logprob_start_len: -1,
             top_logprobs_num: 0,
@@ -105,11 +102,12 @@ impl NewRequest {
     /// # Errors
     /// [`PlannerError::MissingRid`].
     pub fn from_message(message: TokenizedGenerateReqInput, seed: u64) -> Result<Self, PlannerError> {
+        let mut sampling_params = message.sampling_params;
+        sampling_params.sampling_seed.get_or_insert(seed as i64);
         Ok(Self {
             rid: message.rid.ok_or(PlannerError::MissingRid)?,
             input_ids: message.input_ids.map(|ids| ids.0).unwrap_or_default(),
-            sampling_params: message.sampling_params,
-            seed,
+            sampling_params,
             return_logprob: message.return_logprob,
             logprob_start_len: message.logprob_start_len,
             top_logprobs_num: u32::try_from(message.top_logprobs_num.max(0)).unwrap_or(u32::MAX),
@@ -157,4 +155,19 @@ pub struct RequestInfo {
     pub no_stop_trim: bool,
     /// Whether this is an embedding request.
     pub is_embedding: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_without_a_seed_gets_the_one_that_it_is_given() {
+        let seed = |own: Option<i64>| {
+            let mut message = TokenizedGenerateReqInput { rid: Some("a".into()), ..Default::default() };
+            message.sampling_params.sampling_seed = own;
+            NewRequest::from_message(message, u64::MAX).unwrap().sampling_params.seed()
+        };
+        assert_eq!((seed(None), seed(Some(-7)), seed(Some(0))), (u64::MAX, (-7i64) as u64, 0));
+    }
 }

@@ -51,7 +51,7 @@ impl Spec {
         ids.extend((0..self.own.min(longest)).map(|t| (self.seed as u32 * 31 + t * 7) % VOCAB));
         ids.iter_mut().for_each(|id| *id %= VOCAB);
         let mut r = request(&format!("r{i}"), ids, self.max_new);
-        r.seed = self.seed;
+        r.sampling_params.sampling_seed = Some(self.seed as i64);
         r.stream = self.stream;
         r.priority = Some(self.priority);
         r.extra_key = (self.namespace == 1).then(|| "k".to_owned());
@@ -77,7 +77,7 @@ impl Spec {
             stops.push(EOS);
             stops.extend(self.stop.map(|id| id as u32));
         }
-        alone(&r.input_ids, r.seed, limit.min(self.max_new as usize), &stops, VOCAB)
+        alone(&r.input_ids, r.sampling_params.seed(), limit.min(self.max_new as usize), &stops, VOCAB)
     }
 }
 

@@ -22,8 +22,7 @@ fn rows(c: &mut Criterion) {
         let logits: Vec<f32> = (0..vocab).map(|i| 2.0 * gumbel(murmur_hash32(1, 2, i)) as f32).collect();
         for (name, params) in &cases {
             let sampling = ReqSampling {
-                params: params.clone(),
-                seed: 7,
+                params: SamplingParams { sampling_seed: Some(7), ..params.clone() },
                 prompt_len: 1,
                 output_ids: Vec::new(),
                 stop_token_ids: Vec::new(),

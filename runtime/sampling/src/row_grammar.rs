@@ -107,7 +107,6 @@ mod tests {
                 is_normalized: true,
                 ..Default::default()
             },
-            seed: 1,
             prompt_len: 2,
             output_ids: output_ids.to_vec(),
             stop_token_ids: vec![EOS],

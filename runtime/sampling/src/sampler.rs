@@ -100,7 +100,7 @@ impl Sampler {
                 divide(row, temperature);
                 max = scan(row).max;
             }
-            self.draw(row, max, Filter::new(params, len), Counter::new(state.sampling.seed, position))
+            self.draw(row, max, Filter::new(params, len), Counter::new(params.seed(), position))
         };
         let logprobs = state.sampling.return_logprob.then(|| {
             position_logprobs(

@@ -117,9 +117,7 @@ fn the_draw_depends_on_seed_and_position_but_not_on_other_rows() {
             assert_eq!(shared.sample_row(&mut row.clone(), &row_state, p as u32, None).token, token);
         }
         assert!(alone.windows(2).any(|w| w[0] != w[1]), "positions draw differently");
-        let mut reseeded = req(params);
-        reseeded.seed = 43;
-        let reseeded = state(reseeded, 500);
+        let reseeded = state(req(SamplingParams { sampling_seed: Some(43), ..params }), 500);
         let with_other_seed: Vec<u32> =
             (0..50).map(|p| Sampler::new().sample_row(&mut row.clone(), &reseeded, p, None).token).collect();
         assert_ne!(alone, with_other_seed);

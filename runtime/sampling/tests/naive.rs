@@ -44,8 +44,8 @@ fn request() -> impl Strategy<Value = (Vec<f32>, ReqSampling, u32)> {
     let outputs = proptest::collection::vec(0..40u32, 0..8);
     (proptest::collection::vec(-12.0..12.0f32, 40..400), params(), outputs, any::<u64>(), 0..100_000u32)
         .prop_map(|(logits, params, output_ids, seed, position)| {
+            let params = SamplingParams { sampling_seed: Some(seed as i64), ..params };
             let request = ReqSampling {
-                seed,
                 output_ids,
                 stop_token_ids: vec![1, 5],
                 return_logprob: true,
@@ -83,7 +83,7 @@ proptest! {
         let edited: Vec<f64> = edited(&logits, &request).iter().map(|x| x / p.temperature).collect();
         let expected = log_softmax(&edited);
         let (probabilities, margin) = filtered(&expected, p);
-        let (token, lead) = draw(&probabilities, p, request.seed, position);
+        let (token, lead) = draw(&probabilities, p, p.seed(), position);
         let state = state(request.clone(), logits.len());
         let sampled = Sampler::new().sample_row(&mut logits, &state, position, None);
         prop_assert!(!sampled.nan);

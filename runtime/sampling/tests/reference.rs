@@ -48,7 +48,7 @@ fn seeded_tokens_and_logprobs_equal_the_references() {
             ..Default::default()
         };
         let mut request = req(params);
-        request.seed = case["seed"].as_u64().unwrap();
+        request.params.sampling_seed = Some(case["seed"].as_u64().unwrap() as i64);
         request.output_ids = ids(&case["output_ids"]);
         request.stop_token_ids = ids(&case["stop_token_ids"]);
         request.return_logprob = true;

@@ -16,7 +16,7 @@ fn request(rid: &str, len: u32, max_new_tokens: i64) -> NewRequest {
         is_normalized: true,
         ..SamplingParams::default()
     };
-    NewRequest { seed: 7, sampling_params, ..NewRequest::new(rid, (10..10 + len).collect()) }
+    NewRequest { sampling_params, ..NewRequest::new(rid, (10..10 + len).collect()) }
 }
 
 /// Requests with different options.

@@ -141,7 +141,6 @@ pub fn greedy_sampling(prompt_len: usize) -> Arc<ReqSampling> {
     params.normalize(str::len).unwrap();
     Arc::new(ReqSampling {
         params,
-        seed: 1,
         prompt_len: prompt_len as u32,
         output_ids: Vec::new(),
         stop_token_ids: Vec::new(),

@@ -139,7 +139,6 @@ impl Planner {
             tokens,
             prompt_len,
             max_new_tokens,
-            seed: params.sampling_seed.map_or(request.seed, |seed| seed as u64),
             params,
             grammar: request.grammar,
             embedding: request.embedding,

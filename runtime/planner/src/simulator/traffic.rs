@@ -82,9 +82,10 @@ impl Traffic {
                 let own = pick(&mut random, &self.own_len).max(1);
                 prompt.extend(ids(&mut random, own));
                 let mut request = NewRequest::new(format!("r{i}"), prompt);
-                request.seed = random.next_u64();
+                let seed = random.next_u64();
                 request.stream = true;
                 request.sampling_params = SamplingParams {
+                    sampling_seed: Some(seed as i64),
                     max_new_tokens: Some(pick(&mut random, &self.output_len) as i64),
                     // Outputs the first token at once and the rest at the end, which is enough to measure waits.
                     stream_interval: Some(1 << 30),

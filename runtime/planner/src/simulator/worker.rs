@@ -238,7 +238,7 @@ impl SimWorker {
             )));
         }
         place.sampled += 1;
-        let token = sample(place.context, sampling.seed, self.info.vocab_size);
+        let token = sample(place.context, sampling.params.seed(), self.info.vocab_size);
         place.last_token = Some(token);
         if sampling.return_logprob {
             let row = position(place.context, token, sampling.top_logprobs_num, &sampling.token_ids_logprob);

@@ -191,8 +191,8 @@ pub fn prompt(family: u32, len: u32) -> Vec<u32> {
 
 pub fn request(rid: &str, input_ids: Vec<u32>, max_new_tokens: i64) -> NewRequest {
     let mut request = NewRequest::new(rid, input_ids);
-    request.seed = 7;
     request.sampling_params = SamplingParams {
+        sampling_seed: Some(7),
         max_new_tokens: Some(max_new_tokens),
         is_normalized: true,
         ..SamplingParams::default()

@@ -10,8 +10,7 @@ use sglang_sampling::RowState;
 
 pub fn req(params: SamplingParams) -> ReqSampling {
     ReqSampling {
-        params,
-        seed: 42,
+        params: SamplingParams { sampling_seed: params.sampling_seed.or(Some(42)), ..params },
         prompt_len: 4,
         output_ids: Vec::new(),
         stop_token_ids: Vec::new(),
