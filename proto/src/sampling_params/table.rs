@@ -80,10 +80,10 @@ sampling_params! {
         "Seed of the random draws. Null: derived from --random-seed and the request's id.";
     custom_params: Option<Value> = None, [OpenAi],
         "Values for custom logit processors, which this server does not have.";
+    watermark: Option<Value> = None, [OpenAi],
+        "Watermark of the output. Watermarking is not supported, so only enabled=false is valid.";
 
     @server
-    /// Watermark configuration; not supported, always empty.
-    watermark: Option<Value> = None;
     /// Stop strings, without empty ones.
     stop_strs: StringList = StringList::default();
     /// Stop patterns, without empty ones.

@@ -235,3 +235,22 @@ async fn a_completion_stream_ends_each_choice_in_its_last_piece() {
     let text: String = pieces.iter().map(|c| c["choices"][0]["text"].as_str().unwrap()).collect();
     assert_eq!(text, "abc");
 }
+
+#[actix_web::test]
+async fn a_watermark_may_only_be_switched_off() {
+    let server = common::start(&[]).await;
+    let off = "request watermarking requires the server to enable --enable-watermark";
+    for (watermark, error) in [(json!({"enabled": false}), None), (json!({"enabled": true}), Some(off))] {
+        let native = json!({"text": "a", "sampling_params": {"max_new_tokens": 1, "watermark": watermark}});
+        let completion = json!({"model": "my-model", "prompt": "a", "max_tokens": 1, "watermark": watermark});
+        let chat = chat(json!({"max_tokens": 1, "watermark": watermark}));
+        for (path, body) in
+            [("/generate", native), ("/v1/completions", completion), ("/v1/chat/completions", chat)]
+        {
+            let response = server.post(path, body).await;
+            assert_eq!(response.status(), if error.is_some() { 400 } else { 200 }, "{path} {watermark}");
+            let text = response.text().await.unwrap();
+            assert!(error.is_none_or(|error| text.contains(error)), "{path}: {text}");
+        }
+    }
+}

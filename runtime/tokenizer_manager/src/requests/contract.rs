@@ -8,14 +8,12 @@ use sglang_proto::sampling_params::{Kind, PARAMETERS, Parameter, python_float};
 use super::probe::{self, Asked};
 use super::validation::Mismatch;
 
-/// Names that `sampling_params` may have besides the rows of the table: `watermark` is refused and `choice` ignored when
-/// the request is built.
-pub const UNREAD: [&str; 2] = ["watermark", "choice"];
+/// Names that errors list last. `choice` is no row of the table: the reference takes it and does nothing with it.
+const LISTED_LAST: [&str; 3] = ["beam_width", "watermark", "choice"];
 
 /// Names that `sampling_params` may have, in the order in which errors list them.
 pub fn sampling_keys() -> impl Iterator<Item = &'static str> {
-    let rows = PARAMETERS.iter().map(|row| row.name).filter(|name| *name != "beam_width");
-    rows.chain(["beam_width"]).chain(UNREAD)
+    PARAMETERS.iter().map(|row| row.name).filter(|name| !LISTED_LAST.contains(name)).chain(LISTED_LAST)
 }
 
 /// Fields of parts that are not here: nobody reads them, but their types are checked.
@@ -123,8 +121,8 @@ fn optional_string(value: &Value) -> Check {
 /// Says what would be right.
 pub fn check_sampling(name: &str, value: &Value) -> Check {
     match (name, Parameter::by_name(name)) {
+        ("watermark", _) => opt(value, watermark),
         (_, Some(row)) => opt(value, |value| of_kind(value, row.kind)),
-        ("watermark", None) => opt(value, |value| map(value, "struct WatermarkRequestConfig").map(|_| ())),
         ("choice", None) => opt(value, |value| seq(value, string)),
         (other, None) => {
             let listed: Vec<String> = sampling_keys().map(|name| format!("`{name}`")).collect();
@@ -144,6 +142,17 @@ fn of_kind(value: &Value, kind: Kind) -> Check {
         Kind::Bias => map(value, "a map")?.values().try_for_each(float),
         Kind::Json => Ok(()),
     }
+}
+
+fn watermark(value: &Value) -> Check {
+    map(value, "struct WatermarkRequestConfig")?.iter().try_for_each(|(name, value)| match name.as_str() {
+        "enabled" => opt(value, boolean),
+        "key" => optional_string(value),
+        "context_window" => opt(value, int),
+        other => Err(ContractError(format!(
+            "unknown field `{other}`, expected one of `enabled`, `key`, `context_window`"
+        ))),
+    })
 }
 
 fn sampling_params(value: &Value) -> Check {
@@ -237,6 +246,20 @@ mod tests {
         assert!(text.starts_with("unknown field `temprature`, expected one of `max_new_tokens`, `stop`, "));
         assert!(text.ends_with("`beam_width`, `watermark`, `choice`"));
         check_generate(json!({"text": "x", "model": 5}).as_object().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_watermark_has_three_fields() {
+        let watermark = |watermark: Value| check_sampling("watermark", &watermark).map_err(|e| e.0);
+        assert_eq!(watermark(json!({"enabled": true, "key": null, "context_window": -1})), Ok(()));
+        for (value, text) in [
+            (json!(1), "invalid type: integer `1`, expected struct WatermarkRequestConfig"),
+            (json!({"enabled": 1}), "invalid type: integer `1`, expected a boolean"),
+            (json!({"key": 1}), "invalid type: integer `1`, expected a string"),
+            (json!({"x": 1}), "unknown field `x`, expected one of `enabled`, `key`, `context_window`"),
+        ] {
+            assert_eq!(watermark(value), Err(text.to_owned()));
+        }
     }
 
     #[test]

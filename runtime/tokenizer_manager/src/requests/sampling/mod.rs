@@ -1,6 +1,7 @@
 //! Sampling parameters of a request: read by the table's rows ([`read`]), filled from the defaults and checked.
 
 pub mod read;
+mod watermark;
 
 use sglang_proto::SamplingParams;
 use sglang_proto::sampling_params::SamplingRequest;
@@ -35,6 +36,9 @@ pub fn build(
     }
     params.normalize(stop_token_len).map_err(|e| ValueError(e.0))?;
     params.verify(vocab_size, &request).map_err(|e| ValueError(e.0))?;
+    if let Some(asked) = params.watermark.take() {
+        watermark::check(&asked)?;
+    }
     Ok(params)
 }
 
@@ -88,6 +92,14 @@ mod tests {
             "temperature must be a non-negative finite number, got -1.0."
         );
         assert_eq!(error(json!({"top_p": 0})), "top_p must be in (0, 1], got 0.");
+    }
+
+    #[test]
+    fn a_watermark_may_be_switched_off_and_is_refused_otherwise() {
+        assert_eq!(built(json!({"watermark": {"enabled": false}}), None).unwrap().watermark, None);
+        let on = || Some(json!({"watermark": {"enabled": true}}));
+        assert!(built(json!({}), on()).unwrap_err().contains("--enable-watermark"));
+        built(json!({"watermark": null}), on()).unwrap();
     }
 
     #[test]
