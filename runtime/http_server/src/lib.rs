@@ -1,9 +1,9 @@
-//! The HTTP server of the tokenizer manager's process (reference: `entrypoints/http_server.py`): its routes in every
-//! dialect, over the requests and links of [`sglang_tokenizer_manager`].
+//! The HTTP server in the tokenizer manager's process (reference: `entrypoints/http_server.py`): the routes of every
+//! dialect, on top of the requests and links of [`sglang_tokenizer_manager`].
 //!
-//! A request goes through the modules in this order: [`server`] (route, key) → [`apis`] (the dialect's route; its body by
-//! [`http`]) → [`chat`] and [`preparation`] (for dialects with chats) → the tokenizer manager → [`answer`] (what comes
-//! back) → [`apis`] (what the client sees).
+//! A request passes through the modules in this order: [`server`] (route, key) → [`apis`] (the dialect's route, with
+//! its body read by [`http`]) → [`chat`] and [`preparation`] (for dialects with chats) → the tokenizer manager →
+//! [`answer`] (reads the output) → [`apis`] (writes the client's answer).
 
 pub mod answer;
 pub mod apis;

@@ -1,4 +1,4 @@
-//! Which parsers take the answers apart, and whether an answer starts with reasoning (reference:
+//! The parsers for answers, and whether an answer starts with reasoning (reference:
 //! `OpenAIServingChat._get_reasoning_from_request`).
 
 use serde_json::{Map, Value};
@@ -12,11 +12,11 @@ use crate::chat::request::ChatCompletionRequest;
 /// The parsers of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parsers {
-    /// `--tool-call-parser`; without one calls stay text.
+    /// `--tool-call-parser`; without one, calls stay text.
     pub tool_call: Option<ToolParser>,
-    /// `--reasoning-parser`; without one reasoning stays text.
+    /// `--reasoning-parser`; without one, reasoning stays text.
     pub reasoning: Option<ReasoningParser>,
-    /// What to do about calls of functions that a request does not have.
+    /// How to treat calls of functions that a request does not list.
     pub tool_options: ToolParserOptions,
     toggle: Option<ReasoningToggle>,
 }
@@ -36,7 +36,7 @@ fn choose<T>(flag: &str, name: Option<&str>, by_name: fn(&str) -> Option<T>) -> 
 }
 
 impl Parsers {
-    /// The parsers that the arguments name. `detected` is what the chat template points to.
+    /// The parsers that the arguments name. `detected` is what the chat template implies.
     pub fn new(args: &ServerArgs, detected: &DetectedParsers, tool_options: ToolParserOptions) -> Self {
         let (tool_call, reasoning) = (args.tool_call_parser.as_deref(), args.reasoning_parser.as_deref());
         Self {
@@ -51,22 +51,22 @@ impl Parsers {
         }
     }
 
-    /// The same, with the parser of calls that the chat template points to where no flag names one.
+    /// The same, but without a flag for calls, with the tool-call parser that the chat template implies.
     pub fn or_detected_tools(&self, detected: &DetectedParsers) -> Self {
         let found = || detected.tool_call_parser.and_then(ToolParser::by_name);
         Self { tool_call: self.tool_call.or_else(found), ..*self }
     }
 
-    /// Whether a parser reads gpt-oss's messages, whose marks are special tokens: the text must keep them.
+    /// Whether a parser reads gpt-oss's messages, whose markers are special tokens that must stay in the text.
     pub fn reads_harmony(&self) -> bool {
         self.reasoning.is_some_and(|p| p.name() == "gpt-oss")
             || self.tool_call.is_some_and(|p| p.name() == "gpt-oss")
     }
 
-    /// Whether the parsers' models can do what `request` wants.
+    /// Checks that the models of these parsers can do what `request` asks for.
     ///
     /// # Errors
-    /// They cannot; the text is the answer's.
+    /// The text for the client if they cannot.
     pub fn check(&self, request: &ChatCompletionRequest) -> Result<(), String> {
         if !self.reads_harmony() {
             return Ok(());
@@ -110,7 +110,7 @@ impl Parsers {
 }
 
 impl Parsers {
-    /// The same, where the answer may continue a text that has ended its reasoning already. Grammars begin behind the
+    /// The same for an answer that may continue a text whose reasoning has already ended. Grammars begin after the
     /// reasoning, and its tokens are counted.
     pub fn opens_with_reasoning(
         &self,

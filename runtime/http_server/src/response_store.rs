@@ -1,6 +1,6 @@
-//! Kept responses, with the conversation that led to them (reference: `response_store` and `msg_store`).
+//! Stored responses, with the conversations that led to them (reference: `response_store` and `msg_store`).
 //!
-//! Unlike the reference's the store has a limit: when it is full, the oldest responses go first.
+//! Unlike the reference's, the store is limited: when it is full, the oldest responses are dropped.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-/// Most responses that are kept.
+/// Most stored responses.
 pub const MAX_RESPONSES: usize = 10_000;
-/// Most memory that they take, as JSON text.
+/// Most memory for stored responses, as JSON text in bytes.
 pub const MAX_BYTES: usize = 256 << 20;
 
 #[derive(Debug)]
@@ -24,12 +24,12 @@ struct Stored {
 #[derive(Debug, Default)]
 struct Inner {
     by_id: HashMap<String, Stored>,
-    /// Ids by age.
+    /// Ids, oldest first.
     order: VecDeque<String>,
     bytes: usize,
 }
 
-/// The responses of a server.
+/// The stored responses of a server.
 #[derive(Debug)]
 pub struct ResponseStore {
     inner: Mutex<Inner>,
@@ -48,7 +48,7 @@ fn is_open(response: &Value) -> bool {
 }
 
 impl ResponseStore {
-    /// The response, as it is now.
+    /// The response in its current state.
     pub fn get(&self, id: &str) -> Option<Value> {
         self.inner.lock().by_id.get(id).map(|stored| stored.response.clone())
     }
@@ -58,7 +58,7 @@ impl ResponseStore {
         self.inner.lock().by_id.get(id).map(|stored| Arc::clone(&stored.history))
     }
 
-    /// Keeps a response. One that was cancelled stays as it is; whether this one was taken.
+    /// Stores a response; returns whether it was stored. A cancelled one stays as it is.
     pub fn put(&self, id: &str, response: &Value, history: Vec<Value>) -> bool {
         let bytes =
             response.to_string().len() + history.iter().map(|item| item.to_string().len()).sum::<usize>();
@@ -83,7 +83,7 @@ impl ResponseStore {
         true
     }
 
-    /// Says that work on a queued response has begun; false when it has been cancelled meanwhile or is gone.
+    /// Marks a queued response as begun; false if it was cancelled or dropped meanwhile.
     pub fn begin(&self, id: &str) -> bool {
         let mut inner = self.inner.lock();
         let Some(stored) = inner.by_id.get_mut(id).filter(|stored| is_open(&stored.response)) else {
@@ -93,7 +93,7 @@ impl ResponseStore {
         true
     }
 
-    /// Cancels a response that is not over yet: the response, and whether there was something to end.
+    /// Cancels an unfinished response; returns it, and whether there was something to end.
     pub fn cancel(&self, id: &str) -> Option<(Value, bool)> {
         let mut inner = self.inner.lock();
         let stored = inner.by_id.get_mut(id)?;

@@ -1,11 +1,11 @@
-//! What the server serves at the moment: another checkpoint can take the place of the one it started with.
+//! The checkpoint that is currently served; an update can replace the initial one.
 
 use sglang_server_args::ServerArgs;
 
 /// Path, name and label of the weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Served {
-    /// Where the weights come from.
+    /// Where the weights were loaded from.
     pub model_path: String,
     /// Name of the model in answers.
     pub model_name: String,
@@ -16,7 +16,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// What a server with these arguments starts with.
+    /// The checkpoint with which a server with these arguments starts.
     pub fn at_start(args: &ServerArgs) -> Self {
         Self {
             model_path: args.model_path.clone(),

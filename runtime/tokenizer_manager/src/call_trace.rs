@@ -1,5 +1,5 @@
-//! What the log needs to know of an HTTP call: the ids of the requests that it makes, and why it fails. The code that
-//! serves the call notes both; the access log writes them.
+//! What the log needs to know about an HTTP call: the ids of its requests, and why it failed. The code that serves the
+//! call notes both; the access log writes them.
 
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -10,7 +10,7 @@ const MAX_IDS: usize = 8;
 const MAX_ID_CHARS: usize = 128;
 const MAX_REASON_CHARS: usize = 1000;
 
-/// What was noted of a call.
+/// The notes about a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallTrace {
     ids: Vec<String>,
@@ -22,7 +22,7 @@ tokio::task_local! {
     static TRACE: RefCell<CallTrace>;
 }
 
-/// Runs a call and gives what was noted meanwhile.
+/// Runs a call and returns what was noted meanwhile.
 pub async fn traced<F: Future>(call: F) -> (F::Output, CallTrace) {
     let run = async {
         let output = call.await;
@@ -31,9 +31,9 @@ pub async fn traced<F: Future>(call: F) -> (F::Output, CallTrace) {
     TRACE.scope(RefCell::default(), run).await
 }
 
-/// Notes that the call makes a request with this id. Outside a call this does nothing; so with the other notes.
+/// Notes that the call makes a request with this id. Outside a call this has no effect, as for the other notes.
 pub fn note_request(rid: &str) {
-    // Elsewhere, as in tests, there is no call.
+    // There may be no call, for example in tests.
     let _ = TRACE.try_with(|trace| {
         let mut trace = trace.borrow_mut();
         let rid = one_line(rid, MAX_ID_CHARS);
@@ -47,7 +47,7 @@ pub fn note_request(rid: &str) {
     });
 }
 
-/// Notes why the call fails, if it does. The first reason counts: later ones are what clients are told of it.
+/// Notes why the call fails. The first reason is kept: later ones are what clients are told.
 pub fn note_reason(reason: &str) {
     let _ = TRACE.try_with(|trace| {
         let mut trace = trace.borrow_mut();
@@ -57,13 +57,13 @@ pub fn note_reason(reason: &str) {
     });
 }
 
-/// Logs that an answer whose status is 200 already ends with an error.
+/// Logs that a stream with status 200 ended with an error.
 pub fn log_failed_stream(status: u16, reason: &str) {
     let trace = TRACE.try_with(|trace| trace.borrow().clone()).unwrap_or_default();
     log_failure(status, &trace.suffix(), reason);
 }
 
-/// Logs why something fails: as an error where the server is to blame. `suffix` has the ids.
+/// Logs why something failed, as an error if the server caused it. `suffix` contains the ids.
 pub fn log_failure(status: u16, suffix: &str, reason: &str) {
     let reason = one_line(reason, MAX_REASON_CHARS);
     match status {
@@ -73,7 +73,7 @@ pub fn log_failure(status: u16, suffix: &str, reason: &str) {
 }
 
 impl CallTrace {
-    /// The ids as the end of a line, such as ` rid=a,b`; empty when there are none.
+    /// The ids for the end of a line, such as ` rid=a,b`; empty if there are none.
     pub fn suffix(&self) -> String {
         if self.ids.is_empty() {
             return String::new();
@@ -92,7 +92,7 @@ impl CallTrace {
     }
 }
 
-/// A text as a part of a line: without characters that would break it, and not longer than `chars`.
+/// A text for a log line: without characters that would break the line, and at most `chars` long.
 pub fn one_line(text: &str, chars: usize) -> String {
     let mut line = String::new();
     for (i, c) in text.chars().enumerate() {

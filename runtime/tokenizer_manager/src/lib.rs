@@ -1,9 +1,9 @@
-//! The core of the tokenizer manager's process (reference: `managers/tokenizer_manager.py`): it checks and tokenizes
-//! requests, sends them to the scheduler, and hands what comes back to those who wait for it. It knows no HTTP and no
-//! dialect.
+//! The core of the tokenizer manager's process (reference: `managers/tokenizer_manager.py`). It checks and tokenizes
+//! requests, sends them to the scheduler, and passes the outputs to whoever waits for them. It knows nothing of HTTP
+//! and of API dialects.
 //!
-//! A request goes through the modules in this order: [`requests`] (checks, batches, ids) → [`manager`] (to the
-//! scheduler) → [`state`] (what comes back).
+//! A request passes through the modules in this order: [`requests`] (checks, batches, ids) → [`manager`] (sends it to
+//! the scheduler) → [`state`] (receives its output).
 
 pub mod call_trace;
 mod codec;

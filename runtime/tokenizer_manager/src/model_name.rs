@@ -1,9 +1,9 @@
-//! What the `model` of a request means: one rule for every route that has the field.
+//! The meaning of a request's `model`: one rule for all routes.
 
-/// The name that means whatever is loaded, as a missing one does.
+/// The name that stands for the loaded model, like a missing name.
 pub const DEFAULT_MODEL: &str = "default";
 
-/// A `model` that is neither the served one nor an adapter.
+/// A `model` that is neither the served model nor an adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownModel {
     asked: String,
@@ -11,12 +11,12 @@ pub struct UnknownModel {
 }
 
 impl UnknownModel {
-    /// `asked` is none of the names that are served; `known` are those that the client may learn.
+    /// `asked` is not a served name; `known` are the names that the client may learn.
     pub fn new(asked: &str, known: Vec<String>) -> Self {
         Self { asked: asked.to_owned(), known }
     }
 
-    /// What the client is told.
+    /// The text for the client.
     pub fn message(&self) -> String {
         let message = format!("The model '{}' does not exist", self.asked);
         match self.known.is_empty() {
@@ -26,14 +26,14 @@ impl UnknownModel {
     }
 }
 
-/// The adapter that `model` means, if it means one. `adapters` are the names of all adapters; `None` with LoRA off.
+/// The adapter that `model` names, if any. `adapters` are the names of all adapters; `None` if LoRA is off.
 ///
-/// An adapter is named as it is listed, or behind a colon: after the served name, else after the first colon (as in the
-/// reference). Whether there is one of that name is seen when the request takes hold of it.
+/// An adapter is named as listed, or after a colon: after the served name, else after the first colon (as in the
+/// reference). Whether it exists is checked when the request acquires it.
 ///
 /// # Errors
-/// On a server with adapters, a name that is none of those that are served: most likely an adapter's that is
-/// misspelt. Without adapters every name means the model, as in the reference.
+/// On a server with adapters, for a name that is not served: it is most likely a misspelt adapter. Without adapters
+/// every name means the model, as in the reference.
 pub fn adapter_of(
     model: &str,
     served: &str,

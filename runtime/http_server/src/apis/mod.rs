@@ -1,5 +1,5 @@
-//! The APIs that the server speaks, one folder per dialect. None imports another one: what they share is in [`crate::chat`],
-//! [`crate::completion`], [`crate::answer`], [`crate::preparation`] and [`crate::http`].
+//! The APIs of the server, with one folder per dialect. No dialect imports another one; shared code is in
+//! [`crate::chat`], [`crate::completion`], [`crate::answer`], [`crate::preparation`] and [`crate::http`].
 
 pub mod anthropic;
 pub mod native;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sglang_tokenizer_manager::requests::validation::{Fields, Mismatch, Read, boolean, float, object};
 
-/// Which tools the model may or must use.
+/// Which tools the model may or must call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToolChoice {
     /// None; tools are left out of the prompt.
@@ -51,7 +51,7 @@ fn effort(value: &Value) -> Read<Value> {
     }
 }
 
-/// `reasoning` and `reasoning_effort` as one effort, and whether thinking is switched on or off by them.
+/// `reasoning` and `reasoning_effort` combined to one effort, and whether they switch thinking on or off.
 pub fn reasoning(f: &mut Fields<'_>) -> (Option<Value>, Option<bool>) {
     let nested = f.optional("reasoning", object).unwrap_or_default();
     let inner =

@@ -1,5 +1,4 @@
-//! Chat messages: what a client may send, as the JSON objects that templates see (reference:
-//! `ChatCompletionMessageParam`).
+//! Reads chat messages into the JSON objects that templates see (reference: `ChatCompletionMessageParam`).
 
 use serde_json::{Map, Value, json};
 use sglang_tokenizer_manager::requests::call_arguments::{self, NoArguments};
@@ -7,7 +6,7 @@ use sglang_tokenizer_manager::requests::validation::{Loc, Mismatch, Read, given,
 
 const ROLES: [&str; 7] = ["system", "assistant", "tool", "function", "developer", "latest_reminder", "root"];
 
-/// Kinds of content parts that a text model cannot take.
+/// Kinds of content parts that a text model does not support.
 pub const MEDIA_PARTS: [&str; 4] = ["image_url", "video_url", "audio_url", "input_audio"];
 
 fn role(value: &Value) -> Read<&'static str> {
@@ -34,7 +33,7 @@ fn text_field(map: &Map<String, Value>, whole: &Value, key: &'static str) -> Rea
     }
 }
 
-/// One part of a list content.
+/// Reads one part of a list content.
 fn part(value: &Value, assistant: bool) -> Read<Value> {
     let map = object(value)?;
     let kind = text_field(&map, value, "type")?;
@@ -79,7 +78,7 @@ fn content(value: &Value, role: &str) -> Read<Value> {
     }
 }
 
-/// Arguments of a call in the history: the object that they are, since templates iterate over it.
+/// Reads the arguments of a call in the history as an object, since templates iterate over it.
 fn arguments(value: &Value) -> Read<Value> {
     call_arguments::read(value).map(Value::Object).map_err(|why| {
         let what = match why {
@@ -108,7 +107,7 @@ fn tool_call(value: &Value, strict: bool) -> Read<Value> {
     Ok(Value::Object(call))
 }
 
-/// Reads one message. The result has no nulls, except for a content that is null.
+/// Reads one message. The result has no nulls, except possibly a null content.
 pub fn message(value: &Value) -> Read<Value> {
     let map = object(value)?;
     let role = match map.get("role") {
@@ -122,7 +121,7 @@ pub fn message(value: &Value) -> Read<Value> {
         return Err(Mismatch::missing("content", value));
     }
     let mut content = content(given, role).map_err(|m| m.under("content"))?;
-    // An answer that only refuses has its text in a field of its own.
+    // A refusal without content has its text in a separate field.
     if let Some(refusal) = map.get("refusal").filter(|v| !v.is_null() && role == "assistant") {
         let refusal = string(refusal).map_err(|m| m.under("refusal"))?;
         if matches!(content, Value::Null) || content == "" {
@@ -149,8 +148,8 @@ pub fn message(value: &Value) -> Read<Value> {
     Ok(Value::Object(message))
 }
 
-/// Reads one tool definition. Keys of the function keep the client's order, since templates print them; types of
-/// other languages in its schema become those of JSON Schema.
+/// Reads one tool definition. Keys of the function keep the client's order, since templates print them; type names of
+/// other languages become those of JSON Schema.
 pub fn tool(value: &Value) -> Read<Value> {
     let map = object(value)?;
     let inner = map.get("function").ok_or_else(|| Mismatch::missing("function", value))?;
@@ -191,8 +190,8 @@ pub fn messages(value: &Value) -> Read<Vec<Value>> {
     items.iter().enumerate().map(|(i, v)| message(v).map_err(|m| m.under(Loc::Index(i)))).collect()
 }
 
-/// The text of an assistant's message, whether it is one text or a list of parts. `None` for other roles, and for
-/// messages with calls or with parts that are neither text nor thinking.
+/// The text of an assistant message, given as one text or as a list of parts. `None` for other roles, and for messages
+/// with tool calls or parts other than text and thinking.
 pub fn answer_text(message: &Value) -> Option<String> {
     let has_calls = message["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty());
     if message["role"] != "assistant" || has_calls {
@@ -213,7 +212,7 @@ pub fn answer_text(message: &Value) -> Option<String> {
     }
 }
 
-/// Type of the first part, in all messages, that is no text.
+/// The type of the first part in any message that is not text.
 pub fn media_part(messages: &[Value]) -> Option<&str> {
     messages
         .iter()

@@ -1,4 +1,4 @@
-//! A chat request, whatever dialect it came in: its fields and messages, what its tools demand, and its prompt.
+//! Chat requests of every dialect: fields and messages, constraints from tools, and the prompt.
 
 mod check;
 pub mod fields;

@@ -1,4 +1,4 @@
-//! From chat messages to prompt ids: content in the form that the template wants, rendering, and tokenizing (reference:
+//! Turns chat messages into prompt ids: converts the content for the template, renders and tokenizes (reference:
 //! `OpenAIServingChat._apply_jinja_template`).
 
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use sglang_tokenizer_manager::text::{ContentFormat, TextCodec, TextError};
 use super::message::answer_text;
 use super::request::ChatCompletionRequest;
 
-/// Joins the text parts of a list content; other parts are left out.
+/// Joins the text parts of a list content; other parts are dropped.
 fn joined(parts: &[Value]) -> String {
     let texts: Vec<&str> = parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str)).collect();
     texts.join(" ")
@@ -25,7 +25,7 @@ fn for_template(message: &Value, format: ContentFormat) -> Value {
             let text = parts.iter().filter(|p| p["type"] == "text").cloned().collect::<Vec<_>>();
             joined(&text).into()
         }
-        // Most templates print a tool's answer as it is.
+        // Most templates print a tool's answer unchanged.
         Value::Array(parts) if role_is_tool && parts.iter().all(|p| p["type"] == "text") => {
             joined(&parts).into()
         }
@@ -41,7 +41,7 @@ fn for_template(message: &Value, format: ContentFormat) -> Value {
     message
 }
 
-/// Turns the last message into a user's, when it is an assistant's text that is not to be continued.
+/// Turns a final assistant text that is not to be continued into a user message.
 fn settle_last(messages: &mut [Value]) {
     let Some(last) = messages.last_mut() else { return };
     let text = answer_text(last).filter(|_| last["content"].is_string());
@@ -50,8 +50,8 @@ fn settle_last(messages: &mut [Value]) {
     }
 }
 
-/// Puts the text that is to be continued behind the rendered opening of an answer. When the opening starts the
-/// thinking and the text is none of it, the thinking ends here.
+/// Appends the text to continue to the rendered opening of the answer. If the opening starts the thinking and the text
+/// is not part of it, the thinking is ended here.
 fn join_continued(
     rendered: &str,
     text: &str,
@@ -63,27 +63,27 @@ fn join_continued(
         return text.to_owned();
     };
     match text.strip_prefix(parser.think_start()) {
-        // The text has its own thinking, which is open already.
+        // The text contains its own thinking, which is already open.
         Some(rest) => rest.to_owned(),
         None => format!("\n{}\n\n{text}", parser.think_end()),
     }
 }
 
-/// How a prompt is to be rendered when it is not for a chat completion (`/tokenize`).
+/// How to render a prompt that is not for a chat completion (`/tokenize`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RenderOptions {
-    /// Render the messages as they are, with or without the opening of an answer.
+    /// Render the messages unchanged, with or without the opening of an answer.
     pub add_generation_prompt: Option<bool>,
     /// Add the tokenizer's own special tokens around the rendered text.
     pub add_special_tokens: bool,
-    /// How the model marks its thinking.
+    /// The parser for the model's thinking tags.
     pub reasoning_parser: Option<ReasoningParser>,
 }
 
 /// Prompt ids of a chat request.
 ///
 /// # Errors
-/// There is no template, or it refuses the messages.
+/// If there is no template, or it refuses the messages.
 pub fn prompt_ids(
     codec: &dyn TextCodec,
     request: &ChatCompletionRequest,
@@ -110,13 +110,13 @@ pub fn prompt_ids(
     let tools = tools.as_deref();
     let open = options.add_generation_prompt != Some(false);
     let rendered = codec.render_chat(&messages, tools, open, &kwargs).or_else(|error| {
-        // Some templates want the functions without OpenAI's wrapping.
+        // Some templates expect functions without OpenAI's wrapper.
         let Some(tools) = tools else { return Err(error) };
         let flat: Vec<Value> =
             tools.iter().map(|t| t.get("function").cloned().unwrap_or_else(|| t.clone())).collect();
         codec.render_chat(&messages, Some(&flat), open, &kwargs)
     })?;
-    // The template has written the special tokens already.
+    // The template has already written the special tokens.
     let mut ids = codec.encode(&rendered, options.add_special_tokens)?;
     if let Some(text) = continued.filter(|text| !text.is_empty()) {
         let text = join_continued(&rendered, &text, request.reasoning_is_over, options.reasoning_parser);
@@ -129,7 +129,7 @@ pub fn prompt_ids(
     Ok(ids)
 }
 
-/// Whether the chat template shows instructions that do not come first.
+/// Whether the chat template shows instructions that are not in first place.
 pub fn supports_inline_system(codec: &dyn TextCodec) -> bool {
     const MARK: &str = "__inline_system_mark__";
     let turn = |role: &str, content: &str| json!({"role": role, "content": content});

@@ -1,4 +1,4 @@
-//! Prompts that are completed, and `--completion-template`.
+//! Prompts to complete, and `--completion-template`.
 
 pub mod prompt;
 pub mod template;

@@ -1,4 +1,4 @@
-//! What `/v1/completions` completes.
+//! The prompt of `/v1/completions`.
 
 use sglang_tokenizer_manager::requests::OneOrMany;
 

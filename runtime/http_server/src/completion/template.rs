@@ -1,5 +1,5 @@
-//! Templates that put text before and after a gap into one prompt, for `suffix` of `/v1/completions` (reference:
-//! `parser/code_completion_parser.py`).
+//! Templates that combine the text before and after a gap into one prompt, for the `suffix` of `/v1/completions`
+//! (reference: `parser/code_completion_parser.py`).
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use sglang_tokenizer_manager::requests::OneOrMany;
 
 use super::prompt::CompletionPrompt;
 
-/// Where the token that stands for the gap goes.
+/// The position of the token that stands for the gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FimPosition {
     /// Between the texts; the end token is last.
@@ -27,7 +27,7 @@ pub struct CompletionTemplate {
     position: FimPosition,
 }
 
-/// Name, begin, middle and end token, position.
+/// Name; begin, middle and end token; position.
 const BUILT_IN: [(&str, &str, &str, &str, FimPosition); 3] = [
     (
         "deepseek_coder",
@@ -52,7 +52,7 @@ impl CompletionTemplate {
     /// The template that `--completion-template` names: a built-in one, or a JSON file with `fim_begin_token`,
     /// `fim_middle_token`, `fim_end_token` and `fim_position` (`MIDDLE` or `END`).
     ///
-    /// # Errors
+    /// One line that names the flag and what is wrong.
     /// One line that names the flag and says what is wrong.
     pub fn load(name: &str) -> Result<Self, String> {
         if let Some((_, begin, middle, end, position)) = BUILT_IN.iter().find(|t| t.0 == name) {
@@ -87,7 +87,7 @@ impl CompletionTemplate {
         })
     }
 
-    /// The prompt that asks for what is between two texts.
+    /// The prompt that asks for the text between two others.
     fn fill(&self, before: &str, after: &str) -> String {
         let Self { begin, middle, end, position } = self;
         match position {
@@ -96,10 +96,10 @@ impl CompletionTemplate {
         }
     }
 
-    /// The prompt of a request with a suffix; every one of several texts gets it.
+    /// The prompt of a request with a suffix; each of several texts gets the suffix.
     ///
     /// # Errors
-    /// The prompt is token ids.
+    /// If the prompt is token ids.
     pub fn apply(&self, prompt: &CompletionPrompt, suffix: &str) -> Result<OneOrMany<String>, String> {
         match prompt {
             CompletionPrompt::Text(OneOrMany::One(text)) => Ok(OneOrMany::One(self.fill(text, suffix))),

@@ -1,13 +1,14 @@
-//! Who calls: the peer, or whom a proxy names that is trusted (reference: uvicorn's `ProxyHeadersMiddleware`).
+//! Determines the calling client: the peer, or the client that a trusted proxy names (reference: uvicorn's
+//! `ProxyHeadersMiddleware`).
 
 use std::net::{IpAddr, SocketAddr};
 
 use actix_web::http::header::{HOST, HeaderMap, HeaderName, X_FORWARDED_FOR, X_FORWARDED_PROTO};
 
-/// The variable that names proxies, as uvicorn's.
+/// The variable that lists trusted proxies, as in uvicorn.
 pub const VARIABLE: &str = "FORWARDED_ALLOW_IPS";
 
-/// A trusted address, or those that share the first bits with it.
+/// A trusted address, or a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Network {
     address: IpAddr,
@@ -39,7 +40,7 @@ impl Network {
     }
 }
 
-/// The proxies whose `X-Forwarded-…` headers count.
+/// The proxies whose `X-Forwarded-…` headers are trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedProxies {
     everybody: bool,
@@ -53,7 +54,7 @@ impl Default for TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// Reads a list of addresses and networks, divided by commas; `*` is everybody.
+    /// Reads a comma-separated list of addresses and networks; `*` trusts everybody.
     pub fn read(text: &str) -> Self {
         let parts: Vec<&str> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
         let networks = parts.iter().filter(|part| **part != "*").filter_map(|part| {
@@ -68,18 +69,18 @@ impl TrustedProxies {
         Self { everybody: parts == ["*"], networks: networks.collect() }
     }
 
-    /// What [`VARIABLE`] says; without it 127.0.0.1.
+    /// The proxies in [`VARIABLE`]; 127.0.0.1 if it is not set.
     pub fn from_env() -> Self {
         std::env::var(VARIABLE).map_or_else(|_| Self::default(), |text| Self::read(&text))
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
-        // A socket for both kinds of address shows the older ones in the newer form.
+        // A dual-stack socket shows IPv4 addresses in IPv6 form.
         let address = address.to_canonical();
         self.everybody || self.networks.iter().any(|network| network.contains(address))
     }
 
-    /// The client as the log shows it: the peer, or the last one in `X-Forwarded-For` who is no trusted proxy.
+    /// The client for the log: the peer, or the last address in `X-Forwarded-For` that is not a trusted proxy.
     pub fn client(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> String {
         let Some(peer) = peer else { return String::new() };
         let named = self.header(peer, headers, &X_FORWARDED_FOR).and_then(|list| self.named(list));
@@ -94,14 +95,14 @@ impl TrustedProxies {
             true => first,
             false => hosts.rfind(|host| host.parse().map_or(true, |address| !self.trusts(address))).or(first),
         };
-        // What cannot be an address or a name must not come into the log.
+        // Anything that cannot be an address or a name must not reach the log.
         named.filter(|host| {
             let is_fine = |b: u8| b.is_ascii_alphanumeric() || b".:-_[]%".contains(&b);
             (1..=64).contains(&host.len()) && host.bytes().all(is_fine)
         })
     }
 
-    /// Whether the client called by HTTPS: `is_tls` says it of the peer.
+    /// Whether the client used HTTPS; `is_tls` says so for the peer.
     pub fn scheme(&self, peer: Option<SocketAddr>, headers: &HeaderMap, is_tls: bool) -> &'static str {
         match peer.and_then(|peer| self.header(peer, headers, &X_FORWARDED_PROTO)).map(str::trim) {
             Some("https") => "https",
@@ -111,14 +112,14 @@ impl TrustedProxies {
         }
     }
 
-    /// The last such header, if the peer is trusted.
+    /// The last header of this name, if the peer is trusted.
     fn header<'a>(&self, peer: SocketAddr, headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
         let last = headers.get_all(name).last().filter(|_| self.trusts(peer.ip()));
         last.and_then(|value| value.to_str().ok())
     }
 }
 
-/// The host that a call names: in its header, or in HTTP/2 in its target.
+/// The host of a call: from its header, or in HTTP/2 from its target.
 pub fn host<'a>(headers: &'a HeaderMap, uri: &'a actix_web::http::Uri) -> Option<&'a str> {
     let header = headers.get(HOST).and_then(|value| value.to_str().ok());
     header.or_else(|| uri.authority().map(|authority| authority.as_str()))

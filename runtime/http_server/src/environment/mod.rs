@@ -1,4 +1,4 @@
-//! What the environment says about the HTTP server, and how slow its clients may be.
+//! Settings of the HTTP server from the environment, and limits for slow clients.
 
 pub mod client;
 pub mod moved_routes;
@@ -10,18 +10,18 @@ use sglang_process::env;
 use client::TrustedProxies;
 use moved_routes::MovedRoutes;
 
-/// How slow a client may be.
+/// Limits for slow clients.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientLimits {
     /// Time for the head of a request, from its first byte to its last.
     pub head: Duration,
     /// Longest wait for the next piece of a body.
     pub piece: Duration,
-    /// Time that a body has before its rate counts.
+    /// Time for a body before its rate is checked.
     pub body: Duration,
-    /// Bytes of a body per second, on the average.
+    /// Average bytes per second that a body must reach.
     pub body_rate: f64,
-    /// How long an answer may lie unread before the connection is closed.
+    /// How long an answer may stay unread before the connection is closed.
     pub unread: Duration,
 }
 
@@ -38,7 +38,7 @@ impl Default for ClientLimits {
 }
 
 impl ClientLimits {
-    /// How long the next piece of a body may take, `elapsed` after its start and with `received` bytes of it.
+    /// The time for the next piece of a body, `elapsed` after its start and with `received` bytes of it.
     pub fn wait_for_piece(&self, elapsed: Duration, received: usize) -> Duration {
         let whole = self.body.as_secs_f64() + received as f64 / self.body_rate;
         let left = Duration::try_from_secs_f64(whole).unwrap_or(Duration::MAX).saturating_sub(elapsed);
@@ -55,21 +55,21 @@ pub struct EnvSettings {
     pub health_endpoint_generation: bool,
     /// `SGLANG_TIMEOUT_KEEP_ALIVE`, seconds.
     pub keep_alive: Duration,
-    /// How slow clients may be.
+    /// Limits for slow clients.
     pub clients: ClientLimits,
-    /// Where routes stand that can be moved.
+    /// The paths of routes that can be moved.
     pub moved_routes: MovedRoutes,
-    /// `SGLANG_FORWARD_UNKNOWN_TOOLS`: give calls of functions that a request does not have to the client.
+    /// `SGLANG_FORWARD_UNKNOWN_TOOLS`: pass calls of functions that a request does not list to the client.
     pub forward_unknown_tools: bool,
-    /// `DISABLE_OPENAPI_DOC`, the other way round: whether there are `/openapi.json` and `/docs`.
+    /// `DISABLE_OPENAPI_DOC`, inverted: whether `/openapi.json` and `/docs` exist.
     pub openapi_doc: bool,
     /// `SGLANG_ENABLE_REQUEST_HEADER_OVERRIDES`: `x-override-…` headers set fields of requests.
     pub request_header_overrides: bool,
-    /// `SGLANG_RERANK_RESULTS`: `/v1/rerank` answers in the form of Cohere and Jina whatever the body is.
+    /// `SGLANG_RERANK_RESULTS`: `/v1/rerank` always answers in Cohere's and Jina's form.
     pub rerank_results: bool,
     /// `SGLANG_ENABLE_REQUEST_DECOMPRESSION`: bodies may be compressed (`x-body-compressed`).
     pub request_decompression: bool,
-    /// `FORWARDED_ALLOW_IPS`: proxies that say who calls.
+    /// `FORWARDED_ALLOW_IPS`: proxies that are trusted to name the client.
     pub trusted_proxies: TrustedProxies,
 }
 

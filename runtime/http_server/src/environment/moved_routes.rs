@@ -1,8 +1,8 @@
-//! Routes that an environment variable puts somewhere else: Ollama's and Vertex AI's.
+//! Routes that environment variables move: Ollama's and Vertex AI's.
 
 use std::borrow::Cow;
 
-/// The paths that the environment gives, by the path that a route has without.
+/// The new paths of routes by their usual paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MovedRoutes(Vec<(&'static str, String)>);
 
@@ -15,12 +15,12 @@ const VARIABLES: [(&str, &str); 6] = [
     ("SGLANG_OLLAMA_GENERATE_ROUTE", "/api/generate"),
     ("SGLANG_OLLAMA_TAGS_ROUTE", "/api/tags"),
     ("SGLANG_OLLAMA_SHOW_ROUTE", "/api/show"),
-    // Vertex AI says by this name where it will call.
+    // Vertex AI sets this variable to the path that it will call.
     ("AIP_PREDICT_ROUTE", "/vertex_generate"),
 ];
 
 impl MovedRoutes {
-    /// Reads the variables; a value that is no path counts as not set.
+    /// Reads the variables; a value that is not a path is ignored.
     pub fn new(variable: impl Fn(&str) -> Option<String>) -> Self {
         let moved = VARIABLES.into_iter().filter_map(|(name, usual)| {
             let path = variable(name)?;
@@ -34,7 +34,7 @@ impl MovedRoutes {
         Self(moved.collect())
     }
 
-    /// Where the route stands whose usual path is `path`.
+    /// The path of the route whose usual path is `path`.
     pub fn path(&self, path: &'static str) -> Cow<'static, str> {
         match self.0.iter().find(|(usual, _)| *usual == path) {
             Some((_, moved)) => moved.clone().into(),

@@ -1,11 +1,11 @@
-//! How large a body may be.
+//! The size limit of bodies.
 
 use super::errors::ApiError;
 
-/// Largest body that is read, in bytes.
+/// Largest accepted body in bytes.
 pub const MAX_BODY_BYTES: usize = 64 << 20;
 
-/// More than a body may have.
+/// The error for a body that is too large.
 pub(super) fn too_large() -> ApiError {
     ApiError::Http { status: 413, detail: format!("The body is larger than {MAX_BODY_BYTES} bytes.") }
 }

@@ -1,5 +1,5 @@
-//! Bodies that a client has compressed: by `Content-Encoding`, or by `x-body-compressed` (reference:
-//! `http_request_decompression.py`; that header is on with `SGLANG_ENABLE_REQUEST_DECOMPRESSION`).
+//! Compressed bodies: with `Content-Encoding`, or with `x-body-compressed` (reference: `http_request_decompression.py`;
+//! enabled by `SGLANG_ENABLE_REQUEST_DECOMPRESSION`).
 
 use std::io::Read;
 
@@ -13,7 +13,7 @@ use super::body_limit::{MAX_BODY_BYTES, too_large};
 use super::errors::ApiError;
 use crate::app::App;
 
-/// Bodies up to this many bytes are unpacked where they are read, longer ones on a thread of their own.
+/// Bodies up to this size in bytes are unpacked at once, larger ones on a separate thread.
 const INLINE_BYTES: usize = 16 << 10;
 
 /// How a body is compressed.
@@ -27,7 +27,7 @@ pub(super) enum Compression {
     Encoding(Encoding),
 }
 
-/// What `Content-Encoding` may say.
+/// The supported values of `Content-Encoding`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Encoding {
     /// RFC 1952.
@@ -58,10 +58,10 @@ impl Encoding {
 }
 
 impl Compression {
-    /// What the request says, where the server listens to it.
+    /// The compression that the request declares, if the server supports it there.
     ///
     /// # Errors
-    /// A method that there is not.
+    /// If the method is unknown.
     pub(super) fn of(request: &HttpRequest, app: Option<&App>) -> Result<Self, ApiError> {
         let header = request.headers().get("x-body-compressed");
         match header.filter(|_| app.is_some_and(|app| app.env.request_decompression)).map(|h| h.as_bytes()) {
@@ -96,10 +96,10 @@ impl Compression {
         }
     }
 
-    /// The body as it was.
+    /// The unpacked body.
     ///
     /// # Errors
-    /// The bytes are no such stream, or unpacked they are more than a body may have.
+    /// If the bytes are not such a stream, or unpacked exceed the size limit.
     pub(super) async fn unpack(self, body: Vec<u8>) -> Result<Vec<u8>, ApiError> {
         if self == Self::None || body.len() <= INLINE_BYTES {
             return self.unpack_here(body);
@@ -126,7 +126,7 @@ impl Compression {
     }
 }
 
-/// The body is not what its header says.
+/// The error for a body that does not match its header.
 fn mislabelled(encoding: Encoding) -> ApiError {
     let name = encoding.name();
     ApiError::Http {
@@ -135,7 +135,7 @@ fn mislabelled(encoding: Encoding) -> ApiError {
     }
 }
 
-/// All that a decoder gives, up to what a body may have.
+/// Reads everything from a decoder, up to the size limit.
 fn read_all(decoder: impl Read) -> Result<Vec<u8>, ApiError> {
     let mut body = Vec::new();
     if decoder.take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut body).is_err() {

@@ -1,4 +1,4 @@
-//! JSON bodies: content type, size, time and syntax (reference: FastAPI with `validate_json_request`).
+//! Reads JSON bodies: content type, size, time limits and syntax (reference: FastAPI with `validate_json_request`).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,13 +18,13 @@ use super::errors::ApiError;
 use crate::app::App;
 use crate::environment::ClientLimits;
 
-/// A value of the query; of several with this name the last, as in the reference.
+/// A value of the query; if the name occurs several times, the last one, as in the reference.
 pub fn query(request: &HttpRequest, name: &str) -> Option<String> {
     let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string()).ok()?.into_inner();
     pairs.into_iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
-/// A JSON object as body. With `STRICT` the content type must be `application/json`, as on the OpenAI routes.
+/// A JSON object as body. With `STRICT` the content type must be `application/json`, as on OpenAI's routes.
 pub struct Json<const STRICT: bool>(pub Map<String, Value>);
 /// The body of an OpenAI route.
 pub type OpenAiJson = Json<true>;
@@ -47,7 +47,7 @@ impl<const STRICT: bool> FromRequest for Json<STRICT> {
     }
 }
 
-/// A JSON object as body; without a body an empty one.
+/// A JSON object as body; a missing body counts as an empty object.
 pub struct OptionalJson(pub Map<String, Value>);
 
 impl FromRequest for OptionalJson {
@@ -81,7 +81,7 @@ fn content_type_error() -> FieldError {
     }
 }
 
-/// What is known of a body before it comes.
+/// What is known about a body before it arrives.
 struct Source {
     limits: ClientLimits,
     compression: Result<Compression, ApiError>,
@@ -133,7 +133,7 @@ fn parse_object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     }
     match serde_json::from_slice(body) {
         Ok(Value::Object(map)) => {
-            // Known from here on, whatever becomes of the call.
+            // Known from here on, however the call ends.
             for key in ["rid", "request_id"] {
                 if let Some(rid) = map.get(key).and_then(Value::as_str) {
                     call_trace::note_request(rid);

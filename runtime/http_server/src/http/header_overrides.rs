@@ -1,5 +1,5 @@
-//! `x-override-…` headers: a gateway sets fields of a request without reading its body (reference: `request_headers.py`;
-//! on with `SGLANG_ENABLE_REQUEST_HEADER_OVERRIDES`).
+//! `x-override-…` headers, with which a gateway sets fields of a request without reading its body (reference:
+//! `request_headers.py`; enabled by `SGLANG_ENABLE_REQUEST_HEADER_OVERRIDES`).
 
 use actix_web::HttpRequest;
 use sglang_tokenizer_manager::requests::python::str_repr;
@@ -8,7 +8,7 @@ use sglang_tokenizer_manager::requests::{GenerateReqInput, OneOrMany};
 use super::errors::ApiError;
 use crate::app::App;
 
-/// Numbers of the reference for parts that are not here; checked all the same.
+/// Numbers for features that do not exist here; they are checked nevertheless.
 const WITHOUT_EFFECT: [&str; 3] =
     ["x-override-bootstrap-port", "x-override-bootstrap-room", "x-override-disagg-prefill-dp-rank"];
 
@@ -28,10 +28,10 @@ fn number(request: &HttpRequest, name: &str) -> Result<Option<i64>, ApiError> {
     value.trim().parse().map(Some).map_err(|_| refuse(name, value, &why()))
 }
 
-/// Puts what the headers say into the request, where the server lets them.
+/// Copies the headers' values into the request, if the server allows it.
 ///
 /// # Errors
-/// A header that must be a number and is none.
+/// If a header must be a number but is not.
 pub fn apply(app: &App, request: &HttpRequest, to: &mut GenerateReqInput) -> Result<(), ApiError> {
     if !app.env.request_header_overrides {
         return Ok(());

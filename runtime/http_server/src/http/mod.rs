@@ -1,4 +1,4 @@
-//! What all routes share: bodies in, answers and errors out.
+//! Code that all routes share: reading bodies, writing answers and errors.
 
 mod body_limit;
 mod compressed;

@@ -1,4 +1,4 @@
-//! What a row of the table of routes says: path, methods, and who may call it.
+//! One row of the table of routes: path, methods, and who may call it.
 
 use actix_web::Route;
 
@@ -7,9 +7,9 @@ use crate::app::App;
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthTier {
-    /// Whoever has the API key, if there is one.
+    /// Anyone with the API key, if there is one.
     Normal,
-    /// Whoever has the admin key; the API key when there is no admin key.
+    /// Anyone with the admin key, or with the API key if there is no admin key.
     AdminOptional,
     /// Everybody.
     Open,
@@ -27,12 +27,12 @@ pub struct RouteSpec {
     pub handler: fn() -> Route,
 }
 
-/// `--fastapi-root-path` without a slash at its end; empty when there is none.
+/// `--fastapi-root-path` without a final slash; empty if not set.
 pub fn root_path(app: &App) -> &str {
     app.args.fastapi_root_path.trim_end_matches('/')
 }
 
-/// A path or pattern without the root path that a proxy may leave in front of it.
+/// A path or pattern without the root path that a proxy may have left in front.
 pub fn without_root<'a>(path: &'a str, root: &str) -> &'a str {
     path.strip_prefix(root).filter(|rest| rest.starts_with('/')).unwrap_or(path)
 }

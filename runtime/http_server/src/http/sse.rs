@@ -30,12 +30,12 @@ pub fn push_named_event(out: &mut String, name: &str, json: &str) {
     push_event(out, json);
 }
 
-/// A response that sends `pieces` as they come, and the end mark after them.
+/// A response that sends `pieces` as they arrive, followed by the end mark.
 pub fn respond(pieces: impl Stream<Item = Bytes> + 'static) -> HttpResponse {
     respond_unmarked(pieces.chain(futures::stream::once(async { Bytes::from_static(DONE.as_bytes()) })))
 }
 
-/// A response that sends `pieces` as they come and nothing after them.
+/// A response that sends `pieces` as they arrive, without an end mark.
 pub fn respond_unmarked(pieces: impl Stream<Item = Bytes> + 'static) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream; charset=utf-8"))

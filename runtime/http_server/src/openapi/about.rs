@@ -1,6 +1,6 @@
-//! What each route is for: its group and one line.
+//! The group and summary of each route.
 
-/// Groups in the order in which they are shown, with a line about each.
+/// Groups in display order, with a line about each.
 pub(super) const GROUPS: [(&str, &str); 12] = [
     ("OpenAI", "The API of OpenAI's clients."),
     ("Anthropic", "The API of Anthropic's clients."),

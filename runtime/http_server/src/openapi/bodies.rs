@@ -1,4 +1,4 @@
-//! Which code reads the body of which route, and what the route takes besides it.
+//! The reader of each route's body, and the route's query parameters.
 
 use std::fmt::Debug;
 
@@ -23,21 +23,21 @@ use crate::apis::openai::tokenize;
 use crate::apis::responses::request::ResponsesRequest;
 use crate::chat::request::ChatCompletionRequest;
 
-/// Reads a body, and shows what it understood or why it refuses.
+/// Reads a body, and returns what it understood or why it refuses.
 pub(super) type Reader = fn(&Map<String, Value>) -> Result<String, String>;
 
 /// The body of a route.
 pub(super) struct Body {
-    /// The code that reads it.
+    /// The code that reads the body.
     pub read: Reader,
-    /// Whether there may be none.
+    /// Whether the body is optional.
     pub optional: bool,
-    /// Bodies that it accepts; together they have every form that cannot be guessed.
+    /// Valid bodies; together they show every form that cannot be guessed.
     pub examples: Vec<Example>,
 }
 
 impl Body {
-    /// The fields that the code reads: in the examples, and where nothing is given.
+    /// The fields that the code reads in the examples and in an empty body.
     pub(super) fn fields(&self) -> Vec<FieldShape> {
         probe::fields_of(|| {
             for example in &self.examples {
@@ -58,14 +58,14 @@ macro_rules! reads {
     };
 }
 
-/// `/generate` looks at its body twice.
+/// `/generate` reads its body twice.
 fn generate(body: &Map<String, Value>) -> Result<String, String> {
     let checked = shown(contract::check_generate(body));
     let read = shown(GenerateReqInput::from_json(body))?;
     checked.map(|_| read)
 }
 
-/// `/tokenize` reads messages as a chat completion does.
+/// `/tokenize` reads messages like a chat completion.
 fn tokenize(body: &Map<String, Value>) -> Result<String, String> {
     let read = shown(tokenize::read_tokenize(body))?;
     match body.contains_key("messages") {
@@ -74,7 +74,7 @@ fn tokenize(body: &Map<String, Value>) -> Result<String, String> {
     }
 }
 
-/// The body of a route; `None` for routes that take none.
+/// The body of a route; `None` if it has none.
 pub(super) fn body(path: &str) -> Option<Body> {
     let read: Reader = match path {
         "/generate" => generate,

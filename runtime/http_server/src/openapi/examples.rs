@@ -1,11 +1,11 @@
-//! Bodies that the routes accept, for whoever reads the document and for the probing of their readers: an object of
-//! which only some forms are taken shows itself by an example.
+//! Valid bodies of the routes, for readers of the document and for probing the body readers: an object that is accepted
+//! only in certain forms can be discovered only from an example.
 
 use serde_json::{Map, Value, json};
 
-/// A body and what it shows.
+/// A body and what it demonstrates.
 pub(super) struct Example {
-    /// What it shows, in a few words.
+    /// What it demonstrates, in a few words.
     pub summary: &'static str,
     /// The body.
     pub body: Map<String, Value>,
@@ -91,7 +91,7 @@ fn messages() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// What is counted has no limit of the output.
+/// Bodies for counting have no output limit.
 fn without_limit(mut body: Value) -> Value {
     if let Some(body) = body.as_object_mut() {
         body.shift_remove("max_tokens");
@@ -224,7 +224,7 @@ fn of(path: &str) -> Vec<(&'static str, Value)> {
     }
 }
 
-/// Bodies that the route accepts.
+/// Valid bodies of the route.
 pub(super) fn examples(path: &str) -> Vec<Example> {
     let object = |(summary, body)| match body {
         Value::Object(body) => Some(Example { summary, body }),

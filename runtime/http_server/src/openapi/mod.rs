@@ -1,5 +1,5 @@
-//! `/openapi.json` and `/docs`. Paths, methods and keys come from the table of routes; the fields of bodies from the code
-//! that parses them (`requests::probe`).
+//! `/openapi.json` and `/docs`. Paths, methods and keys come from the table of routes, and the fields of bodies from
+//! the code that parses them (`requests::probe`).
 
 mod about;
 mod bodies;
@@ -15,14 +15,14 @@ use crate::apis::native::info::API_VERSION;
 use crate::app::App;
 use crate::http::route::{AuthTier, RouteSpec, root_path};
 
-/// The page of `/docs`. It holds all that it needs and reads `/openapi.json`, for which it asks for the key.
+/// The page of `/docs`. It is self-contained and reads `/openapi.json`, for which it asks for the key.
 const PAGE: &str = include_str!("page.html");
 
-/// The page may run its own script and call this server, and nothing else.
+/// The page may run its own script and call this server, nothing else.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
                            connect-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'";
 
-/// `GET /docs`. Whoever may not call the server may read the page, which says nothing about it.
+/// `GET /docs`. The page reveals nothing about the server, so everyone may read it.
 pub async fn docs() -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
@@ -58,7 +58,7 @@ pub fn document(app: &App, routes: impl Iterator<Item = &'static RouteSpec>) -> 
     })
 }
 
-/// `{model:.+}` of the table as `{model}`, and the parameter.
+/// `{model:.+}` in the table becomes `{model}` and a parameter.
 fn path_parameters(pattern: &str) -> (String, Vec<Value>) {
     let Some((before, rest)) = pattern.split_once('{') else { return (pattern.to_owned(), Vec::new()) };
     let (name, after) = rest.split_once('}').unwrap_or((rest, ""));
@@ -147,7 +147,7 @@ mod tests {
         }
     }
 
-    /// Every word of the sources of this crate and of the tokenizer manager that could be a field's name.
+    /// Every word in the sources of this crate and of the tokenizer manager that could be a field's name.
     fn words() -> std::collections::BTreeSet<String> {
         let mut words = std::collections::BTreeSet::new();
         let here = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -170,7 +170,7 @@ mod tests {
         words
     }
 
-    /// Ids that are made up are another each time.
+    /// Replaces generated ids, which differ each time.
     fn settled(shown: Result<String, String>) -> Result<String, String> {
         let hide = |text: String| {
             let is_id = |word: &&str| word.len() == 32 && word.bytes().all(|b| b.is_ascii_hexdigit());
@@ -200,7 +200,7 @@ mod tests {
                         with.insert(word.clone(), value.clone());
                         tried += 1;
                         let read = settled((body.read)(&with));
-                        // Some errors show the whole body, so only whether there is one counts.
+                        // Some errors show the whole body, so only their presence is compared.
                         if read.is_err() != plain.is_err() || (read.is_ok() && read != plain) {
                             unknown.push(format!("{} reads {word}", row.path));
                         }

@@ -1,8 +1,8 @@
-//! What routes answer.
+//! The answers of routes.
 
 use serde_json::{Map, Value, json};
 
-/// Status codes that a route can have besides 200, with what they mean.
+/// Status codes other than 200 that a route can have, with their meaning.
 const ERRORS: [(&str, &str); 10] = [
     ("400", "The request does not fit, or cannot be served as it is."),
     ("401", "The key is missing or wrong."),
@@ -16,7 +16,7 @@ const ERRORS: [(&str, &str); 10] = [
     ("504", "The scheduler has not answered."),
 ];
 
-/// Shapes of errors; all of them can come from the layers that every route has.
+/// Shapes of errors; all of them can come from layers that every route has.
 pub(super) fn schemas() -> Value {
     let text = json!({"type": "string"});
     let flat = json!({
@@ -46,7 +46,7 @@ pub(super) fn schemas() -> Value {
     json!({"Error": {"anyOf": [flat, nested, detail, done, adapter]}})
 }
 
-/// Content types of a successful answer.
+/// Content types of a route's successful answer.
 fn content(path: &str) -> Vec<&'static str> {
     match path {
         "/generate"
@@ -65,7 +65,7 @@ fn content(path: &str) -> Vec<&'static str> {
     }
 }
 
-/// Routes that answer with nothing, or with text that has no content type (as the reference's).
+/// Routes that answer with nothing, or with text without a content type (as in the reference).
 fn is_untyped(path: &str) -> bool {
     const PROBES: [&str; 4] = ["/health", "/health_generate", "/ready", "/ping"];
     const CONTROLS: [&str; 9] = [
@@ -94,7 +94,7 @@ pub(super) fn of(path: &str) -> Value {
     responses.insert("200".into(), done);
     for (status, text) in ERRORS {
         let schema = json!({"schema": {"$ref": "#/components/schemas/Error"}});
-        // A probe's 503 is empty, a refused flush is text.
+        // A probe's 503 is empty; a refused flush is text.
         let untyped = is_untyped(path) && matches!(status, "400" | "503");
         let error = match untyped {
             true => json!({"description": text}),

@@ -1,5 +1,5 @@
-//! One line per call, in uvicorn's words: `INFO:     127.0.0.1:40000 - "POST /generate HTTP/1.1" 200 OK`, and behind it
-//! the ids of the requests that the call has made. A call that fails has a second line with the reason.
+//! One log line per call in uvicorn's form, `INFO:     127.0.0.1:40000 - "POST /generate HTTP/1.1" 200 OK`, followed by
+//! the ids of the call's requests. A failed call has a second line with the reason.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use crate::app::App;
 /// Middleware: logs the call when its answer starts.
 ///
 /// # Errors
-/// Those of the route.
+/// The route's errors.
 pub async fn log<B: MessageBody>(req: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     if is_excluded(&req) {
         return next.call(req).await;
@@ -46,10 +46,10 @@ fn is_excluded(req: &ServiceRequest) -> bool {
     app.args.uvicorn_access_log_exclude_prefixes.iter().any(|prefix| req.path().starts_with(prefix))
 }
 
-/// Who calls, and the first line of the request. What comes from the client cannot break the line: a request target
-/// has no control characters.
+/// The client, and the request line. Nothing from the client can break the log line: a request target has no control
+/// characters.
 fn request_line(req: &ServiceRequest) -> String {
-    // A socket for both families shows IPv4 clients as IPv6 ones.
+    // A dual-stack socket shows IPv4 clients in IPv6 form.
     let peer = req.peer_addr().map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()));
     let client = req
         .app_data::<web::Data<App>>()

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::http::errors::ApiError;
 use crate::http::route::{AuthTier, root_path, without_root};
 
-/// Whether a call may pass. Paths that probes use are always open.
+/// Whether a call is allowed. Paths for probes are always open.
 pub fn allowed(
     tier: AuthTier,
     method: &Method,
@@ -43,7 +43,7 @@ fn bearer(header: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Compares without telling by its duration where the difference is.
+/// Compares in constant time.
 fn equal(a: &[u8], b: &[u8]) -> bool {
     let mut difference = u8::from(a.len() != b.len());
     for i in 0..a.len().max(b.len()) {
@@ -56,7 +56,7 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
 /// Middleware: refuses calls without the right key.
 ///
 /// # Errors
-/// Those of the route.
+/// The route's errors.
 pub async fn authorize<B: MessageBody + 'static>(
     req: ServiceRequest,
     next: Next<B>,

@@ -1,4 +1,4 @@
-//! The middleware that counts calls.
+//! Middleware that counts calls.
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -8,10 +8,10 @@ use actix_web::{Error, web};
 use crate::app::App;
 use crate::http::route::{root_path, without_root};
 
-/// What a call of a path that is no route counts as, so that strangers cannot make up ever new labels.
+/// The label of calls to unknown paths, so that clients cannot create new labels.
 const NO_ROUTE: &str = "(no route)";
 
-/// Takes a call off the active ones when it is answered or dropped.
+/// Removes a call from the active ones when it is answered or dropped.
 struct Active(prometheus::IntGauge);
 
 impl Drop for Active {
@@ -23,7 +23,7 @@ impl Drop for Active {
 /// Middleware: counts calls and answers by route.
 ///
 /// # Errors
-/// Those of the route.
+/// The route's errors.
 pub async fn count<B: MessageBody>(req: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     let app = req.app_data::<web::Data<App>>().cloned();
     let Some((app, metrics)) = app.as_ref().and_then(|app| Some((app, app.manager.metrics.get()?))) else {

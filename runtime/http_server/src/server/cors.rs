@@ -1,4 +1,5 @@
-//! Cross-origin calls: every origin, method and header, with credentials (reference: Starlette's `CORSMiddleware`).
+//! Cross-origin requests: every origin, method and header is allowed, with credentials (reference: Starlette's
+//! `CORSMiddleware`).
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -18,7 +19,7 @@ const PREFLIGHT_VARY: &str = "Origin, Access-Control-Request-Method, Access-Cont
 /// Middleware: answers preflights and marks ordinary answers.
 ///
 /// # Errors
-/// Those of the route.
+/// The route's errors.
 pub async fn share<B: MessageBody + 'static>(
     req: ServiceRequest,
     next: Next<B>,

@@ -1,4 +1,4 @@
-//! The HTTP server with the settings that streams and probes need.
+//! The HTTP server, configured for streams and probes.
 
 mod access_log;
 mod auth;
@@ -26,19 +26,19 @@ use crate::app::App;
 const WORKERS: usize = 2;
 /// Threads per worker for long tokenizations.
 const BLOCKING_THREADS: usize = 2;
-/// Connections that wait to be accepted.
+/// Connections waiting to be accepted.
 const BACKLOG: u32 = 2048;
 /// Longest wait for a TLS handshake.
 #[cfg(feature = "tls")]
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often files of `--ssl-…` are looked at with `--enable-ssl-refresh`.
+/// How often the files of `--ssl-…` are checked with `--enable-ssl-refresh`.
 #[cfg(feature = "tls")]
 const REFRESH: Duration = Duration::from_secs(1);
 
 /// Starts serving on `listener`. The caller handles signals, stops the server and awaits it.
 ///
 /// # Errors
-/// The listener cannot be used.
+/// If the listener cannot be used.
 pub fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Server> {
     let (keep_alive, clients) = (app.env.keep_alive, app.env.clients);
     close_unread(&listener, clients.unread);
@@ -61,14 +61,14 @@ pub fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Serv
         .keep_alive(keep_alive)
         .client_request_timeout(clients.head)
         .tcp_nodelay(true)
-        // A client that closes its side has gone: its request is dropped, which aborts it.
+        // A client that closes its side has gone: its request is dropped and thereby aborted.
         .h1_allow_half_closed(false)
         .h2_initial_connection_window_size(args.http2_initial_connection_window_size)
         .disable_signals()
         .shutdown_timeout(1);
     #[cfg(feature = "tls")]
     let server = match (tls(&args)?, args.enable_http2) {
-        // Clients say in the handshake whether they want HTTP/2.
+        // Clients choose HTTP/2 in the handshake.
         (Some(config), _) => {
             server.tls_handshake_timeout(HANDSHAKE_TIMEOUT).listen_rustls_0_23(listener, config)?
         }
@@ -86,7 +86,7 @@ pub fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Serv
     Ok(server.run())
 }
 
-/// What `--ssl-…` asks for. With `--enable-ssl-refresh` a task looks after the files from now on.
+/// The TLS settings of `--ssl-…`. With `--enable-ssl-refresh` a task watches the files from now on.
 #[cfg(feature = "tls")]
 fn tls(args: &ServerArgs) -> std::io::Result<Option<sglang_tls::ServerConfig>> {
     let Some(files) = TlsFiles::from_server_args(args) else { return Ok(None) };
@@ -108,7 +108,7 @@ fn tls(args: &ServerArgs) -> std::io::Result<Option<sglang_tls::ServerConfig>> {
     Ok(Some(config))
 }
 
-/// Has the system close connections whose client does not take what is sent to it: they inherit this from the listener.
+/// Makes the system close connections whose client does not read; they inherit this from the listener.
 fn close_unread(listener: &TcpListener, after: Duration) {
     let millis = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
     if let Err(error) = setsockopt(listener, TcpUserTimeout, &millis) {

@@ -1,4 +1,4 @@
-//! The one table of routes. A row cannot leave out who may call it.
+//! The table of routes. Every row must say who may call it.
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -104,7 +104,7 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/unload_lora_adapter", POST, AdminOptional, lora::unload),
     row!("/begin_weight_update", POST, AdminOptional, weights::from_other_processes),
     row!("/end_weight_update", POST, AdminOptional, weights::from_other_processes),
-    // What runs and what memory is held: recordings, checksums, delays, traces, weights.
+    // Monitoring and debugging: recordings, checksums, delays, traces, weights.
     row!("/start_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::start),
     row!("/stop_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::stop),
     row!("/dump_expert_distribution_record", GET_POST, AdminOptional, expert_distribution::dump),
@@ -113,7 +113,7 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/set_trace_level", GET_POST, AdminOptional, control::set_trace_level),
     row!("/release_memory_occupation", GET_POST, AdminOptional, memory::release),
     row!("/resume_memory_occupation", GET_POST, AdminOptional, memory::resume),
-    // Routes of parts that are off in every server of this version.
+    // Routes of features that this version never has.
     row!("/init_weights_send_group_for_remote_instance", POST, AdminOptional, weights::from_other_processes),
     row!("/send_weights_to_remote_instance", POST, AdminOptional, weights::from_other_processes),
     row!("/remote_instance_transfer_engine_info", GET, AdminOptional, disabled::transfer_engine_info),
@@ -133,15 +133,15 @@ pub const ROUTES: &[RouteSpec] = &[
     row!("/v1/systemone", POST, Normal, unsupported::not_yet),
 ];
 
-/// The routes about routes.
+/// Routes about the routes.
 const DOCS: [&str; 3] = ["/openapi.json", "/docs", "/redoc"];
 
-/// Who may call the route with this pattern. A path that does not exist is as closed as an ordinary one.
+/// Who may call the route with this pattern. An unknown path is treated like an ordinary route.
 pub fn tier(pattern: Option<&str>) -> AuthTier {
     pattern.and_then(|pattern| ROUTES.iter().find(|row| row.path == pattern)).map_or(Normal, |row| row.tier)
 }
 
-/// Registers the table, once more below the root path when there is one.
+/// Registers the table, and again below the root path if there is one.
 pub fn configure(config: &mut web::ServiceConfig, app: &App) {
     let root = root_path(app);
     if !root.is_empty() {
@@ -151,7 +151,7 @@ pub fn configure(config: &mut web::ServiceConfig, app: &App) {
     config.default_service(web::to(elsewhere));
 }
 
-/// A path that is not there. With a slash too many at its end it leads to the one without (reference: Starlette's
+/// An unknown path. With an extra slash at its end it redirects to the path without (reference: Starlette's
 /// `redirect_slashes`).
 async fn elsewhere(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let path = request.path().trim_end_matches('/');
@@ -175,7 +175,7 @@ async fn openapi_json(app: web::Data<App>) -> HttpResponse {
     reply::json(&openapi::document(&app, served(&app)))
 }
 
-/// The routes that this server has.
+/// The routes of this server.
 pub fn served(app: &App) -> impl Iterator<Item = &'static RouteSpec> {
     let hidden: &[&str] = if app.env.openapi_doc { &[] } else { &DOCS };
     ROUTES.iter().filter(|row| !hidden.contains(&row.path))
@@ -183,7 +183,7 @@ pub fn served(app: &App) -> impl Iterator<Item = &'static RouteSpec> {
 
 fn table(config: &mut web::ServiceConfig, app: &App) {
     for row in served(app) {
-        // All that can be moved are of the ordinary tier, which a path has that is not in the table.
+        // All routes that can be moved have the normal tier, like paths that are not in the table.
         let mut resource = web::resource(app.env.moved_routes.path(row.path).as_ref());
         for method in row.methods {
             if let Ok(method) = method.parse::<actix_web::http::Method>() {

@@ -1,4 +1,4 @@
-//! The access log: uvicorn's lines, without the paths that are left out.
+//! The access log: uvicorn's lines, except for excluded paths.
 
 use serde_json::json;
 

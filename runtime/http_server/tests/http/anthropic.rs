@@ -16,7 +16,7 @@ fn body(more: Value) -> Value {
     body
 }
 
-/// Names and data of the events of a stream.
+/// Names and data of a stream's events.
 async fn stream(server: &TestServer, more: Value) -> Vec<(String, Value)> {
     let mut body = body(more);
     body["stream"] = true.into();
@@ -191,7 +191,7 @@ async fn only_a_bearer_token_is_a_key() {
     assert_eq!(call("authorization", "Bearer k").await.status(), 200);
 }
 
-/// The prompts that the engine has seen, special tokens as they are written.
+/// The prompts that the engine received, with special tokens as text.
 fn prompts(server: &TestServer) -> Vec<String> {
     let seen = server.engine.seen.lock();
     let requests = seen.iter().filter_map(|message| match message {

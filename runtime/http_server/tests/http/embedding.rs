@@ -1,4 +1,4 @@
-//! Embedding requests between HTTP and the scheduler.
+//! Embedding requests from HTTP to the scheduler and back.
 
 use serde_json::json;
 use sglang_proto::messages::{AnyMessage, TokenizedEmbeddingReqInput};
@@ -60,7 +60,7 @@ async fn pairs_carry_their_segments_and_are_ranked_by_their_first_score() {
     let answer = server.ok("/classify", json!({"text": [["a", "b"]]})).await;
     assert_eq!(answer[0]["embedding"], json!([256.0, 97.0, 257.0, 98.0, 0.0, 0.0, 0.0, 0.5]));
     assert_eq!(saw(&server.engine).await.token_type_ids, Some(vec![0, 0, 0, 1]));
-    // Every pair begins with the same id, so that all scores are equal and the order stays.
+    // Every pair begins with the same id, so all scores are equal and the order stays.
     let body = json!({"query": "q", "documents": ["x", "yy", "z"], "top_n": 2});
     let ranking = server.ok("/v1/rerank", body).await;
     let order: Vec<_> = ranking.as_array().unwrap().iter().map(|item| item["index"].clone()).collect();

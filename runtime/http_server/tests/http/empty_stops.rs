@@ -1,4 +1,4 @@
-//! An empty stop text means nothing, in every dialect.
+//! An empty stop string has no effect in any dialect.
 
 use serde_json::{Value, json};
 

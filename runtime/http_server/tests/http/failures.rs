@@ -1,4 +1,4 @@
-//! What the log says of requests that fail, and how their lines are found by their ids.
+//! What the log says about failed requests, and how to find their lines by id.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::common::TestServer;
 use crate::common::engine::Behaviour;
 use crate::common::log::Lines;
 
-/// A route, a body that it refuses, and what the log must say.
+/// Routes, bodies that they refuse, and the expected log line.
 fn refused() -> Vec<(&'static str, Value, &'static str)> {
     let long = "x".repeat(5000);
     let chat = json!([{"role": "user", "content": "hi"}]);

@@ -1,4 +1,4 @@
-//! Calls that a request forces: what the scheduler is asked for, and how the answer is read.
+//! Forced calls: what is requested from the scheduler, and how the answer is parsed.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::common::engine::Behaviour;
 const ARRAY: &str = "[{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Zürich \\\"HB\\\"\", \"days\": 3}}, \
     {\"name\": \"get_time\", \"parameters\": {}}]";
 
-/// Forces calls of tools whose schemas have no form as a Python list: that says no pattern.
+/// Forces calls of tools whose schemas cannot be expressed as a Python list, which has no patterns.
 fn chat(more: Value) -> Value {
     let tool = |name: &str| {
         json!({"type": "function", "function": {"name": name, "parameters": {
@@ -31,7 +31,7 @@ async fn server(flags: &[&str], script: &str) -> TestServer {
     server
 }
 
-/// The calls of a streamed choice; on the way every piece must leave the beginning of valid JSON.
+/// The calls of a streamed choice; every piece must leave a prefix of valid JSON.
 fn streamed_calls(chunks: &[Value]) -> (Vec<(String, String)>, Vec<String>) {
     let (mut calls, mut finishes): (Vec<(String, String)>, Vec<String>) = Default::default();
     for choice in chunks.iter().filter_map(|c| c["choices"].get(0)) {
@@ -73,7 +73,7 @@ async fn a_format_without_a_grammar_is_forced_into_an_array_and_read_from_it() {
     let sampling = server.engine.saw_request().await.sampling_params;
     let schema: Value = serde_json::from_str(sampling.json_schema.as_deref().unwrap()).unwrap();
     assert_eq!((&schema["type"], &schema["minItems"]), (&json!("array"), &json!(1)));
-    // Types of other languages have become those of JSON Schema.
+    // Type names of other languages have become those of JSON Schema.
     let city = schema.pointer("/items/anyOf/0/properties/parameters/properties/city/type");
     assert_eq!((city, sampling.skip_special_tokens), (Some(&json!("string")), false));
 }
@@ -115,7 +115,7 @@ async fn one_call_at_a_time_and_every_schema_reach_the_grammar() {
     let mut body = chat(json!({"parallel_tool_calls": false}));
     body["tools"][0]["function"]["strict"] = true.into();
     let answer = server.ok("/v1/chat/completions", body).await;
-    // The engine of this test knows no grammars: what it wrote is text.
+    // This test's engine knows no grammars, so its output is text.
     assert_eq!(answer["choices"][0]["finish_reason"], "stop");
     assert_eq!(answer["choices"][0]["message"]["content"], "no call");
     let sampling = server.engine.saw_request().await.sampling_params;

@@ -1,5 +1,5 @@
-//! Exchanges recorded from the reference that do not depend on a model's output, field by field. (All of them are
-//! replayed on real servers in `tests/tests/golden`.)
+//! Compares exchanges recorded from the reference that do not depend on a model's output, field by field.
+//! (`tests/tests/e2e/golden` replays all exchanges on real servers.)
 
 use sglang_golden::{Answer, differences, exchange};
 

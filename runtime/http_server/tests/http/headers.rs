@@ -1,4 +1,4 @@
-//! Heads with many lines, and bodies that are not what their headers say.
+//! Heads with many lines, and bodies that do not match their headers.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! Hidden states in answers. The engine gives position `p` the state `[p + 0.5]`.
+//! Hidden states in answers. The engine returns the state `[p + 0.5]` for position `p`.
 
 use std::time::Duration;
 
@@ -120,7 +120,7 @@ async fn a_server_for_the_last_one_refuses_all_of_them() {
     );
     let answer = server.ok("/v1/completions", completion(json!({"return_hidden_states": "last"}))).await;
     assert_eq!(answer["choices"][0]["hidden_states"], json!([4.5]));
-    // The native route's contract knows booleans only.
+    // The native route accepts only booleans.
     let (status, error) = server.call("/generate", generate(json!({"return_hidden_states": "last"}))).await;
     assert_eq!(status, 400);
     assert!(error["error"].as_str().unwrap().contains("BoolOrList"), "{error}");
@@ -148,7 +148,7 @@ async fn openais_routes_give_the_one_behind_the_last_token() {
         assert_eq!(keys[keys.len() - 2..], ["matched_stop", "hidden_states"]);
         assert_eq!(choices(answer), [json!([4.5])]);
         assert_eq!(choices(server.ok(path, ask(json!("last"), 3, 2)).await), [json!([4.5]), json!([4.5])]);
-        // As in the reference, one token has none unless the last is asked for.
+        // As in the reference, a single token has no state unless the last one is requested.
         assert_eq!(choices(server.ok(path, ask(json!(true), 1, 1)).await), [json!([])]);
         assert_eq!(choices(server.ok(path, ask(json!("last"), 1, 1)).await), [json!([2.5])]);
         let answer = server.ok(path, ask(json!(false), 3, 1)).await;

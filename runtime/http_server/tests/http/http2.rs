@@ -1,4 +1,4 @@
-//! HTTP/2 as a client speaks it: by prior knowledge where the flag lets it, and by the handshake of TLS.
+//! HTTP/2 from a client's view: by prior knowledge if the flag allows it, and by TLS negotiation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +74,7 @@ async fn with_the_flag_a_client_speaks_http_2_or_http_1_on_the_same_port() {
     assert_eq!((status, answer.contains("valid string")), (400, true), "{answer}");
     let (_, stream) = call(&h2, "/generate", &prompt("streamed", true)).await;
     assert!(stream.ends_with("data: [DONE]\n\n") && stream.contains("\"text\":\"streamed\""), "{stream}");
-    // Many at once on one connection.
+    // Many requests at once on one connection.
     let bodies: Vec<Value> = (0..50).map(|i| prompt(&format!("number {i}"), false)).collect();
     let calls = bodies.iter().map(|body| call(&h2, "/generate", body));
     for (body, (status, answer)) in bodies.iter().zip(futures::future::join_all(calls).await) {
@@ -139,7 +139,7 @@ async fn what_a_client_may_hold_is_bounded() {
     assert_eq!(call(&h2, "/health", &json!({})).await.0, 405);
     let (_second, mut connection) =
         h2::client::handshake(TcpStream::connect(server.address).await.unwrap()).await.unwrap();
-    // The server's settings come while the connection is driven.
+    // The server's settings arrive while the connection is polled.
     let driven = tokio::time::timeout(Duration::from_millis(500), &mut connection).await;
     assert!(driven.is_err(), "the connection has ended");
     // The reference's default of a flag that this version does not read yet.
@@ -207,7 +207,7 @@ async fn tls_offers_http_2_to_clients_that_ask_for_it() {
             let call = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
             tls.write_all(call).await.unwrap();
             let mut answer = Vec::new();
-            // A server may end without saying so.
+            // A server may close without a TLS close message.
             let _ = tls.read_to_end(&mut answer).await;
             assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
         }

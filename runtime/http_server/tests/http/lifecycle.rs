@@ -1,4 +1,4 @@
-//! Clients that leave, a scheduler that restarts, keys, probes.
+//! Clients that disconnect, a scheduler that restarts, keys, probes.
 
 use std::time::{Duration, Instant};
 

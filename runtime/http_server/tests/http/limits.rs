@@ -1,5 +1,5 @@
-//! Clients that send too deep, too slowly or too much, or do not read what they are sent: each is refused or left alone,
-//! and nobody else notices.
+//! Clients that send too deep, too slowly or too much, or do not read: each is refused or disconnected, and other
+//! clients do not notice.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::common;
 use crate::common::TestServer;
 
-/// Deeper than any parser here goes.
+/// Deeper than any parser here follows.
 const DEEP: usize = 100_000;
 
 fn nested(depth: usize, open: &str, inner: &str, close: &str) -> String {
@@ -130,7 +130,7 @@ fn slow_limits() -> EnvSettings {
     EnvSettings { clients, ..Default::default() }
 }
 
-/// Sends `text` byte by byte until the server says something or closes, and gives what it said and how long it took.
+/// Sends `text` byte by byte until the server answers or closes; returns the answer and the time that it took.
 async fn trickle(server: &TestServer, head: &str, text: &str, pause: Duration) -> (String, Duration) {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let began = Instant::now();
@@ -180,7 +180,7 @@ async fn a_head_or_body_that_trickles_in_is_cut_off_while_others_are_served() {
 
 #[actix_web::test]
 async fn a_large_body_that_keeps_coming_is_read_to_its_end() {
-    // Longer than the time that a silent body has.
+    // Longer than the limit for a silent body.
     let body = json!({"text": "y".repeat(3000), "sampling_params": {"max_new_tokens": 1}}).to_string();
     let mut limits = slow_limits();
     limits.clients.body_rate = 10.0;
@@ -221,12 +221,12 @@ async fn a_stream_that_is_not_read_is_not_piled_up() {
     let tokens = 3000;
     let body = json!({"text": "abc", "stream": true,
         "sampling_params": {"max_new_tokens": tokens, "ignore_eos": true}});
-    // Every chunk of this stream repeats all before it: piled up, they would be some 18 MB.
+    // Every chunk of this stream repeats the previous ones: together they would be some 18 MB.
     let whole = tokens * tokens * 2;
     let mut stream = connect_small(&server).await;
     send(&mut stream, "/generate", &body).await;
     server.engine.saw_request().await;
-    // The answer comes to its end although nobody reads, and others are served meanwhile.
+    // The answer completes although nobody reads it, and other requests are served meanwhile.
     for _ in 0..500 {
         still_serves(&server).await;
         if server.app.manager.registry.live() == 0 {
@@ -237,7 +237,7 @@ async fn a_stream_that_is_not_read_is_not_piled_up() {
     assert_eq!(server.app.manager.registry.live(), 0, "the request has ended");
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
-    // What the kernel's own buffers of a connection hold, up to 4 MB, is not the server's.
+    // The kernel's own buffers of a connection, up to 4 MB, do not count as the server's memory.
     assert!(text.len() < whole / 4, "{} bytes were kept for a client that did not read", text.len());
     let last = text.split("data: ").filter(|event| event.starts_with('{')).last().unwrap();
     assert!(last.contains(&format!("\"completion_tokens\":{tokens}")), "the last chunk has everything");
@@ -254,7 +254,7 @@ async fn an_idle_connection_is_kept_for_as_long_as_the_environment_says() {
         stream.write_all(b"GET /ping HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         stream.read_exact(&mut first).await.unwrap();
         assert_eq!(&first, b"HTTP/1.1 200");
-        // The rest of the head.
+        // The remainder of the head.
         let mut rest = [0; 512];
         let _ = stream.read(&mut rest).await.unwrap();
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -305,7 +305,7 @@ async fn preflights_and_ordinary_calls_carry_the_references_headers() {
 #[actix_web::test]
 async fn a_connection_whose_answer_nobody_takes_is_closed() {
     let server = common::start_with(&[], slow_limits()).await;
-    // An answer of many megabytes, beyond what the system's buffers take.
+    // An answer of many megabytes, more than the system's buffers hold.
     let body = json!({"prompt": "x".repeat(4 << 20)}).to_string();
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -324,7 +324,7 @@ async fn a_connection_whose_answer_nobody_takes_is_closed() {
         head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()).unwrap().parse().unwrap();
     assert!(length > 12 << 20, "{length}");
     tokio::time::sleep(Duration::from_secs(8)).await;
-    // What had been sent is there to be read, and then the connection is gone.
+    // Data that was already sent can be read, then the connection is closed.
     let end = stream.read_to_end(&mut answer).await;
     assert!(end.is_err() || answer.len() < length, "all {length} bytes came");
     still_serves(&server).await;

@@ -1,5 +1,5 @@
-//! The server's routes over HTTP, with a scheduler that the tests play. One program: each test file of its own would
-//! compile and link the whole server again.
+//! The server's routes over HTTP, with a scheduler that the tests simulate. They are one program, because each separate
+//! test program would compile and link the whole server again.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;

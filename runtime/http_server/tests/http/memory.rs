@@ -1,5 +1,5 @@
-//! Routes about the memory and the pace of the scheduler, with an engine that answers as it is told, and routes of
-//! parts that are not there.
+//! Routes for the scheduler's memory and speed, with an engine that gives prepared answers; and routes of features that
+//! are not implemented.
 
 use serde_json::{Value, json};
 use sglang_proto::messages::AnyMessage;

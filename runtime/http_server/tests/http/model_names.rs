@@ -1,4 +1,4 @@
-//! What `model` means: the same on every route that has it.
+//! `model` means the same on every route.
 
 use serde_json::{Value, json};
 use sglang_http_server::environment::EnvSettings;
@@ -36,7 +36,7 @@ fn embedding() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Status, answer, and the adapter that the engine was told of.
+/// Status, answer, and the adapter that the engine was asked to use.
 async fn ask(
     server: &TestServer,
     path: &str,
@@ -107,7 +107,7 @@ async fn an_adapter_is_named_as_it_is_listed_on_every_route_that_generates() {
     let tags: Value = server.get("/api/tags").await.json().await.unwrap();
     let mut names: Vec<&str> =
         tags["models"].as_array().unwrap().iter().map(|model| model["name"].as_str().unwrap()).collect();
-    // The adapter that was used last comes last.
+    // The most recently used adapter comes last.
     names.sort_unstable();
     assert_eq!(names, ["/adapters/chat", "base", "sql"]);
     let count = json!({"model": "sqll", "messages": [{"role": "user", "content": "x"}]});

@@ -1,4 +1,4 @@
-//! `/generate` and the native routes around it.
+//! `/generate` and the other native routes.
 
 use serde_json::{Value, json};
 use sglang_proto::messages::AnyMessage;
@@ -221,7 +221,7 @@ async fn tokenize_and_detokenize_turn_into_each_other() {
     assert_eq!(server.ok("/detokenize", special).await, json!({"text": "a</s>"}));
     let (status, error) = server.call("/detokenize", json!({"tokens": [5000]})).await;
     assert_eq!((status, &error["type"]), (400, &json!("DecodeError")));
-    // Long texts go through another thread.
+    // Long texts are tokenized on another thread.
     let long = "word ".repeat(4000);
     assert_eq!(server.ok("/tokenize", json!({"prompt": long})).await["count"], 20_000);
 }
@@ -266,7 +266,7 @@ async fn model_and_server_say_what_they_are() {
     assert_eq!(info["max_total_num_tokens"], 32768);
     assert_eq!(info["internal_states"][0]["loop"]["step"], 3);
     assert_eq!((&info["api_key"], &info["context_length"]), (&json!("***"), &json!(4096)));
-    // What the scheduler told is in use, although it was not given.
+    // Values that the scheduler reported are shown although they were not given.
     assert_eq!(info["max_total_tokens"], 32768);
     let state = &info["internal_states"][0];
     assert_eq!(
@@ -319,7 +319,7 @@ async fn a_body_that_is_too_large_is_refused() {
     let server = common::start(&[]).await;
     let body = format!("{{\"text\": \"{}\"}}", "x".repeat(65 << 20));
     let response = server.client.post(server.url("/generate")).body(body).send().await;
-    // The refusal may cut the upload short.
+    // The refusal may interrupt the upload.
     if let Ok(response) = response {
         assert_eq!(response.status(), 413);
     }
@@ -370,7 +370,7 @@ async fn a_slash_too_many_leads_to_the_route() {
     assert_eq!(response.headers()["vary"], "Origin");
     assert_eq!(response.text().await.unwrap(), "");
     let body = json!({"text": "abc", "sampling_params": greedy(4)});
-    // Clients follow it with the same method and body.
+    // Clients follow the redirect with the same method and body.
     assert_eq!(server.ok("/generate/", body).await["text"], "abca");
     assert_eq!(client.get(server.url("/nowhere/")).send().await.unwrap().status(), 404);
     let unknown: Value = client.get(server.url("/v1/models/")).send().await.unwrap().json().await.unwrap();

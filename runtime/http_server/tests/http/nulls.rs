@@ -1,4 +1,4 @@
-//! Null means "not given" for every field that may be left out, on every route and at every depth.
+//! Null means "not given" for every optional field, on every route and at every depth.
 
 use serde_json::{Map, Value, json};
 use sglang_proto::messages::AnyMessage;
@@ -7,7 +7,7 @@ use sglang_tokenizer_manager::requests::embedding::EmbeddingFacts;
 use crate::common;
 use crate::common::TestServer;
 
-/// Objects whose keys are the client's own, not fields: schemas, arguments, variables of a template.
+/// Objects whose keys belong to the client: schemas, arguments, template variables.
 const FREE: [&str; 10] = [
     "parameters",
     "schema",
@@ -21,10 +21,10 @@ const FREE: [&str; 10] = [
     "properties",
 ];
 
-/// The one place where null says something, as in the reference: without the key there is a default limit.
+/// The only field in which null has a meaning, as in the reference: a missing key means a default limit.
 const NO_LIMIT: (&str, &str) = ("/generate", "/sampling_params/max_new_tokens");
 
-/// A valid body of every route that takes one, with its nested fields.
+/// A valid body with nested fields for every route.
 fn generating() -> Vec<(&'static str, Value)> {
     let function = json!({"name": "f", "description": "d", "strict": false, "defer_loading": false,
         "parameters": {"type": "object", "properties": {}}});
@@ -124,7 +124,7 @@ fn generating() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// The same of the routes of a model that embeds.
+/// The same for the routes of an embedding model.
 fn embedding() -> Vec<(&'static str, Value)> {
     vec![
         ("/encode", json!({"text": "a"})),
@@ -139,13 +139,13 @@ fn embedding() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// What every answer has another of.
+/// Keys whose values differ between any two answers.
 fn is_fresh(key: &str) -> bool {
     ["id", "created", "created_at", "rid", "call_id"].contains(&key)
         || ["_ts", "_time", "latency", "_duration"].iter().any(|end| key.ends_with(end))
 }
 
-/// Whether a text is an id that was made up.
+/// Whether a text is a generated id.
 fn is_random_id(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
@@ -153,7 +153,7 @@ fn is_random_id(text: &str) -> bool {
 fn settled(value: &Value) -> Value {
     match value {
         Value::String(text) if is_random_id(text) => "ID".into(),
-        // How a stream is cut into lines is a matter of time; the last one counts.
+        // How a stream is split into lines depends on time, so only the last one is compared.
         Value::String(text) if text.starts_with('{') => {
             text.lines().last().map_or(Value::Null, |line| settled(&serde_json::from_str(line).unwrap()))
         }
@@ -168,7 +168,7 @@ fn settled(value: &Value) -> Value {
     }
 }
 
-/// Status and answer, and the prompt and parameters that the scheduler saw.
+/// Status and answer, with the prompt and parameters that the scheduler received.
 async fn outcome(server: &TestServer, path: &str, body: &Value) -> (u16, Value, String) {
     server.engine.seen.lock().clear();
     let (status, answer) = server.call(path, body.clone()).await;
@@ -188,7 +188,7 @@ async fn outcome(server: &TestServer, path: &str, body: &Value) -> (u16, Value, 
     (status, settled(&answer), seen.concat())
 }
 
-/// Places of all keys of an object and of what it holds.
+/// The paths of all keys in an object, including nested ones.
 fn places(value: &Value, at: &str, out: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
@@ -207,7 +207,7 @@ fn places(value: &Value, at: &str, out: &mut Vec<String>) {
     }
 }
 
-/// Sets every key to null whose absence is fine, and says where that is not the same.
+/// Sets every key that may be missing to null, and reports where that makes a difference.
 async fn differences(server: &TestServer, path: &str, body: &Value) -> (usize, Vec<String>) {
     let mut all = Vec::new();
     places(body, "", &mut all);
@@ -236,7 +236,7 @@ async fn differences(server: &TestServer, path: &str, body: &Value) -> (usize, V
     (tried, wrong)
 }
 
-/// The document's fields that `body` does not have, each as null.
+/// Adds the document's fields that `body` lacks as null, one by one.
 async fn undocumented(server: &TestServer, path: &str, body: &Value, fields: &Value) -> (usize, Vec<String>) {
     let plain = outcome(server, path, body).await;
     assert_eq!(plain.0, 200, "{path} {body}: {}", plain.1);

@@ -1,4 +1,4 @@
-//! The routes of Ollama.
+//! Ollama's routes.
 
 use serde_json::{Value, json};
 use sglang_http_server::environment::EnvSettings;
@@ -116,7 +116,7 @@ async fn a_blank_prompt_is_answered_at_once() {
     assert!(server.engine.seen.lock().is_empty());
 }
 
-/// The prompt that the engine saw, special tokens left out.
+/// The prompt that the engine received, without special tokens.
 async fn prompt(server: &TestServer) -> String {
     let ids = server.engine.saw_request().await.input_ids.unwrap().0;
     let bytes: Vec<u8> = ids.iter().filter_map(|id| u8::try_from(*id).ok()).collect();
@@ -229,7 +229,7 @@ async fn tools_reach_the_template_and_calls_come_in_ollamas_form() {
         lines.iter().flat_map(|l| l["message"]["tool_calls"].as_array()).flatten().collect();
     assert_eq!(text, "Let me see.");
     assert_eq!((calls.len(), &calls[0]["function"]), (1, &message["tool_calls"][0]["function"]));
-    // The answer goes back as it came, with the tool's.
+    // The assistant's message is sent back unchanged, followed by the tool's answer.
     let history = json!([{"role": "user", "content": "q"}, message,
         {"role": "tool", "tool_name": "get_weather", "content": "12 degrees"}]);
     server.engine.set(Behaviour::Script("Cold.".into()));

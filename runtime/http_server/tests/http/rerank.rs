@@ -1,4 +1,4 @@
-//! Rerankings in the reference's form and in that of Cohere and Jina.
+//! Reranking in the reference's form and in Cohere's and Jina's form.
 
 use serde_json::{Value, json};
 use sglang_http_server::environment::EnvSettings;

@@ -1,4 +1,4 @@
-//! The session routes, and what of a session reaches the scheduler.
+//! The session routes, and what the scheduler receives of a session.
 
 use serde_json::json;
 use sglang_proto::messages::{AnyMessage, SessionParams};

@@ -1,4 +1,4 @@
-//! `suffix` of `/v1/completions`, with and without a completion template. The engine answers with its prompt.
+//! `suffix` of `/v1/completions`, with and without a completion template. The engine echoes its prompt.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ async fn with_a_template_prompt_and_suffix_become_one_prompt() {
     let answer = server.ok("/v1/completions", several).await;
     let other = FILLED.replace("def a", "def b");
     assert_eq!(texts(&answer), [FILLED, FILLED, &other, &other]);
-    // What was asked for is echoed, not what the template made of it.
+    // The prompt is echoed as sent, not as filled into the template.
     let mut echo = body.clone();
     echo["echo"] = json!(true);
     echo["logprobs"] = json!(1);

@@ -26,7 +26,7 @@ async fn qwen(script: &str) -> TestServer {
     server
 }
 
-/// A streamed choice put together: content, calls as (id, name, arguments), the finish reasons.
+/// A reassembled streamed choice: content, calls as (id, name, arguments), finish reasons.
 struct Streamed {
     content: String,
     calls: Vec<(String, String, String)>,
@@ -75,7 +75,7 @@ async fn calls_of_a_whole_answer_have_the_references_shape() {
         assert_eq!(arguments, json!({"city": city}));
     }
     assert_ne!(calls[0]["id"], calls[1]["id"]);
-    // Markers of calls are special tokens in some models.
+    // In some models the markers of calls are special tokens.
     assert!(!server.engine.saw_request().await.sampling_params.skip_special_tokens);
 }
 

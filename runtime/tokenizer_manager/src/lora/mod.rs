@@ -1,5 +1,5 @@
-//! LoRA adapters by name: which are loaded, who uses them, and what became of those that had to make room
-//! (reference: `lora/lora_registry.py`).
+//! LoRA adapters by name: which are loaded, which requests use them, and which were unloaded to make room (reference:
+//! `lora/lora_registry.py`).
 
 mod registry;
 #[cfg(test)]
@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 pub use registry::LoraRegistry;
 use registry::State;
 
-/// What a server with LoRA on starts with.
+/// The initial settings of a server with LoRA.
 #[derive(Clone, Debug, Default)]
 pub struct LoraSettings {
     /// Adapters of the command line.
@@ -22,7 +22,7 @@ pub struct LoraSettings {
     pub max_loaded_loras: Option<usize>,
 }
 
-/// A request's hold on its adapter: it is not unloaded while there is one.
+/// A request's use of its adapter, which prevents unloading.
 #[derive(Debug)]
 pub struct AdapterUse {
     shared: Arc<Shared>,

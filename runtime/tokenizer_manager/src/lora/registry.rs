@@ -1,4 +1,4 @@
-//! The names, in the order of their last use.
+//! The registry of adapter names, in order of last use.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,17 +9,16 @@ use super::{AdapterUse, LoraSettings, Shared};
 use crate::requests::ValueError;
 use crate::requests::python::str_repr;
 
-/// What the registry knows.
+/// The registry's state.
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// Adapters that requests may name, least recently used first.
     registered: Vec<LoRARef>,
-    /// Requests per adapter id.
+    /// Number of requests per adapter id.
     uses: HashMap<String, usize>,
-    /// Every adapter that was ever loaded, by name, as it was last loaded: an evicted one comes back when it is asked
-    /// for.
+    /// Every adapter that was ever loaded, by name and as last loaded: an evicted one is loaded again on request.
     known: Vec<LoRARef>,
-    /// Ids of adapters that nobody may name any more and that the scheduler still has, by name.
+    /// Ids, by name, of adapters that can no longer be named but are still loaded in the scheduler.
     pending_unloads: HashMap<String, String>,
 }
 
@@ -37,7 +36,7 @@ impl State {
         }
     }
 
-    /// The registered adapter of this name, which was used last from now on.
+    /// The registered adapter of this name; it becomes the most recently used one.
     fn touch(&mut self, name: &str) -> Option<LoRARef> {
         let at = self.registered.iter().position(|lora| lora.name() == name)?;
         let lora = self.registered.remove(at);
@@ -53,7 +52,7 @@ impl State {
     }
 }
 
-/// Names as Python prints the keys of its dictionaries.
+/// Names, printed like the keys of a Python dictionary.
 fn keys(kind: &str, adapters: &[LoRARef]) -> String {
     let names: Vec<String> = adapters.iter().map(|lora| str_repr(lora.name())).collect();
     format!("{kind}([{}])", names.join(", "))
@@ -63,15 +62,15 @@ fn keys(kind: &str, adapters: &[LoRARef]) -> String {
 #[derive(Debug)]
 pub struct LoraRegistry {
     shared: Arc<Shared>,
-    /// What the scheduler starts with.
+    /// The adapters with which the scheduler starts.
     at_start: Vec<LoRARef>,
     max_loaded_loras: Option<usize>,
-    /// Adapters are loaded and unloaded one after the other.
+    /// Adapters are loaded and unloaded one at a time.
     pub(crate) updates: tokio::sync::Mutex<()>,
 }
 
 impl LoraRegistry {
-    /// The adapters that the scheduler has from the start.
+    /// A registry of the adapters that the scheduler loads at start.
     pub fn new(settings: LoraSettings) -> Self {
         let LoraSettings { adapters, max_loaded_loras } = settings;
         let state = State { registered: adapters.clone(), known: adapters.clone(), ..State::default() };
@@ -84,16 +83,15 @@ impl LoraRegistry {
         self.shared.state.lock().registered.clone()
     }
 
-    /// Names that requests may give: those of the registered adapters, and of others that are loaded again when they
-    /// are asked for.
+    /// Names that requests may use: those of registered adapters, and of others that are loaded again on request.
     pub fn known_names(&self) -> Vec<String> {
         self.shared.state.lock().known.iter().map(|lora| lora.name().to_owned()).collect()
     }
 
-    /// Enters an adapter that the scheduler has loaded.
+    /// Registers an adapter that the scheduler has loaded.
     ///
     /// # Errors
-    /// The name is taken.
+    /// If the name is taken.
     pub fn register(&self, lora: LoRARef) -> Result<(), ValueError> {
         let mut state = self.shared.state.lock();
         if state.registered.iter().any(|known| known.name() == lora.name()) {
@@ -108,11 +106,11 @@ impl LoraRegistry {
         Ok(())
     }
 
-    /// Takes a name out, so that no further request gets the adapter; gives its id. A name whose unloading has failed
-    /// before is tried again.
+    /// Removes a name, so that no further request gets the adapter, and returns its id. If an earlier unload failed, it
+    /// is tried again.
     ///
     /// # Errors
-    /// There is no such name.
+    /// If there is no such name.
     pub fn unregister(&self, name: &str) -> Result<String, ValueError> {
         let mut state = self.shared.state.lock();
         if let Some(id) = state.pending_unloads.get(name) {
@@ -129,12 +127,12 @@ impl LoraRegistry {
         Ok(id)
     }
 
-    /// The scheduler has forgotten the adapter of this name.
+    /// The scheduler has unloaded the adapter of this name.
     pub fn unloaded(&self, name: &str) {
         self.shared.state.lock().pending_unloads.remove(name);
     }
 
-    /// The scheduler may have an adapter of this name although it says that it could not load it.
+    /// The scheduler may have the adapter although it reported a failure to load it.
     pub fn half_loaded(&self, lora: &LoRARef) {
         let mut state = self.shared.state.lock();
         if !state.registered.iter().any(|known| known.name() == lora.name()) {
@@ -142,10 +140,10 @@ impl LoraRegistry {
         }
     }
 
-    /// Refuses to load a name that the scheduler has not let go.
+    /// Refuses to load a name that the scheduler has not unloaded yet.
     ///
     /// # Errors
-    /// It has not.
+    /// If it is not unloaded yet.
     pub fn check_loadable(&self, name: &str) -> Result<(), ValueError> {
         match self.shared.state.lock().pending_unloads.contains_key(name) {
             true => Err(ValueError(format!(
@@ -168,11 +166,11 @@ impl LoraRegistry {
         }
     }
 
-    /// The adapter that has to make room, when there are more than `--max-loaded-loras`: the least recently used one
-    /// that is not pinned.
+    /// The adapter to unload if there are more than `--max-loaded-loras`: the least recently used one that is not
+    /// pinned.
     ///
     /// # Errors
-    /// All are pinned.
+    /// If all are pinned.
     pub fn one_too_many(&self) -> Result<Option<String>, ValueError> {
         let state = self.shared.state.lock();
         if self.max_loaded_loras.is_none_or(|most| state.registered.len() <= most) {
@@ -187,12 +185,12 @@ impl LoraRegistry {
         })
     }
 
-    /// Those of `names` that were loaded once and have to be loaded again. The others count as used.
+    /// The adapters among `names` that must be loaded again; the others count as used.
     ///
     /// # Errors
-    /// More names than may be loaded, or one that was never loaded.
+    /// If there are more names than may be loaded, or one was never loaded.
     pub fn to_reload(&self, names: &[Option<String>]) -> Result<Vec<LoRARef>, ValueError> {
-        // No adapter counts as one, as in the reference.
+        // As in the reference, "no adapter" counts as one.
         let mut unique: Vec<&Option<String>> = Vec::new();
         for name in names {
             if !unique.contains(&name) {
@@ -222,10 +220,10 @@ impl LoraRegistry {
         Ok(missing)
     }
 
-    /// Holds the adapters of a request's prompts.
+    /// Acquires the adapters of a request's prompts.
     ///
     /// # Errors
-    /// One is not loaded.
+    /// If one is not loaded.
     pub fn acquire(&self, names: &[Option<String>]) -> Result<Vec<Option<AdapterUse>>, ValueError> {
         let mut state = self.shared.state.lock();
         let mut found = Vec::with_capacity(names.len());
@@ -245,7 +243,7 @@ impl LoraRegistry {
         Ok(found.into_iter().map(|lora| lora.map(held)).collect())
     }
 
-    /// What a new scheduler process, which has the adapters of the command line, has to load and to forget.
+    /// What a new scheduler process, which has the adapters of the command line, must load and unload.
     pub fn after_restart(&self) -> (Vec<LoRARef>, Vec<LoRARef>) {
         let mut state = self.shared.state.lock();
         state.pending_unloads.clear();

@@ -1,4 +1,4 @@
-//! The scheduler's figures, as it tells them at this moment.
+//! The scheduler's gauges, from its current state.
 
 use prometheus::proto::MetricFamily;
 use prometheus::{Counter, Gauge, Opts, Registry};
@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use super::ENGINE_TYPE;
 
-/// Where a figure comes from.
+/// The source of a gauge.
 enum Source {
-    /// A number of the live state.
+    /// A number in the live state.
     State(&'static str),
-    /// A number that the scheduler told at its start.
+    /// A number that the scheduler reported at start.
     Info(&'static str),
-    /// Bytes that the scheduler told at its start, in GiB.
+    /// A number of bytes that the scheduler reported at start, shown in GiB.
     InfoGib(&'static str),
 }
 use Source::{Info, InfoGib, State};
@@ -49,14 +49,14 @@ const GAUGES: &[(&str, &str, Source)] = &[
     ("num_retracted_reqs", "The number of retracted requests.", State("num_waiting_retracted_reqs")),
 ];
 
-/// Tokens by what was done with them.
+/// Token counts by kind of work.
 const REALTIME_TOKENS: [(&str, &str); 3] = [
     ("prefill_compute", "total_prefill_tokens"),
     ("prefill_cache", "cache_hit_tokens"),
     ("decode", "total_output_tokens"),
 ];
 
-/// One label set for all, and what is added to it.
+/// The common labels, and an additional one.
 fn opts(name: &str, help: &str, model_name: &str, more: Option<(&str, &str)>) -> Opts {
     let mut opts = Opts::new(format!("sglang:{name}"), help)
         .const_label("engine_type", ENGINE_TYPE)
@@ -70,7 +70,7 @@ fn opts(name: &str, help: &str, model_name: &str, more: Option<(&str, &str)>) ->
     }
 }
 
-/// The figures in `state` and `info`; those that are not there are left out.
+/// The gauges in `state` and `info`; missing ones are left out.
 pub(super) fn gather(state: &Value, info: &Value, model_name: &str) -> prometheus::Result<Vec<MetricFamily>> {
     let registry = Registry::new();
     let number = |from: &Value, key: &str| from.get(key).and_then(Value::as_f64);

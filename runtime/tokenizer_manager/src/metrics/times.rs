@@ -1,4 +1,4 @@
-//! How long requests wait and prefill in the scheduler, as it tells with their outputs.
+//! How long requests wait and prefill in the scheduler, as reported with their outputs.
 
 use prometheus::HistogramVec;
 use sglang_proto::messages::ReqTimeStats;
@@ -6,10 +6,10 @@ use sglang_proto::messages::ReqTimeStats;
 use super::buckets::{QUEUE_TIME, stage_latency};
 use super::{ENGINE_TYPE, LABELS, Maker};
 
-/// Labels of the scheduler's figures; there is one of each rank.
+/// Labels of the scheduler's metrics; there is one rank of each kind.
 const RANKS: [&str; 3] = ["moe_ep_rank", "pp_rank", "tp_rank"];
 
-/// Histograms of the scheduler's part of a request.
+/// Histograms of a request's time in the scheduler.
 #[derive(Debug)]
 pub(super) struct SchedulerTimes {
     queue_time: HistogramVec,
@@ -35,7 +35,7 @@ impl SchedulerTimes {
         })
     }
 
-    /// Counts each stage once, when it is first told that it is over. `before` is what was told earlier.
+    /// Records each stage once, when it is first reported as finished. `before` is the previous report.
     pub(super) fn observe(&self, model_name: &str, before: Option<&ReqTimeStats>, times: &ReqTimeStats) {
         let labels = [ENGINE_TYPE, model_name, "0", "0", "0"];
         let stage = |stage: &str, seconds: f64| {
@@ -80,7 +80,7 @@ mod tests {
         metrics.observe("m", None, &times);
         // It was retracted and has waited again.
         metrics.observe("m", Some(&times), &ReqTimeStats { queue_duration_s: 9.0, ..times.clone() });
-        // It was refused: it never ran.
+        // It was refused and never ran.
         let refused = ReqTimeStats { scheduler_recv_time: 200.0, ..Default::default() };
         metrics.observe("m", None, &refused);
         let mut out = Vec::new();

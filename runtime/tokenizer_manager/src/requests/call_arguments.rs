@@ -1,27 +1,26 @@
-//! The arguments of calls that come back in a conversation.
+//! Reads the arguments of calls in a conversation's history.
 //!
-//! Whatever this server hands out is taken back: text, nothing, null, text inside text, and the beginning of an object
-//! that an answer's limit cut off.
+//! Everything that this server returns is accepted: text, nothing, null, text inside text, and an incomplete object
+//! from an answer that hit its limit.
 
 use serde_json::{Map, Value};
 
-/// Arguments may be text inside text so many times.
+/// Arguments may be JSON text inside a JSON string this many times.
 const MAX_LAYERS: usize = 4;
 
-/// Why something is no arguments.
+/// Why a value cannot be arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoArguments {
-    /// The text is no JSON.
+    /// The text is not JSON.
     NotJson,
-    /// It is another JSON value.
+    /// It is JSON, but not an object.
     NotAnObject,
 }
 
-/// The object that arguments in any of the accepted forms are. Of an object that was cut off, the members that are
-/// complete.
+/// The object for arguments in any accepted form. If it was cut off, only its complete members.
 ///
 /// # Errors
-/// They are no object.
+/// If they are not an object.
 pub fn read(value: &Value) -> Result<Map<String, Value>, NoArguments> {
     match value {
         Value::Null => Ok(Map::new()),
@@ -48,15 +47,15 @@ fn read_text(text: &str, layers: usize) -> Result<Map<String, Value>, NoArgument
     }
 }
 
-/// Whether nothing is wrong with a text before its end.
+/// Whether the text is valid up to its end, which is missing.
 fn ends_early(text: &str, error: &serde_json::Error) -> bool {
     let last = text.lines().last().map_or(0, str::len);
     error.is_eof() || (error.line() == text.lines().count() && error.column() >= last)
 }
 
-/// The complete members of an object whose text ends early.
+/// The complete members of an object whose text is incomplete.
 fn begun(text: &str) -> Map<String, Value> {
-    // Behind each value of the outermost object, and behind each of its keys.
+    // The positions after each value and each key of the outermost object.
     let mut ends = [0usize; 3];
     let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
     for (at, c) in text.char_indices() {

@@ -1,4 +1,4 @@
-//! One thing that is wrong with a body, in the reference's form.
+//! One error in a body, in the reference's form.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::python;
 
-/// One step on the way to a wrong value.
+/// One step of the path to an invalid value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Loc {
     /// A key, or the name of an alternative of a union.
@@ -22,23 +22,23 @@ impl From<&'static str> for Loc {
     }
 }
 
-/// One thing that is wrong with a request.
+/// One error in a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldError {
     /// Machine-readable kind, such as `missing` or `string_type`.
     pub kind: &'static str,
-    /// Where: `body`, then keys and positions.
+    /// The path: `body`, then keys and positions.
     pub loc: Vec<Loc>,
     /// What would have been valid.
     pub msg: String,
     /// What was sent.
     pub input: Value,
-    /// More facts: names and Python text of their values.
+    /// Further facts: names with the Python text of their values.
     pub ctx: Vec<(&'static str, String)>,
 }
 
 impl FieldError {
-    /// An error of the body as a whole, for rules between fields.
+    /// An error of the body as a whole, for rules that involve several fields.
     pub fn of_body(rule: &str, body: &Map<String, Value>) -> Self {
         Self {
             kind: "value_error",
@@ -50,7 +50,7 @@ impl FieldError {
     }
 }
 
-/// Where what is wrong, without what was sent: `messages.0.role: Field required; …`.
+/// Paths and messages without the input: `messages.0.role: Field required; …`.
 pub fn brief(errors: &[FieldError]) -> String {
     let text = |error: &FieldError| {
         let steps: Vec<String> = error

@@ -1,8 +1,8 @@
-//! JSON schemas of fields, put together.
+//! Combines the JSON schemas of fields.
 
 use serde_json::{Map, Value, json};
 
-/// Lets null in, too.
+/// Makes the schema accept null.
 pub(super) fn add_null(schema: &mut Value) {
     match schema.get_mut("type") {
         Some(Value::Array(types)) => types.push("null".into()),
@@ -14,7 +14,7 @@ pub(super) fn add_null(schema: &mut Value) {
     }
 }
 
-/// Keeps null out.
+/// Makes the schema reject null.
 pub(super) fn take_null(schema: &mut Value) {
     if let Some(Value::Array(types)) = schema.get_mut("type") {
         types.retain(|name| name != "null");
@@ -27,7 +27,7 @@ pub(super) fn take_null(schema: &mut Value) {
     }
 }
 
-/// A schema that takes what either takes. Where one of them could not find out anything, the other counts.
+/// A schema that accepts what either one accepts. If one of them is unknown, the other one is used.
 pub(super) fn join(one: Value, other: Value) -> Value {
     if one == other || is_anything(&other) {
         return one;
@@ -43,10 +43,10 @@ pub(super) fn join(one: Value, other: Value) -> Value {
     };
     let (mut all, more) = (types(&one), types(&other));
     all.extend(more.into_iter().filter(|name| !types(&one).contains(name)));
-    // Null stands last, as everywhere.
+    // Null comes last, as everywhere.
     all.sort_by_key(|name| name == "null");
     one.insert("type".into(), all.into());
-    // Limits hold only where both have them.
+    // Limits apply only if both have them.
     for limit in ["minimum", "enum"] {
         if one.get(limit) != other.get(limit) {
             one.shift_remove(limit);
@@ -76,7 +76,7 @@ pub(super) fn join(one: Value, other: Value) -> Value {
     Value::Object(one)
 }
 
-/// Whether a schema leaves nothing out.
+/// Whether a schema accepts everything.
 pub(super) fn is_anything(schema: &Value) -> bool {
     schema.as_object().is_some_and(Map::is_empty)
 }

@@ -1,11 +1,11 @@
-//! Why a value does not fit.
+//! Why a value is invalid.
 
 use serde_json::Value;
 
 use super::field_error::{FieldError, Loc};
 use super::python;
 
-/// Why a value does not fit, before it is known where it stands.
+/// Why a value is invalid, without its path.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mismatch(Box<Reason>);
 
@@ -33,7 +33,7 @@ impl Mismatch {
         }))
     }
 
-    /// A rule of our own that the value breaks.
+    /// A violated rule of our own.
     pub fn rule(rule: impl AsRef<str>, input: &Value) -> Self {
         let rule = rule.as_ref();
         let mut mismatch = Self::new("value_error", format!("Value error, {rule}"), input);
@@ -73,19 +73,19 @@ impl Mismatch {
         self.0.words
     }
 
-    /// A key that must be there.
+    /// A missing key.
     pub fn missing(key: &'static str, map: &Value) -> Self {
         Self::new("missing", "Field required", map).under(key)
     }
 
-    /// The error of the value at `place`.
+    /// The error for the value at `place`.
     pub fn at(self, mut place: Vec<Loc>) -> FieldError {
         let Reason { kind, msg, at, input, ctx, .. } = *self.0;
         place.extend(at);
         FieldError { kind, loc: place, msg, input, ctx }
     }
 
-    /// Puts the mismatch one step further down.
+    /// Puts the mismatch one level deeper.
     pub fn under(mut self, step: impl Into<Loc>) -> Self {
         self.0.at.insert(0, step.into());
         self

@@ -22,7 +22,7 @@ pub use embedding_params::EmbeddingParams;
 pub use generate::{GenerateReqInput, OneOrMany};
 pub use normalize::{NormalizedRequest, Prompt, SingleReqInput};
 
-/// A request that is well-formed but cannot be served as it is: a 400 on every route, with this text.
+/// A well-formed request that cannot be served: a 400 with this text on every route.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ValueError(pub String);

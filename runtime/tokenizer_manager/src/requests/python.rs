@@ -1,4 +1,4 @@
-//! Values as Python prints them: error messages of the reference quote the client's input that way.
+//! Prints values like Python: the reference's error messages quote the client's input that way.
 
 use serde_json::Value;
 
@@ -59,7 +59,7 @@ fn write_repr(value: &Value, out: &mut String) {
     }
 }
 
-/// `repr(text)`: single quotes unless the text has some and no double ones.
+/// `repr(text)`: in single quotes unless the text contains some and no double ones.
 pub fn str_repr(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut out = String::with_capacity(text.len() + 2);
@@ -82,7 +82,7 @@ pub fn str_repr(text: &str) -> String {
     out
 }
 
-/// Python's name of the value's type.
+/// Python's name for the value's type.
 pub fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "NoneType",

@@ -26,7 +26,7 @@ pub enum ScoreItems {
 }
 
 impl ScoreItems {
-    /// How many.
+    /// Number of items.
     pub fn len(&self) -> usize {
         match self {
             Self::Text(_) => 1,
@@ -35,13 +35,13 @@ impl ScoreItems {
         }
     }
 
-    /// Whether there is none. (A single empty text is none, as in the reference.)
+    /// Whether there are no items. (As in the reference, a single empty text counts as none.)
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::Text(text) if text.is_empty()) || self.len() == 0
     }
 }
 
-/// Ids whose probability is wanted.
+/// Ids whose probability is requested.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Labels {
     /// The same for every item.
@@ -53,31 +53,31 @@ pub enum Labels {
 /// The body of `/v1/score`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScoringRequest {
-    /// What all items share.
+    /// The part that all items share.
     pub query: Option<ScoreQuery>,
-    /// What is scored.
+    /// The items to score.
     pub items: Option<ScoreItems>,
-    /// Ids whose probability is wanted.
+    /// Ids whose probability is requested.
     pub label_token_ids: Option<Labels>,
-    /// Share the probability among the labels alone.
+    /// Normalise the probability among the labels.
     pub apply_softmax: bool,
-    /// Divides log-probabilities before that.
+    /// Divides log-probabilities before the normalisation.
     pub temperature: f64,
-    /// Give the plain log-probabilities, too.
+    /// Also return the log-probabilities.
     pub return_token_logprobs: bool,
-    /// Items come before the query.
+    /// Whether items precede the query.
     pub item_first: bool,
-    /// Give the hidden state in front of the head, too.
+    /// Also return the hidden state before the head.
     pub return_pooled_hidden_states: bool,
-    /// Name of the model, for the answer.
+    /// The model's name, for the answer.
     pub model: String,
-    /// Adapter to score with.
+    /// The adapter for scoring.
     pub lora_path: Option<String>,
-    /// Fields that this version does not know what to do with.
+    /// A given field that this version does not support.
     pub unsupported: Option<&'static str>,
 }
 
-/// Fields of the reference that change what is read out.
+/// Fields of the reference that change which outputs are used.
 const UNSUPPORTED: [&str; 4] =
     ["score_extraction_token", "embed_override_token_id", "query_embed_overrides", "item_embed_overrides"];
 
@@ -85,7 +85,7 @@ impl ScoringRequest {
     /// Reads a body.
     ///
     /// # Errors
-    /// Every field that does not fit.
+    /// Every invalid field.
     pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut f = Fields::of_body(body);
         let positive = |v: &Value| match float(v)? {

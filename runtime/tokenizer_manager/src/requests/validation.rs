@@ -1,5 +1,5 @@
-//! Reads typed fields out of a JSON body and collects what is wrong with it in the reference's form: one entry per
-//! error with its type, place, message and input (FastAPI's request validation, lax mode).
+//! Reads typed fields from a JSON body and collects errors in the reference's form: one entry per error with type,
+//! location, message and input (FastAPI's request validation, lax mode).
 
 use serde_json::{Map, Value};
 
@@ -19,7 +19,7 @@ pub fn string(value: &Value) -> Read<String> {
         .ok_or_else(|| Mismatch::new("string_type", "Input should be a valid string", value))
 }
 
-/// A whole number; text and floats without a fraction count.
+/// An integer; also as text, or as a float without a fraction.
 pub fn int(value: &Value) -> Read<i64> {
     match value {
         Value::Bool(b) => Ok(i64::from(*b)),
@@ -48,7 +48,7 @@ pub fn int(value: &Value) -> Read<i64> {
     }
 }
 
-/// A finite or infinite number; text counts.
+/// A number, finite or not; also as text.
 pub fn float(value: &Value) -> Read<f64> {
     match value {
         Value::Bool(b) => Ok(f64::from(u8::from(*b))),
@@ -66,7 +66,7 @@ pub fn float(value: &Value) -> Read<f64> {
     }
 }
 
-/// A truth value; 0, 1 and the usual words count.
+/// A boolean; also 0, 1 and the usual words.
 pub fn boolean(value: &Value) -> Read<bool> {
     let word = match value {
         Value::Bool(b) => return Ok(*b),
@@ -110,12 +110,12 @@ pub fn nullable<T>(item: impl Fn(&Value) -> Read<T>) -> impl Fn(&Value) -> Read<
     move |value| if value.is_null() { Ok(None) } else { item(value).map(Some) }
 }
 
-/// The value of a key that may be left out; null counts as left out.
+/// The value of an optional key; null counts as missing.
 pub fn given<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     map.get(key).filter(|value| !value.is_null())
 }
 
-/// Reads a key of a nested object that may be left out or null.
+/// Reads an optional key of a nested object.
 pub fn optional_key<T>(
     map: &Map<String, Value>,
     key: &'static str,
@@ -126,7 +126,7 @@ pub fn optional_key<T>(
     value.map(|value| probe::apart(|| read(value)).map_err(|m| m.under(key))).transpose()
 }
 
-/// The fields of one object, with the errors found so far.
+/// The fields of one object, with the errors so far.
 pub struct Fields<'a> {
     map: &'a Map<String, Value>,
     place: Vec<Loc>,
@@ -144,14 +144,14 @@ impl<'a> Fields<'a> {
         self.map
     }
 
-    /// The value of a key as it came. Null counts as left out.
+    /// The raw value of a key. Null counts as missing.
     pub fn raw(&self, name: &'static str) -> Option<&'a Value> {
         let value = given(self.map, name);
         probe::note(name, Asked::Optional, value, &|_| Ok(()));
         value
     }
 
-    /// Whether the key is there and not null.
+    /// Whether the key is present and not null.
     pub fn has(&self, name: &'static str) -> bool {
         self.raw(name).is_some()
     }
@@ -160,19 +160,19 @@ impl<'a> Fields<'a> {
         read.map_err(|m| self.push(name, m)).ok()
     }
 
-    /// Records that `name` does not fit.
+    /// Records that `name` is invalid.
     pub fn push(&mut self, name: &'static str, mismatch: Mismatch) {
         let mut place = self.place.clone();
         place.push(name.into());
         self.errors.push(mismatch.at(place));
     }
 
-    /// Records a broken rule between fields.
+    /// Records a violated rule that involves several fields.
     pub fn push_rule(&mut self, rule: &str) {
         self.errors.push(FieldError::of_body(rule, self.map));
     }
 
-    /// A field that must be there.
+    /// A required field.
     pub fn required<T>(&mut self, name: &'static str, read: impl Fn(&Value) -> Read<T>) -> Option<T> {
         probe::note(name, Asked::Required, given(self.map, name), &|v| read(v).map(drop));
         match self.map.get(name) {
@@ -188,18 +188,18 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A field that may be left out or null.
+    /// An optional field.
     pub fn optional<T>(&mut self, name: &'static str, read: impl Fn(&Value) -> Read<T>) -> Option<T> {
         probe::note(name, Asked::Optional, given(self.map, name), &|v| read(v).map(drop));
         given(self.map, name).and_then(|value| self.keep(name, probe::apart(|| read(value))))
     }
 
-    /// A field that may be left out or null; then it has its default.
+    /// An optional field with a default.
     pub fn or<T>(&mut self, name: &'static str, default: T, read: impl Fn(&Value) -> Read<T>) -> T {
         self.optional(name, read).unwrap_or(default)
     }
 
-    /// A field of several possible shapes: the first that fits is taken; when none does, each says why.
+    /// A field with several possible forms: the first that fits is used; if none does, each reports its error.
     pub fn union<T>(&mut self, name: &'static str, arms: &[Arm<'_, T>]) -> Option<T> {
         probe::note(name, Asked::Optional, given(self.map, name), &|v| {
             let mut tried = Err(Mismatch::new("union", "No arm fits", v));
@@ -222,7 +222,7 @@ impl<'a> Fields<'a> {
         None
     }
 
-    /// The value built from the fields, unless something was wrong.
+    /// The value built from the fields, unless there were errors.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Vec<FieldError>> {
         match value {
             Some(value) if self.errors.is_empty() => Ok(value),

@@ -3,21 +3,21 @@
 /// Counts tokens up to the end of the reasoning.
 #[derive(Clone, Debug)]
 pub struct ReasoningCounter {
-    /// What ends it; the counter counts everything when it is empty.
+    /// The ids that end it; if empty, everything is counted.
     end: Vec<u32>,
-    /// The last ids, at most as many as `end` has.
+    /// The last ids, at most as many as in `end`.
     tail: Vec<u32>,
     count: u64,
     over: bool,
 }
 
 impl ReasoningCounter {
-    /// Counts from the start of the output to `end`, it included.
+    /// Counts from the start of the output to `end`, inclusive.
     pub fn new(end: Vec<u32>) -> Self {
         Self { end, tail: Vec::new(), count: 0, over: false }
     }
 
-    /// Takes the next ids and gives the count so far.
+    /// Reads the next ids and returns the count so far.
     pub fn push(&mut self, ids: &[u32]) -> u64 {
         for id in ids {
             if self.over {

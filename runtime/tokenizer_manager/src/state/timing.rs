@@ -1,4 +1,4 @@
-//! When this process did what for a request (reference: `APIServerReqTimeStats` in `observability/req_time_stats.py`).
+//! Times of a request in this process (reference: `APIServerReqTimeStats` in `observability/req_time_stats.py`).
 
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime};
@@ -10,31 +10,31 @@ pub fn unix_seconds() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-/// When tokens came, measured from what came before them.
+/// The arrival time of tokens, relative to what came before them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TokenTiming {
-    /// There were none.
+    /// There were no tokens.
     None,
-    /// The first ones, so many seconds after the request.
+    /// The first tokens, in seconds after the request.
     First(f64),
-    /// Further ones, so many seconds after those before.
+    /// Further tokens, in seconds after the previous ones.
     Next(f64),
 }
 
-/// Outputs that have come, in seconds after the request.
+/// The outputs so far, in seconds after the request.
 #[derive(Clone, Copy, Debug)]
 struct Outputs {
     first: f64,
     last: f64,
-    /// Whether there were tokens among them.
+    /// Whether they contained tokens.
     tokens: bool,
 }
 
-/// Moments of one request.
+/// The times of one request.
 #[derive(Debug)]
 pub struct Timing {
     created: Instant,
-    /// The same in seconds since 1970.
+    /// Arrival in seconds since 1970.
     received_ts: f64,
     dispatched: OnceLock<f64>,
     sent: OnceLock<f64>,
@@ -42,7 +42,7 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// Of a request that came at `created`.
+    /// For a request that arrived at `created`.
     pub fn new(created: Instant) -> Self {
         let received_ts = unix_seconds() - created.elapsed().as_secs_f64();
         Self {
@@ -54,33 +54,33 @@ impl Timing {
         }
     }
 
-    /// Seconds since the request came.
+    /// Seconds since the request arrived.
     pub fn elapsed(&self) -> f64 {
         self.created.elapsed().as_secs_f64()
     }
 
-    /// When it came, in seconds since 1970.
+    /// Arrival in seconds since 1970.
     pub fn received_ts(&self) -> f64 {
         self.received_ts
     }
 
-    /// Notes that it goes to the scheduler now.
+    /// Notes that the request is now sent to the scheduler.
     pub fn note_dispatch(&self) {
         self.dispatched.get_or_init(|| self.received_ts + self.elapsed());
     }
 
-    /// When it went to the scheduler, in seconds since 1970.
+    /// When the request was sent to the scheduler, in seconds since 1970.
     pub fn dispatched_ts(&self) -> Option<f64> {
         self.dispatched.get().copied()
     }
 
-    /// When its first answer went to the client, in seconds since 1970: now, the first time.
+    /// When its first answer was sent to the client, in seconds since 1970; the first call sets it to now.
     pub fn sent_ts(&self) -> f64 {
         *self.sent.get_or_init(|| self.received_ts + self.elapsed())
     }
 
-    /// Notes an output of `new_tokens` that came now. `made_ts`, seconds since 1970, tells when its first token was made,
-    /// where that is to count.
+    /// Notes an output of `new_tokens` that arrives now. If given, `made_ts` (seconds since 1970) is when its first
+    /// token was generated, and is used instead.
     pub fn note_output(&self, new_tokens: usize, made_ts: Option<f64>) -> TokenTiming {
         let now = self.elapsed();
         let mut outputs = self.outputs.lock();
@@ -105,18 +105,18 @@ impl Timing {
         }
     }
 
-    /// Seconds from the request to its first output, where outputs are noted.
+    /// Seconds from the request to its first output, if outputs are noted.
     pub fn first_token_latency(&self) -> Option<f64> {
         self.outputs.lock().map(|outputs| outputs.first)
     }
 
-    /// Seconds from the first noted tokens to the last; `None` when they all came at once.
+    /// Seconds from the first to the last noted tokens; `None` if all arrived at once.
     pub fn decoding_seconds(&self) -> Option<f64> {
         let outputs = (*self.outputs.lock())?;
         (outputs.last > outputs.first).then_some(outputs.last - outputs.first)
     }
 
-    /// Tokens per second after the first one, where `completion_tokens` were made in all.
+    /// Tokens per second after the first one; `completion_tokens` is their total number.
     pub fn decode_throughput(&self, completion_tokens: u64) -> Option<f64> {
         let more = completion_tokens.saturating_sub(1);
         self.decoding_seconds().filter(|_| more > 0).map(|seconds| more as f64 / seconds)

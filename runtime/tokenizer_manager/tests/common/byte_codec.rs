@@ -1,4 +1,4 @@
-//! A tokenizer for tests: every byte is a token, and there are three special ones.
+//! A tokenizer for tests: every byte is a token, plus three special ones.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! Content blocks of messages, and what becomes of them in a chat completion.
+//! Content blocks of messages, and their conversion for a chat completion.
 
 use serde_json::{Map, Value, json};
 use sglang_tokenizer_manager::requests::call_arguments;
@@ -9,9 +9,9 @@ use sglang_tokenizer_manager::requests::validation::{
 /// One block of a message's content.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ContentBlock {
-    /// Text; also a search result, which is text for the model.
+    /// Text; also a search result, which the model sees as text.
     Text(String),
-    /// An image, as the content part of a chat message. `None`: without data.
+    /// An image as a content part of a chat message; `None` if it has no data.
     Image(Option<Value>),
     /// A call that the assistant made.
     ToolUse {
@@ -22,21 +22,21 @@ pub enum ContentBlock {
         /// Arguments.
         input: Map<String, Value>,
     },
-    /// What a tool answered.
+    /// A tool's answer.
     ToolResult {
         /// Id of the call.
         id: String,
-        /// The answer, as contents of messages: runs of references to tools stand alone, since templates look for them
-        /// at the start of a message.
+        /// The answer as contents of messages. Consecutive references to tools become a separate message, since
+        /// templates look for them at the start of one.
         contents: Vec<Value>,
-        /// The answer's text alone.
+        /// Only the text of the answer.
         text: String,
     },
-    /// Names a tool that was not shown at first.
+    /// The name of a tool that was not shown at first.
     ToolReference(Option<String>),
-    /// What the assistant thought.
+    /// The assistant's thinking.
     Thinking(String),
-    /// The same, encrypted.
+    /// Encrypted thinking.
     RedactedThinking,
 }
 
@@ -47,7 +47,7 @@ fn required(map: &Map<String, Value>, whole: &Value, key: &'static str) -> Read<
     }
 }
 
-/// An image's source as a content part.
+/// The source of an image as a content part.
 fn image_part(source: &Value) -> Option<Value> {
     let text = |key: &str| source.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let url = match text("type") {
@@ -85,7 +85,7 @@ fn search_result(map: &Map<String, Value>) -> String {
     lines.join("\n")
 }
 
-/// A tool's answer: contents of messages, and its text.
+/// Reads a tool's answer: contents of messages, and its text.
 fn tool_result(value: Option<&Value>) -> Read<(Vec<Value>, String)> {
     let blocks = match value {
         None => return Ok((vec!["".into()], String::new())),
@@ -116,7 +116,7 @@ fn tool_result(value: Option<&Value>) -> Read<(Vec<Value>, String)> {
     Ok((if contents.is_empty() { vec!["".into()] } else { contents }, texts.join("\n")))
 }
 
-/// Parts as the content of a chat message: a lone text stands for itself.
+/// The content of a chat message made of these parts; a single text is not wrapped in a list.
 pub fn parts_as_content(parts: Vec<Value>) -> Value {
     match parts.as_slice() {
         [part] if part["type"] == "text" => part["text"].clone(),
@@ -124,7 +124,7 @@ pub fn parts_as_content(parts: Vec<Value>) -> Value {
     }
 }
 
-/// The arguments of a call, also in the forms in which clients store them.
+/// Reads the arguments of a call, in every form in which clients store them.
 fn input(value: Option<&Value>) -> Read<Map<String, Value>> {
     let value = value.unwrap_or(&Value::Null);
     call_arguments::read(value)

@@ -1,9 +1,9 @@
-//! Fields that only the Messages API has: thinking and the form of the output.
+//! Fields that only the Messages API has: thinking and the output format.
 
 use serde_json::{Map, Value};
 use sglang_tokenizer_manager::requests::validation::{Mismatch, Read, given, int, object, optional_key};
 
-/// Smallest thinking budget that a client may ask for.
+/// Smallest thinking budget that a client may request.
 const LEAST_BUDGET: i64 = 1024;
 
 fn one_of(
@@ -48,7 +48,7 @@ pub fn thinking(value: &Value) -> Read<bool> {
 /// `output_config`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OutputConfig {
-    /// Reasoning effort, in the words of chat completions.
+    /// Reasoning effort, as in chat completions.
     pub effort: Option<&'static str>,
     /// JSON schema of the answer.
     pub schema: Option<Map<String, Value>>,
@@ -75,7 +75,7 @@ fn json_schema(value: &Value) -> Read<Map<String, Value>> {
     object(schema).map_err(|m| m.under("schema"))
 }
 
-/// A hint that changes nothing; only its form is checked.
+/// A hint without effect; only its form is checked.
 fn task_budget(value: &Value) -> Read<()> {
     let map = object(value)?;
     if map.get("type").is_none_or(|kind| kind != "tokens") {

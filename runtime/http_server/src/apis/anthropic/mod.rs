@@ -1,5 +1,5 @@
-//! The Messages API of Anthropic: its requests become chat completions, whose answers it says in its own words
-//! (reference: `entrypoints/anthropic`).
+//! Anthropic's Messages API. Requests become chat completions, whose answers are converted back (reference:
+//! `entrypoints/anthropic`).
 
 pub mod content;
 pub mod convert;

@@ -1,4 +1,4 @@
-//! A last message of the assistant: the beginning of the answer, which the model continues.
+//! A final assistant message: the beginning of the answer, which the model continues.
 
 use serde_json::Value;
 
@@ -6,22 +6,22 @@ use super::error::AnthropicError;
 use super::request::{MessagesRequest, Role};
 use crate::chat::message::answer_text;
 
-/// What a request's last message begins.
+/// What the last message of a request begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prefill {
-    /// Nothing: it is the user's, or has calls.
+    /// Nothing: it is a user message, or has tool calls.
     None,
     /// An answer without thinking.
     Answer,
-    /// An answer behind its thinking.
+    /// An answer after its thinking.
     AfterThinking,
 }
 
-/// Looks at the last of the converted `messages`, and makes one text of it when it is to be continued. `thoughts` is
-/// what it tells of the thinking, in the model's tags.
+/// Examines the last of the converted `messages`, and merges it into one text if it is to be continued. `thoughts` is
+/// the thinking that it contains, in the model's tags.
 ///
 /// # Errors
-/// A beginning that cannot be continued, in Anthropic's words where it has them.
+/// If the beginning cannot be continued; in Anthropic's words where those exist.
 pub fn prefill(
     request: &MessagesRequest,
     messages: &mut [Value],

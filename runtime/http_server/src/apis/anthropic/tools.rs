@@ -1,4 +1,4 @@
-//! Tools of the Messages API, as the tools of chat completions.
+//! Converts the tools of the Messages API to those of chat completions.
 
 use serde_json::{Map, Value, json};
 use sglang_tokenizer_manager::requests::validation::{Mismatch, Read, boolean, object, optional_key, string};
@@ -37,12 +37,12 @@ pub fn tool_choice(value: &Value) -> Read<ToolChoice> {
     Ok(ToolChoice { kind, name, parallel: !disabled })
 }
 
-/// Whether a type is one of those that Anthropic's own service runs: a family name and a date.
+/// Whether a type is a tool that Anthropic's own service runs: a family name and a date.
 fn is_server_tool(kind: &str) -> bool {
     ["web_search_", "computer_", "bash_", "text_editor_"].iter().any(|family| kind.starts_with(family))
 }
 
-/// Reads one tool, as that of a chat completion; `None` for a tool that Anthropic's own service would run.
+/// Reads one tool as a tool of a chat completion; `None` for a tool that Anthropic's own service would run.
 pub fn tool(value: &Value) -> Read<Option<Value>> {
     let map = object(value)?;
     if map.get("type").and_then(Value::as_str).is_some_and(is_server_tool) {
@@ -64,10 +64,10 @@ pub fn tool(value: &Value) -> Read<Option<Value>> {
     Ok(Some(json!({"type": "function", "function": function})))
 }
 
-/// Adds tools and their use to the body of a chat completion.
+/// Adds the tools and their use to the body of a chat completion.
 ///
 /// # Errors
-/// The choice names a tool that cannot be called.
+/// If the choice names a tool that cannot be called.
 pub fn insert(
     body: &mut Map<String, Value>,
     tools: Vec<Value>,

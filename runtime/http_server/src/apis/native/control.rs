@@ -1,4 +1,4 @@
-//! Routes that steer the server: aborts, cache, pause.
+//! Routes that control the server: aborts, cache, pause.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::http::errors::ApiError;
 use crate::http::extract::{NativeJson, query};
 use crate::http::reply;
 
-/// Longest wait for the scheduler's answer to a control call; a step of the model may come before it.
+/// Longest wait for the scheduler's answer to a control call, which may have to wait for a model step.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Reads the body of `/abort_request`: an id, and whether all requests are meant.
+/// Reads the body of `/abort_request`: an id, and whether to abort all requests.
 ///
 /// # Errors
-/// Every field that does not fit; so for the other readers here.
+/// Every invalid field, as for the readers below.
 pub fn read_abort(body: &Map<String, Value>) -> Result<(String, bool), Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     let rid = f.optional("rid", string).unwrap_or_default();
@@ -29,7 +29,7 @@ pub fn read_abort(body: &Map<String, Value>) -> Result<(String, bool), Vec<Field
     f.finish(Some((rid, abort_all)))
 }
 
-/// `POST /abort_request`: ends one request, or all. Always 200, also for an unknown id.
+/// `POST /abort_request`: aborts one request or all. Always 200, even for an unknown id.
 pub async fn abort_request(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
     let (rid, abort_all) = read_abort(&body.0)?;
     match (abort_all, rid.is_empty()) {
@@ -118,7 +118,7 @@ pub async fn continue_generation(app: web::Data<App>, body: NativeJson) -> Resul
     Ok(reply::json(&json!({"message": "Generation continued successfully.", "status": "ok"})))
 }
 
-/// Reads the body of `/update_weight_version`: the label, and whether requests end first.
+/// Reads the body of `/update_weight_version`: the label, and whether to abort requests first.
 pub fn read_weight_version(body: &Map<String, Value>) -> Result<(String, bool), Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     let version = f.required("new_version", string);
@@ -126,7 +126,7 @@ pub fn read_weight_version(body: &Map<String, Value>) -> Result<(String, bool), 
     f.finish(version.map(|version| (version, abort_all)))
 }
 
-/// `POST /update_weight_version`: a new label for the weights that are loaded.
+/// `POST /update_weight_version`: sets a new label for the loaded weights.
 pub async fn update_weight_version(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
     let (version, abort_all) = read_weight_version(&body.0)?;
     app.manager.update_weight_version(version.clone(), abort_all, PATIENCE).await?;
@@ -157,12 +157,12 @@ pub async fn set_internal_state(app: web::Data<App>, body: NativeJson) -> Result
     Ok(reply::json(&[updated]))
 }
 
-/// `/freeze_gc`: there is no garbage collector, so there is nothing to do.
+/// `/freeze_gc` does nothing: there is no garbage collector.
 pub async fn freeze_gc() -> HttpResponse {
     reply::plain(StatusCode::OK, "Garbage collection frozen.\n".into())
 }
 
-/// `/set_trace_level`: there are no OpenTelemetry traces, so their level changes nothing.
+/// `/set_trace_level` does nothing: there are no OpenTelemetry traces.
 pub async fn set_trace_level(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let wrong = |kind, msg: &str, input: Value, ctx| {
         let loc = vec!["query".into(), "level".into()];

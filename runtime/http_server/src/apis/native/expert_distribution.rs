@@ -1,4 +1,4 @@
-//! Routes that record which experts tokens go to.
+//! Routes that record to which experts tokens are routed.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::app::App;
 use crate::http::errors::ApiError;
 use crate::http::reply;
 
-/// Longest wait for the scheduler's answer: a step of the model may come before it, and a file may be large.
+/// Longest wait for the scheduler's answer: it may have to wait for a model step, and a file may be large.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// `/start_expert_distribution_record`: forgets an earlier record.
+/// `/start_expert_distribution_record`: clears any earlier record.
 pub async fn start(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
     run(&app, ExpertDistributionReqType::StartRecord, "Start recording the expert distribution.\n").await
 }
@@ -23,7 +23,7 @@ pub async fn stop(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
     run(&app, ExpertDistributionReqType::StopRecord, "Stop recording the expert distribution.\n").await
 }
 
-/// `/dump_expert_distribution_record`: writes the record to files and forgets it.
+/// `/dump_expert_distribution_record`: writes the record to files and clears it.
 pub async fn dump(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
     run(&app, ExpertDistributionReqType::DumpRecord, "Dump expert distribution record.\n").await
 }
@@ -33,7 +33,7 @@ async fn run(
     action: ExpertDistributionReqType,
     done: &'static str,
 ) -> Result<HttpResponse, ApiError> {
-    // The reference ends its server here.
+    // The reference's server crashes here.
     if app.args.expert_distribution_recorder_mode.is_none() {
         return Err(ApiError::Native {
             status: 400,

@@ -38,8 +38,8 @@ pub async fn health_generate(app: web::Data<App>) -> HttpResponse {
     reply::empty(if healthy { 200 } else { 503 })
 }
 
-/// Asks the scheduler for its state and judges by its loop's progress: being busy for long within one step is healthy
-/// up to the timeout, having nothing to do always is.
+/// Asks the scheduler for its state and checks its loop's progress. A single step may take up to the timeout; an idle
+/// loop is always healthy.
 async fn alive(app: &App) -> bool {
     match app.manager.internal_state(app.env.health_check_timeout).await {
         Ok(state) => makes_progress(&state, app.env.health_check_timeout),
@@ -61,7 +61,7 @@ pub async fn ready(app: web::Data<App>) -> HttpResponse {
     reply::empty(if ready { 200 } else { 503 })
 }
 
-/// Whether the server is there; a paused one is.
+/// Whether the server is up; a paused one is.
 pub async fn ping(app: web::Data<App>) -> HttpResponse {
     let status = &app.manager.status;
     reply::empty(if status.is_healthy() && !status.is_draining() { 200 } else { 503 })

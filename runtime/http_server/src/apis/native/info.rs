@@ -1,4 +1,4 @@
-//! What the server says of itself and its model.
+//! Information about the server and its model.
 
 use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::http::reply;
 
-/// Version of the reference whose API this is.
+/// Version of the reference whose API is served.
 pub const API_VERSION: &str = "0.5.23";
 
 /// `GET /`.

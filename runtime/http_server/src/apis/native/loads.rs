@@ -1,4 +1,4 @@
-//! `/v1/loads`: how busy the scheduler is, as JSON or in Prometheus' text form.
+//! `/v1/loads`: how busy the scheduler is, as JSON or Prometheus text.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::http::errors::ApiError;
 use crate::http::extract::query;
 use crate::http::reply;
 
-/// Longest wait for the scheduler's figures.
+/// Longest wait for the scheduler's state.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const SECTIONS: [&str; 7] = ["core", "memory", "spec", "lora", "disagg", "queues", "all"];
 
@@ -61,7 +61,7 @@ pub async fn loads(app: web::Data<App>, request: HttpRequest) -> Result<HttpResp
     })))
 }
 
-/// What does not change while the scheduler lives.
+/// Values that stay the same while the scheduler runs.
 #[derive(Default)]
 struct Facts {
     max_total_num_tokens: Option<u64>,
@@ -70,7 +70,7 @@ struct Facts {
     max_loras_per_batch: Option<usize>,
 }
 
-/// A number with this many places.
+/// A number rounded to this many decimal places.
 fn rounded(number: f64, places: i32) -> f64 {
     let unit = 10f64.powi(places);
     (number * unit).round() / unit
@@ -81,8 +81,8 @@ pub(super) fn gib(bytes: Option<u64>) -> f64 {
     rounded(bytes.unwrap_or_default() as f64 / f64::from(1 << 30), 3)
 }
 
-/// The reference's keys, from the scheduler's own figures. Those of parts that are off in every server of this version
-/// (disaggregation) are what they are there with the part off.
+/// The reference's keys, from the scheduler's state. Keys of features that this version never has (disaggregation) get
+/// the values that the reference gives with the feature off.
 fn load(state: &Value, include: &[&str], facts: &Facts) -> Map<String, Value> {
     let int = |key: &str| state.get(key).and_then(Value::as_u64).unwrap_or_default();
     let float = |key: &str| state.get(key).and_then(Value::as_f64).unwrap_or_default();
@@ -102,7 +102,7 @@ fn load(state: &Value, include: &[&str], facts: &Facts) -> Map<String, Value> {
     put("num_waiting_uncached_tokens", int("num_waiting_uncached_tokens").into());
     put("num_used_tokens", int("num_used_tokens").into());
     put("num_total_tokens", int("num_total_tokens").into());
-    // All that is used or waits has its keys and values here.
+    // The keys and values of all running and waiting tokens are in this pool.
     put("num_active_tokens", int("num_total_tokens").into());
     put("num_prealloc_ready_tokens", 0.into());
     put("max_total_num_tokens", capacity.into());

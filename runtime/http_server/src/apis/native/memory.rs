@@ -1,4 +1,4 @@
-//! Routes about the memory and the pace of the scheduler.
+//! Routes for the scheduler's memory and speed.
 
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value};
@@ -11,10 +11,10 @@ use crate::http::errors::ApiError;
 use crate::http::extract::NativeJson;
 use crate::http::reply;
 
-/// Reads the body of both routes: the parts that are meant.
+/// Reads the body of both routes: the parts to release or resume.
 ///
 /// # Errors
-/// Every field that does not fit.
+/// Every invalid field.
 pub fn read_tags(body: &Map<String, Value>) -> Result<Option<Vec<String>>, Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     let tags = f.optional("tags", list(string));
@@ -27,7 +27,7 @@ pub async fn release(app: web::Data<App>, body: NativeJson) -> Result<HttpRespon
     answer(app.manager.release_memory_occupation(tags).await?)
 }
 
-/// `/resume_memory_occupation`: `null` when everything is there again, or 400 with the reason.
+/// `/resume_memory_occupation`: `null` once everything is back, or 400 with the reason.
 pub async fn resume(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
     let tags = read_tags(&body.0)?;
     answer(app.manager.resume_memory_occupation(tags).await?)
@@ -36,14 +36,14 @@ pub async fn resume(app: web::Data<App>, body: NativeJson) -> Result<HttpRespons
 /// Reads the body of `/slow_down`: seconds before each step.
 ///
 /// # Errors
-/// Every field that does not fit.
+/// Every invalid field.
 pub fn read_slow_down(body: &Map<String, Value>) -> Result<Option<f64>, Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     let seconds = f.required("forward_sleep_time", nullable(float));
     f.finish(seconds)
 }
 
-/// `/slow_down`: has every step of the model wait, for tests under load.
+/// `/slow_down`: makes every model step wait, for tests under load.
 pub async fn slow_down(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
     app.manager.slow_down(read_slow_down(&body.0)?, PATIENCE).await?;
     Ok(reply::json(&Value::Null))

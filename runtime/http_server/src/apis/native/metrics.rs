@@ -9,10 +9,10 @@ use prometheus::TEXT_FORMAT;
 use crate::app::App;
 use crate::http::errors::ApiError;
 
-/// Longest wait for the scheduler's figures.
+/// Longest wait for the scheduler's state.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// `GET /metrics`; without `--enable-metrics` there is no such path.
+/// `GET /metrics`; 404 without `--enable-metrics`.
 pub async fn metrics(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
     let Some(metrics) = app.manager.metrics.get() else { return Err(ApiError::NotFound) };
     let state = match app.manager.internal_state(TIMEOUT).await {

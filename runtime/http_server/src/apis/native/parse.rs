@@ -1,4 +1,4 @@
-//! `/parse_function_call`, `/separate_reasoning`: the parsers by themselves.
+//! `/parse_function_call`, `/separate_reasoning`: use of the parsers without a model.
 
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
@@ -13,7 +13,7 @@ use crate::http::errors::ApiError;
 use crate::http::extract::NativeJson;
 use crate::http::reply;
 
-/// Refuses a parser name. (The reference ends such requests with a plain 500.)
+/// The error for an unknown parser name. (The reference answers with a plain 500.)
 fn unknown(field: &str, name: Option<&str>, names: impl Iterator<Item = &'static str>) -> ApiError {
     let names: Vec<&str> = names.collect();
     let what = match name {
@@ -23,7 +23,7 @@ fn unknown(field: &str, name: Option<&str>, names: impl Iterator<Item = &'static
     ApiError::Http { status: 400, detail: format!("{what}. Expected one of: {}.", names.join(", ")) }
 }
 
-/// Parses a long text on a thread of its own.
+/// Parses a long text on a separate thread.
 async fn parse<T: Send + 'static>(
     bytes: usize,
     work: impl FnOnce() -> T + Send + 'static,
@@ -44,7 +44,7 @@ type FunctionCallBody = (String, Vec<Value>, Option<String>);
 /// Reads the body of `/parse_function_call`.
 ///
 /// # Errors
-/// Every field that does not fit; so for the other reader here.
+/// Every invalid field, as for the reader below.
 pub fn read_function_call(body: &Map<String, Value>) -> Result<FunctionCallBody, Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     let text = f.required("text", string);
@@ -53,7 +53,7 @@ pub fn read_function_call(body: &Map<String, Value>) -> Result<FunctionCallBody,
     f.finish(text.map(|text| (text, tools, name)))
 }
 
-/// Reads the body of `/separate_reasoning`: text, parser, and whether blocks are wanted.
+/// Reads the body of `/separate_reasoning`: text, parser, and whether to return blocks.
 pub fn read_reasoning(body: &Map<String, Value>) -> Result<(String, String, bool), Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     let text = f.required("text", string);
@@ -62,7 +62,7 @@ pub fn read_reasoning(body: &Map<String, Value>) -> Result<(String, String, bool
     f.finish(text.zip(name).map(|(text, name)| (text, name, return_blocks)))
 }
 
-/// `POST /parse_function_call`. Without `tool_call_parser` it is the server's own.
+/// `POST /parse_function_call`. Without `tool_call_parser` the server's parser is used.
 pub async fn parse_function_call(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
     let (text, tools, name) = read_function_call(&body.0)?;
     let parser = match &name {

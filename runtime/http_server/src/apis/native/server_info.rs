@@ -1,5 +1,4 @@
-//! `/get_server_info` and `/server_info`: every argument with the value that is in use, sizes, and the scheduler's live
-//! state.
+//! `/get_server_info` and `/server_info`: every argument with its value in use, sizes, and the scheduler's live state.
 
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ const STATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What stands for arguments that are shown to nobody.
 const HIDDEN: &str = "***";
 
-/// `GET /get_server_info`, `GET /server_info`. Without an answer of the scheduler `internal_states` is empty.
+/// `GET /get_server_info`, `GET /server_info`. If the scheduler does not answer, `internal_states` is empty.
 pub async fn server_info(app: web::Data<App>) -> HttpResponse {
     let live = app.manager.internal_state(STATE_TIMEOUT).await;
     let scheduler = app.manager.scheduler_info.read().clone();
@@ -50,7 +49,7 @@ pub async fn server_info(app: web::Data<App>) -> HttpResponse {
     reply::json(&info)
 }
 
-/// The arguments: what was given or changed since, and where the scheduler has chosen, what it says.
+/// The arguments: as given or changed since, and with the scheduler's choices.
 fn arguments(app: &App, scheduler: &Value) -> Map<String, Value> {
     let mut arguments = app.args.to_json();
     let served = app.served();
@@ -74,7 +73,7 @@ fn arguments(app: &App, scheduler: &Value) -> Map<String, Value> {
         }
     }
     if let Some(size) = scheduler.get("chunked_prefill_size") {
-        // A prompt in one step.
+        // Prompts are computed in one step.
         let size = if size.is_null() { json!(-1) } else { size.clone() };
         arguments.insert("chunked_prefill_size".to_owned(), size);
     }
@@ -90,9 +89,9 @@ fn arguments(app: &App, scheduler: &Value) -> Map<String, Value> {
     arguments
 }
 
-/// What the reference's scheduler says of itself, then our scheduler's own figures.
+/// The keys that the reference's scheduler reports, then our own scheduler's state.
 fn internal_state(mut state: Map<String, Value>, scheduler: &Value, live: Value) -> Value {
-    // A Python function; here there is none.
+    // In the reference this is a Python function.
     state.shift_remove("custom_sigquit_handler");
     let gib = |key: &str| gib(scheduler.get(key).and_then(Value::as_u64));
     let memory_usage = json!({
@@ -121,7 +120,7 @@ fn internal_state(mut state: Map<String, Value>, scheduler: &Value, live: Value)
     state.into()
 }
 
-/// A figure for every kind of CUDA graph, of which there are none.
+/// A value for every kind of CUDA graph, although there are none.
 fn cuda_graph() -> Value {
     json!({
         "prefill": 0.0, "decode": 0.0, "target_verify": 0.0, "draft_prefill": 0.0, "draft_decode": 0.0,
@@ -129,14 +128,14 @@ fn cuda_graph() -> Value {
     })
 }
 
-/// Seconds that the scheduler took to start.
+/// The duration of the scheduler's start in seconds.
 fn startup_time(scheduler: &Value) -> Map<String, Value> {
     let mut times = scheduler.get("startup_time").and_then(Value::as_object).cloned().unwrap_or_default();
     times.insert("cuda_graph".to_owned(), cuda_graph());
     times
 }
 
-/// Whether this flag, which may be cut short, has a value that is not to be shown.
+/// Whether the value of this flag, which may be abbreviated, must not be shown.
 fn is_secret(flag: &str) -> bool {
     let Some(name) = flag.strip_prefix("--").filter(|name| !name.is_empty()) else { return false };
     let is_other = flags().any(|flag| flag.long == name && !flag.secret);

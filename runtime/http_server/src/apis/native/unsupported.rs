@@ -1,4 +1,4 @@
-//! Routes of the reference whose parts this version does not have. What they answer says so.
+//! Routes of the reference that this version does not implement; their answers say so.
 
 use actix_web::{HttpRequest, HttpResponse};
 

@@ -12,7 +12,7 @@ use crate::http::errors::ApiError;
 use crate::http::extract::NativeJson;
 use crate::http::{header_overrides, reply};
 
-/// Keys of an instance that can be its prompt; the first instance decides which it is for all.
+/// Keys of an instance that can contain its prompt; the first instance decides which one all of them use.
 const PROMPTS: [&str; 3] = ["text", "input_ids", "input_embeds"];
 
 /// Whether Python takes the value for true.
@@ -27,7 +27,7 @@ fn truthy(value: &Value) -> bool {
     }
 }
 
-/// The body of `/generate` that instances and parameters stand for.
+/// The body of `/generate` for these instances and parameters.
 fn body_of(instances: &[Map<String, Value>], parameters: Map<String, Value>) -> Map<String, Value> {
     let mut body = Map::new();
     let given = |key: &&str| instances.first().and_then(|i| i.get(*key)).is_some_and(truthy);
@@ -50,7 +50,7 @@ type VertexBody = (Vec<Map<String, Value>>, Map<String, Value>);
 /// Reads the body.
 ///
 /// # Errors
-/// One of them does not fit.
+/// Every invalid field.
 pub fn read(body: &Map<String, Value>) -> Result<VertexBody, Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     let instances = f.required("instances", list(object));

@@ -13,11 +13,11 @@ use crate::chat::request::ChatCompletionRequest;
 /// A request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OllamaChatRequest {
-    /// What it shares with other requests.
+    /// The fields shared with other requests.
     pub common: Common,
-    /// The conversation, as messages of a chat completion; empty to load the model.
+    /// The conversation as chat completion messages; empty to only load the model.
     pub messages: Vec<Value>,
-    /// Tools, as those of a chat completion.
+    /// Tools, in the form of chat completions.
     pub tools: Vec<Value>,
 }
 
@@ -25,7 +25,7 @@ impl OllamaChatRequest {
     /// Reads a body.
     ///
     /// # Errors
-    /// Every field that does not fit.
+    /// Every invalid field.
     pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut f = Fields::of_body(body);
         let common = Common::read(&mut f);
@@ -34,10 +34,10 @@ impl OllamaChatRequest {
         f.finish(messages.map(|messages| Self { common, messages, tools }))
     }
 
-    /// The chat completion. A last message of the assistant is the beginning of the answer, as with Ollama.
+    /// The chat completion. As in Ollama, a final assistant message is the beginning of the answer.
     ///
     /// # Errors
-    /// Thinking that the model cannot switch.
+    /// If the request switches thinking and the model cannot.
     pub fn to_chat(&self, parser: Option<ReasoningParser>) -> Result<ChatCompletionRequest, OllamaError> {
         let mut messages = self.messages.clone();
         let continues = messages.last_mut().is_some_and(|last| begin_answer(last, parser));
@@ -55,7 +55,7 @@ impl OllamaChatRequest {
         body.extend(self.common.response_format().map(|format| ("response_format".to_owned(), format)));
         let think = if continues { Some(&Think::Off) } else { self.common.think.as_ref() };
         let parser = parser.filter(|parser| {
-            // What always thinks has its thinking ended in front of the text.
+            // If the model always thinks, its thinking is ended before the text.
             !continues || parser.reasoning_default() != ReasoningDefault::Always
         });
         body.extend(thinking(&self.common.model, think, parser)?);
@@ -65,8 +65,8 @@ impl OllamaChatRequest {
     }
 }
 
-/// Makes one text of a last message that is the assistant's, its thinking in front, in the model's tags. False for
-/// other messages.
+/// Merges a final assistant message into one text, preceded by its thinking in the model's tags. False for other
+/// messages.
 fn begin_answer(last: &mut Value, parser: Option<ReasoningParser>) -> bool {
     let Some(text) = answer_text(last) else { return false };
     let thoughts = last["reasoning_content"].as_str().zip(parser);
@@ -80,7 +80,7 @@ fn begin_answer(last: &mut Value, parser: Option<ReasoningParser>) -> bool {
     true
 }
 
-/// What of a chat completion's body switches the thinking.
+/// The fields of a chat completion that switch thinking.
 fn thinking(
     model: &str,
     think: Option<&Think>,

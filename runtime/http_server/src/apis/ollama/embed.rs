@@ -13,15 +13,15 @@ use sglang_tokenizer_manager::requests::validation::{
 pub struct OllamaEmbedRequest {
     /// Name of the model.
     pub model: String,
-    /// What is to be embedded.
+    /// The texts to embed.
     pub input: Vec<String>,
-    /// Cut what is too long.
+    /// Whether to cut texts that are too long.
     truncate: bool,
-    /// Wanted size of the vectors.
+    /// Requested size of the vectors.
     dimensions: Option<i64>,
 }
 
-/// Fields that change nothing for vectors; only their form is checked.
+/// Fields without effect on vectors; only their form is checked.
 fn without_effect(f: &mut Fields<'_>) {
     f.optional("options", object);
     f.union::<()>(
@@ -34,7 +34,7 @@ impl OllamaEmbedRequest {
     /// Reads the body of `/api/embed`.
     ///
     /// # Errors
-    /// Every field that does not fit.
+    /// Every invalid field.
     pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut f = Fields::of_body(body);
         let model = f.required("model", string);
@@ -58,7 +58,7 @@ impl OllamaEmbedRequest {
     /// Reads the body of `/api/embeddings`.
     ///
     /// # Errors
-    /// Every field that does not fit.
+    /// Every invalid field.
     pub fn from_prompt_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut f = Fields::of_body(body);
         let model = f.required("model", string);
@@ -80,7 +80,7 @@ impl OllamaEmbedRequest {
     }
 }
 
-/// A vector of length 1.
+/// The vector, scaled to length 1.
 fn normalized(vector: &[f32]) -> Vec<f32> {
     let length = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     if length == 0.0 {
@@ -100,7 +100,7 @@ pub struct EmbedResponse<'a> {
 }
 
 impl<'a> EmbedResponse<'a> {
-    /// Vectors of length 1, as Ollama gives them.
+    /// Vectors scaled to length 1, as in Ollama.
     pub fn new(model: &'a str, vectors: &[Vec<f32>], total_duration: u64, prompt_tokens: u64) -> Self {
         Self {
             model,
@@ -112,7 +112,7 @@ impl<'a> EmbedResponse<'a> {
     }
 }
 
-/// The answer of `/api/embeddings`: the vector as the model gives it.
+/// The answer of `/api/embeddings`: the vector as the model computes it.
 pub fn embedding(vector: &[f32]) -> Value {
     json!({"embedding": vector})
 }

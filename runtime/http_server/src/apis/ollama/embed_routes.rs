@@ -10,7 +10,7 @@ use super::routes::{Body, model};
 use crate::app::App;
 use crate::http::reply;
 
-/// Vectors of a request's texts, and the tokens of these.
+/// The vectors of a request's texts, and the number of tokens.
 async fn vectors(
     app: &App,
     request: &OllamaEmbedRequest,
@@ -37,7 +37,7 @@ pub async fn embed(app: web::Data<App>, body: Body) -> Result<HttpResponse, Olla
     Ok(reply::json(&EmbedResponse::new(&model, &vectors, nanoseconds, tokens)))
 }
 
-/// `POST /api/embeddings`: one text, as older clients ask.
+/// `POST /api/embeddings`: a single text; used by older clients.
 pub async fn embeddings(app: web::Data<App>, body: Body) -> Result<HttpResponse, OllamaError> {
     let request = OllamaEmbedRequest::from_prompt_json(&body?.0)?;
     let (adapter, _) = model(&app, &request.model)?;

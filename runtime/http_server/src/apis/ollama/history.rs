@@ -1,4 +1,4 @@
-//! Messages of a chat as those of a chat completion.
+//! Converts the messages of a chat to those of a chat completion.
 
 use std::collections::VecDeque;
 
@@ -24,7 +24,7 @@ fn tool_call(value: &Value) -> Read<(Call, Value)> {
     Ok(((id, name), call))
 }
 
-/// The id of the call that a tool answers: the first open one of the tool's name, else the first.
+/// The id of the call that a tool answers: the first open call of that tool, else the first open call.
 fn answered(open: &mut VecDeque<Call>, id: Option<String>, tool: Option<&str>) -> String {
     let at = match &id {
         Some(id) => open.iter().position(|(known, _)| known == id),
@@ -45,7 +45,7 @@ fn message(value: &Value, open: &mut VecDeque<Call>) -> Read<Value> {
     let thinking = optional_key(&map, "thinking", string)?.filter(|text| !text.is_empty());
     let calls = optional_key(&map, "tool_calls", list(tool_call))?.filter(|calls| !calls.is_empty());
     let content = match optional_key(&map, "content", string)? {
-        // What thinks or calls need not say anything besides.
+        // A message with thinking or calls may have no content.
         None if thinking.is_some() || calls.is_some() => String::new(),
         None => return Err(Mismatch::missing("content", value)),
         Some(content) => content,

@@ -1,5 +1,5 @@
-//! The API of Ollama. Chats become chat completions, prompts native requests, and answers are told in Ollama's words
-//! (reference: `entrypoints/ollama`).
+//! Ollama's API. Chats become chat completions, prompts become native requests, and answers are converted to Ollama's
+//! form (reference: `entrypoints/ollama`).
 
 pub mod chat;
 pub mod embed;

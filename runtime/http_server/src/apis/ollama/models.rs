@@ -1,4 +1,4 @@
-//! What the routes about models answer.
+//! The answers of the routes about models.
 
 use std::path::Path;
 
@@ -7,9 +7,9 @@ use sglang_tokenizer_manager::requests::validation::{FieldError, Fields, string}
 
 use super::response::now;
 
-/// The version of Ollama whose API this is: clients look whether it is new enough for what they use.
+/// The version of Ollama's API that is served; clients check it before they use newer features.
 pub const VERSION: &str = "0.12.11";
-/// When a model is unloaded that stays as long as the server runs.
+/// The unload time of a model that stays loaded as long as the server runs.
 const NEVER: &str = "9999-12-31T23:59:59Z";
 
 fn last_step(name: &str) -> &str {
@@ -40,8 +40,8 @@ pub fn tags(served: &str, adapters: &[String]) -> Value {
     json!({"models": models})
 }
 
-/// The answer of `/api/ps`: the models that are loaded, which are all that are listed. `size` is that of the model's
-/// files in bytes, and `on_gpu` says where they are.
+/// The answer of `/api/ps`: the loaded models, which are all listed models. `size` is the size of the model's files in
+/// bytes; `on_gpu` says where the model is.
 pub fn ps(served: &str, adapters: &[String], context_len: usize, size: u64, on_gpu: bool) -> Value {
     let loaded = |name: &str, parent: Option<&str>, size: u64| {
         let mut model = model(name, parent, size);
@@ -58,7 +58,7 @@ pub fn ps(served: &str, adapters: &[String], context_len: usize, size: u64, on_g
     json!({"models": models})
 }
 
-/// Bytes of a model: its file, or the files of its folder that hold weights.
+/// Size of a model in bytes: its file, or the weight files of its folder.
 pub fn size_of(path: &Path) -> u64 {
     let length = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
     let Ok(entries) = path.read_dir() else { return length(path) };
@@ -76,23 +76,23 @@ pub fn size_of(path: &Path) -> u64 {
 /// Reads the body of `/api/show`: the model's name.
 ///
 /// # Errors
-/// The name is missing or no text.
+/// If the name is missing or is not a string.
 pub fn read_show(body: &Map<String, Value>) -> Result<String, Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     let model = f.required("model", string);
     f.finish(model)
 }
 
-/// What a model can do, by what the server has for it.
+/// What a model can do on this server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// It gives vectors or classes, and no text.
+    /// It returns vectors or classes, not text.
     pub embedding: bool,
-    /// Its calls are read.
+    /// Tool calls are parsed.
     pub tools: bool,
-    /// Its thinking is read.
+    /// Thinking is parsed.
     pub thinking: bool,
-    /// It fills in what is between two texts.
+    /// It can fill in text between a prefix and a suffix.
     pub insert: bool,
 }
 
@@ -109,7 +109,7 @@ impl Capabilities {
     }
 }
 
-/// The answer of `/api/show`: `model` is the name that the client gave.
+/// The answer of `/api/show`; `model` is the name that the client sent.
 pub fn show(model: &str, context_len: usize, capabilities: Capabilities) -> Value {
     let name = last_step(model);
     let family = ["-Instruct", "-Chat", "-Base"].iter().find_map(|suffix| name.strip_suffix(suffix));

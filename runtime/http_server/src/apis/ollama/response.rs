@@ -1,4 +1,4 @@
-//! What the generating routes answer.
+//! The answers of the generating routes.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::reply::Parts;
 
-/// The time of an answer: UTC, to the millisecond.
+/// The time of an answer: UTC with milliseconds.
 pub fn timestamp(now: OffsetDateTime) -> String {
     format!(
         "{}T{:02}:{:02}:{:02}.{:03}Z",
@@ -20,12 +20,12 @@ pub fn timestamp(now: OffsetDateTime) -> String {
     )
 }
 
-/// The time of an answer that is made now.
+/// The current time, for an answer.
 pub fn now() -> String {
     timestamp(OffsetDateTime::now_utc())
 }
 
-/// `done_reason`. A call ends the answer like any other stop.
+/// `done_reason`. A tool call counts as a normal stop.
 pub fn done_reason(reason: &FinishReason) -> &'static str {
     match reason {
         FinishReason::Length { .. } => "length",
@@ -42,7 +42,7 @@ pub enum Route {
     Generate,
 }
 
-/// The part of an answer that holds what the model wrote.
+/// The part of an answer with the generated text.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Text {
@@ -93,7 +93,7 @@ pub struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// What is new.
+    /// A piece with what is new.
     pub fn piece(route: Route, model: &'a str, parts: Parts, logprobs: Option<Value>) -> Self {
         let text = route.text(parts);
         Self { model, created_at: now(), text, done: false, done_reason: None, logprobs }
@@ -114,8 +114,8 @@ fn nanoseconds(seconds: f64) -> u64 {
 }
 
 impl Work {
-    /// What a request has taken so far. `first` is when its first token came, in seconds after the request, where the
-    /// answer was streamed; else it is known with `--enable-metrics` only.
+    /// The cost of a request so far. `first` is the time of its first token, in seconds after the request, if the
+    /// answer was streamed; otherwise it is known only with `--enable-metrics`.
     pub fn of(state: &ReqState, counts: Counts, first: Option<f64>) -> Self {
         let total = state.timing.elapsed();
         let prompt = first.or_else(|| state.timing.first_token_latency()).map(|first| first.min(total));
@@ -133,9 +133,9 @@ impl Work {
 pub struct End {
     /// `done_reason`.
     pub done_reason: &'static str,
-    /// What it took; nothing where no model ran.
+    /// The cost of the answer; `None` if no model ran.
     pub work: Option<Work>,
-    /// Ids that a later request can go on from.
+    /// Ids from which a later request can continue.
     pub context: Option<Vec<u32>>,
 }
 
@@ -155,13 +155,13 @@ pub struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// An answer of these parts.
+    /// An answer with these parts.
     pub fn new(route: Route, model: &'a str, parts: Parts, logprobs: Option<Value>, end: End) -> Self {
         let line = Line::piece(route, model, parts, logprobs);
         let work = end.work;
         Self {
             line: Line { done: true, done_reason: Some(end.done_reason), ..line },
-            // Only this route has the key.
+            // Only this route has this key.
             context: (route == Route::Generate).then_some(end.context),
             total_duration: work.map(|work| work.total),
             load_duration: None,

@@ -1,4 +1,4 @@
-//! OpenAI's API, but for responses.
+//! OpenAI's API, except Responses.
 
 pub mod chat;
 pub mod choice;

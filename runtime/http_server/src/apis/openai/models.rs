@@ -44,9 +44,9 @@ pub async fn models(app: web::Data<App>) -> HttpResponse {
     reply::json(&json!({"object": "list", "data": cards}))
 }
 
-/// `GET /v1/models/{model}`: one of them.
+/// `GET /v1/models/{model}`: one model or adapter.
 pub async fn model(app: web::Data<App>, req: HttpRequest) -> Result<HttpResponse, ApiError> {
-    // The framework leaves %2F and %25 as they came, since they would change the path.
+    // actix leaves %2F and %25 encoded, since they would change the path.
     let name = percent_decode_str(req.match_info().query("model")).decode_utf8_lossy();
     if name == app.served_model_name() {
         return Ok(reply::json(&card(&app)));

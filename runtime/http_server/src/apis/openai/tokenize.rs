@@ -24,7 +24,7 @@ fn codec(app: &App) -> Result<Arc<dyn TextCodec>, ApiError> {
     })
 }
 
-/// Runs `work` here when it is short, and on a thread of its own when it is long.
+/// Runs short `work` here and long work on a separate thread.
 async fn off_loop<T: Send + 'static>(
     bytes: usize,
     work: impl FnOnce() -> Result<T, TextError> + Send + 'static,
@@ -49,10 +49,10 @@ fn max_model_len(app: &App, codec: &dyn TextCodec) -> u64 {
 /// Prompt, `add_special_tokens` and `add_generation_prompt` of `/tokenize`.
 type TokenizeBody = (Option<OneOrMany<String>>, bool, Option<bool>);
 
-/// Reads the body of `/tokenize`, the messages left out.
+/// Reads the body of `/tokenize`, except the messages.
 ///
 /// # Errors
-/// Every field that does not fit; so for the other reader here.
+/// Every invalid field, as for the reader below.
 pub fn read_tokenize(body: &Map<String, Value>) -> Result<TokenizeBody, Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     let prompt = request_fields::texts(&mut f, "prompt");
@@ -64,7 +64,7 @@ pub fn read_tokenize(body: &Map<String, Value>) -> Result<TokenizeBody, Vec<Fiel
     f.finish(Some((prompt, add_special_tokens, add_generation_prompt)))
 }
 
-/// Reads the body of `/detokenize`: ids, and whether special tokens are left out.
+/// Reads the body of `/detokenize`: ids, and whether to leave out special tokens.
 pub fn read_detokenize(body: &Map<String, Value>) -> Result<(OneOrMany<Vec<i64>>, bool), Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     f.required("tokens", |_| Ok(()));
@@ -119,7 +119,7 @@ async fn tokenize_messages(
             "continue_final_message needs add_generation_prompt to open the assistant turn.",
         ));
     }
-    // Only a request that asks for a form of its own may ask for special tokens around it.
+    // Only a request that sets its own form may request special tokens around it.
     let explicit = add_generation_prompt.is_some() && body.contains_key("add_special_tokens");
     let add_special_tokens = explicit && add_special_tokens;
     let options = RenderOptions { add_generation_prompt, add_special_tokens, ..Default::default() };

@@ -10,7 +10,7 @@ use crate::request_fields::StreamOptions;
 /// `prompt_tokens_details`.
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
 pub struct PromptTokensDetails {
-    /// Prompt tokens that came from the cache.
+    /// Prompt tokens from the cache.
     pub cached_tokens: u64,
 }
 
@@ -26,20 +26,20 @@ pub struct CompletionTokensDetails {
 pub struct UsageInfo {
     /// Prompt tokens; a prompt counts once, however many samples it has.
     pub prompt_tokens: u64,
-    /// Both together.
+    /// The sum of both.
     pub total_tokens: u64,
     /// Output tokens.
     pub completion_tokens: u64,
-    /// With `--enable-cache-report`.
+    /// Only with `--enable-cache-report`.
     pub prompt_tokens_details: Option<PromptTokensDetails>,
     /// Output tokens inside reasoning.
     pub reasoning_tokens: u64,
-    /// When there was reasoning.
+    /// Only if there was reasoning.
     pub completion_tokens_details: Option<CompletionTokensDetails>,
 }
 
 impl UsageInfo {
-    /// Adds up the counts of all choices, `n` per prompt.
+    /// Adds the counts of all choices; each prompt has `n` of them.
     pub fn of_choices(choices: impl Iterator<Item = (usize, Counts)>, n: usize, cache_report: bool) -> Self {
         let (mut prompt, mut completion, mut reasoning, mut cached) = (0, 0, 0, 0);
         for (index, counts) in choices {
@@ -67,7 +67,7 @@ impl UsageInfo {
     }
 }
 
-/// Counts of the choices of a stream, as far as they are known.
+/// Counts of the choices of a stream so far.
 #[derive(Clone, Debug, Default)]
 pub struct StreamCounts(pub BTreeMap<usize, Counts>);
 
@@ -78,7 +78,7 @@ impl StreamCounts {
     }
 }
 
-/// Counts that a stream gets when its request says nothing.
+/// The usage settings of a stream whose request does not set them.
 pub fn stream_options(given: Option<StreamOptions>, default_include_usage: bool) -> StreamOptions {
     let mut options = given.unwrap_or_default();
     options.include_usage |= default_include_usage;

@@ -1,4 +1,4 @@
-//! Items of a conversation as messages of a chat completion (reference: `_normalize_response_message_for_chat`,
+//! Converts the items of a conversation to chat completion messages (reference: `_normalize_response_message_for_chat`,
 //! `_construct_input_messages`).
 
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use super::error::ResponsesError;
 use super::items::decode_reasoning;
 use super::tools::encode_input;
 
-/// What a developer's instructions begin with, where they become a system message.
+/// Prefix of a developer's instructions that become a system message.
 const DEVELOPER: &str = "Developer instructions:";
 
 fn texts(parts: &Value) -> Vec<&str> {
@@ -25,7 +25,7 @@ fn part(value: &Value) -> Value {
     }
 }
 
-/// Arguments that a template can read; what was cut off is left out.
+/// Arguments in a form that templates can read; incomplete ones are left out.
 fn arguments(value: &Value) -> String {
     Value::Object(call_arguments::read(value).unwrap_or_default()).to_string()
 }
@@ -45,7 +45,7 @@ fn reasoning(item: &Value) -> Option<Value> {
     Some(json!({"role": "assistant", "reasoning_content": text}))
 }
 
-/// Marks the instructions of a developer, so that they can be told from those of the system.
+/// Marks a developer's instructions, to distinguish them from those of the system.
 fn labelled(content: &Value) -> Value {
     match content {
         Value::String(text) => format!("{DEVELOPER}\n{text}").into(),
@@ -82,7 +82,7 @@ fn message(item: &Map<String, Value>) -> Value {
     Value::Object(message)
 }
 
-/// One item as a message; `None` for reasoning that says nothing.
+/// One item as a message; `None` for empty reasoning.
 fn to_message(index: usize, item: &Value) -> Result<Option<Value>, ResponsesError> {
     let Value::Object(map) = item else {
         return Err(ResponsesError::invalid(format!("input[{index}] is no object"), "input"));
@@ -120,7 +120,7 @@ fn is_empty(content: &Value) -> bool {
     content.is_null() || *content == ""
 }
 
-/// Puts what follows an assistant's message, in the same turn, into it.
+/// Merges the next item of the same turn into an assistant message.
 fn merge(previous: &mut Value, next: &Value) {
     if !next["phase"].is_null() {
         previous["phase"] = next["phase"].clone();
@@ -154,11 +154,11 @@ fn same_turn(previous: &Value, next: &Value) -> bool {
         && (previous["phase"] == next["phase"] || only_reasoning)
 }
 
-/// The messages of a conversation. Instructions come first, all of them unless the template takes them in between
+/// The messages of a conversation. Instructions come first, unless the template supports them in between
 /// (`inline_system`).
 ///
 /// # Errors
-/// An item that this server cannot replay.
+/// If this server cannot replay an item.
 pub(super) fn messages(
     instructions: Option<&str>,
     items: &[Value],

@@ -6,7 +6,7 @@ use sglang_tokenizer_manager::state::Counts;
 
 use super::request::ResponsesRequest;
 
-/// How a response ended, by its finish reason.
+/// The status for a finish reason.
 pub fn status_of(reason: &FinishReason) -> &'static str {
     match reason {
         FinishReason::Stop { .. } => "completed",
@@ -15,14 +15,14 @@ pub fn status_of(reason: &FinishReason) -> &'static str {
     }
 }
 
-/// `error` of a response that failed.
+/// The `error` of a failed response.
 pub fn error_of(reason: &FinishReason) -> Option<Value> {
     let FinishReason::Abort { message, .. } = reason else { return None };
     let message = if message.is_empty() { "Generation aborted" } else { message.as_str() };
     Some(failure(message))
 }
 
-/// `error` with this message.
+/// An `error` with this message.
 pub fn failure(message: &str) -> Value {
     json!({"code": "server_error", "message": message})
 }
@@ -38,13 +38,13 @@ pub fn usage(counts: Counts) -> Value {
     })
 }
 
-/// What of a request its response repeats.
+/// The fields of a request that its response repeats.
 #[derive(Clone, Debug)]
 pub struct ResponseFrame {
     id: String,
     created_at: u64,
     model: String,
-    /// The fields behind `usage`, in their order.
+    /// The fields after `usage`, in order.
     rest: Map<String, Value>,
     has_text: bool,
 }
@@ -54,7 +54,7 @@ fn is_plain_text(output: &[Value]) -> bool {
 }
 
 impl ResponseFrame {
-    /// The frame of a request. `model` is the served name that a request without one gets.
+    /// The fields for a request. `model` is the served name, for requests without one.
     pub fn new(request: &ResponsesRequest, model: &str, created_at: u64) -> Self {
         let rest = json!({
             "parallel_tool_calls": request.parallel_tool_calls,
@@ -107,7 +107,7 @@ impl ResponseFrame {
         response
     }
 
-    /// The response to a request that failed.
+    /// The response to a failed request.
     pub fn failed(&self, message: &str) -> Value {
         let mut response = self.response("failed", Vec::new(), None);
         response["error"] = failure(message);

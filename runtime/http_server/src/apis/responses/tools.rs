@@ -1,5 +1,5 @@
-//! Tools of the Responses API: functions, and tools whose input is free text, which the model sees as functions of one
-//! string (reference: `responses_adapters.py`).
+//! Tools of the Responses API: functions, and custom tools with free text as input, which the model sees as functions
+//! with one string argument (reference: `responses_adapters.py`).
 
 use serde_json::{Map, Value, json};
 use sglang_tokenizer_manager::requests::validation::{Mismatch, Read, boolean, object, optional_key, string};
@@ -20,10 +20,10 @@ const TYPES: [&str; 13] = [
     "tool_search",
 ];
 
-/// The only argument of a function that stands for a tool of free text.
+/// The only argument of the function that represents a custom tool.
 const INPUT: &str = "input";
 
-/// Reads one tool and gives it as the answer repeats it.
+/// Reads one tool in the form in which the answer repeats it.
 pub(super) fn tool(value: &Value) -> Read<Value> {
     let map = object(value)?;
     let kind = map.get("type").ok_or_else(|| Mismatch::missing("type", value))?;
@@ -53,12 +53,12 @@ pub(super) fn tool(value: &Value) -> Read<Value> {
     Ok(Value::Object(tool))
 }
 
-/// Whether the model can be made to call this tool.
+/// Whether the model can be forced to call this tool.
 pub(super) fn is_callable(tool: &Value) -> bool {
     (tool["type"] == "function" || tool["type"] == "custom") && tool["name"].is_string()
 }
 
-/// The tools that a chat completion can have; others are for services that are not here.
+/// The tools that a chat completion supports; others need services that do not exist here.
 pub(super) fn chat_tools(tools: &[Value]) -> Vec<Value> {
     let chat = |tool: &Value| {
         let (description, parameters) = match tool["type"] == "custom" {
@@ -71,7 +71,7 @@ pub(super) fn chat_tools(tools: &[Value]) -> Vec<Value> {
     tools.iter().filter(|tool| is_callable(tool)).map(chat).collect()
 }
 
-/// The names of the tools whose input is free text.
+/// The names of the custom tools.
 pub(super) fn custom_names(tools: &[Value]) -> Vec<String> {
     let custom = tools.iter().filter(|tool| tool["type"] == "custom");
     custom.filter_map(|tool| tool["name"].as_str().map(str::to_owned)).collect()
@@ -82,7 +82,7 @@ fn custom_parameters() -> Value {
     json!({"type": "object", "properties": {INPUT: input}, "required": [INPUT], "additionalProperties": false})
 }
 
-/// What the tool does, and the grammar that its input should follow.
+/// A custom tool's description, with the grammar that its input should follow.
 fn custom_description(tool: &Value) -> Value {
     let mut parts: Vec<String> = tool["description"].as_str().map(str::to_owned).into_iter().collect();
     if tool["format"]["type"] == "grammar" {
@@ -93,12 +93,12 @@ fn custom_description(tool: &Value) -> Value {
     if parts.is_empty() { Value::Null } else { parts.join("\n\n").into() }
 }
 
-/// Free text as the arguments of the function that stands for its tool.
+/// Free text as arguments of the function that represents the tool.
 pub(super) fn encode_input(text: &str) -> String {
     json!({INPUT: text}).to_string()
 }
 
-/// The free text in complete arguments; what is none is taken as it stands.
+/// The free text in complete arguments; arguments in another form are returned unchanged.
 pub(super) fn decode_input(arguments: &str) -> String {
     let Ok(Value::Object(map)) = serde_json::from_str(arguments) else { return arguments.to_owned() };
     let only = if map.len() == 1 { map.values().next() } else { None };
@@ -106,14 +106,14 @@ pub(super) fn decode_input(arguments: &str) -> String {
     text.map_or_else(|| arguments.to_owned(), str::to_owned)
 }
 
-/// As much of the free text as the beginning of its arguments shows for sure.
+/// The part of the free text that the beginning of its arguments already determines.
 pub(super) fn decode_input_prefix(arguments: &str) -> String {
     let start = arguments.find(&format!("\"{INPUT}\"")).and_then(|at| {
         let rest = arguments.get(at + INPUT.len() + 2..)?;
         rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')
     });
     let Some(body) = start else { return String::new() };
-    // The longest prefix that closes to a string: escapes are at most twelve characters long.
+    // The longest prefix that can be closed to a string; escapes have at most twelve characters.
     let end = unescaped_quote(body).unwrap_or(body.len());
     let body = body.get(..end).unwrap_or_default();
     let cuts = body.char_indices().map(|(at, _)| at).chain([body.len()]).rev().take(13);

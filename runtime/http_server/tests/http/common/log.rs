@@ -1,4 +1,4 @@
-//! What a test's process logs.
+//! Captures the log of a test process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Keeps what is logged.
+/// Captured log lines.
 #[derive(Clone, Default)]
 pub struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -30,14 +30,14 @@ impl<'a> MakeWriter<'a> for Lines {
 }
 
 impl Lines {
-    /// Begins to keep what this process logs.
+    /// Starts capturing this process's log.
     pub fn start() -> Self {
         let lines = Self::default();
         tracing_subscriber::fmt().with_writer(lines.clone()).with_ansi(false).without_time().init();
         lines
     }
 
-    /// All of it.
+    /// Everything captured so far.
     pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().clone()).unwrap()
     }
@@ -47,7 +47,7 @@ impl Lines {
         self.0.lock().clear();
     }
 
-    /// The lines with this part, when there are any.
+    /// The lines that contain `part`; waits until there are any.
     pub async fn with(&self, part: &str) -> Vec<String> {
         for _ in 0..300 {
             let text = self.text();

@@ -16,7 +16,7 @@ pub struct LogProbs {
     top_logprobs: Vec<Option<Map<String, Value>>>,
 }
 
-/// A token's text; a part of a character is shown byte by byte as Latin-1, so that nothing is lost.
+/// A token's text; part of a character is shown byte by byte as Latin-1, so that nothing is lost.
 fn lossless_text(codec: &dyn TextCodec, id: u32) -> String {
     let text = token_text(codec, id);
     if !text.contains('\u{fffd}') {

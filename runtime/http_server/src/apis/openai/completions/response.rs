@@ -43,7 +43,7 @@ pub struct CompletionResponse {
     sglext: Option<Value>,
 }
 
-/// Texts of the prompts, to be put before their completions.
+/// The texts of the prompts, to precede their completions.
 pub fn echo_texts(codec: Option<&dyn TextCodec>, prompt: &CompletionPrompt) -> Vec<String> {
     let decode = |ids: &Vec<i64>| {
         let ids: Vec<u32> = ids.iter().filter_map(|id| u32::try_from(*id).ok()).collect();
@@ -57,7 +57,7 @@ pub fn echo_texts(codec: Option<&dyn TextCodec>, prompt: &CompletionPrompt) -> V
     }
 }
 
-/// The lists of a choice or of a piece of it; with `prompt` those of the prompt come first.
+/// The log-probabilities of a choice, or of a piece of one; with `prompt`, those of the prompt come first.
 pub fn logprobs(codec: Option<&dyn TextCodec>, lists: &Logprobs, prompt: bool) -> Option<LogProbs> {
     let codec = codec?;
     let mut out = LogProbs::default();

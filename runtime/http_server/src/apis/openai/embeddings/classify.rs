@@ -16,11 +16,11 @@ use crate::apis::openai::usage::UsageInfo;
 /// The body of `/v1/classify`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassifyRequest {
-    /// What is to be classified.
+    /// What to classify.
     pub input: EmbeddingInput,
     /// Name of the model.
     pub model: String,
-    /// The rest.
+    /// The other fields.
     pub base: EmbeddingReqInput,
 }
 
@@ -28,7 +28,7 @@ impl ClassifyRequest {
     /// Reads a body.
     ///
     /// # Errors
-    /// Every field that does not fit.
+    /// Every invalid field.
     pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut f = Fields::of_body(body);
         let input = EmbeddingInput::read(&mut f, false);
@@ -78,7 +78,7 @@ impl ClassifyResponse {
 
 fn class(index: usize, scores: &[f32], labels: &[String]) -> ClassifyData {
     let scores: Vec<f64> = scores.iter().map(|x| f64::from(*x)).collect();
-    // The first of equals, as `argmax` has it.
+    // The first of equal values, as in `argmax`.
     let mut best = 0;
     for (i, score) in scores.iter().enumerate() {
         if scores.get(best).is_some_and(|top| score > top) {

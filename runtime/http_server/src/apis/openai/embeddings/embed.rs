@@ -31,11 +31,11 @@ pub enum EmbeddingInput {
     Objects(Vec<Map<String, Value>>),
 }
 
-/// A form of the input: the name that errors give it, and what reads it.
+/// One form of the input: its name in errors, and its reader.
 type Arm<'a> = (&'static str, &'a dyn Fn(&Value) -> Read<EmbeddingInput>);
 
 impl EmbeddingInput {
-    /// Reads `input`: in the order of the reference's union, the first form that fits.
+    /// Reads `input` in the first form that fits, in the order of the reference's union.
     pub fn read(f: &mut Fields<'_>, with_objects: bool) -> Option<Self> {
         f.required("input", |_| Ok(()))?;
         let objects = |v: &Value| list(object)(v).map(Self::Objects);
@@ -55,10 +55,10 @@ impl EmbeddingInput {
         read
     }
 
-    /// Refuses what is empty, in the reference's words.
+    /// Refuses empty input, in the reference's words.
     ///
     /// # Errors
-    /// The first such text or id.
+    /// The first empty text or invalid id.
     pub fn check(&self) -> Result<(), ApiError> {
         let bad = |text: String| Err(ApiError::bad_request(text));
         let empty = match self {
@@ -87,10 +87,10 @@ impl EmbeddingInput {
         }
     }
 
-    /// What is to be embedded. `render` makes the prompt of an object's text.
+    /// The prompts to embed. `render` makes the prompt for an object's text.
     ///
     /// # Errors
-    /// An object with images or videos, or what `render` refuses.
+    /// If an object has images or videos, or `render` refuses it.
     pub fn prompts(
         self,
         render: impl Fn(&str) -> Result<String, ApiError>,
@@ -115,7 +115,7 @@ impl EmbeddingInput {
     }
 }
 
-/// How vectors are written.
+/// The encoding of vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EncodingFormat {
     /// A list of numbers.
@@ -127,13 +127,13 @@ pub enum EncodingFormat {
 /// The body of `/v1/embeddings`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmbeddingRequest {
-    /// What is to be embedded.
+    /// What to embed.
     pub input: EmbeddingInput,
     /// Name of the model; a part after a colon names an adapter.
     pub model: String,
-    /// How vectors are written, as the client names it.
+    /// The encoding of vectors, as the client named it.
     pub encoding_format: String,
-    /// The rest.
+    /// The other fields.
     pub base: EmbeddingReqInput,
 }
 
@@ -141,7 +141,7 @@ impl EmbeddingRequest {
     /// Reads a body.
     ///
     /// # Errors
-    /// Every field that does not fit.
+    /// Every invalid field.
     pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut f = Fields::of_body(body);
         let input = EmbeddingInput::read(&mut f, true);
@@ -160,10 +160,10 @@ impl EmbeddingRequest {
         f.finish(input.map(|input| Self { input, model, encoding_format, base }))
     }
 
-    /// The wanted format.
+    /// The requested encoding.
     ///
     /// # Errors
-    /// A name that is not one.
+    /// If the name is unknown.
     pub fn format(&self) -> Result<EncodingFormat, ApiError> {
         match self.encoding_format.as_str() {
             "float" => Ok(EncodingFormat::Float),
@@ -199,7 +199,7 @@ pub struct EmbeddingResponse {
     usage: UsageInfo,
 }
 
-/// Tokens of prompts without output.
+/// Token counts of prompts without output.
 pub fn usage(handles: &[RequestHandle]) -> UsageInfo {
     let counts = handles.iter().enumerate().map(|(i, handle)| (i, handle.state().output().counts));
     UsageInfo::of_choices(counts, 1, false)

@@ -33,7 +33,7 @@ pub async fn embeddings(app: web::Data<App>, body: OpenAiJson) -> Result<HttpRes
     Ok(reply::json(&EmbeddingResponse::new(&generation.handles, format, &app.args.model_path)))
 }
 
-/// The prompt of an input object's text: through the chat template, where the model has one.
+/// The prompt for an input object's text: rendered with the chat template, if the model has one.
 fn rendered(app: &App, text: &str) -> Result<String, ApiError> {
     match app.manager.limits.codec.as_deref().filter(|codec| codec.has_chat_template()) {
         None => Ok(text.to_owned()),

@@ -9,13 +9,13 @@ use crate::apis::openai::usage::UsageInfo;
 pub struct ScoringResponse {
     /// A list of numbers per item, in the order of its labels (or of the model's classes).
     pub scores: Vec<Vec<f64>>,
-    /// Hidden states in front of the head, per item.
+    /// Hidden states before the head, per item.
     pub pooled_hidden_states: Option<Vec<Option<Vec<f32>>>>,
     /// Log-probabilities of the labels, per item.
     pub token_logprobs: Option<Vec<Vec<f64>>>,
-    /// As the client named it.
+    /// The model's name as the client wrote it.
     pub model: String,
-    /// Tokens.
+    /// Token counts.
     pub usage: UsageInfo,
     /// Always `scoring`.
     pub object: &'static str,

@@ -17,28 +17,28 @@ use crate::http::errors::ApiError;
 pub struct V1RerankReqInput {
     /// Name of the model.
     pub model: String,
-    /// What is looked for.
+    /// The query.
     pub query: String,
-    /// What is to be ranked: its texts.
+    /// The texts of the documents to rank.
     pub documents: Vec<String>,
-    /// The documents as they were given.
+    /// The documents as sent.
     pub given: Vec<Value>,
     /// A task description, for templates that take one.
     pub instruct: Option<String>,
-    /// How many of the best are given; all by default.
+    /// The number of best documents to return; all by default.
     pub top_n: Option<usize>,
-    /// Give the documents back; each form has its own default.
+    /// Whether to return the documents; each form has its own default.
     pub return_documents: Option<bool>,
-    /// Most tokens of a document that are looked at.
+    /// Most tokens of a document that are read.
     pub max_tokens_per_doc: Option<usize>,
-    /// The body is one that only Cohere or Jina take.
+    /// Whether only Cohere's or Jina's API would accept the body.
     pub is_foreign: bool,
 }
 
-/// Keys that only bodies for Cohere or Jina have.
+/// Keys that occur only in Cohere's or Jina's bodies.
 const FOREIGN: [&str; 4] = ["rank_fields", "max_chunks_per_doc", "max_tokens_per_doc", "truncation"];
 
-/// A text, or the texts of a list of parts; other parts are refused.
+/// A text, or the texts of a list of parts; other kinds of parts are refused.
 fn content(value: &Value) -> Read<String> {
     let Value::Array(parts) = value else { return string(value) };
     let text = |(i, part): (usize, &Value)| {
@@ -51,7 +51,7 @@ fn content(value: &Value) -> Read<String> {
     Ok(parts.iter().enumerate().map(text).collect::<Read<Vec<_>>>()?.join(" "))
 }
 
-/// A document: a text, a list of parts, or an object of which `keys` are ranked by.
+/// A document: a text, a list of parts, or an object whose `keys` are ranked.
 fn document(value: &Value, keys: &[String]) -> Read<String> {
     let Value::Object(map) = value else { return content(value) };
     let text = |key: &String| match map.get(key) {
@@ -76,7 +76,7 @@ impl V1RerankReqInput {
     /// Reads a body.
     ///
     /// # Errors
-    /// Every field that does not fit.
+    /// Every invalid field.
     pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut f = Fields::of_body(body);
         let query = f.required("query", content);
@@ -88,7 +88,7 @@ impl V1RerankReqInput {
         let instruct = f.optional("instruct", string);
         let return_documents = f.optional("return_documents", boolean);
         let max_tokens_per_doc = f.optional("max_tokens_per_doc", |v| positive(v, "max_tokens_per_doc"));
-        // Documents are looked at whole, so there are no chunks to limit.
+        // Documents are read whole, so there are no chunks to limit.
         f.optional("max_chunks_per_doc", int);
         f.optional("truncation", boolean);
         let model = f.or("model", DEFAULT_MODEL.to_owned(), string);
@@ -111,7 +111,7 @@ impl V1RerankReqInput {
         f.finish(request)
     }
 
-    /// The documents' places by score, best first; equal scores keep the documents' order.
+    /// The documents' indices by score, best first; equal scores keep the documents' order.
     pub fn order(&self, scores: &[f64]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.documents.len().min(scores.len())).collect();
         let score = |i: usize| scores.get(i).copied().unwrap_or_default();
@@ -120,10 +120,10 @@ impl V1RerankReqInput {
         order
     }
 
-    /// Refuses what is empty, in the reference's words.
+    /// Refuses empty texts, in the reference's words.
     ///
     /// # Errors
-    /// The first such text.
+    /// The first empty text.
     pub fn check(&self) -> Result<(), ApiError> {
         let problem = if self.query.is_empty() {
             "Query cannot be empty"
@@ -142,7 +142,7 @@ impl V1RerankReqInput {
         Err(ApiError::bad_request(problem))
     }
 
-    /// The ranking in the reference's form, best first. `handles` give `meta_info` where there are any.
+    /// The ranking in the reference's form, best first. `handles` provide `meta_info`, if there are any.
     pub fn response(&self, scores: &[f64], handles: &[RequestHandle], app: &App) -> Vec<RerankResponse> {
         let with_documents = self.return_documents.unwrap_or(true);
         let response = |index: usize| RerankResponse {
@@ -158,7 +158,7 @@ impl V1RerankReqInput {
     }
 }
 
-/// One document in its place.
+/// One ranked document.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct RerankResponse {
     score: f64,
@@ -168,13 +168,13 @@ pub struct RerankResponse {
     meta_info: Value,
 }
 
-/// Whether a chat template asks for "yes" or "no", as those of rerankers that are decoders do.
+/// Whether a chat template asks for "yes" or "no", as in decoders that rerank.
 pub fn is_yes_no_template(template: &str) -> bool {
     let text = template.to_lowercase();
     text.contains("answer can only be") && text.contains("\"yes\"") && text.contains("\"no\"")
 }
 
-/// The share of "yes" in both (reference: `_qwen3_rerank_score`).
+/// The probability of "yes" among "yes" and "no" (reference: `_qwen3_rerank_score`).
 pub fn yes_share(yes: f64, no: f64) -> f64 {
     let both = yes + no;
     if both > 0.0 { yes / both } else { 0.0 }

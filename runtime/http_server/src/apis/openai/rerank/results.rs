@@ -1,4 +1,4 @@
-//! The ranking in the form of Cohere and Jina: one object with `results`.
+//! The ranking in Cohere's and Jina's form: one object with `results`.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -6,24 +6,24 @@ use sglang_tokenizer_manager::requests::normalize::new_rid;
 
 use super::request::V1RerankReqInput;
 
-/// How a ranking is answered.
+/// The form of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RerankForm {
-    /// A list of scores, as the reference gives it.
+    /// A list of scores, as in the reference.
     Reference,
     /// An object with `results`.
     Results {
         /// Version of Cohere's API.
         version: &'static str,
-        /// Whether documents are given back when the request does not say.
+        /// Whether documents are returned if the request does not say.
         with_documents: bool,
     },
 }
 
 impl RerankForm {
-    /// The form of a call to `path`. `/v1/rerank` is the reference's, and has no field to tell the others by: it is
-    /// theirs where the body is, where Cohere's client calls (`sdk` is what it says of itself), or where the server
-    /// was told so (`always_results`).
+    /// The form of the answer to a call of `path`. `/v1/rerank` uses the reference's form, unless the body has another
+    /// one's keys, the call comes from Cohere's client (`sdk` is how it identifies itself), or the server always uses
+    /// the other form (`always_results`).
     pub fn of(path: &str, sdk: Option<&str>, is_foreign: bool, always_results: bool) -> Self {
         let is_cohere = sdk.is_some_and(|name| name.eq_ignore_ascii_case("cohere"));
         match path {
@@ -84,7 +84,8 @@ pub struct RerankResults {
 }
 
 impl RerankResults {
-    /// The best documents of `request` by `scores`, which lie between 0 and 1. `prompt_tokens` are those of all pairs.
+    /// The best documents of `request` by `scores` between 0 and 1. `prompt_tokens` is the number of tokens of all
+    /// pairs.
     pub fn new(
         request: &V1RerankReqInput,
         scores: &[f64],
@@ -116,7 +117,7 @@ impl RerankResults {
     }
 }
 
-/// A classifier's score as a share between 0 and 1.
+/// A classifier's score, mapped to 0 to 1.
 pub fn relevance(logit: f64) -> f64 {
     1.0 / (1.0 + (-logit).exp())
 }

@@ -16,13 +16,13 @@ use crate::http::errors::ApiError;
 use crate::http::extract::OpenAiJson;
 use crate::http::reply;
 
-/// How well each document fits the query.
+/// The result of a ranking.
 struct Ranking {
     scores: Vec<f64>,
-    /// Whether the scores lie between 0 and 1.
+    /// Whether the scores are between 0 and 1.
     is_share: bool,
     prompt_tokens: u64,
-    /// The requests behind the scores; none where they come from the probability of a token.
+    /// The requests that gave the scores; empty if token probabilities did.
     handles: Vec<RequestHandle>,
 }
 
@@ -70,7 +70,7 @@ fn shorten(documents: &mut [String], codec: &dyn TextCodec, most: usize) -> Resu
     Ok(())
 }
 
-/// A classifier reads query and document as a pair.
+/// Scores with a classifier, which reads query and document as a pair.
 async fn by_class(
     app: &web::Data<App>,
     request: &V1RerankReqInput,
@@ -100,8 +100,8 @@ async fn by_class(
     })
 }
 
-/// A reranker that is a decoder: its template asks whether the document answers the query, and the score is the share
-/// of "yes" in the probability of "yes" and "no".
+/// Scores with a reranking decoder: its template asks whether the document answers the query, and the score is the
+/// probability of "yes" among "yes" and "no".
 async fn by_yes_and_no(
     app: &web::Data<App>,
     request: &V1RerankReqInput,
@@ -123,7 +123,7 @@ async fn by_yes_and_no(
         ))),
     };
     let labels = vec![id("yes")?, id("no")?];
-    // Only when it is given: templates have a default of their own.
+    // Only if given: templates have their own default.
     let instruct = request.instruct.iter().filter(|text| !text.is_empty());
     let kwargs: Map<_, _> = instruct.map(|text| ("instruct".to_owned(), json!(text))).collect();
     let prompt = |document: &String| {
