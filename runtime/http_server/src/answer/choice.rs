@@ -37,6 +37,14 @@ pub fn last_hidden_state(state: &ReqState, output: &Output) -> Option<Vec<f32>> 
     }
 }
 
+/// Status and text of a request that the scheduler refused, or that failed there.
+pub fn refusal(reason: &FinishReason) -> Option<(u16, &str)> {
+    match reason {
+        FinishReason::Abort { message, status_code: Some(code @ 400..600), .. } => Some((*code, message)),
+        _ => None,
+    }
+}
+
 /// Seconds since 1970.
 pub fn created() -> u64 {
     unix_seconds() as u64

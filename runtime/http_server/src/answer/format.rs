@@ -1,7 +1,6 @@
 //! A chat answer taken apart: reasoning, text, tool calls. The parts of a stream and those of the whole text come from
 //! the same parsers.
 
-use serde::Serialize;
 use serde_json::{Map, Value};
 use sglang_parsers::{
     ReasoningOptions, ReasoningParser, ReasoningStream, StreamItem, Tool, ToolCallItem, ToolParser,
@@ -10,32 +9,11 @@ use sglang_parsers::{
 use sglang_proto::messages::FinishReason;
 
 use super::choice::{finish_word, matched_stop};
+use super::event::{Event, FunctionCall, ToolCall};
 use crate::chat::fields::ToolChoice;
 use crate::chat::request::ChatCompletionRequest;
 use crate::chat::tool_constraint;
 use crate::parsers::Parsers;
-
-/// The function that a call names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FunctionCall {
-    /// The function; null in the later pieces of a stream.
-    pub name: Option<String>,
-    /// The arguments as JSON text, or the next piece of it.
-    pub arguments: String,
-}
-
-/// One entry of `tool_calls`, or a piece of one in a stream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ToolCall {
-    /// Its id; null in the later pieces of a stream.
-    pub id: Option<String>,
-    /// Its place in the answer.
-    pub index: usize,
-    /// Always `function`.
-    pub r#type: &'static str,
-    /// What is called.
-    pub function: FunctionCall,
-}
 
 /// A whole answer, taken apart.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,17 +28,6 @@ pub struct Answer {
     pub finish_reason: Option<&'static str>,
     /// `matched_stop`.
     pub matched_stop: Option<Value>,
-}
-
-/// What a piece of a streamed answer adds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
-    /// Reasoning.
-    Reasoning(String),
-    /// Text for the reader.
-    Content(String),
-    /// A call begins (a name and no arguments), or its arguments go on.
-    Call(ToolCall),
 }
 
 #[derive(Clone, Debug)]
@@ -146,14 +113,14 @@ impl AnswerFormat {
         pieces.extend(stream.finish());
         for piece in pieces {
             match piece {
-                Piece::Reasoning(_) => {}
-                Piece::Content(text) => answer.content.push_str(&text),
-                Piece::Call(call) if call.function.name.is_some() => answer.tool_calls.push(call),
-                Piece::Call(more) => {
+                Event::Text(text) => answer.content.push_str(&text),
+                Event::Call(call) if call.function.name.is_some() => answer.tool_calls.push(call),
+                Event::Call(more) => {
                     if let Some(call) = answer.tool_calls.last_mut() {
                         call.function.arguments.push_str(&more.function.arguments);
                     }
                 }
+                Event::Started | Event::Reasoning(_) | Event::End(_) => {}
             }
         }
         if let Some(reason) = reason {
@@ -163,6 +130,15 @@ impl AnswerFormat {
             answer.matched_stop = None;
         }
         answer
+    }
+
+    /// The events of a whole answer, without its start and end, and the calls that stay incomplete: what a stream of it
+    /// would bring.
+    pub fn events(&self, text: &str) -> (Vec<Event>, Vec<usize>) {
+        let mut answer = self.stream();
+        let mut events = answer.push(text);
+        events.append(&mut answer.finish());
+        (events, answer.cut_calls())
     }
 
     /// Starts to take an answer apart that comes in pieces.
@@ -196,25 +172,25 @@ struct CallStream {
 }
 
 impl CallStream {
-    fn push(&mut self, text: &str) -> Vec<Piece> {
+    fn push(&mut self, text: &str) -> Vec<Event> {
         let items = self.stream.push(text);
         self.pieces(items)
     }
 
-    fn finish(&mut self) -> Vec<Piece> {
+    fn finish(&mut self) -> Vec<Event> {
         let items = self.stream.finish();
         self.pieces(items)
     }
 
-    fn pieces(&self, items: Vec<StreamItem>) -> Vec<Piece> {
+    fn pieces(&self, items: Vec<StreamItem>) -> Vec<Event> {
         let mut pieces = Vec::new();
         for item in items {
             match item {
-                StreamItem::Text(text) => add(&mut pieces, Piece::Content(text)),
+                StreamItem::Text(text) => add(&mut pieces, Event::Text(text)),
                 StreamItem::Call(item) => {
                     let index = usize::try_from(item.tool_index).unwrap_or_default();
                     if index < self.limit() {
-                        add(&mut pieces, Piece::Call(self.rules.call(index, item)));
+                        add(&mut pieces, Event::Call(self.rules.call(index, item)));
                     }
                 }
             }
@@ -250,44 +226,44 @@ pub struct AnswerStream {
 
 impl AnswerStream {
     /// Takes the next piece of text.
-    pub fn push(&mut self, text: &str) -> Vec<Piece> {
-        let mut pieces = Vec::new();
-        let normal = match &mut self.reasoning {
-            None => text.to_owned(),
+    pub fn push(&mut self, text: &str) -> Vec<Event> {
+        let mut events = Vec::new();
+        match &mut self.reasoning {
+            None => self.normal(&mut events, text),
             Some(stream) => {
                 let delta = stream.push(text);
-                add(&mut pieces, Piece::Reasoning(delta.reasoning));
-                delta.normal
+                add(&mut events, Event::Reasoning(delta.reasoning));
+                self.normal(&mut events, &delta.normal);
             }
-        };
-        self.normal(&mut pieces, normal);
-        pieces
+        }
+        events
     }
 
     /// Ends the answer and gives up what was held back.
-    pub fn finish(&mut self) -> Vec<Piece> {
-        let mut pieces = Vec::new();
+    pub fn finish(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
         if let Some(stream) = &mut self.reasoning {
             let delta = stream.finish();
-            add(&mut pieces, Piece::Reasoning(delta.reasoning));
-            self.normal(&mut pieces, delta.normal);
+            add(&mut events, Event::Reasoning(delta.reasoning));
+            self.normal(&mut events, &delta.normal);
         }
         if let Some(calls) = &mut self.tools {
-            calls.finish().into_iter().for_each(|piece| add(&mut pieces, piece));
+            calls.finish().into_iter().for_each(|event| add(&mut events, event));
         }
-        pieces
+        events
     }
 
-    fn normal(&mut self, pieces: &mut Vec<Piece>, text: String) {
+    fn normal(&mut self, events: &mut Vec<Event>, text: &str) {
         match &mut self.tools {
-            None => add(pieces, Piece::Content(text)),
-            Some(calls) => calls.push(&text).into_iter().for_each(|piece| add(pieces, piece)),
+            None => add(events, Event::Text(text.to_owned())),
+            Some(calls) => calls.push(text).into_iter().for_each(|event| add(events, event)),
         }
     }
 
-    /// Whether a call will not be completed: known for the last one when the answer is over.
-    pub fn is_cut(&self, index: usize) -> bool {
-        self.tools.as_ref().is_some_and(|calls| calls.is_cut(index))
+    /// Calls that will not be completed; known for the last one when the answer is over.
+    pub fn cut_calls(&self) -> Vec<usize> {
+        let cut = self.tools.as_ref().map(|calls| calls.stream.incomplete_calls()).unwrap_or_default();
+        cut.iter().filter_map(|call| usize::try_from(*call).ok()).collect()
     }
 
     /// `finish_reason` of the finished answer.
@@ -297,13 +273,13 @@ impl AnswerStream {
 }
 
 /// Adds a piece, to the last one when that is of the same kind.
-fn add(pieces: &mut Vec<Piece>, piece: Piece) {
+fn add(pieces: &mut Vec<Event>, piece: Event) {
     match (pieces.last_mut(), piece) {
-        (_, Piece::Reasoning(text) | Piece::Content(text)) if text.is_empty() => {}
-        (Some(Piece::Reasoning(last)), Piece::Reasoning(text))
-        | (Some(Piece::Content(last)), Piece::Content(text)) => last.push_str(&text),
+        (_, Event::Reasoning(text) | Event::Text(text)) if text.is_empty() => {}
+        (Some(Event::Reasoning(last)), Event::Reasoning(text))
+        | (Some(Event::Text(last)), Event::Text(text)) => last.push_str(&text),
         // The piece with the name has no arguments, so that clients see it at once.
-        (Some(Piece::Call(last)), Piece::Call(next))
+        (Some(Event::Call(last)), Event::Call(next))
             if last.index == next.index && last.id.is_none() && next.id.is_none() =>
         {
             last.function.arguments.push_str(&next.function.arguments);

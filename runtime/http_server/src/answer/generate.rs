@@ -2,7 +2,7 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use sglang_tokenizer_manager::manager::ShowOptions;
-use sglang_tokenizer_manager::state::ReqState;
+use sglang_tokenizer_manager::state::{Output, ReqState};
 
 use super::meta_info::MetaInfo;
 use crate::app::App;
@@ -56,30 +56,46 @@ impl GenerateAnswer<'_> {
     }
 }
 
+impl GenerateAnswer<'_> {
+    fn meta_info<'b>(&'b self, output: &'b Output, weight_version: &'b str) -> MetaInfo<'b> {
+        MetaInfo {
+            state: self.state,
+            output,
+            from: self.from.ids,
+            texts: self.app.manager.limits.codec.as_deref().filter(|_| self.show.return_text_in_logprobs),
+            weight_version,
+            first: self.first,
+            with_times: self.app.args.enable_metrics,
+        }
+    }
+}
+
+/// `meta_info` of an answer alone.
+pub struct GenerateMetaInfo<'a>(pub GenerateAnswer<'a>);
+
+impl Serialize for GenerateMetaInfo<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let output = self.0.state.output();
+        self.0.meta_info(&output, &self.0.app.weight_version()).serialize(serializer)
+    }
+}
+
 struct Body<'a> {
     answer: &'a GenerateAnswer<'a>,
-    output: &'a sglang_tokenizer_manager::state::Output,
+    output: &'a Output,
 }
 
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let GenerateAnswer { state, from, show, index, first, app } = *self.answer;
+        let GenerateAnswer { state, from, show, index, app, .. } = *self.answer;
         let codec = app.manager.limits.codec.as_deref();
         let mut map = serializer.serialize_map(None)?;
         if codec.is_some() {
             map.serialize_entry("text", self.output.text.get(from.text..).unwrap_or_default())?;
         }
         map.serialize_entry("output_ids", self.output.output_ids.get(from.ids..).unwrap_or_default())?;
-        let meta_info = MetaInfo {
-            state,
-            output: self.output,
-            from: from.ids,
-            texts: codec.filter(|_| show.return_text_in_logprobs),
-            weight_version: &app.weight_version(),
-            first,
-            with_times: app.args.enable_metrics,
-        };
-        map.serialize_entry("meta_info", &meta_info)?;
+        let weight_version = app.weight_version();
+        map.serialize_entry("meta_info", &self.answer.meta_info(self.output, &weight_version))?;
         if show.return_prompt_token_ids {
             map.serialize_entry("prompt_token_ids", &state.request.input_ids.as_ref().map(|ids| &ids.0))?;
         }

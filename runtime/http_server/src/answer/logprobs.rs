@@ -26,7 +26,8 @@ pub struct ChatTokenLogprob {
 /// `logprobs` of a chat choice.
 #[derive(Clone, Debug, Serialize, PartialEq)]
 pub struct ChoiceLogprobs {
-    content: Vec<ChatTokenLogprob>,
+    /// One entry per token.
+    pub content: Vec<ChatTokenLogprob>,
 }
 
 /// The bytes behind a token: exact for byte-level vocabularies, where a token may be part of a character.

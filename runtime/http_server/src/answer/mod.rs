@@ -2,9 +2,10 @@
 
 pub mod choice;
 pub mod embedding;
+pub mod event;
 pub mod format;
 pub mod generate;
 pub mod logprobs;
 pub mod meta_info;
+pub mod steps;
 pub mod token_logprobs;
-pub mod updates;

@@ -88,24 +88,38 @@ impl ApiError {
         }
     }
 
+    /// What is wrong, as the body says it.
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Validation(errors) => validation_message(errors).into(),
+            Self::Http { detail: text, .. }
+            | Self::Native { message: text, .. }
+            | Self::OpenAi { message: text, .. } => text.into(),
+            Self::Contract(error) => error.0.as_str().into(),
+            Self::Unauthorized => "Unauthorized".into(),
+            Self::ModelNotFound(unknown) => unknown.message().into(),
+            Self::NotFound => "Not Found".into(),
+            Self::MethodNotAllowed(_) => "Method Not Allowed".into(),
+        }
+    }
+
     /// The JSON body.
     pub fn body(&self) -> Value {
-        let flat = |message: &str, kind: &str, code: u16| json!({"object": "error", "message": message, "type": kind, "param": null, "code": code});
+        let text = self.text();
+        let flat = |kind: &str, code: u16| json!({"object": "error", "message": text, "type": kind, "param": null, "code": code});
         match self {
-            Self::Validation(errors) => flat(&validation_message(errors), "Bad Request", 400),
-            Self::Http { status, detail } => flat(detail, &status.to_string(), *status),
-            Self::Native { message, .. } => json!({"error": {"message": message}}),
-            Self::Contract(error) => json!({"error": error.0}),
-            Self::OpenAi { status, kind, message } => flat(message, kind, *status),
-            Self::Unauthorized => json!({"error": "Unauthorized"}),
-            Self::ModelNotFound(unknown) => json!({"error": {
-                "message": unknown.message(),
+            Self::Validation(_) => flat("Bad Request", 400),
+            Self::Http { status, .. } => flat(&status.to_string(), *status),
+            Self::Native { .. } => json!({"error": {"message": text}}),
+            Self::Contract(_) | Self::Unauthorized => json!({"error": text}),
+            Self::OpenAi { status, kind, .. } => flat(kind, *status),
+            Self::ModelNotFound(_) => json!({"error": {
+                "message": text,
                 "type": "invalid_request_error",
                 "param": "model",
                 "code": "model_not_found",
             }}),
-            Self::NotFound => json!({"detail": "Not Found"}),
-            Self::MethodNotAllowed(_) => json!({"detail": "Method Not Allowed"}),
+            Self::NotFound | Self::MethodNotAllowed(_) => json!({"detail": text}),
         }
     }
 

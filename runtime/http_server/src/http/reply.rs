@@ -4,23 +4,20 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use serde::Serialize;
-use serde_json::Value;
 use sglang_tokenizer_manager::call_trace;
 
 /// A JSON answer with status 200.
 pub fn json(value: &impl Serialize) -> HttpResponse {
-    json_status(StatusCode::OK, value)
+    json_status(StatusCode::OK, "", value)
 }
 
-/// A JSON answer. One that is no success is explained in the log by its text.
-pub fn json_status(status: StatusCode, value: &impl Serialize) -> HttpResponse {
+/// A JSON answer. `reason` explains one that is no success in the log.
+pub fn json_status(status: StatusCode, reason: &str, value: &impl Serialize) -> HttpResponse {
+    if !status.is_success() {
+        call_trace::note_reason(reason);
+    }
     match serde_json::to_string(value) {
-        Ok(body) => {
-            if !status.is_success() {
-                call_trace::note_reason(&reason(&body));
-            }
-            text_json(status, body)
-        }
+        Ok(body) => text_json(status, body),
         Err(error) => {
             tracing::error!("cannot write an answer: {error}");
             HttpResponse::InternalServerError().body("Internal Server Error")
@@ -44,16 +41,6 @@ pub fn text_json(status: StatusCode, body: String) -> HttpResponse {
 /// An empty answer.
 pub fn empty(status: u16) -> HttpResponse {
     HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)).finish()
-}
-
-/// Where answers say what is wrong.
-const REASONS: [&str; 5] = ["/message", "/error/message", "/error_message", "/error", "/detail"];
-
-/// What is wrong, of an answer that says so; the whole answer where it is not known where.
-fn reason(body: &str) -> String {
-    let value: Value = serde_json::from_str(body).unwrap_or_default();
-    let text = REASONS.iter().find_map(|place| value.pointer(place).and_then(Value::as_str));
-    text.unwrap_or(body).to_owned()
 }
 
 /// Text of a control route, which carries no content type.

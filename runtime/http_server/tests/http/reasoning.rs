@@ -1,7 +1,8 @@
 //! Reasoning in chat answers, whole and streamed, and `/separate_reasoning`.
 
 use serde_json::{Value, json};
-use sglang_http_server::answer::format::{AnswerFormat, Piece};
+use sglang_http_server::answer::event::Event;
+use sglang_http_server::answer::format::AnswerFormat;
 use sglang_http_server::chat::request::ChatCompletionRequest;
 use sglang_http_server::parsers::Parsers;
 use sglang_server_args::ServerArgs;
@@ -166,8 +167,8 @@ fn reasoning_comes_as_it_is_made_or_when_it_is_over() {
         pieces.extend(stream.finish());
         pieces
     };
-    let reasoning = |text: &str| Piece::Reasoning(text.into());
-    let content = |text: &str| Piece::Content(text.into());
+    let reasoning = |text: &str| Event::Reasoning(text.into());
+    let content = |text: &str| Event::Text(text.into());
     let made = [reasoning("a"), reasoning("b"), reasoning("c"), content("d"), content("e")];
     assert_eq!(pieces(true), made);
     assert_eq!(pieces(false), [reasoning("abc"), content("d"), content("e")]);

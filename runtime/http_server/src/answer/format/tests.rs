@@ -31,17 +31,17 @@ fn whole(format: &AnswerFormat, text: &str, reason: &FinishReason) -> Told {
 
 fn streamed(format: &AnswerFormat, text: &str, reason: &FinishReason) -> Told {
     let mut stream = format.stream();
-    let mut pieces: Vec<Piece> = text.chars().flat_map(|c| stream.push(&c.to_string())).collect();
+    let mut pieces: Vec<Event> = text.chars().flat_map(|c| stream.push(&c.to_string())).collect();
     pieces.extend(stream.finish());
     let (mut content, mut calls) = (String::new(), Vec::<(String, String)>::new());
     for piece in pieces {
         match piece {
-            Piece::Reasoning(_) => {}
-            Piece::Content(text) => content.push_str(&text),
-            Piece::Call(ToolCall { function: FunctionCall { name: Some(name), arguments }, .. }) => {
+            Event::Text(text) => content.push_str(&text),
+            Event::Call(ToolCall { function: FunctionCall { name: Some(name), arguments }, .. }) => {
                 calls.push((name, arguments));
             }
-            Piece::Call(call) => calls.last_mut().unwrap().1.push_str(&call.function.arguments),
+            Event::Call(call) => calls.last_mut().unwrap().1.push_str(&call.function.arguments),
+            Event::Started | Event::Reasoning(_) | Event::End(_) => {}
         }
     }
     (content, calls, stream.finish_word(reason))

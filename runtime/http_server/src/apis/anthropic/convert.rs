@@ -213,10 +213,6 @@ pub fn chat_request(
         let schema = json!({"name": "response", "schema": schema, "strict": true});
         body.insert("response_format".into(), json!({"type": "json_schema", "json_schema": schema}));
     }
-    if request.stream {
-        let counts = json!({"include_usage": true, "continuous_usage_stats": true});
-        body.insert("stream_options".into(), counts);
-    }
     let fields = [
         ("model", request.model.into()),
         ("stream", request.stream.into()),
@@ -371,7 +367,7 @@ mod tests {
         assert_eq!((params.temperature, params.top_p, params.top_k), (0.5, 0.9, 7));
         assert_eq!((params.stop.0, params.max_new_tokens), (vec!["x".to_owned()], Some(5)));
         assert_eq!(chat.reasoning_effort, Some(json!("high")));
-        assert!(chat.chat_template_kwargs.is_empty() && chat.stream_options.unwrap().continuous_usage_stats);
+        assert!(chat.chat_template_kwargs.is_empty() && chat.stream);
         assert_eq!(chat.response_format.unwrap()["json_schema"]["schema"], json!({"type": "object"}));
     }
 }

@@ -122,8 +122,7 @@ impl ResponseError for AnthropicError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        call_trace::note_reason(&self.message);
-        reply::json_status(self.status_code(), &self.body())
+        reply::json_status(self.status_code(), &self.message, &self.body())
     }
 }
 

@@ -1,7 +1,10 @@
-//! A chat completion's answer in the words of the Messages API.
+//! A whole answer in the words of the Messages API.
 
 use serde_json::{Map, Value, json};
 use sglang_tokenizer_manager::requests::call_arguments;
+use sglang_tokenizer_manager::state::Counts;
+
+use crate::answer::format::Answer;
 
 /// `stop_reason` of a finish reason. A text of `stop_sequences` ends the turn like the model itself.
 pub fn stop_reason(finish_reason: Option<&str>) -> &'static str {
@@ -17,27 +20,18 @@ pub fn new_message_id() -> String {
     format!("msg_{}", uuid::Uuid::new_v4().simple())
 }
 
-/// Counts that are given at the start of an answer, or with the whole: tokens from the cache are counted apart, when
-/// they are reported.
-pub fn usage(prompt_tokens: u64, cached_tokens: u64, output_tokens: u64) -> Value {
+/// Counts that are given at the start of an answer, or with the whole. With `cache_report`, tokens from the cache are
+/// counted apart.
+pub fn usage(counts: Counts, cache_report: bool) -> Value {
+    let cached = if cache_report { counts.cached_tokens } else { 0 };
     let mut usage = json!({
-        "input_tokens": prompt_tokens.saturating_sub(cached_tokens),
-        "output_tokens": output_tokens,
+        "input_tokens": counts.prompt_tokens.saturating_sub(cached),
+        "output_tokens": counts.completion_tokens,
     });
-    if cached_tokens > 0 {
-        usage["cache_read_input_tokens"] = cached_tokens.into();
+    if cached > 0 {
+        usage["cache_read_input_tokens"] = cached.into();
     }
     usage
-}
-
-/// Counts of a chat completion: prompt, from the cache, output.
-pub fn counts(usage: &Value) -> (u64, u64, u64) {
-    let count = |value: &Value| value.as_u64().unwrap_or_default();
-    (
-        count(&usage["prompt_tokens"]),
-        count(&usage["prompt_tokens_details"]["cached_tokens"]),
-        count(&usage["completion_tokens"]),
-    )
 }
 
 /// Arguments of a call. Of one that was cut off, the members that are complete, as clients make of the stream; what is
@@ -49,51 +43,66 @@ fn input(name: &str, arguments: &str) -> Map<String, Value> {
     })
 }
 
-/// The message that a chat completion's answer, as JSON, becomes.
-pub fn message(chat: &Value) -> Value {
-    let choice = &chat["choices"][0];
-    let text = |key: &str| choice["message"][key].as_str().filter(|text| !text.is_empty());
+/// The message of an answer.
+pub fn message(model: &str, answer: &Answer, counts: Counts, cache_report: bool) -> Value {
     let mut content = Vec::new();
-    if let Some(thinking) = text("reasoning_content") {
+    if let Some(thinking) = answer.reasoning_content.as_deref().filter(|text| !text.is_empty()) {
         content.push(json!({"type": "thinking", "thinking": thinking}));
     }
-    if let Some(text) = text("content") {
-        content.push(json!({"type": "text", "text": text}));
+    if !answer.content.is_empty() {
+        content.push(json!({"type": "text", "text": answer.content}));
     }
-    for call in choice["message"]["tool_calls"].as_array().into_iter().flatten() {
-        let name = call["function"]["name"].as_str().unwrap_or_default();
-        let arguments = call["function"]["arguments"].as_str().unwrap_or_default();
-        content.push(
-            json!({"type": "tool_use", "id": call["id"], "name": name, "input": input(name, arguments)}),
-        );
+    for call in &answer.tool_calls {
+        let name = call.function.name.as_deref().unwrap_or_default();
+        let input = input(name, &call.function.arguments);
+        content.push(json!({"type": "tool_use", "id": call.id, "name": name, "input": input}));
     }
     if content.is_empty() {
         content.push(json!({"type": "text", "text": ""}));
     }
-    let (prompt, cached, output) = counts(&chat["usage"]);
     json!({
         "id": new_message_id(),
         "type": "message",
         "role": "assistant",
         "content": content,
-        "model": chat["model"],
-        "stop_reason": stop_reason(choice["finish_reason"].as_str()),
-        "usage": usage(prompt, cached, output),
+        "model": model,
+        "stop_reason": stop_reason(answer.finish_reason),
+        "usage": usage(counts, cache_report),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::event::{FunctionCall, ToolCall};
+
+    fn answer(content: &str, finish_reason: &'static str) -> Answer {
+        Answer {
+            content: content.into(),
+            reasoning_content: None,
+            tool_calls: Vec::new(),
+            finish_reason: Some(finish_reason),
+            matched_stop: None,
+        }
+    }
 
     #[test]
     fn thinking_text_and_calls_are_blocks_in_this_order() {
-        let call = |arguments: &str| json!({"id": "c", "function": {"name": "f", "arguments": arguments}});
-        let chat = json!({"model": "m", "choices": [{"finish_reason": "tool_calls", "message": {
-            "content": "so", "reasoning_content": "hm", "tool_calls": [call("{\"a\":1}"), call("\"no object\""),
-            call("{\"a\": 1, \"b\": \"cut o")]}}],
-            "usage": {"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}});
-        let message = message(&chat);
+        let call = |arguments: &str| ToolCall {
+            id: Some("c".into()),
+            index: 0,
+            r#type: "function",
+            function: FunctionCall { name: Some("f".into()), arguments: arguments.into() },
+        };
+        let calls = ["{\"a\":1}", "\"no object\"", "{\"a\": 1, \"b\": \"cut o"];
+        let answer = Answer {
+            reasoning_content: Some("hm".into()),
+            tool_calls: calls.map(call).into(),
+            ..answer("so", "tool_calls")
+        };
+        let counts =
+            Counts { prompt_tokens: 9, completion_tokens: 3, cached_tokens: 4, ..Default::default() };
+        let message = message("m", &answer, counts, true);
         assert_eq!(
             message["content"],
             json!([
@@ -109,12 +118,13 @@ mod tests {
             message["usage"].to_string(),
             r#"{"input_tokens":5,"output_tokens":3,"cache_read_input_tokens":4}"#
         );
+        assert_eq!(usage(counts, false).to_string(), r#"{"input_tokens":9,"output_tokens":3}"#);
     }
 
     #[test]
     fn an_empty_answer_has_one_empty_block() {
-        let chat = json!({"model": "m", "choices": [{"finish_reason": "stop", "message": {"content": ""}}]});
-        assert_eq!(message(&chat)["content"], json!([{"type": "text", "text": ""}]));
-        assert_eq!(message(&chat)["stop_reason"], "end_turn");
+        let message = message("m", &answer("", "stop"), Counts::default(), false);
+        assert_eq!(message["content"], json!([{"type": "text", "text": ""}]));
+        assert_eq!(message["stop_reason"], "end_turn");
     }
 }

@@ -8,8 +8,10 @@ use sglang_tokenizer_manager::call_trace::log_failed_stream;
 use super::convert::{self, ModelTraits};
 use super::error::AnthropicError;
 use super::request::{MessagesRequest, Role};
-use super::{response, stream as events};
-use crate::apis::openai::chat::routes as chat;
+use super::response;
+use super::stream::{self as events, MessageFrame};
+use crate::answer::format::AnswerFormat;
+use crate::answer::steps::steps;
 use crate::app::App;
 use crate::chat::prompt::{RenderOptions, supports_inline_system};
 use crate::chat::request::ChatCompletionRequest;
@@ -42,12 +44,18 @@ pub async fn messages(
     drop(body);
     let request = to_chat(&app, request)?;
     let generate = prepare(&app, &req, &request).await.map_err(AnthropicError::conversion)?;
+    let format = AnswerFormat::new(&app.parsers, &request, app.args.default_chat_template_kwargs.as_ref());
     let started = app.manager.generate_request(generate).await.map_err(ApiError::openai);
     if !request.stream {
-        let answer = chat::answer(&app, &request, started.map_err(AnthropicError::generation)?).await;
-        let answer = answer.map_err(AnthropicError::generation)?;
-        let answer = serde_json::to_value(&answer).map_err(|e| AnthropicError::new(500, e.to_string()))?;
-        return Ok(reply::json(&response::message(&answer)));
+        let mut generation = started.map_err(AnthropicError::generation)?;
+        generation.finished().await.map_err(|e| AnthropicError::generation(ApiError::openai(e)))?;
+        let Some(handle) = generation.handles.first() else {
+            return Err(AnthropicError::new(500, "no answer"));
+        };
+        let output = handle.state().output();
+        let answer = format.parse(&output.text, output.finish.as_ref().map(|finish| &finish.reason));
+        let message = response::message(&request.model, &answer, output.counts, app.args.enable_cache_report);
+        return Ok(reply::json(&message));
     }
     // A stream that cannot start says so in its events.
     let generation = match started {
@@ -60,9 +68,12 @@ pub async fn messages(
         }
     };
     let prompt = generation.handles.first().and_then(|h| h.state().request.input_ids.as_ref());
-    let prompt_tokens = prompt.map_or(0, |ids| ids.0.len() as u64);
-    let model = request.model.clone();
-    Ok(sse::respond_unmarked(events::stream(model, prompt_tokens, chat::events(app, request, generation))))
+    let frame = MessageFrame {
+        model: request.model,
+        prompt_tokens: prompt.map_or(0, |ids| ids.0.len() as u64),
+        cache_report: app.args.enable_cache_report,
+    };
+    Ok(sse::respond_unmarked(events::stream(frame, steps(generation.handles, &format))))
 }
 
 /// `POST /v1/messages/count_tokens`.

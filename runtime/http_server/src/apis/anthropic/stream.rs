@@ -1,53 +1,18 @@
-//! A chat completion's stream in the words of the Messages API: named events, blocks that are opened and closed.
+//! An answer as the events of the Messages API: named events, blocks that are opened and closed.
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
-use serde::Deserialize;
+use serde::Serialize;
 use serde_json::{Value, json};
+use sglang_tokenizer_manager::state::Counts;
 
 use super::error::AnthropicError;
-use super::response::{counts, new_message_id, stop_reason, usage};
+use super::response::{new_message_id, stop_reason, usage};
+use crate::answer::choice::refusal;
+use crate::answer::event::{Event, ToolCall};
+use crate::answer::steps::Step;
+use crate::http::reply::to_json;
 use crate::http::sse::push_named_event;
-
-/// An event of a chat completion's stream.
-#[derive(Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    choices: Vec<Choice>,
-    usage: Option<Value>,
-    error: Option<Failure>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    delta: Delta,
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Delta {
-    content: Option<String>,
-    reasoning_content: Option<String>,
-    tool_calls: Option<Vec<ToolCall>>,
-}
-
-#[derive(Deserialize)]
-struct ToolCall {
-    id: Option<String>,
-    function: Function,
-}
-
-#[derive(Deserialize)]
-struct Function {
-    name: Option<String>,
-    arguments: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Failure {
-    code: u16,
-    message: String,
-}
 
 /// Kinds of blocks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,49 +22,68 @@ enum Block {
     ToolUse,
 }
 
+/// What a block grows by.
+#[derive(Serialize)]
+#[serde(tag = "type")]
+enum Delta<'a> {
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: &'a str },
+    #[serde(rename = "text_delta")]
+    Text { text: &'a str },
+    #[serde(rename = "input_json_delta")]
+    Input { partial_json: &'a str },
+}
+
+#[derive(Serialize)]
+struct BlockDelta<'a> {
+    r#type: &'static str,
+    index: usize,
+    delta: Delta<'a>,
+}
+
+/// What of a request decides how its stream looks.
+pub struct MessageFrame {
+    /// Name of the model.
+    pub model: String,
+    /// Prompt length, for answers that end before there are counts.
+    pub prompt_tokens: u64,
+    /// Tell which tokens came from the cache.
+    pub cache_report: bool,
+}
+
 /// How far a stream has come.
 struct Writer {
-    model: String,
-    /// Prompt length, for answers that end before there are counts.
-    prompt_tokens: u64,
+    frame: MessageFrame,
     started: bool,
     open: Option<Block>,
     index: usize,
-    output_tokens: u64,
-    finish_reason: Option<String>,
     out: String,
 }
 
 impl Writer {
-    fn new(model: String, prompt_tokens: u64) -> Self {
-        Self {
-            model,
-            prompt_tokens,
-            started: false,
-            open: None,
-            index: 0,
-            output_tokens: 0,
-            finish_reason: None,
-            out: String::new(),
-        }
+    fn new(frame: MessageFrame) -> Self {
+        Self { frame, started: false, open: None, index: 0, out: String::new() }
     }
 
     fn event(&mut self, data: &Value) {
         push_named_event(&mut self.out, data["type"].as_str().unwrap_or_default(), &data.to_string());
     }
 
-    fn start(&mut self, chunk_usage: Option<&Value>) {
+    fn start(&mut self, counts: Option<Counts>) {
         if std::mem::replace(&mut self.started, true) {
             return;
         }
-        let (prompt, cached, _) = chunk_usage.map_or((self.prompt_tokens, 0, 0), counts);
+        let usage = match counts {
+            Some(counts) => usage(Counts { completion_tokens: 0, ..counts }, self.frame.cache_report),
+            None => usage(Counts { prompt_tokens: self.frame.prompt_tokens, ..Counts::default() }, false),
+        };
         let message = json!({
             "id": new_message_id(),
             "type": "message",
             "role": "assistant",
             "content": [],
-            "model": self.model,
-            "usage": usage(prompt, cached, 0),
+            "model": self.frame.model,
+            "usage": usage,
         });
         self.event(&json!({"type": "message_start", "message": message}));
     }
@@ -117,46 +101,23 @@ impl Writer {
         self.open = Some(block);
     }
 
-    fn delta(&mut self, delta: &Value) {
-        self.event(&json!({"type": "content_block_delta", "index": self.index, "delta": delta}));
+    fn delta(&mut self, delta: Delta<'_>) {
+        let event = BlockDelta { r#type: "content_block_delta", index: self.index, delta };
+        push_named_event(&mut self.out, event.r#type, &to_json(&event));
     }
 
     fn tool_call(&mut self, call: ToolCall) {
-        let arguments = call.function.arguments.filter(|text| !text.is_empty());
         if let Some(name) = call.function.name.filter(|name| !name.is_empty()) {
             let id = call.id.unwrap_or_else(|| format!("toolu_{}", uuid::Uuid::new_v4().simple()));
             // Every call has a block of its own.
             self.open(Block::ToolUse, &json!({"type": "tool_use", "id": id, "name": name, "input": {}}));
         }
-        match (arguments, self.open) {
-            (Some(text), Some(Block::ToolUse)) => {
-                self.delta(&json!({"type": "input_json_delta", "partial_json": text}));
+        match (call.function.arguments.as_str(), self.open) {
+            ("", _) => {}
+            (text, Some(Block::ToolUse)) => self.delta(Delta::Input { partial_json: text }),
+            (_, _) => {
+                tracing::warn!("A piece of a call's arguments belongs to no call and is left out");
             }
-            (Some(_), _) => {
-                tracing::warn!("A piece of a call's arguments belongs to no call and is left out")
-            }
-            (None, _) => {}
-        }
-    }
-
-    fn choice(&mut self, choice: Choice) {
-        if choice.finish_reason.is_some() {
-            self.finish_reason = choice.finish_reason;
-        }
-        if let Some(thinking) = choice.delta.reasoning_content.filter(|text| !text.is_empty()) {
-            if self.open != Some(Block::Thinking) {
-                self.open(Block::Thinking, &json!({"type": "thinking", "thinking": ""}));
-            }
-            self.delta(&json!({"type": "thinking_delta", "thinking": thinking}));
-        }
-        for call in choice.delta.tool_calls.into_iter().flatten() {
-            self.tool_call(call);
-        }
-        if let Some(text) = choice.delta.content.filter(|text| !text.is_empty()) {
-            if self.open != Some(Block::Text) {
-                self.open(Block::Text, &json!({"type": "text", "text": ""}));
-            }
-            self.delta(&json!({"type": "text_delta", "text": text}));
         }
     }
 
@@ -168,79 +129,67 @@ impl Writer {
         self.event(&json!({"type": "message_stop"}));
     }
 
-    /// Reads one event; false when the stream ends with it.
-    fn read(&mut self, data: &str) -> bool {
-        let chunk = match serde_json::from_str::<Chunk>(data) {
-            Ok(Chunk { error: Some(failure), .. }) => {
-                self.fail(&AnthropicError::streamed(failure.code, failure.message));
-                return false;
+    /// Writes what happens next; `counts` are those so far.
+    fn write(&mut self, event: Event, counts: Counts) {
+        // The first token may have no text yet: the message starts with the first text, or with its end.
+        if !matches!(event, Event::Started) {
+            self.start(Some(counts));
+        }
+        match event {
+            Event::Started => {}
+            Event::Reasoning(thinking) => {
+                if self.open != Some(Block::Thinking) {
+                    self.open(Block::Thinking, &json!({"type": "thinking", "thinking": ""}));
+                }
+                self.delta(Delta::Thinking { thinking: &thinking });
             }
-            Ok(chunk) => chunk,
-            Err(error) => {
-                self.fail(&AnthropicError::new(500, format!("an event cannot be read: {error}: {data}")));
-                return false;
+            Event::Text(text) => {
+                if self.open != Some(Block::Text) {
+                    self.open(Block::Text, &json!({"type": "text", "text": ""}));
+                }
+                self.delta(Delta::Text { text: &text });
             }
-        };
-        if let Some(usage) = &chunk.usage {
-            self.output_tokens = counts(usage).2;
+            Event::Call(call) => self.tool_call(call),
+            Event::End(end) => {
+                self.close();
+                self.event(&json!({
+                    "type": "message_delta",
+                    "delta": {"stop_reason": stop_reason(Some(end.finish_word))},
+                    "usage": {"output_tokens": counts.completion_tokens},
+                }));
+                self.event(&json!({"type": "message_stop"}));
+            }
         }
-        let has_payload = chunk.choices.first().is_some_and(|choice| {
-            let some = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-            some(&choice.delta.content)
-                || some(&choice.delta.reasoning_content)
-                || choice.delta.tool_calls.is_some()
-        });
-        // The first event has no counts yet, only the role.
-        if has_payload || chunk.usage.is_some() {
-            self.start(chunk.usage.as_ref());
-        }
-        if let Some(choice) = chunk.choices.into_iter().next() {
-            self.choice(choice);
-        }
-        true
     }
 
-    fn end(&mut self) {
-        self.start(None);
-        if self.finish_reason.is_none() {
-            self.fail(&AnthropicError::new(500, "the stream ended without a finish reason"));
-            return;
+    /// Writes what a step brings; false when the stream ends with it.
+    fn step(&mut self, step: Step) -> bool {
+        if let Some((status, message)) = step.end().and_then(|end| refusal(&end.reason)) {
+            self.fail(&AnthropicError::streamed(status, message));
+            return false;
         }
-        self.close();
-        self.event(&json!({
-            "type": "message_delta",
-            "delta": {"stop_reason": stop_reason(self.finish_reason.as_deref())},
-            "usage": {"output_tokens": self.output_tokens},
-        }));
-        self.event(&json!({"type": "message_stop"}));
+        let goes_on = step.end().is_none();
+        step.events.into_iter().for_each(|event| self.write(event, step.counts));
+        goes_on
     }
 }
 
-/// The events of a message from those of the chat completion that makes it.
-pub fn stream(
-    model: String,
-    prompt_tokens: u64,
-    chunks: impl Stream<Item = Bytes>,
-) -> impl Stream<Item = Bytes> {
-    let state = (Box::pin(chunks), Some(Writer::new(model, prompt_tokens)));
-    stream::unfold(state, |(mut chunks, mut writer)| async move {
+/// The events of a message.
+pub fn stream(frame: MessageFrame, steps: impl Stream<Item = Step> + Unpin) -> impl Stream<Item = Bytes> {
+    let state = (steps, Some(Writer::new(frame)));
+    stream::unfold(state, |(mut steps, mut writer)| async move {
         let mut w = writer.take()?;
         loop {
-            let goes_on = match chunks.next().await {
-                Some(bytes) => {
-                    let text = String::from_utf8_lossy(&bytes);
-                    text.split("\n\n")
-                        .filter_map(|event| event.strip_prefix("data: "))
-                        .all(|data| w.read(data))
-                }
+            let goes_on = match steps.next().await {
+                Some(step) => w.step(step),
                 None => {
-                    w.end();
+                    w.fail(&AnthropicError::new(500, "the stream ended without a finish reason"));
                     false
                 }
             };
             if !goes_on || !w.out.is_empty() {
                 let out = Bytes::from(std::mem::take(&mut w.out));
-                return Some((out, (chunks, goes_on.then_some(w))));
+                return Some((out, (steps, goes_on.then_some(w))));
             }
         }
     })
@@ -248,7 +197,7 @@ pub fn stream(
 
 /// The events of a request that failed before it started.
 pub fn failed(model: String, error: &AnthropicError) -> Bytes {
-    let mut writer = Writer::new(model, 0);
+    let mut writer = Writer::new(MessageFrame { model, prompt_tokens: 0, cache_report: false });
     writer.fail(error);
     writer.out.into()
 }
@@ -256,12 +205,13 @@ pub fn failed(model: String, error: &AnthropicError) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::event::{End, FunctionCall};
+    use sglang_proto::messages::FinishReason;
 
-    /// The events that chunks become: names and data, ids left out.
-    fn events(chunks: &[Value]) -> Vec<String> {
-        let pieces: Vec<Bytes> = chunks.iter().map(|c| format!("data: {c}\n\n").into()).collect();
-        let out: Vec<Bytes> =
-            futures::executor::block_on(stream("m".into(), 7, stream::iter(pieces)).collect());
+    /// The events that steps become: names and data, ids left out.
+    fn events(steps: Vec<Step>) -> Vec<String> {
+        let frame = MessageFrame { model: "m".into(), prompt_tokens: 7, cache_report: true };
+        let out: Vec<Bytes> = futures::executor::block_on(stream(frame, stream::iter(steps)).collect());
         let text = String::from_utf8(out.concat()).unwrap();
         text.split_terminator("\n\n")
             .map(|event| {
@@ -282,28 +232,41 @@ mod tests {
             .collect()
     }
 
-    fn delta(delta: Value) -> Value {
-        json!({"choices": [{"delta": delta, "finish_reason": null}],
-            "usage": {"prompt_tokens": 9, "completion_tokens": 1}})
+    fn step(events: Vec<Event>, completion_tokens: u64) -> Step {
+        Step {
+            index: 0,
+            events,
+            cut_calls: Vec::new(),
+            output_ids: Vec::new(),
+            counts: Counts { prompt_tokens: 9, completion_tokens, ..Counts::default() },
+            logprobs: Default::default(),
+            cached_tokens_details: None,
+        }
     }
 
-    fn finish(word: &str) -> Value {
-        json!({"choices": [{"delta": {}, "finish_reason": word}]})
+    fn text(text: &str) -> Event {
+        Event::Text(text.into())
+    }
+
+    fn end(reason: FinishReason, finish_word: &'static str) -> Event {
+        Event::End(End { reason, finish_word, hidden_states: None })
     }
 
     #[test]
     fn every_kind_of_content_and_every_call_has_a_block_of_its_own() {
-        let call = |function: Value| delta(json!({"tool_calls": [{"id": "c", "function": function}]}));
-        let events = events(&[
-            json!({"choices": [{"delta": {"role": "assistant", "content": ""}, "finish_reason": null}]}),
-            delta(json!({"reasoning_content": "hm"})),
-            delta(json!({"content": "so"})),
-            delta(json!({"content": "!"})),
-            call(json!({"name": "f", "arguments": ""})),
-            call(json!({"arguments": "{}"})),
-            call(json!({"name": "g", "arguments": "{\"a\""})),
-            finish("tool_calls"),
-            json!({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 8}}),
+        let call = |name: Option<&str>, arguments: &str| {
+            let function = FunctionCall { name: name.map(str::to_owned), arguments: arguments.into() };
+            Event::Call(ToolCall { id: name.map(|_| "c".into()), index: 0, r#type: "function", function })
+        };
+        let events = events(vec![
+            step(vec![Event::Started], 0),
+            step(vec![Event::Reasoning("hm".into())], 1),
+            step(vec![text("so")], 2),
+            step(vec![text("!")], 3),
+            step(vec![call(Some("f"), "")], 4),
+            step(vec![call(None, "{}")], 5),
+            step(vec![call(Some("g"), "{\"a\"")], 6),
+            step(vec![end(FinishReason::matched_token(2), "tool_calls")], 8),
         ]);
         assert_eq!(
             events,
@@ -330,8 +293,12 @@ mod tests {
 
     #[test]
     fn an_error_closes_the_block_and_ends_the_stream() {
-        let error = json!({"error": {"code": 503, "message": "The request queue is full."}});
-        let events = events(&[delta(json!({"content": "a"})), error, delta(json!({"content": "b"}))]);
+        let full = FinishReason::refused("The request queue is full.", 503, "x");
+        let events = events(vec![
+            step(vec![Event::Started, text("a")], 1),
+            step(vec![text("b"), end(full, "abort")], 2),
+            step(vec![text("c")], 3),
+        ]);
         assert_eq!(
             events[2..],
             [
@@ -344,17 +311,18 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_answer_is_whole_and_a_broken_one_is_an_error() {
-        let counts = json!({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 1}});
+    fn an_empty_answer_is_whole_and_one_without_an_end_is_an_error() {
         assert_eq!(
-            events(&[finish("stop"), counts]),
+            events(vec![step(vec![Event::Started, end(FinishReason::matched_token(2), "stop")], 1)]),
             [
                 r#"message_start {"input_tokens":9,"output_tokens":0}"#,
                 r#"message_delta "end_turn" {"output_tokens":1}"#,
                 "message_stop",
             ]
         );
-        assert!(events(&[])[1].starts_with(r#"error {"type":"api_error""#));
-        assert_eq!(events(&[json!({"choices": 5})]).last().unwrap(), "message_stop");
+        let broken = events(Vec::new());
+        assert_eq!(broken[0], r#"message_start {"input_tokens":7,"output_tokens":0}"#);
+        assert!(broken[1].starts_with(r#"error {"type":"api_error""#));
+        assert_eq!(broken.last().unwrap(), "message_stop");
     }
 }

@@ -13,13 +13,16 @@ use crate::http::reply;
 const NO_NGRAM: &str = "Ngram speculative decoding is not enabled.";
 const NO_HICACHE: &str = "Hierarchical cache is not enabled.";
 
-fn refuse(body: &Value) -> HttpResponse {
-    reply::json_status(StatusCode::BAD_REQUEST, body)
+fn refuse(why: &str, body: &Value) -> HttpResponse {
+    reply::json_status(StatusCode::BAD_REQUEST, why, body)
 }
 
 /// `POST /add_external_corpus`.
 pub async fn add_external_corpus(_body: NativeJson) -> HttpResponse {
-    refuse(&json!({"success": false, "corpus_id": "", "message": NO_NGRAM, "loaded_token_count": 0}))
+    refuse(
+        NO_NGRAM,
+        &json!({"success": false, "corpus_id": "", "message": NO_NGRAM, "loaded_token_count": 0}),
+    )
 }
 
 /// Reads the body of `/remove_external_corpus`: whether it names one. Nothing in it is refused.
@@ -31,12 +34,12 @@ pub fn read_corpus(body: &Map<String, Value>) -> Result<bool, Vec<FieldError>> {
 pub async fn external_corpus(body: NativeJson) -> HttpResponse {
     let named = read_corpus(&body.0).unwrap_or_default();
     let message = if named { NO_NGRAM } else { "corpus_id is required." };
-    refuse(&json!({"success": false, "message": message}))
+    refuse(message, &json!({"success": false, "message": message}))
 }
 
 /// `GET /list_external_corpora`.
 pub async fn list_external_corpora() -> HttpResponse {
-    refuse(&json!({"success": false, "corpus_token_counts": {}, "message": NO_NGRAM}))
+    refuse(NO_NGRAM, &json!({"success": false, "corpus_token_counts": {}, "message": NO_NGRAM}))
 }
 
 /// `POST /hicache/storage-backend/clear`.
@@ -50,7 +53,7 @@ pub async fn hicache_storage(app: web::Data<App>, req: HttpRequest) -> HttpRespo
     if app.args.admin_api_key.is_none() {
         let why = "This endpoint requires admin API key, but this server was started without one \
                    (admin-api-key). Restart with --admin-api-key to enable.";
-        return refuse(&json!({"error": why}));
+        return refuse(why, &json!({"error": why}));
     }
     let verb = match *req.method() {
         Method::PUT => "attach",
@@ -92,21 +95,23 @@ pub fn read_role(body: &Map<String, Value>) -> Result<String, Vec<FieldError>> {
 
 /// `POST /pd_role_switch`.
 pub async fn pd_role_switch(body: NativeJson) -> HttpResponse {
-    refuse(&json!({
+    let message = "--enable-pd-role-switch is not set on this server";
+    let body = json!({
         "rid": null,
         "http_worker_ipc": null,
         "success": false,
-        "message": "--enable-pd-role-switch is not set on this server",
+        "message": message,
         "old_role": "null",
         "new_role": read_role(&body.0).unwrap_or_default(),
         "safe_to_restore": true,
-    }))
+    });
+    refuse(message, &body)
 }
 
 /// `POST /scale_elastic_ep`, `GET /is_scaling_elastic_ep`.
 pub async fn elastic_ep() -> HttpResponse {
-    let body = json!({"error": "elastic EP is not enabled (set --elastic-ep-backend)"});
-    reply::json_status(StatusCode::NOT_FOUND, &body)
+    let message = "elastic EP is not enabled (set --elastic-ep-backend)";
+    reply::json_status(StatusCode::NOT_FOUND, message, &json!({"error": message}))
 }
 
 /// `GET /remote_instance_transfer_engine_info`: no rank has a transfer engine.

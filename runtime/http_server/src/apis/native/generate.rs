@@ -36,7 +36,7 @@ pub async fn generate(
 pub async fn serve(app: web::Data<App>, request: GenerateReqInput) -> Result<HttpResponse, ApiError> {
     if request.stream {
         return Ok(match app.manager.generate_request(request).await {
-            Ok(generation) => sse::respond(stream_of(app, generation)),
+            Ok(generation) => sse::respond(chunks(app, generation)),
             Err(error) => {
                 log_failed_stream(error.status(), &error.to_string());
                 sse::respond(stream::iter([error_event(&error)]))
@@ -114,7 +114,7 @@ impl Reader {
 }
 
 /// The chunks of all answers, in the order in which they come.
-fn stream_of(app: web::Data<App>, generation: Generation) -> impl Stream<Item = Bytes> {
+pub fn chunks(app: web::Data<App>, generation: Generation) -> impl Stream<Item = Bytes> {
     let Generation { handles, is_single, show } = generation;
     let readers = handles.into_iter().enumerate().map(move |(i, handle)| {
         let index = (!is_single).then_some(i);

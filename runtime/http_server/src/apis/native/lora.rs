@@ -42,6 +42,7 @@ fn answer(output: &LoRAUpdateOutput) -> HttpResponse {
     let status = if output.success { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     reply::json_status(
         status,
+        output.error_message.as_deref().unwrap_or_default(),
         &json!({
             "rid": null,
             "http_worker_ipc": null,
@@ -101,5 +102,5 @@ pub async fn load_from_tensors(
         "error_message": text,
         "loaded_adapters": null,
     });
-    Ok(reply::json_status(StatusCode::NOT_IMPLEMENTED, &body))
+    Ok(reply::json_status(StatusCode::NOT_IMPLEMENTED, &text, &body))
 }

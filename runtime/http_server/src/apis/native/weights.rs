@@ -70,6 +70,7 @@ pub async fn update_weights_from_disk(
     let status = if answer.success { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     Ok(reply::json_status(
         status,
+        &answer.message,
         &json!({
             "success": answer.success,
             "message": answer.message,
@@ -128,7 +129,8 @@ pub async fn weights_checker(app: web::Data<App>, body: OptionalJson) -> Result<
         body["ranks"] = ranks;
         body["per_engine_checksum"] = hex.into();
     }
-    Ok(reply::json_status(if answer.success { StatusCode::OK } else { StatusCode::BAD_REQUEST }, &body))
+    let status = if answer.success { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+    Ok(reply::json_status(status, &answer.message, &body))
 }
 
 /// Weights that come as pickled handles of Python's shared memory, or over a communication group that only torch's
@@ -139,5 +141,5 @@ pub async fn from_other_processes(req: HttpRequest, _body: NativeJson) -> HttpRe
          /update_weights_from_disk.",
         req.path()
     );
-    reply::json_status(StatusCode::NOT_IMPLEMENTED, &json!({"success": false, "message": message}))
+    reply::json_status(StatusCode::NOT_IMPLEMENTED, &message, &json!({"success": false, "message": message}))
 }

@@ -5,7 +5,6 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
-use sglang_tokenizer_manager::call_trace;
 use sglang_tokenizer_manager::manager::GenerateError;
 use sglang_tokenizer_manager::requests::ValueError;
 use sglang_tokenizer_manager::requests::validation::FieldError;
@@ -41,17 +40,13 @@ impl OllamaError {
 
 impl From<ApiError> for OllamaError {
     fn from(error: ApiError) -> Self {
-        let (status, shown) = (error.status_code(), error.body());
-        let text = |places: &[&str]| {
-            places.iter().find_map(|place| shown.pointer(place).and_then(Value::as_str)).map(str::to_owned)
-        };
+        let status = error.status_code();
         let phrase = || status.canonical_reason().unwrap_or("Internal Server Error").to_owned();
-        let kind = match error {
+        let kind = match &error {
             ApiError::Validation(_) => phrase(),
             _ => status.as_u16().to_string(),
         };
-        let message = text(&["/message", "/error/message", "/error", "/detail"]).unwrap_or_else(phrase);
-        Self { status, kind, message }
+        Self { status, kind, message: error.text().into_owned() }
     }
 }
 
@@ -82,8 +77,7 @@ impl ResponseError for OllamaError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        call_trace::note_reason(&self.message);
-        reply::json_status(self.status, &self.body())
+        reply::json_status(self.status, &self.message, &self.body())
     }
 }
 

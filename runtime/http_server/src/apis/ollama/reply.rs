@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::answer::format::{AnswerFormat, AnswerStream, Piece, ToolCall};
+use crate::answer::event::{Event, ToolCall};
+use crate::answer::format::AnswerFormat;
 
 /// What an answer has come to, or what is new in it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,43 +32,44 @@ struct OpenCall {
     arguments: String,
 }
 
-/// Reads an answer piece by piece; a whole answer is one piece, so both forms are alike.
+/// Puts the events of an answer together to what Ollama's messages have.
+#[derive(Default)]
 pub struct Reply {
-    answer: AnswerStream,
     open: Option<OpenCall>,
     calls: usize,
 }
 
 impl Reply {
-    /// An answer of this format.
-    pub fn new(format: &AnswerFormat) -> Self {
-        Self { answer: format.stream(), open: None, calls: 0 }
-    }
-
-    /// Takes the next piece of text; with the `last` one comes what was held back.
-    pub fn push(&mut self, text: &str, last: bool) -> Parts {
-        let mut pieces = self.answer.push(text);
-        if last {
-            pieces.append(&mut self.answer.finish());
-        }
-        let mut parts = Parts::default();
-        for piece in pieces {
-            match piece {
-                Piece::Reasoning(text) => parts.thinking.push_str(&text),
-                Piece::Content(text) => parts.content.push_str(&text),
-                Piece::Call(call) => self.call(&mut parts, call),
-            }
-        }
-        if last {
-            self.close(&mut parts);
-        }
+    /// A whole answer, read by `format`, as if it came at once.
+    pub fn whole(format: &AnswerFormat, text: &str) -> Parts {
+        let (events, cut_calls) = format.events(text);
+        let mut reply = Self::default();
+        let mut parts = reply.step(events, &cut_calls);
+        reply.close(&mut parts, &cut_calls);
         parts
     }
 
-    fn call(&mut self, parts: &mut Parts, call: ToolCall) {
+    /// What a step of a stream brings.
+    pub fn step(&mut self, events: Vec<Event>, cut_calls: &[usize]) -> Parts {
+        let mut parts = Parts::default();
+        events.into_iter().for_each(|event| self.push(&mut parts, event, cut_calls));
+        parts
+    }
+
+    fn push(&mut self, parts: &mut Parts, event: Event, cut_calls: &[usize]) {
+        match event {
+            Event::Started => {}
+            Event::Reasoning(text) => parts.thinking.push_str(&text),
+            Event::Text(text) => parts.content.push_str(&text),
+            Event::Call(call) => self.call(parts, call, cut_calls),
+            Event::End(_) => self.close(parts, cut_calls),
+        }
+    }
+
+    fn call(&mut self, parts: &mut Parts, call: ToolCall, cut_calls: &[usize]) {
         match (call.function.name, &mut self.open) {
             (Some(name), _) => {
-                self.close(parts);
+                self.close(parts, cut_calls);
                 let (id, arguments) = (call.id.unwrap_or_default(), call.function.arguments);
                 self.open = Some(OpenCall { index: call.index, id, name, arguments });
             }
@@ -77,13 +79,13 @@ impl Reply {
     }
 
     /// Ends the open call. One that was cut off, or has no object for arguments, could not be run and is left out.
-    fn close(&mut self, parts: &mut Parts) {
+    fn close(&mut self, parts: &mut Parts, cut_calls: &[usize]) {
         let Some(open) = self.open.take() else { return };
         let arguments = match open.arguments.trim() {
             "" => Some(Map::new()),
             text => serde_json::from_str(text).ok(),
         };
-        let Some(arguments) = arguments.filter(|_| !self.answer.is_cut(open.index)) else {
+        let Some(arguments) = arguments.filter(|_| !cut_calls.contains(&open.index)) else {
             tracing::warn!("A call of {} is left out: its arguments are no JSON object", open.name);
             return;
         };
@@ -98,9 +100,11 @@ impl Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::event::End;
     use crate::chat::request::ChatCompletionRequest;
     use crate::parsers::Parsers;
     use sglang_parsers::{DetectedParsers, ToolParserOptions};
+    use sglang_proto::messages::FinishReason;
     use sglang_server_args::ServerArgs;
 
     fn format() -> AnswerFormat {
@@ -114,11 +118,17 @@ mod tests {
     }
 
     fn streamed(text: &str) -> Parts {
-        let mut reply = Reply::new(&format());
+        let (mut answer, mut reply) = (format().stream(), Reply::default());
         let count = text.chars().count();
         let mut all = Parts::default();
         for (i, c) in text.chars().enumerate() {
-            let parts = reply.push(&c.to_string(), i + 1 == count);
+            let mut events = answer.push(&c.to_string());
+            if i + 1 == count {
+                events.append(&mut answer.finish());
+                let (reason, finish_word) = (FinishReason::Length { length: count as u64 }, "length");
+                events.push(Event::End(End { reason, finish_word, hidden_states: None }));
+            }
+            let parts = reply.step(events, &answer.cut_calls());
             all.thinking.push_str(&parts.thinking);
             all.content.push_str(&parts.content);
             all.tool_calls.extend(parts.tool_calls);
@@ -141,7 +151,7 @@ mod tests {
             format!("<tool_call>\n{{\"name\": \"{name}\", \"arguments\": {arguments}}}\n</tool_call>")
         };
         let text = format!("hm</think>So:{}{}", call("f", "{\"a\": [1, \"x\"]}"), call("g", "{}"));
-        let whole = settled(Reply::new(&format()).push(&text, true));
+        let whole = settled(Reply::whole(&format(), &text));
         assert_eq!(whole, settled(streamed(&text)));
         assert_eq!((whole.thinking.as_str(), whole.content.as_str()), ("hm", "So:"));
         let calls = json!([
@@ -154,7 +164,7 @@ mod tests {
     #[test]
     fn a_call_that_was_cut_off_is_left_out_in_both_forms() {
         let text = "</think><tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": \"Par";
-        let whole = Reply::new(&format()).push(text, true);
+        let whole = Reply::whole(&format(), text);
         assert!(whole.tool_calls.is_empty(), "{whole:?}");
         assert_eq!(whole, streamed(text));
     }

@@ -74,9 +74,8 @@ async fn serve(
 ) -> Result<HttpResponse, OllamaError> {
     let streams = request.stream;
     let mut generation = app.manager.generate_request(request).await?;
-    let mut parts = Reply::new(format);
     if streams {
-        return Ok(ndjson(stream::stream(frame, parts, generation.handles)));
+        return Ok(ndjson(stream::stream(frame, format, generation.handles)));
     }
     generation.finished().await?;
     let Some(handle) = generation.handles.first() else {
@@ -88,7 +87,7 @@ async fn serve(
     let work = Work::of(state, output.counts, None);
     let end = frame.end(state, reason, work, &output.output_ids);
     let logprobs = frame.logprobs(&output.logprobs);
-    let parts = parts.push(&output.text, true);
+    let parts = Reply::whole(format, &output.text);
     Ok(reply::json(&Answer::new(frame.route, &frame.model, parts, logprobs, end)))
 }
 

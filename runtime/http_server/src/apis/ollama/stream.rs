@@ -12,8 +12,9 @@ use sglang_tokenizer_manager::text::TextCodec;
 
 use super::reply::{Parts, Reply};
 use super::response::{Answer, End, Line, Route, Work, done_reason};
+use crate::answer::format::AnswerFormat;
 use crate::answer::logprobs::ChoiceLogprobs;
-use crate::answer::updates::{Update, updates};
+use crate::answer::steps::{Step, steps};
 use crate::http::reply::to_json;
 
 /// One line.
@@ -41,7 +42,7 @@ impl Frame {
     pub fn logprobs(&self, lists: &Logprobs) -> Option<Value> {
         let codec = self.codec.as_deref().filter(|_| !lists.output_token.is_empty())?;
         let lists = ChoiceLogprobs::new(codec, &lists.output_token, &lists.output_top);
-        serde_json::to_value(lists).ok()?.get_mut("content").map(Value::take)
+        serde_json::to_value(lists.content).ok()
     }
 
     /// The end of an answer: `output_ids` are all of them, and `work` is what it took.
@@ -67,28 +68,29 @@ struct Writer {
 }
 
 impl Writer {
-    /// The lines that an update brings.
-    fn update(&mut self, state: &ReqState, update: Update) -> Bytes {
-        if let Some(Err(error)) = update.finish.as_ref().map(check_finish) {
+    /// The lines that a step brings.
+    fn step(&mut self, state: &ReqState, step: Step) -> Bytes {
+        let reason = step.end().map(|end| end.reason.clone());
+        if let Some(Err(error)) = reason.as_ref().map(check_finish) {
             return line(&json!({"error": error.to_string()}));
         }
         let first = *self.first.get_or_insert_with(|| state.timing.elapsed());
         if self.frame.with_context {
-            self.output_ids.extend(&update.output_ids);
+            self.output_ids.extend(&step.output_ids);
         }
-        self.pending.append(update.logprobs);
-        let parts = self.reply.push(&update.text, update.finish.is_some());
+        self.pending.append(step.logprobs);
+        let parts = self.reply.step(step.events, &step.cut_calls);
         let (route, model) = (self.frame.route, self.frame.model.as_str());
         let mut out = Vec::new();
-        let has_logprobs = update.finish.is_some() && !self.pending.output_token.is_empty();
+        let has_logprobs = reason.is_some() && !self.pending.output_token.is_empty();
         if !parts.is_empty() || has_logprobs {
             let logprobs = self.frame.logprobs(&std::mem::take(&mut self.pending));
             if !parts.is_empty() || logprobs.is_some() {
                 out.extend(line(&Line::piece(route, model, parts, logprobs)));
             }
         }
-        if let Some(reason) = &update.finish {
-            let work = Work::of(state, update.counts, Some(first));
+        if let Some(reason) = &reason {
+            let work = Work::of(state, step.counts, Some(first));
             let end = self.frame.end(state, done_reason(reason), work, &self.output_ids);
             out.extend(line(&Answer::new(route, model, Parts::default(), None, end)));
         }
@@ -97,13 +99,18 @@ impl Writer {
 }
 
 /// The lines of a started request's answer.
-pub fn stream(frame: Frame, reply: Reply, handles: Vec<RequestHandle>) -> impl Stream<Item = Bytes> {
+pub fn stream(
+    frame: Frame,
+    format: &AnswerFormat,
+    handles: Vec<RequestHandle>,
+) -> impl Stream<Item = Bytes> + use<> {
     let state = handles.first().map(RequestHandle::shared_state);
+    let reply = Reply::default();
     let mut writer =
         Writer { frame, reply, output_ids: Vec::new(), first: None, pending: Logprobs::default() };
-    updates(handles)
-        .map(move |update| match &state {
-            Some(state) => writer.update(state, update),
+    steps(handles, format)
+        .map(move |step| match &state {
+            Some(state) => writer.step(state, step),
             None => Bytes::new(),
         })
         // A token may have no text yet.

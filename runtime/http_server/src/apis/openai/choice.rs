@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use sglang_proto::messages::FinishReason;
 use sglang_tokenizer_manager::state::Output;
 
+use crate::answer::choice::refusal;
 use crate::answer::meta_info::{cached_tokens_details, spans, weight_versions};
 use crate::app::App;
 
@@ -31,14 +32,14 @@ pub fn sglext(wanted: bool, details: Option<Value>) -> Option<Value> {
 
 /// The refusal in a finish reason, as the event that a stream carries: the reference writes it with spaces.
 pub fn error_event(reason: &FinishReason) -> Option<String> {
-    let FinishReason::Abort { message, status_code: Some(code @ 400..600), .. } = reason else { return None };
-    let name = actix_web::http::StatusCode::from_u16(*code)
+    let (code, message) = refusal(reason)?;
+    let name = actix_web::http::StatusCode::from_u16(code)
         .ok()
         .and_then(|status| status.canonical_reason())
         .unwrap_or("Internal Server Error")
         .to_uppercase()
         .replace([' ', '-'], "_");
-    let message = Value::from(message.as_str());
+    let message = Value::from(message);
     Some(format!(
         "{{\"error\": {{\"object\": \"error\", \"message\": {message}, \"type\": \"{name}\", \"param\": null, \
          \"code\": {code}}}}}"

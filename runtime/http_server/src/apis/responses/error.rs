@@ -5,7 +5,6 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
-use sglang_tokenizer_manager::call_trace;
 
 use crate::http::errors::ApiError;
 use crate::http::reply;
@@ -71,12 +70,7 @@ impl From<ApiError> for ResponsesError {
     fn from(error: ApiError) -> Self {
         let status = error.status_code();
         let phrase = status.canonical_reason().unwrap_or("Internal Server Error").to_owned();
-        let shown = error.body();
-        let text = ["/message", "/error/message", "/error", "/detail"]
-            .iter()
-            .find_map(|place| shown.pointer(place).and_then(Value::as_str))
-            .unwrap_or(&phrase)
-            .to_owned();
+        let text = error.text().into_owned();
         if matches!(error, ApiError::ModelNotFound(_)) {
             return Self::not_found(text, "model");
         }
@@ -100,8 +94,7 @@ impl ResponseError for ResponsesError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        call_trace::note_reason(&self.message);
-        reply::json_status(self.status_code(), &self.body())
+        reply::json_status(self.status_code(), &self.message, &self.body())
     }
 }
 

@@ -11,7 +11,7 @@ use sglang_tokenizer_manager::requests::normalize::new_rid;
 
 use super::request::ResponsesRequest;
 use super::tools::{decode_input, decode_input_prefix};
-use crate::answer::format::Piece;
+use crate::answer::event::Event;
 
 const REASONING_STATE: &str = "sglang-reasoning-v1.";
 /// Longest reasoning that is read back, in bytes.
@@ -102,14 +102,15 @@ impl Items {
         std::mem::take(&mut self.events)
     }
 
-    /// Takes the next piece of the answer. `is_cut` says whether a call stays incomplete.
-    pub fn push(&mut self, piece: Piece, is_cut: &dyn Fn(usize) -> bool) {
-        match piece {
-            Piece::Reasoning(text) => self.reasoning(&text, is_cut),
-            Piece::Content(text) => self.content(&text, is_cut),
-            Piece::Call(call) => match call.function.name {
+    /// Takes what happens next to the answer, its end left out. `cut` are the calls that stay incomplete.
+    pub fn push(&mut self, event: Event, cut: &[usize]) {
+        match event {
+            Event::Started | Event::End(_) => {}
+            Event::Reasoning(text) => self.reasoning(&text, cut),
+            Event::Text(text) => self.content(&text, cut),
+            Event::Call(call) => match call.function.name {
                 Some(name) => {
-                    self.close(is_cut, true);
+                    self.close(cut, true);
                     self.open_call(call.index, call.id.unwrap_or_default(), name);
                     self.arguments(&call.function.arguments);
                 }
@@ -118,9 +119,9 @@ impl Items {
         }
     }
 
-    fn reasoning(&mut self, text: &str, is_cut: &dyn Fn(usize) -> bool) {
+    fn reasoning(&mut self, text: &str, cut: &[usize]) {
         if !matches!(self.open, Some(Open::Reasoning { .. })) {
-            self.close(is_cut, false);
+            self.close(cut, false);
             let (id, place) = (format!("rs_{}", new_rid()), self.place());
             self.event(json!({"item": {"id": id, "summary": [], "type": "reasoning", "content": [],
                 "encrypted_content": null, "status": "in_progress"},
@@ -147,14 +148,14 @@ impl Items {
         self.event(event);
     }
 
-    fn content(&mut self, text: &str, is_cut: &dyn Fn(usize) -> bool) {
+    fn content(&mut self, text: &str, cut: &[usize]) {
         // White space between two calls is no message.
         let behind_call = matches!(self.open, Some(Open::Call { .. } | Open::Custom { .. }));
         if text.is_empty() || (behind_call && text.trim().is_empty()) {
             return;
         }
         if !matches!(self.open, Some(Open::Message { .. })) {
-            self.close(is_cut, false);
+            self.close(cut, false);
             let (id, place) = (format!("msg_{}", new_rid()), self.place());
             let item = message(&id, Vec::new(), "in_progress", "final_answer");
             self.event(json!({"item": item, "output_index": place, "type": "response.output_item.added"}));
@@ -221,7 +222,7 @@ impl Items {
     }
 
     /// Closes the open item; `for_call` when a call follows.
-    fn close(&mut self, is_cut: &dyn Fn(usize) -> bool, for_call: bool) {
+    fn close(&mut self, cut: &[usize], for_call: bool) {
         let place = self.place();
         let Some(open) = self.open.take() else { return };
         let item = match open {
@@ -239,7 +240,7 @@ impl Items {
                     json!({"arguments": arguments, "item_id": id, "name": name, "output_index": place,
                     "type": "response.function_call_arguments.done"}),
                 );
-                let status = if is_cut(index) { "incomplete" } else { "completed" };
+                let status = if cut.contains(&index) { "incomplete" } else { "completed" };
                 json!({"arguments": arguments, "call_id": call_id, "name": name, "type": "function_call", "id": id,
                     "status": status})
             }
@@ -282,8 +283,8 @@ impl Items {
     }
 
     /// Ends the answer and gives its items. `logprobs` are those of the whole output, for its last text.
-    pub fn finish(&mut self, is_cut: &dyn Fn(usize) -> bool, logprobs: Option<&Value>) -> Vec<Value> {
-        self.close(is_cut, false);
+    pub fn finish(&mut self, cut: &[usize], logprobs: Option<&Value>) -> Vec<Value> {
+        self.close(cut, false);
         if let (Some(logprobs), Some(message)) =
             (logprobs, self.closed.iter_mut().rfind(|item| item["type"] == "message"))
         {
@@ -296,11 +297,11 @@ impl Items {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::format::{FunctionCall, ToolCall};
+    use crate::answer::event::{FunctionCall, ToolCall};
 
-    fn call(index: usize, name: Option<&str>, arguments: &str) -> Piece {
+    fn call(index: usize, name: Option<&str>, arguments: &str) -> Event {
         let function = FunctionCall { name: name.map(str::to_owned), arguments: arguments.to_owned() };
-        Piece::Call(ToolCall {
+        Event::Call(ToolCall {
             id: name.map(|_| format!("call_{index}")),
             index,
             r#type: "function",
@@ -318,21 +319,20 @@ mod tests {
     #[test]
     fn every_item_is_added_grown_and_done_in_order() {
         let mut items = Items::new(ItemOptions::default());
-        let uncut = |_: usize| false;
         for piece in [
-            Piece::Reasoning("h".into()),
-            Piece::Reasoning("m".into()),
-            Piece::Content("Let me see.".into()),
+            Event::Reasoning("h".into()),
+            Event::Reasoning("m".into()),
+            Event::Text("Let me see.".into()),
             call(0, Some("f"), ""),
             call(0, None, "{\"a\""),
             call(0, None, ": 1}"),
-            Piece::Content("\n".into()),
+            Event::Text("\n".into()),
             call(1, Some("g"), ""),
             call(1, None, "{"),
         ] {
-            items.push(piece, &uncut);
+            items.push(piece, &[]);
         }
-        let output = items.finish(&|index| index == 1, None);
+        let output = items.finish(&[1], None);
         assert_eq!(
             names(&mut items),
             [
@@ -376,8 +376,8 @@ mod tests {
     fn a_summary_mirrors_the_reasoning_and_its_state_can_be_sent_back() {
         let options = ItemOptions { summary: true, encrypted: true, custom_names: Vec::new() };
         let mut items = Items::new(options);
-        items.push(Piece::Reasoning("thus é".into()), &|_| false);
-        let output = items.finish(&|_| false, None);
+        items.push(Event::Reasoning("thus é".into()), &[]);
+        let output = items.finish(&[], None);
         let seen = names(&mut items);
         assert!(seen.contains(&"0 reasoning_summary_text.delta".to_owned()), "{seen:?}");
         assert!(
@@ -398,11 +398,11 @@ mod tests {
     fn free_text_of_a_tool_comes_as_text() {
         let options = ItemOptions { custom_names: vec!["c".into()], ..ItemOptions::default() };
         let mut items = Items::new(options);
-        items.push(call(0, Some("c"), ""), &|_| false);
+        items.push(call(0, Some("c"), ""), &[]);
         for part in ["{\"inp", "ut\": \"a", "\\", "nb\"", "}"] {
-            items.push(call(0, None, part), &|_| false);
+            items.push(call(0, None, part), &[]);
         }
-        let output = items.finish(&|_| false, None);
+        let output = items.finish(&[], None);
         assert_eq!((&output[0]["type"], &output[0]["input"]), (&json!("custom_tool_call"), &json!("a\nb")));
         let events = items.take_events();
         let deltas: String = events.iter().filter_map(|e| e["delta"].as_str()).collect();
@@ -413,9 +413,9 @@ mod tests {
     #[test]
     fn log_probabilities_go_with_the_last_text() {
         let mut items = Items::new(ItemOptions::default());
-        items.push(Piece::Content("x".into()), &|_| false);
-        let output = items.finish(&|_| false, Some(&json!([{"token": "x"}])));
+        items.push(Event::Text("x".into()), &[]);
+        let output = items.finish(&[], Some(&json!([{"token": "x"}])));
         assert_eq!(output[0]["content"][0]["logprobs"][0]["token"], "x");
-        assert!(Items::new(ItemOptions::default()).finish(&|_| false, Some(&json!([]))).is_empty());
+        assert!(Items::new(ItemOptions::default()).finish(&[], Some(&json!([]))).is_empty());
     }
 }

@@ -14,9 +14,10 @@ use super::items::{ItemOptions, Items};
 use super::request::ResponsesRequest;
 use super::response::{ResponseFrame, error_of, status_of};
 use crate::answer::choice::created;
-use crate::answer::format::{AnswerFormat, AnswerStream};
+use crate::answer::event::Event;
+use crate::answer::format::AnswerFormat;
 use crate::answer::logprobs::ChoiceLogprobs;
-use crate::answer::updates::{Update, updates};
+use crate::answer::steps::{Step, steps};
 use crate::app::App;
 use crate::http::sse::push_named_event;
 
@@ -33,7 +34,7 @@ pub struct Keep {
 pub struct Draft {
     frame: ResponseFrame,
     items: Items,
-    answer: AnswerStream,
+    format: AnswerFormat,
     keep: Option<Keep>,
 }
 
@@ -56,7 +57,7 @@ impl Draft {
         Self {
             frame: ResponseFrame::new(request, &app.served_model_name(), created()),
             items: Items::new(ItemOptions::new(request)),
-            answer: format.stream(),
+            format: format.clone(),
             keep,
         }
     }
@@ -66,21 +67,22 @@ impl Draft {
         self.frame.response(status, Vec::new(), None)
     }
 
-    fn push(&mut self, text: &str, last: bool) {
-        let mut pieces = self.answer.push(text);
-        if last {
-            pieces.append(&mut self.answer.finish());
-        }
-        let answer = &self.answer;
-        for piece in pieces {
-            self.items.push(piece, &|index| answer.is_cut(index));
+    fn push(&mut self, events: Vec<Event>, cut_calls: &[usize]) {
+        for event in events {
+            self.items.push(event, cut_calls);
         }
     }
 
     /// Ends the response.
-    fn end(&mut self, app: &App, reason: &FinishReason, counts: Counts, logprobs: Option<&Value>) -> Value {
-        let answer = &self.answer;
-        let output = self.items.finish(&|index| answer.is_cut(index), logprobs);
+    fn end(
+        &mut self,
+        app: &App,
+        reason: &FinishReason,
+        cut_calls: &[usize],
+        counts: Counts,
+        logprobs: Option<&Value>,
+    ) -> Value {
+        let output = self.items.finish(cut_calls, logprobs);
         let kept: Vec<Value> = output.iter().map(without_nulls).collect();
         let mut response = self.frame.response(status_of(reason), output, Some(counts));
         if let Some(error) = error_of(reason) {
@@ -112,24 +114,25 @@ impl Draft {
         let codec = app.manager.limits.codec.as_deref().filter(|_| with_logprobs);
         let logprobs = codec.and_then(|codec| {
             let lists = ChoiceLogprobs::new(codec, &lists.output_token, &lists.output_top);
-            serde_json::to_value(lists).ok()?.get_mut("content").map(Value::take)
+            serde_json::to_value(lists.content).ok()
         });
         let reason = output.finish.as_ref().map(|f| f.reason.clone());
         let reason = reason.unwrap_or_else(|| FinishReason::aborted("Generation aborted"));
-        self.push(&output.text, true);
-        self.end(app, &reason, output.counts, logprobs.as_ref())
+        let (events, cut_calls) = self.format.events(&output.text);
+        self.push(events, &cut_calls);
+        self.end(app, &reason, &cut_calls, output.counts, logprobs.as_ref())
     }
 }
 
 struct ResponseStream<S> {
     app: web::Data<App>,
     draft: Draft,
-    updates: Option<S>,
+    steps: Option<S>,
     started: bool,
     number: u64,
 }
 
-impl<S: Stream<Item = Update> + Unpin> ResponseStream<S> {
+impl<S: Stream<Item = Step> + Unpin> ResponseStream<S> {
     fn event(&mut self, out: &mut String, mut event: Value) {
         let Some(name) = event["type"].as_str().map(str::to_owned) else { return };
         if let Value::Object(map) = &mut event {
@@ -154,38 +157,39 @@ impl<S: Stream<Item = Update> + Unpin> ResponseStream<S> {
         }
     }
 
-    /// Writes what an update brings; false when the stream ends with it.
-    fn update(&mut self, out: &mut String, update: Update) -> bool {
-        if let Some(Err(error)) = update.finish.as_ref().map(check_finish) {
+    /// Writes what a step brings; false when the stream ends with it.
+    fn step(&mut self, out: &mut String, step: Step) -> bool {
+        let reason = step.end().map(|end| end.reason.clone());
+        if let Some(Err(error)) = reason.as_ref().map(check_finish) {
             let response = self.draft.fail(&self.app, &error.to_string());
             self.lifecycle(out, "failed", &response);
             return false;
         }
-        self.draft.push(&update.text, update.finish.is_some());
+        self.draft.push(step.events, &step.cut_calls);
         self.items(out);
-        let Some(reason) = update.finish else { return true };
-        let response = self.draft.end(&self.app, &reason, update.counts, None);
+        let Some(reason) = reason else { return true };
+        let response = self.draft.end(&self.app, &reason, &step.cut_calls, step.counts, None);
         self.items(out);
         self.lifecycle(out, status_of(&reason), &response);
         false
     }
 
     async fn next(mut self) -> Option<(Bytes, Self)> {
-        let mut updates = self.updates.take()?;
+        let mut steps = self.steps.take()?;
         let mut out = String::new();
         if !std::mem::replace(&mut self.started, true) {
             let response = self.draft.open("in_progress");
             self.lifecycle(&mut out, "created", &response);
             self.lifecycle(&mut out, "in_progress", &response);
-            self.updates = Some(updates);
+            self.steps = Some(steps);
             return Some((out.into(), self));
         }
-        while let Some(update) = updates.next().await {
-            if !self.update(&mut out, update) {
+        while let Some(step) = steps.next().await {
+            if !self.step(&mut out, step) {
                 return Some((out.into(), self));
             }
             if !out.is_empty() {
-                self.updates = Some(updates);
+                self.steps = Some(steps);
                 return Some((out.into(), self));
             }
         }
@@ -202,6 +206,7 @@ pub fn stream(
     draft: Draft,
     handles: Vec<RequestHandle>,
 ) -> impl Stream<Item = Bytes> + 'static {
-    let state = ResponseStream { app, draft, updates: Some(updates(handles)), started: false, number: 0 };
+    let steps = steps(handles, &draft.format);
+    let state = ResponseStream { app, draft, steps: Some(steps), started: false, number: 0 };
     stream::unfold(state, ResponseStream::next)
 }

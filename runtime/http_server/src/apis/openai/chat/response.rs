@@ -5,8 +5,9 @@ use serde_json::Value;
 use sglang_tokenizer_manager::state::RequestHandle;
 
 use crate::answer::choice::{created, last_hidden_state};
-use crate::answer::format::{AnswerFormat, ToolCall};
-use crate::answer::generate::{Cursor, GenerateAnswer};
+use crate::answer::event::ToolCall;
+use crate::answer::format::AnswerFormat;
+use crate::answer::generate::{Cursor, GenerateAnswer, GenerateMetaInfo};
 use crate::answer::logprobs::ChoiceLogprobs;
 use crate::apis::openai::choice::{answer_sglext, metadata};
 use crate::apis::openai::usage::UsageInfo;
@@ -23,7 +24,7 @@ struct ChatMessage {
 }
 
 #[derive(Serialize)]
-struct Choice {
+struct Choice<'a> {
     index: usize,
     message: ChatMessage,
     logprobs: Option<ChoiceLogprobs>,
@@ -36,44 +37,42 @@ struct Choice {
     #[serde(skip_serializing_if = "Option::is_none")]
     response_token_ids: Option<Vec<u32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    meta_info: Option<Value>,
+    meta_info: Option<GenerateMetaInfo<'a>>,
 }
 
 /// The answer.
 #[derive(Serialize)]
-pub struct ChatCompletionResponse {
+pub struct ChatCompletionResponse<'a> {
     id: String,
     object: &'static str,
     created: u64,
     model: String,
-    choices: Vec<Choice>,
+    choices: Vec<Choice<'a>>,
     usage: UsageInfo,
     metadata: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sglext: Option<Value>,
 }
 
-fn meta_info(app: &App, handle: &RequestHandle) -> Option<Value> {
-    let answer = GenerateAnswer {
+fn meta_info<'a>(app: &'a App, handle: &'a RequestHandle) -> GenerateMetaInfo<'a> {
+    GenerateMetaInfo(GenerateAnswer {
         state: handle.state(),
         from: Cursor::default(),
         show: Default::default(),
         index: None,
         first: true,
         app,
-    };
-    let mut answer: Value = serde_json::from_str(&answer.write().json).ok()?;
-    answer.get_mut("meta_info").map(Value::take)
+    })
 }
 
-fn choice(
-    app: &App,
+fn choice<'a>(
+    app: &'a App,
     request: &ChatCompletionRequest,
     format: &AnswerFormat,
     index: usize,
-    handle: &RequestHandle,
-) -> Choice {
-    let meta_info = request.return_meta_info.then(|| meta_info(app, handle)).flatten();
+    handle: &'a RequestHandle,
+) -> Choice<'a> {
+    let meta_info = request.return_meta_info.then(|| meta_info(app, handle));
     let state = handle.state();
     let output = state.output();
     let codec = app.manager.limits.codec.as_deref().filter(|_| request.logprobs);
@@ -104,20 +103,20 @@ fn choice(
 }
 
 /// Builds the answer from finished choices.
-pub fn response(
-    app: &App,
+pub fn response<'a>(
+    app: &'a App,
     request: &ChatCompletionRequest,
-    handles: &[RequestHandle],
-) -> ChatCompletionResponse {
+    format: &AnswerFormat,
+    handles: &'a [RequestHandle],
+) -> ChatCompletionResponse<'a> {
     let first = handles.first();
-    let format = AnswerFormat::new(&app.parsers, request, app.args.default_chat_template_kwargs.as_ref());
     let counts = handles.iter().enumerate().map(|(i, h)| (i, h.state().output().counts));
     ChatCompletionResponse {
         id: first.map(|h| h.state().rid().to_owned()).unwrap_or_default(),
         object: "chat.completion",
         created: created(),
         model: request.model.clone(),
-        choices: handles.iter().enumerate().map(|(i, h)| choice(app, request, &format, i, h)).collect(),
+        choices: handles.iter().enumerate().map(|(i, h)| choice(app, request, format, i, h)).collect(),
         usage: UsageInfo::of_choices(counts, request.n, app.args.enable_cache_report),
         metadata: first.map(|h| metadata(app, &h.state().output())),
         sglext: first.map(|h| answer_sglext(app, &h.state().output(), request.return_cached_tokens_details)),

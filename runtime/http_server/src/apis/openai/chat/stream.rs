@@ -7,13 +7,13 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use serde::Serialize;
 use serde_json::Value;
-use sglang_proto::messages::FinishReason;
 use sglang_tokenizer_manager::state::{Logprobs, RequestHandle};
 
-use crate::answer::choice::{created, finish_word, matched_stop};
-use crate::answer::format::{AnswerFormat, AnswerStream, Piece, ToolCall};
+use crate::answer::choice::{created, matched_stop};
+use crate::answer::event::{End, Event, ToolCall};
+use crate::answer::format::AnswerFormat;
 use crate::answer::logprobs::ChoiceLogprobs;
-use crate::answer::updates::{Update, updates};
+use crate::answer::steps::{Step, steps};
 use crate::apis::openai::choice::{error_event, sglext};
 use crate::apis::openai::usage::{StreamCounts, UsageInfo};
 use crate::app::App;
@@ -99,17 +99,15 @@ struct ChatStream<S> {
     options: ChatStreamOptions,
     id: String,
     created: u64,
-    updates: Option<S>,
+    steps: Option<S>,
     counts: StreamCounts,
-    answers: BTreeMap<usize, AnswerStream>,
-    finishes: BTreeMap<usize, FinishReason>,
+    ends: BTreeMap<usize, End>,
     /// Log-probabilities of tokens whose text has not come yet.
     pending: BTreeMap<usize, Logprobs>,
     cached_tokens_details: Option<Value>,
-    hidden_states: BTreeMap<usize, Vec<f32>>,
 }
 
-impl<S: Stream<Item = Update> + Unpin> ChatStream<S> {
+impl<S: Stream<Item = Step> + Unpin> ChatStream<S> {
     fn chunk(
         &self,
         out: &mut String,
@@ -129,21 +127,32 @@ impl<S: Stream<Item = Update> + Unpin> ChatStream<S> {
         push_event(out, &to_json(&chunk));
     }
 
-    fn content(&mut self, out: &mut String, update: &Update) {
-        let pending = self.pending.entry(update.index).or_default();
-        pending.append(update.logprobs.clone());
+    fn started(&self, out: &mut String, index: usize) {
+        let delta = Delta { role: Some("assistant"), content: Some(""), ..Default::default() };
+        let choice = Choice {
+            index,
+            delta: AnyDelta::Text(delta),
+            logprobs: None,
+            finish_reason: None,
+            matched_stop: None,
+        };
+        self.chunk(out, &[choice], None, None);
+    }
+
+    /// Writes reasoning, text and calls of a step.
+    fn content(&mut self, out: &mut String, step: &mut Step) {
+        let pending = self.pending.entry(step.index).or_default();
+        pending.append(std::mem::take(&mut step.logprobs));
         let has_logprobs = !pending.output_token.is_empty();
-        let answer = self.answers.entry(update.index).or_insert_with(|| self.options.format.stream());
-        let mut pieces = answer.push(&update.text);
-        if update.finish.is_some() {
-            pieces.append(&mut answer.finish());
-        }
+        let mut pieces: Vec<&Event> =
+            step.events.iter().filter(|event| !matches!(event, Event::Started | Event::End(_))).collect();
+        let empty = Event::Text(String::new());
         // A token without text of its own keeps its log-probability for the next piece; the last one gets a piece.
         if pieces.is_empty() {
-            if !(update.finish.is_some() && self.options.logprobs && has_logprobs) {
+            if !(step.end().is_some() && self.options.logprobs && has_logprobs) {
                 return;
             }
-            pieces.push(Piece::Content(String::new()));
+            pieces.push(&empty);
         }
         let lists = std::mem::take(pending);
         let codec =
@@ -154,24 +163,25 @@ impl<S: Stream<Item = Update> + Unpin> ChatStream<S> {
             .options
             .stream_options
             .continuous_usage_stats
-            .then(|| UsageInfo::of_choice(update.counts, self.app.args.enable_cache_report));
-        for piece in &pieces {
+            .then(|| UsageInfo::of_choice(step.counts, self.app.args.enable_cache_report));
+        for piece in pieces {
             let (delta, usage) = match piece {
-                Piece::Content(text) => {
+                Event::Text(text) => {
                     (AnyDelta::Text(Delta { content: Some(text), ..Default::default() }), usage.map(Some))
                 }
-                Piece::Reasoning(text) => (
+                Event::Reasoning(text) => (
                     AnyDelta::Text(Delta { reasoning_content: Some(text), ..Default::default() }),
                     usage.map(Some),
                 ),
-                Piece::Call(call) => {
+                Event::Call(call) => {
                     let delta =
                         CallDelta { role: (), content: (), reasoning_content: (), tool_calls: [call] };
                     (AnyDelta::Call(delta), Some(usage))
                 }
+                Event::Started | Event::End(_) => continue,
             };
             let choice = Choice {
-                index: update.index,
+                index: step.index,
                 delta,
                 logprobs: logprobs.take(),
                 finish_reason: None,
@@ -181,50 +191,39 @@ impl<S: Stream<Item = Update> + Unpin> ChatStream<S> {
         }
     }
 
-    /// Writes what an update brings; false when the stream ends with it.
-    fn update(&mut self, out: &mut String, update: Update) -> bool {
-        self.counts.0.insert(update.index, update.counts);
-        if update.cached_tokens_details.is_some() {
-            self.cached_tokens_details.clone_from(&update.cached_tokens_details);
+    /// Writes what a step brings; false when the stream ends with it.
+    fn step(&mut self, out: &mut String, mut step: Step) -> bool {
+        self.counts.0.insert(step.index, step.counts);
+        if step.cached_tokens_details.is_some() {
+            self.cached_tokens_details = step.cached_tokens_details.take();
         }
-        if let Some(error) = update.finish.as_ref().and_then(error_event) {
+        if let Some(error) = step.end().and_then(|end| error_event(&end.reason)) {
             push_event(out, &error);
             return false;
         }
-        if update.first {
-            let delta = Delta { role: Some("assistant"), content: Some(""), ..Default::default() };
-            let choice = Choice {
-                index: update.index,
-                delta: AnyDelta::Text(delta),
-                logprobs: None,
-                finish_reason: None,
-                matched_stop: None,
-            };
-            self.chunk(out, &[choice], None, None);
+        if step.is_first() {
+            self.started(out, step.index);
         }
-        self.content(out, &update);
-        if let Some(hidden_states) = update.hidden_states {
-            self.hidden_states.insert(update.index, hidden_states);
-        }
-        if let Some(reason) = update.finish {
-            self.finishes.insert(update.index, reason);
+        self.content(out, &mut step);
+        if let Some(Event::End(end)) = step.events.pop() {
+            self.ends.insert(step.index, end);
         }
         true
     }
 
     fn end(&mut self, out: &mut String) {
-        for (index, reason) in &self.finishes {
-            let word = self.answers.get(index).map_or(finish_word(reason), |a| a.finish_word(reason));
+        for (index, end) in &self.ends {
             let choice = Choice {
                 index: *index,
                 delta: AnyDelta::Text(Delta::default()),
                 logprobs: None,
-                finish_reason: Some(word),
-                matched_stop: matched_stop(reason),
+                finish_reason: Some(end.finish_word),
+                matched_stop: matched_stop(&end.reason),
             };
             self.chunk(out, &[choice], None, None);
         }
-        for (index, hidden_states) in &self.hidden_states {
+        for (index, end) in &self.ends {
+            let Some(hidden_states) = &end.hidden_states else { continue };
             let delta = HiddenDelta { role: (), content: (), reasoning_content: (), hidden_states };
             let choice = Choice {
                 index: *index,
@@ -247,17 +246,17 @@ impl<S: Stream<Item = Update> + Unpin> ChatStream<S> {
     }
 
     async fn next(mut self) -> Option<(Bytes, Self)> {
-        let mut updates = self.updates.take()?;
+        let mut steps = self.steps.take()?;
         let mut out = String::new();
         loop {
-            match updates.next().await {
-                Some(update) => {
-                    // After an error only the end mark follows; dropping the updates aborts the other choices.
-                    if !self.update(&mut out, update) {
+            match steps.next().await {
+                Some(step) => {
+                    // After an error only the end mark follows; dropping the steps aborts the other choices.
+                    if !self.step(&mut out, step) {
                         break;
                     }
                     if !out.is_empty() {
-                        self.updates = Some(updates);
+                        self.steps = Some(steps);
                         break;
                     }
                 }
@@ -278,18 +277,17 @@ pub fn stream(
     handles: Vec<RequestHandle>,
 ) -> impl Stream<Item = Bytes> {
     let id = handles.first().map(|h| h.state().rid().to_owned()).unwrap_or_default();
+    let steps = steps(handles, &options.format);
     let state = ChatStream {
         app,
         options,
         id,
         created: created(),
-        updates: Some(updates(handles)),
+        steps: Some(steps),
         counts: StreamCounts::default(),
-        answers: BTreeMap::new(),
-        finishes: BTreeMap::new(),
+        ends: BTreeMap::new(),
         pending: BTreeMap::new(),
         cached_tokens_details: None,
-        hidden_states: BTreeMap::new(),
     };
     stream::unfold(state, ChatStream::next)
 }

@@ -12,8 +12,10 @@ use sglang_tokenizer_manager::state::RequestHandle;
 use super::logprobs::LogProbs;
 use super::request::CompletionRequest;
 use super::response::{echo_texts, logprobs};
-use crate::answer::choice::{created, finish_word, matched_stop};
-use crate::answer::updates::{Update, updates};
+use crate::answer::choice::{created, matched_stop};
+use crate::answer::event::{End, Event};
+use crate::answer::format::AnswerFormat;
+use crate::answer::steps::{Step, steps};
 use crate::apis::openai::choice::{error_event, sglext, without_nulls};
 use crate::apis::openai::usage::{StreamCounts, UsageInfo};
 use crate::app::App;
@@ -56,13 +58,13 @@ struct CompletionStream<S> {
     created: u64,
     echo: Vec<String>,
     prompts: Vec<Vec<u32>>,
-    updates: Option<S>,
+    steps: Option<S>,
     counts: StreamCounts,
     cached_tokens_details: Option<Value>,
     hidden_states: BTreeMap<usize, Vec<f32>>,
 }
 
-impl<S: Stream<Item = Update> + Unpin> CompletionStream<S> {
+impl<S: Stream<Item = Step> + Unpin> CompletionStream<S> {
     fn chunk(&self, out: &mut String, choices: &[Choice], usage: Option<Value>, sglext: Option<Value>) {
         let chunk = Chunk {
             id: &self.id,
@@ -76,49 +78,55 @@ impl<S: Stream<Item = Update> + Unpin> CompletionStream<S> {
         push_event(out, &to_json(&chunk));
     }
 
-    fn choice(&self, update: &mut Update) -> Choice {
-        let prompt = update.index / self.request.n.max(1);
-        let text = std::mem::take(&mut update.text);
-        let echoed = self.echo.get(prompt).filter(|_| update.first).map(String::as_str).unwrap_or_default();
-        let with_prompt = update.first && self.request.echo && self.request.logprobs.is_some_and(|n| n > 0);
-        let has_logprobs = with_prompt || !update.logprobs.output_token.is_empty();
+    fn choice(&self, step: &mut Step) -> Choice {
+        let prompt = step.index / self.request.n.max(1);
+        let first = step.is_first();
+        let echoed = self.echo.get(prompt).filter(|_| first).map(String::as_str).unwrap_or_default();
+        let mut text = echoed.to_owned();
+        for event in &step.events {
+            if let Event::Text(more) = event {
+                text.push_str(more);
+            }
+        }
+        let with_prompt = first && self.request.echo && self.request.logprobs.is_some_and(|n| n > 0);
+        let has_logprobs = with_prompt || !step.logprobs.output_token.is_empty();
         let wanted = self.request.logprobs.is_some() && has_logprobs;
         let codec = self.app.manager.limits.codec.as_deref().filter(|_| wanted);
         let with_ids = self.request.return_token_ids;
         Choice {
-            index: update.index,
-            text: format!("{echoed}{text}"),
-            logprobs: logprobs(codec, &update.logprobs, with_prompt),
-            finish_reason: update.finish.as_ref().map(finish_word),
-            matched_stop: update.finish.as_ref().and_then(matched_stop),
+            index: step.index,
+            text,
+            logprobs: logprobs(codec, &step.logprobs, with_prompt),
+            finish_reason: step.end().map(|end| end.finish_word),
+            matched_stop: step.end().and_then(|end| matched_stop(&end.reason)),
             hidden_states: None,
-            token_ids: with_ids.then(|| std::mem::take(&mut update.output_ids)),
-            prompt_token_ids: match with_ids && update.first {
-                true => self.prompts.get(update.index).cloned(),
+            token_ids: with_ids.then(|| std::mem::take(&mut step.output_ids)),
+            prompt_token_ids: match with_ids && first {
+                true => self.prompts.get(step.index).cloned(),
                 false => None,
             },
         }
     }
 
-    /// Writes what an update brings; false when the stream ends with it.
-    fn update(&mut self, out: &mut String, mut update: Update) -> bool {
-        self.counts.0.insert(update.index, update.counts);
-        if update.cached_tokens_details.is_some() {
-            self.cached_tokens_details.clone_from(&update.cached_tokens_details);
+    /// Writes what a step brings; false when the stream ends with it.
+    fn step(&mut self, out: &mut String, mut step: Step) -> bool {
+        self.counts.0.insert(step.index, step.counts);
+        if step.cached_tokens_details.is_some() {
+            self.cached_tokens_details = step.cached_tokens_details.take();
         }
-        if let Some(error) = update.finish.as_ref().and_then(error_event) {
+        if let Some(error) = step.end().and_then(|end| error_event(&end.reason)) {
             push_event(out, &error);
             return false;
         }
-        if let Some(hidden_states) = update.hidden_states.take() {
-            self.hidden_states.insert(update.index, hidden_states);
+        let choice = self.choice(&mut step);
+        if let Some(Event::End(End { hidden_states: Some(hidden_states), .. })) = step.events.pop() {
+            self.hidden_states.insert(step.index, hidden_states);
         }
-        let choice = self.choice(&mut update);
         // The reference gives the cache report only in the last count.
         let usage = self
             .options
             .continuous_usage_stats
-            .then(|| serde_json::to_value(UsageInfo::of_choice(update.counts, false)).unwrap_or_default());
+            .then(|| serde_json::to_value(UsageInfo::of_choice(step.counts, false)).unwrap_or_default());
         self.chunk(out, &[choice], usage, None);
         true
     }
@@ -149,13 +157,13 @@ impl<S: Stream<Item = Update> + Unpin> CompletionStream<S> {
     }
 
     async fn next(mut self) -> Option<(Bytes, Self)> {
-        let mut updates = self.updates.take()?;
+        let mut steps = self.steps.take()?;
         let mut out = String::new();
-        match updates.next().await {
-            // After an error only the end mark follows; dropping the updates aborts the other choices.
-            Some(update) => {
-                if self.update(&mut out, update) {
-                    self.updates = Some(updates);
+        match steps.next().await {
+            // After an error only the end mark follows; dropping the steps aborts the other choices.
+            Some(step) => {
+                if self.step(&mut out, step) {
+                    self.steps = Some(steps);
                 }
             }
             None => self.end(&mut out),
@@ -190,7 +198,8 @@ pub fn stream(
         created: created(),
         echo,
         prompts,
-        updates: Some(updates(handles)),
+        // A completion is one text, whatever is in it.
+        steps: Some(steps(handles, &AnswerFormat::default())),
         counts: StreamCounts::default(),
         cached_tokens_details: None,
         hidden_states: BTreeMap::new(),
