@@ -8,7 +8,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::web;
 use bytes::Bytes;
@@ -54,8 +54,14 @@ fn app(folder: &std::path::Path) -> web::Data<App> {
     let args = ServerArgs::parse_from(argv).unwrap_or_else(|_| panic!("flags"));
     let identity = Arc::new(Identity::of_life(Role::TokenizerManager, 1, Value::Null));
     let push = PushLink::connect(&Endpoints::in_dir(folder).scheduler_input, identity);
-    let manager = TokenizerManager::new(limits(), Status::new(false, false), push, Default::default(), false);
-    web::Data::new(App::new(args, EnvSettings::default(), ModelFacts::default(), manager))
+    let manager = TokenizerManager::new(
+        limits(),
+        Status::new(false, false, Duration::ZERO),
+        push,
+        Default::default(),
+        false,
+    );
+    web::Data::new(App::new(args, EnvSettings::default(), ModelFacts::default(), None, manager))
 }
 
 fn body(value: Value) -> Map<String, Value> {

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use flate2::Compression;
 use flate2::read::{ZlibDecoder, ZlibEncoder};
+use serde::Serialize;
 use serde_json::{Value, json};
 use sglang_tokenizer_manager::requests::normalize::new_rid;
 
@@ -13,6 +14,7 @@ use super::request::ResponsesRequest;
 use super::tools::{decode_input, decode_input_prefix};
 use crate::answer::event::Event;
 
+const CUSTOM_DELTA: &str = "response.custom_tool_call_input.delta";
 const REASONING_STATE: &str = "sglang-reasoning-v1.";
 /// Longest reasoning that is read back, in bytes.
 const MAX_REASONING: u64 = 16 << 20;
@@ -60,13 +62,40 @@ enum Open {
     Custom { index: usize, id: String, call_id: String, name: String, arguments: String, input: String },
 }
 
+/// More text of an item: the one kind of event that comes with every token.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Delta {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_index: Option<usize>,
+    delta: String,
+    item_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<[(); 0]>,
+    output_index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary_index: Option<usize>,
+    /// Place of the event in the stream.
+    pub sequence_number: u64,
+    /// Name of the event.
+    pub r#type: &'static str,
+}
+
+/// An event about an item.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ItemEvent {
+    /// More text.
+    Delta(Delta),
+    /// Anything else, without a number.
+    Other(Value),
+}
+
 /// Puts the items of one answer together.
 #[derive(Clone, Debug, Default)]
 pub struct Items {
     options: ItemOptions,
     closed: Vec<Value>,
     open: Option<Open>,
-    events: Vec<Value>,
+    events: Vec<ItemEvent>,
 }
 
 fn short_id(prefix: &str) -> String {
@@ -94,11 +123,30 @@ impl Items {
     }
 
     fn event(&mut self, event: Value) {
-        self.events.push(event);
+        self.events.push(ItemEvent::Other(event));
+    }
+
+    fn delta(&mut self, r#type: &'static str, item_id: String, delta: String) {
+        let delta = Delta {
+            content_index: None,
+            delta,
+            item_id,
+            logprobs: None,
+            output_index: self.place(),
+            summary_index: None,
+            sequence_number: 0,
+            r#type,
+        };
+        self.events.push(ItemEvent::Delta(match r#type {
+            "response.output_text.delta" => Delta { content_index: Some(0), logprobs: Some([]), ..delta },
+            "response.reasoning_text.delta" => Delta { content_index: Some(0), ..delta },
+            "response.reasoning_summary_text.delta" => Delta { summary_index: Some(0), ..delta },
+            _ => delta,
+        }));
     }
 
     /// The events since the last call, without their numbers.
-    pub fn take_events(&mut self) -> Vec<Value> {
+    pub fn take_events(&mut self) -> Vec<ItemEvent> {
         std::mem::take(&mut self.events)
     }
 
@@ -106,20 +154,20 @@ impl Items {
     pub fn push(&mut self, event: Event, cut: &[usize]) {
         match event {
             Event::Started | Event::End(_) => {}
-            Event::Reasoning(text) => self.reasoning(&text, cut),
-            Event::Text(text) => self.content(&text, cut),
+            Event::Reasoning(text) => self.reasoning(text, cut),
+            Event::Text(text) => self.content(text, cut),
             Event::Call(call) => match call.function.name {
                 Some(name) => {
                     self.close(cut, true);
                     self.open_call(call.index, call.id.unwrap_or_default(), name);
-                    self.arguments(&call.function.arguments);
+                    self.arguments(call.function.arguments);
                 }
-                None => self.arguments(&call.function.arguments),
+                None => self.arguments(call.function.arguments),
             },
         }
     }
 
-    fn reasoning(&mut self, text: &str, cut: &[usize]) {
+    fn reasoning(&mut self, text: String, cut: &[usize]) {
         if !matches!(self.open, Some(Open::Reasoning { .. })) {
             self.close(cut, false);
             let (id, place) = (format!("rs_{}", new_rid()), self.place());
@@ -136,19 +184,17 @@ impl Items {
             });
             self.open = Some(Open::Reasoning { id, text: String::new() });
         }
-        let place = self.place();
         let Some(Open::Reasoning { id, text: whole }) = &mut self.open else { return };
-        whole.push_str(text);
-        let event = match self.options.summary {
-            true => json!({"delta": text, "item_id": id, "output_index": place, "summary_index": 0,
-                "type": "response.reasoning_summary_text.delta"}),
-            false => json!({"content_index": 0, "delta": text, "item_id": id, "output_index": place,
-                "type": "response.reasoning_text.delta"}),
+        whole.push_str(&text);
+        let id = id.clone();
+        let name = match self.options.summary {
+            true => "response.reasoning_summary_text.delta",
+            false => "response.reasoning_text.delta",
         };
-        self.event(event);
+        self.delta(name, id, text);
     }
 
-    fn content(&mut self, text: &str, cut: &[usize]) {
+    fn content(&mut self, text: String, cut: &[usize]) {
         // White space between two calls is no message.
         let behind_call = matches!(self.open, Some(Open::Call { .. } | Open::Custom { .. }));
         if text.is_empty() || (behind_call && text.trim().is_empty()) {
@@ -163,12 +209,10 @@ impl Items {
                 "type": "response.content_part.added"}));
             self.open = Some(Open::Message { id, text: String::new() });
         }
-        let place = self.place();
         let Some(Open::Message { id, text: whole }) = &mut self.open else { return };
-        whole.push_str(text);
-        let event = json!({"content_index": 0, "delta": text, "item_id": id, "logprobs": [], "output_index": place,
-            "type": "response.output_text.delta"});
-        self.event(event);
+        whole.push_str(&text);
+        let id = id.clone();
+        self.delta("response.output_text.delta", id, text);
     }
 
     fn open_call(&mut self, index: usize, call_id: String, name: String) {
@@ -193,32 +237,29 @@ impl Items {
         self.open = Some(open);
     }
 
-    fn arguments(&mut self, more: &str) {
+    fn arguments(&mut self, more: String) {
         if more.is_empty() {
             return;
         }
-        let place = self.place();
-        let event = match &mut self.open {
+        match &mut self.open {
             Some(Open::Call { id, arguments, .. }) => {
-                arguments.push_str(more);
-                json!({"delta": more, "item_id": id, "output_index": place,
-                    "type": "response.function_call_arguments.delta"})
+                arguments.push_str(&more);
+                let id = id.clone();
+                self.delta("response.function_call_arguments.delta", id, more);
             }
             Some(Open::Custom { id, arguments, input, .. }) => {
-                arguments.push_str(more);
+                arguments.push_str(&more);
                 let so_far = decode_input_prefix(arguments);
                 let Some(delta) = so_far.strip_prefix(input.as_str()).filter(|delta| !delta.is_empty())
                 else {
                     return;
                 };
-                let event = json!({"delta": delta, "item_id": id, "output_index": place,
-                    "type": "response.custom_tool_call_input.delta"});
+                let (id, delta) = (id.clone(), delta.to_owned());
                 *input = so_far;
-                event
+                self.delta(CUSTOM_DELTA, id, delta);
             }
-            _ => return,
-        };
-        self.event(event);
+            _ => {}
+        }
     }
 
     /// Closes the open item; `for_call` when a call follows.
@@ -249,8 +290,7 @@ impl Items {
                 let whole = decode_input(&arguments);
                 let whole = if whole.starts_with(&sent) { whole } else { sent.clone() };
                 if let Some(rest) = whole.strip_prefix(sent.as_str()).filter(|rest| !rest.is_empty()) {
-                    self.event(json!({"delta": rest, "item_id": id, "output_index": place,
-                        "type": "response.custom_tool_call_input.delta"}));
+                    self.delta(CUSTOM_DELTA, id.clone(), rest.to_owned());
                 }
                 self.event(json!({"input": whole, "item_id": id, "output_index": place,
                     "type": "response.custom_tool_call_input.done"}));
@@ -295,127 +335,4 @@ impl Items {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::answer::event::{FunctionCall, ToolCall};
-
-    fn call(index: usize, name: Option<&str>, arguments: &str) -> Event {
-        let function = FunctionCall { name: name.map(str::to_owned), arguments: arguments.to_owned() };
-        Event::Call(ToolCall {
-            id: name.map(|_| format!("call_{index}")),
-            index,
-            r#type: "function",
-            function,
-        })
-    }
-
-    fn names(items: &mut Items) -> Vec<String> {
-        let name = |e: &Value| {
-            format!("{} {}", e["output_index"], &e["type"].as_str().unwrap()["response.".len()..])
-        };
-        items.take_events().iter().map(name).collect()
-    }
-
-    #[test]
-    fn every_item_is_added_grown_and_done_in_order() {
-        let mut items = Items::new(ItemOptions::default());
-        for piece in [
-            Event::Reasoning("h".into()),
-            Event::Reasoning("m".into()),
-            Event::Text("Let me see.".into()),
-            call(0, Some("f"), ""),
-            call(0, None, "{\"a\""),
-            call(0, None, ": 1}"),
-            Event::Text("\n".into()),
-            call(1, Some("g"), ""),
-            call(1, None, "{"),
-        ] {
-            items.push(piece, &[]);
-        }
-        let output = items.finish(&[1], None);
-        assert_eq!(
-            names(&mut items),
-            [
-                "0 output_item.added",
-                "0 content_part.added",
-                "0 reasoning_text.delta",
-                "0 reasoning_text.delta",
-                "0 reasoning_text.done",
-                "0 content_part.done",
-                "0 output_item.done",
-                "1 output_item.added",
-                "1 content_part.added",
-                "1 output_text.delta",
-                "1 output_text.done",
-                "1 content_part.done",
-                "1 output_item.done",
-                "2 output_item.added",
-                "2 function_call_arguments.delta",
-                "2 function_call_arguments.delta",
-                "2 function_call_arguments.done",
-                "2 output_item.done",
-                "3 output_item.added",
-                "3 function_call_arguments.delta",
-                "3 function_call_arguments.done",
-                "3 output_item.done",
-            ]
-        );
-        assert_eq!(output[0]["content"][0]["text"], "hm");
-        assert_eq!(
-            (&output[1]["phase"], &output[1]["content"][0]["text"]),
-            (&json!("commentary"), &json!("Let me see."))
-        );
-        assert_eq!(
-            (&output[2]["arguments"], &output[2]["status"]),
-            (&json!("{\"a\": 1}"), &json!("completed"))
-        );
-        assert_eq!((&output[3]["call_id"], &output[3]["status"]), (&json!("call_1"), &json!("incomplete")));
-    }
-
-    #[test]
-    fn a_summary_mirrors_the_reasoning_and_its_state_can_be_sent_back() {
-        let options = ItemOptions { summary: true, encrypted: true, custom_names: Vec::new() };
-        let mut items = Items::new(options);
-        items.push(Event::Reasoning("thus é".into()), &[]);
-        let output = items.finish(&[], None);
-        let seen = names(&mut items);
-        assert!(seen.contains(&"0 reasoning_summary_text.delta".to_owned()), "{seen:?}");
-        assert!(
-            !seen.iter().any(|name| name.contains("reasoning_text") || name.contains("content_part")),
-            "{seen:?}"
-        );
-        assert_eq!(output[0]["summary"][0]["text"], "thus é");
-        let state = output[0]["encrypted_content"].as_str().unwrap();
-        assert_eq!(decode_reasoning(state).as_deref(), Some("thus é"));
-        // Written by Python's zlib, as the reference does it.
-        let theirs = "sglang-reasoning-v1.eJwrySgtVji8EgAMRwNR";
-        assert_eq!(decode_reasoning(theirs).as_deref(), Some("thus é"));
-        assert_eq!(decode_reasoning("sglang-reasoning-v1.eJwrySgtVji8EgAMRwNS"), None, "a broken check sum");
-        assert_eq!(decode_reasoning("x"), None);
-    }
-
-    #[test]
-    fn free_text_of_a_tool_comes_as_text() {
-        let options = ItemOptions { custom_names: vec!["c".into()], ..ItemOptions::default() };
-        let mut items = Items::new(options);
-        items.push(call(0, Some("c"), ""), &[]);
-        for part in ["{\"inp", "ut\": \"a", "\\", "nb\"", "}"] {
-            items.push(call(0, None, part), &[]);
-        }
-        let output = items.finish(&[], None);
-        assert_eq!((&output[0]["type"], &output[0]["input"]), (&json!("custom_tool_call"), &json!("a\nb")));
-        let events = items.take_events();
-        let deltas: String = events.iter().filter_map(|e| e["delta"].as_str()).collect();
-        assert_eq!(deltas, "a\nb");
-        assert_eq!(events[events.len() - 2]["input"], "a\nb");
-    }
-
-    #[test]
-    fn log_probabilities_go_with_the_last_text() {
-        let mut items = Items::new(ItemOptions::default());
-        items.push(Event::Text("x".into()), &[]);
-        let output = items.finish(&[], Some(&json!([{"token": "x"}])));
-        assert_eq!(output[0]["content"][0]["logprobs"][0]["token"], "x");
-        assert!(Items::new(ItemOptions::default()).finish(&[], Some(&json!([]))).is_empty());
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@ use sglang_proto::messages::FinishReason;
 use sglang_tokenizer_manager::manager::check_finish;
 use sglang_tokenizer_manager::state::{Counts, RequestHandle};
 
-use super::items::{ItemOptions, Items};
+use super::items::{ItemEvent, ItemOptions, Items};
 use super::request::ResponsesRequest;
 use super::response::{ResponseFrame, error_of, status_of};
 use crate::answer::choice::created;
@@ -19,6 +19,7 @@ use crate::answer::format::AnswerFormat;
 use crate::answer::logprobs::ChoiceLogprobs;
 use crate::answer::steps::{Step, steps};
 use crate::app::App;
+use crate::http::reply::to_json;
 use crate::http::sse::push_named_event;
 
 /// Where a response is kept, and the conversation that led to it.
@@ -153,7 +154,14 @@ impl<S: Stream<Item = Step> + Unpin> ResponseStream<S> {
 
     fn items(&mut self, out: &mut String) {
         for event in self.draft.items.take_events() {
-            self.event(out, event);
+            match event {
+                ItemEvent::Other(event) => self.event(out, event),
+                ItemEvent::Delta(mut delta) => {
+                    delta.sequence_number = self.number;
+                    self.number += 1;
+                    push_named_event(out, delta.r#type, &to_json(&delta));
+                }
+            }
         }
     }
 
