@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sglang_proto::messages::AnyMessage;
-use sglang_proto::wire::{Origin, Role};
+use sglang_proto::messages::{AnyMessage, ConfigureLoggingReq, Receivable};
+use sglang_proto::wire::{self, Message, Origin, Role};
 use tokio::sync::mpsc;
 use zeromq::{PullSocket, Socket, SocketOptions, SocketRecv, ZmqMessage};
 
@@ -14,11 +14,11 @@ use crate::{Endpoints, IpcError, LinkStats, MAX_FRAME_BYTES};
 /// Frames that wait for a slow owner before the socket is left alone.
 const QUEUE: usize = 4096;
 
-/// Something that arrived.
+/// Something that arrived. `M` is what the process can receive.
 #[derive(Debug)]
-pub enum Received {
+pub enum Received<M = AnyMessage> {
     /// A message of the current life of its sender.
-    Message(AnyMessage),
+    Message(M),
     /// A peer says what it is: on every new connection, and when it may have lost something itself.
     Hello(Greeting),
     /// Frames of this role never arrived. What shows it comes next.
@@ -46,16 +46,16 @@ pub struct Greeting {
     pub lost: bool,
 }
 
-/// A bound PULL socket with its receiving task.
+/// A bound PULL socket with its receiving task. Frames of other classes than those of `M` are dropped.
 #[derive(Debug)]
-pub struct PullLink {
-    queue: mpsc::Receiver<Received>,
+pub struct PullLink<M = AnyMessage> {
+    queue: mpsc::Receiver<Received<M>>,
     stats: Arc<LinkStats>,
     task: tokio::task::JoinHandle<()>,
     _file: Option<SocketFile>,
 }
 
-impl PullLink {
+impl<M: Receivable> PullLink<M> {
     /// Binds `endpoint` (replacing a socket file left by an earlier life) and starts receiving from processes of this
     /// user.
     ///
@@ -86,17 +86,17 @@ impl PullLink {
     }
 
     /// The next thing that arrives; `None` once the link is closed.
-    pub async fn recv(&mut self) -> Option<Received> {
+    pub async fn recv(&mut self) -> Option<Received<M>> {
         self.queue.recv().await
     }
 
     /// The same for a thread outside the runtime: waits until something arrives.
-    pub fn blocking_recv(&mut self) -> Option<Received> {
+    pub fn blocking_recv(&mut self) -> Option<Received<M>> {
         self.queue.blocking_recv()
     }
 
     /// Whatever has already arrived.
-    pub fn try_recv(&mut self) -> Option<Received> {
+    pub fn try_recv(&mut self) -> Option<Received<M>> {
         self.queue.try_recv().ok()
     }
 
@@ -106,20 +106,20 @@ impl PullLink {
     }
 }
 
-impl Drop for PullLink {
+impl<M> Drop for PullLink<M> {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-struct Receiver {
+struct Receiver<M> {
     endpoint: String,
     peers: Peers,
     stats: Arc<LinkStats>,
-    sender: mpsc::Sender<Received>,
+    sender: mpsc::Sender<Received<M>>,
 }
 
-impl Receiver {
+impl<M: Receivable> Receiver<M> {
     async fn run(mut self, mut socket: PullSocket) {
         loop {
             let message = tokio::select! {
@@ -144,7 +144,7 @@ impl Receiver {
     }
 
     /// What a frame brings: that something before it is missing, and itself.
-    fn accept(&mut self, message: &ZmqMessage) -> [Option<Received>; 2] {
+    fn accept(&mut self, message: &ZmqMessage) -> [Option<Received<M>>; 2] {
         LinkStats::add(&self.stats.frames, 1);
         let frame = match message.get(0) {
             Some(frame) if message.len() == 1 && frame.len() <= MAX_FRAME_BYTES => frame,
@@ -153,55 +153,80 @@ impl Receiver {
             }
             None => return self.drop_frame(format_args!("an empty message")),
         };
-        match AnyMessage::decode(frame) {
+        if let Some((said, origin)) = said_of_itself(frame) {
+            let Some(place) = self.judge(ConfigureLoggingReq::CLASS, origin) else { return [None, None] };
+            return match said.hello {
+                Some(hello) => {
+                    let greeting = Greeting {
+                        role: origin.role,
+                        life: origin.life,
+                        epoch: hello.epoch,
+                        applied: hello.applied,
+                        info: hello.info,
+                        first: place.first,
+                        restarted: place.restarted,
+                        lost: place.lost > 0,
+                    };
+                    [None, Some(Received::Hello(greeting))]
+                }
+                None => [place.gap(origin), None],
+            };
+        }
+        match M::decode(frame) {
             Ok((message, None)) => [None, Some(Received::Message(message))],
-            Ok((message, Some(origin))) => self.judge(message, origin),
+            Ok((message, Some(origin))) => match self.judge(message.class(), origin) {
+                Some(place) => [place.gap(origin), Some(Received::Message(message))],
+                None => [None, None],
+            },
             Err(error) => self.drop_frame(format_args!("{error}")),
         }
     }
 
-    /// What a frame of a peer that numbers its frames brings.
-    fn judge(&mut self, message: AnyMessage, origin: Origin) -> [Option<Received>; 2] {
+    /// Where a frame of a peer that numbers its frames stands; `None` if it is to be dropped.
+    fn judge(&mut self, class: &str, origin: Origin) -> Option<Place> {
         let (first, restarted, lost) = match self.peers.judge(origin) {
             Verdict::Take { first, restarted, lost } => (first, restarted, lost),
             Verdict::Stale => {
                 LinkStats::add(&self.stats.stale, 1);
-                return [None, None];
+                return None;
             }
         };
         if lost > 0 {
             LinkStats::add(&self.stats.lost, lost);
             tracing::debug!(
                 endpoint = self.endpoint,
-                "{lost} frames of the {} before a {} were lost",
-                origin.role,
-                message.class()
+                "{lost} frames of the {} before a {class} were lost",
+                origin.role
             );
         }
-        let gap = (lost > 0).then_some(Received::Lost(origin.role));
-        match message {
-            AnyMessage::ConfigureLoggingReq(said) if said.hello.is_some() => {
-                let hello = said.hello.unwrap_or_default();
-                let greeting = Greeting {
-                    role: origin.role,
-                    life: origin.life,
-                    epoch: hello.epoch,
-                    applied: hello.applied,
-                    info: hello.info,
-                    first,
-                    restarted,
-                    lost: lost > 0,
-                };
-                [None, Some(Received::Hello(greeting))]
-            }
-            AnyMessage::ConfigureLoggingReq(said) if said.ping => [gap, None],
-            message => [gap, Some(Received::Message(message))],
-        }
+        Some(Place { first, restarted, lost })
     }
 
-    fn drop_frame(&self, why: std::fmt::Arguments<'_>) -> [Option<Received>; 2] {
+    fn drop_frame(&self, why: std::fmt::Arguments<'_>) -> [Option<Received<M>>; 2] {
         LinkStats::add(&self.stats.dropped, 1);
         tracing::warn!(endpoint = self.endpoint, "dropped a frame: {why}");
         [None, None]
     }
+}
+
+/// Where a frame stands among those of its sender.
+struct Place {
+    first: bool,
+    restarted: bool,
+    lost: u64,
+}
+
+impl Place {
+    fn gap<M>(&self, origin: Origin) -> Option<Received<M>> {
+        (self.lost > 0).then_some(Received::Lost(origin.role))
+    }
+}
+
+/// A hello or a ping, which are for the link and not for the process.
+fn said_of_itself(frame: &[u8]) -> Option<(ConfigureLoggingReq, Origin)> {
+    if wire::class_of(frame).ok()? != ConfigureLoggingReq::CLASS {
+        return None;
+    }
+    let (said, origin) = wire::decode::<ConfigureLoggingReq>(frame).ok()?;
+    origin.filter(|_| said.hello.is_some() || said.ping).map(|origin| (said, origin))
 }

@@ -36,7 +36,7 @@ async fn is_hung_up(stream: &mut UnixStream) -> bool {
 async fn a_length_that_cannot_be_true_costs_its_sender_the_connection_and_nobody_else_anything() {
     let dir = tempfile::tempdir().unwrap();
     let endpoint = Endpoints::in_dir(dir.path()).tokenizer;
-    let mut pull = PullLink::bind(&endpoint).await.unwrap();
+    let mut pull: PullLink = PullLink::bind(&endpoint).await.unwrap();
     let path = Endpoints::socket_path(&endpoint).unwrap();
     let good = AnyMessage::from(AbortReq { rid: Some("good".into()), ..Default::default() });
     let good = good.encode(None).unwrap();
@@ -59,7 +59,7 @@ async fn a_length_that_cannot_be_true_costs_its_sender_the_connection_and_nobody
 async fn the_parts_of_a_message_are_limited_together() {
     let dir = tempfile::tempdir().unwrap();
     let endpoint = Endpoints::in_dir(dir.path()).tokenizer;
-    let _pull = PullLink::bind(&endpoint).await.unwrap();
+    let _pull: PullLink = PullLink::bind(&endpoint).await.unwrap();
     let path = Endpoints::socket_path(&endpoint).unwrap();
     let mut hostile = greeted(&path).await;
     let part = vec![0; 1 << 20];

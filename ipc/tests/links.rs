@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sglang_ipc::{Endpoints, Identity, LinkStats, PullLink, PushLink, Received};
-use sglang_proto::messages::{AbortReq, AnyMessage, Attempt, ConfigureLoggingReq, Hello};
+use sglang_proto::messages::{AbortReq, AnyMessage, Attempt, ConfigureLoggingReq, Hello, Receivable};
 use sglang_proto::wire::{Origin, Role};
 use tokio::time::timeout;
 use zeromq::{PushSocket, Socket, SocketSend};
@@ -124,7 +124,7 @@ async fn a_receiver_that_still_lives_when_another_takes_its_place_is_left() {
     let dir = tempfile::tempdir().unwrap();
     let endpoint = link_in(&dir);
     let push = PushLink::connect(&endpoint, life_of(Role::Scheduler, 1));
-    let mut stopped = PullLink::bind(&endpoint).await.unwrap();
+    let mut stopped: PullLink = PullLink::bind(&endpoint).await.unwrap();
     push.send(abort("x")).unwrap();
     assert_eq!(next_rid(&mut stopped).await, "x");
     let mut pull = PullLink::bind(&endpoint).await.unwrap();
@@ -205,7 +205,7 @@ async fn a_receiver_of_the_reference_gets_its_own_fields_alone() {
 async fn a_receiver_that_closes_late_leaves_its_successor_alone() {
     let dir = tempfile::tempdir().unwrap();
     let endpoint = link_in(&dir);
-    let old = PullLink::bind(&endpoint).await.unwrap();
+    let old: PullLink = PullLink::bind(&endpoint).await.unwrap();
     let mut new = PullLink::bind(&endpoint).await.unwrap();
     drop(old);
     tokio::time::sleep(Duration::from_millis(50)).await;

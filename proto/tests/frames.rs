@@ -52,7 +52,7 @@ fn sampling_params() -> SamplingParams {
 
 fn generate(rid: &str) -> TokenizedGenerateReqInput {
     TokenizedGenerateReqInput {
-        rid: Some(rid.into()),
+        rid: rid.into(),
         input_text: Some("héllo".into()),
         input_ids: Some(TokenIds(vec![1, 2, 49151])),
         sampling_params: sampling_params(),
@@ -91,7 +91,7 @@ fn first(rid: &str) -> TokenizedGenerateReqInput {
 
 fn embed(rid: &str) -> TokenizedEmbeddingReqInput {
     TokenizedEmbeddingReqInput {
-        rid: Some(rid.into()),
+        rid: rid.into(),
         input_text: Some("t".into()),
         input_ids: Some(TokenIds(vec![9])),
         token_type_ids: Some(vec![1]),
@@ -251,18 +251,16 @@ fn requests() -> Vec<(&'static str, AnyMessage)> {
         ("TokenizedGenerateReqInput", generate("r1").into()),
         (
             "TokenizedGenerateReqInput with defaults",
-            TokenizedGenerateReqInput { rid: Some("r2".into()), ..Default::default() }.into(),
+            TokenizedGenerateReqInput { rid: "r2".into(), ..Default::default() }.into(),
         ),
         (
             "BatchTokenizedGenerateReqInput",
-            BatchTokenizedGenerateReqInput { batch: vec![first("r1"), first("r2")], ..Default::default() }
-                .into(),
+            BatchTokenizedGenerateReqInput { batch: vec![first("r1"), first("r2")] }.into(),
         ),
         ("TokenizedEmbeddingReqInput", embed("e1").into()),
         (
             "BatchTokenizedEmbeddingReqInput",
-            BatchTokenizedEmbeddingReqInput { batch: vec![embed("e1"), embed("e2")], ..Default::default() }
-                .into(),
+            BatchTokenizedEmbeddingReqInput { batch: vec![embed("e1"), embed("e2")] }.into(),
         ),
         ("AbortReq of one", AbortReq { rid: Some("r1".into()), ..Default::default() }.into()),
         ("AbortReq of all", AbortReq { abort_all: true, ..Default::default() }.into()),
@@ -282,68 +280,38 @@ fn requests() -> Vec<(&'static str, AnyMessage)> {
 
 /// Calls about the state of the scheduler, and their answers.
 fn calls() -> Vec<(&'static str, AnyMessage)> {
-    let rid = || Some("c1".to_owned());
+    let rid = || CallId::from("c1");
     vec![
-        (
-            "FlushCacheReqInput",
-            FlushCacheReqInput { rid: rid(), timeout_s: Some(1.5), ..Default::default() }.into(),
-        ),
+        ("FlushCacheReqInput", FlushCacheReqInput { rid: rid(), timeout_s: Some(1.5) }.into()),
         ("FlushCacheReqInput without id", FlushCacheReqInput::default().into()),
         (
             "FlushCacheReqOutput",
-            FlushCacheReqOutput { rid: rid(), success: true, message: "m".into(), ..Default::default() }
-                .into(),
+            FlushCacheReqOutput { rid: rid(), success: true, message: "m".into() }.into(),
         ),
         ("FlushCacheReqOutput without id", FlushCacheReqOutput::default().into()),
-        (
-            "PauseGenerationReqInput",
-            PauseGenerationReqInput { mode: "retract".into(), ..Default::default() }.into(),
-        ),
-        (
-            "ContinueGenerationReqInput",
-            ContinueGenerationReqInput { torch_empty_cache: false, ..Default::default() }.into(),
-        ),
-        ("GetInternalStateReq", GetInternalStateReq { rid: rid(), ..Default::default() }.into()),
+        ("PauseGenerationReqInput", PauseGenerationReqInput { mode: "retract".into() }.into()),
+        ("ContinueGenerationReqInput", ContinueGenerationReqInput { torch_empty_cache: false }.into()),
+        ("GetInternalStateReq", GetInternalStateReq { rid: rid() }.into()),
         (
             "GetInternalStateReqOutput",
-            GetInternalStateReqOutput {
-                rid: rid(),
-                internal_state: json!({"a": [1, null]}),
-                ..Default::default()
-            }
-            .into(),
+            GetInternalStateReqOutput { rid: rid(), internal_state: json!({"a": [1, null]}) }.into(),
         ),
         (
             "SetInternalStateReq",
             SetInternalStateReq {
                 rid: rid(),
                 server_args: BTreeMap::from([("pp_max_micro_batch_size".into(), 2.0)]),
-                ..Default::default()
             }
             .into(),
         ),
-        (
-            "SetInternalStateReqOutput",
-            SetInternalStateReqOutput { rid: rid(), updated: true, ..Default::default() }.into(),
-        ),
+        ("SetInternalStateReqOutput", SetInternalStateReqOutput { rid: rid(), updated: true }.into()),
         (
             "ExpertDistributionReq",
-            ExpertDistributionReq {
-                rid: rid(),
-                action: ExpertDistributionReqType::DumpRecord,
-                ..Default::default()
-            }
-            .into(),
+            ExpertDistributionReq { rid: rid(), action: ExpertDistributionReqType::DumpRecord }.into(),
         ),
         (
             "ExpertDistributionReqOutput",
-            ExpertDistributionReqOutput {
-                rid: rid(),
-                success: false,
-                message: "m".into(),
-                ..Default::default()
-            }
-            .into(),
+            ExpertDistributionReqOutput { rid: rid(), success: false, message: "m".into() }.into(),
         ),
         ("ShutdownReq", ShutdownReq::default().into()),
         (
@@ -369,24 +337,14 @@ fn calls() -> Vec<(&'static str, AnyMessage)> {
                 session_id: Some("s1".into()),
                 streaming: Some(true),
                 timeout: Some(2.5),
-                ..Default::default()
             }
             .into(),
         ),
         (
             "OpenSessionReqOutput",
-            OpenSessionReqOutput {
-                rid: rid(),
-                session_id: Some("s1".into()),
-                success: true,
-                ..Default::default()
-            }
-            .into(),
+            OpenSessionReqOutput { rid: rid(), session_id: Some("s1".into()), success: true }.into(),
         ),
-        (
-            "CloseSessionReqInput",
-            CloseSessionReqInput { session_id: "s1".into(), ..Default::default() }.into(),
-        ),
+        ("CloseSessionReqInput", CloseSessionReqInput { session_id: "s1".into() }.into()),
         ("HealthCheckOutput", HealthCheckOutput::default().into()),
         (
             "ProfileReq",
@@ -405,21 +363,16 @@ fn calls() -> Vec<(&'static str, AnyMessage)> {
                 profile_prefix: Some("q".into()),
                 profile_stages: Some(vec!["decode".into()]),
                 detailed_annotations: true,
-                ..Default::default()
             }
             .into(),
         ),
-        (
-            "ProfileReqOutput",
-            ProfileReqOutput { rid: rid(), success: true, message: "/t/x".into(), ..Default::default() }
-                .into(),
-        ),
+        ("ProfileReqOutput", ProfileReqOutput { rid: rid(), success: true, message: "/t/x".into() }.into()),
     ]
 }
 
 /// Calls about weights, adapters and memory, and their answers.
 fn model_calls() -> Vec<(&'static str, AnyMessage)> {
-    let rid = || Some("c1".to_owned());
+    let rid = || CallId::from("c1");
     vec![
         (
             "UpdateWeightFromDiskReqInput",
@@ -436,7 +389,6 @@ fn model_calls() -> Vec<(&'static str, AnyMessage)> {
                 token_step: 5,
                 flush_cache: false,
                 manifest: Some(json!({"a": 1})),
-                ..Default::default()
             }
             .into(),
         ),
@@ -448,32 +400,22 @@ fn model_calls() -> Vec<(&'static str, AnyMessage)> {
                 message: "m".into(),
                 num_paused_requests: 3,
                 weights_served: true,
-                ..Default::default()
             }
             .into(),
         ),
         (
             "UpdateWeightVersionReqInput",
-            UpdateWeightVersionReqInput {
-                rid: rid(),
-                new_version: "v2".into(),
-                abort_all_requests: false,
-                ..Default::default()
-            }
-            .into(),
+            UpdateWeightVersionReqInput { rid: rid(), new_version: "v2".into(), abort_all_requests: false }
+                .into(),
         ),
-        (
-            "UpdateWeightVersionReqOutput",
-            UpdateWeightVersionReqOutput { rid: rid(), ..Default::default() }.into(),
-        ),
+        ("UpdateWeightVersionReqOutput", UpdateWeightVersionReqOutput { rid: rid() }.into()),
         (
             "GetWeightsByNameReqInput",
-            GetWeightsByNameReqInput { rid: rid(), name: "w".into(), truncate_size: 7, ..Default::default() }
-                .into(),
+            GetWeightsByNameReqInput { rid: rid(), name: "w".into(), truncate_size: 7 }.into(),
         ),
         (
             "GetWeightsByNameReqOutput",
-            GetWeightsByNameReqOutput { rid: rid(), parameter: json!([0.5]), ..Default::default() }.into(),
+            GetWeightsByNameReqOutput { rid: rid(), parameter: json!([0.5]) }.into(),
         ),
         (
             "LoadLoRAAdapterReqInput",
@@ -483,19 +425,13 @@ fn model_calls() -> Vec<(&'static str, AnyMessage)> {
                 lora_path: "/a".into(),
                 pinned: true,
                 lora_id: Some("l1".into()),
-                ..Default::default()
             }
             .into(),
         ),
         (
             "UnloadLoRAAdapterReqInput",
-            UnloadLoRAAdapterReqInput {
-                rid: rid(),
-                lora_name: "a".into(),
-                lora_id: Some("l1".into()),
-                ..Default::default()
-            }
-            .into(),
+            UnloadLoRAAdapterReqInput { rid: rid(), lora_name: "a".into(), lora_id: Some("l1".into()) }
+                .into(),
         ),
         (
             "LoRAUpdateOutput",
@@ -504,18 +440,12 @@ fn model_calls() -> Vec<(&'static str, AnyMessage)> {
                 success: true,
                 error_message: Some("m".into()),
                 loaded_adapters: Some(map(json!({"a": "/a"}))),
-                ..Default::default()
             }
             .into(),
         ),
         (
             "ReleaseMemoryOccupationReqInput",
-            ReleaseMemoryOccupationReqInput {
-                rid: rid(),
-                tags: Some(vec!["kv_cache".into()]),
-                ..Default::default()
-            }
-            .into(),
+            ReleaseMemoryOccupationReqInput { rid: rid(), tags: Some(vec!["kv_cache".into()]) }.into(),
         ),
         (
             "ReleaseMemoryOccupationReqOutput",
@@ -524,18 +454,12 @@ fn model_calls() -> Vec<(&'static str, AnyMessage)> {
                 success: false,
                 message: "m".into(),
                 released: false,
-                ..Default::default()
             }
             .into(),
         ),
         (
             "ResumeMemoryOccupationReqInput",
-            ResumeMemoryOccupationReqInput {
-                rid: rid(),
-                tags: Some(vec!["weights".into()]),
-                ..Default::default()
-            }
-            .into(),
+            ResumeMemoryOccupationReqInput { rid: rid(), tags: Some(vec!["weights".into()]) }.into(),
         ),
         (
             "ResumeMemoryOccupationReqOutput",
@@ -544,15 +468,11 @@ fn model_calls() -> Vec<(&'static str, AnyMessage)> {
                 success: false,
                 message: "m".into(),
                 released: true,
-                ..Default::default()
             }
             .into(),
         ),
-        (
-            "SlowDownReqInput",
-            SlowDownReqInput { rid: rid(), forward_sleep_time: Some(0.5), ..Default::default() }.into(),
-        ),
-        ("SlowDownReqOutput", SlowDownReqOutput { rid: rid(), ..Default::default() }.into()),
+        ("SlowDownReqInput", SlowDownReqInput { rid: rid(), forward_sleep_time: Some(0.5) }.into()),
+        ("SlowDownReqOutput", SlowDownReqOutput { rid: rid() }.into()),
         (
             "CheckWeightsReqInput",
             CheckWeightsReqInput {
@@ -561,7 +481,6 @@ fn model_calls() -> Vec<(&'static str, AnyMessage)> {
                 allow_quant_error: true,
                 skip_tensor_list: Some(vec!["norm".into()]),
                 selector: "target".into(),
-                ..Default::default()
             }
             .into(),
         ),
@@ -572,7 +491,6 @@ fn model_calls() -> Vec<(&'static str, AnyMessage)> {
                 success: true,
                 message: "m".into(),
                 payload: Some(json!([{"checksums": {}}])),
-                ..Default::default()
             }
             .into(),
         ),

@@ -66,7 +66,7 @@ impl Drop for Peer {
 
 fn request() -> TokenizedGenerateReqInput {
     TokenizedGenerateReqInput {
-        rid: Some("r1".into()),
+        rid: "r1".into(),
         input_text: Some("héllo".into()),
         input_ids: Some(TokenIds(vec![1, 2, 49151])),
         sampling_params: SamplingParams {
@@ -178,12 +178,11 @@ fn msgspec_reads_our_messages_field_by_field() {
 fn messages_about_adapters_are_the_same_on_both_sides() {
     let mut peer = Peer::start();
     let seen = peer.decode(LoadLoRAAdapterReqInput {
-        rid: Some("r".into()),
+        rid: "r".into(),
         lora_name: "a".into(),
         lora_path: "/a".into(),
         pinned: true,
         lora_id: Some("1".into()),
-        ..Default::default()
     });
     assert_eq!(seen["class"], "LoadLoRAAdapterReqInput");
     let expected = json!({"rid": "r", "http_worker_ipc": null, "lora_name": "a", "lora_path": "/a", "pinned": true,
@@ -195,7 +194,7 @@ fn messages_about_adapters_are_the_same_on_both_sides() {
     assert_eq!((&seen["class"], &seen["fields"]["success"]), (&json!("LoRAUpdateOutput"), &json!(true)));
     assert_eq!(seen["fields"]["loaded_adapters"], json!({"a": "/a"}));
     let expected = LoRAUpdateOutput {
-        rid: Some("r1".into()),
+        rid: "r1".into(),
         error_message: Some("m".into()),
         loaded_adapters: loaded,
         ..Default::default()

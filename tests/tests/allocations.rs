@@ -10,8 +10,8 @@ use sglang_detokenizer::Detokenizer;
 use sglang_planner::{OutputEvent, RequestInfo};
 use sglang_proto::CaptureHiddenMode;
 use sglang_proto::forward::{PositionLogprobs, TokenLogprob};
-use sglang_proto::messages::AnyMessage;
-use sglang_proto::wire::Trailer;
+use sglang_proto::messages::{AnyMessage, Receivable};
+use sglang_proto::wire::{Origin, Role};
 use sglang_scheduler::outputs::{WeightVersions, assemble};
 use sglang_tokenizer::Tokenizer;
 
@@ -97,17 +97,17 @@ fn step_costs(logprobs: bool) -> [u64; 6] {
     let mut detokenizer = Detokenizer::new(tokenizer);
     let mut versions = WeightVersions::new("default".into());
     let infos: Vec<_> = (0..REQUESTS).map(|i| info(i, logprobs)).collect();
-    let trailer = Some(Trailer { incarnation: 1, seq: 1 });
+    let origin = Some(Origin { role: Role::Scheduler, life: 1, seq: 1 });
     let mut costs = [0; 6];
     for step in 0..20 {
         let events = infos.iter().map(|info| event(info, step)).collect();
         let (outbox, assembled) = counted(|| assemble(events, &mut versions, None));
         let message = AnyMessage::from(outbox.tokens.into_iter().next().unwrap());
-        let (frame, encoded) = counted(|| message.encode(trailer).unwrap());
+        let (frame, encoded) = counted(|| message.encode(origin).unwrap());
         let (received, decoded) = counted(|| AnyMessage::decode(&frame).unwrap().0);
         let AnyMessage::BatchTokenIDOutput(batch) = received else { panic!("ids") };
         let (message, detokenized) = counted(|| AnyMessage::from(detokenizer.decode(*batch)));
-        let (frame, encoded_text) = counted(|| message.encode(trailer).unwrap());
+        let (frame, encoded_text) = counted(|| message.encode(origin).unwrap());
         let (rows, read) = counted(|| match AnyMessage::decode(&frame).unwrap().0 {
             AnyMessage::BatchStrOutput(batch) => batch.rows,
             _ => panic!("text"),

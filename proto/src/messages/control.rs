@@ -5,81 +5,136 @@ use std::collections::BTreeMap;
 use super::FinishReason;
 use crate::wire::message;
 
+/// Declares messages that control a running process. A `call` has an id that its `answer` repeats; a `tell` has no answer.
 macro_rules! control {
-    ($( $(#[$meta:meta])* $name:ident { $( $(#[$rmeta:meta])* $rfield:ident : $rty:ty ),* ; $( $(#[$fmeta:meta])* $field:ident : $fty:ty = $default:expr ),*
-        $(; own { $( $(#[$ometa:meta])* $ofield:ident : $oty:ty = $odefault:expr ),* })? } )*) => { $(
-        message! {
+    ($(
+        $(#[$meta:meta])* $kind:ident $name:ident $(-> $reply:ident)? { $($body:tt)* }
+    )*) => { $(
+        $crate::messages::control::control_one! { $kind $(#[$meta])* $name $(-> $reply)? { $($body)* } }
+    )* };
+}
+
+macro_rules! control_one {
+    (call $(#[$meta:meta])* $name:ident -> $reply:ident { $($body:tt)* }) => {
+        $crate::messages::control::control_one! { answer $(#[$meta])* $name { $($body)* } }
+
+        impl $crate::messages::Call for $name {
+            type Reply = $reply;
+
+            fn with_id(mut self, rid: $crate::messages::CallId) -> Self {
+                self.rid = rid;
+                self
+            }
+        }
+    };
+    (answer $(#[$meta:meta])* $name:ident { $($body:tt)* }) => {
+        $crate::wire::message! {
             $(#[$meta])*
             #[derive(Clone, Debug, PartialEq)]
             pub struct $name {
-                /// Request id, or the id of the control call.
-                pub rid: Option<String>,
-                /// Unused.
-                pub http_worker_ipc: Option<String>,
-                $( $(#[$rmeta])* pub $rfield: $rty, )*
-                ;
-                $( $(#[$fmeta])* pub $field: $fty = $default, )*
-                $(; own { $( $(#[$ometa])* pub $ofield: $oty = $odefault, )* })?
+                /// Id of the call.
+                pub rid: $crate::messages::CallId,
+                unused(http_worker_ipc),
+                $($body)*
             }
         }
-    )* };
+    };
+    (tell $(#[$meta:meta])* $name:ident { $($body:tt)* }) => {
+        $crate::wire::message! {
+            $(#[$meta])*
+            #[derive(Clone, Debug, PartialEq)]
+            pub struct $name {
+                unused(rid, http_worker_ipc),
+                $($body)*
+            }
+        }
+    };
 }
+pub(super) use control_one;
 
 pub(super) use control;
 
 control! {
     /// Asks for the radix cache to be emptied.
-    FlushCacheReqInput {; /// How long to wait for the server to become idle.
-        timeout_s: Option<f64> = None }
+    call FlushCacheReqInput -> FlushCacheReqOutput {
+        /// How long to wait for the server to become idle.
+        pub timeout_s: Option<f64> = None,
+    }
     /// Answer to [`FlushCacheReqInput`].
-    FlushCacheReqOutput { /// Whether the cache was emptied.
-        success: bool; /// Why not.
-        message: String = String::new() }
-    /// Stops stepping: `abort`, `retract` or `in_place`.
-    PauseGenerationReqInput {; /// What happens to running requests.
-        mode: String = "abort".into() }
-    /// Steps again after a pause.
-    ContinueGenerationReqInput {; /// Give cached device memory back first.
-        torch_empty_cache: bool = true }
-    /// Asks for the scheduler's live state.
-    GetInternalStateReq {; }
-    /// Answer to [`GetInternalStateReq`].
-    GetInternalStateReqOutput { /// Key-value dump.
-        internal_state: serde_json::Value; }
-    /// Changes numeric scheduler settings.
-    SetInternalStateReq { /// Setting names and values.
-        server_args: BTreeMap<String, f64>; }
-    /// Answer to [`SetInternalStateReq`].
-    SetInternalStateReqOutput { /// Whether every setting was known and changed.
-        updated: bool; }
-    /// Starts, stops or writes the record of chosen experts.
-    ExpertDistributionReq { /// What to do.
-        action: ExpertDistributionReqType; }
-    /// Answer to [`ExpertDistributionReq`].
-    ExpertDistributionReqOutput {;; own { /// Whether it was done; the reference's scheduler ends when it cannot.
-        success: bool = true,
+    answer FlushCacheReqOutput {
+        /// Whether the cache was emptied.
+        pub success: bool,
         /// Why not.
-        message: String = String::new() } }
+        pub message: String = String::new(),
+    }
+    /// Stops stepping: `abort`, `retract` or `in_place`.
+    tell PauseGenerationReqInput {
+        /// What happens to running requests.
+        pub mode: String = "abort".into(),
+    }
+    /// Steps again after a pause.
+    tell ContinueGenerationReqInput {
+        /// Give cached device memory back first.
+        pub torch_empty_cache: bool = true,
+    }
+    /// Asks for the scheduler's live state.
+    call GetInternalStateReq -> GetInternalStateReqOutput {}
+    /// Answer to [`GetInternalStateReq`].
+    answer GetInternalStateReqOutput {
+        /// Key-value dump.
+        pub internal_state: serde_json::Value,
+    }
+    /// Changes numeric scheduler settings.
+    call SetInternalStateReq -> SetInternalStateReqOutput {
+        /// Setting names and values.
+        pub server_args: BTreeMap<String, f64>,
+    }
+    /// Answer to [`SetInternalStateReq`].
+    answer SetInternalStateReqOutput {
+        /// Whether every setting was known and changed.
+        pub updated: bool,
+    }
+    /// Starts, stops or writes the record of chosen experts.
+    call ExpertDistributionReq -> ExpertDistributionReqOutput {
+        /// What to do.
+        pub action: ExpertDistributionReqType,
+    }
+    /// Answer to [`ExpertDistributionReq`].
+    answer ExpertDistributionReqOutput {
+        own {
+            /// Whether it was done; the reference's scheduler ends when it cannot.
+            pub success: bool = true,
+            /// Why not.
+            pub message: String = String::new(),
+        }
+    }
     /// Ends the scheduler's loop.
-    ShutdownReq {; }
+    tell ShutdownReq {}
     /// Opens a session.
-    OpenSessionReqInput { /// Capacity in characters.
-        capacity_of_str_len: i64;
+    call OpenSessionReqInput -> OpenSessionReqOutput {
+        /// Capacity in characters.
+        pub capacity_of_str_len: i64,
         /// Wanted id; one is made up when absent.
-        session_id: Option<String> = None,
+        pub session_id: Option<String> = None,
         /// Streaming session.
-        streaming: Option<bool> = None,
+        pub streaming: Option<bool> = None,
         /// Idle seconds after which it is closed.
-        timeout: Option<f64> = None }
+        pub timeout: Option<f64> = None,
+    }
     /// Answer to [`OpenSessionReqInput`].
-    OpenSessionReqOutput { /// Id of the session.
-        session_id: Option<String>, /// Whether it was opened.
-        success: bool; }
+    answer OpenSessionReqOutput {
+        /// Id of the session.
+        pub session_id: Option<String>,
+        /// Whether it was opened.
+        pub success: bool,
+    }
     /// Closes a session.
-    CloseSessionReqInput { /// Id of the session.
-        session_id: String; }
+    tell CloseSessionReqInput {
+        /// Id of the session.
+        pub session_id: String,
+    }
     /// Sign of life of a scheduler that is too busy for a health probe.
-    HealthCheckOutput {; }
+    tell HealthCheckOutput {}
 }
 
 /// What an [`ExpertDistributionReq`] asks for; the number is the one on the wire.
@@ -118,11 +173,9 @@ message! {
     /// Ends requests: from the tokenizer manager a wish, from the scheduler (with `finished_reason`) the fact.
     #[derive(Clone, Debug, PartialEq)]
     pub struct AbortReq {
-        ;
         /// Exact request id.
         pub rid: Option<String> = None,
-        /// Unused.
-        pub http_worker_ipc: Option<String> = None,
+        unused(http_worker_ipc),
         /// End every request.
         pub abort_all: bool = false,
         /// How the request ended.
@@ -131,7 +184,6 @@ message! {
         pub abort_message: Option<String> = None,
         /// Weight versions the output was made with.
         pub weight_versions: Option<Vec<super::WeightVersionSpan>> = None,
-        ;
         own {
             /// The try that is to end, or has ended.
             pub attempt: Option<super::Attempt> = None,

@@ -1,6 +1,6 @@
 //! Requests on their way to the scheduler.
 
-use super::{Attempt, Unused};
+use super::Attempt;
 use crate::wire::{TokenIds, message, positional};
 use crate::{CaptureHiddenMode, SamplingParams};
 
@@ -26,19 +26,13 @@ message! {
     #[derive(Clone, Debug, PartialEq)]
     pub struct TokenizedGenerateReqInput {
         /// Request id, unique among requests in flight.
-        pub rid: Option<String>,
-        /// Unused: one HTTP worker.
-        pub http_worker_ipc: Option<String>,
+        pub rid: String,
+        unused(http_worker_ipc),
         /// Prompt text, for logs.
         pub input_text: Option<String>,
         /// Prompt ids, all inside the vocabulary.
         pub input_ids: Option<TokenIds>,
-        /// Unused: embeddings as input.
-        pub input_embeds: Unused,
-        /// Unused: multimodal input.
-        pub mm_inputs: Unused,
-        /// Unused on decoders.
-        pub token_type_ids: Option<Vec<i64>>,
+        unused(input_embeds, mm_inputs, token_type_ids),
         /// Normalised and verified parameters.
         pub sampling_params: SamplingParams,
         /// Whether log-probabilities are wanted.
@@ -51,46 +45,23 @@ message! {
         pub token_ids_logprob: Option<Vec<u32>>,
         /// Whether output goes out as it is made.
         pub stream: bool,
-        ;
-        /// Unused.
-        pub return_sampling_mask: bool = false,
-        /// Unused.
-        pub return_flat_raw_top_logprobs: bool = false,
+        unused(return_sampling_mask = false, return_flat_raw_top_logprobs = false),
         /// Which hidden states are wanted.
         pub return_hidden_states: CaptureHiddenMode = CaptureHiddenMode::Null,
-        /// Unused.
-        pub return_routed_experts: bool = false,
-        /// Unused.
-        pub routed_experts_start_len: i64 = 0,
-        /// Unused.
-        pub return_indexer_topk: bool = false,
+        unused(return_routed_experts = false, routed_experts_start_len = 0, return_indexer_topk = false),
         /// Session id (short form).
         pub session_id: Option<String> = None,
         /// Session position.
         pub session_params: Option<SessionParams> = None,
         /// Adapter id.
         pub lora_id: Option<String> = None,
-        /// Unused.
-        pub custom_logit_processor: Option<String> = None,
-        /// Unused.
-        pub positional_embed_overrides: Unused = Unused,
-        /// Unused.
-        pub bootstrap_host: Option<String> = None,
-        /// Unused.
-        pub bootstrap_port: Option<i64> = None,
-        /// Unused.
-        pub bootstrap_room: Option<i64> = None,
-        /// Unused.
-        pub bootstrap_pair_key: Option<String> = None,
-        /// Unused.
-        pub decode_tp_size: Option<i64> = None,
+        unused(custom_logit_processor, positional_embed_overrides, bootstrap_host, bootstrap_port, bootstrap_room, bootstrap_pair_key, decode_tp_size),
         /// Data-parallel rank to run on.
         pub routed_dp_rank: Option<i64> = None,
-        /// Unused.
-        pub disagg_prefill_dp_rank: Option<i64> = None,
+        unused(disagg_prefill_dp_rank),
         /// Key of the routing-key policy.
         pub routing_key: Option<String> = None,
-        /// Unused.
+        /// The output starts with reasoning.
         pub require_reasoning: bool = false,
         /// Priority for `--enable-priority-scheduling`.
         pub priority: Option<i64> = None,
@@ -98,33 +69,12 @@ message! {
         pub extra_key: Option<String> = None,
         /// Keep this request out of the logs.
         pub no_logs: bool = false,
-        /// Unused.
-        pub return_bytes: bool = false,
-        /// Unused.
-        pub return_entropy: bool = false,
-        /// Unused.
-        pub need_wait_for_mm_inputs: Option<bool> = None,
-        /// Unused.
-        pub num_items_assigned: Unused = Unused,
-        /// Unused.
-        pub encoder_urls: Option<Vec<String>> = None,
-        /// Unused.
-        pub multi_item_delimiter_indices: Option<Vec<i64>> = None,
-        /// Unused.
-        pub token_indices_to_pool: Option<Vec<i64>> = None,
-        /// Unused: pickled Python object.
-        pub time_stats: Unused = Unused,
+        unused(return_bytes = false, return_entropy = false, need_wait_for_mm_inputs, num_items_assigned, encoder_urls, multi_item_delimiter_indices, token_indices_to_pool, time_stats),
         /// Cache namespace that isolates equal prefixes.
         pub cache_salt: Option<String> = None,
-        /// Unused.
-        pub kv_hints: Unused = Unused,
-        /// Unused.
-        pub pp_prefetch_ticketed: bool = false,
-        /// Unused.
-        pub sampling_logprobs_mode: String = "selected".into(),
+        unused(kv_hints, pp_prefetch_ticketed = false, sampling_logprobs_mode = "selected"),
         /// Adapter name.
         pub lora_name: Option<String> = None,
-        ;
         own {
             /// The try that its outputs belong to.
             pub attempt: Option<Attempt> = None,
@@ -138,13 +88,9 @@ message! {
     /// Several tokenized requests in one frame. Our own fields of a request do not travel in it.
     #[derive(Clone, Debug, PartialEq)]
     pub struct BatchTokenizedGenerateReqInput {
-        /// Unused.
-        pub rids: Option<Vec<String>>,
-        /// Unused.
-        pub http_worker_ipcs: Option<Vec<Option<String>>>,
+        unused(rids, http_worker_ipcs),
         /// The requests.
         pub batch: Vec<TokenizedGenerateReqInput>,
-        ;
     }
 }
 
@@ -153,24 +99,20 @@ message! {
     #[derive(Clone, Debug, PartialEq)]
     pub struct TokenizedEmbeddingReqInput {
         /// Request id.
-        pub rid: Option<String>,
-        /// Unused.
-        pub http_worker_ipc: Option<String>,
+        pub rid: String,
+        unused(http_worker_ipc),
         /// Text, for logs.
         pub input_text: Option<String>,
         /// Prompt ids.
         pub input_ids: Option<TokenIds>,
-        /// Unused.
-        pub mm_inputs: Unused,
+        unused(mm_inputs),
         /// Segment of each token, for cross-encoders.
         pub token_type_ids: Option<Vec<i64>>,
         /// For compatibility; nothing is sampled.
         pub sampling_params: SamplingParams,
-        ;
         /// Adapter id.
         pub lora_id: Option<String> = None,
-        /// Unused.
-        pub positional_embed_overrides: Unused = Unused,
+        unused(positional_embed_overrides),
         /// Data-parallel rank.
         pub routed_dp_rank: Option<i64> = None,
         /// Priority.
@@ -179,17 +121,9 @@ message! {
         pub dimensions: Option<i64> = None,
         /// Whether the hidden state in front of the head is wanted too.
         pub return_pooled_hidden_states: bool = false,
-        /// Unused.
-        pub multi_item_delimiter_indices: Option<Vec<i64>> = None,
-        /// Unused.
-        pub token_indices_to_pool: Option<Vec<i64>> = None,
-        /// Unused.
-        pub decision_layout: Option<Vec<i64>> = None,
-        /// Unused: pickled Python object.
-        pub time_stats: Unused = Unused,
+        unused(multi_item_delimiter_indices, token_indices_to_pool, decision_layout, time_stats),
         /// Adapter name.
         pub lora_name: Option<String> = None,
-        ;
         own {
             /// The try that its outputs belong to.
             pub attempt: Option<Attempt> = None,
@@ -201,12 +135,8 @@ message! {
     /// Several tokenized embedding requests in one frame. Our own fields of a request do not travel in it.
     #[derive(Clone, Debug, PartialEq)]
     pub struct BatchTokenizedEmbeddingReqInput {
-        /// Unused.
-        pub rids: Option<Vec<String>>,
-        /// Unused.
-        pub http_worker_ipcs: Option<Vec<Option<String>>>,
+        unused(rids, http_worker_ipcs),
         /// The requests.
         pub batch: Vec<TokenizedEmbeddingReqInput>,
-        ;
     }
 }

@@ -33,11 +33,7 @@ message! {
     /// Changes logging at run time. Without anything to change it carries a [`Hello`], or is a sign of life.
     #[derive(Clone, Debug, PartialEq)]
     pub struct ConfigureLoggingReq {
-        /// Id of the control call.
-        pub rid: Option<String>,
-        /// Unused.
-        pub http_worker_ipc: Option<String>,
-        ;
+        unused(rid, http_worker_ipc),
         /// Log requests.
         pub log_requests: Option<bool> = None,
         /// 0 to 3.
@@ -54,7 +50,6 @@ message! {
         pub crash_dump_folder: Option<String> = None,
         /// Keys left out of dumps.
         pub dump_requests_exclude_meta_keys: Option<Vec<String>> = None,
-        ;
         own {
             /// What the sender says of itself.
             pub hello: Option<Hello> = None,

@@ -4,29 +4,35 @@ use std::borrow::Cow;
 
 use super::control::control;
 use crate::lora::LoRARef;
-use crate::wire::message;
 
 control! {
     /// Asks for an adapter to be read and served.
-    LoadLoRAAdapterReqInput { /// Name that requests give.
-        lora_name: String, /// Folder in PEFT's format.
-        lora_path: String;
+    call LoadLoRAAdapterReqInput -> LoRAUpdateOutput {
+        /// Name that requests give.
+        pub lora_name: String,
+        /// Folder in PEFT's format.
+        pub lora_path: String,
         /// Whether it stays in the memory pool.
-        pinned: bool = false,
+        pub pinned: bool = false,
         /// Unique id, made by the tokenizer manager.
-        lora_id: Option<String> = None }
+        pub lora_id: Option<String> = None,
+    }
     /// Asks for an adapter to be forgotten. No request uses it any more.
-    UnloadLoRAAdapterReqInput { /// Name that requests gave.
-        lora_name: String;
+    call UnloadLoRAAdapterReqInput -> LoRAUpdateOutput {
+        /// Name that requests gave.
+        pub lora_name: String,
         /// Unique id.
-        lora_id: Option<String> = None }
+        pub lora_id: Option<String> = None,
+    }
     /// Answer to both.
-    LoRAUpdateOutput { /// Whether it was done.
-        success: bool;
+    answer LoRAUpdateOutput {
+        /// Whether it was done.
+        pub success: bool,
         /// Why not.
-        error_message: Option<String> = None,
+        pub error_message: Option<String> = None,
         /// Paths of the adapters that are loaded afterwards, by name.
-        loaded_adapters: Option<serde_json::Map<String, serde_json::Value>> = None }
+        pub loaded_adapters: Option<serde_json::Map<String, serde_json::Value>> = None,
+    }
 }
 
 impl LoadLoRAAdapterReqInput {

@@ -1,6 +1,8 @@
 //! Messages between processes, with the reference's class names, field names and field order
-//! (`managers/io_struct.py`). [`AnyMessage`] is what arrives on a socket.
+//! (`managers/io_struct.py`). [`AnyMessage`] is what can be sent; what a process can receive is an enum of its own
+//! ([`SchedulerMessage`] and its neighbours).
 
+mod call;
 mod control;
 mod finish_reason;
 mod generate;
@@ -9,9 +11,11 @@ mod lora;
 mod memory;
 mod output;
 mod profile;
+mod receivers;
 mod time_stats;
 mod weights;
 
+pub use call::*;
 pub use control::*;
 pub use finish_reason::FinishReason;
 pub use generate::*;
@@ -20,40 +24,85 @@ pub use lora::*;
 pub use memory::*;
 pub use output::*;
 pub use profile::*;
+pub use receivers::*;
 pub use time_stats::ReqTimeStats;
 pub use weights::*;
 
-use crate::wire::{self, FrameError, Message, Origin};
+use crate::wire::{self, FrameError, Origin};
 
-/// A field whose content this project never produces and ignores when it comes (a pickled Python object, a
-/// multimodal payload): always null when sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unused;
+/// What a process can receive, or a part of it: an enum of message classes.
+pub trait Receivable: Sized + Send + 'static {
+    /// Class name on the wire.
+    fn class(&self) -> &'static str;
 
-impl serde::Serialize for Unused {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_none()
+    /// Decodes a frame whose class name is `class`; `None` when the class is not one of these.
+    fn decode_class(class: &str, frame: &[u8]) -> Option<Result<(Self, Option<Origin>), FrameError>>;
+
+    /// Decodes a frame.
+    ///
+    /// # Errors
+    /// A class that is not one of these, a frame that is no message, or fields that do not fit.
+    fn decode(frame: &[u8]) -> Result<(Self, Option<Origin>), FrameError> {
+        let class = wire::class_of(frame)?;
+        Self::decode_class(class, frame)
+            .unwrap_or_else(|| Err(FrameError::UnknownClass(class.chars().take(80).collect())))
     }
 }
 
-impl<'de> serde::Deserialize<'de> for Unused {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self)
-    }
+/// Declares an enum of message classes; with `or $part` also of those of another such enum.
+macro_rules! message_enum {
+    ($(#[$meta:meta])* $name:ident $(or $part:ident)? { $($class:ident),* $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum $name {
+            $( #[doc = concat!("A `", stringify!($class), "`.")] $class(Box<$crate::messages::$class>), )*
+            $( #[doc = concat!("One of [`", stringify!($part), "`].")] $part($crate::messages::$part), )?
+        }
+
+        impl $crate::messages::Receivable for $name {
+            fn class(&self) -> &'static str {
+                match self {
+                    $( Self::$class(_) => <$crate::messages::$class as $crate::wire::Message>::CLASS, )*
+                    $( Self::$part(part) => part.class(), )?
+                }
+            }
+
+            fn decode_class(
+                class: &str,
+                frame: &[u8],
+            ) -> Option<Result<(Self, Option<$crate::wire::Origin>), $crate::wire::FrameError>> {
+                match class {
+                    $( stringify!($class) => {
+                        let decoded = $crate::wire::decode::<$crate::messages::$class>(frame);
+                        return Some(decoded.map(|(m, origin)| (Self::$class(Box::new(m)), origin)));
+                    } )*
+                    _ => {}
+                }
+                $( if let Some(decoded) = $crate::messages::$part::decode_class(class, frame) {
+                    return Some(decoded.map(|(part, origin)| (Self::$part(part), origin)));
+                } )?
+                None
+            }
+        }
+
+        $( impl From<$crate::messages::$class> for $name {
+            fn from(m: $crate::messages::$class) -> Self { Self::$class(Box::new(m)) }
+        } )*
+    };
 }
+use message_enum;
 
 macro_rules! any_message {
     ($($class:ident),* $(,)?) => {
-        /// A message of any class this project knows.
-        #[derive(Clone, Debug, PartialEq)]
-        pub enum AnyMessage {
-            $( #[doc = concat!("A `", stringify!($class), "`.")] $class(Box<$class>) ),*
+        message_enum! {
+            /// A message of any class this project knows: what can be sent.
+            AnyMessage { $($class),* }
         }
 
         impl AnyMessage {
             /// Class name on the wire.
             pub fn class(&self) -> &'static str {
-                match self { $( Self::$class(_) => $class::CLASS ),* }
+                Receivable::class(self)
             }
 
             /// Encodes the message, with our own fields for a peer that reads them.
@@ -63,25 +112,7 @@ macro_rules! any_message {
             pub fn encode(&self, origin: Option<Origin>) -> Result<Vec<u8>, FrameError> {
                 match self { $( Self::$class(m) => wire::encode(&**m, origin) ),* }
             }
-
-            /// Decodes a frame by its class name.
-            ///
-            /// # Errors
-            /// An unknown class, a frame that is no message, or fields that do not fit.
-            pub fn decode(frame: &[u8]) -> Result<(Self, Option<Origin>), FrameError> {
-                match wire::class_of(frame)? {
-                    $( $class::CLASS => {
-                        let (m, origin) = wire::decode::<$class>(frame)?;
-                        Ok((Self::$class(Box::new(m)), origin))
-                    } )*
-                    other => Err(FrameError::UnknownClass(other.chars().take(80).collect())),
-                }
-            }
         }
-
-        $( impl From<$class> for AnyMessage {
-            fn from(m: $class) -> Self { Self::$class(Box::new(m)) }
-        } )*
     };
 }
 
@@ -145,6 +176,16 @@ mod tests {
         assert_eq!(AnyMessage::decode(&frame).unwrap(), (message, None));
         let wrong = rmp_serde::to_vec(&("ExpertDistributionReq", (), (), 4)).unwrap();
         assert!(AnyMessage::decode(&wrong).is_err());
+    }
+
+    #[test]
+    fn a_request_without_an_id_is_refused_by_name() {
+        let nameless = rmp_serde::to_vec(&("TokenizedGenerateReqInput", (), (), "text")).unwrap();
+        let error = SchedulerMessage::decode(&nameless).unwrap_err().to_string();
+        assert!(error.starts_with("cannot decode TokenizedGenerateReqInput: rid: "), "{error}");
+        let nameless = rmp_serde::to_vec(&("TokenizedEmbeddingReqInput", ())).unwrap();
+        let error = SchedulerMessage::decode(&nameless).unwrap_err().to_string();
+        assert!(error.starts_with("cannot decode TokenizedEmbeddingReqInput: rid: "), "{error}");
     }
 
     #[test]

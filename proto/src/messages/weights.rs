@@ -1,54 +1,66 @@
 //! Messages about the weights of a running server.
 
 use super::control::control;
-use crate::wire::message;
 
 control! {
     /// Asks for the weights of another checkpoint of the same shape.
-    UpdateWeightFromDiskReqInput { /// Folder, file or hub id of the new weights.
-        model_path: String;
+    call UpdateWeightFromDiskReqInput -> UpdateWeightFromDiskReqOutput {
+        /// Folder, file or hub id of the new weights.
+        pub model_path: String,
         /// `--load-format` of the new weights.
-        load_format: Option<String> = None,
+        pub load_format: Option<String> = None,
         /// End all requests before.
-        abort_all_requests: bool = false,
+        pub abort_all_requests: bool = false,
         /// Label of the new weights.
-        weight_version: Option<String> = None,
+        pub weight_version: Option<String> = None,
         /// Unused.
-        is_async: bool = false,
+        pub is_async: bool = false,
         /// Give cached device memory back.
-        torch_empty_cache: bool = false,
+        pub torch_empty_cache: bool = false,
         /// Stay paused when the new weights are in place.
-        keep_pause: bool = false,
+        pub keep_pause: bool = false,
         /// Unused.
-        recapture_cuda_graph: bool = false,
+        pub recapture_cuda_graph: bool = false,
         /// Step of the trainer that made the weights; unused.
-        token_step: i64 = 0,
+        pub token_step: i64 = 0,
         /// Empty the radix cache, whose keys and values are those of the old weights.
-        flush_cache: bool = true,
+        pub flush_cache: bool = true,
         /// Unused.
-        manifest: Option<serde_json::Value> = None }
+        pub manifest: Option<serde_json::Value> = None,
+    }
     /// Answer to [`UpdateWeightFromDiskReqInput`].
-    UpdateWeightFromDiskReqOutput { /// Whether the new weights are served, and the cache is empty if that was asked for.
-        success: bool, /// What happened.
-        message: String;
+    answer UpdateWeightFromDiskReqOutput {
+        /// Whether the new weights are served, and the cache is empty if that was asked for.
+        pub success: bool,
+        /// What happened.
+        pub message: String,
         /// Unfinished requests that were held back while the weights were exchanged.
-        num_paused_requests: u64 = 0;
-        own { /// Whether the new weights are served, also where the cache could not be emptied; the reference then goes on to
+        pub num_paused_requests: u64 = 0,
+        own {
+            /// Whether the new weights are served, also where the cache could not be emptied; the reference then goes on to
             /// name the old ones.
-            weights_served: bool = false } }
+            pub weights_served: bool = false,
+        }
+    }
     /// Gives the weights that are served another label.
-    UpdateWeightVersionReqInput { /// The label.
-        new_version: String;
+    call UpdateWeightVersionReqInput -> UpdateWeightVersionReqOutput {
+        /// The label.
+        pub new_version: String,
         /// End all requests before; the tokenizer manager does it.
-        abort_all_requests: bool = true }
+        pub abort_all_requests: bool = true,
+    }
     /// Answer to [`UpdateWeightVersionReqInput`]: it is done.
-    UpdateWeightVersionReqOutput {; }
+    answer UpdateWeightVersionReqOutput {}
     /// Asks for some numbers of a weight.
-    GetWeightsByNameReqInput { /// Name in the checkpoint, such as `model.norm.weight`.
-        name: String;
+    call GetWeightsByNameReqInput -> GetWeightsByNameReqOutput {
+        /// Name in the checkpoint, such as `model.norm.weight`.
+        pub name: String,
         /// Largest number of rows, or of numbers of a vector.
-        truncate_size: i64 = 100 }
+        pub truncate_size: i64 = 100,
+    }
     /// Answer to [`GetWeightsByNameReqInput`].
-    GetWeightsByNameReqOutput { /// Rows of numbers, or numbers; null without such a weight.
-        parameter: serde_json::Value; }
+    answer GetWeightsByNameReqOutput {
+        /// Rows of numbers, or numbers; null without such a weight.
+        pub parameter: serde_json::Value,
+    }
 }

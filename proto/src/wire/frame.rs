@@ -9,8 +9,8 @@ pub enum FrameError {
     /// Not an array that starts with a class name.
     #[error("frame is not a message array: {0}")]
     NotAMessage(&'static str),
-    /// The class is not one this receiver knows.
-    #[error("unknown message class {0:?}")]
+    /// The class is unknown, or not for this receiver.
+    #[error("a message of class {0:?} is not for this process")]
     UnknownClass(String),
     /// The class is right but its fields are not.
     #[error("cannot decode {class}: {error}")]

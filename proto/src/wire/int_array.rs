@@ -9,6 +9,11 @@ const EXT_ARRAY: i8 = 1;
 /// Metadata of an array of 64-bit integers: its length (2) and the text `q`.
 const Q_HEADER: [u8; 6] = [0, 0, 0, 2, 0xa1, b'q'];
 
+/// Bytes of an item.
+const ITEM: usize = 8;
+/// Ids that are written without asking for memory.
+const FEW: usize = 8;
+
 /// A list of token ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenIds(pub Vec<u32>);
@@ -36,12 +41,22 @@ impl Serialize for Bytes<'_> {
 
 impl Serialize for TokenIds {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut payload = Vec::with_capacity(Q_HEADER.len() + self.0.len() * 8);
-        payload.extend_from_slice(&Q_HEADER);
-        for id in &self.0 {
-            payload.extend_from_slice(&i64::from(*id).to_le_bytes());
+        let len = Q_HEADER.len() + self.0.len() * ITEM;
+        // The few ids of a step need no memory of their own.
+        let (mut few, mut many) = ([0; Q_HEADER.len() + FEW * ITEM], Vec::new());
+        let payload = match few.get_mut(..len) {
+            Some(few) => few,
+            None => {
+                many.resize(len, 0);
+                &mut many[..]
+            }
+        };
+        let (header, items) = payload.split_at_mut(Q_HEADER.len());
+        header.copy_from_slice(&Q_HEADER);
+        for (item, id) in items.chunks_exact_mut(ITEM).zip(&self.0) {
+            item.copy_from_slice(&i64::from(*id).to_le_bytes());
         }
-        serializer.serialize_newtype_struct(rmp_serde::MSGPACK_EXT_STRUCT_NAME, &(EXT_ARRAY, Bytes(&payload)))
+        serializer.serialize_newtype_struct(rmp_serde::MSGPACK_EXT_STRUCT_NAME, &(EXT_ARRAY, Bytes(payload)))
     }
 }
 
@@ -141,9 +156,11 @@ mod tests {
 
     #[test]
     fn ids_survive_the_extension() {
-        let ids = TokenIds(vec![0, 1, 49151, u32::MAX]);
-        let bytes = rmp_serde::to_vec(&ids).unwrap();
-        assert_eq!(rmp_serde::from_slice::<TokenIds>(&bytes).unwrap(), ids);
+        for n in [0, 1, FEW, FEW + 1, 1000] {
+            let ids = TokenIds([0, 1, 49151, u32::MAX].into_iter().cycle().take(n).collect());
+            let bytes = rmp_serde::to_vec(&ids).unwrap();
+            assert_eq!(rmp_serde::from_slice::<TokenIds>(&bytes).unwrap(), ids);
+        }
     }
 
     #[test]

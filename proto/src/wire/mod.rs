@@ -48,104 +48,95 @@ pub(crate) fn read_class<'de, A: serde::de::SeqAccess<'de>>(
     Err(serde::de::Error::custom(format!("expected class {class}, found {found:?}")))
 }
 
+/// An error with the name of the field that it is about.
+pub(crate) fn of_field<E: serde::de::Error>(field: &str, error: E) -> E {
+    E::custom(format_args!("{field}: {error}"))
+}
+
 /// Declares a struct that is a positional array on the wire. A field with `= value` may be absent at the end of the
-/// array; a field without one must be there. When every field has a value, `Default` is implemented.
+/// array; a field without one must be there. `unused(a, b = 0)` stands for elements that the reference has and that are
+/// of no use here: they are written as null, or as the value given, and read over. Fields in a last `own { … }` are not the
+/// reference's: they travel in the extension, and only to a peer that reads it.
 macro_rules! positional {
-    (
-        $(#[$meta:meta])*
-        pub struct $name:ident { $( $(#[$fmeta:meta])* pub $field:ident : $ty:ty = $default:expr ),* $(,)? }
-    ) => {
-        $crate::wire::wire_struct! { @class none; $(#[$meta])* pub struct $name {
-            $( $(#[$fmeta])* pub $field : $ty = (Some($default)) ),*
-            ; own {}
-        } }
-        impl Default for $name {
-            fn default() -> Self {
-                Self { $( $field: $default ),* }
-            }
-        }
+    ( $(#[$meta:meta])* pub struct $name:ident { $($body:tt)* } ) => {
+        $crate::wire::wire_struct! { @parse { none $(#[$meta])* $name } {} {} $($body)* , }
     };
 }
 pub(crate) use positional;
 
-/// Declares a message: a positional struct whose class name comes first. Fields without a default are required. Those
-/// after `own` are not the reference's: they travel in the extension, and only to a peer that reads it.
+/// Declares a message: a positional struct whose class name comes first.
 macro_rules! message {
-    (
-        $(#[$meta:meta])*
-        pub struct $name:ident {
-            $( $(#[$rmeta:meta])* pub $rfield:ident : $rty:ty ),* $(,)?
-            ;
-            $( $(#[$fmeta:meta])* pub $field:ident : $ty:ty = $default:expr ),* $(,)?
-            $(; own { $( $(#[$ometa:meta])* pub $ofield:ident : $oty:ty = $odefault:expr ),* $(,)? })?
-        }
-    ) => {
-        $crate::wire::wire_struct! { @class named; $(#[$meta])* pub struct $name {
-            $( $(#[$rmeta])* pub $rfield : $rty = (None::<$rty>), )*
-            $( $(#[$fmeta])* pub $field : $ty = (Some($default)) ),*
-            ; own { $( $( $(#[$ometa])* pub $ofield : $oty = $odefault ),* )? }
-        } }
-        impl Default for $name {
-            /// Optional fields have the default of the declaration, required ones that of their type.
-            fn default() -> Self {
-                Self {
-                    $( $rfield: Default::default(), )*
-                    $( $field: $default, )*
-                    $( $( $ofield: $odefault, )* )?
-                }
-            }
-        }
-        impl $crate::wire::Message for $name {
-            const CLASS: &'static str = stringify!($name);
-            const FIELDS: usize = [$( stringify!($rfield), )* $( stringify!($field) ),*].len();
-            $(
-                fn write_own(&self, to: &mut Vec<u8>) -> Result<(), rmp_serde::encode::Error> {
-                    const LEN: usize = [$( stringify!($ofield) ),*].len();
-                    rmp::encode::write_array_len(to, LEN as u32)
-                        .map_err(|e| rmp_serde::encode::Error::InvalidValueWrite(e))?;
-                    $( rmp_serde::encode::write(to, &self.$ofield)?; )*
-                    Ok(())
-                }
-
-                fn read_own(&mut self, from: &[u8]) -> Result<(), rmp_serde::decode::Error> {
-                    let mut fields = $crate::wire::extension::OwnFields::new(from)?;
-                    $( fields.read(&mut self.$ofield)?; )*
-                    Ok(())
-                }
-            )?
-        }
+    ( $(#[$meta:meta])* pub struct $name:ident { $($body:tt)* } ) => {
+        $crate::wire::wire_struct! { @parse { named $(#[$meta])* $name } {} {} $($body)* , }
     };
 }
 pub(crate) use message;
 
-/// Shared part of [`positional!`] and [`message!`].
+/// Shared part of [`positional!`] and [`message!`]: `@parse` goes through the body and gathers the fields of the struct
+/// and the elements of the array, `@emit` writes the code.
 macro_rules! wire_struct {
-    (@count named) => { 1 };
-    (@count none) => { 0 };
-    (
-        @class $class:ident;
-        $(#[$meta:meta])*
-        pub struct $name:ident {
-            $( $(#[$fmeta:meta])* pub $field:ident : $ty:ty = ($default:expr) ),* $(,)?
-            ; own { $( $(#[$ometa:meta])* pub $ofield:ident : $oty:ty = $odefault:expr ),* $(,)? }
-        }
+    (@parse $head:tt $fields:tt $elements:tt $(,)?) => {
+        $crate::wire::wire_struct! { @emit $head $fields $elements {} }
+    };
+    (@parse $head:tt $fields:tt $elements:tt own {
+        $( $(#[$meta:meta])* pub $field:ident : $ty:ty = $default:expr ),* $(,)?
+    } $(,)?) => {
+        $crate::wire::wire_struct! { @emit $head $fields $elements
+            { $( ($(#[$meta])* $field $ty = $default) )* } }
+    };
+    (@parse $head:tt $fields:tt $elements:tt , $($rest:tt)+) => {
+        $crate::wire::wire_struct! { @parse $head $fields $elements $($rest)+ }
+    };
+    (@parse $head:tt $fields:tt { $($elements:tt)* }
+        unused( $($element:ident $(= $value:expr)?),* $(,)? ) $($rest:tt)*
+    ) => {
+        $crate::wire::wire_struct! { @parse $head $fields
+            { $($elements)* $( (unused $element $($value)?) )* } $($rest)* }
+    };
+    (@parse $head:tt { $($fields:tt)* } { $($elements:tt)* }
+        $(#[$meta:meta])* pub $field:ident : $ty:ty = $default:expr , $($rest:tt)*
+    ) => {
+        $crate::wire::wire_struct! { @parse $head
+            { $($fields)* ($(#[$meta])* $field $ty = $default) }
+            { $($elements)* (optional $field $ty = $default) } $($rest)* }
+    };
+    (@parse $head:tt { $($fields:tt)* } { $($elements:tt)* }
+        $(#[$meta:meta])* pub $field:ident : $ty:ty , $($rest:tt)*
+    ) => {
+        $crate::wire::wire_struct! { @parse $head
+            { $($fields)* ($(#[$meta])* $field $ty = Default::default()) }
+            { $($elements)* (required $field $ty) } $($rest)* }
+    };
+
+    (@emit { $class:ident $(#[$meta:meta])* $name:ident }
+        { $( ($(#[$fmeta:meta])* $field:ident $ty:ty = $default:expr) )* }
+        { $( ($kind:ident $element:ident $($detail:tt)*) )* }
+        { $( ($(#[$ometa:meta])* $ofield:ident $oty:ty = $odefault:expr) )* }
     ) => {
         $(#[$meta])*
         pub struct $name {
             $( $(#[$fmeta])* pub $field : $ty, )*
-            $( $(#[$ometa])* pub $ofield : $oty ),*
+            $( $(#[$ometa])* pub $ofield : $oty, )*
         }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $( $field: $default, )* $( $ofield: $odefault, )* }
+            }
+        }
+
+        $crate::wire::wire_struct! { @class $class $name [$( $element )*] [$( $ofield )*] }
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 use serde::ser::SerializeTuple;
                 const NAMED: usize = $crate::wire::wire_struct!(@count $class);
-                const LEN: usize = [$( stringify!($field) ),*].len() + NAMED;
+                const LEN: usize = $crate::wire::wire_struct!(@len $( $element )*) + NAMED;
                 let mut tuple = serializer.serialize_tuple(LEN)?;
                 if NAMED == 1 {
                     tuple.serialize_element(stringify!($name))?;
                 }
-                $( tuple.serialize_element(&self.$field)?; )*
+                $( $crate::wire::wire_struct!(@write $kind tuple self $element $($detail)*); )*
                 tuple.end()
             }
         }
@@ -159,25 +150,70 @@ macro_rules! wire_struct {
                         f.write_str(concat!("the fields of ", stringify!($name), " in declared order"))
                     }
                     fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<$name, A::Error> {
-                        use serde::de::Error;
                         const NAMED: usize = $crate::wire::wire_struct!(@count $class);
                         if NAMED == 1 {
                             $crate::wire::read_class(&mut seq, stringify!($name))?;
                         }
-                        $( let $field: $ty = match seq.next_element()? {
-                            Some(value) => value,
-                            None => {
-                                let default: Option<$ty> = $default;
-                                default.ok_or_else(|| A::Error::missing_field(stringify!($field)))?
-                            }
-                        }; )*
+                        $( $crate::wire::wire_struct!(@read $kind seq A $element $($detail)*); )*
                         while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
-                        Ok($name { $( $field, )* $( $ofield: $odefault ),* })
+                        Ok($name { $( $field, )* $( $ofield: $odefault, )* })
                     }
                 }
                 deserializer.deserialize_seq(Visitor)
             }
         }
+    };
+
+    (@count named) => { 1 };
+    (@count none) => { 0 };
+    (@len $( $element:ident )*) => { { const NAMES: &[&str] = &[$( stringify!($element) ),*]; NAMES.len() } };
+    (@class none $name:ident $elements:tt $own:tt) => {};
+    (@class named $name:ident [$( $element:ident )*] [$( $own:ident )*]) => {
+        impl $crate::wire::Message for $name {
+            const CLASS: &'static str = stringify!($name);
+            const FIELDS: usize = $crate::wire::wire_struct!(@len $( $element )*);
+            $crate::wire::wire_struct! { @own $( $own )* }
+        }
+    };
+    (@own) => {};
+    (@own $( $own:ident )+) => {
+        fn write_own(&self, to: &mut Vec<u8>) -> Result<(), rmp_serde::encode::Error> {
+            const LEN: usize = $crate::wire::wire_struct!(@len $( $own )*);
+            rmp::encode::write_array_len(to, LEN as u32)
+                .map_err(|e| rmp_serde::encode::Error::InvalidValueWrite(e))?;
+            $( rmp_serde::encode::write(to, &self.$own)?; )+
+            Ok(())
+        }
+
+        fn read_own(&mut self, from: &[u8]) -> Result<(), rmp_serde::decode::Error> {
+            let mut fields = $crate::wire::extension::OwnFields::new(from)?;
+            $( fields.read(&mut self.$own)?; )+
+            Ok(())
+        }
+    };
+
+    (@write unused $tuple:ident $self:ident $element:ident) => { $tuple.serialize_element(&())?; };
+    (@write unused $tuple:ident $self:ident $element:ident $value:expr) => { $tuple.serialize_element(&$value)?; };
+    (@write $kind:ident $tuple:ident $self:ident $element:ident $($detail:tt)*) => {
+        $tuple.serialize_element(&$self.$element)?;
+    };
+
+    (@read unused $seq:ident $access:ident $element:ident $($value:expr)?) => {
+        let _ = $seq.next_element::<serde::de::IgnoredAny>()?;
+    };
+    (@read optional $seq:ident $access:ident $element:ident $ty:ty = $default:expr) => {
+        let next = $seq.next_element().map_err(|e| $crate::wire::of_field(stringify!($element), e));
+        let $element: $ty = match next? {
+            Some(value) => value,
+            None => $default,
+        };
+    };
+    (@read required $seq:ident $access:ident $element:ident $ty:ty) => {
+        let next = $seq.next_element::<$ty>();
+        let next = next.map_err(|e| $crate::wire::of_field(stringify!($element), e));
+        let Some($element) = next? else {
+            return Err(<$access::Error as serde::de::Error>::missing_field(stringify!($element)));
+        };
     };
 }
 pub(crate) use wire_struct;

@@ -11,7 +11,7 @@ use sglang_process::failure::Failure;
 use sglang_process::heartbeat::{Heartbeat, PERIOD};
 use sglang_process::ready::ReadyHandle;
 use sglang_process::signals::TerminationSignals;
-use sglang_proto::messages::{AnyMessage, ConfigureLoggingReq};
+use sglang_proto::messages::{AnyMessage, ConfigureLoggingReq, DetokenizerMessage};
 use sglang_proto::wire::Role;
 use sglang_server_args::ServerArgs;
 use sglang_tokenizer::Tokenizer;
@@ -91,7 +91,7 @@ fn prepare(
 }
 
 /// Opens the links. The process is there for text once it hears who sends ids.
-async fn open(args: &ServerArgs) -> Result<(PullLink, PushLink), DetokenizerError> {
+async fn open(args: &ServerArgs) -> Result<(PullLink<DetokenizerMessage>, PushLink), DetokenizerError> {
     let dir = Path::new(args.ipc_dir.as_deref().ok_or(DetokenizerError::NoIpcDir)?);
     let identity = Arc::new(Identity::begin(Role::Detokenizer, dir, Value::Null)?);
     let endpoints = Endpoints::in_dir(dir);
@@ -139,14 +139,18 @@ async fn serve(
                 epoch += 1;
                 tokenizer_manager.announce(epoch, 0);
             }
-            Some(Received::Message(AnyMessage::ConfigureLoggingReq(request))) => configure_logging(&request),
             Some(Received::Message(message)) => {
                 let answer = match (message, &mut detokenizer) {
-                    (AnyMessage::BatchTokenIDOutput(batch), Some(detokenizer)) => {
+                    (DetokenizerMessage::ConfigureLoggingReq(request), _) => {
+                        configure_logging(&request);
+                        continue;
+                    }
+                    (DetokenizerMessage::BatchTokenIDOutput(batch), Some(detokenizer)) => {
                         AnyMessage::from(detokenizer.decode(*batch))
                     }
-                    // Embeddings, and everything when there is no tokenizer, pass as they are.
-                    (message, _) => message,
+                    // Without a tokenizer ids pass as they are, as vectors always do.
+                    (DetokenizerMessage::BatchTokenIDOutput(batch), None) => (*batch).into(),
+                    (DetokenizerMessage::BatchEmbeddingOutput(batch), _) => (*batch).into(),
                 };
                 if let Err(error) = tokenizer_manager.send(answer) {
                     tracing::error!("Cannot send text: {error}");

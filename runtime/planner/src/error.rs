@@ -4,9 +4,6 @@
 /// [`crate::OutputEvent`] that has the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlannerError {
-    /// The message has no request id.
-    #[error("the request has no rid")]
-    MissingRid,
     /// A request with this id is still active. It continues, and the new one is not accepted.
     #[error("Duplicate request ID detected: {0}")]
     DuplicateRid(String),

@@ -7,8 +7,6 @@ use sglang_proto::grammar::GrammarHandle;
 use sglang_proto::messages::{TokenizedEmbeddingReqInput, TokenizedGenerateReqInput};
 use sglang_proto::{CaptureHiddenMode, SamplingParams};
 
-use crate::PlannerError;
-
 /// Number of last prompt ids that are sent with a request's first output, as context for incremental decoding
 /// (reference: `INIT_INCREMENTAL_DETOKENIZATION_OFFSET`).
 pub const PROMPT_TAIL_LEN: usize = 5;
@@ -77,10 +75,7 @@ impl NewRequest {
     }
 
     /// An embedding request from its message.
-    ///
-    /// # Errors
-    /// [`PlannerError::MissingRid`].
-    pub fn from_embedding_message(message: TokenizedEmbeddingReqInput) -> Result<Self, PlannerError> {
+    pub fn from_embedding_message(message: TokenizedEmbeddingReqInput) -> Self {
         let small = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
         let input_ids = message.input_ids.map(|ids| ids.0).unwrap_or_default();
         let spec = EmbeddingSpec {
@@ -88,24 +83,21 @@ impl NewRequest {
             dimensions: message.dimensions.map(small),
             return_pooled_hidden_states: message.return_pooled_hidden_states,
         };
-        Ok(Self {
+        Self {
             priority: message.priority,
             lora_id: message.lora_id,
             embedding: Some(Arc::new(spec)),
-            ..Self::new(message.rid.ok_or(PlannerError::MissingRid)?, input_ids)
-        })
+            ..Self::new(message.rid, input_ids)
+        }
     }
 
     /// A generation request from its message. `seed` is used if the request has none. The caller compiles and adds the
     /// grammar.
-    ///
-    /// # Errors
-    /// [`PlannerError::MissingRid`].
-    pub fn from_message(message: TokenizedGenerateReqInput, seed: u64) -> Result<Self, PlannerError> {
+    pub fn from_message(message: TokenizedGenerateReqInput, seed: u64) -> Self {
         let mut sampling_params = message.sampling_params;
         sampling_params.sampling_seed.get_or_insert(seed as i64);
-        Ok(Self {
-            rid: message.rid.ok_or(PlannerError::MissingRid)?,
+        Self {
+            rid: message.rid,
             input_ids: message.input_ids.map(|ids| ids.0).unwrap_or_default(),
             sampling_params,
             return_logprob: message.return_logprob,
@@ -122,7 +114,7 @@ impl NewRequest {
             grammar: None,
             embedding: None,
             received_at: None,
-        })
+        }
     }
 }
 
@@ -164,9 +156,9 @@ mod tests {
     #[test]
     fn a_request_without_a_seed_gets_the_one_that_it_is_given() {
         let seed = |own: Option<i64>| {
-            let mut message = TokenizedGenerateReqInput { rid: Some("a".into()), ..Default::default() };
+            let mut message = TokenizedGenerateReqInput { rid: "a".into(), ..Default::default() };
             message.sampling_params.sampling_seed = own;
-            NewRequest::from_message(message, u64::MAX).unwrap().sampling_params.seed()
+            NewRequest::from_message(message, u64::MAX).sampling_params.seed()
         };
         assert_eq!((seed(None), seed(Some(-7)), seed(Some(0))), (u64::MAX, (-7i64) as u64, 0));
     }

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use sglang_planner::Planner;
 use sglang_proto::lora::{LORA_OFF, LoRARef};
 use sglang_proto::messages::{
-    AbortReq, AnyMessage, LoRAUpdateOutput, LoadLoRAAdapterReqInput, UnloadLoRAAdapterReqInput,
+    AbortReq, CallId, LoRAUpdateOutput, LoadLoRAAdapterReqInput, TokenizedEmbeddingReqInput,
+    TokenizedGenerateReqInput, UnloadLoRAAdapterReqInput,
 };
 use sglang_proto::worker::StagedWeights;
 
@@ -40,13 +41,31 @@ pub struct Access<'a> {
     pub worker: &'a WorkerThread,
 }
 
+/// A request whose adapter is being read.
+#[derive(Debug)]
+pub enum HeldRequest {
+    /// For tokens.
+    Generate(Box<TokenizedGenerateReqInput>),
+    /// For a vector.
+    Embed(Box<TokenizedEmbeddingReqInput>),
+}
+
+impl HeldRequest {
+    fn rid(&self) -> &str {
+        match self {
+            Self::Generate(request) => &request.rid,
+            Self::Embed(request) => &request.rid,
+        }
+    }
+}
+
 /// What comes of an input.
 #[derive(Debug, Default)]
 pub struct Handled {
     /// The answer, if it is ready.
     pub answer: Option<LoRAUpdateOutput>,
     /// Requests that waited for an adapter and go on, in order of arrival.
-    pub released: Vec<AnyMessage>,
+    pub released: Vec<HeldRequest>,
 }
 
 /// Status of a request's adapter.
@@ -69,7 +88,7 @@ pub struct Adapters {
     /// Ids of adapters that are being read.
     reading: Vec<String>,
     /// Requests whose adapter is being read: after a restart they come right behind it.
-    held: Vec<AnyMessage>,
+    held: Vec<HeldRequest>,
     reader: Reporter<AdapterRead>,
 }
 
@@ -105,14 +124,15 @@ impl Adapters {
     }
 
     /// Keeps a request until its adapter has been read.
-    pub fn hold(&mut self, request: AnyMessage) {
+    pub fn hold(&mut self, request: HeldRequest) {
         self.held.push(request);
     }
 
     /// Removes held requests that `abort` matches and returns their ids.
     pub fn abort(&mut self, abort: &AbortReq) -> Vec<String> {
-        let aborted = |request: &mut AnyMessage| abort.abort_all || (rid(request) == abort.rid.as_ref());
-        self.held.extract_if(.., aborted).filter_map(|request| rid(&request).cloned()).collect()
+        let aborted =
+            |request: &mut HeldRequest| abort.abort_all || Some(request.rid()) == abort.rid.as_deref();
+        self.held.extract_if(.., aborted).map(|request| request.rid().to_owned()).collect()
     }
 
     /// Starts reading an adapter. Returns an answer only if that fails.
@@ -163,13 +183,12 @@ impl Adapters {
         self.answer(request.rid, done)
     }
 
-    fn answer(&self, rid: Option<String>, result: Result<(), String>) -> LoRAUpdateOutput {
+    fn answer(&self, rid: CallId, result: Result<(), String>) -> LoRAUpdateOutput {
         if let Err(error) = &result {
             tracing::error!("LoRA adapter: {error}");
         }
         LoRAUpdateOutput {
             rid,
-            http_worker_ipc: None,
             success: result.is_ok(),
             error_message: Some(result.err().unwrap_or_default()),
             loaded_adapters: Some(self.paths()),
@@ -182,18 +201,9 @@ impl Adapters {
     }
 }
 
-fn rid(request: &AnyMessage) -> Option<&String> {
-    match request {
-        AnyMessage::TokenizedGenerateReqInput(request) => request.rid.as_ref(),
-        AnyMessage::TokenizedEmbeddingReqInput(request) => request.rid.as_ref(),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sglang_proto::messages::TokenizedGenerateReqInput;
 
     #[test]
     fn requests_wait_for_an_adapter_that_is_being_read_and_can_be_aborted() {
@@ -205,8 +215,8 @@ mod tests {
         assert_eq!(adapters.find(Some("soon")), Found::Reading);
         assert!(matches!(adapters.find(Some("gone")), Found::Nothing(why) if why.contains("gone")));
         for rid in ["x", "y", "z"] {
-            let request = TokenizedGenerateReqInput { rid: Some(rid.into()), ..Default::default() };
-            adapters.hold(request.into());
+            let request = TokenizedGenerateReqInput { rid: rid.into(), ..Default::default() };
+            adapters.hold(HeldRequest::Generate(Box::new(request)));
         }
         assert_eq!(adapters.abort(&AbortReq { rid: Some("y".into()), ..Default::default() }), ["y"]);
         assert_eq!(adapters.abort(&AbortReq { rid: Some("y".into()), ..Default::default() }).len(), 0);

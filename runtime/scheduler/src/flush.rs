@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sglang_planner::Planner;
-use sglang_proto::messages::{FlushCacheReqInput, FlushCacheReqOutput};
+use sglang_proto::messages::{CallId, FlushCacheReqInput, FlushCacheReqOutput};
 
 use crate::grammar::GrammarManager;
 
@@ -39,7 +39,7 @@ pub struct Flush {
 
 #[derive(Debug)]
 struct Pending {
-    rid: Option<String>,
+    rid: CallId,
     /// When to give up.
     deadline: Instant,
 }
@@ -84,9 +84,9 @@ impl Flush {
     }
 }
 
-fn answer(rid: Option<String>, success: bool, message: &str) -> FlushCacheReqOutput {
+fn answer(rid: CallId, success: bool, message: &str) -> FlushCacheReqOutput {
     if success {
         tracing::info!("Cache flushed successfully!");
     }
-    FlushCacheReqOutput { rid, http_worker_ipc: None, success, message: message.into() }
+    FlushCacheReqOutput { rid, success, message: message.into() }
 }

@@ -1,6 +1,6 @@
 //! Inputs of the loop.
 
-use sglang_proto::messages::AnyMessage;
+use sglang_proto::messages::SchedulerMessage;
 
 use crate::adapters::AdapterRead;
 use crate::grammar::GrammarNews;
@@ -10,7 +10,7 @@ use crate::weights::WeightsRead;
 #[derive(Debug)]
 pub enum Incoming {
     /// A message of the tokenizer manager.
-    Message(AnyMessage),
+    Message(SchedulerMessage),
     /// A tokenizer manager has come up.
     TokenizerManager {
         /// Whether it replaces an earlier one, whose requests have no client left.

@@ -7,7 +7,7 @@ use sglang_proto::messages::{SetInternalStateReq, SetInternalStateReqOutput};
 /// reference has four more, for speculative decoding.
 pub fn handle(request: SetInternalStateReq, planner: &mut Planner) -> SetInternalStateReqOutput {
     let updated = update(&request, planner);
-    SetInternalStateReqOutput { rid: request.rid, http_worker_ipc: None, updated }
+    SetInternalStateReqOutput { rid: request.rid, updated }
 }
 
 fn update(request: &SetInternalStateReq, planner: &mut Planner) -> bool {

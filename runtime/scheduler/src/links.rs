@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use sglang_ipc::{Endpoints, Identity, IpcError, PullLink, PushLink, Received};
-use sglang_proto::messages::{AnyMessage, GetInternalStateReqOutput, HealthCheckOutput};
+use sglang_proto::messages::{AnyMessage, GetInternalStateReqOutput, SchedulerMessage};
 
 use crate::SchedulerError;
 use crate::background::Reporter;
@@ -94,23 +94,24 @@ impl Drop for Links {
     }
 }
 
-async fn receive(mut pull: PullLink, sender: Sender<Incoming>, tokenizer: PushLink, progress: Arc<Progress>) {
+async fn receive(
+    mut pull: PullLink<SchedulerMessage>,
+    sender: Sender<Incoming>,
+    tokenizer: PushLink,
+    progress: Arc<Progress>,
+) {
     // How often something from the tokenizer manager may have been lost.
     let mut epoch = 0;
     while let Some(received) = pull.recv().await {
         let incoming = match received {
-            Received::Message(AnyMessage::GetInternalStateReq(req)) => {
-                let reply = GetInternalStateReqOutput {
-                    rid: req.rid,
-                    http_worker_ipc: None,
-                    internal_state: progress.to_json(),
-                };
-                answer(&tokenizer, reply);
+            Received::Message(SchedulerMessage::GetInternalStateReq(req)) => {
+                let internal_state = progress.to_json();
+                answer(&tokenizer, GetInternalStateReqOutput { rid: req.rid, internal_state });
                 continue;
             }
-            Received::Message(AnyMessage::HealthCheckOutput(probe)) => {
+            Received::Message(SchedulerMessage::HealthCheckOutput(probe)) => {
                 // Sent back as it came: the loop's state is asked for separately.
-                answer(&tokenizer, HealthCheckOutput { rid: probe.rid, http_worker_ipc: None });
+                answer(&tokenizer, *probe);
                 continue;
             }
             Received::Message(message) => Incoming::Message(message),

@@ -36,7 +36,7 @@ fn expert_distribution(request: ExpertDistributionReq, worker: &WorkerThread) ->
         Err(error) => error.to_string(),
     };
     let success = message.is_empty();
-    ExpertDistributionReqOutput { rid: request.rid, http_worker_ipc: None, success, message }
+    ExpertDistributionReqOutput { rid: request.rid, success, message }
 }
 
 /// Delays every step, by at most a third of the watchdog timeout, after which the loop would consider the model dead.
@@ -44,5 +44,5 @@ fn slow_down(request: SlowDownReqInput, worker: &WorkerThread) -> SlowDownReqOut
     let seconds = request.forward_sleep_time.unwrap_or_default().max(0.0);
     let delay = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
     worker.slow_down(delay.min(worker.limit() / 3));
-    SlowDownReqOutput { rid: request.rid, http_worker_ipc: None }
+    SlowDownReqOutput { rid: request.rid }
 }

@@ -145,7 +145,7 @@ async fn next(link: &mut PullLink) -> Received {
 
 fn request(rid: &str, ids: Vec<u32>, max_new_tokens: i64) -> TokenizedGenerateReqInput {
     TokenizedGenerateReqInput {
-        rid: Some(rid.into()),
+        rid: rid.into(),
         input_ids: Some(TokenIds(ids)),
         sampling_params: SamplingParams {
             max_new_tokens: Some(max_new_tokens),
@@ -270,7 +270,7 @@ async fn the_state_is_told_while_the_model_is_busy() {
     engine.request("a", vec![5], 2);
     tokio::time::sleep(Duration::from_millis(200)).await;
     let asked = Instant::now();
-    engine.to_scheduler.send(GetInternalStateReq { rid: Some("q".into()), http_worker_ipc: None }).unwrap();
+    engine.to_scheduler.send(GetInternalStateReq { rid: "q".into() }).unwrap();
     let AnyMessage::GetInternalStateReqOutput(state) = engine.reply().await else { panic!("wrong reply") };
     assert!(asked.elapsed() < Duration::from_millis(500));
     assert_eq!(state.internal_state["loop"]["phase"], "forward");
@@ -282,7 +282,7 @@ async fn the_state_is_told_while_the_model_is_busy() {
 #[tokio::test]
 async fn the_cache_is_flushed_when_idle_and_refused_when_busy() {
     let mut engine = Engine::start(Options { step: Duration::from_millis(3), ..Default::default() }).await;
-    let flush = |timeout_s| FlushCacheReqInput { rid: Some("f".into()), http_worker_ipc: None, timeout_s };
+    let flush = |timeout_s| FlushCacheReqInput { rid: "f".into(), timeout_s };
     engine.request("a", (10..40).collect(), 1000);
     tokio::time::sleep(Duration::from_millis(20)).await;
     engine.to_scheduler.send(flush(None)).unwrap();
@@ -359,7 +359,7 @@ async fn with_metrics_outputs_bring_the_times_of_their_requests() {
 async fn a_session_puts_earlier_turns_before_a_new_one() {
     let mut engine = Engine::start(Options::default()).await;
     let open = |id: &str| OpenSessionReqInput {
-        rid: Some("o".into()),
+        rid: "o".into(),
         capacity_of_str_len: 100,
         session_id: Some(id.into()),
         ..Default::default()

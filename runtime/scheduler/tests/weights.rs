@@ -117,14 +117,14 @@ async fn a_new_label_is_that_of_tokens_from_then_on() {
         engine.take().await;
     }
     let request = UpdateWeightVersionReqInput {
-        rid: Some("call".into()),
+        rid: "call".into(),
         new_version: "v1".into(),
         abort_all_requests: false,
         ..Default::default()
     };
     engine.to_scheduler.send(request).unwrap();
     let AnyMessage::UpdateWeightVersionReqOutput(reply) = engine.reply().await else { panic!("wrong reply") };
-    assert_eq!(reply.rid.as_deref(), Some("call"));
+    assert_eq!(reply.rid.get(), Some("call"));
     engine.request("after", prompt(1), 100);
     engine.take_all().await;
     assert_eq!(engine.answers["long"].ids, answer(&long, 0), "the weights stay");

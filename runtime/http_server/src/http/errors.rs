@@ -152,6 +152,7 @@ impl From<ControlError> for ApiError {
         let status = match error {
             ControlError::Timeout(_) => 504,
             ControlError::Unreachable(_) | ControlError::Restarted => 503,
+            ControlError::WrongReply { .. } => 500,
         };
         Self::Http { status, detail: error.to_string() }
     }

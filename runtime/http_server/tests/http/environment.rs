@@ -38,7 +38,7 @@ async fn headers_set_fields_where_the_server_lets_them() {
         post_with(&server, "/generate", rid, prompt().to_string()).await.1["meta_info"]["id"],
         "theirs"
     );
-    assert_eq!(server.engine.saw_request().await.rid.as_deref(), Some("theirs"));
+    assert_eq!(server.engine.saw_request().await.rid, "theirs");
     assert_eq!(post_with(&server, "/v1/chat/completions", rid, chat().to_string()).await.1["id"], "theirs");
     let vertex =
         json!({"instances": [{"text": "x"}], "parameters": {"sampling_params": {"max_new_tokens": 1}}});

@@ -37,7 +37,6 @@ fn loads(engine: &Engine, at_start: &[(&str, &str)]) -> Arc<Mutex<Map<String, Va
         Some(
             LoRAUpdateOutput {
                 rid,
-                http_worker_ipc: None,
                 success: error.is_empty(),
                 error_message: Some(error),
                 loaded_adapters: Some(paths.clone()),
@@ -60,7 +59,7 @@ async fn names(server: &TestServer) -> Vec<String> {
 /// The adapters that the engine was asked to compute with, by request id.
 fn used(server: &TestServer, rid: &str) -> Option<(Option<String>, Option<String>)> {
     server.engine.seen.lock().iter().find_map(|message| match message {
-        AnyMessage::TokenizedGenerateReqInput(r) if r.rid.as_deref() == Some(rid) => {
+        AnyMessage::TokenizedGenerateReqInput(r) if r.rid == rid => {
             Some((r.lora_id.clone(), r.lora_name.clone()))
         }
         _ => None,

@@ -194,7 +194,6 @@ fn refuse_calls(request: &AnyMessage) -> Option<AnyMessage> {
         AnyMessage::UpdateWeightFromDiskReqInput(r) => Some(
             UpdateWeightFromDiskReqOutput {
                 rid: r.rid.clone(),
-                http_worker_ipc: None,
                 success: false,
                 message: "no".into(),
                 num_paused_requests: 0,
@@ -202,10 +201,9 @@ fn refuse_calls(request: &AnyMessage) -> Option<AnyMessage> {
             }
             .into(),
         ),
-        AnyMessage::GetWeightsByNameReqInput(r) => Some(
-            GetWeightsByNameReqOutput { rid: r.rid.clone(), http_worker_ipc: None, parameter: Value::Null }
-                .into(),
-        ),
+        AnyMessage::GetWeightsByNameReqInput(r) => {
+            Some(GetWeightsByNameReqOutput { rid: r.rid.clone(), parameter: Value::Null }.into())
+        }
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! Routes for watching a running server: log settings, traces, metrics.
 
 use serde_json::json;
-use sglang_proto::messages::{AnyMessage, ProfileReq, START_PROFILE, STOP_PROFILE};
+use sglang_proto::messages::{AnyMessage, CallId, ProfileReq, START_PROFILE, STOP_PROFILE};
 
 use crate::common;
 
@@ -21,7 +21,7 @@ async fn a_trace_is_started_with_its_options_or_without_a_body_and_stopped() {
     let bare = server.client.post(server.url("/start_profile")).send().await.unwrap();
     assert_eq!((bare.status().as_u16(), bare.text().await.unwrap().as_str()), (200, "Start profiling.\n"));
     let request = profile_request(&server, START_PROFILE).await;
-    assert_eq!(ProfileReq { rid: None, ..request }, ProfileReq::default());
+    assert_eq!(ProfileReq { rid: CallId::default(), ..request }, ProfileReq::default());
     server.engine.seen.lock().clear();
     let body = json!({"output_dir": "/tmp/x", "num_steps": 5, "start_step": 2, "activities": ["CPU", "GPU"],
         "profile_id": "run", "profile_prefix": "p", "with_stack": true, "record_shapes": false});

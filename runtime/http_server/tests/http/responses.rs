@@ -87,7 +87,7 @@ async fn an_answer_is_a_message_item_and_the_stream_builds_the_same() {
         .collect();
     assert_eq!(text, "One colour.");
     let request = server.engine.saw_request().await;
-    assert_eq!(request.rid.as_deref(), whole["id"].as_str());
+    assert_eq!(Some(request.rid.as_str()), whole["id"].as_str());
 }
 
 #[actix_web::test]
@@ -247,9 +247,7 @@ async fn background_work_is_queued_then_done_or_cancelled() {
     server
         .engine
         .saw(|m| match m {
-            sglang_proto::messages::AnyMessage::TokenizedGenerateReqInput(r) => {
-                (r.rid == Some(id.clone())).then_some(())
-            }
+            sglang_proto::messages::AnyMessage::TokenizedGenerateReqInput(r) => (r.rid == id).then_some(()),
             _ => None,
         })
         .await;

@@ -22,7 +22,6 @@ fn answers(server: &TestServer, success: bool, message: &str) {
         AnyMessage::UpdateWeightFromDiskReqInput(r) => Some(
             UpdateWeightFromDiskReqOutput {
                 rid: r.rid.clone(),
-                http_worker_ipc: None,
                 success,
                 message: message.clone(),
                 num_paused_requests: 0,
@@ -167,7 +166,6 @@ async fn numbers_of_a_weight_come_as_lists_and_an_unknown_name_is_400() {
         AnyMessage::GetWeightsByNameReqInput(r) => Some(
             GetWeightsByNameReqOutput {
                 rid: r.rid.clone(),
-                http_worker_ipc: None,
                 parameter: match r.name.as_str() {
                     "model.norm.weight" => vec![1.7578125; r.truncate_size as usize].into(),
                     _ => Value::Null,

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use sglang_planner::{AbortCause, PauseMode};
-use sglang_proto::messages::{AnyMessage, ConfigureLoggingReq};
+use sglang_proto::messages::{ConfigureLoggingReq, SchedulerMessage};
 
 use super::EventLoop;
-use crate::adapters::{self, AdaptersInput};
+use crate::adapters::{self, AdaptersInput, HeldRequest};
 use crate::incoming::Incoming;
 use crate::model_calls::ModelInput;
 use crate::sessions::{RequestEnd, SessionsInput};
@@ -32,8 +32,8 @@ impl EventLoop<'_> {
         false
     }
 
-    fn handle_message(&mut self, message: AnyMessage) -> bool {
-        use AnyMessage as M;
+    fn handle_message(&mut self, message: SchedulerMessage) -> bool {
+        use SchedulerMessage as M;
         match message {
             M::TokenizedGenerateReqInput(request) => self.add(*request),
             M::BatchTokenizedGenerateReqInput(batch) => {
@@ -80,7 +80,8 @@ impl EventLoop<'_> {
             }
             M::ConfigureLoggingReq(request) => self.configure_logging(*request),
             M::ShutdownReq(_) => return true,
-            other => tracing::warn!("The scheduler does not take a {}", other.class()),
+            // The thread of the links answers these.
+            M::GetInternalStateReq(_) | M::HealthCheckOutput(_) => {}
         }
         false
     }
@@ -101,9 +102,8 @@ impl EventLoop<'_> {
         self.answer(handled.answer);
         for request in handled.released {
             match request {
-                AnyMessage::TokenizedGenerateReqInput(request) => self.add(*request),
-                AnyMessage::TokenizedEmbeddingReqInput(request) => self.add_embedding(*request),
-                _ => {}
+                HeldRequest::Generate(request) => self.add(*request),
+                HeldRequest::Embed(request) => self.add_embedding(*request),
             }
         }
     }

@@ -9,7 +9,7 @@ use sglang_proto::grammar::GrammarHandle;
 use sglang_proto::messages::{AbortReq, FinishReason, TokenizedEmbeddingReqInput, TokenizedGenerateReqInput};
 
 use super::EventLoop;
-use crate::adapters::Found;
+use crate::adapters::{Found, HeldRequest};
 use crate::grammar::Outcome;
 use crate::sessions::RequestEnd;
 
@@ -17,8 +17,8 @@ impl EventLoop<'_> {
     pub(super) fn add(&mut self, mut request: TokenizedGenerateReqInput) {
         match self.adapters.find(request.lora_id.as_deref()) {
             Found::Loaded => {}
-            Found::Reading => return self.adapters.hold(request.into()),
-            Found::Nothing(why) => return self.refuse(request.rid.unwrap_or_default(), &why),
+            Found::Reading => return self.adapters.hold(HeldRequest::Generate(Box::new(request))),
+            Found::Nothing(why) => return self.refuse(request.rid, &why),
         }
         match self.sessions.enter_request(&mut request, Instant::now()) {
             Ok(replaced) => {
@@ -26,14 +26,13 @@ impl EventLoop<'_> {
                     self.abort(&AbortReq { rid: Some(rid), ..Default::default() });
                 }
             }
-            Err(error) => return self.refuse(request.rid.unwrap_or_default(), &error.to_string()),
+            Err(error) => return self.refuse(request.rid, &error.to_string()),
         }
         let Some(spec) = GrammarSpec::from_sampling_params(&request.sampling_params) else {
             return self.schedule(request, None, None);
         };
-        let rid = request.rid.as_deref().unwrap_or_default();
-        if self.grammars.contains(rid) {
-            return tracing::warn!("{}", PlannerError::DuplicateRid(rid.to_owned()));
+        if self.grammars.contains(&request.rid) {
+            return tracing::warn!("{}", PlannerError::DuplicateRid(request.rid.clone()));
         }
         if let Some(outcome) = self.grammars.add(request, spec) {
             self.leave_grammar_queue(outcome);
@@ -57,7 +56,7 @@ impl EventLoop<'_> {
         grammar: Option<GrammarHandle>,
         since: Option<Instant>,
     ) {
-        let rid = request.rid.clone().unwrap_or_default();
+        let rid = request.rid.clone();
         if request.stream {
             let resumed = request.resumed_output_ids.as_ref().map_or(&[][..], |ids| ids.as_slice());
             self.outputs.watch(&rid, &request.sampling_params, resumed);
@@ -65,23 +64,22 @@ impl EventLoop<'_> {
         let seed = self.seeds.of(&rid);
         let received_at = since.map(|since| self.monitor.now() - since.elapsed().as_secs_f64());
         let request = NewRequest::from_message(request, seed);
-        let request = request.map(|r| NewRequest { grammar, received_at, ..r });
-        self.enter(rid, request);
+        self.enter(rid, NewRequest { grammar, received_at, ..request });
     }
 
     pub(super) fn add_embedding(&mut self, request: TokenizedEmbeddingReqInput) {
         match self.adapters.find(request.lora_id.as_deref()) {
             Found::Loaded => {}
-            Found::Reading => return self.adapters.hold(request.into()),
-            Found::Nothing(why) => return self.refuse(request.rid.unwrap_or_default(), &why),
+            Found::Reading => return self.adapters.hold(HeldRequest::Embed(Box::new(request))),
+            Found::Nothing(why) => return self.refuse(request.rid, &why),
         }
-        let rid = request.rid.clone().unwrap_or_default();
+        let rid = request.rid.clone();
         self.enter(rid, NewRequest::from_embedding_message(request));
     }
 
-    fn enter(&mut self, rid: String, request: Result<NewRequest, PlannerError>) {
+    fn enter(&mut self, rid: String, request: NewRequest) {
         let now = self.monitor.now();
-        match request.and_then(|request| self.planner.add_request(request, now)) {
+        match self.planner.add_request(request, now) {
             Ok(()) => {}
             // The request with this id goes on, and its answer is the answer.
             Err(error @ PlannerError::DuplicateRid(_)) => tracing::warn!("{error}"),

@@ -69,7 +69,7 @@ impl GrammarManager {
 
     /// Whether a request with this id waits.
     pub fn contains(&self, rid: &str) -> bool {
-        self.queue.values().any(|queued| queued.request.rid.as_deref() == Some(rid))
+        self.queue.values().any(|queued| queued.request.rid == rid)
     }
 
     /// Number of waiting requests.
@@ -88,7 +88,7 @@ impl GrammarManager {
             self.start();
         }
         if let Place::Off(why) = &self.backend {
-            return Some(Outcome::Refused(request.rid.unwrap_or_default(), 400, why.clone()));
+            return Some(Outcome::Refused(request.rid, 400, why.clone()));
         }
         let ticket = self.next_ticket;
         self.next_ticket += 1;
@@ -132,9 +132,7 @@ impl GrammarManager {
                 tracing::error!("No grammar can be compiled: {why}");
                 let why = format!("The grammar backend cannot be started: {why}");
                 self.backend = Place::Off(why.clone());
-                let refuse = |queued: Queued| {
-                    Outcome::Refused(queued.request.rid.unwrap_or_default(), 400, why.clone())
-                };
+                let refuse = |queued: Queued| Outcome::Refused(queued.request.rid, 400, why.clone());
                 std::mem::take(&mut self.queue).into_values().map(refuse).collect()
             }
             GrammarNews::Compiled(ticket, result) => {
@@ -147,7 +145,7 @@ impl GrammarManager {
     fn outcome(&self, queued: Queued, result: CompileResult) -> Outcome {
         let Queued { request, since } = queued;
         let Place::Ready(backend) = &self.backend else {
-            return Outcome::Refused(request.rid.unwrap_or_default(), 400, NONE.to_owned());
+            return Outcome::Refused(request.rid, 400, NONE.to_owned());
         };
         match result {
             Ok(grammar) => {
@@ -161,21 +159,20 @@ impl GrammarManager {
                     | GrammarError::Unavailable { .. } => 503,
                     GrammarError::Invalid { .. } | GrammarError::TimedOut { .. } => 400,
                 };
-                Outcome::Refused(request.rid.unwrap_or_default(), status, error.to_string())
+                Outcome::Refused(request.rid, status, error.to_string())
             }
         }
     }
 
     /// Removes the request with this id and returns whether it was in the queue.
     pub fn abort(&mut self, rid: &str) -> bool {
-        let ticket =
-            self.queue.iter().find(|(_, q)| q.request.rid.as_deref() == Some(rid)).map(|(ticket, _)| *ticket);
+        let ticket = self.queue.iter().find(|(_, q)| q.request.rid == rid).map(|(ticket, _)| *ticket);
         ticket.and_then(|ticket| self.queue.remove(&ticket)).is_some()
     }
 
     /// Removes all requests and returns their ids.
     pub fn abort_all(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.queue).into_values().filter_map(|queued| queued.request.rid).collect()
+        std::mem::take(&mut self.queue).into_values().map(|queued| queued.request.rid).collect()
     }
 
     /// Clears the cache of compiled grammars.
@@ -212,7 +209,7 @@ mod tests {
     fn request(rid: &str, regex: &str) -> (TokenizedGenerateReqInput, GrammarSpec) {
         let sampling_params = SamplingParams { regex: Some(regex.into()), ..Default::default() };
         let spec = GrammarSpec::from_sampling_params(&sampling_params).unwrap();
-        (TokenizedGenerateReqInput { rid: Some(rid.into()), sampling_params, ..Default::default() }, spec)
+        (TokenizedGenerateReqInput { rid: rid.into(), sampling_params, ..Default::default() }, spec)
     }
 
     fn add(manager: &mut GrammarManager, rid: &str, regex: &str) -> Option<Outcome> {
@@ -249,7 +246,7 @@ mod tests {
         assert_eq!((rid.as_str(), status), ("bad", 400));
         assert!(why.starts_with("Failed to compile regex grammar: "), "{why}");
         let (rid, grammar) = good.unwrap();
-        assert_eq!(rid.as_deref(), Some("good"));
+        assert_eq!(rid, "good");
         let mut state = grammar.start(&[]).unwrap();
         assert_eq!(allowed(state.as_mut()), [u32::from(b'a')]);
         state.accept(u32::from(b'a')).unwrap();

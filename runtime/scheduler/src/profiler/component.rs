@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use sglang_proto::forward::ForwardResult;
-use sglang_proto::messages::{ProfileReq, ProfileReqOutput, STOP_PROFILE};
+use sglang_proto::messages::{CallId, ProfileReq, ProfileReqOutput, STOP_PROFILE};
 
 use super::recorder::{Finished, Recorder};
 use crate::background::Reporter;
@@ -41,7 +41,7 @@ impl Profiler {
             Ok(path) => (true, path),
             Err(error) => (false, error.to_string()),
         };
-        Some(ProfileReqOutput { rid: request.rid, http_worker_ipc: None, success, message })
+        Some(ProfileReqOutput { rid: request.rid, success, message })
     }
 
     /// The current time if a trace is running, as the start of a [`Profiler::span`].
@@ -67,12 +67,12 @@ impl Profiler {
     }
 
     /// Writes a trace on a thread of its own, and answers the call `rid` when there is one.
-    fn write(&self, finished: Finished, call: Option<Option<String>>) {
+    fn write(&self, finished: Finished, call: Option<CallId>) {
         let answers = self.answers.clone();
         let write = move || {
             let (success, message) = write(&finished);
             if let Some(rid) = call {
-                answers.report(ProfileReqOutput { rid, http_worker_ipc: None, success, message });
+                answers.report(ProfileReqOutput { rid, success, message });
             }
         };
         if let Err(error) = std::thread::Builder::new().name("trace".into()).spawn(write) {

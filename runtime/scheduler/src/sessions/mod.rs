@@ -99,7 +99,7 @@ impl SessionController {
                 self.reap(now);
                 let success = self.open(&request, now);
                 let (rid, session_id) = (request.rid, request.session_id);
-                Some(OpenSessionReqOutput { rid, http_worker_ipc: None, session_id, success })
+                Some(OpenSessionReqOutput { rid, session_id, success })
             }
             SessionsInput::Close(request) => {
                 self.close(&request.session_id);
@@ -122,7 +122,7 @@ impl SessionController {
             return Ok(Vec::new());
         };
         self.reap(now);
-        let rid = request.rid.as_deref().unwrap_or_default();
+        let rid = request.rid.as_str();
         // An id that is in use goes on to be refused as such; its session must not take it for a new turn.
         if self.is_running(rid) {
             return Ok(Vec::new());

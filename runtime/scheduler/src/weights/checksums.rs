@@ -27,7 +27,7 @@ pub(super) fn get_by_name(
         None
     });
     let parameter = parameter.unwrap_or_default();
-    GetWeightsByNameReqOutput { rid: request.rid, http_worker_ipc: None, parameter }
+    GetWeightsByNameReqOutput { rid: request.rid, parameter }
 }
 
 impl Weights {
@@ -44,7 +44,7 @@ impl Weights {
                 (false, message, None)
             }
         };
-        CheckWeightsReqOutput { rid: request.rid, http_worker_ipc: None, success, message, payload }
+        CheckWeightsReqOutput { rid: request.rid, success, message, payload }
     }
 
     fn checked(

@@ -6,8 +6,8 @@
 
 use sglang_planner::PauseMode;
 use sglang_proto::messages::{
-    AnyMessage, UpdateWeightFromDiskReqInput, UpdateWeightFromDiskReqOutput, UpdateWeightVersionReqInput,
-    UpdateWeightVersionReqOutput,
+    AnyMessage, CallId, UpdateWeightFromDiskReqInput, UpdateWeightFromDiskReqOutput,
+    UpdateWeightVersionReqInput, UpdateWeightVersionReqOutput,
 };
 use sglang_proto::worker::{MemoryTag, StageError, StagedWeights, WorkerError};
 
@@ -27,7 +27,7 @@ pub(super) enum Purpose {
     /// A resume of released memory that includes the weights.
     Resume {
         /// Id of the call.
-        rid: Option<String>,
+        rid: CallId,
         /// Every part that comes back.
         tags: Vec<MemoryTag>,
     },
@@ -173,7 +173,7 @@ impl Weights {
     ) -> UpdateWeightVersionReqOutput {
         self.versions.change(&request.new_version, on.planner.live_outputs());
         tracing::info!("Weight version updated to {}", request.new_version);
-        UpdateWeightVersionReqOutput { rid: request.rid, http_worker_ipc: None }
+        UpdateWeightVersionReqOutput { rid: request.rid }
     }
 }
 
@@ -192,19 +192,11 @@ impl Updated {
     }
 }
 
-fn update_answer(rid: Option<String>, updated: Updated) -> AnyMessage {
+fn update_answer(rid: CallId, updated: Updated) -> AnyMessage {
     let Updated { success, message, num_paused_requests, weights_served } = updated;
     match success {
         true => tracing::info!("Update weights end."),
         false => tracing::error!("{message}"),
     }
-    UpdateWeightFromDiskReqOutput {
-        rid,
-        http_worker_ipc: None,
-        success,
-        message,
-        num_paused_requests,
-        weights_served,
-    }
-    .into()
+    UpdateWeightFromDiskReqOutput { rid, success, message, num_paused_requests, weights_served }.into()
 }

@@ -5,7 +5,7 @@
 //! separate thread, as for an update. While either is released, requests wait in the queue.
 
 use sglang_proto::messages::{
-    AnyMessage, ReleaseMemoryOccupationReqInput, ReleaseMemoryOccupationReqOutput,
+    AnyMessage, CallId, ReleaseMemoryOccupationReqInput, ReleaseMemoryOccupationReqOutput,
     ResumeMemoryOccupationReqInput, ResumeMemoryOccupationReqOutput,
 };
 use sglang_proto::worker::{MemoryTag, ModelWorker, WorkerError};
@@ -91,7 +91,7 @@ impl Weights {
     /// Completes a resume after its weights are in place or could not be read.
     pub(super) fn finish_resume(
         &mut self,
-        rid: Option<String>,
+        rid: CallId,
         tags: &[MemoryTag],
         weights: Result<(), String>,
         on: &mut Access<'_>,
@@ -117,16 +117,16 @@ impl Weights {
         Ok(())
     }
 
-    fn release_answer(&self, rid: Option<String>, done: Result<(), String>) -> AnyMessage {
+    fn release_answer(&self, rid: CallId, done: Result<(), String>) -> AnyMessage {
         let (success, message) = outcome(done);
         let released = self.released.keeps_from_running();
-        ReleaseMemoryOccupationReqOutput { rid, http_worker_ipc: None, success, message, released }.into()
+        ReleaseMemoryOccupationReqOutput { rid, success, message, released }.into()
     }
 
-    fn resume_answer(&self, rid: Option<String>, done: Result<(), String>) -> AnyMessage {
+    fn resume_answer(&self, rid: CallId, done: Result<(), String>) -> AnyMessage {
         let (success, message) = outcome(done);
         let released = self.released.keeps_from_running();
-        ResumeMemoryOccupationReqOutput { rid, http_worker_ipc: None, success, message, released }.into()
+        ResumeMemoryOccupationReqOutput { rid, success, message, released }.into()
     }
 }
 

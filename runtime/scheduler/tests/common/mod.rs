@@ -90,7 +90,7 @@ impl Engine {
             ..Default::default()
         };
         let request = TokenizedGenerateReqInput {
-            rid: Some(rid.into()),
+            rid: rid.into(),
             input_ids: Some(TokenIds(ids)),
             sampling_params,
             logprob_start_len: -1,

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use sglang_proto::messages::{
-    AnyMessage, CloseSessionReqInput, ConfigureLoggingReq, ExpertDistributionReq,
+    Answer, Call, CloseSessionReqInput, ConfigureLoggingReq, ExpertDistributionReq,
     ExpertDistributionReqOutput, ExpertDistributionReqType, FlushCacheReqInput, FlushCacheReqOutput,
-    GetInternalStateReq, OpenSessionReqInput, OpenSessionReqOutput, ProfileReq, ProfileReqOutput,
-    SetInternalStateReq,
+    GetInternalStateReq, OpenSessionReqInput, OpenSessionReqOutput, ProfileReq, ProfileReqOutput, Receivable,
+    Reply, SetInternalStateReq,
 };
+use sglang_proto::wire::Message;
 use tokio::sync::oneshot;
 
 use super::TokenizerManager;
@@ -26,12 +27,20 @@ pub enum ControlError {
     /// A new scheduler process has taken the place of the one that was asked.
     #[error("the scheduler was restarted before it answered")]
     Restarted,
+    /// The scheduler has answered with a message of another class, which is a fault of one of the two processes.
+    #[error("the scheduler answered with {got}, not with {expected}")]
+    WrongReply {
+        /// Class of the answer to the call.
+        expected: &'static str,
+        /// Class of what came.
+        got: &'static str,
+    },
 }
 
 struct Waiter {
     rid: String,
-    reply_class: &'static str,
-    reply: oneshot::Sender<AnyMessage>,
+    class: &'static str,
+    answer: oneshot::Sender<Answer>,
 }
 
 /// Calls that wait for their answer.
@@ -43,16 +52,19 @@ pub struct Control {
 impl Control {
     /// Hands an answer to its caller: the one with the same id, or, when the answer has none, the first that waits
     /// for its class.
-    pub fn reply(&self, rid: Option<&str>, message: AnyMessage) {
+    pub fn reply(&self, answer: Answer) {
         let mut waiters = self.waiters.lock();
-        let class = message.class();
-        let fits = |w: &Waiter| w.reply_class == class && rid.is_none_or(|rid| rid == w.rid);
+        let class = answer.class();
+        let fits = |waiter: &Waiter| match answer.rid().get() {
+            Some(rid) => waiter.rid == rid,
+            None => waiter.class == class,
+        };
         let Some(at) = waiters.iter().position(fits) else {
             tracing::debug!("Nobody waits for this {class} any more");
             return;
         };
         // The caller may have given up a moment ago.
-        let _ = waiters.remove(at).reply.send(message);
+        let _ = waiters.remove(at).answer.send(answer);
     }
 
     /// Nobody will answer the calls that wait.
@@ -60,27 +72,31 @@ impl Control {
         self.waiters.lock().clear();
     }
 
-    fn wait(&self, rid: &str, reply_class: &'static str) -> oneshot::Receiver<AnyMessage> {
-        let (reply, receiver) = oneshot::channel();
+    fn wait(&self, rid: &str, class: &'static str) -> oneshot::Receiver<Answer> {
+        let (answer, receiver) = oneshot::channel();
         let mut waiters = self.waiters.lock();
-        waiters.retain(|w| !w.reply.is_closed());
-        waiters.push(Waiter { rid: rid.to_owned(), reply_class, reply });
+        waiters.retain(|waiter| !waiter.answer.is_closed());
+        waiters.push(Waiter { rid: rid.to_owned(), class, answer });
         receiver
     }
 }
 
+/// An answer as its caller knows it.
+fn expect<R: Reply>(answer: Answer) -> Result<R, ControlError> {
+    R::from_answer(answer)
+        .map_err(|other| ControlError::WrongReply { expected: R::CLASS, got: other.class() })
+}
+
 impl TokenizerManager {
-    pub(super) async fn call(
-        &self,
-        rid: String,
-        message: impl Into<AnyMessage>,
-        reply_class: &'static str,
-        timeout: Duration,
-    ) -> Result<AnyMessage, ControlError> {
-        let reply = self.control.wait(&rid, reply_class);
-        self.scheduler.send(message).map_err(|e| ControlError::Unreachable(e.to_string()))?;
-        match tokio::time::timeout(timeout, reply).await {
-            Ok(Ok(message)) => Ok(message),
+    /// Calls the scheduler and waits for its answer.
+    pub(super) async fn call<C: Call>(&self, call: C, timeout: Duration) -> Result<C::Reply, ControlError> {
+        let rid = new_rid();
+        let answer = self.control.wait(&rid, C::Reply::CLASS);
+        self.scheduler
+            .send(call.with_id(rid.into()))
+            .map_err(|e| ControlError::Unreachable(e.to_string()))?;
+        match tokio::time::timeout(timeout, answer).await {
+            Ok(Ok(answer)) => expect(answer),
             Ok(Err(_)) => Err(ControlError::Restarted),
             Err(_) => Err(ControlError::Timeout(timeout)),
         }
@@ -91,12 +107,7 @@ impl TokenizerManager {
     /// # Errors
     /// No answer in time.
     pub async fn internal_state(&self, timeout: Duration) -> Result<serde_json::Value, ControlError> {
-        let rid = new_rid();
-        let request = GetInternalStateReq { rid: Some(rid.clone()), http_worker_ipc: None };
-        match self.call(rid, request, "GetInternalStateReqOutput", timeout).await? {
-            AnyMessage::GetInternalStateReqOutput(reply) => Ok(reply.internal_state),
-            _ => Err(ControlError::Timeout(timeout)),
-        }
+        Ok(self.call(GetInternalStateReq::default(), timeout).await?.internal_state)
     }
 
     /// Changes numeric settings of the scheduler; false when it does not know one of them.
@@ -108,12 +119,8 @@ impl TokenizerManager {
         server_args: std::collections::BTreeMap<String, f64>,
         timeout: Duration,
     ) -> Result<bool, ControlError> {
-        let rid = new_rid();
-        let request = SetInternalStateReq { rid: Some(rid.clone()), http_worker_ipc: None, server_args };
-        match self.call(rid, request, "SetInternalStateReqOutput", timeout).await? {
-            AnyMessage::SetInternalStateReqOutput(reply) => Ok(reply.updated),
-            _ => Err(ControlError::Timeout(timeout)),
-        }
+        let request = SetInternalStateReq { server_args, ..Default::default() };
+        Ok(self.call(request, timeout).await?.updated)
     }
 
     /// Opens a session.
@@ -122,15 +129,10 @@ impl TokenizerManager {
     /// No answer in time.
     pub async fn open_session(
         &self,
-        mut request: OpenSessionReqInput,
+        request: OpenSessionReqInput,
         timeout: Duration,
     ) -> Result<OpenSessionReqOutput, ControlError> {
-        let rid = new_rid();
-        request.rid = Some(rid.clone());
-        match self.call(rid, request, "OpenSessionReqOutput", timeout).await? {
-            AnyMessage::OpenSessionReqOutput(reply) => Ok(*reply),
-            _ => Err(ControlError::Timeout(timeout)),
-        }
+        self.call(request, timeout).await
     }
 
     /// Starts, stops or writes the record of chosen experts.
@@ -142,12 +144,7 @@ impl TokenizerManager {
         action: ExpertDistributionReqType,
         timeout: Duration,
     ) -> Result<ExpertDistributionReqOutput, ControlError> {
-        let rid = new_rid();
-        let request = ExpertDistributionReq { rid: Some(rid.clone()), http_worker_ipc: None, action };
-        match self.call(rid, request, "ExpertDistributionReqOutput", timeout).await? {
-            AnyMessage::ExpertDistributionReqOutput(reply) => Ok(*reply),
-            _ => Err(ControlError::Timeout(timeout)),
-        }
+        self.call(ExpertDistributionReq { action, ..Default::default() }, timeout).await
     }
 
     /// Closes a session; there is no answer.
@@ -155,7 +152,7 @@ impl TokenizerManager {
     /// # Errors
     /// The scheduler cannot be reached.
     pub fn close_session(&self, session_id: String) -> Result<(), ControlError> {
-        self.tell(CloseSessionReqInput { rid: None, http_worker_ipc: None, session_id })
+        self.tell(CloseSessionReqInput { session_id })
     }
 
     /// Starts or stops a trace of the scheduler. A stop is answered when the file is written.
@@ -164,15 +161,10 @@ impl TokenizerManager {
     /// No answer in time.
     pub async fn profile(
         &self,
-        mut request: ProfileReq,
+        request: ProfileReq,
         timeout: Duration,
     ) -> Result<ProfileReqOutput, ControlError> {
-        let rid = new_rid();
-        request.rid = Some(rid.clone());
-        match self.call(rid, request, "ProfileReqOutput", timeout).await? {
-            AnyMessage::ProfileReqOutput(reply) => Ok(*reply),
-            _ => Err(ControlError::Timeout(timeout)),
-        }
+        self.call(request, timeout).await
     }
 
     /// Changes what this process logs, and with a `log_level` also what the others do.
@@ -202,54 +194,57 @@ impl TokenizerManager {
         timeout_s: f64,
         patience: Duration,
     ) -> Result<FlushCacheReqOutput, ControlError> {
-        let rid = new_rid();
         let timeout =
             patience + Duration::try_from_secs_f64(timeout_s).unwrap_or(Duration::from_secs(86_400));
-        let request = FlushCacheReqInput {
-            rid: Some(rid.clone()),
-            http_worker_ipc: None,
-            timeout_s: Some(timeout_s).filter(|t| *t > 0.0),
-        };
-        match self.call(rid, request, "FlushCacheReqOutput", timeout).await? {
-            AnyMessage::FlushCacheReqOutput(reply) => Ok(*reply),
-            _ => Err(ControlError::Timeout(timeout)),
-        }
+        let timeout_s = Some(timeout_s).filter(|t| *t > 0.0);
+        self.call(FlushCacheReqInput { timeout_s, ..Default::default() }, timeout).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sglang_proto::messages::{CallId, GetInternalStateReqOutput};
 
-    fn output(rid: Option<&str>) -> AnyMessage {
-        FlushCacheReqOutput {
-            rid: rid.map(str::to_owned),
-            http_worker_ipc: None,
-            success: true,
-            message: String::new(),
-        }
-        .into()
+    const CLASS: &str = FlushCacheReqOutput::CLASS;
+
+    fn output(rid: impl Into<CallId>) -> Answer {
+        FlushCacheReqOutput { rid: rid.into(), success: true, ..Default::default() }.into()
     }
 
     #[test]
     fn answers_reach_the_caller_with_their_id_or_the_first_of_their_class() {
         let control = Control::default();
-        let mut first = control.wait("1", "FlushCacheReqOutput");
-        let mut second = control.wait("2", "FlushCacheReqOutput");
-        control.reply(Some("2"), output(Some("2")));
+        let mut first = control.wait("1", CLASS);
+        let mut second = control.wait("2", CLASS);
+        control.reply(output("2"));
         assert!(second.try_recv().is_ok() && first.try_recv().is_err());
-        control.reply(Some("9"), output(Some("9")));
+        control.reply(output("9"));
         assert!(first.try_recv().is_err());
-        control.reply(None, output(None));
+        control.reply(output(CallId::default()));
         assert!(first.try_recv().is_ok());
     }
 
     #[test]
     fn a_caller_that_gave_up_does_not_take_the_next_ones_answer() {
         let control = Control::default();
-        drop(control.wait("1", "FlushCacheReqOutput"));
-        let mut second = control.wait("2", "FlushCacheReqOutput");
-        control.reply(None, output(None));
+        drop(control.wait("1", CLASS));
+        let mut second = control.wait("2", CLASS);
+        control.reply(output(CallId::default()));
         assert!(second.try_recv().is_ok());
+    }
+
+    #[test]
+    fn an_answer_of_another_class_is_an_error_of_its_own() {
+        let control = Control::default();
+        let mut waiting = control.wait("1", GetInternalStateReqOutput::CLASS);
+        control.reply(output(CallId::default()));
+        assert!(waiting.try_recv().is_err(), "without an id only the class tells");
+        control.reply(output("1"));
+        let answer = waiting.try_recv().unwrap();
+        let error = expect::<GetInternalStateReqOutput>(answer).unwrap_err();
+        let text = "the scheduler answered with FlushCacheReqOutput, not with GetInternalStateReqOutput";
+        assert_eq!(error.to_string(), text);
+        assert_eq!(expect::<FlushCacheReqOutput>(output("1")).map(|reply| reply.success), Ok(true));
     }
 }

@@ -204,7 +204,7 @@ impl TokenizerManager {
         if !self.disable_radix_cache {
             let warm_ups = tokenized.iter().zip(&adapters).map(|(request, adapter)| {
                 let mut warm_up = request.clone();
-                warm_up.rid = Some(new_rid());
+                warm_up.rid = new_rid();
                 warm_up.sampling_params.max_new_tokens = Some(0);
                 warm_up.sampling_params.min_new_tokens = 0;
                 warm_up.stream = false;
@@ -224,7 +224,7 @@ impl TokenizerManager {
         for (request, adapter) in tokenized.into_iter().zip(adapters) {
             for sample in 0..samples {
                 let mut copy = request.clone();
-                copy.rid = Some(new_rid());
+                copy.rid = new_rid();
                 if let Some(seed) = &mut copy.sampling_params.sampling_seed {
                     // Equal seeds would make equal samples.
                     *seed = seed.wrapping_add(i64::try_from(sample).unwrap_or_default());

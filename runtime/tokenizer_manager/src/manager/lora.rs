@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sglang_proto::lora::{LORA_OFF, LoRARef};
 use sglang_proto::messages::{
-    AnyMessage, LoRAUpdateOutput, LoadLoRAAdapterReqInput, UnloadLoRAAdapterReqInput,
+    AnyMessage, Call, LoRAUpdateOutput, LoadLoRAAdapterReqInput, UnloadLoRAAdapterReqInput,
 };
 
 use super::{ControlError, GenerateError, TokenizerManager};
@@ -50,8 +50,7 @@ impl TokenizerManager {
         if let Err(error) = registry.check_loadable(lora.name()) {
             return Ok(LoRAUpdateOutput::failed(error.0));
         }
-        let rid = new_rid();
-        let mut answer = self.update_adapters(rid.clone(), load_message(rid, &lora)).await?;
+        let mut answer = self.call(load_message(&lora), LOAD_PATIENCE).await?;
         if !answer.success {
             if answer.loaded_adapters.as_ref().is_some_and(|loaded| loaded.contains_key(lora.name())) {
                 registry.half_loaded(&lora);
@@ -101,23 +100,11 @@ impl TokenizerManager {
             Err(error) => return Ok(LoRAUpdateOutput::failed(error.0)),
         };
         registry.wait_for_unload(&lora_id).await;
-        let rid = new_rid();
-        let answer = self.update_adapters(rid.clone(), unload_message(rid, name, lora_id)).await?;
+        let answer = self.call(unload_message(name, lora_id), LOAD_PATIENCE).await?;
         if answer.success {
             registry.unloaded(name);
         }
         Ok(answer)
-    }
-
-    async fn update_adapters(
-        &self,
-        rid: String,
-        message: impl Into<AnyMessage>,
-    ) -> Result<LoRAUpdateOutput, ControlError> {
-        match self.call(rid, message, "LoRAUpdateOutput", LOAD_PATIENCE).await? {
-            AnyMessage::LoRAUpdateOutput(answer) => Ok(*answer),
-            _ => Err(ControlError::Timeout(LOAD_PATIENCE)),
-        }
     }
 
     /// Holds the adapters that a request's prompts name; evicted ones are loaded again.
@@ -155,9 +142,10 @@ impl TokenizerManager {
     pub(super) fn restore_adapters(&self) {
         let Some(registry) = self.adapters() else { return };
         let (load, forget) = registry.after_restart();
-        let load = load.iter().map(|lora| AnyMessage::from(load_message(new_rid(), lora)));
-        let forget =
-            forget.iter().map(|lora| unload_message(new_rid(), lora.name(), lora.lora_id.clone()).into());
+        let load = load.iter().map(|lora| AnyMessage::from(load_message(lora).with_id(new_rid().into())));
+        let forget = forget
+            .iter()
+            .map(|lora| unload_message(lora.name(), lora.lora_id.clone()).with_id(new_rid().into()).into());
         for message in forget.chain(load) {
             if let Err(error) = self.scheduler.send(message) {
                 tracing::error!("Cannot restore an adapter: {error}");
@@ -166,22 +154,16 @@ impl TokenizerManager {
     }
 }
 
-fn load_message(rid: String, lora: &LoRARef) -> LoadLoRAAdapterReqInput {
+fn load_message(lora: &LoRARef) -> LoadLoRAAdapterReqInput {
     LoadLoRAAdapterReqInput {
-        rid: Some(rid),
-        http_worker_ipc: None,
         lora_name: lora.name().to_owned(),
         lora_path: lora.path().to_owned(),
         pinned: lora.is_pinned(),
         lora_id: Some(lora.lora_id.clone()),
+        ..Default::default()
     }
 }
 
-fn unload_message(rid: String, name: &str, lora_id: String) -> UnloadLoRAAdapterReqInput {
-    UnloadLoRAAdapterReqInput {
-        rid: Some(rid),
-        http_worker_ipc: None,
-        lora_name: name.to_owned(),
-        lora_id: Some(lora_id),
-    }
+fn unload_message(name: &str, lora_id: String) -> UnloadLoRAAdapterReqInput {
+    UnloadLoRAAdapterReqInput { lora_name: name.to_owned(), lora_id: Some(lora_id), ..Default::default() }
 }

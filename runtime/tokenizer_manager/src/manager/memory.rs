@@ -4,12 +4,11 @@
 use std::time::Duration;
 
 use sglang_proto::messages::{
-    AnyMessage, CheckWeightsReqInput, CheckWeightsReqOutput, ReleaseMemoryOccupationReqInput,
+    CheckWeightsReqInput, CheckWeightsReqOutput, ReleaseMemoryOccupationReqInput,
     ResumeMemoryOccupationReqInput, SlowDownReqInput,
 };
 
 use super::{ControlError, TokenizerManager};
-use crate::requests::normalize::new_rid;
 
 /// Longest wait for the memory: weights are read from disk again, which may be far away.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
@@ -23,12 +22,9 @@ impl TokenizerManager {
     /// # Errors
     /// No answer. That it cannot be done is an answer.
     pub async fn release_memory_occupation(&self, tags: Option<Vec<String>>) -> Result<Done, ControlError> {
-        let rid = new_rid();
-        let request = ReleaseMemoryOccupationReqInput { rid: Some(rid.clone()), http_worker_ipc: None, tags };
-        match self.call(rid, request, "ReleaseMemoryOccupationReqOutput", PATIENCE).await? {
-            AnyMessage::ReleaseMemoryOccupationReqOutput(reply) => Ok(done(reply.success, reply.message)),
-            _ => Err(ControlError::Timeout(PATIENCE)),
-        }
+        let request = ReleaseMemoryOccupationReqInput { tags, ..Default::default() };
+        let reply = self.call(request, PATIENCE).await?;
+        Ok(done(reply.success, reply.message))
     }
 
     /// Has the scheduler take back what it gave away; without tags all of it.
@@ -36,12 +32,9 @@ impl TokenizerManager {
     /// # Errors
     /// No answer. That it cannot be done is an answer.
     pub async fn resume_memory_occupation(&self, tags: Option<Vec<String>>) -> Result<Done, ControlError> {
-        let rid = new_rid();
-        let request = ResumeMemoryOccupationReqInput { rid: Some(rid.clone()), http_worker_ipc: None, tags };
-        match self.call(rid, request, "ResumeMemoryOccupationReqOutput", PATIENCE).await? {
-            AnyMessage::ResumeMemoryOccupationReqOutput(reply) => Ok(done(reply.success, reply.message)),
-            _ => Err(ControlError::Timeout(PATIENCE)),
-        }
+        let request = ResumeMemoryOccupationReqInput { tags, ..Default::default() };
+        let reply = self.call(request, PATIENCE).await?;
+        Ok(done(reply.success, reply.message))
     }
 
     /// Has every step of the model wait.
@@ -53,9 +46,8 @@ impl TokenizerManager {
         forward_sleep_time: Option<f64>,
         patience: Duration,
     ) -> Result<(), ControlError> {
-        let rid = new_rid();
-        let request = SlowDownReqInput { rid: Some(rid.clone()), http_worker_ipc: None, forward_sleep_time };
-        self.call(rid, request, "SlowDownReqOutput", patience).await.map(drop)
+        let request = SlowDownReqInput { forward_sleep_time, ..Default::default() };
+        self.call(request, patience).await.map(drop)
     }
 
     /// Tells, keeps or compares checksums of the weights.
@@ -66,12 +58,7 @@ impl TokenizerManager {
         &self,
         request: CheckWeightsReqInput,
     ) -> Result<CheckWeightsReqOutput, ControlError> {
-        let rid = new_rid();
-        let request = CheckWeightsReqInput { rid: Some(rid.clone()), ..request };
-        match self.call(rid, request, "CheckWeightsReqOutput", PATIENCE).await? {
-            AnyMessage::CheckWeightsReqOutput(reply) => Ok(*reply),
-            _ => Err(ControlError::Timeout(PATIENCE)),
-        }
+        self.call(request, PATIENCE).await
     }
 }
 

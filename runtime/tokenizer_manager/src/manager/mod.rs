@@ -104,11 +104,7 @@ impl TokenizerManager {
     pub async fn pause_generation(&self, mode: &str) -> Result<(), ControlError> {
         self.status.set_paused(true);
         if mode != "abort" {
-            return self.tell(PauseGenerationReqInput {
-                rid: None,
-                http_worker_ipc: None,
-                mode: mode.into(),
-            });
+            return self.tell(PauseGenerationReqInput { mode: mode.into() });
         }
         while self.registry.live() > 0 {
             self.registry.abort_all();
@@ -120,7 +116,7 @@ impl TokenizerManager {
     /// Ends a pause.
     pub fn continue_generation(&self, torch_empty_cache: bool) -> Result<(), ControlError> {
         self.status.set_paused(false);
-        self.tell(ContinueGenerationReqInput { rid: None, http_worker_ipc: None, torch_empty_cache })
+        self.tell(ContinueGenerationReqInput { torch_empty_cache })
     }
 
     fn tell(&self, message: impl Into<sglang_proto::messages::AnyMessage>) -> Result<(), ControlError> {

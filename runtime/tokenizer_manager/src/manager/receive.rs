@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sglang_ipc::{Greeting, PullLink, Received};
 use sglang_proto::messages::{
-    AnyMessage, EmbeddingOutput, ReqTimeStats, StrOutput, TokenizedGenerateReqInput,
+    Answer, EmbeddingOutput, ReqTimeStats, StrOutput, TokenizedGenerateReqInput, TokenizerManagerMessage,
 };
 use sglang_proto::wire::Role;
 
@@ -13,7 +13,7 @@ use crate::state::ReqState;
 
 impl TokenizerManager {
     /// Serves `link` until it closes.
-    pub async fn handle_loop(self: Arc<Self>, mut link: PullLink) {
+    pub async fn handle_loop(self: Arc<Self>, mut link: PullLink<TokenizerManagerMessage>) {
         while let Some(received) = link.recv().await {
             match received {
                 Received::Hello(hello) => self.handle_hello(hello),
@@ -49,82 +49,34 @@ impl TokenizerManager {
         self.status.said_hello(hello.role, hello.life);
     }
 
-    fn handle_message(&self, message: AnyMessage) {
+    fn handle_message(&self, message: TokenizerManagerMessage) {
+        use TokenizerManagerMessage as M;
         match message {
-            AnyMessage::BatchStrOutput(batch) => {
-                batch.rows.into_iter().for_each(|row| self.handle_output(row))
-            }
-            AnyMessage::BatchTokenIDOutput(batch) => {
+            M::BatchStrOutput(batch) => batch.rows.into_iter().for_each(|row| self.handle_output(row)),
+            M::BatchTokenIDOutput(batch) => {
                 let rows = batch.rows.into_iter();
                 rows.for_each(|row| {
                     self.handle_output(StrOutput { output: row.output, text: String::new() })
                 });
             }
-            AnyMessage::BatchEmbeddingOutput(batch) => {
+            M::BatchEmbeddingOutput(batch) => {
                 batch.rows.into_iter().for_each(|row| self.handle_embedding(row));
             }
-            AnyMessage::AbortReq(abort) => self.log_end(self.registry.apply_abort(*abort)),
-            AnyMessage::FlushCacheReqOutput(ref reply) => {
-                let rid = reply.rid.clone();
-                self.control.reply(rid.as_deref(), message);
-            }
-            AnyMessage::GetInternalStateReqOutput(ref reply) => {
-                let rid = reply.rid.clone();
-                self.control.reply(rid.as_deref(), message);
-            }
-            AnyMessage::SetInternalStateReqOutput(ref reply) => {
-                let rid = reply.rid.clone();
-                self.control.reply(rid.as_deref(), message);
-            }
-            AnyMessage::ProfileReqOutput(ref reply) => {
-                let rid = reply.rid.clone();
-                self.control.reply(rid.as_deref(), message);
-            }
-            AnyMessage::ExpertDistributionReqOutput(ref reply) => {
-                let rid = reply.rid.clone();
-                self.control.reply(rid.as_deref(), message);
-            }
-            AnyMessage::UpdateWeightFromDiskReqOutput(ref reply) => {
-                let rid = reply.rid.clone();
-                self.control.reply(rid.as_deref(), message);
-            }
-            AnyMessage::UpdateWeightVersionReqOutput(ref reply) => {
-                let rid = reply.rid.clone();
-                self.control.reply(rid.as_deref(), message);
-            }
-            AnyMessage::LoRAUpdateOutput(ref reply) => {
-                let rid = reply.rid.clone();
-                self.control.reply(rid.as_deref(), message);
-            }
-            AnyMessage::ReleaseMemoryOccupationReqOutput(ref reply) => {
-                self.status.set_released(reply.released);
-                let rid = reply.rid.clone();
-                self.control.reply(rid.as_deref(), message);
-            }
-            AnyMessage::ResumeMemoryOccupationReqOutput(ref reply) => {
-                self.status.set_released(reply.released);
-                let rid = reply.rid.clone();
-                self.control.reply(rid.as_deref(), message);
-            }
-            AnyMessage::SlowDownReqOutput(ref reply) => {
-                let rid = reply.rid.clone();
-                self.control.reply(rid.as_deref(), message);
-            }
-            AnyMessage::CheckWeightsReqOutput(ref reply) => {
-                let rid = reply.rid.clone();
-                self.control.reply(rid.as_deref(), message);
-            }
-            AnyMessage::GetWeightsByNameReqOutput(ref reply) => {
-                let rid = reply.rid.clone();
-                self.control.reply(rid.as_deref(), message);
-            }
-            AnyMessage::OpenSessionReqOutput(ref reply) => {
-                let rid = reply.rid.clone();
-                self.control.reply(rid.as_deref(), message);
+            M::AbortReq(abort) => self.log_end(self.registry.apply_abort(*abort)),
+            M::Answer(answer) => {
+                match &answer {
+                    Answer::ReleaseMemoryOccupationReqOutput(reply) => {
+                        self.status.set_released(reply.released)
+                    }
+                    Answer::ResumeMemoryOccupationReqOutput(reply) => {
+                        self.status.set_released(reply.released)
+                    }
+                    _ => {}
+                }
+                self.control.reply(answer);
             }
             // That it came is all it says.
-            AnyMessage::HealthCheckOutput(_) => {}
-            other => tracing::warn!("Ignored a {}, which is not for the tokenizer manager", other.class()),
+            M::HealthCheckOutput(_) => {}
         }
     }
 

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sglang_proto::messages::{
-    AnyMessage, GetWeightsByNameReqInput, UpdateWeightFromDiskReqInput, UpdateWeightFromDiskReqOutput,
+    GetWeightsByNameReqInput, UpdateWeightFromDiskReqInput, UpdateWeightFromDiskReqOutput,
     UpdateWeightVersionReqInput,
 };
 
 use super::{ControlError, TokenizerManager};
-use crate::requests::normalize::new_rid;
 
 /// Longest wait for new weights: large ones come over networks, and requests that run may run for long.
 const UPDATE_PATIENCE: Duration = Duration::from_secs(24 * 3600);
@@ -27,18 +26,12 @@ impl TokenizerManager {
             self.registry.abort_all();
         }
         let _one_at_a_time = self.weight_updates.lock().await;
-        let rid = new_rid();
         let keep_pause = request.keep_pause;
-        let request = UpdateWeightFromDiskReqInput { rid: Some(rid.clone()), ..request };
-        match self.call(rid, request, "UpdateWeightFromDiskReqOutput", UPDATE_PATIENCE).await? {
-            AnyMessage::UpdateWeightFromDiskReqOutput(reply) => {
-                if reply.success && keep_pause {
-                    self.status.set_paused(true);
-                }
-                Ok(*reply)
-            }
-            _ => Err(ControlError::Timeout(UPDATE_PATIENCE)),
+        let reply = self.call(request, UPDATE_PATIENCE).await?;
+        if reply.success && keep_pause {
+            self.status.set_paused(true);
         }
+        Ok(reply)
     }
 
     /// Has the scheduler give the weights another label, which tokens carry from now on. With `abort_all_requests` all
@@ -55,14 +48,8 @@ impl TokenizerManager {
         if abort_all_requests {
             self.registry.abort_all();
         }
-        let rid = new_rid();
-        let request = UpdateWeightVersionReqInput {
-            rid: Some(rid.clone()),
-            http_worker_ipc: None,
-            new_version,
-            abort_all_requests,
-        };
-        self.call(rid, request, "UpdateWeightVersionReqOutput", patience).await.map(drop)
+        let request = UpdateWeightVersionReqInput { new_version, abort_all_requests, ..Default::default() };
+        self.call(request, patience).await.map(drop)
     }
 
     /// Rows or numbers of a weight; null when the model has none of that name.
@@ -75,12 +62,7 @@ impl TokenizerManager {
         truncate_size: i64,
         patience: Duration,
     ) -> Result<Value, ControlError> {
-        let rid = new_rid();
-        let request =
-            GetWeightsByNameReqInput { rid: Some(rid.clone()), http_worker_ipc: None, name, truncate_size };
-        match self.call(rid, request, "GetWeightsByNameReqOutput", patience).await? {
-            AnyMessage::GetWeightsByNameReqOutput(reply) => Ok(reply.parameter),
-            _ => Err(ControlError::Timeout(patience)),
-        }
+        let request = GetWeightsByNameReqInput { name, truncate_size, ..Default::default() };
+        Ok(self.call(request, patience).await?.parameter)
     }
 }

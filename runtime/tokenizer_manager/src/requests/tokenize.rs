@@ -236,8 +236,7 @@ impl RequestLimits {
             )));
         }
         Ok(TokenizedGenerateReqInput {
-            rid: Some(item.rid),
-            http_worker_ipc: None,
+            rid: item.rid,
             input_text: item.text,
             input_ids: Some(TokenIds(input_ids)),
             sampling_params,

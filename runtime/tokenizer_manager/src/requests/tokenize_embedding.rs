@@ -45,7 +45,7 @@ impl RequestLimits {
             return_pooled_hidden_states: item.return_pooled_hidden_states,
         };
         let request = TokenizedGenerateReqInput {
-            rid: Some(item.rid),
+            rid: item.rid,
             input_text,
             input_ids: Some(TokenIds(input_ids)),
             sampling_params: SamplingParams { max_new_tokens: Some(0), ..SamplingParams::default() },

@@ -13,7 +13,7 @@ pub(super) fn log_abort(
     seconds: f64,
 ) {
     let FinishReason::Abort { message, status_code, .. } = reason else { return };
-    let rid = one_line(request.rid.as_deref().unwrap_or_default(), usize::MAX);
+    let rid = one_line(&request.rid, usize::MAX);
     let aborted = |why: &str| {
         tracing::info!("Request aborted: rid={rid} after {output_tokens} tokens and {seconds:.2} s: {why}");
     };

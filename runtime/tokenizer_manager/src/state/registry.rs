@@ -314,7 +314,7 @@ mod tests {
         let resumed = registry.resume();
         assert_eq!(resumed.len(), 1);
         let AnyMessage::TokenizedGenerateReqInput(first) = &resumed[0] else { panic!("a generation") };
-        assert_eq!(first.rid.as_deref(), Some("kept"));
+        assert_eq!(first.rid, "kept");
         assert_eq!(first.resumed_output_ids.as_ref().unwrap().0, [4]);
         assert!(kept.state().output().finish.is_none() && waiting.state().output().finish.is_none());
     }

@@ -152,7 +152,7 @@ impl ReqState {
 
     /// The request's id.
     pub fn rid(&self) -> &str {
-        self.request.rid.as_deref().unwrap_or_default()
+        &self.request.rid
     }
 
     /// Counts the output up to the first `end`, it included, as reasoning.
@@ -434,7 +434,7 @@ pub(crate) mod tests {
         state.apply(delta(&[7, 8], "x", 0));
         let AnyMessage::TokenizedGenerateReqInput(resumed) = state.resumed() else { panic!("a generation") };
         assert_eq!(resumed.resumed_output_ids.unwrap().0, [7, 8]);
-        assert_eq!(resumed.rid.as_deref(), Some("a"));
+        assert_eq!(resumed.rid, "a");
     }
 
     #[test]
@@ -442,7 +442,7 @@ pub(crate) mod tests {
         let params = EmbeddingParams { dimensions: Some(3), ..Default::default() };
         let state = ReqState::new(request("e"), Instant::now()).with_embedding(params);
         let AnyMessage::TokenizedEmbeddingReqInput(sent) = state.message() else { panic!("an embedding") };
-        assert_eq!((sent.rid.as_deref(), sent.dimensions), (Some("e"), Some(3)));
+        assert_eq!((sent.rid.as_str(), sent.dimensions), ("e", Some(3)));
         assert_eq!(sent.input_ids.as_ref().unwrap().0, [1, 2]);
         assert_eq!(state.resumed(), (*sent).into());
     }

@@ -48,8 +48,6 @@ fn log_format(value: &Value) -> Read<String> {
 pub fn read_logging(body: &Map<String, Value>) -> Result<ConfigureLoggingReq, Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     let request = ConfigureLoggingReq {
-        rid: None,
-        http_worker_ipc: None,
         log_requests: f.optional("log_requests", boolean),
         log_requests_level: f.optional("log_requests_level", log_requests_level),
         log_requests_format: f.optional("log_requests_format", log_format),

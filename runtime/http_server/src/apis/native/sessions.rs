@@ -42,12 +42,11 @@ pub fn read_open(body: &Map<String, Value>) -> Result<OpenSessionReqInput, Vec<F
     let mut f = Fields::of_body(body);
     let capacity = f.required("capacity_of_str_len", int);
     let request = OpenSessionReqInput {
-        rid: None,
-        http_worker_ipc: None,
         capacity_of_str_len: capacity.unwrap_or_default(),
         session_id: f.optional("session_id", string),
         streaming: f.optional("streaming", boolean),
         timeout: f.optional("timeout", seconds),
+        ..Default::default()
     };
     f.finish(capacity.map(|_| request))
 }

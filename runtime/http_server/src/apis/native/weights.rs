@@ -28,8 +28,6 @@ pub fn read_update(body: &Map<String, Value>) -> Result<UpdateWeightFromDiskReqI
     let mut f = Fields::of_body(body);
     let model_path = f.required("model_path", string);
     let request = UpdateWeightFromDiskReqInput {
-        rid: None,
-        http_worker_ipc: None,
         model_path: String::new(),
         load_format: f.optional("load_format", string),
         abort_all_requests: f.or("abort_all_requests", false, boolean),
@@ -41,6 +39,7 @@ pub fn read_update(body: &Map<String, Value>) -> Result<UpdateWeightFromDiskReqI
         token_step: f.or("token_step", 0, int),
         flush_cache: f.or("flush_cache", true, boolean),
         manifest: f.optional("manifest", manifest),
+        ..Default::default()
     };
     f.finish(model_path.map(|model_path| UpdateWeightFromDiskReqInput { model_path, ..request }))
 }
@@ -107,12 +106,11 @@ pub async fn get_weights_by_name(app: web::Data<App>, body: NativeJson) -> Resul
 pub fn read_check(body: &Map<String, Value>) -> Result<CheckWeightsReqInput, Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     let request = CheckWeightsReqInput {
-        rid: None,
-        http_worker_ipc: None,
         action: f.or("action", "checksum".to_owned(), string),
         allow_quant_error: f.or("allow_quant_error", false, boolean),
         skip_tensor_list: f.optional("skip_tensor_list", list(string)),
         selector: f.or("selector", "all".to_owned(), string),
+        ..Default::default()
     };
     f.finish(Some(request))
 }

@@ -155,38 +155,32 @@ impl Worker {
                 _ if !*self.responsive.lock() => {}
                 AnyMessage::GetInternalStateReq(req) => self.reply(GetInternalStateReqOutput {
                     rid: req.rid,
-                    http_worker_ipc: None,
                     internal_state: json!({"num_running_reqs": 0, "max_running_requests": 16,
                         "loop": {"phase": "idle", "age_s": 1.0, "step": 3}}),
                 }),
                 AnyMessage::FlushCacheReqInput(req) => self.reply(FlushCacheReqOutput {
                     rid: req.rid,
-                    http_worker_ipc: None,
                     success: self.waiting.is_empty(),
                     message: String::new(),
                 }),
                 AnyMessage::ProfileReq(req) => self.reply(ProfileReqOutput {
                     rid: req.rid,
-                    http_worker_ipc: None,
                     success: req.num_steps != Some(-1),
                     message: "as the scheduler says".into(),
                 }),
                 AnyMessage::OpenSessionReqInput(req) => self.reply(OpenSessionReqOutput {
                     rid: req.rid,
-                    http_worker_ipc: None,
                     success: req.session_id.as_deref() != Some("taken"),
                     session_id: req.session_id,
                 }),
-                AnyMessage::SetInternalStateReq(req) => self.reply(SetInternalStateReqOutput {
-                    rid: req.rid,
-                    http_worker_ipc: None,
-                    updated: false,
-                }),
+                AnyMessage::SetInternalStateReq(req) => {
+                    self.reply(SetInternalStateReqOutput { rid: req.rid, updated: false })
+                }
                 AnyMessage::UpdateWeightVersionReqInput(req) => {
-                    self.reply(UpdateWeightVersionReqOutput { rid: req.rid, http_worker_ipc: None });
+                    self.reply(UpdateWeightVersionReqOutput { rid: req.rid });
                 }
                 AnyMessage::SlowDownReqInput(req) => {
-                    self.reply(SlowDownReqOutput { rid: req.rid, http_worker_ipc: None });
+                    self.reply(SlowDownReqOutput { rid: req.rid });
                 }
                 other => {
                     let answer = (self.calls.lock())(&other).or_else(|| memory_answer(&other));
@@ -214,7 +208,7 @@ impl Worker {
     }
 
     fn serve(&mut self, request: &TokenizedGenerateReqInput) {
-        let rid = request.rid.clone().unwrap();
+        let rid = request.rid.clone();
         let behaviour = self.behaviour.lock().clone();
         match behaviour {
             Behaviour::Echo => self.echo(request, None),
@@ -242,7 +236,7 @@ impl Worker {
 
     /// Answers with a vector of the prompt's ids and their segments, cut to the wanted size.
     fn embed(&mut self, request: &TokenizedEmbeddingReqInput) {
-        let rid = request.rid.clone().unwrap();
+        let rid = request.rid.clone();
         if matches!(*self.behaviour.lock(), Behaviour::Queue) {
             return self.waiting.push(rid);
         }
@@ -311,7 +305,6 @@ fn memory_answer(request: &AnyMessage) -> Option<AnyMessage> {
             Some(
                 ReleaseMemoryOccupationReqOutput {
                     rid: req.rid.clone(),
-                    http_worker_ipc: None,
                     success,
                     message: why(success),
                     released: success,
@@ -324,7 +317,6 @@ fn memory_answer(request: &AnyMessage) -> Option<AnyMessage> {
             Some(
                 ResumeMemoryOccupationReqOutput {
                     rid: req.rid.clone(),
-                    http_worker_ipc: None,
                     success,
                     message: why(success),
                     released: !success,
@@ -339,7 +331,6 @@ fn memory_answer(request: &AnyMessage) -> Option<AnyMessage> {
             Some(
                 CheckWeightsReqOutput {
                     rid: req.rid.clone(),
-                    http_worker_ipc: None,
                     success,
                     message: "as the scheduler says".to_owned(),
                     payload: (req.action == "checksum").then_some(payload),
@@ -389,7 +380,7 @@ fn output(
 ) -> BatchStrOutput {
     let prompt = &request.input_ids.as_ref().unwrap().0;
     let output = GenerationOutput {
-        rid: request.rid.clone().unwrap(),
+        rid: request.rid.clone(),
         finished_reason: finished,
         output_ids: ids.to_vec().into(),
         output_offset: Some(from as u64),
