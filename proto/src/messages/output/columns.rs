@@ -4,6 +4,8 @@
 use serde::de::{DeserializeOwned, DeserializeSeed, Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserializer, Serialize, Serializer};
 
+use super::entry::Entry;
+
 /// Most rows of a batch. A row is much larger than the few bytes that name it in a frame.
 const MAX_ROWS: usize = 1 << 17;
 
@@ -28,12 +30,6 @@ where
     fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
         serializer.collect_seq(self.0.iter().map(&self.1))
     }
-}
-
-/// How an entry of a list gets into its row.
-pub(super) trait Entry<R> {
-    /// Reads one entry into `row`.
-    fn read<'de, D: Deserializer<'de>>(&self, row: &mut R, deserializer: D) -> Result<(), D::Error>;
 }
 
 /// The entry is the field.

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeSeed, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::columns::Entry;
+use super::entry::Entry;
 
 /// A token with its log-probability; `None` where the model gave none (the first prompt token).
 pub type TokenLogprob = (Option<f32>, u32);

@@ -3,6 +3,7 @@
 
 mod batch;
 mod columns;
+mod entry;
 mod logprobs;
 
 use std::collections::BTreeMap;
