@@ -320,7 +320,11 @@ mod tests {
     #[test]
     fn generation_defaults_keep_only_what_the_file_says() {
         let config = GenerationConfig { temperature: Some(0.6), top_k: Some(0), ..Default::default() };
-        let map = sampling_defaults(&config);
-        assert_eq!(Value::Object(map), json!({"temperature": 0.6, "top_k": -1}));
+        let expected = SamplingRequest {
+            temperature: Given::Value(0.6.into()),
+            top_k: Given::Value(-1),
+            ..SamplingRequest::default()
+        };
+        assert_eq!(sampling_defaults(&config), expected);
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::plan::{Launched, Plan, UP, eventually};
+use crate::plan::{Launched, Plan, UP};
 
 struct Systemd {
     socket: UnixDatagram,
