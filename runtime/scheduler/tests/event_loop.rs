@@ -385,7 +385,7 @@ async fn a_session_puts_earlier_turns_before_a_new_one() {
     let AnyMessage::AbortReq(refusal) = engine.reply().await else { panic!("wrong reply") };
     let expected = FinishReason::refused("Invalid request session id", 400, "BadRequestError");
     assert_eq!((refusal.rid.as_deref(), refusal.finished_reason), (Some("c"), Some(expected)));
-    let close = CloseSessionReqInput { session_id: "s".into(), ..Default::default() };
+    let close = CloseSessionReqInput { session_id: "s".into() };
     engine.to_scheduler.send(close).unwrap();
     engine.to_scheduler.send(turn("d", Some("a"), &[20])).unwrap();
     let AnyMessage::AbortReq(refusal) = engine.reply().await else { panic!("wrong reply") };
@@ -432,7 +432,7 @@ async fn hidden_states_of_computed_positions_go_out_with_their_tokens() {
         let mut wanting = request("a", prompt.clone(), 4);
         wanting.return_hidden_states = CaptureHiddenMode::Full;
         let neighbour = request("b", (40..60).collect(), 4);
-        let batch = BatchTokenizedGenerateReqInput { batch: vec![wanting, neighbour], ..Default::default() };
+        let batch = BatchTokenizedGenerateReqInput { batch: vec![wanting, neighbour] };
         engine.to_scheduler.send(batch).unwrap();
         let (cached, states) = hidden_states_of(&mut engine, "a").await;
         assert_eq!(cached, 4);

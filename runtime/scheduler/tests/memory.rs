@@ -102,7 +102,7 @@ async fn a_release_is_refused_while_requests_run_and_nothing_happens_to_them() {
     }
     let (success, message, released) = engine.release(&[]).await;
     assert!(!success && !released && message.contains("only when server is idle"), "{message}");
-    let pause = PauseGenerationReqInput { mode: "in_place".into(), ..Default::default() };
+    let pause = PauseGenerationReqInput { mode: "in_place".into() };
     engine.to_scheduler.send(pause).unwrap();
     assert!(
         !engine.release(&["kv_cache"]).await.0,
@@ -123,7 +123,7 @@ async fn a_pause_that_retracts_lets_memory_go_and_the_request_goes_on_afterwards
     while engine.answers["long"].ids.len() < 3 {
         engine.take().await;
     }
-    let pause = PauseGenerationReqInput { mode: "retract".into(), ..Default::default() };
+    let pause = PauseGenerationReqInput { mode: "retract".into() };
     engine.to_scheduler.send(pause).unwrap();
     // Sent at once: the release waits for the batch in flight.
     assert_eq!(engine.release(&[]).await, ok(true));

@@ -12,6 +12,7 @@ use sglang_scheduler::outputs::{WeightVersions, assemble};
 
 fn request(rid: &str, len: u32, max_new_tokens: i64) -> NewRequest {
     let sampling_params = SamplingParams {
+        sampling_seed: Some(7),
         max_new_tokens: Some(max_new_tokens),
         is_normalized: true,
         ..SamplingParams::default()

@@ -81,7 +81,7 @@ async fn a_paused_server_exchanges_at_once_and_tells_which_tokens_are_whose() {
     while engine.answers["long"].ids.len() < 3 {
         engine.take().await;
     }
-    let pause = PauseGenerationReqInput { mode: "in_place".into(), ..Default::default() };
+    let pause = PauseGenerationReqInput { mode: "in_place".into() };
     engine.to_scheduler.send(pause).unwrap();
     engine.update("shift:1000", |r| r.weight_version = Some("v1".into()));
     let (success, message, held) = engine.updated().await;
@@ -120,7 +120,6 @@ async fn a_new_label_is_that_of_tokens_from_then_on() {
         rid: "call".into(),
         new_version: "v1".into(),
         abort_all_requests: false,
-        ..Default::default()
     };
     engine.to_scheduler.send(request).unwrap();
     let AnyMessage::UpdateWeightVersionReqOutput(reply) = engine.reply().await else { panic!("wrong reply") };

@@ -104,7 +104,8 @@ fn each_process_is_started_again_and_requests_go_on() {
 fn a_stopped_process_makes_the_server_unready_and_is_replaced() {
     for part in ["sch", "detoken"] {
         let server = echo(&["--watchdog-timeout", "5"]);
-        assert_eq!(status(&server, "/ready"), 200);
+        // The launcher says that the warm-up passed, and then tells the tokenizer manager.
+        until("ready", &server, || status(&server, "/ready") == 200);
         let old = find(&server, part).expect(part);
         kill(old, Signal::SIGSTOP).unwrap();
         let stopped = Instant::now();
