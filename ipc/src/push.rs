@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,6 +41,7 @@ pub struct PushLink {
     identity: Arc<Identity>,
     commands: mpsc::UnboundedSender<Command>,
     queued: Arc<AtomicUsize>,
+    reads_extension: Arc<AtomicBool>,
     stats: Arc<LinkStats>,
 }
 
@@ -60,6 +61,7 @@ impl PushLink {
     fn start(endpoint: &str, identity: Arc<Identity>, hello: Option<Hello>) -> Self {
         let (commands, receiver) = mpsc::unbounded_channel();
         let queued = Arc::new(AtomicUsize::new(0));
+        let reads_extension = Arc::new(AtomicBool::new(false));
         let stats = Arc::new(LinkStats::default());
         let sender = Sender {
             endpoint: endpoint.into(),
@@ -69,12 +71,13 @@ impl PushLink {
             receiver: Standing::default(),
             commands: receiver,
             queued: queued.clone(),
+            reads_extension: reads_extension.clone(),
             stats: stats.clone(),
             next_seq: 0,
             unsent: None,
         };
         tokio::spawn(sender.run());
-        Self { endpoint: endpoint.into(), identity, commands, queued, stats }
+        Self { endpoint: endpoint.into(), identity, commands, queued, reads_extension, stats }
     }
 
     /// Queues a message; never waits.
@@ -106,6 +109,16 @@ impl PushLink {
         let _ = self.commands.send(Command::Refresh);
     }
 
+    /// Number of this process's life.
+    pub fn life(&self) -> u64 {
+        self.identity.life
+    }
+
+    /// Whether the receiver, as it was when the link was last connected, is a process of ours.
+    pub fn reads_extension(&self) -> bool {
+        self.reads_extension.load(Ordering::Relaxed)
+    }
+
     /// Messages that have not been handed to the socket.
     pub fn queued(&self) -> usize {
         self.queued.load(Ordering::Relaxed)
@@ -127,6 +140,7 @@ struct Sender {
     receiver: Standing,
     commands: mpsc::UnboundedReceiver<Command>,
     queued: Arc<AtomicUsize>,
+    reads_extension: Arc<AtomicBool>,
     stats: Arc<LinkStats>,
     next_seq: u64,
     /// Taken from the queue, but the socket refused it.
@@ -175,6 +189,7 @@ impl Sender {
                 // Else it may be one or the other that accepted.
                 Ok(()) if self.standing() == standing => {
                     LinkStats::add(&self.stats.connects, 1);
+                    self.reads_extension.store(standing.reads_extension(), Ordering::Relaxed);
                     self.receiver = standing;
                     return socket;
                 }

@@ -10,7 +10,7 @@ use sglang_detokenizer::Detokenizer;
 use sglang_planner::{OutputEvent, RequestInfo};
 use sglang_proto::CaptureHiddenMode;
 use sglang_proto::forward::{PositionLogprobs, TokenLogprob};
-use sglang_proto::messages::{AnyMessage, Receivable};
+use sglang_proto::messages::{AnyMessage, Attempt, Receivable};
 use sglang_proto::wire::{Origin, Role};
 use sglang_scheduler::outputs::{WeightVersions, assemble};
 use sglang_tokenizer::Tokenizer;
@@ -55,6 +55,7 @@ fn info(i: usize, logprobs: bool) -> Arc<RequestInfo> {
     Arc::new(RequestInfo {
         rid: format!("request-{i:04}").into(),
         prompt_tokens: 100,
+        attempt: Some(Attempt { life: 1, number: 1 + i as u64 }),
         prompt_tail: vec![504, 253, 2743, 282, 260],
         resumed_output_ids: Vec::new(),
         stream: true,

@@ -80,6 +80,10 @@ message! {
             pub attempt: Option<Attempt> = None,
             /// Output ids that the client has; the scheduler goes on after them.
             pub resumed_output_ids: Option<TokenIds> = None,
+            /// The request was accepted before: the queue's limits do not count for it.
+            pub resubmitted: bool = false,
+            /// The client has the log-probabilities of the prompt.
+            pub input_logprobs_sent: bool = false,
         }
     }
 }
@@ -127,6 +131,8 @@ message! {
         own {
             /// The try that its outputs belong to.
             pub attempt: Option<Attempt> = None,
+            /// The request was accepted before: the queue's limits do not count for it.
+            pub resubmitted: bool = false,
         }
     }
 }

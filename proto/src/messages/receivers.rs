@@ -17,7 +17,7 @@ message_enum! {
 
 message_enum! {
     /// What the detokenizer can receive.
-    DetokenizerMessage { BatchTokenIDOutput, BatchEmbeddingOutput, ConfigureLoggingReq }
+    DetokenizerMessage { BatchTokenIDOutput, BatchEmbeddingOutput, AbortReq, ConfigureLoggingReq }
 }
 
 message_enum! {

@@ -146,7 +146,15 @@ async fn serve(
                         continue;
                     }
                     (DetokenizerMessage::BatchTokenIDOutput(batch), Some(detokenizer)) => {
-                        AnyMessage::from(detokenizer.decode(*batch))
+                        let batch = detokenizer.decode(*batch);
+                        if batch.rows.is_empty() {
+                            continue;
+                        }
+                        AnyMessage::from(batch)
+                    }
+                    (DetokenizerMessage::AbortReq(end), detokenizer) => {
+                        detokenizer.iter_mut().for_each(|detokenizer| detokenizer.end(&end));
+                        (*end).into()
                     }
                     // Without a tokenizer ids pass as they are, as vectors always do.
                     (DetokenizerMessage::BatchTokenIDOutput(batch), None) => (*batch).into(),

@@ -2,15 +2,26 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use sglang_proto::messages::Attempt;
 use sglang_tokenizer::IncrementalDecoder;
 
 /// States kept when `SGLANG_DETOKENIZER_MAX_STATES` does not say.
 const MAX_STATES: usize = 1 << 16;
 
+/// The state of one request.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// The try that it decodes; `None` where tries are not numbered.
+    pub attempt: Option<Attempt>,
+    /// Position of the next id.
+    pub next: u64,
+    pub decoder: IncrementalDecoder,
+}
+
 /// All requests by id.
 #[derive(Debug)]
 pub(crate) struct States {
-    by_rid: HashMap<String, IncrementalDecoder>,
+    by_rid: HashMap<String, State>,
     /// Ids in order of arrival; may name requests that have ended.
     order: VecDeque<String>,
     max: usize,
@@ -28,17 +39,31 @@ impl States {
         Self { by_rid: HashMap::new(), order: VecDeque::new(), max: max.max(1) }
     }
 
-    /// The state of a request, made by `start` when it is new.
+    /// The state of a request, made by `start` for this try when it is new.
     pub fn entry(
         &mut self,
         rid: &str,
+        attempt: Option<Attempt>,
         start: impl FnOnce() -> IncrementalDecoder,
-    ) -> &mut IncrementalDecoder {
+    ) -> &mut State {
         if !self.by_rid.contains_key(rid) {
             self.make_room();
             self.order.push_back(rid.to_owned());
         }
-        self.by_rid.entry(rid.to_owned()).or_insert_with(start)
+        let new = || State { attempt, next: 0, decoder: start() };
+        self.by_rid.entry(rid.to_owned()).or_insert_with(new)
+    }
+
+    /// The state of a request.
+    pub fn find(&self, rid: &str) -> Option<&State> {
+        self.by_rid.get(rid)
+    }
+
+    /// A try has ended, and with it those before it.
+    pub fn end(&mut self, rid: &str, attempt: Option<Attempt>) {
+        if self.find(rid).is_some_and(|state| state.attempt <= attempt) {
+            self.remove(rid);
+        }
     }
 
     /// Whether the request is known.

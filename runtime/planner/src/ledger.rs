@@ -29,6 +29,13 @@ impl Ledger {
         self.open.get(rid).map(|(key, _)| *key)
     }
 
+    /// A request goes on under another try.
+    pub fn update(&mut self, info: &Arc<RequestInfo>) {
+        if let Some((_, known)) = self.open.get_mut(&info.rid) {
+            *known = Arc::clone(info);
+        }
+    }
+
     /// Removes a request for its terminal event. `false` if it already had one; the event must then not be sent.
     pub fn close(&mut self, rid: &str) -> bool {
         self.open.remove(rid).is_some()

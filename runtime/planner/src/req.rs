@@ -40,6 +40,8 @@ pub struct InputLogprobState {
     pub rows: Vec<PositionLogprobs>,
     /// Whether everything has been collected.
     pub complete: bool,
+    /// Whether it has gone out.
+    pub sent: bool,
 }
 
 /// A request with its state, output and memory.
@@ -91,6 +93,10 @@ pub struct Req {
     pub input_logprob: Option<InputLogprobState>,
     /// Output log-probabilities not sent yet.
     pub unsent_logprobs: Vec<PositionLogprobs>,
+    /// Those sent since the request arrived: they may have to be sent again.
+    pub sent_logprobs: Vec<PositionLogprobs>,
+    /// Output ids that the request came with.
+    pub resumed: usize,
     /// Collects hidden states, if the request wants them.
     pub hidden_states: Option<Box<HiddenStateCollector>>,
     /// Number of output ids already sent.
@@ -157,7 +163,7 @@ impl Req {
 
     /// The prompt's log-probabilities, in the form in which they are sent.
     pub fn input_logprobs(&self) -> Option<InputLogprobs> {
-        let state = self.input_logprob.as_ref().filter(|state| state.complete)?;
+        let state = self.input_logprob.as_ref().filter(|state| state.complete && !state.sent)?;
         let token_ids = self.tokens[state.start.min(self.prompt_len)..self.prompt_len].to_vec();
         let mut rows = Vec::with_capacity(token_ids.len());
         if !token_ids.is_empty() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sglang_proto::forward::EmbeddingSpec;
 use sglang_proto::grammar::GrammarHandle;
-use sglang_proto::messages::{TokenizedEmbeddingReqInput, TokenizedGenerateReqInput};
+use sglang_proto::messages::{Attempt, TokenizedEmbeddingReqInput, TokenizedGenerateReqInput};
 use sglang_proto::{CaptureHiddenMode, SamplingParams};
 
 /// Number of last prompt ids that are sent with a request's first output, as context for incremental decoding
@@ -48,6 +48,12 @@ pub struct NewRequest {
     pub embedding: Option<Arc<EmbeddingSpec>>,
     /// Time of arrival, if earlier than the call of [`crate::Planner::add_request`].
     pub received_at: Option<f64>,
+    /// The try that its outputs belong to.
+    pub attempt: Option<Attempt>,
+    /// It was accepted before, perhaps by an earlier process: the queue's limits do not count for it.
+    pub resubmitted: bool,
+    /// Its client has the log-probabilities of the prompt.
+    pub input_logprobs_sent: bool,
 }
 
 impl NewRequest {
@@ -71,6 +77,9 @@ impl NewRequest {
             grammar: None,
             embedding: None,
             received_at: None,
+            attempt: None,
+            resubmitted: false,
+            input_logprobs_sent: false,
         }
     }
 
@@ -87,6 +96,8 @@ impl NewRequest {
             priority: message.priority,
             lora_id: message.lora_id,
             embedding: Some(Arc::new(spec)),
+            attempt: message.attempt,
+            resubmitted: message.resubmitted,
             ..Self::new(message.rid, input_ids)
         }
     }
@@ -114,11 +125,14 @@ impl NewRequest {
             grammar: None,
             embedding: None,
             received_at: None,
+            attempt: message.attempt,
+            resubmitted: message.resubmitted,
+            input_logprobs_sent: message.input_logprobs_sent,
         }
     }
 }
 
-/// The constant properties of a request, shared by all its [`crate::OutputEvent`]s.
+/// The constant properties of one try to serve a request, shared by all its [`crate::OutputEvent`]s.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestInfo {
     /// Request id.
@@ -127,6 +141,8 @@ pub struct RequestInfo {
     pub prompt_tokens: usize,
     /// Last prompt ids (at most [`PROMPT_TAIL_LEN`]), as context for decoding the first output.
     pub prompt_tail: Vec<u32>,
+    /// The try that its outputs belong to.
+    pub attempt: Option<Attempt>,
     /// Output ids that the request came with.
     pub resumed_output_ids: Vec<u32>,
     /// Whether output is streamed.

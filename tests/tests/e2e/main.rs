@@ -17,6 +17,7 @@ mod memory;
 mod native;
 mod processes;
 mod promises;
+mod recovery;
 mod refusals;
 mod restarts;
 mod scheduling;

@@ -95,6 +95,32 @@ async fn requests_go_on_after_a_restart_of_the_scheduler() {
 }
 
 #[actix_web::test]
+async fn a_scheduler_that_comes_up_during_a_pause_is_paused_before_it_gets_requests() {
+    let server = common::start(&[]).await;
+    server.engine.set(Behaviour::OneToken);
+    let request =
+        server.client.post(server.url("/generate")).json(&json!({"text": "abc", "rid": "r", "stream": true}));
+    let running = tokio::spawn(async move { request.send().await.unwrap().text().await.unwrap() });
+    server.until_first_token().await;
+    server.ok("/pause_generation", json!({"mode": "retract"})).await;
+    server.engine.kill();
+    let second = Engine::start(server.dir.path()).await;
+    second.saw_request().await;
+    let classes: Vec<&str> = second.seen.lock().iter().map(AnyMessage::class).collect();
+    let at = |class: &str| classes.iter().position(|seen| *seen == class);
+    assert!(at("PauseGenerationReqInput").is_some(), "{classes:?}");
+    assert!(at("PauseGenerationReqInput") < at("TokenizedGenerateReqInput"), "{classes:?}");
+    running.await.unwrap();
+    // Continued, another one is not paused.
+    server.ok("/continue_generation", json!({})).await;
+    second.kill();
+    let third = Engine::start(server.dir.path()).await;
+    server.ok("/generate", json!({"text": "x", "sampling_params": {"max_new_tokens": 1}})).await;
+    let paused = third.seen.lock().iter().any(|m| m.class() == "PauseGenerationReqInput");
+    assert!(!paused);
+}
+
+#[actix_web::test]
 async fn health_follows_the_scheduler() {
     let server = common::start(&[]).await;
     for path in ["/health", "/health_generate", "/ready", "/ping"] {

@@ -248,7 +248,7 @@ async fn a_scheduler_that_restarts_gets_the_adapters_before_the_requests() {
     server.engine.kill();
     let second = Engine::start(server.dir.path()).await;
     assert_eq!(waiting.await.unwrap(), 200);
-    let seen: Vec<String> = second
+    let mut seen: Vec<String> = second
         .seen
         .lock()
         .iter()
@@ -261,5 +261,7 @@ async fn a_scheduler_that_restarts_gets_the_adapters_before_the_requests() {
             _ => None,
         })
         .collect();
+    // Scheduler and detokenizer come up, and each is a reason to send the request again.
+    seen.dedup();
     assert_eq!(seen, ["unload b", "load c", "generate with c"]);
 }

@@ -38,6 +38,7 @@ impl Planner {
         }
         self.now = now;
         self.totals.requests += 1;
+        let exempt = request.resubmitted;
         let (req, refusal) = self.make_req(request);
         let info = Arc::clone(&req.info);
         let resumed_to_the_end = req.output_len() > 0 && req.remaining_new_tokens() == 0;
@@ -48,7 +49,7 @@ impl Planner {
             self.finish(id, reason, via_abort_req);
         } else if resumed_to_the_end {
             self.finish(id, FinishReason::Length { length: max_new_tokens }, false);
-        } else if self.has_queue_room(id) {
+        } else if exempt || self.has_queue_room(id) {
             self.enqueue(id);
             // A higher priority may preempt a running request.
             self.batch_is_full &= !self.config.enable_priority_scheduling;
@@ -101,6 +102,7 @@ impl Planner {
                 start,
                 rows: Vec::new(),
                 complete: start >= prompt_len,
+                sent: false,
             }),
             Err(why) => {
                 refusal = refusal.or(Some(why));
@@ -118,6 +120,7 @@ impl Planner {
         }
         let info = RequestInfo {
             rid: Arc::from(request.rid),
+            attempt: request.attempt,
             prompt_tokens: prompt_len,
             prompt_tail: request.input_ids[prompt_len.saturating_sub(PROMPT_TAIL_LEN)..].to_vec(),
             resumed_output_ids: request.resumed_output_ids.clone(),
@@ -165,6 +168,8 @@ impl Planner {
             retraction_count: 0,
             input_logprob,
             unsent_logprobs: Vec::new(),
+            sent_logprobs: Vec::new(),
+            resumed: sent,
             hidden_states: HiddenStateCollector::new(request.return_hidden_states),
             sent,
             sent_any: false,
@@ -246,7 +251,7 @@ impl Planner {
 
 /// First prompt position whose log-probability is reported; `None` if the request wants no log-probabilities.
 fn logprob_start(request: &NewRequest, prompt_len: usize) -> Result<Option<usize>, Refusal> {
-    if !request.return_logprob {
+    if !request.return_logprob || request.input_logprobs_sent {
         return Ok(None);
     }
     match usize::try_from(request.logprob_start_len) {

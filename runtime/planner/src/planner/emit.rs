@@ -21,7 +21,7 @@ impl Planner {
             let own = req.params.stream_interval.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
             unsent >= own.unwrap_or(self.config.stream_interval) || (!req.sent_any && unsent > 0)
         } else {
-            req.output_len().is_multiple_of(self.config.tuning.force_stream_interval)
+            unsent > 0 && req.output_len().is_multiple_of(self.config.tuning.force_stream_interval)
         };
         if due {
             self.emit(id, None, false);
@@ -52,17 +52,23 @@ impl Planner {
 
     fn emit(&mut self, id: usize, finish_reason: Option<FinishReason>, via_abort_req: bool) {
         let Some(req) = self.reqs.get_mut(id) else { return };
-        let first_with_input = req.input_logprob.as_ref().is_some_and(|state| state.complete);
         let input_logprobs = req.input_logprobs();
-        if first_with_input {
-            req.input_logprob = None;
+        // They may have to be sent again where whoever asked numbers his tries.
+        if let Some(mut state) = req.input_logprob.take() {
+            let complete = state.complete;
+            state.sent |= complete;
+            req.input_logprob = Some(state).filter(|_| !complete || req.info.attempt.is_some());
+        }
+        let output_logprobs = std::mem::take(&mut req.unsent_logprobs);
+        if req.info.attempt.is_some() {
+            req.sent_logprobs.extend_from_slice(&output_logprobs);
         }
         let new_ids = req.output_len() - req.sent;
         let event = OutputEvent {
             request: Arc::clone(&req.info),
             output_ids: req.output_ids()[req.sent..].to_vec(),
             output_offset: req.sent,
-            output_logprobs: std::mem::take(&mut req.unsent_logprobs),
+            output_logprobs,
             input_logprobs,
             hidden_states: req.hidden_states.as_mut().map_or_else(Vec::new, |h| h.take_unsent(new_ids)),
             embedding: req.unsent_embedding.take(),

@@ -12,6 +12,7 @@ mod plan;
 mod preempt;
 mod prefill;
 mod release;
+mod resubmit;
 mod result;
 mod retract;
 mod snapshot;

@@ -16,4 +16,5 @@ mod intake;
 mod order;
 mod output;
 mod pressure;
+mod resubmit;
 mod times;

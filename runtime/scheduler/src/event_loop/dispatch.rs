@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use sglang_planner::{AbortCause, PauseMode};
-use sglang_proto::messages::{ConfigureLoggingReq, SchedulerMessage};
+use sglang_planner::PauseMode;
+use sglang_proto::messages::{AbortReq, ConfigureLoggingReq, SchedulerMessage};
 
 use super::EventLoop;
 use crate::adapters::{self, AdaptersInput, HeldRequest};
 use crate::incoming::Incoming;
 use crate::model_calls::ModelInput;
-use crate::sessions::{RequestEnd, SessionsInput};
+use crate::sessions::SessionsInput;
 use crate::weights::{self, WeightsInput};
 use crate::{flush, internal_state, model_calls};
 
@@ -125,16 +125,12 @@ impl EventLoop<'_> {
         }
     }
 
-    /// The tokenizer manager was restarted: its earlier requests have no client left.
+    /// The tokenizer manager was restarted: its earlier requests have no client left. Their ends go out all the same, for the
+    /// detokenizer's sake.
     fn drop_requests(&mut self) {
         tracing::warn!("The tokenizer manager was restarted: its requests are dropped");
-        for rid in self.grammars.abort_all() {
-            self.sessions.ended(&rid, RequestEnd::Aborted, Instant::now());
-        }
-        self.planner.abort_all(&AbortCause::Client);
-        // Nobody but the sessions waits for these ends.
-        let events = self.planner.take_events();
-        self.sessions.observe(&events, Instant::now());
+        self.abort(&AbortReq { abort_all: true, ..Default::default() });
+        self.send_events();
     }
 
     /// Sets the log level of this process, and forwards the request to the detokenizer, to which the tokenizer manager

@@ -9,10 +9,11 @@ mod step;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ahash::AHashMap;
 use crossbeam_channel::RecvTimeoutError;
 use sglang_planner::Planner;
 use sglang_process::heartbeat::Heartbeat;
-use sglang_proto::messages::AnyMessage;
+use sglang_proto::messages::{AnyMessage, Attempt};
 use sglang_tokenizer::Tokenizer;
 
 use crate::adapters::Adapters;
@@ -54,6 +55,8 @@ pub struct EventLoop<'a> {
     monitor: Monitor,
     seeds: Seeds,
     heartbeat: Heartbeat,
+    /// Tries of requests that have not come to the planner.
+    attempts: AHashMap<String, Attempt>,
 }
 
 impl<'a> EventLoop<'a> {
@@ -86,6 +89,7 @@ impl<'a> EventLoop<'a> {
             monitor: Monitor::new(progress, settings.decode_log_interval),
             seeds: Seeds::new(settings.random_seed),
             heartbeat,
+            attempts: AHashMap::new(),
             links,
         }
     }

@@ -6,7 +6,9 @@ use std::time::Instant;
 use sglang_constrained::GrammarSpec;
 use sglang_planner::{AbortCause, NewRequest, PlannerError};
 use sglang_proto::grammar::GrammarHandle;
-use sglang_proto::messages::{AbortReq, FinishReason, TokenizedEmbeddingReqInput, TokenizedGenerateReqInput};
+use sglang_proto::messages::{
+    AbortReq, Attempt, FinishReason, TokenizedEmbeddingReqInput, TokenizedGenerateReqInput,
+};
 
 use super::EventLoop;
 use crate::adapters::{Found, HeldRequest};
@@ -15,6 +17,15 @@ use crate::sessions::RequestEnd;
 
 impl EventLoop<'_> {
     pub(super) fn add(&mut self, mut request: TokenizedGenerateReqInput) {
+        if let Some(attempt) = request.attempt {
+            let accepted = request.resumed_output_ids.as_ref().map_or(0, |ids| ids.len());
+            if self.planner.resubmit(&request.rid, attempt, accepted, request.input_logprobs_sent) {
+                // What was held back is among what is sent again.
+                self.watch(&request);
+                return self.send_events();
+            }
+            self.start_attempt(&request.rid, attempt);
+        }
         match self.adapters.find(request.lora_id.as_deref()) {
             Found::Loaded => {}
             Found::Reading => return self.adapters.hold(HeldRequest::Generate(Box::new(request))),
@@ -57,17 +68,37 @@ impl EventLoop<'_> {
         since: Option<Instant>,
     ) {
         let rid = request.rid.clone();
-        if request.stream {
-            let resumed = request.resumed_output_ids.as_ref().map_or(&[][..], |ids| ids.as_slice());
-            self.outputs.watch(&rid, &request.sampling_params, resumed);
-        }
+        self.watch(&request);
         let seed = self.seeds.of(&rid);
         let received_at = since.map(|since| self.monitor.now() - since.elapsed().as_secs_f64());
         let request = NewRequest::from_message(request, seed);
         self.enter(rid, NewRequest { grammar, received_at, ..request });
     }
 
+    fn watch(&mut self, request: &TokenizedGenerateReqInput) {
+        if request.stream {
+            let resumed = request.resumed_output_ids.as_ref().map_or(&[][..], |ids| ids.as_slice());
+            self.outputs.watch(&request.rid, &request.sampling_params, resumed);
+        }
+    }
+
+    /// A request begins under this try. One with its id that cannot go on under it, or that has not come to the planner yet,
+    /// is forgotten and begins anew.
+    fn start_attempt(&mut self, rid: &str, attempt: Attempt) {
+        let held = self.adapters.abort(&AbortReq { rid: Some(rid.to_owned()), ..Default::default() });
+        if self.planner.forget(rid) || self.grammars.abort(rid) || !held.is_empty() {
+            self.sessions.ended(rid, RequestEnd::Aborted, Instant::now());
+        }
+        self.attempts.insert(rid.to_owned(), attempt);
+    }
+
     pub(super) fn add_embedding(&mut self, request: TokenizedEmbeddingReqInput) {
+        if let Some(attempt) = request.attempt {
+            if self.planner.resubmit(&request.rid, attempt, 0, false) {
+                return;
+            }
+            self.start_attempt(&request.rid, attempt);
+        }
         match self.adapters.find(request.lora_id.as_deref()) {
             Found::Loaded => {}
             Found::Reading => return self.adapters.hold(HeldRequest::Embed(Box::new(request))),
@@ -80,7 +111,9 @@ impl EventLoop<'_> {
     fn enter(&mut self, rid: String, request: NewRequest) {
         let now = self.monitor.now();
         match self.planner.add_request(request, now) {
-            Ok(()) => {}
+            Ok(()) => {
+                self.attempts.remove(&rid);
+            }
             // The request with this id goes on, and its answer is the answer.
             Err(error @ PlannerError::DuplicateRid(_)) => tracing::warn!("{error}"),
             Err(error) => self.refuse(rid, &error.to_string()),
@@ -94,8 +127,10 @@ impl EventLoop<'_> {
     /// Ends a request that has not reached the planner.
     fn end(&mut self, rid: String, end: RequestEnd, reason: FinishReason) {
         self.sessions.ended(&rid, end, Instant::now());
-        let abort = AbortReq { rid: Some(rid), finished_reason: Some(reason), ..Default::default() };
-        self.links.answer(abort);
+        let attempt = self.attempts.remove(&rid);
+        let abort = AbortReq { rid: Some(rid), attempt, finished_reason: Some(reason), ..Default::default() };
+        self.publish();
+        self.outputs.send_end(abort, &self.links);
     }
 
     pub(super) fn abort(&mut self, abort: &AbortReq) {
@@ -105,6 +140,13 @@ impl EventLoop<'_> {
             _ => Vec::new(),
         };
         waiting.extend(self.adapters.abort(abort));
+        if let (Some(rid), Some(attempt)) = (&abort.rid, abort.attempt) {
+            // The end belongs to the try that the abort names, and there is one in any case.
+            match waiting.is_empty() && !self.planner.take_attempt(rid, attempt) {
+                true => return self.end_unknown(rid.clone(), attempt),
+                false => drop(self.attempts.insert(rid.clone(), attempt)),
+            }
+        }
         for rid in waiting {
             self.end(rid, RequestEnd::Aborted, FinishReason::aborted("Abort in waiting queue"));
         }
@@ -112,6 +154,13 @@ impl EventLoop<'_> {
             self.planner.abort_all(&AbortCause::Client);
         } else if let Some(rid) = &abort.rid {
             self.planner.abort(rid, &AbortCause::Client);
+            self.attempts.remove(rid);
         }
+    }
+
+    /// Answers an abort of a request that is not here: it has ended, or never came.
+    fn end_unknown(&mut self, rid: String, attempt: Attempt) {
+        self.attempts.insert(rid.clone(), attempt);
+        self.end(rid, RequestEnd::Aborted, FinishReason::aborted("Aborted"));
     }
 }

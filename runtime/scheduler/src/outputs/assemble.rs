@@ -56,6 +56,7 @@ pub fn assemble(events: Vec<OutputEvent>, versions: &mut WeightVersions, unix_of
             versions.ended(event.rid());
             aborts.push(AbortReq {
                 rid: Some(event.rid().to_owned()),
+                attempt: event.request.attempt,
                 finished_reason: event.finish_reason,
                 weight_versions,
                 ..Default::default()
@@ -135,6 +136,7 @@ fn embedding_output(mut event: OutputEvent, unix_offset: Option<f64>) -> Embeddi
     let embedding = event.embedding.take().unwrap_or_default();
     EmbeddingOutput {
         rid: event.rid().to_owned(),
+        attempt: event.request.attempt,
         counts: counts(&event),
         time_stats: time_stats(&mut event, unix_offset),
         finished_reason: event.finish_reason,
@@ -169,6 +171,7 @@ fn token_id_output(
         no_stop_trim: info.no_stop_trim,
         output: GenerationOutput {
             rid: info.rid.to_string(),
+            attempt: info.attempt,
             counts: counts(&event),
             logprobs: logprobs(&event),
             hidden_states: hidden_states(&mut event),

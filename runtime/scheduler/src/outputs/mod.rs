@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use sglang_planner::{OutputEvent, TailDecoder};
 use sglang_proto::SamplingParams;
+use sglang_proto::messages::AbortReq;
 use sglang_tokenizer::Tokenizer;
 
 use crate::SchedulerSettings;
@@ -75,9 +76,19 @@ impl<'a> Outputs<'a> {
             tracing::error!("Cannot send embeddings: {error}");
         }
         for abort in outbox.aborts {
-            if let Err(error) = links.tokenizer.send(abort) {
-                tracing::error!("Cannot send an abort: {error}");
-            }
+            self.send_end(abort, links);
+        }
+    }
+
+    /// Sends the end of a request that has no output with it. It goes the way of the request's outputs, so that nothing
+    /// of the request comes after it; a request of a tokenizer manager that numbers no tries, or a detokenizer of the
+    /// reference, gets it as in the reference.
+    pub fn send_end(&self, end: AbortReq, links: &Links) {
+        let through =
+            !self.skip_tokenizer_init && end.attempt.is_some() && links.detokenizer.reads_extension();
+        let link = if through { &links.detokenizer } else { &links.tokenizer };
+        if let Err(error) = link.send(end) {
+            tracing::error!("Cannot send the end of a request: {error}");
         }
     }
 }

@@ -127,6 +127,14 @@ impl SessionController {
         if self.is_running(rid) {
             return Ok(Vec::new());
         }
+        if request.resubmitted
+            && let Some(session) = params.id.as_ref().and_then(|id| self.sessions.get_mut(id))
+            && let Some(prompt) = session.run_again(rid, now)
+        {
+            self.running.insert(rid.to_owned(), params.id.clone().unwrap_or_default());
+            request.input_ids = Some(prompt.into());
+            return Ok(Vec::new());
+        }
         let new = request.input_ids.as_ref().map_or(&[][..], |ids| ids.as_slice());
         let entered = self.enter(rid, params, new, self.bos, now)?;
         request.input_ids = Some(entered.input_ids.into());
@@ -224,6 +232,9 @@ impl SessionController {
             let Some(session) = self.running.get(event.rid()).and_then(|id| self.sessions.get_mut(id)) else {
                 continue;
             };
+            if event.first {
+                session.begin_output(event.rid(), &event.request.resumed_output_ids);
+            }
             session.append(event.rid(), &event.output_ids);
             if let Some(reason) = &event.finish_reason {
                 self.ended(event.rid(), end_of(reason), now);

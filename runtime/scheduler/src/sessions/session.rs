@@ -169,6 +169,27 @@ impl Session {
         self.count();
     }
 
+    /// Stores the output of a request anew: all that comes before what [`Session::append`] adds next.
+    pub(super) fn begin_output(&mut self, rid: &str, accepted: &[u32]) {
+        if let Some(node) = self.nodes.get_mut(rid).filter(|node| !node.finished) {
+            self.kept -= node.ids.len();
+            node.ids.truncate(node.prompt_len);
+            node.ids.extend_from_slice(accepted);
+            self.kept += node.ids.len();
+        }
+    }
+
+    /// A request that is known here runs again, because its end was lost. Returns its whole prompt.
+    pub(super) fn run_again(&mut self, rid: &str, now: Instant) -> Option<Vec<u32>> {
+        let node = self.nodes.get_mut(rid)?;
+        node.finished = false;
+        self.last_active = now;
+        node.ids.truncate(node.prompt_len);
+        let prompt = node.ids.clone();
+        self.count();
+        Some(prompt)
+    }
+
     /// Appends new output of a request.
     pub(super) fn append(&mut self, rid: &str, ids: &[u32]) {
         if let Some(node) = self.nodes.get_mut(rid).filter(|node| !node.finished) {

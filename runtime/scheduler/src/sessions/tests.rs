@@ -151,3 +151,38 @@ fn an_idle_session_times_out_and_a_running_one_does_not() {
     c.close("for-ever");
     assert!(c.is_empty() && c.running.is_empty());
 }
+
+#[test]
+fn output_that_is_sent_again_is_stored_once() {
+    let mut c = SessionController::default();
+    open(&mut c, "s", true, None);
+    c.enter("a", &at("s", None), &[10], None, Instant::now()).unwrap();
+    say(&mut c, "a", &[11, 12, 13]);
+    // Its client has one id.
+    c.sessions.get_mut("s").unwrap().begin_output("a", &[11]);
+    say(&mut c, "a", &[12, 13, 14]);
+    c.ended("a", RequestEnd::Served, Instant::now());
+    assert_eq!(turn(&mut c, "b", &at("s", None), &[20], &[]).unwrap(), [10, 11, 12, 13, 14, 20]);
+}
+
+#[test]
+fn a_turn_whose_end_was_lost_runs_again_with_its_own_prompt() {
+    for streaming in [false, true] {
+        let mut c = SessionController::default();
+        open(&mut c, "s", streaming, None);
+        turn(&mut c, "a", &at("s", None), &[10], &[11]).unwrap();
+        turn(&mut c, "b", &at("s", Some("a")), &[20], &[21]).unwrap();
+        let mut again = TokenizedGenerateReqInput {
+            rid: "b".into(),
+            session_params: Some(at("s", Some("a"))),
+            input_ids: Some(vec![20].into()),
+            resubmitted: true,
+            ..Default::default()
+        };
+        assert!(c.enter_request(&mut again, Instant::now()).unwrap().is_empty());
+        assert_eq!(again.input_ids.unwrap().0, [10, 11, 20], "streaming: {streaming}");
+        say(&mut c, "b", &[21]);
+        c.ended("b", RequestEnd::Served, Instant::now());
+        assert_eq!(turn(&mut c, "c", &at("s", Some("b")), &[30], &[]).unwrap(), [10, 11, 20, 21, 30]);
+    }
+}

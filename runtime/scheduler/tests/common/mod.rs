@@ -28,7 +28,7 @@ pub struct Engine {
     pub thread: std::thread::JoinHandle<Result<(), SchedulerError>>,
     /// Token ids and version labels by request id.
     pub answers: HashMap<String, Answer>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 #[derive(Default)]
@@ -80,7 +80,7 @@ impl Engine {
         let identity = Arc::new(Identity::of_life(Role::TokenizerManager, 1, serde_json::Value::Null));
         let to_scheduler = PushLink::connect(&endpoints.scheduler_input, identity);
         let answers = HashMap::new();
-        Self { to_scheduler, at_detokenizer, at_tokenizer, inject, thread, answers, _dir: dir }
+        Self { to_scheduler, at_detokenizer, at_tokenizer, inject, thread, answers, dir }
     }
 
     pub fn request(&mut self, rid: &str, ids: Vec<u32>, max_new_tokens: i64) {
@@ -156,6 +156,11 @@ impl Engine {
     pub fn spans(&self, rid: &str) -> Vec<(&str, u64, u64)> {
         let spans = self.answers[rid].spans.as_ref().unwrap();
         spans.iter().map(|s| (s.version.as_str(), s.start, s.end)).collect()
+    }
+
+    /// The folder of the sockets.
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     pub fn stop(self) {

@@ -182,12 +182,10 @@ impl TokenizerManager {
         if let Some(end) = self.think_end.get().filter(|_| state.request.require_reasoning) {
             state.count_reasoning_up_to(end.clone());
         }
-        // Marked first, so that a restart in between sends it too.
-        self.registry.mark_dispatched(state.rid());
         // Before its output can be there.
         state.timing.note_dispatch();
-        self.scheduler
-            .send(state.message())
+        self.registry
+            .submit(state.rid())
             .map_err(|e| GenerateError::Refused { status: 503, message: e.to_string() })?;
         Ok(handle)
     }

@@ -10,12 +10,14 @@ mod score;
 mod status;
 mod weights;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use sglang_ipc::PushLink;
 use sglang_proto::messages::{ContinueGenerationReqInput, PauseGenerationReqInput};
+use sglang_proto::wire::Role;
 
 pub use control::{Control, ControlError};
 pub use generate::{GenerateError, Generation, ShowOptions, check_finish};
@@ -47,6 +49,10 @@ pub struct TokenizerManager {
     /// With `--enable-metrics`: what is counted.
     pub metrics: OnceLock<Metrics>,
     scheduler: PushLink,
+    /// Life and epoch of each peer.
+    peers: Mutex<BTreeMap<Role, (u64, u64)>>,
+    /// How the scheduler was told to pause, while it is to.
+    pause_mode: Mutex<Option<String>>,
     control: Control,
     disable_radix_cache: bool,
     think_end: OnceLock<Vec<u32>>,
@@ -72,6 +78,8 @@ impl TokenizerManager {
             request_log: RwLock::new(request_log),
             metrics: OnceLock::new(),
             scheduler,
+            peers: Mutex::default(),
+            pause_mode: Mutex::default(),
             control: Control::default(),
             disable_radix_cache,
             think_end: OnceLock::new(),
@@ -104,6 +112,7 @@ impl TokenizerManager {
     pub async fn pause_generation(&self, mode: &str) -> Result<(), ControlError> {
         self.status.set_paused(true);
         if mode != "abort" {
+            *self.pause_mode.lock() = Some(mode.to_owned());
             return self.tell(PauseGenerationReqInput { mode: mode.into() });
         }
         while self.registry.live() > 0 {
@@ -113,9 +122,18 @@ impl TokenizerManager {
         Ok(())
     }
 
+    /// Has a new scheduler process pause like the one before it, so that none of the requests that follow runs.
+    fn restore_pause(&self) {
+        let Some(mode) = self.pause_mode.lock().clone() else { return };
+        if let Err(error) = self.tell(PauseGenerationReqInput { mode }) {
+            tracing::error!("Cannot pause the new scheduler: {error}");
+        }
+    }
+
     /// Ends a pause.
     pub fn continue_generation(&self, torch_empty_cache: bool) -> Result<(), ControlError> {
         self.status.set_paused(false);
+        *self.pause_mode.lock() = None;
         self.tell(ContinueGenerationReqInput { torch_empty_cache })
     }
 

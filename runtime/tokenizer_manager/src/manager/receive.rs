@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use sglang_ipc::{Greeting, PullLink, Received};
 use sglang_proto::messages::{
-    Answer, EmbeddingOutput, ReqTimeStats, StrOutput, TokenizedGenerateReqInput, TokenizerManagerMessage,
+    Answer, Attempt, EmbeddingOutput, ReqTimeStats, StrOutput, TokenizedGenerateReqInput,
+    TokenizerManagerMessage,
 };
 use sglang_proto::wire::Role;
 
@@ -17,14 +18,20 @@ impl TokenizerManager {
         while let Some(received) = link.recv().await {
             match received {
                 Received::Hello(hello) => self.handle_hello(hello),
-                Received::Lost(role) => tracing::debug!("Something of the {role} was lost"),
+                Received::Lost(role) => {
+                    tracing::warn!("Something of the {role} was lost between the processes");
+                    self.recover(role);
+                }
                 Received::Message(message) => self.handle_message(message),
             }
         }
     }
 
+    /// A peer has come, was replaced, or may have lost something: then everything is sent again.
     fn handle_hello(&self, hello: Greeting) {
-        tracing::debug!("Life {} of the {} is there", hello.life, hello.role);
+        tracing::debug!("Life {} of the {} is there, epoch {}", hello.life, hello.role, hello.epoch);
+        let standing = (hello.life, hello.epoch);
+        let changed = self.peers.lock().insert(hello.role, standing) != Some(standing);
         if hello.role == Role::Scheduler {
             *self.scheduler_info.write() = hello.info;
             if hello.restarted {
@@ -37,16 +44,23 @@ impl TokenizerManager {
                 }
                 // Before the requests, which may need them.
                 self.restore_adapters();
-                let requests = self.registry.resume();
-                tracing::warn!("The scheduler was restarted; sending {} requests again", requests.len());
-                for request in requests {
-                    if let Err(error) = self.scheduler.send(request) {
-                        tracing::error!("Cannot send a request again: {error}");
-                    }
-                }
+                self.restore_pause();
             }
         }
+        if hello.restarted {
+            tracing::warn!("The {} was restarted", hello.role);
+        }
+        if changed || hello.lost {
+            self.recover(hello.role);
+        }
         self.status.said_hello(hello.role, hello.life);
+    }
+
+    fn recover(&self, role: Role) {
+        let sent = self.registry.recover();
+        if sent > 0 {
+            tracing::info!("Sent {sent} unfinished requests again, because of the {role}");
+        }
     }
 
     fn handle_message(&self, message: TokenizerManagerMessage) {
@@ -81,19 +95,20 @@ impl TokenizerManager {
     }
 
     fn handle_output(&self, new: StrOutput) {
-        self.observe(&new.output.rid, new.output.output_ids.len(), new.output.time_stats.as_ref());
+        let output = &new.output;
+        self.observe(&output.rid, output.attempt, output.output_ids.len(), output.time_stats.as_ref());
         self.log_end(self.registry.apply(new));
     }
 
     fn handle_embedding(&self, new: EmbeddingOutput) {
-        self.observe(&new.rid, 0, new.time_stats.as_ref());
+        self.observe(&new.rid, new.attempt, 0, new.time_stats.as_ref());
         self.log_end(self.registry.apply_embedding(new));
     }
 
     /// Counts what has come for a request, before it is applied.
-    fn observe(&self, rid: &str, new_tokens: usize, times: Option<&ReqTimeStats>) {
+    fn observe(&self, rid: &str, attempt: Option<Attempt>, new_tokens: usize, times: Option<&ReqTimeStats>) {
         if let Some(metrics) = self.metrics.get()
-            && let Some(state) = self.registry.state(rid)
+            && let Some(state) = self.registry.current(rid, attempt)
         {
             metrics.observe_output(&state, new_tokens, times);
         }

@@ -31,6 +31,11 @@ impl Logprobs {
         self.output_token_ids.append(&mut new.output_token_ids);
     }
 
+    /// Whether the lists of the prompt have come.
+    pub fn has_input(&self) -> bool {
+        !(self.input_token.is_empty() && self.input_top.is_empty() && self.input_token_ids.is_empty())
+    }
+
     /// Drops the lists of the prompt.
     pub fn clear_input(&mut self) {
         self.input_token.clear();

@@ -1,13 +1,17 @@
 //! The ledger of requests in flight. Every entry leaves it by exactly one terminal event; one whose client has gone
 //! stays until the scheduler confirms the abort, so that its id is not used twice at once.
+//!
+//! Every try to serve a request has a number. When something may be lost, everything is sent again under new numbers
+//! ([`Registry::recover`]), and what still comes of earlier tries changes nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ahash::AHashMap;
 use parking_lot::Mutex;
-use sglang_ipc::PushLink;
-use sglang_proto::messages::{AbortReq, AnyMessage, EmbeddingOutput, StrOutput, TokenizedGenerateReqInput};
+use sglang_ipc::{IpcError, PushLink};
+use sglang_proto::messages::{AbortReq, Attempt, EmbeddingOutput, StrOutput, TokenizedGenerateReqInput};
 
 use super::req_state::{Applied, ReqState};
 use crate::lora::AdapterUse;
@@ -18,9 +22,11 @@ const ABORT_CONFIRMATION: Duration = Duration::from_secs(30);
 
 struct Entry {
     state: Arc<ReqState>,
-    /// Whether the scheduler has got the request.
-    dispatched: bool,
-    /// When the scheduler was asked to end it.
+    /// Order of arrival.
+    order: u64,
+    /// The current try to serve it; `None` before the first.
+    attempt: Option<Attempt>,
+    /// When the scheduler was first asked to end it: from then on it is never submitted again.
     abort_sent: Option<Instant>,
     /// Whether the client has gone.
     abandoned: bool,
@@ -28,16 +34,33 @@ struct Entry {
     _adapter: Option<AdapterUse>,
 }
 
+impl Entry {
+    /// Whether output of this try belongs to the request. A process of the reference numbers no tries.
+    fn is_current(&self, attempt: Option<Attempt>) -> bool {
+        attempt.is_none() || attempt == self.attempt
+    }
+}
+
 /// Requests in flight by id.
 pub struct Registry {
     entries: Mutex<AHashMap<String, Entry>>,
     scheduler: PushLink,
+    /// Requests so far.
+    arrivals: AtomicU64,
+    /// Tries so far.
+    attempts: AtomicU64,
 }
 
 impl Registry {
     /// An empty ledger whose aborts go to `scheduler`.
     pub fn new(scheduler: PushLink) -> Arc<Self> {
-        Arc::new(Self { entries: Mutex::default(), scheduler })
+        let (arrivals, attempts) = (AtomicU64::new(0), AtomicU64::new(0));
+        Arc::new(Self { entries: Mutex::default(), scheduler, arrivals, attempts })
+    }
+
+    /// A number larger than all before it, also than those of earlier lives of this process.
+    fn next_attempt(&self) -> Attempt {
+        Attempt { life: self.scheduler.life(), number: 1 + self.attempts.fetch_add(1, Ordering::Relaxed) }
     }
 
     /// Whether a request with this id is in flight.
@@ -45,9 +68,9 @@ impl Registry {
         self.entries.lock().contains_key(rid)
     }
 
-    /// The request with this id.
-    pub fn state(&self, rid: &str) -> Option<Arc<ReqState>> {
-        self.entries.lock().get(rid).map(|entry| entry.state.clone())
+    /// The requests in flight, in no order.
+    pub fn states(&self) -> Vec<Arc<ReqState>> {
+        self.entries.lock().values().map(|entry| entry.state.clone()).collect()
     }
 
     /// Requests whose clients still wait.
@@ -89,7 +112,8 @@ impl Registry {
         }
         let entry = Entry {
             state: state.clone(),
-            dispatched: false,
+            order: self.arrivals.fetch_add(1, Ordering::Relaxed),
+            attempt: None,
             abort_sent: None,
             abandoned: false,
             _adapter: state.take_adapter(),
@@ -98,25 +122,43 @@ impl Registry {
         Ok(RequestHandle { state, registry: self.clone(), seen: 0 })
     }
 
-    /// Marks a request as sent to the scheduler.
-    pub fn mark_dispatched(&self, rid: &str) {
-        if let Some(entry) = self.entries.lock().get_mut(rid) {
-            entry.dispatched = true;
+    /// Sends a request to the scheduler for the first time.
+    ///
+    /// # Errors
+    /// The link does not take it.
+    pub fn submit(&self, rid: &str) -> Result<(), IpcError> {
+        let mut entries = self.entries.lock();
+        match entries.get_mut(rid) {
+            Some(entry) => self.send_entry(entry),
+            None => Ok(()),
         }
     }
 
     /// Asks the scheduler to end a request. Unknown ids and repeated calls do nothing.
     pub fn abort(&self, rid: &str) {
-        let mut entries = self.entries.lock();
-        if let Some(entry) = entries.get_mut(rid).filter(|e| e.abort_sent.is_none() && e.dispatched) {
-            entry.abort_sent = Some(Instant::now());
-            self.send_abort(AbortReq { rid: Some(rid.to_owned()), ..Default::default() });
+        if let Some(entry) = self.entries.lock().get_mut(rid) {
+            self.abort_entry(entry);
         }
     }
 
     /// Asks the scheduler to end every request.
     pub fn abort_all(&self) {
+        let mut entries = self.entries.lock();
+        entries.values_mut().for_each(|entry| self.abort_entry(entry));
+        // Those that it may have of an earlier tokenizer manager, too.
         self.send_abort(AbortReq { abort_all: true, ..Default::default() });
+    }
+
+    fn abort_entry(&self, entry: &mut Entry) {
+        if entry.abort_sent.is_some() {
+            return;
+        }
+        entry.abort_sent = Some(Instant::now());
+        // Before its submission there is nothing to end; the abort goes in place of the submission then.
+        if entry.attempt.is_some() {
+            let rid = Some(entry.state.rid().to_owned());
+            self.send_abort(AbortReq { rid, attempt: entry.attempt, ..Default::default() });
+        }
     }
 
     fn send_abort(&self, abort: AbortReq) {
@@ -125,27 +167,64 @@ impl Registry {
         }
     }
 
+    /// Sends a request under a new try: as a submission from where its client stands, or as an abort when it is to be
+    /// ended.
+    fn send_entry(&self, entry: &mut Entry) -> Result<(), IpcError> {
+        let attempt = self.next_attempt();
+        let again = entry.attempt.replace(attempt).is_some();
+        if entry.abort_sent.is_some() {
+            let rid = Some(entry.state.rid().to_owned());
+            return self.scheduler.send(AbortReq { rid, attempt: Some(attempt), ..Default::default() });
+        }
+        self.scheduler.send(entry.state.submission(attempt, again))
+    }
+
+    /// The rule: something may be lost between the processes, so everything is sent again, in its order. Tells how many
+    /// requests that were.
+    pub fn recover(&self) -> usize {
+        let mut entries = self.entries.lock();
+        let mut sent: Vec<&mut Entry> = entries.values_mut().filter(|e| e.attempt.is_some()).collect();
+        sent.sort_unstable_by_key(|entry| entry.order);
+        for entry in &mut sent {
+            if let Err(error) = self.send_entry(entry) {
+                tracing::error!("Cannot send rid={} again: {error}", entry.state.rid());
+            }
+        }
+        sent.len()
+    }
+
+    /// The request with this id, if this try is the current one: output of another must change nothing.
+    pub fn current(&self, rid: &str, attempt: Option<Attempt>) -> Option<Arc<ReqState>> {
+        let entries = self.entries.lock();
+        entries.get(rid).filter(|entry| entry.is_current(attempt)).map(|entry| entry.state.clone())
+    }
+
     /// New output of a request. Gives the request back when this was its end.
     pub fn apply(&self, mut new: StrOutput) -> Option<Arc<ReqState>> {
-        let rid = std::mem::take(&mut new.output.rid);
-        self.settle(&rid, |state| state.apply(new))
+        let (rid, attempt) = (std::mem::take(&mut new.output.rid), new.output.attempt);
+        self.settle(&rid, attempt, |state| state.apply(new))
     }
 
     /// The vector of a request. Gives the request back when this was its end.
     pub fn apply_embedding(&self, mut new: EmbeddingOutput) -> Option<Arc<ReqState>> {
-        let rid = std::mem::take(&mut new.rid);
-        self.settle(&rid, |state| state.apply_embedding(new))
+        let (rid, attempt) = (std::mem::take(&mut new.rid), new.attempt);
+        self.settle(&rid, attempt, |state| state.apply_embedding(new))
     }
 
     /// The scheduler has ended a request. Gives the request back when this was its end.
     pub fn apply_abort(&self, abort: AbortReq) -> Option<Arc<ReqState>> {
         let rid = abort.rid.clone()?;
-        self.settle(&rid, |state| state.apply_abort(abort))
+        self.settle(&rid, abort.attempt, |state| state.apply_abort(abort))
     }
 
-    fn settle(&self, rid: &str, apply: impl FnOnce(&ReqState) -> Applied) -> Option<Arc<ReqState>> {
+    fn settle(
+        &self,
+        rid: &str,
+        attempt: Option<Attempt>,
+        apply: impl FnOnce(&ReqState) -> Applied,
+    ) -> Option<Arc<ReqState>> {
         let mut entries = self.entries.lock();
-        let Some(entry) = entries.get(rid) else {
+        let Some(entry) = entries.get_mut(rid).filter(|entry| entry.is_current(attempt)) else {
             // The usual case is an abort that crossed with the last output.
             tracing::debug!("Output for rid={rid}, which is not in flight");
             return None;
@@ -153,30 +232,26 @@ impl Registry {
         match apply(&entry.state) {
             Applied::Finished => entries.remove(rid).map(|entry| entry.state),
             Applied::Running | Applied::Ignored => None,
+            Applied::Misplaced => {
+                tracing::debug!("Output of rid={rid} is not where its client stands; it is sent again");
+                if let Err(error) = self.send_entry(entry) {
+                    tracing::error!("Cannot send rid={rid} again: {error}");
+                }
+                None
+            }
         }
-    }
-
-    /// The unfinished requests as a restarted scheduler is to get them. Entries without a client are dropped: the new
-    /// scheduler has never heard of them.
-    pub fn resume(&self) -> Vec<AnyMessage> {
-        let mut entries = self.entries.lock();
-        entries.retain(|_, entry| !entry.abandoned);
-        entries.values().filter(|entry| entry.dispatched).map(|entry| entry.state.resumed()).collect()
     }
 
     fn abandon(&self, rid: &str) {
         let mut entries = self.entries.lock();
         let Some(entry) = entries.get_mut(rid) else { return };
-        if !entry.dispatched {
+        if entry.attempt.is_none() {
             entries.remove(rid);
             return;
         }
         entry.abandoned = true;
         entry.state.abandon();
-        if entry.abort_sent.is_none() {
-            entry.abort_sent = Some(Instant::now());
-            self.send_abort(AbortReq { rid: Some(rid.to_owned()), ..Default::default() });
-        }
+        self.abort_entry(entry);
     }
 }
 
@@ -231,7 +306,7 @@ mod tests {
     use super::super::req_state::tests::{delta, request};
     use super::*;
     use sglang_ipc::{Endpoints, Identity, PullLink, Received};
-    use sglang_proto::messages::FinishReason;
+    use sglang_proto::messages::{AnyMessage, FinishReason};
     use sglang_proto::wire::Role;
 
     fn of(rid: &str, mut new: StrOutput) -> StrOutput {
@@ -248,6 +323,34 @@ mod tests {
         (dir, pull, Registry::new(push))
     }
 
+    /// The next message about a request.
+    async fn next_message(pull: &mut PullLink) -> AnyMessage {
+        loop {
+            let received = tokio::time::timeout(Duration::from_secs(5), pull.recv()).await.unwrap().unwrap();
+            if let Received::Message(message) = received {
+                return message;
+            }
+        }
+    }
+
+    /// Id, try, output that the client has, and whether it is sent again.
+    async fn next_submission(pull: &mut PullLink) -> (String, Attempt, Vec<u32>, bool) {
+        match next_message(pull).await {
+            AnyMessage::TokenizedGenerateReqInput(r) => (
+                r.rid,
+                r.attempt.unwrap(),
+                r.resumed_output_ids.map(|ids| ids.0).unwrap_or_default(),
+                r.resubmitted,
+            ),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn at(attempt: Attempt, mut new: StrOutput) -> StrOutput {
+        new.output.attempt = Some(attempt);
+        new
+    }
+
     async fn next_abort(pull: &mut PullLink) -> AbortReq {
         loop {
             let received = tokio::time::timeout(Duration::from_secs(5), pull.recv()).await.unwrap().unwrap();
@@ -261,7 +364,7 @@ mod tests {
     async fn dropping_a_handle_aborts_once_and_the_id_is_free_after_confirmation() {
         let (_dir, mut pull, registry) = fixture().await;
         let handle = registry.register(request("r1"), Instant::now()).unwrap_or_else(|_| panic!());
-        registry.mark_dispatched("r1");
+        registry.submit("r1").unwrap();
         registry.abort("r1");
         registry.abort("r1");
         drop(handle);
@@ -279,9 +382,22 @@ mod tests {
         drop(registry.register(request("r1"), Instant::now()).unwrap_or_else(|_| panic!()));
         assert!(!registry.contains("r1"));
         let marker = registry.register(request("r2"), Instant::now()).unwrap_or_else(|_| panic!());
-        registry.mark_dispatched("r2");
+        registry.submit("r2").unwrap();
         drop(marker);
         assert_eq!(next_abort(&mut pull).await.rid.as_deref(), Some("r2"));
+    }
+
+    #[tokio::test]
+    async fn an_abort_before_the_submission_is_not_forgotten() {
+        let (_dir, mut pull, registry) = fixture().await;
+        let mut handle = registry.register(request("r1"), Instant::now()).unwrap_or_else(|_| panic!());
+        registry.abort("r1");
+        registry.submit("r1").unwrap();
+        let AnyMessage::AbortReq(abort) = next_message(&mut pull).await else { panic!("an abort") };
+        assert!(abort.attempt.is_some());
+        registry.apply_abort(*abort);
+        handle.finished().await;
+        assert!(!registry.contains("r1"));
     }
 
     #[tokio::test]
@@ -302,20 +418,61 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_restart_resumes_only_requests_with_a_client() {
-        let (_dir, _pull, registry) = fixture().await;
-        let kept = registry.register(request("kept"), Instant::now()).unwrap_or_else(|_| panic!());
-        let gone = registry.register(request("gone"), Instant::now()).unwrap_or_else(|_| panic!());
-        let waiting = registry.register(request("waiting"), Instant::now()).unwrap_or_else(|_| panic!());
-        registry.mark_dispatched("kept");
-        registry.mark_dispatched("gone");
-        registry.apply(of("kept", delta(&[4], "x", 0)));
-        drop(gone);
-        let resumed = registry.resume();
-        assert_eq!(resumed.len(), 1);
-        let AnyMessage::TokenizedGenerateReqInput(first) = &resumed[0] else { panic!("a generation") };
-        assert_eq!(first.rid, "kept");
-        assert_eq!(first.resumed_output_ids.as_ref().unwrap().0, [4]);
-        assert!(kept.state().output().finish.is_none() && waiting.state().output().finish.is_none());
+    async fn everything_is_sent_again_in_order_from_where_clients_stand() {
+        let (_dir, mut pull, registry) = fixture().await;
+        let enter = |rid: &str| registry.register(request(rid), Instant::now()).unwrap_or_else(|_| panic!());
+        let mut handles: Vec<_> = ["c", "a", "b"].into_iter().map(enter).collect();
+        let waiting = enter("waiting");
+        let mut first = Vec::new();
+        for rid in ["c", "a", "b"] {
+            registry.submit(rid).unwrap();
+            let (sent, attempt, accepted, again) = next_submission(&mut pull).await;
+            assert_eq!((sent.as_str(), accepted.len(), again), (rid, 0, false));
+            first.push(attempt);
+        }
+        assert!(first.is_sorted());
+        registry.apply(at(first[0], of("c", delta(&[4], "x", 0))));
+        drop(handles.remove(1));
+        assert_eq!(next_abort(&mut pull).await.attempt, Some(first[1]));
+        assert_eq!(registry.recover(), 3);
+        let (rid, second, accepted, again) = next_submission(&mut pull).await;
+        assert_eq!((rid.as_str(), accepted, again), ("c", vec![4], true));
+        assert!(second > first[2]);
+        // The one whose client has gone is not served again, and still gets its end.
+        let aborted = next_abort(&mut pull).await;
+        assert_eq!(aborted.rid.as_deref(), Some("a"));
+        assert_eq!(next_submission(&mut pull).await.0, "b");
+        registry.apply_abort(AbortReq { attempt: Some(first[1]), ..aborted.clone() });
+        assert!(registry.contains("a"), "an end of an earlier try ends nothing");
+        registry.apply_abort(aborted);
+        assert!(!registry.contains("a") && registry.contains("waiting"));
+        drop(waiting);
+    }
+
+    #[tokio::test]
+    async fn output_of_an_earlier_try_changes_nothing_and_a_gap_is_asked_for_again() {
+        let (_dir, mut pull, registry) = fixture().await;
+        let handle = registry.register(request("r"), Instant::now()).unwrap_or_else(|_| panic!());
+        registry.submit("r").unwrap();
+        let first = next_submission(&mut pull).await.1;
+        registry.apply(at(first, of("r", delta(&[1, 2], "ab", 0))));
+        registry.recover();
+        let (_, second, accepted, _) = next_submission(&mut pull).await;
+        assert_eq!(accepted, [1, 2]);
+        // Late, and overlapping: neither ids nor text may come twice.
+        registry.apply(at(first, of("r", delta(&[3], "c", 2))));
+        registry.apply(at(second, of("r", delta(&[2, 3], "bc", 1))));
+        let (_, third, accepted, _) = next_submission(&mut pull).await;
+        assert_eq!(accepted, [1, 2]);
+        registry.apply(at(third, of("r", delta(&[3, 4], "cd", 2))));
+        registry.apply(at(third, of("r", delta(&[6], "f", 5))));
+        let (_, fourth, accepted, _) = next_submission(&mut pull).await;
+        assert_eq!(accepted, [1, 2, 3, 4]);
+        let mut last = at(fourth, of("r", delta(&[5], "e", 4)));
+        last.output.finished_reason = Some(FinishReason::Length { length: 5 });
+        registry.apply(last);
+        let output = handle.state().output();
+        assert_eq!((output.text.as_str(), &output.output_ids[..]), ("abcde", &[1, 2, 3, 4, 5][..]));
+        assert!(output.finish.is_some());
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use parking_lot::{Mutex, MutexGuard};
 use sglang_proto::HiddenStates;
 use sglang_proto::messages::{
-    AbortReq, AnyMessage, Counts, EmbeddingOutput, FinishReason, ReqTimeStats, StrOutput,
+    AbortReq, AnyMessage, Attempt, Counts, EmbeddingOutput, FinishReason, ReqTimeStats, StrOutput,
     TokenizedEmbeddingReqInput, TokenizedGenerateReqInput, WeightVersionSpan,
 };
 use sglang_proto::wire::TokenIds;
@@ -63,6 +63,8 @@ pub struct Output {
     pub reasoning: Option<ReasoningCounter>,
     /// Number of changes, so that a reader sees whether there is news.
     pub revision: u64,
+    /// Something has come.
+    pub began: bool,
 }
 
 /// What became of a delta.
@@ -74,6 +76,8 @@ pub enum Applied {
     Finished,
     /// Nothing new: a repeat, or something after the end.
     Ignored,
+    /// Not where the client stands: it has to be sent again from there.
+    Misplaced,
 }
 
 /// One request in flight.
@@ -125,12 +129,23 @@ impl ReqState {
         self.adapter.lock().take()
     }
 
-    /// The request as the scheduler is to get it.
-    pub fn message(&self) -> AnyMessage {
-        match &self.embedding {
-            None => self.request.clone().into(),
-            Some(params) => self.embedding_message(params).into(),
+    /// The request as the scheduler is to get it under this try, from where its client stands. `again` tells that it was
+    /// sent before.
+    pub fn submission(&self, attempt: Attempt, again: bool) -> AnyMessage {
+        let attempt = Some(attempt);
+        if let Some(params) = &self.embedding {
+            let message = self.embedding_message(params);
+            return TokenizedEmbeddingReqInput { attempt, resubmitted: again, ..message }.into();
         }
+        let output = self.output.lock();
+        TokenizedGenerateReqInput {
+            attempt,
+            resubmitted: again,
+            resumed_output_ids: again.then(|| TokenIds(output.output_ids.clone())),
+            input_logprobs_sent: output.logprobs.has_input(),
+            ..self.request.clone()
+        }
+        .into()
     }
 
     fn embedding_message(&self, params: &EmbeddingParams) -> TokenizedEmbeddingReqInput {
@@ -177,18 +192,9 @@ impl ReqState {
         self.notify.notified().await;
     }
 
-    /// The request as a restarted scheduler is to get it: with the output so far.
-    pub fn resumed(&self) -> AnyMessage {
-        if self.embedding.is_some() {
-            return self.message();
-        }
-        let output_ids = self.output.lock().output_ids.clone();
-        let request = self.request.clone();
-        TokenizedGenerateReqInput { resumed_output_ids: Some(TokenIds(output_ids)), ..request }.into()
-    }
-
-    /// Adds new output. A part that is known already is left out; a part that is missing ends the request with an
-    /// error, because its text would be wrong from there on.
+    /// Adds new output, if it begins where the client stands. Of a process of the reference, which cannot be asked again, a
+    /// part that is known already is left out; a part that is missing ends the request with an error, because its text would
+    /// be wrong from there on.
     pub fn apply(&self, new: StrOutput) -> Applied {
         let StrOutput { output: mut new, mut text } = new;
         let mut output = self.output.lock();
@@ -197,6 +203,9 @@ impl ReqState {
         }
         let mut logprobs = new.logprobs.take().map(|lists| Logprobs::from(*lists)).unwrap_or_default();
         let known = output.output_ids.len() as u64;
+        if new.attempt.is_some() && new.output_offset.is_some_and(|offset| offset != known) {
+            return Applied::Misplaced;
+        }
         // Without ids there is nothing whose position could be wrong.
         let offset = new.output_offset.filter(|_| !new.output_ids.is_empty()).unwrap_or(known);
         if offset > known {
@@ -233,14 +242,25 @@ impl ReqState {
             logprobs.clear_input();
         }
         output.text.push_str(&text);
+        let cached_tokens = output.counts.cached_tokens;
+        let began = std::mem::replace(&mut output.began, true);
         output.counts = new.counts;
+        if began {
+            // What a later try finds in the cache is what an earlier one has put there.
+            output.counts.cached_tokens = cached_tokens;
+        }
+        if output.logprobs.has_input() {
+            logprobs.clear_input();
+        }
         if let Some(counter) = &mut output.reasoning {
             output.counts.reasoning_tokens = counter.push(&new_ids);
         }
         output.output_ids.append(&mut new_ids);
         output.logprobs.append(logprobs);
         output.weight_versions = new.weight_versions.or(output.weight_versions.take());
-        output.cached_tokens_details = new.cached_tokens_details.or(output.cached_tokens_details.take());
+        if !began {
+            output.cached_tokens_details = new.cached_tokens_details;
+        }
         match (&mut output.hidden_states, new.hidden_states) {
             (Some(HiddenStates::List(all)), Some(HiddenStates::List(mut new))) => all.append(&mut new),
             (known, Some(new)) => *known = Some(new),
@@ -428,22 +448,51 @@ pub(crate) mod tests {
         assert_eq!(state.output().hidden_states, Some(HiddenStates::Vector(vec![1.0])));
     }
 
+    const ATTEMPT: Attempt = Attempt { life: 2, number: 7 };
+
+    fn submission(state: &ReqState) -> TokenizedGenerateReqInput {
+        match state.submission(ATTEMPT, true) {
+            AnyMessage::TokenizedGenerateReqInput(sent) => *sent,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
-    fn a_resumed_request_carries_its_output() {
+    fn a_request_that_is_sent_again_carries_its_output() {
         let state = ReqState::new(request("a"), Instant::now());
         state.apply(delta(&[7, 8], "x", 0));
-        let AnyMessage::TokenizedGenerateReqInput(resumed) = state.resumed() else { panic!("a generation") };
-        assert_eq!(resumed.resumed_output_ids.unwrap().0, [7, 8]);
-        assert_eq!(resumed.rid, "a");
+        let sent = submission(&state);
+        assert_eq!((sent.rid.as_str(), sent.attempt, sent.resubmitted), ("a", Some(ATTEMPT), true));
+        assert_eq!(sent.resumed_output_ids.unwrap().0, [7, 8]);
+    }
+
+    #[test]
+    fn what_comes_once_is_kept_when_a_request_is_sent_again() {
+        let request = TokenizedGenerateReqInput { logprob_start_len: 0, ..request("a") };
+        let state = ReqState::new(request, Instant::now());
+        let mut first = delta(&[1], "a", 0);
+        first.output.counts.cached_tokens = 3;
+        let logprobs = messages::Logprobs { input_token: Some(vec![(None, 7)]), ..Default::default() };
+        first.output.logprobs = Some(Box::new(logprobs));
+        assert!(!submission(&state).input_logprobs_sent);
+        let mut again = first.clone();
+        state.apply(first);
+        assert!(submission(&state).input_logprobs_sent);
+        again.output.output_offset = Some(1);
+        again.output.counts.cached_tokens = 9;
+        state.apply(again);
+        let output = state.output();
+        assert_eq!((output.logprobs.input_token.len(), output.counts.cached_tokens), (1, 3));
     }
 
     #[test]
     fn an_embedding_request_is_sent_again_as_it_was() {
         let params = EmbeddingParams { dimensions: Some(3), ..Default::default() };
         let state = ReqState::new(request("e"), Instant::now()).with_embedding(params);
-        let AnyMessage::TokenizedEmbeddingReqInput(sent) = state.message() else { panic!("an embedding") };
+        let sent = state.submission(ATTEMPT, true);
+        let AnyMessage::TokenizedEmbeddingReqInput(sent) = sent else { panic!("an embedding") };
         assert_eq!((sent.rid.as_str(), sent.dimensions), ("e", Some(3)));
         assert_eq!(sent.input_ids.as_ref().unwrap().0, [1, 2]);
-        assert_eq!(state.resumed(), (*sent).into());
+        assert!(sent.resubmitted && sent.attempt == Some(ATTEMPT));
     }
 }

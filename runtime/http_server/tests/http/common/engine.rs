@@ -203,7 +203,7 @@ impl Worker {
             None => Vec::new(),
         };
         for rid in ended {
-            self.reply(AbortReq { rid: Some(rid), ..Default::default() });
+            self.reply(AbortReq { rid: Some(rid), attempt: abort.attempt, ..Default::default() });
         }
     }
 
@@ -224,6 +224,7 @@ impl Worker {
             Behaviour::Queue => self.waiting.push(rid),
             Behaviour::Refuse(message, status) => self.reply(AbortReq {
                 rid: Some(rid),
+                attempt: request.attempt,
                 finished_reason: Some(FinishReason::Abort {
                     message,
                     status_code: Some(status),
@@ -246,6 +247,7 @@ impl Worker {
         vector.truncate(request.dimensions.map_or(usize::MAX, |n| n as usize));
         let row = EmbeddingOutput {
             rid,
+            attempt: request.attempt,
             finished_reason: Some(FinishReason::Length { length: 0 }),
             pooled_hidden_state: request.return_pooled_hidden_states.then(|| vec![0.5]),
             embedding: vector,
@@ -381,6 +383,7 @@ fn output(
     let prompt = &request.input_ids.as_ref().unwrap().0;
     let output = GenerationOutput {
         rid: request.rid.clone(),
+        attempt: request.attempt,
         finished_reason: finished,
         output_ids: ids.to_vec().into(),
         output_offset: Some(from as u64),

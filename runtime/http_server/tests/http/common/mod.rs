@@ -18,7 +18,6 @@ use sglang_http_server::completion::template::CompletionTemplate;
 use sglang_http_server::environment::EnvSettings;
 use sglang_http_server::server;
 use sglang_ipc::{Endpoints, Identity, PullLink, PushLink};
-use sglang_proto::messages::AnyMessage;
 use sglang_proto::wire::Role;
 use sglang_server_args::ServerArgs;
 use sglang_tokenizer_manager::manager::{Status, TokenizerManager};
@@ -154,11 +153,8 @@ impl TestServer {
 
     /// Waits until the first request that runs has a token.
     pub async fn until_first_token(&self) {
-        let has_token = |message: &AnyMessage| match message {
-            AnyMessage::TokenizedGenerateReqInput(r) => !r.resumed_output_ids.as_ref().unwrap().is_empty(),
-            _ => false,
-        };
-        while !self.app.manager.registry.resume().first().is_some_and(has_token) {
+        let registry = &self.app.manager.registry;
+        while !registry.states().iter().any(|state| !state.output().output_ids.is_empty()) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
