@@ -14,19 +14,20 @@ use crate::apis::openai::usage::UsageInfo;
 use crate::app::App;
 use crate::completion::prompt::CompletionPrompt;
 
+/// A choice, whole or a piece of it in a stream.
 #[derive(Serialize)]
-struct Choice {
-    index: usize,
-    text: String,
-    logprobs: Option<LogProbs>,
-    finish_reason: Option<&'static str>,
-    matched_stop: Option<Value>,
+pub(super) struct Choice {
+    pub(super) index: usize,
+    pub(super) text: String,
+    pub(super) logprobs: Option<LogProbs>,
+    pub(super) finish_reason: Option<&'static str>,
+    pub(super) matched_stop: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    hidden_states: Option<Vec<f32>>,
+    pub(super) hidden_states: Option<Vec<f32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    token_ids: Option<Vec<u32>>,
+    pub(super) token_ids: Option<Vec<u32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    prompt_token_ids: Option<Vec<u32>>,
+    pub(super) prompt_token_ids: Option<Vec<u32>>,
 }
 
 /// The answer.

@@ -9,9 +9,8 @@ use serde::Serialize;
 use serde_json::Value;
 use sglang_tokenizer_manager::state::RequestHandle;
 
-use super::logprobs::LogProbs;
 use super::request::CompletionRequest;
-use super::response::{echo_texts, logprobs};
+use super::response::{Choice, echo_texts, logprobs};
 use crate::answer::choice::{created, matched_stop};
 use crate::answer::event::{End, Event};
 use crate::answer::format::AnswerFormat;
@@ -22,21 +21,6 @@ use crate::app::App;
 use crate::http::reply::to_json;
 use crate::http::sse::push_event;
 use crate::request_fields::StreamOptions;
-
-#[derive(Serialize)]
-struct Choice {
-    index: usize,
-    text: String,
-    logprobs: Option<LogProbs>,
-    finish_reason: Option<&'static str>,
-    matched_stop: Option<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hidden_states: Option<Vec<f32>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token_ids: Option<Vec<u32>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prompt_token_ids: Option<Vec<u32>>,
-}
 
 #[derive(Serialize)]
 struct Chunk<'a> {
