@@ -56,7 +56,8 @@ impl Installed {
             ..Default::default()
         };
         let server = Server::start_with(&options).unwrap();
-        let body = json!({"text": "The capital of France is", "sampling_params": {"max_new_tokens": 4}});
+        let params = json!({"max_new_tokens": 4, "ignore_eos": true});
+        let body = json!({"text": "The capital of France is", "sampling_params": params});
         assert_eq!(server.post_json("/generate", &body).unwrap()["meta_info"]["completion_tokens"], 4);
     }
 }
