@@ -1,5 +1,5 @@
-//! Benchmarks of what a token costs in the stream of every dialect: from the row that the detokenizer sent to the
-//! bytes that the client gets. Tokenizing, links and sockets are left out; parsers are off.
+//! Benchmarks of the cost of a token in the stream of every dialect: from the detokenizer's row to the bytes for the
+//! client. They leave out tokenizing, links and sockets, and the parsers are off.
 //!
 //! `cargo bench -p sglang-http-server` prints the time for an answer of 256 tokens. A dialect may cost at most a tenth
 //! more than `chat`.
@@ -120,7 +120,7 @@ fn of_native(app: &web::Data<App>, handle: RequestHandle) -> Pieces {
     Box::pin(native::generate::chunks(app.clone(), generation))
 }
 
-/// Takes all that is there.
+/// Takes every piece that is ready.
 fn drain(pieces: &mut Pieces) -> usize {
     let mut bytes = 0;
     while let Some(Some(piece)) = pieces.next().now_or_never() {

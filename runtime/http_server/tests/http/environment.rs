@@ -1,4 +1,4 @@
-//! What environment variables change for clients.
+//! The effects of environment variables that clients notice.
 
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use sglang_proto::messages::AnyMessage;
 use crate::common;
 use crate::common::TestServer;
 
-/// POST with one more header.
+/// Sends a POST request with an additional header.
 async fn post_with(
     server: &TestServer,
     path: &str,
@@ -54,7 +54,7 @@ async fn headers_set_fields_where_the_server_lets_them() {
         let message = format!("invalid {name} header 'many': invalid literal for int() with base 10: 'many'");
         assert_eq!((code, &answer["message"]), (400, &json!(message)));
     }
-    // The others do not.
+    // A server without the variable ignores these headers.
     let server = common::start(&[]).await;
     for header in [rid, ("x-override-priority", "many")] {
         assert_eq!(
@@ -73,7 +73,7 @@ async fn bodies_may_be_compressed_where_the_server_lets_them() {
     let answer = post_with(&server, "/generate", zstd, pack(&prompt())).await;
     assert_eq!((answer.0, &answer.1["text"]), (200, &json!("x")));
     assert_eq!(post_with(&server, "/v1/chat/completions", zstd, pack(&chat())).await.0, 200);
-    // So long that a thread of its own unpacks it.
+    // So long that it is unpacked on a separate thread.
     let long: String =
         (0..200_000_u32).map(|i| char::from(b'a' + (i.wrapping_mul(2_654_435_761) >> 28) as u8)).collect();
     let (code, answer) = post_with(&server, "/tokenize", zstd, pack(&json!({"prompt": long}))).await;

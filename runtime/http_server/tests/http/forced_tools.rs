@@ -73,7 +73,7 @@ async fn a_format_without_a_grammar_is_forced_into_an_array_and_read_from_it() {
     let sampling = server.engine.saw_request().await.sampling_params;
     let schema: Value = serde_json::from_str(sampling.json_schema.as_deref().unwrap()).unwrap();
     assert_eq!((&schema["type"], &schema["minItems"]), (&json!("array"), &json!(1)));
-    // Type names of other languages have become those of JSON Schema.
+    // Type names of other languages are replaced by JSON Schema types.
     let city = schema.pointer("/items/anyOf/0/properties/parameters/properties/city/type");
     assert_eq!((city, sampling.skip_special_tokens), (Some(&json!("string")), false));
 }

@@ -1,4 +1,4 @@
-//! HTTP/2 from a client's view: by prior knowledge if the flag allows it, and by TLS negotiation.
+//! HTTP/2 as a client uses it: by prior knowledge if the flag allows it, and by TLS negotiation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,7 +142,7 @@ async fn what_a_client_may_hold_is_bounded() {
     // The server's settings arrive while the connection is polled.
     let driven = tokio::time::timeout(Duration::from_millis(500), &mut connection).await;
     assert!(driven.is_err(), "the connection has ended");
-    // The reference's default of a flag that this version does not read yet.
+    // This version does not read the flag; the reference's default must match the server's limit.
     let flag = sglang_server_args::flags().find(|flag| flag.long == "http2-max-concurrent-streams").unwrap();
     let most = connection.max_concurrent_send_streams().to_string();
     assert!(matches!(flag.default, sglang_server_args::Default::Is(text) if text == most), "{most}");

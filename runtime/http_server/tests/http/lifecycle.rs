@@ -111,7 +111,7 @@ async fn a_scheduler_that_comes_up_during_a_pause_is_paused_before_it_gets_reque
     assert!(at("PauseGenerationReqInput").is_some(), "{classes:?}");
     assert!(at("PauseGenerationReqInput") < at("TokenizedGenerateReqInput"), "{classes:?}");
     running.await.unwrap();
-    // Continued, another one is not paused.
+    // An engine that starts after generation continues is not paused.
     server.ok("/continue_generation", json!({})).await;
     second.kill();
     let third = Engine::start(server.dir.path()).await;
@@ -137,7 +137,7 @@ async fn health_follows_the_scheduler() {
     for path in ["/health", "/ready", "/ping"] {
         assert_eq!(server.get(path).await.status(), 503, "{path}");
     }
-    // Requests are answered until the process ends.
+    // Requests are still answered until the process ends.
     server.ok("/generate", json!({"text": "x", "sampling_params": {"max_new_tokens": 1}})).await;
 }
 

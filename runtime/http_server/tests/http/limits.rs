@@ -12,7 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::common;
 use crate::common::TestServer;
 
-/// Deeper than any parser here follows.
+/// Deeper than any parser here accepts.
 const DEEP: usize = 100_000;
 
 fn nested(depth: usize, open: &str, inner: &str, close: &str) -> String {

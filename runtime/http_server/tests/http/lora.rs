@@ -1,4 +1,4 @@
-//! LoRA adapters by name, with an engine that loads whatever it is told to.
+//! LoRA adapters by name, with an engine that loads any adapter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::common::engine::{Behaviour, Engine};
 
 const LIMITS: [&str; 5] = ["--enable-lora", "--max-lora-rank", "8", "--lora-target-modules", "all"];
 
-/// Answers as a scheduler that can load everything but paths with `bad` in them. Gives the ids that it has.
+/// Makes the engine load every adapter except those with `bad` in their paths. Returns the ids of loaded adapters.
 fn loads(engine: &Engine, at_start: &[(&str, &str)]) -> Arc<Mutex<Map<String, Value>>> {
     let start = at_start.iter().map(|(name, path)| ((*name).to_owned(), json!(path))).collect();
     let loaded: Arc<Mutex<Map<String, Value>>> = Arc::new(Mutex::new(start));
@@ -56,7 +56,7 @@ async fn names(server: &TestServer) -> Vec<String> {
     cards["data"].as_array().unwrap().iter().map(|card| card["id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The adapters that the engine was asked to compute with, by request id.
+/// Id and name of the adapter that the engine was asked to use for the request with this id.
 fn used(server: &TestServer, rid: &str) -> Option<(Option<String>, Option<String>)> {
     server.engine.seen.lock().iter().find_map(|message| match message {
         AnyMessage::TokenizedGenerateReqInput(r) if r.rid == rid => {
@@ -261,7 +261,7 @@ async fn a_scheduler_that_restarts_gets_the_adapters_before_the_requests() {
             _ => None,
         })
         .collect();
-    // Scheduler and detokenizer come up, and each is a reason to send the request again.
+    // The hellos of scheduler and detokenizer each make the manager send the request again.
     seen.dedup();
     assert_eq!(seen, ["unload b", "load c", "generate with c"]);
 }

@@ -1,5 +1,5 @@
-//! The server's routes over HTTP, with a scheduler that the tests simulate. They are one program, because each separate
-//! test program would compile and link the whole server again.
+//! Tests of the server's routes over HTTP, with a simulated scheduler. They are one program, since each separate test
+//! program would link the whole server again.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;

@@ -80,7 +80,7 @@ async fn every_token_of_a_chat_stream_has_its_log_probability() {
         .cloned()
         .collect();
     assert_eq!(streamed, whole);
-    // One half of a character has one byte, whatever its text looks like.
+    // A token with half a character has one byte, however its text is shown.
     assert!(whole.iter().any(|t| t["bytes"] == json!([0xc3])));
     assert_eq!(whole[1]["top_logprobs"].as_array().unwrap().len(), 1);
 }

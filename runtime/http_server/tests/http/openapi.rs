@@ -1,4 +1,4 @@
-//! The OpenAPI document, and calls made from it: whatever it allows or forbids is answered as it says.
+//! The OpenAPI document, and random calls generated from it: the server must answer each as the document says.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use crate::common::TestServer;
 
 /// Calls per route.
 const CALLS: usize = 60;
-/// A pause would hold up every call after it.
+/// Left out because a pause would block every later call.
 const LEFT_OUT: [&str; 1] = ["/pause_generation"];
 
-/// A small generator of numbers (xorshift), so that a failure comes again.
+/// A small random number generator (xorshift) with a fixed seed, so that failures are reproducible.
 struct Random(u64);
 
 impl Random {
@@ -33,7 +33,7 @@ impl Random {
         values[self.below(values.len())].clone()
     }
 
-    /// Any JSON at all.
+    /// Any JSON value.
     fn junk(&mut self, depth: usize) -> Value {
         match self.below(if depth == 0 { 8 } else { 10 }) {
             0 => Value::Null,
@@ -48,7 +48,7 @@ impl Random {
         }
     }
 
-    /// A value of the schema, or now and then another.
+    /// A value that matches the schema, or sometimes another one.
     fn value(&mut self, schema: &Value) -> Value {
         if self.chance(10) {
             return self.junk(2);
@@ -104,7 +104,7 @@ fn is_error(document: &Value, body: &Value) -> bool {
     })
 }
 
-/// Makes one call and says what about its answer is not in the document.
+/// Makes one call. Describes what in its answer contradicts the document.
 async fn call(
     server: &TestServer,
     document: &Value,
@@ -188,7 +188,7 @@ async fn the_document_names_every_route_with_its_fields_and_key() {
     }
 }
 
-/// A scheduler that takes no new weights and has none by any name.
+/// Answers like a scheduler that refuses new weights and has no weight of any name.
 fn refuse_calls(request: &AnyMessage) -> Option<AnyMessage> {
     match request {
         AnyMessage::UpdateWeightFromDiskReqInput(r) => Some(

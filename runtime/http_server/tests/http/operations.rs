@@ -1,4 +1,4 @@
-//! Routes for watching a running server: log settings, traces, metrics.
+//! Routes to monitor a running server: log settings, traces, metrics.
 
 use serde_json::json;
 use sglang_proto::messages::{AnyMessage, CallId, ProfileReq, START_PROFILE, STOP_PROFILE};
@@ -98,7 +98,7 @@ async fn metrics_count_requests_and_calls_and_are_off_by_default() {
     }
 }
 
-/// The keys of the last chunk, or of the only answer, to a request for four tokens; and whether there were chunks before.
+/// The keys of the last chunk or the only answer to a request for four tokens, and whether there were earlier chunks.
 async fn last_keys(server: &common::TestServer, stream: bool) -> (Vec<String>, bool) {
     let body = json!({"text": "abcd", "stream": stream, "sampling_params": {"max_new_tokens": 4}});
     let text = server.post("/generate", body).await.text().await.unwrap();

@@ -1,4 +1,4 @@
-//! The Responses API: objects, events, kept responses, background work and chains.
+//! The Responses API: objects, events, stored responses, background work and chains.
 
 use std::time::Duration;
 
@@ -177,7 +177,7 @@ async fn reasoning_is_an_item_in_front() {
     assert_eq!(response["reasoning"]["effort"], "low");
     assert!(response["usage"]["output_tokens_details"]["reasoning_tokens"].as_u64().unwrap() > 0);
     assert!(events.iter().any(|e| e["type"] == "response.reasoning_summary_text.delta"));
-    // A client that has no kept responses sends the item back.
+    // A client without stored responses sends the item back.
     let replay = json!({"input": [output[0], {"role": "user", "content": "and?"}]});
     assert_eq!(server.call("/v1/responses", replay).await.0, 200);
 }
@@ -208,7 +208,7 @@ async fn kept_responses_are_retrieved_chained_and_cancelled() {
     for part in ["first", "Let me see.", "42"] {
         assert!(prompt.contains(part), "{part} is not in {prompt}");
     }
-    // Cancelling what is over changes nothing.
+    // Cancelling a finished response changes nothing.
     let path = format!("/v1/responses/{id}/cancel");
     assert_eq!(server.call(&path, json!({})).await, (200, first.clone()));
     let unkept = server.ok("/v1/responses", json!({"input": "x", "store": false})).await;

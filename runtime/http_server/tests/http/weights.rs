@@ -1,4 +1,4 @@
-//! Routes about the weights, with an engine that answers as it is told.
+//! Routes about the weights, with an engine that gives prepared answers.
 
 use serde_json::{Value, json};
 use sglang_proto::messages::{AnyMessage, GetWeightsByNameReqOutput, UpdateWeightFromDiskReqOutput};

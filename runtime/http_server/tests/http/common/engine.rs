@@ -1,4 +1,5 @@
-//! A scheduler and a detokenizer in one task: answers every request with its own prompt, over real links.
+//! A simulated scheduler and detokenizer in one task. By default it answers every request with its own prompt, over
+//! real links.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,32 +23,32 @@ use sglang_tokenizer_manager::text::TextCodec;
 
 use super::byte_codec::ByteCodec;
 
-/// What the engine does with requests.
+/// How the engine treats requests.
 #[derive(Clone, Debug)]
 pub enum Behaviour {
     /// Answers with the prompt, over and over, up to `max_new_tokens` or the end-of-sequence token.
     Echo,
     /// Answers with this text and the end-of-sequence token, up to `max_new_tokens`.
     Script(String),
-    /// Keeps them in its queue for ever.
+    /// Keeps them in its queue forever.
     Queue,
-    /// Sends one token and no more.
+    /// Sends a single token and no end.
     OneToken,
     /// Refuses with a message and a status, before anything runs.
     Refuse(String, u16),
 }
 
-/// Answers a call, if it wants to.
+/// Answers a call; `None` for no answer.
 type Answer = Box<dyn Fn(&AnyMessage) -> Option<AnyMessage> + Send>;
 
-/// What the engine has seen and is to do.
+/// The engine: the messages that it has received, and its behaviour.
 #[derive(Clone)]
 pub struct Engine {
     pub behaviour: Arc<Mutex<Behaviour>>,
     pub seen: Arc<Mutex<Vec<AnyMessage>>>,
     /// Whether control calls are answered.
     pub responsive: Arc<Mutex<bool>>,
-    /// What answers the calls that the engine does not know.
+    /// The function that answers the calls that the engine does not know.
     calls: Arc<Mutex<Answer>>,
     task: Arc<tokio::task::JoinHandle<()>>,
 }
@@ -83,17 +84,17 @@ impl Engine {
         *self.behaviour.lock() = behaviour;
     }
 
-    /// Has `answer` answer the calls that the engine does not know.
+    /// Sets the function that answers the calls that the engine does not know.
     pub fn answer_calls(&self, answer: impl Fn(&AnyMessage) -> Option<AnyMessage> + Send + 'static) {
         *self.calls.lock() = Box::new(answer);
     }
 
-    /// Ends the engine without a word, as a crash does.
+    /// Ends the engine without a farewell message, like a crash.
     pub fn kill(&self) {
         self.task.abort();
     }
 
-    /// Waits until a message that `pick` takes has been seen.
+    /// Waits for a message that `pick` accepts.
     pub async fn saw<T>(&self, pick: impl Fn(&AnyMessage) -> Option<T>) -> T {
         for _ in 0..500 {
             if let Some(found) = self.seen.lock().iter().find_map(&pick) {
@@ -235,7 +236,7 @@ impl Worker {
         }
     }
 
-    /// Answers with a vector of the prompt's ids and their segments, cut to the wanted size.
+    /// Answers with a vector of the prompt's ids and their segments, cut to the requested size.
     fn embed(&mut self, request: &TokenizedEmbeddingReqInput) {
         let rid = request.rid.clone();
         if matches!(*self.behaviour.lock(), Behaviour::Queue) {
@@ -281,7 +282,7 @@ impl Worker {
         loop {
             let end = (at + step).min(ids.len());
             let text = codec.decode(&ids[..end], true).unwrap();
-            // A character that is not whole yet is held back.
+            // An incomplete character is held back.
             let text = text.trim_end_matches('\u{fffd}').to_owned();
             let last = end == ids.len() && only.is_none();
             let piece = text.strip_prefix(&sent_text).unwrap_or_default().to_owned();
@@ -297,7 +298,7 @@ impl Worker {
     }
 }
 
-/// Answers to calls about memory and weights: `kv_cache` can be released and taken again, other parts cannot.
+/// Answers calls about memory and weights: `kv_cache` can be released and resumed, other parts cannot.
 fn memory_answer(request: &AnyMessage) -> Option<AnyMessage> {
     let known = |tags: &Option<Vec<String>>| tags.iter().flatten().all(|tag| tag == "kv_cache");
     let why = |success: bool| if success { String::new() } else { "as the scheduler says".to_owned() };
@@ -344,7 +345,7 @@ fn memory_answer(request: &AnyMessage) -> Option<AnyMessage> {
     }
 }
 
-/// A request that has waited a quarter of a second.
+/// The times of a request that waited for a quarter of a second.
 fn times() -> ReqTimeStats {
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
     ReqTimeStats {
@@ -357,7 +358,7 @@ fn times() -> ReqTimeStats {
     }
 }
 
-/// The hidden state of a position is half a step behind it.
+/// The hidden state of position `p` is `[p + 0.5]`.
 fn hidden_states(request: &TokenizedGenerateReqInput, from: usize, to: usize) -> Option<HiddenStates> {
     let prompt = request.input_ids.as_ref().unwrap().len();
     let state = |position: usize| vec![position as f32 + 0.5];
@@ -400,7 +401,8 @@ fn output(
     BatchStrOutput { rows: vec![StrOutput { output, text }] }
 }
 
-/// Chosen tokens have -0.5 in the output and -1.5 in the prompt; the best ones are the ids that follow.
+/// Log-probabilities: chosen tokens have -0.5 in the output and -1.5 in the prompt; the most likely tokens are the ids
+/// after the chosen one.
 fn logprobs(request: &TokenizedGenerateReqInput, ids: &[u32], from: usize) -> Logprobs {
     let best = |id: u32| -> TopLogprobs {
         let top = request.top_logprobs_num as u32;

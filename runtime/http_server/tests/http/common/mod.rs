@@ -45,7 +45,7 @@ impl Drop for TestServer {
     }
 }
 
-/// A server with these further flags.
+/// Starts a server with these additional flags.
 pub async fn start(flags: &[&str]) -> TestServer {
     start_with(flags, EnvSettings { health_check_timeout: Duration::from_millis(300), ..Default::default() })
         .await
@@ -55,12 +55,12 @@ pub async fn start_with(flags: &[&str], env: EnvSettings) -> TestServer {
     start_kind(flags, env, None).await
 }
 
-/// A server of a model that embeds.
+/// Starts a server of an embedding model.
 pub async fn start_embedding(facts: EmbeddingFacts) -> TestServer {
     start_embedding_with(&[], EnvSettings::default(), facts).await
 }
 
-/// The same with further flags and another environment.
+/// The same with additional flags and another environment.
 pub async fn start_embedding_with(flags: &[&str], env: EnvSettings, facts: EmbeddingFacts) -> TestServer {
     start_kind(&[&["--is-embedding"], flags].concat(), env, Some(facts)).await
 }
@@ -151,7 +151,7 @@ impl TestServer {
         answer
     }
 
-    /// Waits until the first request that runs has a token.
+    /// Waits until the first running request has a token.
     pub async fn until_first_token(&self) {
         let registry = &self.app.manager.registry;
         while !registry.states().iter().any(|state| !state.output().output_ids.is_empty()) {
