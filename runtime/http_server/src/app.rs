@@ -1,4 +1,4 @@
-//! What every route sees: arguments, facts about the model, and the tokenizer manager.
+//! The state that all routes share: arguments, facts about the model, and the tokenizer manager.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::parsers::Parsers;
 use crate::response_store::ResponseStore;
 use crate::served::Served;
 
-/// Facts about the model that its configuration states.
+/// Facts about the model, from its configuration.
 #[derive(Clone, Debug, Default)]
 pub struct ModelFacts {
     /// `model_type` of config.json.
@@ -27,7 +27,7 @@ pub struct ModelFacts {
     /// Sampling defaults of generation_config.json, by the reference's names; empty with
     /// `--sampling-defaults openai`.
     pub default_sampling_params: SamplingRequest,
-    /// Parsers that the chat template points to.
+    /// Parsers that the chat template implies.
     pub detected_parsers: DetectedParsers,
 }
 
@@ -41,22 +41,22 @@ pub struct App {
     pub model: ModelFacts,
     /// `--completion-template`.
     pub completion_template: Option<CompletionTemplate>,
-    /// What takes answers apart.
+    /// The parsers for answers.
     pub parsers: Parsers,
-    /// Requests and links.
+    /// The requests, and the links to the other processes.
     pub manager: Arc<TokenizerManager>,
-    /// Seconds since 1970 at start.
+    /// Start time in seconds since 1970.
     pub started_at: f64,
-    /// Seconds that this process took to start.
+    /// Seconds that the start of this process took.
     pub startup_seconds: f64,
-    /// Kept responses of `/v1/responses`.
+    /// Stored responses of `/v1/responses`.
     pub responses: ResponseStore,
     served: Arc<RwLock<Served>>,
 }
 
 impl App {
-    /// A server over `manager`. `auto` in the arguments becomes the name of the parser that was found.
-    /// `completion_template` is that of `--completion-template`.
+    /// A server on top of `manager`. In the arguments, `auto` is replaced by the name of the detected parser.
+    /// `completion_template` is the value of `--completion-template`.
     pub fn new(
         mut args: ServerArgs,
         env: EnvSettings,
@@ -101,17 +101,17 @@ impl App {
         }
     }
 
-    /// Label of the weights.
+    /// The current label of the weights.
     pub fn weight_version(&self) -> String {
         self.served.read().weight_version.clone()
     }
 
-    /// Changes the label.
+    /// Changes the label of the weights.
     pub fn set_weight_version(&self, version: String) {
         self.served.write().weight_version = version;
     }
 
-    /// What is served at the moment.
+    /// The checkpoint that is served now.
     pub fn served(&self) -> Served {
         self.served.read().clone()
     }
@@ -121,16 +121,17 @@ impl App {
         self.served.read().model_name.clone()
     }
 
-    /// The adapter that a request's `model` means, if it means one.
+    /// The adapter that a request's `model` names, if any.
     ///
     /// # Errors
-    /// The name is none of those that are served.
+    /// If no model or adapter of this name is served.
     pub fn adapter_of(&self, model: &str) -> Result<Option<String>, UnknownModel> {
         let adapters = self.manager.adapters().map(LoraRegistry::known_names);
         adapter_of(model, &self.served_model_name(), adapters.as_deref())
     }
 
-    /// The weights come from another checkpoint now, which is the model's name from now on (as in the reference).
+    /// Records that the weights now come from another checkpoint. As in the reference, its path becomes the model's
+    /// name.
     pub fn set_served_model(&self, model_path: String, load_format: String) {
         let mut served = self.served.write();
         served.model_name.clone_from(&model_path);
@@ -142,7 +143,8 @@ impl App {
         self.manager.limits.context_len
     }
 
-    /// Tokens of a request, prompt and answer, that really fit: the context, or the whole KV cache where that is smaller.
+    /// The largest number of tokens, prompt and answer, that a request can have: the context length, or the size of the
+    /// KV cache if that is smaller.
     pub fn max_model_len(&self) -> usize {
         let pool = self.manager.scheduler_number("max_total_num_tokens");
         let pool = pool.and_then(|tokens| usize::try_from(tokens).ok()).filter(|tokens| *tokens > 0);

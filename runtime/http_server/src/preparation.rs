@@ -1,4 +1,4 @@
-//! From a chat request to the native request that serves it, for every dialect that has chats.
+//! Converts a chat request to the native request that serves it, for every dialect with chats.
 
 use actix_web::{HttpRequest, web};
 use serde_json::Value;
@@ -14,15 +14,15 @@ use crate::http::errors::ApiError;
 use crate::http::header_overrides;
 use crate::parsers::Parsers;
 
-/// The header that pins a data-parallel rank.
+/// The value of the header that selects a data-parallel rank.
 pub fn dp_header(req: &HttpRequest) -> Option<&str> {
     req.headers().get("x-data-parallel-rank").map(|v| v.to_str().unwrap_or("?"))
 }
 
-/// Renders and tokenizes the messages; a long conversation on a thread of its own.
+/// Renders and tokenizes the messages. Long conversations are tokenized on a separate thread.
 ///
 /// # Errors
-/// The template refuses the messages.
+/// If the template refuses the messages.
 pub async fn prompt_ids(
     app: &web::Data<App>,
     request: &ChatCompletionRequest,
@@ -50,7 +50,7 @@ pub async fn prompt_ids(
     ids.map_err(|e| ApiError::bad_conversion(e.0))
 }
 
-/// About how much text a conversation has.
+/// The approximate length of a conversation's text in bytes.
 pub fn text_bytes(request: &ChatCompletionRequest) -> usize {
     let content = |message: &Value| match &message["content"] {
         Value::String(text) => text.len(),
@@ -60,20 +60,20 @@ pub fn text_bytes(request: &ChatCompletionRequest) -> usize {
     request.messages.iter().map(content).sum()
 }
 
-/// What a dialect decides about the native request.
+/// The parts of the conversion that a dialect decides.
 pub struct Preparation<'a> {
-    /// What reads the answers.
+    /// The parsers for the answers.
     pub parsers: &'a Parsers,
-    /// Sampling where the request says nothing.
+    /// Sampling parameters for those that the request leaves out.
     pub sampling_defaults: &'a SamplingRequest,
-    /// Adapter to run with.
+    /// The adapter to use.
     pub adapter: Option<String>,
 }
 
-/// Checks a request and makes the native one of it.
+/// Checks a request and converts it to a native one.
 ///
 /// # Errors
-/// The request makes no sense, or cannot be converted.
+/// If the request is inconsistent or cannot be converted.
 pub async fn prepare(
     app: &web::Data<App>,
     req: &HttpRequest,
@@ -87,7 +87,7 @@ pub async fn prepare(
     prepare_with(app, req, request, preparation).await
 }
 
-/// The same, for a dialect that differs in something.
+/// The same, for a dialect with its own parsers, defaults or adapter.
 pub async fn prepare_with(
     app: &web::Data<App>,
     req: &HttpRequest,
@@ -95,7 +95,7 @@ pub async fn prepare_with(
     preparation: Preparation<'_>,
 ) -> Result<GenerateReqInput, ApiError> {
     let Preparation { parsers, sampling_defaults, adapter } = preparation;
-    // Before the template: such a model has none, and one would not help.
+    // Checked before the template: an embedding model has none, and the client could not fix that.
     app.manager.check_generates().map_err(|e| ApiError::bad_conversion(e.0))?;
     request.validate(app.args.context_length, app.args.allow_auto_truncate).map_err(ApiError::bad_request)?;
     request.check_conversion().map_err(ApiError::bad_conversion)?;
@@ -121,10 +121,10 @@ pub async fn prepare_with(
     Ok(generate)
 }
 
-/// The rank that the header `X-Data-Parallel-Rank` names, else the body's.
+/// The rank in the header `X-Data-Parallel-Rank`, or else in the body.
 ///
 /// # Errors
-/// The header is no whole number.
+/// If the header is not an integer.
 pub fn dp_rank(header: Option<&str>, body: Option<i64>) -> Result<Option<i64>, ApiError> {
     match header {
         None => Ok(body),

@@ -1,4 +1,4 @@
-//! Readers of fields that chat and text completions share.
+//! Readers of fields that several kinds of requests share.
 
 use serde_json::Value;
 use sglang_proto::CaptureHiddenMode;
@@ -12,9 +12,9 @@ use sglang_tokenizer_manager::requests::{GenerateReqInput, OneOrMany};
 /// `stream_options`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamOptions {
-    /// A chunk with the counts at the end.
+    /// Whether to send a chunk with the counts at the end.
     pub include_usage: bool,
-    /// Counts in every content chunk.
+    /// Whether to add counts to every content chunk.
     pub continuous_usage_stats: bool,
 }
 
@@ -53,11 +53,10 @@ pub fn response_format(value: &Value) -> Read<String> {
     }
 }
 
-/// The schema that a client means who asks for JSON and gives none: any object.
+/// The schema for a client that asks for JSON without giving a schema: any object.
 pub const ANY_OBJECT: &str = r#"{"type": "object"}"#;
 
-/// Turns a `response_format` into the grammar that it stands for (reference: `to_sampling_params` in
-/// `openai/protocol.py`).
+/// Sets the grammar for a `response_format` (reference: `to_sampling_params` in `openai/protocol.py`).
 pub fn set_response_format(sampling: &mut SamplingRequest, format: &Value) {
     let (grammar, text) = match format["type"].as_str() {
         Some("json_object") => (&mut sampling.json_schema, ANY_OBJECT.to_owned()),
@@ -70,13 +69,13 @@ pub fn set_response_format(sampling: &mut SamplingRequest, format: &Value) {
     *grammar = Given::Value(text);
 }
 
-/// The schema of a `response_format` of type `json_schema`: in its place, or in the short form beside the type.
+/// The schema of a `response_format` of type `json_schema`: under `json_schema`, or in the short form next to the type.
 pub fn response_schema(format: &Value) -> Option<&Value> {
     let places = [format.pointer("/json_schema/schema"), format.get("schema")];
     places.into_iter().flatten().find(|schema| !schema.is_null())
 }
 
-/// A number of samples.
+/// Reads a number of samples.
 pub fn sample_count(value: &Value) -> Read<usize> {
     usize::try_from(int(value)?)
         .ok()
@@ -84,7 +83,7 @@ pub fn sample_count(value: &Value) -> Read<usize> {
         .ok_or_else(|| Mismatch::rule("n must be at least 1", value))
 }
 
-/// Fields that go to the scheduler as they are, on both OpenAI routes.
+/// Reads the fields that both OpenAI routes pass to the scheduler unchanged.
 pub fn base(f: &mut Fields<'_>) -> GenerateReqInput {
     GenerateReqInput {
         rid: texts(f, "rid"),

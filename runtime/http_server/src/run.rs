@@ -1,4 +1,4 @@
-//! The life of a tokenizer manager process.
+//! Runs a tokenizer manager process, from its start to its end.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -34,12 +34,12 @@ use crate::completion::template::CompletionTemplate;
 use crate::environment::EnvSettings;
 use crate::server;
 
-/// How often a drain looks whether the last request has ended.
+/// How often a drain checks whether the last request has ended.
 const DRAIN_POLL: Duration = Duration::from_millis(50);
-/// How long a drain may take when no launcher watches over it (`SGLANG_SHUTDOWN_TIMEOUT`).
+/// The longest drain if no launcher limits it (the default of `SGLANG_SHUTDOWN_TIMEOUT`).
 const DRAIN_LIMIT: Duration = Duration::from_secs(15);
 
-/// What the process is told while it runs.
+/// A message to the running process.
 enum Event {
     Up,
     Drain,
@@ -47,10 +47,10 @@ enum Event {
     Peer(Peer, PeerNews),
 }
 
-/// Runs until told to end. Call it first thing in `main`: it blocks signals before any thread starts.
+/// Runs until told to end. Call it first in `main`: it blocks signals before any thread starts.
 ///
 /// # Errors
-/// Whatever kept it from starting or serving; the launcher has been told.
+/// If the process cannot start or serve. The launcher already knows the reason.
 pub fn run(args: ServerArgs) -> Result<(), Failure> {
     let signals = TerminationSignals::block().map_err(Failure::of_system)?;
     let mut ready = ReadyHandle::from_env("tokenizer-manager");
@@ -59,7 +59,7 @@ pub fn run(args: ServerArgs) -> Result<(), Failure> {
     signals
         .watch(move |signal| {
             let event = if signal == Termination::Graceful { Event::Drain } else { Event::End };
-            // Nobody listens any more when the process is ending already.
+            // Nobody receives the event if the process is already ending.
             let _ = on_signal.send(event);
         })
         .map_err(Failure::of_system)?;
@@ -83,9 +83,9 @@ pub fn run(args: ServerArgs) -> Result<(), Failure> {
     }
 }
 
-/// What is read before anything is opened.
+/// Everything that is loaded before the process opens links and sockets.
 struct Model {
-    /// When start-up began.
+    /// The start time.
     began: Instant,
     facts: ModelFacts,
     context_len: usize,
@@ -137,7 +137,7 @@ fn prepare(args: &ServerArgs, ready: &mut ReadyHandle) -> anyhow::Result<Model> 
     })
 }
 
-/// What generation_config.json says of sampling.
+/// The sampling defaults in generation_config.json.
 fn sampling_defaults(config: &GenerationConfig) -> SamplingRequest {
     let number = |value: Option<f64>| value.map_or(Given::Absent, |value| Given::Value(value.into()));
     SamplingRequest {
@@ -145,7 +145,7 @@ fn sampling_defaults(config: &GenerationConfig) -> SamplingRequest {
         top_p: number(config.top_p),
         min_p: number(config.min_p),
         repetition_penalty: number(config.repetition_penalty),
-        // Both 0 and -1 stand for no limit.
+        // Both 0 and -1 mean no limit.
         top_k: config.top_k.map_or(Given::Absent, |k| Given::Value(if k < 1 { -1 } else { k })),
         ..SamplingRequest::default()
     }
@@ -221,7 +221,7 @@ async fn open(
         level: args.log_requests_level,
         json: args.log_requests_format == "json",
     };
-    // Without a tokenizer the scheduler answers directly; the detokenizer only passes things on.
+    // Without a tokenizer the scheduler sends outputs directly; the detokenizer only forwards them.
     let restart_wait = Duration::from_secs(args.restart_wait);
     let status = Status::new(launched, !args.skip_tokenizer_init, restart_wait);
     let manager = TokenizerManager::new(limits, status, scheduler, request_log, args.disable_radix_cache);
@@ -232,7 +232,7 @@ async fn open(
     let mut app = App::new(args, EnvSettings::from_env(), model.facts, model.completion_template, manager);
     app.startup_seconds = model.began.elapsed().as_secs_f64();
     let app = web::Data::new(app);
-    // Files of --ssl-… that cannot be used.
+    // The files of `--ssl-…` are unusable.
     let server = server::serve(app.clone(), listener).map_err(|e| Failure::of_input(format!("{e:#}")))?;
     if !launched {
         tracing::info!("Listening on {scheme}://{address}");
@@ -240,7 +240,7 @@ async fn open(
     Ok((app, server))
 }
 
-/// Shows the launcher that this runtime does not stand still.
+/// Shows the launcher that this runtime is not blocked.
 async fn beat() {
     let heartbeat = Heartbeat::of_thread("runtime");
     let mut beats = tokio::time::interval(PERIOD);
@@ -250,7 +250,7 @@ async fn beat() {
     }
 }
 
-/// Serves until a signal or the launcher ends it. The first wish to end lets running requests finish, a second one
+/// Serves until a signal or the launcher ends it. The first request to end lets running requests finish; the second one
 /// does not.
 async fn serve_until_told(
     app: web::Data<App>,
@@ -274,7 +274,7 @@ async fn serve_until_told(
                     tracing::info!("Draining: {} requests are running", app.manager.registry.live());
                     status.start_draining();
                 }
-                // The launcher says it together with the signal.
+                // The launcher's message comes in addition to the signal and does not count as a second request.
                 Some(Event::Drain) if launched => {}
                 Some(Event::Drain | Event::End) | None => break,
             },
@@ -287,7 +287,7 @@ async fn serve_until_told(
     tokio::join!(handle.stop(graceful), server).1.context("the HTTP server ended with an error")
 }
 
-/// Waits until no request runs. Under a launcher, which has a limit of its own, for as long as it takes.
+/// Waits until no request is running. A launcher has its own limit, so under one the wait is unlimited.
 async fn drained(app: &App, launched: bool) {
     let limit = std::env::var("SGLANG_SHUTDOWN_TIMEOUT")
         .ok()
@@ -295,7 +295,7 @@ async fn drained(app: &App, launched: bool) {
         .map_or(DRAIN_LIMIT, Duration::from_secs);
     let idle = async {
         loop {
-            // Twice, since a request that is being tokenized is not in the ledger yet.
+            // Checked twice, since a request that is being tokenized is not in the registry yet.
             tokio::time::sleep(DRAIN_POLL).await;
             if app.manager.registry.live() > 0 {
                 continue;

@@ -1,4 +1,4 @@
-//! What every dialect says of a choice: how it ended, when it began, its hidden state.
+//! What every dialect reports about a choice: how it ended, when it was created, its hidden state.
 
 use serde_json::Value;
 use sglang_proto::messages::FinishReason;
@@ -22,8 +22,8 @@ pub fn matched_stop(reason: &FinishReason) -> Option<Value> {
     }
 }
 
-/// `hidden_states` of a finished choice: the vector behind its last token, where it is wanted. As in the reference, a
-/// choice of one token has none, unless the request says "last" (`process_hidden_states_for_response`).
+/// `hidden_states` of a finished choice: the vector of its last token, if the request asks for it. As in the reference,
+/// a choice of one token has none unless the request says "last" (`process_hidden_states_for_response`).
 pub fn last_hidden_state(state: &ReqState, output: &Output) -> Option<Vec<f32>> {
     let ended_without_output = output.finish.as_ref().is_none_or(|finish| finish.by_abort_message);
     match (state.request.return_hidden_states, output.hidden_states.as_ref()) {
@@ -37,7 +37,7 @@ pub fn last_hidden_state(state: &ReqState, output: &Output) -> Option<Vec<f32>> 
     }
 }
 
-/// Status and text of a request that the scheduler refused, or that failed there.
+/// Status and text of a request that the scheduler refused, or that failed there; `None` if neither happened.
 pub fn refusal(reason: &FinishReason) -> Option<(u16, &str)> {
     match reason {
         FinishReason::Abort { message, status_code: Some(code @ 400..600), .. } => Some((*code, message)),
@@ -45,7 +45,7 @@ pub fn refusal(reason: &FinishReason) -> Option<(u16, &str)> {
     }
 }
 
-/// Seconds since 1970.
+/// The current time in seconds since 1970.
 pub fn created() -> u64 {
     unix_seconds() as u64
 }

@@ -1,4 +1,4 @@
-//! An answer of `/encode` and `/classify`.
+//! The answer of `/encode` and `/classify`.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use sglang_tokenizer_manager::manager::ShowOptions;
@@ -11,7 +11,7 @@ use crate::app::App;
 pub struct EmbeddingAnswer<'a> {
     /// The request.
     pub state: &'a ReqState,
-    /// What the request wants to see.
+    /// What the request wants to be shown.
     pub show: ShowOptions,
     /// The server.
     pub app: &'a App,
@@ -35,7 +35,7 @@ impl Serialize for EmbeddingAnswer<'_> {
     }
 }
 
-/// `meta_info` of an answer without tokens: fewer keys than that of generated text.
+/// `meta_info` of an answer without tokens. It has fewer keys than that of generated text.
 pub struct EmbeddingMetaInfo<'a> {
     /// The request.
     pub state: &'a ReqState,

@@ -1,12 +1,12 @@
-//! What happens to an answer, whatever dialect tells of it.
+//! The events of an answer. They are the same for every dialect.
 
 use serde::Serialize;
 use sglang_proto::messages::FinishReason;
 
-/// The function that a call names.
+/// The function that the model calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FunctionCall {
-    /// The function; null in the later pieces of a stream.
+    /// The function's name; null in later pieces of a stream.
     pub name: Option<String>,
     /// The arguments as JSON text, or the next piece of it.
     pub arguments: String,
@@ -15,38 +15,39 @@ pub struct FunctionCall {
 /// One entry of `tool_calls`, or a piece of one in a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ToolCall {
-    /// Its id; null in the later pieces of a stream.
+    /// Id of the call; null in later pieces of a stream.
     pub id: Option<String>,
-    /// Its place in the answer.
+    /// Position of the call among the calls of the answer.
     pub index: usize,
     /// Always `function`.
     pub r#type: &'static str,
-    /// What is called.
+    /// The called function.
     pub function: FunctionCall,
 }
 
 /// How an answer ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct End {
-    /// Why.
+    /// The reason.
     pub reason: FinishReason,
-    /// `finish_reason` of a chat completion: the reason's word, or `tool_calls` for a stop behind a complete call.
+    /// `finish_reason` of a chat completion: the reason's word, or `tool_calls` if the answer stopped after a complete
+    /// call.
     pub finish_word: &'static str,
-    /// The hidden state behind the last token, where it is wanted.
+    /// The hidden state of the last token, if the request asks for it.
     pub hidden_states: Option<Vec<f32>>,
 }
 
-/// What happens to one answer. `Started` comes first, `End` last, each once.
+/// An event of one answer. `Started` comes first and `End` last, each exactly once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// The first output has come.
+    /// The first output has arrived.
     Started,
     /// More reasoning.
     Reasoning(String),
-    /// More text for the reader.
+    /// More text of the answer proper.
     Text(String),
-    /// A call begins (a name and no arguments), or its arguments go on.
+    /// A call begins (a name and no arguments), or its arguments continue.
     Call(ToolCall),
-    /// Nothing more will come.
+    /// The answer is complete; no event follows.
     End(End),
 }

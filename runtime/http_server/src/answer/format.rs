@@ -1,5 +1,4 @@
-//! A chat answer taken apart: reasoning, text, tool calls. The parts of a stream and those of the whole text come from
-//! the same parsers.
+//! Splits a chat answer into reasoning, text and tool calls. Streamed and whole answers use the same parsers.
 
 use serde_json::{Map, Value};
 use sglang_parsers::{
@@ -15,14 +14,14 @@ use crate::chat::request::ChatCompletionRequest;
 use crate::chat::tool_constraint;
 use crate::parsers::Parsers;
 
-/// A whole answer, taken apart.
+/// The parts of a whole answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// Text for the reader.
+    /// Text of the answer proper.
     pub content: String,
-    /// Reasoning, if there is any.
+    /// Reasoning, if there was any.
     pub reasoning_content: Option<String>,
-    /// The calls. The arguments of one that is cut off or broken are the beginning of an object.
+    /// The calls. If a call is cut off or broken, its arguments are only the beginning of a JSON object.
     pub tool_calls: Vec<ToolCall>,
     /// `finish_reason`.
     pub finish_reason: Option<&'static str>,
@@ -32,19 +31,19 @@ pub struct Answer {
 
 #[derive(Clone, Debug)]
 struct ToolRules {
-    /// Reads the calls.
+    /// The parser for the calls of this answer.
     parser: ToolParser,
-    /// That of the server, which names them.
+    /// The server's parser, which determines the calls' ids.
     server_parser: ToolParser,
     tools: Vec<Tool>,
     options: ToolParserOptions,
-    /// Whether more than one call is wanted.
+    /// Whether an answer may have more than one call.
     parallel: bool,
-    /// Calls in the conversation so far.
+    /// Number of calls in the conversation so far.
     history: usize,
 }
 
-/// How the answers to one request are taken apart.
+/// How to parse the answers to one request.
 #[derive(Clone, Debug, Default)]
 pub struct AnswerFormat {
     reasoning: Option<(ReasoningParser, ReasoningOptions)>,
@@ -52,7 +51,7 @@ pub struct AnswerFormat {
 }
 
 impl AnswerFormat {
-    /// How the answers to `request` are to be read. `defaults` are template arguments that the server adds.
+    /// The format of the answers to `request`. `defaults` are template arguments that the server adds.
     pub fn new(
         parsers: &Parsers,
         request: &ChatCompletionRequest,
@@ -88,7 +87,7 @@ impl AnswerFormat {
         Self { reasoning, tools: active.map(rules).filter(|rules| !rules.tools.is_empty()) }
     }
 
-    /// Takes a whole answer apart.
+    /// Parses a whole answer.
     pub fn parse(&self, text: &str, reason: Option<&FinishReason>) -> Answer {
         let mut answer = Answer {
             content: String::new(),
@@ -106,7 +105,7 @@ impl AnswerFormat {
             }
         };
         let Some(rules) = &self.tools else { return answer };
-        // Calls that are cut off or broken are told as in a stream, so that both forms say the same.
+        // Uses the parser for streams, so that cut-off and broken calls look the same in both forms.
         let mut stream = rules.stream();
         let text = std::mem::take(&mut answer.content);
         let mut pieces = stream.push(&text);
@@ -132,8 +131,8 @@ impl AnswerFormat {
         answer
     }
 
-    /// The events of a whole answer, without its start and end, and the calls that stay incomplete: what a stream of it
-    /// would bring.
+    /// The events that a stream of this whole answer would have, without its start and end; and the indices of calls
+    /// that stay incomplete.
     pub fn events(&self, text: &str) -> (Vec<Event>, Vec<usize>) {
         let mut answer = self.stream();
         let mut events = answer.push(text);
@@ -141,7 +140,7 @@ impl AnswerFormat {
         (events, answer.cut_calls())
     }
 
-    /// Starts to take an answer apart that comes in pieces.
+    /// A parser for one answer that arrives in pieces.
     pub fn stream(&self) -> AnswerStream {
         AnswerStream {
             reasoning: self.reasoning.as_ref().map(|(parser, options)| parser.stream(options)),
@@ -165,7 +164,7 @@ impl ToolRules {
     }
 }
 
-/// The text and the calls of an answer whose thinking is taken out.
+/// Splits an answer without its reasoning into text and calls.
 struct CallStream {
     rules: ToolRules,
     stream: ToolStream,
@@ -198,7 +197,7 @@ impl CallStream {
         pieces
     }
 
-    /// How many calls are told.
+    /// The most calls that the answer may have.
     fn limit(&self) -> usize {
         if self.rules.parallel { usize::MAX } else { 1 }
     }
@@ -208,7 +207,7 @@ impl CallStream {
         self.stream.incomplete_calls().iter().any(cut)
     }
 
-    /// `finish_reason` of the finished answer: a complete call ends it in place of a stop.
+    /// `finish_reason` of the finished answer: `tool_calls` instead of a stop if it has a complete call.
     fn finish_word(&self, reason: &FinishReason) -> &'static str {
         let called = (0..self.stream.calls().min(self.limit())).any(|index| !self.is_cut(index));
         match reason {
@@ -218,14 +217,14 @@ impl CallStream {
     }
 }
 
-/// One choice of a streamed answer.
+/// The parser of one streamed choice.
 pub struct AnswerStream {
     reasoning: Option<ReasoningStream>,
     tools: Option<CallStream>,
 }
 
 impl AnswerStream {
-    /// Takes the next piece of text.
+    /// Parses the next piece of text.
     pub fn push(&mut self, text: &str) -> Vec<Event> {
         let mut events = Vec::new();
         match &mut self.reasoning {
@@ -239,7 +238,7 @@ impl AnswerStream {
         events
     }
 
-    /// Ends the answer and gives up what was held back.
+    /// Ends the answer and returns what was held back.
     pub fn finish(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         if let Some(stream) = &mut self.reasoning {
@@ -260,7 +259,7 @@ impl AnswerStream {
         }
     }
 
-    /// Calls that will not be completed; known for the last one when the answer is over.
+    /// Indices of calls that stay incomplete. For the last call this is known only when the answer has ended.
     pub fn cut_calls(&self) -> Vec<usize> {
         let cut = self.tools.as_ref().map(|calls| calls.stream.incomplete_calls()).unwrap_or_default();
         cut.iter().filter_map(|call| usize::try_from(*call).ok()).collect()
@@ -272,13 +271,13 @@ impl AnswerStream {
     }
 }
 
-/// Adds a piece, to the last one when that is of the same kind.
+/// Adds a piece, or joins it to the last one if both are of the same kind.
 fn add(pieces: &mut Vec<Event>, piece: Event) {
     match (pieces.last_mut(), piece) {
         (_, Event::Reasoning(text) | Event::Text(text)) if text.is_empty() => {}
         (Some(Event::Reasoning(last)), Event::Reasoning(text))
         | (Some(Event::Text(last)), Event::Text(text)) => last.push_str(&text),
-        // The piece with the name has no arguments, so that clients see it at once.
+        // The piece with the name stays without arguments, so that clients see the name at once.
         (Some(Event::Call(last)), Event::Call(next))
             if last.index == next.index && last.id.is_none() && next.id.is_none() =>
         {

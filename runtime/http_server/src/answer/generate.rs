@@ -1,4 +1,4 @@
-//! An answer of `/generate`, whole or as one chunk of a stream.
+//! The answer of `/generate`, whole or as one chunk of a stream.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use sglang_tokenizer_manager::manager::ShowOptions;
@@ -7,24 +7,24 @@ use sglang_tokenizer_manager::state::{Output, ReqState};
 use super::meta_info::MetaInfo;
 use crate::app::App;
 
-/// How far a reader has come; a cumulative stream always starts at zero.
+/// How much of the output a reader has had. In a cumulative stream it is always zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
     /// Bytes of text.
     pub text: usize,
-    /// Ids.
+    /// Number of token ids.
     pub ids: usize,
 }
 
-/// One answer to be written.
+/// One answer to write.
 pub struct GenerateAnswer<'a> {
     /// The request.
     pub state: &'a ReqState,
-    /// Where output starts.
+    /// Where the shown output starts.
     pub from: Cursor,
-    /// What the request wants to see.
+    /// What the request wants to be shown.
     pub show: ShowOptions,
-    /// Position in a batch, in streams.
+    /// Position in a batch, for streams.
     pub index: Option<usize>,
     /// Whether this is the first chunk, or the only answer.
     pub first: bool,
@@ -32,13 +32,13 @@ pub struct GenerateAnswer<'a> {
     pub app: &'a App,
 }
 
-/// An answer as it was written.
+/// A written answer.
 pub struct Written {
     /// The JSON object.
     pub json: String,
-    /// How far it reaches.
+    /// How much output it covers.
     pub end: Cursor,
-    /// Whether it is the last one.
+    /// Whether it is the last chunk of the stream, or the only answer.
     pub finished: bool,
 }
 
@@ -48,7 +48,7 @@ impl GenerateAnswer<'_> {
         let output = self.state.output();
         let end = Cursor { text: output.text.len(), ids: output.output_ids.len() };
         let json = serde_json::to_string(&Body { answer: self, output: &output }).unwrap_or_else(|e| {
-            // Only a value with keys that are not text could fail, and there is none.
+            // Only a map with keys that are not strings could fail, and there is none here.
             tracing::error!("cannot write an answer: {e}");
             "{}".into()
         });
@@ -70,7 +70,7 @@ impl GenerateAnswer<'_> {
     }
 }
 
-/// `meta_info` of an answer alone.
+/// Only the `meta_info` of an answer.
 pub struct GenerateMetaInfo<'a>(pub GenerateAnswer<'a>);
 
 impl Serialize for GenerateMetaInfo<'_> {

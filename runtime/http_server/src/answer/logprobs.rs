@@ -6,7 +6,7 @@ use sglang_tokenizer_manager::text::TextCodec;
 
 use super::token_logprobs::token_text;
 
-/// A token of a chat answer.
+/// One of the most likely tokens at a position of a chat answer.
 #[derive(Clone, Debug, Serialize, PartialEq)]
 pub struct TopLogprob {
     token: String,
@@ -30,13 +30,13 @@ pub struct ChoiceLogprobs {
     pub content: Vec<ChatTokenLogprob>,
 }
 
-/// The bytes behind a token: exact for byte-level vocabularies, where a token may be part of a character.
+/// The bytes of a token. They are exact for byte-level vocabularies, in which a token may be part of a character.
 fn token_bytes(codec: &dyn TextCodec, id: u32, text: &str) -> Vec<u8> {
     codec.token_bytes(id).filter(|b| !b.is_empty()).unwrap_or_else(|| text.as_bytes().to_vec())
 }
 
 impl ChoiceLogprobs {
-    /// The lists of a chat answer, or of the new part of one.
+    /// The lists for a chat answer, or for the new part of one.
     pub fn new(codec: &dyn TextCodec, tokens: &[TokenLogprob], tops: &[TopLogprobs]) -> Self {
         let entry = |logprob: Option<f32>, id: u32| {
             let token = token_text(codec, id);

@@ -1,4 +1,4 @@
-//! `meta_info` of an answer, with the reference's keys in its order.
+//! `meta_info` of an answer, with the reference's keys in the reference's order.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use sglang_proto::messages::{FinishReason, WeightVersionSpan};
@@ -6,29 +6,29 @@ use sglang_tokenizer_manager::state::{Finish, Output, ReqState};
 
 use super::token_logprobs::{TextSource, TokenList, TopList};
 
-/// Everything that `meta_info` is made of.
+/// The sources of `meta_info`.
 pub struct MetaInfo<'a> {
     /// The request.
     pub state: &'a ReqState,
     /// Its output.
     pub output: &'a Output,
-    /// First output position shown in output lists.
+    /// First output position in output lists.
     pub from: usize,
-    /// Token texts in log-probability lists.
+    /// The source of token texts in log-probability lists.
     pub texts: TextSource<'a>,
-    /// Label of the weights, when the scheduler says nothing about them.
+    /// Label of the weights, if the scheduler does not report one.
     pub weight_version: &'a str,
     /// Whether this is the first chunk, or the only answer.
     pub first: bool,
-    /// Whether the times of the request are shown.
+    /// Whether to show the times of the request.
     pub with_times: bool,
 }
 
-/// What the scheduler told about the times of a request that generates.
+/// The times that the scheduler reported about a generation request.
 pub fn scheduler_times<M: SerializeMap>(map: &mut M, output: &Output) -> Result<(), M::Error> {
     let Some(times) = &output.times else { return Ok(()) };
     if times.wait_queue_entry_time > 0.0 {
-        // There is no hierarchical cache to wait for.
+        // Without a hierarchical cache there is nothing to wait for.
         map.serialize_entry("storage_prefetch_wait", &0.0)?;
         map.serialize_entry("storage_staging_wait", &0.0)?;
     }
@@ -43,7 +43,7 @@ pub fn scheduler_times<M: SerializeMap>(map: &mut M, output: &Output) -> Result<
     map.serialize_entry("queue_time", &times.queue_duration_s)
 }
 
-/// The times that a finished answer has besides. `first`: nothing has been sent to the client before.
+/// The further times of a finished answer. `first`: nothing was sent to the client before.
 pub fn own_times<M: SerializeMap>(
     map: &mut M,
     state: &ReqState,
@@ -69,7 +69,7 @@ pub fn own_times<M: SerializeMap>(
     Ok(())
 }
 
-/// Weight versions of an answer: what the scheduler told, or one span over all of it.
+/// The weight versions of an answer: those that the scheduler reported, or one span over all tokens.
 pub fn weight_versions(output: &Output, default: &str) -> Vec<WeightVersionSpan> {
     let end = match &output.finish {
         Some(finish) if finish.by_abort_message => output.output_ids.len() as u64,
@@ -85,12 +85,12 @@ pub fn weight_versions(output: &Output, default: &str) -> Vec<WeightVersionSpan>
     }
 }
 
-/// The version that made the last token.
+/// The weight version that generated the last token.
 fn last_version<'a>(output: &'a Output, default: &'a str) -> &'a str {
     output.weight_versions.as_ref().and_then(|spans| spans.last()).map_or(default, |s| s.version.as_str())
 }
 
-/// `finish_reason` of a request that ended without output of its own: only what is known.
+/// `finish_reason` of a request that ended without output: only the known keys.
 struct ShortReason<'a>(&'a FinishReason);
 
 impl Serialize for ShortReason<'_> {
@@ -180,7 +180,7 @@ impl MetaInfo<'_> {
     }
 }
 
-/// Where cached tokens came from: null when there were none.
+/// Where cached tokens came from; null if there were none.
 pub fn cached_tokens_details(output: &Output) -> Option<serde_json::Value> {
     match &output.cached_tokens_details {
         _ if output.counts.cached_tokens == 0 => None,

@@ -1,4 +1,4 @@
-//! What comes back for a request, in the form from which every dialect writes its answer.
+//! The answers to requests, in the form that all dialects convert to their own.
 
 pub mod choice;
 pub mod embedding;

@@ -1,4 +1,5 @@
-//! The growing answers of a request, merged into one stream of events, from which every dialect writes its own.
+//! Merges the growing outputs of a request's answers into one stream of steps, which every dialect converts to its own
+//! form.
 
 use futures::{Stream, StreamExt, stream};
 use sglang_tokenizer_manager::state::{Counts, Logprobs, RequestHandle};
@@ -9,32 +10,33 @@ use super::format::{AnswerFormat, AnswerStream};
 use super::generate::Cursor;
 use super::meta_info::cached_tokens_details;
 
-/// What one message of the scheduler brings for one answer.
+/// What one message of the scheduler adds to one answer.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Which answer.
+    /// Index of the answer.
     pub index: usize,
-    /// What happens, in order. Empty when the new tokens have no text yet.
+    /// The new events, in order. Empty if the new tokens have no text yet.
     pub events: Vec<Event>,
-    /// Calls so far that will stay incomplete; known for the last one when the answer is over.
+    /// Indices of the calls that stay incomplete so far. For the last call this is known only when the answer has
+    /// ended.
     pub cut_calls: Vec<usize>,
-    /// New ids.
+    /// The new token ids.
     pub output_ids: Vec<u32>,
     /// Counts so far.
     pub counts: Counts,
-    /// New log-probabilities of the output; those of the prompt with the first step.
+    /// The new log-probabilities of the output; the first step also has those of the prompt.
     pub logprobs: Logprobs,
     /// Where cached tokens came from.
     pub cached_tokens_details: Option<serde_json::Value>,
 }
 
 impl Step {
-    /// Whether it is the answer's first.
+    /// Whether this is the answer's first step.
     pub fn is_first(&self) -> bool {
         matches!(self.events.first(), Some(Event::Started))
     }
 
-    /// How the answer ended, with its last step.
+    /// How the answer ended; only the last step has it.
     pub fn end(&self) -> Option<&End> {
         match self.events.last() {
             Some(Event::End(end)) => Some(end),
@@ -102,7 +104,7 @@ impl Reader {
     }
 }
 
-/// Steps of all answers, in the order in which they come, taken apart by `format`.
+/// The steps of all answers, in the order of their arrival, parsed by `format`.
 pub fn steps(handles: Vec<RequestHandle>, format: &AnswerFormat) -> impl Stream<Item = Step> + Unpin + use<> {
     let readers = handles.into_iter().enumerate().map(|(index, handle)| {
         let answer = format.stream();

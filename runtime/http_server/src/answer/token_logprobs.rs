@@ -4,16 +4,16 @@ use serde::ser::{Serialize, SerializeSeq, SerializeTuple, Serializer};
 use sglang_tokenizer_manager::state::{TokenLogprob, TopLogprobs};
 use sglang_tokenizer_manager::text::TextCodec;
 
-/// Decodes token texts when they are wanted.
+/// The codec that decodes token texts; `None` if they are not wanted.
 pub type TextSource<'a> = Option<&'a dyn TextCodec>;
 
-/// One entry.
+/// One entry of a list.
 struct Entry<'a>(Option<f32>, u32, TextSource<'a>);
 
 impl Serialize for Entry<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut tuple = serializer.serialize_tuple(3)?;
-        // As a double, like the reference: a value that is not finite becomes null.
+        // Written as a double, like in the reference. A value that is not finite becomes null.
         tuple.serialize_element(&self.0.map(f64::from))?;
         tuple.serialize_element(&self.1)?;
         tuple.serialize_element(&self.2.map(|codec| token_text(codec, self.1)))?;
@@ -21,7 +21,7 @@ impl Serialize for Entry<'_> {
     }
 }
 
-/// Text of one token, special or not; empty when it has none.
+/// The text of one token, special or not; empty if it has none.
 pub fn token_text(codec: &dyn TextCodec, id: u32) -> String {
     codec.decode(&[id], false).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Which chat requests make sense, and which this version can serve.
+//! Checks whether a chat request is consistent and whether this version supports it.
 
 use serde_json::Value;
 
@@ -8,10 +8,10 @@ use super::request::ChatCompletionRequest;
 use crate::request_fields;
 
 impl ChatCompletionRequest {
-    /// Whether the request makes sense; the text is the answer's.
+    /// Checks that the request is consistent. The error is the text for the client.
     ///
     /// # Errors
-    /// What is wrong, in the reference's words.
+    /// The first fault, in the reference's words.
     pub fn validate(&self, context_length: Option<usize>, allow_auto_truncate: bool) -> Result<(), String> {
         if self.messages.is_empty() {
             return Err("Messages cannot be empty.".into());
@@ -68,10 +68,10 @@ impl ChatCompletionRequest {
         Ok(())
     }
 
-    /// What cannot be converted to a native request; the text is the answer's.
+    /// Checks that the request can be converted to a native one. The error is the text for the client.
     ///
     /// # Errors
-    /// Options that exclude each other or that this version does not have.
+    /// If options exclude each other, or this version does not support one.
     pub fn check_conversion(&self) -> Result<(), String> {
         let not_in_streams = [
             ("return_prompt_token_ids", self.return_prompt_token_ids, ""),

@@ -1,4 +1,4 @@
-//! Fields that only chat requests have: use of tools, reasoning effort.
+//! Fields that only chat requests have: tool choice, reasoning effort.
 
 use serde_json::Value;
 use sglang_tokenizer_manager::requests::validation::{Fields, Mismatch, Read, boolean, float, object};
@@ -6,13 +6,13 @@ use sglang_tokenizer_manager::requests::validation::{Fields, Mismatch, Read, boo
 /// Which tools the model may or must call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToolChoice {
-    /// None; tools are left out of the prompt.
+    /// No tools; they are left out of the prompt.
     None,
     /// The model decides.
     Auto,
-    /// At least one call.
+    /// At least one tool must be called.
     Required,
-    /// This one.
+    /// This tool must be called.
     Named(String),
 }
 
@@ -51,7 +51,7 @@ fn effort(value: &Value) -> Read<Value> {
     }
 }
 
-/// `reasoning` and `reasoning_effort` combined to one effort, and whether they switch thinking on or off.
+/// `reasoning` and `reasoning_effort`, combined into one effort, and whether they turn thinking on or off.
 pub fn reasoning(f: &mut Fields<'_>) -> (Option<Value>, Option<bool>) {
     let nested = f.optional("reasoning", object).unwrap_or_default();
     let inner =

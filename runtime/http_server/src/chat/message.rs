@@ -148,7 +148,7 @@ pub fn message(value: &Value) -> Read<Value> {
     Ok(Value::Object(message))
 }
 
-/// Reads one tool definition. Keys of the function keep the client's order, since templates print them; type names of
+/// Reads one tool definition. The function's keys keep the client's order, since templates print them. Type names of
 /// other languages become those of JSON Schema.
 pub fn tool(value: &Value) -> Read<Value> {
     let map = object(value)?;
@@ -190,8 +190,8 @@ pub fn messages(value: &Value) -> Read<Vec<Value>> {
     items.iter().enumerate().map(|(i, v)| message(v).map_err(|m| m.under(Loc::Index(i)))).collect()
 }
 
-/// The text of an assistant message, given as one text or as a list of parts. `None` for other roles, and for messages
-/// with tool calls or parts other than text and thinking.
+/// The text of an assistant message whose content is one text or a list of parts. `None` for other roles, and for
+/// messages with tool calls or with parts other than text and thinking.
 pub fn answer_text(message: &Value) -> Option<String> {
     let has_calls = message["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty());
     if message["role"] != "assistant" || has_calls {
@@ -212,7 +212,7 @@ pub fn answer_text(message: &Value) -> Option<String> {
     }
 }
 
-/// The type of the first part in any message that is not text.
+/// The type of the first part that is not text, in any message.
 pub fn media_part(messages: &[Value]) -> Option<&str> {
     messages
         .iter()

@@ -51,7 +51,7 @@ fn settle_last(messages: &mut [Value]) {
 }
 
 /// Appends the text to continue to the rendered opening of the answer. If the opening starts the thinking and the text
-/// is not part of it, the thinking is ended here.
+/// is not part of it, the thinking ends here.
 fn join_continued(
     rendered: &str,
     text: &str,
@@ -69,12 +69,12 @@ fn join_continued(
     }
 }
 
-/// How to render a prompt that is not for a chat completion (`/tokenize`).
+/// How to render a prompt for a route other than a chat completion (`/tokenize`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RenderOptions {
-    /// Render the messages unchanged, with or without the opening of an answer.
+    /// Whether to render the opening of an answer. If set, the messages are rendered unchanged.
     pub add_generation_prompt: Option<bool>,
-    /// Add the tokenizer's own special tokens around the rendered text.
+    /// Whether to add the tokenizer's special tokens around the rendered text.
     pub add_special_tokens: bool,
     /// The parser for the model's thinking tags.
     pub reasoning_parser: Option<ReasoningParser>,
@@ -129,7 +129,7 @@ pub fn prompt_ids(
     Ok(ids)
 }
 
-/// Whether the chat template shows instructions that are not in first place.
+/// Whether the chat template shows system messages that are not the first message.
 pub fn supports_inline_system(codec: &dyn TextCodec) -> bool {
     const MARK: &str = "__inline_system_mark__";
     let turn = |role: &str, content: &str| json!({"role": role, "content": content});

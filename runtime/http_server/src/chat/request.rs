@@ -18,58 +18,58 @@ use crate::request_fields::{base, sample_count};
 /// A chat request.
 #[derive(Clone, Debug)]
 pub struct ChatCompletionRequest {
-    /// Name that the answer repeats.
+    /// The name of the model that the answer repeats.
     pub model: String,
     /// The conversation.
     pub messages: Vec<Value>,
-    /// Log-probabilities of the output.
+    /// Whether to return log-probabilities of the output.
     pub logprobs: bool,
-    /// Alternatives per token.
+    /// Number of alternatives per token.
     pub top_logprobs: i64,
-    /// Choices.
+    /// Number of choices.
     pub n: usize,
-    /// Send output as it is made.
+    /// Whether to stream the output.
     pub stream: bool,
-    /// Counts in streams.
+    /// When a stream sends token counts.
     pub stream_options: Option<StreamOptions>,
     /// Tool definitions.
     pub tools: Vec<Value>,
-    /// Use of tools.
+    /// Which tools the model may or must call.
     pub tool_choice: ToolChoice,
-    /// Whether more than one call is wanted in an answer.
+    /// Whether an answer may have more than one call.
     pub parallel_tool_calls: bool,
-    /// Give reasoning apart from the text.
+    /// Whether to return reasoning separately from the text.
     pub separate_reasoning: bool,
-    /// Send reasoning as it is made, not when it is over.
+    /// Whether to stream reasoning as it is generated, instead of all at once.
     pub stream_reasoning: bool,
-    /// `response_format`, when it is not plain text.
+    /// `response_format`, unless it is plain text.
     pub response_format: Option<Value>,
-    /// Reasoning effort, for templates that know it.
+    /// Reasoning effort, for templates that support it.
     pub reasoning_effort: Option<Value>,
     /// Further variables of the template.
     pub chat_template_kwargs: Map<String, Value>,
-    /// Go on with the last assistant message.
+    /// Whether to continue the last assistant message.
     pub continue_final_message: bool,
-    /// The message that is gone on with is part of the answer proper: its reasoning is over. Other dialects set this.
+    /// Whether the reasoning is over in the message to continue. Set only by other dialects.
     pub reasoning_is_over: bool,
     /// Prompt ids that replace the rendered messages.
     pub input_ids: Option<Vec<i64>>,
-    /// Give the prompt's ids.
+    /// Whether to return the prompt's ids.
     pub return_prompt_token_ids: bool,
-    /// Give ids of prompt and output.
+    /// Whether to return the ids of prompt and output.
     pub return_token_ids: bool,
-    /// Give the native meta information.
+    /// Whether to return the native `meta_info`.
     pub return_meta_info: bool,
-    /// Say where cached tokens came from.
+    /// Whether to report where cached tokens came from.
     pub return_cached_tokens_details: bool,
-    /// Sampling parameters; null where the model's defaults apply.
+    /// Sampling parameters; null for those that the model's defaults fill.
     pub sampling_params: SamplingRequest,
-    /// What it shares with a native request.
+    /// The fields shared with native requests.
     pub base: GenerateReqInput,
 }
 
 impl ChatCompletionRequest {
-    /// Tool definitions of a request and of its system messages, as they were sent.
+    /// The tool definitions of the request and of its system messages, as sent.
     pub fn tool_definitions(&self) -> impl Iterator<Item = &Value> {
         let system = |message: &&Value| {
             ["root", "system", "developer"].iter().any(|role| message.get("role").is_some_and(|r| r == role))
@@ -82,19 +82,19 @@ impl ChatCompletionRequest {
     /// Reads a body.
     ///
     /// # Errors
-    /// Every field that does not fit.
+    /// Every invalid field.
     pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut f = Fields::of_body(body);
         let messages = f.required("messages", message::messages);
         let (reasoning_effort, thinking) = reasoning(&mut f);
         let mut kwargs = f.optional("chat_template_kwargs", object).unwrap_or_default();
         if let Some(thinking) = thinking {
-            // Templates differ in the name that they look at.
+            // Templates use either name.
             for name in ["thinking", "enable_thinking"] {
                 kwargs.entry(name).or_insert(thinking.into());
             }
         }
-        // What a template says about effort wins, and it is a variable of its own.
+        // The template variable takes precedence. It is removed, since effort is passed to the template separately.
         let reasoning_effort = kwargs.shift_remove("reasoning_effort").or(reasoning_effort);
         let n = f.or("n", 1, sample_count);
         let max_tokens = f.optional("max_tokens", int);
@@ -104,7 +104,7 @@ impl ChatCompletionRequest {
         let mut sampling_params = read::fields(&mut f, &[Dialect::OpenAi], &["max_new_tokens", "n"]);
         sampling_params.max_new_tokens = Given::or_null(max_tokens);
         sampling_params.n = Given::or_null(i64::try_from(n).ok());
-        // A variable of the template says it, as in the reference.
+        // As in the reference, chat requests set this parameter through a template variable.
         let spaces = kwargs.get("spaces_between_special_tokens").and_then(Value::as_bool);
         sampling_params.spaces_between_special_tokens = Given::or_null(spaces);
         let tool_choice = f.optional("tool_choice", tool_choice).unwrap_or(match tools {
@@ -142,7 +142,7 @@ impl ChatCompletionRequest {
         f.finish(request)
     }
 
-    /// The native request over `prompt`. Sampling parameters that are left out come from `model_defaults`.
+    /// The native request for `prompt`. Sampling parameters that are absent or null come from `model_defaults`.
     pub fn to_generate(
         &self,
         prompt: Vec<i64>,
@@ -153,7 +153,7 @@ impl ChatCompletionRequest {
         let mut sampling = self.sampling_params.clone();
         sampling.fill(model_defaults);
         if self.tool_choice != ToolChoice::None && self.tool_definitions().next().is_some() {
-            // Markers of a call are special tokens in some models.
+            // In some models the markers of a call are special tokens.
             sampling.skip_special_tokens = Given::Value(false);
         }
         if let Some(format) = &self.response_format {
@@ -179,7 +179,7 @@ impl ChatCompletionRequest {
         message::answer_text(self.messages.last().filter(|_| self.continue_final_message)?)
     }
 
-    /// The tools that the prompt shows: those that may be called. `None` when there are none.
+    /// The tools in the prompt: those that may be called. `None` if there are none.
     pub fn prompt_tools(&self) -> Option<Vec<Value>> {
         let callable = |tool: &&Value| match &self.tool_choice {
             ToolChoice::None => false,

@@ -1,4 +1,4 @@
-//! What the tools of a request demand: a grammar for the answer, and the parser that reads the calls back (reference:
+//! How the tools of a request constrain its answer: the grammar, and the parser that reads the calls (reference:
 //! `OpenAIServingChat._process_messages`, `FunctionCallParser.get_structure_constraint`).
 
 use serde_json::Value;
@@ -8,7 +8,7 @@ use sglang_proto::sampling_params::{Given, SamplingRequest};
 use super::fields::ToolChoice;
 use super::request::ChatCompletionRequest;
 
-/// A tool definition as the parsers take it.
+/// A tool definition as the parsers expect it.
 pub fn parser_tool(tool: &Value) -> Tool {
     let function = &tool["function"];
     Tool {
@@ -22,7 +22,7 @@ pub fn parser_tool(tool: &Value) -> Tool {
     }
 }
 
-/// Tool definitions of a request and of its system messages, for the parsers.
+/// The tool definitions of a request and of its system messages, for the parsers.
 pub fn effective_tools(request: &ChatCompletionRequest) -> Vec<Tool> {
     request.tool_definitions().map(parser_tool).collect()
 }
@@ -37,8 +37,8 @@ fn constraint(parser: ToolParser, tools: &[Tool], request: &ChatCompletionReques
     parser.structural_tag(tools, &choice, request.parallel_tool_calls)
 }
 
-/// The parser that reads the calls of an answer: that of the server, or where its format has no grammar and a call is
-/// forced, that of the JSON array.
+/// The parser for the calls of an answer: the server's, or the JSON array parser if a call is forced and the server's
+/// format has no grammar.
 pub fn answer_parser(parser: ToolParser, tools: &[Tool], request: &ChatCompletionRequest) -> ToolParser {
     match constraint(parser, tools, request) {
         Some(Constraint::JsonSchema(_)) => ToolParser::json_array(),
@@ -46,8 +46,8 @@ pub fn answer_parser(parser: ToolParser, tools: &[Tool], request: &ChatCompletio
     }
 }
 
-/// Binds the answer to calls as far as the request wants it: forced ones in the format of the server's `parser`, or as
-/// a JSON array without one; and where the model decides, calls of `strict` tools.
+/// Constrains the answer to the calls that the request demands: forced calls in the format of the server's `parser`, or
+/// as a JSON array without one; with `auto`, only calls of `strict` tools.
 pub fn bind(parser: Option<ToolParser>, request: &ChatCompletionRequest, sampling: &mut SamplingRequest) {
     let tools = effective_tools(request);
     let Some(constraint) = constraint(parser.unwrap_or_else(ToolParser::json_array), &tools, request) else {
@@ -55,7 +55,8 @@ pub fn bind(parser: Option<ToolParser>, request: &ChatCompletionRequest, samplin
     };
     let grammars = [&sampling.regex, &sampling.ebnf, &sampling.structural_tag, &sampling.json_schema];
     if grammars.iter().any(|grammar| grammar.value().is_some_and(|text| !text.is_empty())) {
-        // A forced call has been refused beside it; one that the model may make has to stand back.
+        // Requests with a forced call and another grammar were refused earlier. An optional call yields to the other
+        // grammar.
         tracing::warn!("the output is bound to another grammar, so that strict tools are not enforced");
         return;
     }

@@ -52,7 +52,7 @@ impl CompletionTemplate {
     /// The template that `--completion-template` names: a built-in one, or a JSON file with `fim_begin_token`,
     /// `fim_middle_token`, `fim_end_token` and `fim_position` (`MIDDLE` or `END`).
     ///
-    /// One line that names the flag and what is wrong.
+    /// # Errors
     /// One line that names the flag and says what is wrong.
     pub fn load(name: &str) -> Result<Self, String> {
         if let Some((_, begin, middle, end, position)) = BUILT_IN.iter().find(|t| t.0 == name) {
@@ -96,7 +96,7 @@ impl CompletionTemplate {
         }
     }
 
-    /// The prompt of a request with a suffix; each of several texts gets the suffix.
+    /// The prompt of a request with a suffix. If there are several texts, each gets the suffix.
     ///
     /// # Errors
     /// If the prompt is token ids.

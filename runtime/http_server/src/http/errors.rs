@@ -1,4 +1,4 @@
-//! Errors of the routes. Each knows its status, its shape and its type word; the shapes are the reference's.
+//! Errors of the routes. Each error has a status, a shape and a type; the shapes are the reference's.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,12 +14,12 @@ use sglang_tokenizer_manager::requests::ValueError;
 use sglang_tokenizer_manager::requests::contract::ContractError;
 use sglang_tokenizer_manager::requests::validation::{FieldError, brief};
 
-/// An answer that is an error.
+/// An error response.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ApiError {
-    /// A body or query that does not fit the schema: 400, flat, type `Bad Request`.
+    /// A body or query that does not match the schema: 400, flat, type `Bad Request`.
     Validation(Vec<FieldError>),
-    /// An error of the framework kind: flat, the type is the status as text.
+    /// An error of the web framework: flat; the type is the status as text.
     Http {
         /// Status.
         status: u16,
@@ -33,9 +33,9 @@ pub enum ApiError {
         /// Text.
         message: String,
     },
-    /// The contract of `/generate` is broken: 400, `{"error":"text"}`.
+    /// A body that violates the contract of `/generate`: 400, `{"error":"text"}`.
     Contract(ContractError),
-    /// An OpenAI route refuses: flat, with a type word.
+    /// A refusal of an OpenAI route: flat, with a type.
     OpenAi {
         /// Status.
         status: u16,
@@ -50,27 +50,27 @@ pub enum ApiError {
     ModelNotFound(UnknownModel),
     /// No such path.
     NotFound,
-    /// The path exists with other methods only; these.
+    /// The path exists, but only with these methods.
     MethodNotAllowed(&'static [&'static str]),
 }
 
 impl ApiError {
-    /// A refusal of an OpenAI route itself.
+    /// A refusal by an OpenAI route.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::OpenAi { status: 400, kind: "BadRequestError".into(), message: message.into() }
     }
 
-    /// A request of an OpenAI route that cannot be converted.
+    /// An OpenAI request that cannot be converted to a native one.
     pub fn bad_conversion(message: impl Into<String>) -> Self {
         Self::OpenAi { status: 400, kind: "BadRequest".into(), message: message.into() }
     }
 
-    /// The route needs a part that this version does not have.
+    /// The route needs a feature that this version does not have.
     pub fn not_implemented(what: &str) -> Self {
         Self::Http { status: 501, detail: format!("{what} is not supported by this version of the server.") }
     }
 
-    /// How a native route answers a failed request.
+    /// The response of a native route to a failed request.
     pub fn native(error: GenerateError) -> Self {
         match error {
             GenerateError::Value(ValueError(message)) => Self::Native { status: 400, message },
@@ -78,7 +78,7 @@ impl ApiError {
         }
     }
 
-    /// How an OpenAI route answers a failed request.
+    /// The response of an OpenAI route to a failed request.
     pub fn openai(error: GenerateError) -> Self {
         match error {
             GenerateError::Value(ValueError(message)) => Self::bad_request(message),
@@ -88,7 +88,7 @@ impl ApiError {
         }
     }
 
-    /// What is wrong, as the body says it.
+    /// The error message, as in the body.
     pub fn text(&self) -> Cow<'_, str> {
         match self {
             Self::Validation(errors) => validation_message(errors).into(),
@@ -123,7 +123,7 @@ impl ApiError {
         }
     }
 
-    /// What the log says of it: no part of what the client has sent. `None` where the status says all.
+    /// The reason for the log, without any text from the client. `None` if the status says everything.
     fn reason(&self) -> Option<String> {
         match self {
             Self::Validation(errors) => Some(brief(errors)),
@@ -170,7 +170,7 @@ impl From<Vec<FieldError>> for ApiError {
     }
 }
 
-/// The text of a schema error: the list as lines, and once more in brackets. (The reference puts its own source path
+/// The text of a schema error: the list as lines, and once more in brackets. (The reference has its own source path
 /// between the two; that is left out.)
 fn validation_message(errors: &[FieldError]) -> String {
     let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -197,7 +197,7 @@ impl ResponseError for ApiError {
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((CONTENT_TYPE, "application/json"));
         if matches!(self.status(), 408 | 413) {
-            // The rest of the body is not waited for.
+            // The server does not wait for the rest of the body.
             response.force_close();
         }
         if let Self::MethodNotAllowed(methods) = self {

@@ -133,7 +133,7 @@ fn parse_object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     }
     match serde_json::from_slice(body) {
         Ok(Value::Object(map)) => {
-            // Known from here on, however the call ends.
+            // Noted as early as possible, so that the log has the ids however the call ends.
             for key in ["rid", "request_id"] {
                 if let Some(rid) = map.get(key).and_then(Value::as_str) {
                     call_trace::note_request(rid);

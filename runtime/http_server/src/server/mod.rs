@@ -46,7 +46,7 @@ pub fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Serv
     let factory = move || {
         ActixApp::new()
             .app_data(app.clone())
-            // The last one stands outermost: a call without a key is told nothing else.
+            // The last layer is the outermost: a call without a key learns nothing else.
             .wrap(from_fn(retry_after::add))
             .wrap(from_fn(call_metrics::count))
             .wrap(from_fn(cors::share))
@@ -61,7 +61,7 @@ pub fn serve(app: web::Data<App>, listener: TcpListener) -> std::io::Result<Serv
         .keep_alive(keep_alive)
         .client_request_timeout(clients.head)
         .tcp_nodelay(true)
-        // A client that closes its side has gone: its request is dropped and thereby aborted.
+        // A client that closes its side is gone, so its request is dropped, which aborts it.
         .h1_allow_half_closed(false)
         .h2_initial_connection_window_size(args.http2_initial_connection_window_size)
         .disable_signals()

@@ -1,4 +1,4 @@
-//! Says when to ask again: an answer with 503 is about now, not about the request.
+//! Says when to retry: an answer with 503 depends on the server's current state, not on the request.
 
 use actix_web::Error;
 use actix_web::body::MessageBody;
@@ -7,13 +7,13 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::middleware::Next;
 
-/// Seconds. A process is back within a few, and a queue moves all the time.
+/// Seconds. A process restarts within a few seconds, and a queue moves constantly.
 const SECONDS: &str = "1";
 
-/// Middleware: gives every 503 without `Retry-After` one.
+/// Middleware: adds `Retry-After` to every 503 that has none.
 ///
 /// # Errors
-/// Those of the route.
+/// The route's errors.
 pub async fn add<B: MessageBody>(req: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, Error> {
     let mut response = next.call(req).await?;
     if response.status() == StatusCode::SERVICE_UNAVAILABLE && !response.headers().contains_key(RETRY_AFTER) {

@@ -1,4 +1,4 @@
-//! From a Messages request to the chat completion that serves it (reference: `AnthropicServing`).
+//! Converts a Messages request to the chat completion that serves it (reference: `AnthropicServing`).
 
 use serde_json::{Map, Value, json};
 use sglang_parsers::reasoning::{ReasoningDefault, ReasoningParser};
@@ -10,10 +10,10 @@ use super::request::{Content, Message, MessagesRequest, Role};
 use super::tools;
 use crate::chat::request::ChatCompletionRequest;
 
-/// What of the model decides how a request is converted.
+/// Properties of the model that affect the conversion.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ModelTraits {
-    /// Instructions may stand between other messages; otherwise they are moved to the start.
+    /// Whether instructions may stand between other messages; if not, they move to the start.
     pub inline_system: bool,
     /// How the model marks its thinking (`--reasoning-parser`).
     pub reasoning_parser: Option<ReasoningParser>,
@@ -23,7 +23,7 @@ fn text_part(text: &str) -> Value {
     json!({"type": "text", "text": text})
 }
 
-/// Instructions that are moved to the start.
+/// Instructions that move to the start.
 fn moved_system(content: &Content) -> Option<String> {
     let texts: Vec<&str> = match content {
         Content::Text(text) => vec![text.trim()],
@@ -58,7 +58,7 @@ fn leading_system(request: &MessagesRequest, traits: ModelTraits) -> Vec<String>
     parts
 }
 
-/// Earlier thinking as text, in the model's own tags. Without a parser it is left out: a model that does not think
+/// Earlier thinking as text in the model's tags. Without a parser it is left out, since a model that does not think
 /// would take it for an answer.
 fn thinking_history(
     blocks: &[ContentBlock],
@@ -86,7 +86,7 @@ fn push_message(out: &mut Vec<Value>, role: Role, parts: &mut Vec<Value>) {
     }
 }
 
-/// Converts one message; answers of tools become messages of their own, in the order of the blocks.
+/// Converts one message. Tool results become separate messages, in the order of the blocks.
 fn convert_blocks(
     out: &mut Vec<Value>,
     role: Role,
@@ -130,7 +130,7 @@ fn convert_blocks(
         (false, _) => {
             message.insert("content".into(), parts_as_content(parts));
         }
-        // A turn stays a turn, since templates want them to alternate.
+        // An empty turn is kept, since templates require roles to alternate.
         (true, true) => {
             message.insert("content".into(), "".into());
         }
@@ -161,7 +161,7 @@ fn messages(request: &MessagesRequest, traits: ModelTraits) -> Result<Vec<Value>
     Ok(out)
 }
 
-/// The template's variable that switches thinking as the request wants it.
+/// The template variable that turns thinking on or off as requested.
 fn thinking_switch(
     enabled: bool,
     parser: Option<ReasoningParser>,
@@ -185,7 +185,7 @@ fn thinking_switch(
 /// The chat completion that serves a request.
 ///
 /// # Errors
-/// Something that the model or this server cannot do.
+/// If the model or this server does not support something in the request.
 pub fn chat_request(
     request: MessagesRequest,
     traits: ModelTraits,
@@ -199,7 +199,7 @@ pub fn chat_request(
     let prefill = prefill(&request, &mut messages, thoughts.as_deref())?;
     let switch = match (request.thinking, prefill) {
         (Some(enabled), _) => thinking_switch(enabled, parser)?.map(|name| (name, enabled)),
-        // The answer has begun, so there is no thinking in front of it.
+        // The answer has begun without thinking, so thinking is turned off.
         (None, Prefill::Answer) => {
             parser.and_then(|p| p.reasoning_default().toggle_param()).map(|name| (name, false))
         }
@@ -221,7 +221,7 @@ pub fn chat_request(
     body.extend(fields.into_iter().map(|(name, value): (&str, Value)| (name.to_owned(), value)));
     let mut chat = ChatCompletionRequest::from_json(&body)?;
     chat.sampling_params.overlay(request.sampling_params);
-    // Set afterwards: here effort says nothing of whether the model thinks at all.
+    // Set only now, because in this API the effort does not turn thinking on or off.
     chat.reasoning_effort = request.output_config.effort.map(Value::from);
     chat.reasoning_is_over = prefill != Prefill::None;
     chat.chat_template_kwargs.extend(switch.map(|(name, enabled)| (name.to_owned(), enabled.into())));

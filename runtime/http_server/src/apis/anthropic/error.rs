@@ -14,10 +14,10 @@ use crate::http::reply;
 
 /// Longest message in characters.
 const MESSAGE_CHARS: usize = 500;
-/// What a client learns of an error of the server.
+/// The text for internal errors, whose cause clients do not see.
 const INTERNAL: &str = "Internal server error";
 
-/// An answer that is an error.
+/// An error response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnthropicError {
     status: u16,
@@ -25,7 +25,7 @@ pub struct AnthropicError {
     message: String,
 }
 
-/// The error word of an HTTP status.
+/// The error type for an HTTP status.
 fn kind_of(status: u16) -> &'static str {
     match status {
         400 | 422 => "invalid_request_error",
@@ -41,7 +41,7 @@ fn kind_of(status: u16) -> &'static str {
 }
 
 impl AnthropicError {
-    /// An error with the word of its status. A message of the server's own failures is not shown.
+    /// An error with the type for its status. The client does not see the message of an internal error.
     pub fn new(status: u16, message: impl Into<String>) -> Self {
         let message = message.into();
         if status < 500 {
@@ -60,12 +60,12 @@ impl AnthropicError {
         Self { status, kind: kind.into(), message }
     }
 
-    /// A request that cannot be served as it is.
+    /// An invalid or unsupported request.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(400, message)
     }
 
-    /// How a body that does not fit is answered.
+    /// The response to a body that does not match the schema.
     pub fn schema(error: ApiError) -> Self {
         match error {
             ApiError::Validation(errors) => errors.into(),
@@ -73,7 +73,7 @@ impl AnthropicError {
         }
     }
 
-    /// How a request is answered that could not be made a native one.
+    /// The response to a request that cannot be converted to a native one.
     pub fn conversion(error: ApiError) -> Self {
         let status = error.status_code().as_u16();
         match error {
@@ -85,7 +85,7 @@ impl AnthropicError {
         }
     }
 
-    /// How a failed request is answered. What the request itself is to blame for keeps OpenAI's word.
+    /// The response to a failed request. Errors that the request itself caused keep OpenAI's type.
     pub fn generation(error: ApiError) -> Self {
         match error {
             ApiError::OpenAi { status: 400, kind, message } => Self::cut(400, kind, message),
@@ -93,12 +93,12 @@ impl AnthropicError {
         }
     }
 
-    /// A failure inside a stream, which is always explained.
+    /// A failure inside a stream. Its message is always shown.
     pub fn streamed(status: u16, message: impl Into<String>) -> Self {
         Self::cut(status, kind_of(status), message)
     }
 
-    /// The JSON body, which is also the data of a stream's error event.
+    /// The JSON body, also used as data of a stream's error event.
     pub fn body(&self) -> Value {
         json!({"type": "error", "error": {"type": self.kind, "message": self.message}})
     }

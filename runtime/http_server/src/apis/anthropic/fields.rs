@@ -16,7 +16,7 @@ fn one_of(
     found.copied().map(Some).ok_or_else(|| Mismatch::literal(known, value).under(key))
 }
 
-/// Reads `thinking`: whether it is switched on.
+/// Reads `thinking`: whether it is turned on.
 pub fn thinking(value: &Value) -> Read<bool> {
     let map = object(value)?;
     if !map.contains_key("type") {
@@ -48,7 +48,7 @@ pub fn thinking(value: &Value) -> Read<bool> {
 /// `output_config`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OutputConfig {
-    /// Reasoning effort, as in chat completions.
+    /// Reasoning effort, like that of chat completions.
     pub effort: Option<&'static str>,
     /// JSON schema of the answer.
     pub schema: Option<Map<String, Value>>,
@@ -75,7 +75,7 @@ fn json_schema(value: &Value) -> Read<Map<String, Value>> {
     object(schema).map_err(|m| m.under("schema"))
 }
 
-/// A hint without effect; only its form is checked.
+/// A hint that has no effect here; only its form is checked.
 fn task_budget(value: &Value) -> Read<()> {
     let map = object(value)?;
     if map.get("type").is_none_or(|kind| kind != "tokens") {

@@ -21,7 +21,7 @@ pub enum Prefill {
 /// the thinking that it contains, in the model's tags.
 ///
 /// # Errors
-/// If the beginning cannot be continued; in Anthropic's words where those exist.
+/// If the beginning cannot be continued; in Anthropic's words if there are any.
 pub fn prefill(
     request: &MessagesRequest,
     messages: &mut [Value],

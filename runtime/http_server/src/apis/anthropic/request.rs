@@ -12,10 +12,10 @@ use super::content::{self, ContentBlock};
 use super::fields::{self, OutputConfig};
 use super::tools::{self, ToolChoice};
 
-/// Who speaks.
+/// The author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The user, who also gives the answers of tools.
+    /// The user, whose messages also contain the results of tools.
     User,
     /// The model.
     Assistant,
@@ -24,7 +24,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The word of chat completions.
+    /// The name of the role in chat completions.
     pub fn word(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -34,7 +34,7 @@ impl Role {
     }
 }
 
-/// What is said.
+/// The content of a message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
     /// One text.
@@ -46,32 +46,32 @@ pub enum Content {
 /// One message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
-    /// Who.
+    /// The author.
     pub role: Role,
-    /// What.
+    /// The content.
     pub content: Content,
 }
 
 /// A request.
 #[derive(Clone, Debug)]
 pub struct MessagesRequest {
-    /// Name that the answer repeats.
+    /// The name of the model that the answer repeats.
     pub model: String,
     /// The conversation.
     pub messages: Vec<Message>,
     /// Instructions before the conversation.
     pub system: Option<Content>,
-    /// Send output as it is made.
+    /// Whether to stream the answer.
     pub stream: bool,
-    /// Sampling parameters; nothing where tokens are only counted.
+    /// Sampling parameters; absent if tokens are only counted.
     pub sampling_params: SamplingRequest,
-    /// Thinking, switched on or off.
+    /// Whether thinking is turned on; `None` if the request does not say.
     pub thinking: Option<bool>,
-    /// Tools, as those of a chat completion; without those that Anthropic's own service would run.
+    /// Tools as chat completion tools, without those that Anthropic's own service would run.
     pub tools: Vec<Value>,
-    /// Use of tools.
+    /// Which tools the model may or must call.
     pub tool_choice: Option<ToolChoice>,
-    /// Form of the output.
+    /// Effort and format of the output.
     pub output_config: OutputConfig,
     /// Data-parallel rank to run on.
     pub routed_dp_rank: Option<i64>,
@@ -120,15 +120,15 @@ impl MessagesRequest {
     /// Reads the body of `/v1/messages`.
     ///
     /// # Errors
-    /// Every field that does not fit.
+    /// Every invalid field.
     pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         Self::read(body, true)
     }
 
-    /// Reads the body of `/v1/messages/count_tokens`: only what goes into the prompt.
+    /// Reads the body of `/v1/messages/count_tokens`: only the fields that affect the prompt.
     ///
     /// # Errors
-    /// Every field that does not fit.
+    /// Every invalid field.
     pub fn from_count_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         Self::read(body, false)
     }

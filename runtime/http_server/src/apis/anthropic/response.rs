@@ -1,4 +1,4 @@
-//! A whole answer in the words of the Messages API.
+//! A whole answer as a message of the Messages API.
 
 use serde_json::{Map, Value, json};
 use sglang_tokenizer_manager::requests::call_arguments;
@@ -6,7 +6,7 @@ use sglang_tokenizer_manager::state::Counts;
 
 use crate::answer::format::Answer;
 
-/// `stop_reason` of a finish reason. A text of `stop_sequences` ends the turn like the model itself.
+/// `stop_reason` for a finish reason. A match of `stop_sequences` ends the turn, like the model's own stop.
 pub fn stop_reason(finish_reason: Option<&str>) -> &'static str {
     match finish_reason {
         Some("length") => "max_tokens",
@@ -20,8 +20,8 @@ pub fn new_message_id() -> String {
     format!("msg_{}", uuid::Uuid::new_v4().simple())
 }
 
-/// Counts that are given at the start of an answer, or with the whole. With `cache_report`, tokens from the cache are
-/// counted apart.
+/// Token counts, for the start of a stream or for a whole answer. With `cache_report`, tokens from the cache are
+/// reported separately.
 pub fn usage(counts: Counts, cache_report: bool) -> Value {
     let cached = if cache_report { counts.cached_tokens } else { 0 };
     let mut usage = json!({
@@ -34,8 +34,8 @@ pub fn usage(counts: Counts, cache_report: bool) -> Value {
     usage
 }
 
-/// Arguments of a call. Of one that was cut off, the members that are complete, as clients make of the stream; what is
-/// no object is an empty one, as the block cannot hold anything else.
+/// The arguments of a call. For a call that was cut off, only the complete members, which is also what clients make of
+/// a stream. Arguments that are not an object become an empty one, since the block requires an object.
 fn input(name: &str, arguments: &str) -> Map<String, Value> {
     call_arguments::read(&arguments.into()).unwrap_or_else(|_| {
         tracing::warn!("A call of {name} has arguments that are no JSON object: {arguments}");
@@ -43,7 +43,7 @@ fn input(name: &str, arguments: &str) -> Map<String, Value> {
     })
 }
 
-/// The message of an answer.
+/// The message for an answer.
 pub fn message(model: &str, answer: &Answer, counts: Counts, cache_report: bool) -> Value {
     let mut content = Vec::new();
     if let Some(thinking) = answer.reasoning_content.as_deref().filter(|text| !text.is_empty()) {

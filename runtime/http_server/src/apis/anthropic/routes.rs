@@ -20,7 +20,7 @@ use crate::http::extract::OpenAiJson;
 use crate::http::{reply, sse};
 use crate::preparation::{prepare, prompt_ids, text_bytes};
 
-/// A body of these routes; what is wrong with it is said in their shape.
+/// The body of a request, or its error, which these routes report in their own shape.
 type Body = Result<OpenAiJson, ApiError>;
 
 fn to_chat(app: &App, request: MessagesRequest) -> Result<ChatCompletionRequest, AnthropicError> {
@@ -57,7 +57,7 @@ pub async fn messages(
         let message = response::message(&request.model, &answer, output.counts, app.args.enable_cache_report);
         return Ok(reply::json(&message));
     }
-    // A stream that cannot start says so in its events.
+    // A stream that cannot start reports the error as an event.
     let generation = match started {
         Ok(generation) => generation,
         Err(error) => {

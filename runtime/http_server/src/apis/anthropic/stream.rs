@@ -1,4 +1,4 @@
-//! An answer as the events of the Messages API: named events, blocks that are opened and closed.
+//! An answer as the events of the Messages API: named events, and blocks that open and close.
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
@@ -14,7 +14,7 @@ use crate::answer::steps::Step;
 use crate::http::reply::to_json;
 use crate::http::sse::push_named_event;
 
-/// Kinds of blocks.
+/// The kinds of blocks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Block {
     Thinking,
@@ -22,7 +22,7 @@ enum Block {
     ToolUse,
 }
 
-/// What a block grows by.
+/// The kinds of additions to a block.
 #[derive(Serialize)]
 #[serde(tag = "type")]
 enum Delta<'a> {
@@ -41,17 +41,17 @@ struct BlockDelta<'a> {
     delta: Delta<'a>,
 }
 
-/// What of a request decides how its stream looks.
+/// The fields of a request that decide how its stream looks.
 pub struct MessageFrame {
     /// Name of the model.
     pub model: String,
-    /// Prompt length, for answers that end before there are counts.
+    /// Prompt length in tokens, for answers that end before counts arrive.
     pub prompt_tokens: u64,
-    /// Tell which tokens came from the cache.
+    /// Whether to report which tokens came from the cache.
     pub cache_report: bool,
 }
 
-/// How far a stream has come.
+/// The state of a stream.
 struct Writer {
     frame: MessageFrame,
     started: bool,
@@ -109,7 +109,7 @@ impl Writer {
     fn tool_call(&mut self, call: ToolCall) {
         if let Some(name) = call.function.name.filter(|name| !name.is_empty()) {
             let id = call.id.unwrap_or_else(|| format!("toolu_{}", uuid::Uuid::new_v4().simple()));
-            // Every call has a block of its own.
+            // Every call is a separate block.
             self.open(Block::ToolUse, &json!({"type": "tool_use", "id": id, "name": name, "input": {}}));
         }
         match (call.function.arguments.as_str(), self.open) {
@@ -121,7 +121,7 @@ impl Writer {
         }
     }
 
-    /// Ends a stream that cannot go on.
+    /// Ends a stream with an error.
     fn fail(&mut self, error: &AnthropicError) {
         self.start(None);
         self.close();
@@ -129,9 +129,9 @@ impl Writer {
         self.event(&json!({"type": "message_stop"}));
     }
 
-    /// Writes what happens next; `counts` are those so far.
+    /// Writes an event of the answer; `counts` are the token counts so far.
     fn write(&mut self, event: Event, counts: Counts) {
-        // The first token may have no text yet: the message starts with the first text, or with its end.
+        // The first token may have no text yet, so the message starts with the first text or with the end.
         if !matches!(event, Event::Started) {
             self.start(Some(counts));
         }
@@ -162,7 +162,7 @@ impl Writer {
         }
     }
 
-    /// Writes what a step brings; false when the stream ends with it.
+    /// Writes a step. Returns false if the stream ends with it.
     fn step(&mut self, step: Step) -> bool {
         if let Some((status, message)) = step.end().and_then(|end| refusal(&end.reason)) {
             self.fail(&AnthropicError::streamed(status, message));
@@ -208,7 +208,7 @@ mod tests {
     use crate::answer::event::{End, FunctionCall};
     use sglang_proto::messages::FinishReason;
 
-    /// The events that steps become: names and data, ids left out.
+    /// The events for the steps: names and data, without ids.
     fn events(steps: Vec<Step>) -> Vec<String> {
         let frame = MessageFrame { model: "m".into(), prompt_tokens: 7, cache_report: true };
         let out: Vec<Bytes> = futures::executor::block_on(stream(frame, stream::iter(steps)).collect());

@@ -15,7 +15,7 @@ use crate::http::errors::ApiError;
 use crate::http::extract::{NativeJson, query};
 use crate::http::reply;
 
-/// Longest wait for the scheduler's answer to a control call, which may have to wait for a model step.
+/// Longest wait for the scheduler's answer to a control call. The call may have to wait for a model step.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Reads the body of `/abort_request`: an id, and whether to abort all requests.

@@ -1,4 +1,4 @@
-//! Routes of parts that are off in every server of this version, in the reference's words for a server without the part.
+//! Routes of features that this version does not have. They answer like the reference's server with the feature off.
 
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -25,7 +25,7 @@ pub async fn add_external_corpus(_body: NativeJson) -> HttpResponse {
     )
 }
 
-/// Reads the body of `/remove_external_corpus`: whether it names one. Nothing in it is refused.
+/// Reads the body of `/remove_external_corpus`: whether it names a corpus. No body is refused.
 pub fn read_corpus(body: &Map<String, Value>) -> Result<bool, Vec<FieldError>> {
     Ok(Fields::of_body(body).raw("corpus_id").is_some_and(|id| !matches!(id.as_str(), None | Some(""))))
 }
@@ -47,8 +47,8 @@ pub async fn clear_hicache_storage() -> HttpResponse {
     reply::plain(StatusCode::BAD_REQUEST, format!("{NO_HICACHE}\n"))
 }
 
-/// `/hicache/storage-backend`: its state, or that it cannot be attached or detached. All three need a server with an
-/// admin key.
+/// `/hicache/storage-backend`: its state, or an error, since no storage can be attached or detached. All three methods
+/// need a server with an admin key.
 pub async fn hicache_storage(app: web::Data<App>, req: HttpRequest) -> HttpResponse {
     if app.args.admin_api_key.is_none() {
         let why = "This endpoint requires admin API key, but this server was started without one \
@@ -76,7 +76,7 @@ pub async fn hicache_layout(app: web::Data<App>) -> HttpResponse {
     reply::json(&hicache_object_layout(&app))
 }
 
-/// How the hierarchical cache would lay pages out, if there were one.
+/// The page layout that a hierarchical cache would use.
 pub fn hicache_object_layout(app: &App) -> Value {
     json!({
         "enabled": false,
@@ -87,7 +87,7 @@ pub fn hicache_object_layout(app: &App) -> Value {
     })
 }
 
-/// Reads the body of `/pd_role_switch`: the wanted role. Nothing in it is refused.
+/// Reads the body of `/pd_role_switch`: the requested role. No body is refused.
 pub fn read_role(body: &Map<String, Value>) -> Result<String, Vec<FieldError>> {
     let role = Fields::of_body(body).raw("new_role").and_then(Value::as_str).unwrap_or_default();
     Ok(role.to_owned())

@@ -1,4 +1,4 @@
-//! Routes that record to which experts tokens are routed.
+//! Routes that record which experts process the tokens.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::http::errors::ApiError;
 use crate::http::reply;
 
-/// Longest wait for the scheduler's answer: it may have to wait for a model step, and a file may be large.
+/// Longest wait for the scheduler's answer. The call may have to wait for a model step, and the file may be large.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// `/start_expert_distribution_record`: clears any earlier record.

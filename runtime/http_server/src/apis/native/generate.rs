@@ -29,10 +29,10 @@ pub async fn generate(
     serve(app, request).await
 }
 
-/// Serves a request that has been read.
+/// Serves a request that has been parsed.
 ///
 /// # Errors
-/// Without streaming, whatever makes the request fail; with it, failures are events.
+/// Without streaming, any failure of the request. A stream reports failures as events.
 pub async fn serve(app: web::Data<App>, request: GenerateReqInput) -> Result<HttpResponse, ApiError> {
     if request.stream {
         return Ok(match app.manager.generate_request(request).await {
@@ -83,7 +83,7 @@ fn error_event(error: &GenerateError) -> Bytes {
     sse::event(&error.to_string())
 }
 
-/// One answer as it grows.
+/// The reader of one growing answer.
 struct Reader {
     app: web::Data<App>,
     handle: RequestHandle,
@@ -113,7 +113,7 @@ impl Reader {
     }
 }
 
-/// The chunks of all answers, in the order in which they come.
+/// The chunks of all answers, in the order of their arrival.
 pub fn chunks(app: web::Data<App>, generation: Generation) -> impl Stream<Item = Bytes> {
     let Generation { handles, is_single, show } = generation;
     let readers = handles.into_iter().enumerate().map(move |(i, handle)| {

@@ -7,8 +7,8 @@ use actix_web::{HttpResponse, web};
 use crate::app::App;
 use crate::http::reply;
 
-/// Whether the server lives. While a process that has died or hangs is being started again it does: whoever ended the
-/// server for that would make it worse.
+/// Whether the server is alive. It is while a dead or hung process restarts: to end the whole server then would only
+/// make things worse.
 pub async fn health(app: web::Data<App>) -> HttpResponse {
     let status = &app.manager.status;
     if status.is_draining() || !status.has_started() {
@@ -20,8 +20,8 @@ pub async fn health(app: web::Data<App>) -> HttpResponse {
     health_generate(app).await
 }
 
-/// Whether every process is there and the scheduler makes progress, whatever
-/// `SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION` says.
+/// Whether every process is up and the scheduler makes progress. `SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION` has no
+/// influence on it.
 pub async fn health_generate(app: web::Data<App>) -> HttpResponse {
     let status = &app.manager.status;
     if status.is_draining() || !status.is_fresh() {
@@ -38,8 +38,8 @@ pub async fn health_generate(app: web::Data<App>) -> HttpResponse {
     reply::empty(if healthy { 200 } else { 503 })
 }
 
-/// Asks the scheduler for its state and checks its loop's progress. A single step may take up to the timeout; an idle
-/// loop is always healthy.
+/// Asks the scheduler for its state and checks that its loop makes progress. A single step may take as long as the
+/// timeout; an idle loop is always healthy.
 async fn alive(app: &App) -> bool {
     match app.manager.internal_state(app.env.health_check_timeout).await {
         Ok(state) => makes_progress(&state, app.env.health_check_timeout),
@@ -54,14 +54,14 @@ fn makes_progress(state: &serde_json::Value, timeout: Duration) -> bool {
     idle || age <= timeout.as_secs_f64()
 }
 
-/// Whether new requests would be served now.
+/// Whether a new request would be served now.
 pub async fn ready(app: web::Data<App>) -> HttpResponse {
     let status = &app.manager.status;
     let ready = status.is_healthy() && !status.is_draining() && !status.is_paused() && !status.is_released();
     reply::empty(if ready { 200 } else { 503 })
 }
 
-/// Whether the server is up; a paused one is.
+/// Whether the server is up; a paused server is.
 pub async fn ping(app: web::Data<App>) -> HttpResponse {
     let status = &app.manager.status;
     reply::empty(if status.is_healthy() && !status.is_draining() { 200 } else { 503 })

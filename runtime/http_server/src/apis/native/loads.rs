@@ -61,7 +61,7 @@ pub async fn loads(app: web::Data<App>, request: HttpRequest) -> Result<HttpResp
     })))
 }
 
-/// Values that stay the same while the scheduler runs.
+/// Values that do not change while the scheduler runs.
 #[derive(Default)]
 struct Facts {
     max_total_num_tokens: Option<u64>,
@@ -81,8 +81,8 @@ pub(super) fn gib(bytes: Option<u64>) -> f64 {
     rounded(bytes.unwrap_or_default() as f64 / f64::from(1 << 30), 3)
 }
 
-/// The reference's keys, from the scheduler's state. Keys of features that this version never has (disaggregation) get
-/// the values that the reference gives with the feature off.
+/// The reference's keys, from the scheduler's state. Keys of features that this version does not have (disaggregation)
+/// have the values that the reference reports with the feature off.
 fn load(state: &Value, include: &[&str], facts: &Facts) -> Map<String, Value> {
     let int = |key: &str| state.get(key).and_then(Value::as_u64).unwrap_or_default();
     let float = |key: &str| state.get(key).and_then(Value::as_f64).unwrap_or_default();

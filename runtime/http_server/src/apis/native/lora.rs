@@ -15,7 +15,7 @@ use crate::http::reply;
 /// Reads the body of `/load_lora_adapter`.
 ///
 /// # Errors
-/// Every field that does not fit; so for the other reader here.
+/// Every invalid field, as for the reader below.
 pub fn read_load(body: &Map<String, Value>) -> Result<LoadLoRAAdapterReqInput, Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     let lora_name = f.required("lora_name", string);
@@ -37,7 +37,7 @@ pub fn read_unload(body: &Map<String, Value>) -> Result<String, Vec<FieldError>>
     f.finish(lora_name)
 }
 
-/// 200 when it was done, else 400.
+/// Status 200 if the scheduler did it, else 400.
 fn answer(output: &LoRAUpdateOutput) -> HttpResponse {
     let status = if output.success { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     reply::json_status(
@@ -53,7 +53,7 @@ fn answer(output: &LoRAUpdateOutput) -> HttpResponse {
     )
 }
 
-/// Goes on when the client leaves meanwhile: the scheduler does, too.
+/// Completes the call even if the client disconnects, since the scheduler completes it too.
 async fn to_the_end(
     update: impl Future<Output = Result<LoRAUpdateOutput, ControlError>> + 'static,
 ) -> Result<HttpResponse, ApiError> {
@@ -81,7 +81,7 @@ pub async fn unload(app: web::Data<App>, body: NativeJson) -> Result<HttpRespons
     to_the_end(async move { app.manager.unload_lora_adapter(&name).await }).await
 }
 
-/// `POST /load_lora_adapter_from_tensors`: the tensors come as pickled Python objects.
+/// `POST /load_lora_adapter_from_tensors`: refused, since the tensors are pickled Python objects.
 pub async fn load_from_tensors(
     app: web::Data<App>,
     req: HttpRequest,

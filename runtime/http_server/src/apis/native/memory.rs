@@ -1,4 +1,4 @@
-//! Routes for the scheduler's memory and speed.
+//! Routes that release the scheduler's memory or slow it down.
 
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value};
@@ -27,7 +27,7 @@ pub async fn release(app: web::Data<App>, body: NativeJson) -> Result<HttpRespon
     answer(app.manager.release_memory_occupation(tags).await?)
 }
 
-/// `/resume_memory_occupation`: `null` once everything is back, or 400 with the reason.
+/// `/resume_memory_occupation`: `null` once everything is restored, or 400 with the reason.
 pub async fn resume(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
     let tags = read_tags(&body.0)?;
     answer(app.manager.resume_memory_occupation(tags).await?)

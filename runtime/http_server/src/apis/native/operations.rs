@@ -1,4 +1,4 @@
-//! Routes for watching a running server: its log and traces of its scheduler.
+//! Routes to monitor a running server: log settings and traces of the scheduler.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ fn log_format(value: &Value) -> Read<String> {
 /// Reads the body of `/configure_logging`.
 ///
 /// # Errors
-/// Every field that does not fit; so for the other reader here.
+/// Every invalid field, as for the reader below.
 pub fn read_logging(body: &Map<String, Value>) -> Result<ConfigureLoggingReq, Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     let request = ConfigureLoggingReq {
@@ -61,7 +61,7 @@ pub fn read_logging(body: &Map<String, Value>) -> Result<ConfigureLoggingReq, Ve
     f.finish(Some(request))
 }
 
-/// `POST /configure_logging`: what stays out of the body stays as it is.
+/// `POST /configure_logging`: fields that the body leaves out keep their values.
 pub async fn configure_logging(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
     let request = read_logging(&body.0)?;
     if request.dump_requests_folder.is_some() || request.crash_dump_folder.is_some() {
@@ -94,13 +94,13 @@ pub fn read_profile(body: &Map<String, Value>) -> Result<ProfileReq, Vec<FieldEr
     f.finish(Some(request))
 }
 
-/// `/start_profile`. The body may be left out.
+/// `/start_profile`. The body is optional.
 pub async fn start_profile(app: web::Data<App>, body: OptionalJson) -> Result<HttpResponse, ApiError> {
     let request = read_profile(&body.0)?;
     profile(&app, request, "Start profiling.\n").await
 }
 
-/// `/stop_profile`: answers when the file is written.
+/// `/stop_profile`: answers once the file is written.
 pub async fn stop_profile(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
     let request = ProfileReq { req_type: STOP_PROFILE, ..Default::default() };
     profile(&app, request, "Stop profiling. This will take some time.\n").await

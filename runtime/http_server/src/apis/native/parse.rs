@@ -1,4 +1,4 @@
-//! `/parse_function_call`, `/separate_reasoning`: use of the parsers without a model.
+//! `/parse_function_call`, `/separate_reasoning`: apply the parsers to a given text, without a model.
 
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};

@@ -1,4 +1,5 @@
-//! `/get_server_info` and `/server_info`: every argument with its value in use, sizes, and the scheduler's live state.
+//! `/get_server_info` and `/server_info`: every argument with its effective value, sizes, and the scheduler's live
+//! state.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::http::reply;
 
 /// Longest wait for the scheduler's live state.
 const STATE_TIMEOUT: Duration = Duration::from_secs(5);
-/// What stands for arguments that are shown to nobody.
+/// Replaces arguments that must not be shown.
 const HIDDEN: &str = "***";
 
 /// `GET /get_server_info`, `GET /server_info`. If the scheduler does not answer, `internal_states` is empty.
@@ -49,7 +50,7 @@ pub async fn server_info(app: web::Data<App>) -> HttpResponse {
     reply::json(&info)
 }
 
-/// The arguments: as given or changed since, and with the scheduler's choices.
+/// The arguments, with later changes and with the values that the scheduler chose.
 fn arguments(app: &App, scheduler: &Value) -> Map<String, Value> {
     let mut arguments = app.args.to_json();
     let served = app.served();
@@ -73,7 +74,7 @@ fn arguments(app: &App, scheduler: &Value) -> Map<String, Value> {
         }
     }
     if let Some(size) = scheduler.get("chunked_prefill_size") {
-        // Prompts are computed in one step.
+        // Without chunks, a prompt is prefilled in one step.
         let size = if size.is_null() { json!(-1) } else { size.clone() };
         arguments.insert("chunked_prefill_size".to_owned(), size);
     }
@@ -91,7 +92,7 @@ fn arguments(app: &App, scheduler: &Value) -> Map<String, Value> {
 
 /// The keys that the reference's scheduler reports, then our own scheduler's state.
 fn internal_state(mut state: Map<String, Value>, scheduler: &Value, live: Value) -> Value {
-    // In the reference this is a Python function.
+    // In the reference this value is a Python function.
     state.shift_remove("custom_sigquit_handler");
     let gib = |key: &str| gib(scheduler.get(key).and_then(Value::as_u64));
     let memory_usage = json!({
@@ -120,7 +121,7 @@ fn internal_state(mut state: Map<String, Value>, scheduler: &Value, live: Value)
     state.into()
 }
 
-/// A value for every kind of CUDA graph, although there are none.
+/// One value per kind of CUDA graph, although this server has no CUDA graphs.
 fn cuda_graph() -> Value {
     json!({
         "prefill": 0.0, "decode": 0.0, "target_verify": 0.0, "draft_prefill": 0.0, "draft_decode": 0.0,
@@ -135,7 +136,7 @@ fn startup_time(scheduler: &Value) -> Map<String, Value> {
     times
 }
 
-/// Whether the value of this flag, which may be abbreviated, must not be shown.
+/// Whether the value of this flag must not be shown. The flag may be abbreviated.
 fn is_secret(flag: &str) -> bool {
     let Some(name) = flag.strip_prefix("--").filter(|name| !name.is_empty()) else { return false };
     let is_other = flags().any(|flag| flag.long == name && !flag.secret);

@@ -1,4 +1,4 @@
-//! Opening and closing of sessions; the scheduler keeps them.
+//! Routes that open and close sessions. The scheduler keeps the sessions.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::http::errors::ApiError;
 use crate::http::extract::NativeJson;
 use crate::http::reply;
 
-/// Longest wait for the scheduler's answer; a step of the model may come before it.
+/// Longest wait for the scheduler's answer. The call may have to wait for a model step.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The reference's words for a session that cannot be opened.
+/// The reference's text for a session that cannot be opened.
 const NOT_OPENED: &str = "Failed to open the session. Check if a session with the same id is still open.";
-/// The reference's words for a streaming session without the flag.
+/// The reference's text for a streaming session without the flag.
 const NO_STREAMING: &str =
     "Streaming sessions are disabled. Please relaunch with --enable-streaming-session.";
 
@@ -37,7 +37,7 @@ fn native(message: &str) -> ApiError {
 /// Reads the body of `/open_session`.
 ///
 /// # Errors
-/// Every field that does not fit.
+/// Every invalid field.
 pub fn read_open(body: &Map<String, Value>) -> Result<OpenSessionReqInput, Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     let capacity = f.required("capacity_of_str_len", int);
@@ -54,7 +54,7 @@ pub fn read_open(body: &Map<String, Value>) -> Result<OpenSessionReqInput, Vec<F
 /// Reads the body of `/close_session`.
 ///
 /// # Errors
-/// The id is missing or no text.
+/// If the id is missing or is not a string.
 pub fn read_close(body: &Map<String, Value>) -> Result<String, Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     let session_id = f.required("session_id", string);
@@ -75,7 +75,7 @@ pub async fn open_session(app: web::Data<App>, body: NativeJson) -> Result<HttpR
     }
 }
 
-/// `POST /close_session`. Closing a session that is not there is no error.
+/// `POST /close_session`. To close an unknown session is not an error.
 pub async fn close_session(app: web::Data<App>, body: NativeJson) -> Result<HttpResponse, ApiError> {
     let session_id = read_close(&body.0)?;
     app.manager.close_session(session_id)?;

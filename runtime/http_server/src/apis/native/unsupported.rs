@@ -1,4 +1,4 @@
-//! Routes of the reference that this version does not implement; their answers say so.
+//! Routes of the reference that this version does not implement. Their answers say so.
 
 use actix_web::{HttpRequest, HttpResponse};
 

@@ -15,7 +15,7 @@ use crate::http::errors::ApiError;
 use crate::http::extract::{NativeJson, OptionalJson};
 use crate::http::reply;
 
-/// A dictionary that is only passed on.
+/// A dictionary that is only passed on to the scheduler.
 fn manifest(value: &Value) -> Read<Value> {
     object(value).map(Value::Object)
 }
@@ -23,7 +23,7 @@ fn manifest(value: &Value) -> Read<Value> {
 /// Reads the body of `/update_weights_from_disk`.
 ///
 /// # Errors
-/// Every field that does not fit; so for the other readers here.
+/// Every invalid field, as for the readers below.
 pub fn read_update(body: &Map<String, Value>) -> Result<UpdateWeightFromDiskReqInput, Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     let model_path = f.required("model_path", string);
@@ -44,13 +44,13 @@ pub fn read_update(body: &Map<String, Value>) -> Result<UpdateWeightFromDiskReqI
     f.finish(model_path.map(|model_path| UpdateWeightFromDiskReqInput { model_path, ..request }))
 }
 
-/// `POST /update_weights_from_disk`: 200 when the new weights are served, else 400; both say why.
+/// `POST /update_weights_from_disk`: 200 once the new weights are in use, else 400. Both have a message.
 pub async fn update_weights_from_disk(
     app: web::Data<App>,
     body: NativeJson,
 ) -> Result<HttpResponse, ApiError> {
     let mut request = read_update(&body.0)?;
-    // The update goes on, and is entered here, when the client leaves meanwhile.
+    // Runs in a task, so that the update completes and is recorded even if the client disconnects.
     let update = tokio::spawn(async move {
         let load_format = request.load_format.get_or_insert_with(|| app.served().load_format).clone();
         let (model_path, version) = (request.model_path.clone(), request.weight_version.clone());
@@ -85,7 +85,7 @@ fn truncate_size(value: &Value) -> Read<i64> {
     }
 }
 
-/// Reads the body of `/get_weights_by_name`: a name, and how many rows are wanted.
+/// Reads the body of `/get_weights_by_name`: a name, and the number of rows to return.
 pub fn read_weights_by_name(body: &Map<String, Value>) -> Result<(String, i64), Vec<FieldError>> {
     let mut f = Fields::of_body(body);
     let size = f.or("truncate_size", 100, truncate_size);
@@ -115,12 +115,12 @@ pub fn read_check(body: &Map<String, Value>) -> Result<CheckWeightsReqInput, Vec
     f.finish(Some(request))
 }
 
-/// `/weights_checker`: checksums of the weights, or whether they are what they were. The body may be left out.
+/// `/weights_checker`: checksums of the weights, or whether the weights have changed. The body is optional.
 pub async fn weights_checker(app: web::Data<App>, body: OptionalJson) -> Result<HttpResponse, ApiError> {
     let answer = app.manager.check_weights(read_check(&body.0)?).await?;
     let mut body = json!({"success": answer.success, "message": answer.message});
     if let Some(ranks) = answer.payload {
-        // Over the checksums of all ranks, of which there is one.
+        // The checksum of all ranks' checksums; there is one rank.
         let of_rank = ranks[0]["per_gpu_checksum"].as_str().unwrap_or_default();
         let digest = Sha256::digest(of_rank.as_bytes());
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -131,8 +131,8 @@ pub async fn weights_checker(app: web::Data<App>, body: OptionalJson) -> Result<
     Ok(reply::json_status(status, &answer.message, &body))
 }
 
-/// Weights that come as pickled handles of Python's shared memory, or over a communication group that only torch's
-/// processes can join.
+/// Refused: weights that arrive as pickled handles of Python's shared memory, or over a communication group that only
+/// torch processes can join.
 pub async fn from_other_processes(req: HttpRequest, _body: NativeJson) -> HttpResponse {
     let message = format!(
         "{} is not supported: this server takes new weights from disk. Write them to a folder and use \

@@ -37,7 +37,7 @@ impl OllamaChatRequest {
     /// The chat completion. As in Ollama, a final assistant message is the beginning of the answer.
     ///
     /// # Errors
-    /// If the request switches thinking and the model cannot.
+    /// If the request turns thinking on or off and the model does not support that.
     pub fn to_chat(&self, parser: Option<ReasoningParser>) -> Result<ChatCompletionRequest, OllamaError> {
         let mut messages = self.messages.clone();
         let continues = messages.last_mut().is_some_and(|last| begin_answer(last, parser));
@@ -55,7 +55,7 @@ impl OllamaChatRequest {
         body.extend(self.common.response_format().map(|format| ("response_format".to_owned(), format)));
         let think = if continues { Some(&Think::Off) } else { self.common.think.as_ref() };
         let parser = parser.filter(|parser| {
-            // If the model always thinks, its thinking is ended before the text.
+            // If the model always thinks, the thinking ends before the text.
             !continues || parser.reasoning_default() != ReasoningDefault::Always
         });
         body.extend(thinking(&self.common.model, think, parser)?);
@@ -80,7 +80,7 @@ fn begin_answer(last: &mut Value, parser: Option<ReasoningParser>) -> bool {
     true
 }
 
-/// The fields of a chat completion that switch thinking.
+/// The fields of a chat completion that turn thinking on or off.
 fn thinking(
     model: &str,
     think: Option<&Think>,

@@ -1,4 +1,4 @@
-//! Errors of the Ollama routes: `{"error": "…"}`, and beside it the keys that the reference answers with.
+//! Errors of the Ollama routes: `{"error": "…"}`, plus the keys of the reference's errors.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use sglang_tokenizer_manager::requests::validation::FieldError;
 use crate::http::errors::ApiError;
 use crate::http::reply;
 
-/// An answer that is an error.
+/// An error response.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OllamaError {
     status: StatusCode,
@@ -21,7 +21,7 @@ pub struct OllamaError {
 }
 
 impl OllamaError {
-    /// A request that cannot be served as it is.
+    /// An invalid or unsupported request.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, kind: "400".into(), message: message.into() }
     }

@@ -1,4 +1,4 @@
-//! Fields that both generating routes have.
+//! Fields that both generating routes share.
 
 use serde_json::{Value, json};
 use sglang_tokenizer_manager::requests::validation::{
@@ -14,11 +14,11 @@ const MAX_TOP_LOGPROBS: i64 = 20;
 /// `think`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Think {
-    /// Not at all.
+    /// No thinking.
     Off,
-    /// As the model does by itself.
+    /// The model's default thinking.
     On,
-    /// With this effort.
+    /// Thinking with this effort.
     Effort(String),
 }
 
@@ -32,7 +32,7 @@ impl Think {
     }
 }
 
-/// The schema that `format` stands for: that of any object, or one that is given. An empty text is no format.
+/// The schema in `format`: that of any object, or a given one. An empty string means no format.
 pub fn format(f: &mut Fields<'_>) -> Option<String> {
     f.union(
         "format",
@@ -48,7 +48,7 @@ pub fn format(f: &mut Fields<'_>) -> Option<String> {
     .flatten()
 }
 
-/// Whether `keep_alive` asks for the model to be unloaded at once.
+/// Whether `keep_alive` asks to unload the model at once.
 fn is_zero(value: &Value) -> bool {
     match value {
         Value::String(text) => text.trim_end_matches(char::is_alphabetic).parse() == Ok(0.0),
@@ -56,29 +56,29 @@ fn is_zero(value: &Value) -> bool {
     }
 }
 
-/// What the generating routes share.
+/// The fields that the generating routes share.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Common {
     /// Name of the model.
     pub model: String,
-    /// Send output as it is made.
+    /// Whether to stream the output.
     pub stream: bool,
-    /// Sampling, by Ollama's names.
+    /// Sampling parameters, under Ollama's names.
     pub options: Options,
     /// JSON schema of the answer.
     pub schema: Option<String>,
     /// Thinking.
     pub think: Option<Think>,
-    /// The model is to be unloaded, which a server of one model does not do.
+    /// Whether the request asks to unload the model. The server accepts this but keeps its model.
     pub unloads: bool,
-    /// Log-probabilities of the output.
+    /// Whether to return log-probabilities of the output.
     pub logprobs: bool,
-    /// Alternatives per token.
+    /// Number of alternatives per token.
     pub top_logprobs: i64,
 }
 
 impl Common {
-    /// Reads the fields; `model` is missing in the result when it is missing in the body.
+    /// Reads the fields. If the body has no `model`, the result has none either.
     pub fn read(f: &mut Fields<'_>) -> Self {
         Self {
             model: f.required("model", string).unwrap_or_default(),

@@ -13,13 +13,13 @@ use crate::completion::template::CompletionTemplate;
 /// A request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OllamaGenerateRequest {
-    /// What it shares with other requests.
+    /// The fields shared with other requests.
     pub common: Common,
     prompt: String,
     system: String,
     suffix: String,
     template: String,
-    /// Ids of an earlier answer, with its prompt.
+    /// The ids of an earlier prompt and its answer.
     context: Vec<i64>,
     raw: Option<bool>,
     has_images: bool,
@@ -29,7 +29,7 @@ impl OllamaGenerateRequest {
     /// Reads a body.
     ///
     /// # Errors
-    /// Every field that does not fit.
+    /// Every invalid field.
     pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut f = Fields::of_body(body);
         let common = Common::read(&mut f);
@@ -48,10 +48,10 @@ impl OllamaGenerateRequest {
         f.finish(Some(request))
     }
 
-    /// Refuses what cannot be done.
+    /// Refuses requests that this server does not support.
     ///
     /// # Errors
-    /// The first such field, in Ollama's words where it has them.
+    /// The first unsupported field, in Ollama's words if there are any.
     pub fn check(&self, fills_in: bool) -> Result<(), OllamaError> {
         let model = &self.common.model;
         let refuse = |why: String| Err(OllamaError::invalid(why));
@@ -80,27 +80,27 @@ impl OllamaGenerateRequest {
         Ok(())
     }
 
-    /// Whether there is nothing to go on with; the command-line client sends this first.
+    /// Whether there is nothing to continue. The command-line client sends such a request first.
     pub fn is_blank(&self) -> bool {
         self.prompt.trim().is_empty() && self.system.is_empty() && self.suffix.is_empty()
     }
 
-    /// Whether the prompt is a user's message for the chat template, and not what the model sees.
+    /// Whether the prompt is a user message for the chat template, and not the raw prompt.
     pub fn is_templated(&self) -> bool {
         self.raw == Some(false) || (self.raw.is_none() && self.common.think.is_some())
     }
 
-    /// Ids that come before the prompt.
+    /// The ids before the prompt.
     pub fn context(&self) -> &[i64] {
         &self.context
     }
 
-    /// Whether the answer has the ids that a later request can go on from.
+    /// Whether the answer includes the ids with which a later request can continue.
     pub fn wants_context(&self) -> bool {
         self.raw != Some(true)
     }
 
-    /// The same as a chat of one message.
+    /// The request as a chat with one message.
     pub fn to_chat(&self) -> OllamaChatRequest {
         let message = |role: &str, content: &str| json!({"role": role, "content": content});
         let system = Some(&self.system).filter(|text| !text.is_empty()).map(|text| message("system", text));
@@ -111,10 +111,10 @@ impl OllamaGenerateRequest {
         }
     }
 
-    /// The text that the model sees.
+    /// The prompt text for the model.
     ///
     /// # Errors
-    /// What `template` refuses.
+    /// If `template` refuses the prompt.
     pub fn text(&self, template: Option<&CompletionTemplate>) -> Result<String, OllamaError> {
         use crate::completion::prompt::CompletionPrompt;
         let prompt = match self.system.is_empty() {

@@ -5,10 +5,10 @@ use sglang_proto::sampling_params::{Dialect, Given, PARAMETERS, SamplingRequest}
 use sglang_tokenizer_manager::requests::sampling::read;
 use sglang_tokenizer_manager::requests::validation::{Read, object};
 
-/// Most output tokens when the request says nothing.
+/// The output limit in tokens if the request has none.
 const DEFAULT_MAX_NEW_TOKENS: i64 = 2048;
 
-/// Options about loading a model and running it, which the command line decides here.
+/// Options about loading and running the model. Here the command line decides these.
 const LOADING: [&str; 13] = [
     "numa",
     "num_ctx",
@@ -29,7 +29,7 @@ const LOADING: [&str; 13] = [
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     sampling_params: SamplingRequest,
-    /// Names that mean nothing here.
+    /// Names that this server does not know.
     unknown: Vec<String>,
 }
 
@@ -43,7 +43,7 @@ impl Options {
     /// Reads `options`.
     ///
     /// # Errors
-    /// The value is no object. A parameter in it that does not fit is refused when the request is built.
+    /// If the value is not an object. An invalid parameter in it is refused later, when the request is built.
     pub fn read(value: &Value) -> Read<Self> {
         read::note_options(Dialect::Ollama);
         object(value).map(|options| Self::of(&options))
@@ -55,24 +55,24 @@ impl Options {
         };
         let mut sampling_params = read::options(options, Dialect::Ollama);
         sampling_params.max_new_tokens = match sampling_params.max_new_tokens {
-            // To Ollama this is "as many as there is room for".
+            // In Ollama a negative limit means "as many as fit".
             Given::Value(limit) if limit < 0 => Given::Null,
             Given::Value(limit) => Given::Value(limit),
             Given::Absent | Given::Null => Given::Value(DEFAULT_MAX_NEW_TOKENS),
         };
         if sampling_params.top_k == Given::Value(0) {
-            // To Ollama this is "all tokens".
+            // In Ollama 0 means "all tokens".
             sampling_params.top_k = Given::Value(-1);
         }
         if sampling_params.sampling_seed.value().is_some_and(|seed| *seed < 0) {
-            // To Ollama this is a random one.
+            // In Ollama a negative seed means a random one.
             sampling_params.sampling_seed = Given::Absent;
         }
         let unknown = options.keys().filter(|name| !known(name)).cloned().collect();
         Self { sampling_params, unknown }
     }
 
-    /// The sampling parameters. Options that are not known are named in the log, as Ollama does.
+    /// The sampling parameters. Unknown options are logged, as in Ollama.
     pub fn sampling_params(&self) -> SamplingRequest {
         if !self.unknown.is_empty() {
             tracing::warn!("Ollama options without effect: {}", self.unknown.join(", "));
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// What the options mean by the native names.
+    /// The options under the native names.
     fn sampling(options: Value) -> SamplingRequest {
         Options::read(&options).unwrap().sampling_params()
     }

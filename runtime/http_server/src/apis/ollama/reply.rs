@@ -1,29 +1,29 @@
-//! An answer taken apart into what Ollama's messages have: thinking, text, and calls, which come whole.
+//! Splits an answer into the parts of Ollama's messages: thinking, text, and complete calls.
 
 use serde_json::{Map, Value, json};
 
 use crate::answer::event::{Event, ToolCall};
 use crate::answer::format::AnswerFormat;
 
-/// What an answer has come to, or what is new in it.
+/// The parts of a whole answer, or the new parts of a growing one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parts {
     /// Thinking.
     pub thinking: String,
-    /// Text for the reader.
+    /// Text of the answer proper.
     pub content: String,
     /// Complete calls.
     pub tool_calls: Vec<Value>,
 }
 
 impl Parts {
-    /// Whether there is nothing.
+    /// Whether there are no parts.
     pub fn is_empty(&self) -> bool {
         self.thinking.is_empty() && self.content.is_empty() && self.tool_calls.is_empty()
     }
 }
 
-/// A call whose arguments are still coming.
+/// A call whose arguments are not complete yet.
 #[derive(Clone, Debug)]
 struct OpenCall {
     index: usize,
@@ -32,7 +32,7 @@ struct OpenCall {
     arguments: String,
 }
 
-/// Puts the events of an answer together to what Ollama's messages have.
+/// Combines the events of an answer into the parts of Ollama's messages.
 #[derive(Default)]
 pub struct Reply {
     open: Option<OpenCall>,
@@ -40,7 +40,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A whole answer, read by `format`, as if it came at once.
+    /// The parts of a whole answer, parsed by `format`.
     pub fn whole(format: &AnswerFormat, text: &str) -> Parts {
         let (events, cut_calls) = format.events(text);
         let mut reply = Self::default();
@@ -49,7 +49,7 @@ impl Reply {
         parts
     }
 
-    /// What a step of a stream brings.
+    /// The parts that a step of a stream adds.
     pub fn step(&mut self, events: Vec<Event>, cut_calls: &[usize]) -> Parts {
         let mut parts = Parts::default();
         events.into_iter().for_each(|event| self.push(&mut parts, event, cut_calls));
@@ -78,7 +78,8 @@ impl Reply {
         }
     }
 
-    /// Ends the open call. One that was cut off, or has no object for arguments, could not be run and is left out.
+    /// Ends the open call. It is left out if it was cut off or its arguments are not an object, since it could not be
+    /// executed.
     fn close(&mut self, parts: &mut Parts, cut_calls: &[usize]) {
         let Some(open) = self.open.take() else { return };
         let arguments = match open.arguments.trim() {
@@ -136,7 +137,7 @@ mod tests {
         all
     }
 
-    /// The parts without the ids of calls, which are fresh.
+    /// The parts without the ids of calls, which are generated.
     fn settled(mut parts: Parts) -> Parts {
         for call in &mut parts.tool_calls {
             assert!(call["id"].as_str().is_some_and(|id| !id.is_empty()));

@@ -93,7 +93,7 @@ pub struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// A piece with what is new.
+    /// A line with the new parts.
     pub fn piece(route: Route, model: &'a str, parts: Parts, logprobs: Option<Value>) -> Self {
         let text = route.text(parts);
         Self { model, created_at: now(), text, done: false, done_reason: None, logprobs }

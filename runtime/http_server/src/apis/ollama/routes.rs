@@ -24,11 +24,11 @@ use crate::http::reply;
 use crate::parsers::Parsers;
 use crate::preparation::{Preparation, prepare_with};
 
-/// A body of these routes; what is wrong with it is said in their shape.
+/// The body of a request, or its error, which these routes report in their own shape.
 pub(super) type Body = Result<NativeJson, ApiError>;
 
-/// The adapter that `model` names, and the model's name in the answer: the served one, as in the reference, or the
-/// adapter's as the client gave it. Names may have Ollama's tag, which means nothing here.
+/// The adapter that `model` names, and the model's name in the answer: the served name, as in the reference, or the
+/// adapter's name as the client wrote it. Names may have an Ollama tag, which is ignored.
 pub(super) fn model(app: &App, model: &str) -> Result<(Option<String>, String), OllamaError> {
     let name = model.strip_suffix(":latest").unwrap_or(model);
     let adapter = match app.manager.adapters() {
@@ -50,7 +50,7 @@ fn frame(app: &App, route: Route, model: String, common: &Common) -> Frame {
     Frame { route, model, with_context: false, codec }
 }
 
-/// The answer to a request that only wants the model to be there.
+/// The answer to a request that only loads the model.
 fn loaded(frame: &Frame, common: &Common, done_reason: &'static str) -> Result<HttpResponse, OllamaError> {
     if common.unloads {
         return Err(OllamaError::invalid(
@@ -65,7 +65,7 @@ fn loaded(frame: &Frame, common: &Common, done_reason: &'static str) -> Result<H
     })
 }
 
-/// Runs a native request and answers it.
+/// Runs a native request and returns its answer.
 async fn serve(
     app: &App,
     frame: Frame,
@@ -91,12 +91,12 @@ async fn serve(
     Ok(reply::json(&Answer::new(frame.route, &frame.model, parts, logprobs, end)))
 }
 
-/// Before other refusals, whose advice would not help a model that embeds.
+/// Checked first: the advice in other errors would not help the user of an embedding model.
 fn check_generates(app: &App) -> Result<(), OllamaError> {
     app.manager.check_generates().map_err(|e| OllamaError::invalid(e.0))
 }
 
-/// Refuses tools that would not be seen, or whose calls would not be read.
+/// Refuses tools that the prompt would not show, or whose calls would not be parsed.
 fn check_tools(app: &App, parsers: &Parsers, request: &OllamaChatRequest) -> Result<(), OllamaError> {
     let Some(codec) = app.manager.limits.codec.as_deref().filter(|_| !request.tools.is_empty()) else {
         return Ok(());
@@ -110,14 +110,14 @@ fn check_tools(app: &App, parsers: &Parsers, request: &OllamaChatRequest) -> Res
     }
     let messages = [json!({"role": "user", "content": "x"})];
     let rendered = |tools| codec.render_chat(&messages, tools, true, &serde_json::Map::new());
-    // A template that fails says why when the conversation itself is rendered.
+    // If the template fails, the error is reported when the conversation itself is rendered.
     match (rendered(Some(&request.tools)), rendered(None)) {
         (Ok(with), Ok(without)) if with == without => refuse("its chat template does not show them"),
         _ => Ok(()),
     }
 }
 
-/// A chat as the native request, and how its answer is read.
+/// The native request for a chat, and the format of its answer.
 async fn prepare(
     app: &web::Data<App>,
     req: &HttpRequest,
@@ -126,7 +126,7 @@ async fn prepare(
     parsers: &Parsers,
     adapter: Option<String>,
 ) -> Result<(GenerateReqInput, AnswerFormat), OllamaError> {
-    // Sampling is as for native requests where the options say nothing.
+    // Sampling parameters that the options leave out have the defaults of native requests.
     let preparation = Preparation { parsers, sampling_defaults: &SamplingRequest::default(), adapter };
     let mut generate = prepare_with(app, req, chat, preparation).await?;
     if let Some(OneOrMany::One(sampling)) = &mut generate.sampling_params {
@@ -148,7 +148,7 @@ pub async fn chat(app: web::Data<App>, req: HttpRequest, body: Body) -> Result<H
         return loaded(&frame, common, "load");
     }
     check_generates(&app)?;
-    // There are no flags for calls in Ollama, so what the template shows is enough.
+    // Ollama has no flags for tool calls, so the parser that the chat template implies is enough.
     let parsers = app.parsers.or_detected_tools(&app.model.detected_parsers);
     check_tools(&app, &parsers, &request)?;
     let chat = request.to_chat(parsers.reasoning)?;
@@ -188,7 +188,7 @@ pub async fn generate(
     match (request.context(), app.manager.limits.codec.as_deref()) {
         ([], _) | (_, None) => generate.text = Some(OneOrMany::One(text)),
         (context, Some(codec)) => {
-            // The earlier prompt has what starts a text.
+            // The earlier prompt already has the tokens that start a text.
             let ids = codec.encode(&text, false).map_err(|e| OllamaError::invalid(e.0))?;
             let ids = context.iter().copied().chain(ids.into_iter().map(i64::from)).collect();
             generate.input_ids = Some(OneOrMany::One(ids));

@@ -1,4 +1,4 @@
-//! An answer as lines of JSON: what is new as it comes, then the end.
+//! An answer as lines of JSON: the new parts as they arrive, then the end.
 
 use std::sync::Arc;
 
@@ -24,28 +24,28 @@ pub fn line(value: &impl Serialize) -> Bytes {
     line.into()
 }
 
-/// How the answers to a request look.
+/// The properties of a request that decide how its answers look.
 #[derive(Clone)]
 pub struct Frame {
-    /// Who answers.
+    /// The route that answers.
     pub route: Route,
     /// Name of the model.
     pub model: String,
-    /// Give the ids of prompt and output at the end.
+    /// Whether to return the ids of prompt and output at the end.
     pub with_context: bool,
-    /// For log-probabilities, where they are wanted.
+    /// The codec for log-probabilities, if they are requested.
     pub codec: Option<Arc<dyn TextCodec>>,
 }
 
 impl Frame {
-    /// Log-probabilities as Ollama gives them, which is how chat completions do.
+    /// Log-probabilities in Ollama's form, which is the form of chat completions.
     pub fn logprobs(&self, lists: &Logprobs) -> Option<Value> {
         let codec = self.codec.as_deref().filter(|_| !lists.output_token.is_empty())?;
         let lists = ChoiceLogprobs::new(codec, &lists.output_token, &lists.output_top);
         serde_json::to_value(lists.content).ok()
     }
 
-    /// The end of an answer: `output_ids` are all of them, and `work` is what it took.
+    /// The end of an answer. `output_ids` are all its ids, and `work` is its cost.
     pub fn end(&self, state: &ReqState, reason: &'static str, work: Work, output_ids: &[u32]) -> End {
         let prompt = || state.request.input_ids.as_ref().map(|ids| ids.0.as_slice()).unwrap_or_default();
         End {
@@ -56,19 +56,19 @@ impl Frame {
     }
 }
 
-/// An answer that is being written.
+/// The writer of one answer.
 struct Writer {
     frame: Frame,
     reply: Reply,
     output_ids: Vec<u32>,
-    /// When the first token came, in seconds after the request.
+    /// The time of the first token, in seconds after the request.
     first: Option<f64>,
-    /// Log-probabilities of tokens whose text has not come yet.
+    /// Log-probabilities of tokens whose text has not arrived yet.
     pending: Logprobs,
 }
 
 impl Writer {
-    /// The lines that a step brings.
+    /// The lines for a step.
     fn step(&mut self, state: &ReqState, step: Step) -> Bytes {
         let reason = step.end().map(|end| end.reason.clone());
         if let Some(Err(error)) = reason.as_ref().map(check_finish) {
@@ -98,7 +98,7 @@ impl Writer {
     }
 }
 
-/// The lines of a started request's answer.
+/// The lines of the answer to a started request.
 pub fn stream(
     frame: Frame,
     format: &AnswerFormat,
@@ -113,6 +113,6 @@ pub fn stream(
             Some(state) => writer.step(state, step),
             None => Bytes::new(),
         })
-        // A token may have no text yet.
+        // A step has no lines if its tokens have no text yet.
         .filter(|lines| futures::future::ready(!lines.is_empty()))
 }

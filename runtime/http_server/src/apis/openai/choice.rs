@@ -1,4 +1,4 @@
-//! Parts that answers of both OpenAI routes have.
+//! Parts of answers that chat and text completions share.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -9,14 +9,14 @@ use crate::answer::choice::refusal;
 use crate::answer::meta_info::{cached_tokens_details, spans, weight_versions};
 use crate::app::App;
 
-/// `metadata` of an answer: texts alone, since clients know nothing else there.
+/// `metadata` of an answer. All values are strings, since clients expect nothing else there.
 pub fn metadata(app: &App, output: &Output) -> Value {
     let default = app.weight_version();
     let version = weight_versions(output, &default).pop().map_or(default, |span| span.version);
     json!({"weight_version": version})
 }
 
-/// `sglext` of an answer: which weights made which tokens, and the cache details when they are wanted.
+/// `sglext` of an answer: the weight version of each span of tokens, and the cache details if requested.
 pub fn answer_sglext(app: &App, output: &Output, with_cache: bool) -> Value {
     let mut ext = json!({"weight_versions": spans(output, &app.weight_version())});
     if let Some(details) = cached_tokens_details(output).filter(|_| with_cache) {
@@ -25,12 +25,12 @@ pub fn answer_sglext(app: &App, output: &Output, with_cache: bool) -> Value {
     ext
 }
 
-/// `sglext` of a stream: the cache details, when they are wanted and there are any.
+/// `sglext` of a stream: the cache details, if they are requested and exist.
 pub fn sglext(wanted: bool, details: Option<Value>) -> Option<Value> {
     details.filter(|_| wanted).map(|details| json!({"cached_tokens_details": details}))
 }
 
-/// The refusal in a finish reason, as the event that a stream carries: the reference writes it with spaces.
+/// The error event for a refusal in a finish reason. The reference writes its JSON with spaces.
 pub fn error_event(reason: &FinishReason) -> Option<String> {
     let (code, message) = refusal(reason)?;
     let name = actix_web::http::StatusCode::from_u16(code)

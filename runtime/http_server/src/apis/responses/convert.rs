@@ -1,4 +1,5 @@
-//! The chat completion that serves a response (reference: `OpenAIServingResponses._make_request`, `to_sampling_params`).
+//! Converts a request to the chat completion that serves it (reference: `OpenAIServingResponses._make_request`,
+//! `to_sampling_params`).
 
 use serde_json::{Value, json};
 use sglang_proto::sampling_params::{Given, SamplingRequest};
@@ -9,28 +10,28 @@ use super::request::{ResponsesRequest, ToolChoice};
 use super::tools;
 use crate::chat::request::ChatCompletionRequest;
 
-/// Sampling that holds when neither the request nor the model says otherwise.
+/// The temperature if neither the request nor the model sets one.
 const DEFAULT_TEMPERATURE: f64 = 0.7;
-/// Tokens that the reference takes off `max_output_tokens`.
+/// The number of tokens that the reference subtracts from `max_output_tokens`.
 const HEADROOM: i64 = 2;
 
-/// What of the server decides how a request is converted.
+/// Properties of the server that affect the conversion.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ServerTraits {
-    /// Instructions may stand between other messages.
+    /// Whether instructions may stand between other messages.
     pub inline_system: bool,
-    /// The model writes gpt-oss's messages.
+    /// Whether the model writes gpt-oss's messages.
     pub harmony: bool,
-    /// `--tool-call-parser` is there.
+    /// Whether `--tool-call-parser` is set.
     pub parses_tools: bool,
     /// `--enable-response-store`.
     pub keeps_responses: bool,
 }
 
-/// Whether a request makes sense here, as far as it can be said without its conversation.
+/// Checks whether this server supports a request, as far as that does not depend on the conversation.
 ///
 /// # Errors
-/// What cannot be served, with its field.
+/// The first unsupported field.
 pub fn check(request: &ResponsesRequest, traits: ServerTraits) -> Result<(), ResponsesError> {
     let invalid = |message: &str, param: &'static str| Err(ResponsesError::invalid(message, param));
     if request.tools.iter().any(|tool| tool["type"] == "shell") {
@@ -72,7 +73,7 @@ pub fn check(request: &ResponsesRequest, traits: ServerTraits) -> Result<(), Res
         return Err(ResponsesError::invalid(format!("logprobs are not supported {place}"), "logprobs"));
     }
     if traits.harmony && request.json_format().is_some() {
-        // A grammar would hold before the message that it is for.
+        // The grammar would already apply before the final message.
         return invalid("structured output (text.format) is not supported with gpt-oss models", "text");
     }
     let strict = || traits.parses_tools && request.tools.iter().any(|tool| tool["strict"] == true);
@@ -97,11 +98,11 @@ fn response_format(format: &Value) -> Value {
     }
 }
 
-/// The chat completion for `history`, the whole conversation with the request's own items. `defaults` are the model's
-/// sampling parameters.
+/// The chat completion for `history`, the whole conversation including the request's own items. `defaults` are the
+/// model's sampling parameters.
 ///
 /// # Errors
-/// An item that cannot be replayed, or that is no message.
+/// If an item is not a message or cannot be replayed.
 pub fn chat_request(
     request: &ResponsesRequest,
     history: &[Value],
@@ -158,7 +159,7 @@ pub fn chat_request(
     Ok(chat)
 }
 
-/// The limit of the output that a request sets, as the reference counts it: two tokens less.
+/// The output limit in tokens that a request sets; as in the reference, it is two tokens lower.
 pub fn max_new_tokens(request: &ResponsesRequest) -> Option<i64> {
     request.max_output_tokens.map(|limit| if limit < 0 { limit } else { (limit - HEADROOM).max(0) })
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::http::errors::ApiError;
 use crate::http::reply;
 
-/// An answer that is an error.
+/// An error response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResponsesError {
     status: u16,
@@ -19,7 +19,7 @@ pub struct ResponsesError {
 }
 
 impl ResponsesError {
-    /// A request that cannot be served; `param` is the field.
+    /// An invalid or unsupported request; `param` is the field.
     pub fn invalid(message: impl Into<String>, param: impl Into<Option<&'static str>>) -> Self {
         Self {
             status: 400,
@@ -29,12 +29,12 @@ impl ResponsesError {
         }
     }
 
-    /// Something that is not there.
+    /// A missing object.
     pub fn not_found(message: impl Into<String>, param: &'static str) -> Self {
         Self { status: 404, ..Self::invalid(message, param) }
     }
 
-    /// Responses are not kept.
+    /// The server does not store responses.
     pub fn store_disabled(param: &'static str) -> Self {
         Self::invalid(
             "Response store is disabled. Stateful Responses require --enable-response-store on a standalone server; \
@@ -43,18 +43,18 @@ impl ResponsesError {
         )
     }
 
-    /// An id that is none of a response.
+    /// An id that is not in the form of a response id.
     pub fn bad_id(id: &str) -> Self {
         let message = format!("Invalid 'response_id': '{id}'. Expected an ID that begins with 'resp'.");
         Self::invalid(message, "response_id")
     }
 
-    /// An id that nothing is kept under.
+    /// An id without a stored response.
     pub fn unknown_id(id: &str) -> Self {
         Self::not_found(format!("Response with id '{id}' not found."), "response_id")
     }
 
-    /// What went wrong.
+    /// The text of the error.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -64,8 +64,8 @@ impl ResponsesError {
     }
 }
 
-/// What the machinery of chat completions refuses, in this shape: schema errors and those of the server with the
-/// status's own words, others as invalid requests.
+/// Errors of the chat completion code, in this shape. Schema errors and server errors have the type for their status;
+/// all others are invalid requests.
 impl From<ApiError> for ResponsesError {
     fn from(error: ApiError) -> Self {
         let status = error.status_code();

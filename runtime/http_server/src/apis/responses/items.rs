@@ -1,4 +1,4 @@
-//! Output items as an answer grows, and the events that tell of them.
+//! The output items of a growing answer, and the events about them.
 
 use std::io::Read;
 
@@ -16,17 +16,17 @@ use crate::answer::event::Event;
 
 const CUSTOM_DELTA: &str = "response.custom_tool_call_input.delta";
 const REASONING_STATE: &str = "sglang-reasoning-v1.";
-/// Longest reasoning that is read back, in bytes.
+/// The most bytes of reasoning that are decoded.
 const MAX_REASONING: u64 = 16 << 20;
 
-/// Reasoning as the opaque text of `encrypted_content`. It is packed, not secret.
+/// Reasoning as the opaque text of `encrypted_content`. The text is compressed, not encrypted.
 fn encode_reasoning(text: &str) -> Option<String> {
     let mut packed = Vec::new();
     ZlibEncoder::new(text.as_bytes(), Compression::default()).read_to_end(&mut packed).ok()?;
     Some(format!("{REASONING_STATE}{}", URL_SAFE.encode(packed)))
 }
 
-/// The reasoning in an `encrypted_content` of this server or the reference.
+/// The reasoning in an `encrypted_content` from this server or the reference.
 pub(super) fn decode_reasoning(state: &str) -> Option<String> {
     let packed = URL_SAFE.decode(state.strip_prefix(REASONING_STATE)?).ok()?;
     let mut text = String::new();
@@ -34,7 +34,7 @@ pub(super) fn decode_reasoning(state: &str) -> Option<String> {
     Some(text)
 }
 
-/// What of a request decides how items look.
+/// The fields of a request that decide how items look.
 #[derive(Clone, Debug, Default)]
 pub struct ItemOptions {
     summary: bool,
@@ -43,7 +43,7 @@ pub struct ItemOptions {
 }
 
 impl ItemOptions {
-    /// Those of `request`.
+    /// The options of `request`.
     pub fn new(request: &ResponsesRequest) -> Self {
         Self {
             summary: request.summary,
@@ -53,7 +53,7 @@ impl ItemOptions {
     }
 }
 
-/// The item that grows.
+/// The item that is growing.
 #[derive(Clone, Debug, PartialEq)]
 enum Open {
     Reasoning { id: String, text: String },
@@ -62,7 +62,7 @@ enum Open {
     Custom { index: usize, id: String, call_id: String, name: String, arguments: String, input: String },
 }
 
-/// More text of an item: the one kind of event that comes with every token.
+/// More text of an item: the only kind of event that is sent for every token.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Delta {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,7 +74,7 @@ pub struct Delta {
     output_index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     summary_index: Option<usize>,
-    /// Place of the event in the stream.
+    /// The event's number in the stream.
     pub sequence_number: u64,
     /// Name of the event.
     pub r#type: &'static str,
@@ -85,11 +85,11 @@ pub struct Delta {
 pub enum ItemEvent {
     /// More text.
     Delta(Delta),
-    /// Anything else, without a number.
+    /// Any other event, still without its number.
     Other(Value),
 }
 
-/// Puts the items of one answer together.
+/// Builds the items of one answer.
 #[derive(Clone, Debug, Default)]
 pub struct Items {
     options: ItemOptions,
@@ -117,7 +117,7 @@ impl Items {
         Self { options, ..Self::default() }
     }
 
-    /// The place of the open item among the outputs.
+    /// The index of the open item in the output.
     fn place(&self) -> usize {
         self.closed.len()
     }
@@ -145,12 +145,12 @@ impl Items {
         }));
     }
 
-    /// The events since the last call, without their numbers.
+    /// The events since the last call, still without their numbers.
     pub fn take_events(&mut self) -> Vec<ItemEvent> {
         std::mem::take(&mut self.events)
     }
 
-    /// Takes what happens next to the answer, its end left out. `cut` are the calls that stay incomplete.
+    /// Processes the next event of the answer, except its end. `cut` are the indices of the calls that stay incomplete.
     pub fn push(&mut self, event: Event, cut: &[usize]) {
         match event {
             Event::Started | Event::End(_) => {}
@@ -195,7 +195,7 @@ impl Items {
     }
 
     fn content(&mut self, text: String, cut: &[usize]) {
-        // White space between two calls is no message.
+        // White space between two calls is not a message.
         let behind_call = matches!(self.open, Some(Open::Call { .. } | Open::Custom { .. }));
         if text.is_empty() || (behind_call && text.trim().is_empty()) {
             return;
@@ -228,7 +228,7 @@ impl Items {
                 "status": "in_progress"});
             (item, Open::Call { index, id, call_id, name, arguments: String::new() })
         };
-        // A text in front of a call was no answer yet.
+        // A message before a call is commentary, not the final answer.
         for item in self.closed.iter_mut().filter(|item| item["type"] == "message") {
             item["phase"] = "commentary".into();
         }
@@ -262,7 +262,7 @@ impl Items {
         }
     }
 
-    /// Closes the open item; `for_call` when a call follows.
+    /// Closes the open item. `for_call`: a call follows.
     fn close(&mut self, cut: &[usize], for_call: bool) {
         let place = self.place();
         let Some(open) = self.open.take() else { return };
@@ -286,7 +286,7 @@ impl Items {
                     "status": status})
             }
             Open::Custom { id, call_id, name, arguments, input: sent, .. } => {
-                // What has been sent cannot be taken back.
+                // Text that was sent cannot be corrected later.
                 let whole = decode_input(&arguments);
                 let whole = if whole.starts_with(&sent) { whole } else { sent.clone() };
                 if let Some(rest) = whole.strip_prefix(sent.as_str()).filter(|rest| !rest.is_empty()) {
@@ -322,7 +322,7 @@ impl Items {
             "encrypted_content": encrypted, "status": "completed"})
     }
 
-    /// Ends the answer and gives its items. `logprobs` are those of the whole output, for its last text.
+    /// Ends the answer and returns its items. `logprobs` are those of the whole output; its last message gets them.
     pub fn finish(&mut self, cut: &[usize], logprobs: Option<&Value>) -> Vec<Value> {
         self.close(cut, false);
         if let (Some(logprobs), Some(message)) =

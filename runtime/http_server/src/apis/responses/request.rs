@@ -19,7 +19,7 @@ const INCLUDES: [&str; 6] = [
     "reasoning.encrypted_content",
 ];
 const EFFORTS: [&str; 8] = ["none", "minimal", "low", "medium", "high", "xhigh", "ultra", "max"];
-/// Efforts that the answer repeats: OpenAI's own.
+/// Efforts that the answer repeats: those that OpenAI defines.
 const ECHOED_EFFORTS: [&str; 4] = ["minimal", "low", "medium", "high"];
 const SUMMARIES: [&str; 3] = ["auto", "concise", "detailed"];
 const TIERS: [&str; 5] = ["auto", "default", "flex", "scale", "priority"];
@@ -29,17 +29,17 @@ const TIERS: [&str; 5] = ["auto", "default", "flex", "scale", "priority"];
 pub enum ToolChoice {
     /// `auto`, `required` or `none`.
     Word(String),
-    /// A named function or tool of free text.
+    /// A named function or a custom tool.
     Named {
         /// `function` or `custom`.
         kind: String,
-        /// The tool.
+        /// The tool's name.
         name: String,
     },
 }
 
 impl ToolChoice {
-    /// As the answer repeats it.
+    /// The choice as the answer repeats it.
     pub fn to_json(&self) -> Value {
         match self {
             Self::Word(word) => word.as_str().into(),
@@ -48,52 +48,52 @@ impl ToolChoice {
     }
 }
 
-/// A request for a response.
+/// The body of a request.
 #[derive(Clone, Debug)]
 pub struct ResponsesRequest {
-    /// Id of the response and of its request.
+    /// Id of the response and of the request that generates it.
     pub request_id: String,
-    /// Served name; `None` for whatever is loaded.
+    /// Served name; `None` for the loaded model.
     pub model: Option<String>,
     /// New items of the conversation.
     pub input: Vec<Value>,
-    /// Instructions in front of the conversation.
+    /// Instructions before the conversation.
     pub instructions: Option<String>,
-    /// Answer later; the response is fetched by its id.
+    /// Whether to generate in the background; the client retrieves the response by its id.
     pub background: bool,
-    /// Keep the response.
+    /// Whether to store the response.
     pub store: bool,
-    /// Send events.
+    /// Whether to stream events.
     pub stream: bool,
-    /// The response that the conversation goes on from.
+    /// The response that the conversation continues.
     pub previous_response_id: Option<String>,
-    /// Limit of the output.
+    /// The output limit in tokens.
     pub max_output_tokens: Option<i64>,
     /// Tools, as the answer repeats them.
     pub tools: Vec<Value>,
-    /// Use of tools.
+    /// Which tools the model may or must call.
     pub tool_choice: ToolChoice,
-    /// Whether more than one call is wanted in an answer.
+    /// Whether an answer may have more than one call.
     pub parallel_tool_calls: bool,
     /// Reasoning effort.
     pub effort: Option<String>,
-    /// Mirror the reasoning into a summary.
+    /// Whether to repeat the reasoning as a summary.
     pub summary: bool,
     /// `text`, without nulls.
     pub text: Option<Value>,
-    /// Log-probabilities of the output.
+    /// Whether to return log-probabilities of the output.
     pub include_logprobs: bool,
-    /// The reasoning once more as a text that a client without kept responses sends back.
+    /// Whether to add the reasoning as opaque text, which a client without stored responses sends back.
     pub include_encrypted_reasoning: bool,
-    /// Fields that the answer repeats as they came: temperature, top_p, truncation, user, metadata.
+    /// Fields that the answer repeats unchanged: temperature, top_p, truncation, user, metadata.
     pub echo: Map<String, Value>,
-    /// Sampling parameters, but for the limit of the output.
+    /// Sampling parameters, except the output limit.
     pub sampling_params: SamplingRequest,
-    /// Fields that the chat completion takes as they came.
+    /// Fields that the chat completion takes unchanged.
     pub passed: Map<String, Value>,
 }
 
-/// One word of a fixed set.
+/// Reads one word of a fixed set.
 fn word<'a>(known: &'a [&'a str]) -> impl Fn(&Value) -> Read<String> + 'a {
     move |value| match value.as_str() {
         Some(text) if known.contains(&text) => Ok(text.to_owned()),
@@ -101,14 +101,14 @@ fn word<'a>(known: &'a [&'a str]) -> impl Fn(&Value) -> Read<String> + 'a {
     }
 }
 
-/// Effort (`medium` when nothing is said) and whether a summary is wanted.
+/// The effort (`medium` by default), and whether a summary is requested.
 fn reasoning(value: &Value) -> Read<(Option<String>, bool)> {
     let map = object(value)?;
     let effort = optional_key(&map, "effort", word(&EFFORTS))?.unwrap_or_else(|| "medium".to_owned());
     Ok((Some(effort), optional_key(&map, "summary", word(&SUMMARIES))?.is_some()))
 }
 
-/// `text`: its format checked, its nulls dropped.
+/// `text`, with its format checked and its nulls removed.
 fn text(value: &Value) -> Read<Value> {
     let mut map = object(value)?;
     map.retain(|_, value| !value.is_null());
@@ -133,7 +133,8 @@ fn text(value: &Value) -> Read<Value> {
     Ok(map.into())
 }
 
-/// A choice that names something else than a function cannot be forced and counts as `auto`.
+/// Reads `tool_choice`. A choice that names something other than a function or custom tool cannot be forced and counts
+/// as `auto`.
 fn tool_choice(value: &Value) -> Read<ToolChoice> {
     if value.is_string() {
         return word(&["auto", "required", "none"])(value).map(ToolChoice::Word);
@@ -165,7 +166,7 @@ impl ResponsesRequest {
     /// Reads a body.
     ///
     /// # Errors
-    /// Every field that does not fit.
+    /// Every invalid field.
     pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut f = Fields::of_body(body);
         let input = input(&mut f);
@@ -222,7 +223,7 @@ impl ResponsesRequest {
         f.finish(request)
     }
 
-    /// The format of the output when it is to be JSON.
+    /// The format of the output, if it is JSON.
     pub fn json_format(&self) -> Option<&Value> {
         let format = self.text.as_ref()?.get("format")?;
         (format["type"] != "text").then_some(format)
@@ -233,7 +234,7 @@ impl ResponsesRequest {
         self.effort.as_deref().filter(|effort| ECHOED_EFFORTS.contains(effort))
     }
 
-    /// Whether the model has to call a tool.
+    /// Whether the model must call a tool.
     pub fn forces_tools(&self) -> bool {
         match &self.tool_choice {
             ToolChoice::Word(word) => word == "required",

@@ -34,7 +34,7 @@ fn traits(app: &App, items: &[Value]) -> ServerTraits {
     }
 }
 
-/// The items of the conversation up to and including the request's own.
+/// The items of the conversation, including those of the request.
 fn history(app: &App, request: &ResponsesRequest) -> Result<Vec<Value>, ResponsesError> {
     let mut items = Vec::new();
     if let Some(id) = &request.previous_response_id {
@@ -48,8 +48,8 @@ fn history(app: &App, request: &ResponsesRequest) -> Result<Vec<Value>, Response
     Ok(items)
 }
 
-/// How the answer is read. A forced call comes as an array where the server has no parser, and unlike in chat
-/// completions it is read here.
+/// The format of the answer. Without a tool parser, a forced call is a JSON array; unlike in chat completions it is
+/// parsed here.
 fn answer_format(app: &App, request: &ResponsesRequest, chat: &ChatCompletionRequest) -> AnswerFormat {
     let mut parsers = app.parsers;
     if parsers.tool_call.is_none() && request.forces_tools() {
@@ -58,7 +58,7 @@ fn answer_format(app: &App, request: &ResponsesRequest, chat: &ChatCompletionReq
     AnswerFormat::new(&parsers, chat, app.args.default_chat_template_kwargs.as_ref())
 }
 
-/// Answers a kept request while nobody waits.
+/// Generates a stored response in the background.
 async fn in_background(
     app: web::Data<App>,
     draft: Draft,
@@ -139,7 +139,7 @@ pub async fn create(
     Ok(reply::json(&response))
 }
 
-/// The id of a kept response.
+/// Checks that the id can be that of a stored response.
 fn kept_id(app: &App, id: &str) -> Result<(), ResponsesError> {
     if !app.args.enable_response_store {
         return Err(ResponsesError::store_disabled("response_id"));
@@ -154,7 +154,7 @@ pub async fn retrieve(app: web::Data<App>, id: web::Path<String>) -> Result<Http
     Ok(reply::json(&response))
 }
 
-/// `POST /v1/responses/{response_id}/cancel`: ends a response that is not over; one that is stays as it is.
+/// `POST /v1/responses/{response_id}/cancel`: cancels an unfinished response; a finished one stays unchanged.
 pub async fn cancel(app: web::Data<App>, id: web::Path<String>) -> Result<HttpResponse, ResponsesError> {
     kept_id(&app, &id)?;
     let (response, open) = app.responses.cancel(&id).ok_or_else(|| ResponsesError::unknown_id(&id))?;

@@ -22,16 +22,16 @@ use crate::app::App;
 use crate::http::reply::to_json;
 use crate::http::sse::push_named_event;
 
-/// Where a response is kept, and the conversation that led to it.
+/// The place to store a response, and the conversation that led to it.
 #[derive(Clone, Debug)]
 pub struct Keep {
     /// The response's id.
     pub id: String,
-    /// The items up to the answer.
+    /// The items before the answer.
     pub history: Arc<Vec<Value>>,
 }
 
-/// A response that is being written.
+/// A response that is being generated.
 pub struct Draft {
     frame: ResponseFrame,
     items: Items,
@@ -53,7 +53,7 @@ fn without_nulls(item: &Value) -> Value {
 }
 
 impl Draft {
-    /// A response without output so far. It is kept in the end if `keep` says where.
+    /// A response without output yet. When it ends it is stored, if `keep` is given.
     pub fn new(app: &App, request: &ResponsesRequest, format: &AnswerFormat, keep: Option<Keep>) -> Self {
         Self {
             frame: ResponseFrame::new(request, &app.served_model_name(), created()),
@@ -63,7 +63,7 @@ impl Draft {
         }
     }
 
-    /// The response as it is before its output.
+    /// The response before its output.
     pub fn open(&self, status: &str) -> Value {
         self.frame.response(status, Vec::new(), None)
     }
@@ -100,7 +100,7 @@ impl Draft {
         }
     }
 
-    /// The response to a request that failed.
+    /// The response to a failed request.
     pub fn fail(&self, app: &App, message: &str) -> Value {
         let response = self.frame.failed(message);
         self.keep(app, &response, Vec::new());
@@ -138,7 +138,7 @@ impl<S: Stream<Item = Step> + Unpin> ResponseStream<S> {
         let Some(name) = event["type"].as_str().map(str::to_owned) else { return };
         if let Value::Object(map) = &mut event {
             map.insert("sequence_number".into(), self.number.into());
-            // The reference's order.
+            // The order of the keys is the reference's.
             if !map.contains_key("response") {
                 map.shift_remove("type");
                 map.insert("type".into(), name.as_str().into());
@@ -165,7 +165,7 @@ impl<S: Stream<Item = Step> + Unpin> ResponseStream<S> {
         }
     }
 
-    /// Writes what a step brings; false when the stream ends with it.
+    /// Writes a step. Returns false if the stream ends with it.
     fn step(&mut self, out: &mut String, step: Step) -> bool {
         let reason = step.end().map(|end| end.reason.clone());
         if let Some(Err(error)) = reason.as_ref().map(check_finish) {
@@ -201,7 +201,7 @@ impl<S: Stream<Item = Step> + Unpin> ResponseStream<S> {
                 return Some((out.into(), self));
             }
         }
-        // The request vanished without a word.
+        // The steps ended without an end of the answer.
         let response = self.draft.fail(&self.app, "Generation aborted");
         self.lifecycle(&mut out, "failed", &response);
         Some((out.into(), self))

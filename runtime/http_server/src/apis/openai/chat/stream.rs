@@ -1,4 +1,4 @@
-//! A chat answer as a stream: the role, pieces of content, one end per choice, counts.
+//! A chat answer as a stream: the role, pieces of content, one end per choice, token counts.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ struct Delta<'a> {
     content: Option<&'a str>,
 }
 
-/// A delta with a call writes every key, as the reference does.
+/// A delta with a call has every key, as in the reference.
 #[derive(Serialize)]
 struct CallDelta<'a> {
     role: (),
@@ -39,7 +39,7 @@ struct CallDelta<'a> {
     tool_calls: [&'a ToolCall; 1],
 }
 
-/// The delta of a hidden state writes every key but `tool_calls`.
+/// A delta with a hidden state has every key except `tool_calls`.
 #[derive(Serialize)]
 struct HiddenDelta<'a> {
     role: (),
@@ -78,19 +78,19 @@ struct Chunk<'a> {
     sglext: Option<Value>,
 }
 
-/// What of a request decides how its stream looks.
+/// The fields of a request that decide how its stream looks.
 pub struct ChatStreamOptions {
-    /// Name that the chunks repeat.
+    /// The name of the model that the chunks repeat.
     pub model: String,
-    /// Choices.
+    /// Number of choices.
     pub n: usize,
-    /// How the answer is taken apart.
+    /// How the answer is parsed.
     pub format: AnswerFormat,
-    /// Log-probabilities of the output.
+    /// Whether to return log-probabilities of the output.
     pub logprobs: bool,
-    /// Counts.
+    /// When to send token counts.
     pub stream_options: StreamOptions,
-    /// Say where cached tokens came from.
+    /// Whether to report where cached tokens came from.
     pub return_cached_tokens_details: bool,
 }
 
@@ -102,7 +102,7 @@ struct ChatStream<S> {
     steps: Option<S>,
     counts: StreamCounts,
     ends: BTreeMap<usize, End>,
-    /// Log-probabilities of tokens whose text has not come yet.
+    /// Log-probabilities of tokens whose text has not arrived yet.
     pending: BTreeMap<usize, Logprobs>,
     cached_tokens_details: Option<Value>,
 }
@@ -139,7 +139,7 @@ impl<S: Stream<Item = Step> + Unpin> ChatStream<S> {
         self.chunk(out, &[choice], None, None);
     }
 
-    /// Writes reasoning, text and calls of a step.
+    /// Writes the reasoning, text and calls of a step.
     fn content(&mut self, out: &mut String, step: &mut Step) {
         let pending = self.pending.entry(step.index).or_default();
         pending.append(std::mem::take(&mut step.logprobs));
@@ -147,7 +147,8 @@ impl<S: Stream<Item = Step> + Unpin> ChatStream<S> {
         let mut pieces: Vec<&Event> =
             step.events.iter().filter(|event| !matches!(event, Event::Started | Event::End(_))).collect();
         let empty = Event::Text(String::new());
-        // A token without text of its own keeps its log-probability for the next piece; the last one gets a piece.
+        // The log-probability of a token without text is sent with the next piece; a choice's last token gets a piece
+        // for it.
         if pieces.is_empty() {
             if !(step.end().is_some() && self.options.logprobs && has_logprobs) {
                 return;
@@ -191,7 +192,7 @@ impl<S: Stream<Item = Step> + Unpin> ChatStream<S> {
         }
     }
 
-    /// Writes what a step brings; false when the stream ends with it.
+    /// Writes a step. Returns false if the stream ends with it.
     fn step(&mut self, out: &mut String, mut step: Step) -> bool {
         self.counts.0.insert(step.index, step.counts);
         if step.cached_tokens_details.is_some() {
@@ -251,7 +252,7 @@ impl<S: Stream<Item = Step> + Unpin> ChatStream<S> {
         loop {
             match steps.next().await {
                 Some(step) => {
-                    // After an error only the end mark follows; dropping the steps aborts the other choices.
+                    // After an error only the end mark follows. Dropping the steps aborts the other choices.
                     if !self.step(&mut out, step) {
                         break;
                     }

@@ -16,7 +16,7 @@ pub struct LogProbs {
     top_logprobs: Vec<Option<Map<String, Value>>>,
 }
 
-/// A token's text; part of a character is shown byte by byte as Latin-1, so that nothing is lost.
+/// A token's text. Part of a character is shown byte by byte as Latin-1, so that nothing is lost.
 fn lossless_text(codec: &dyn TextCodec, id: u32) -> String {
     let text = token_text(codec, id);
     if !text.contains('\u{fffd}') {
@@ -29,10 +29,10 @@ fn lossless_text(codec: &dyn TextCodec, id: u32) -> String {
 }
 
 impl LogProbs {
-    /// Appends positions.
+    /// Appends the entries of further positions.
     pub fn extend(&mut self, codec: &dyn TextCodec, tokens: &[TokenLogprob], tops: &[TopLogprobs]) {
         for (logprob, id) in tokens {
-            // The reference does not know the offset either.
+            // The reference does not compute the offset either.
             self.text_offset.push(-1);
             self.token_logprobs.push(logprob.map(f64::from));
             self.tokens.push(lossless_text(codec, *id));

@@ -13,39 +13,39 @@ use crate::completion::prompt::CompletionPrompt;
 use crate::completion::template::CompletionTemplate;
 use crate::request_fields::{self, StreamOptions, base, sample_count};
 
-/// Most output tokens when the request says nothing.
+/// The output limit in tokens if the request has none.
 const DEFAULT_MAX_TOKENS: i64 = 16;
 
 /// A completion request.
 #[derive(Clone, Debug)]
 pub struct CompletionRequest {
-    /// Name that the answer repeats.
+    /// The name of the model that the answer repeats.
     pub model: String,
-    /// What is completed.
+    /// The prompt to complete.
     pub prompt: CompletionPrompt,
-    /// What comes behind the completion; empty for none. Used with `--completion-template` only.
+    /// The text that follows the completion; empty for none. Used only with `--completion-template`.
     pub suffix: String,
-    /// Prompt and suffix as the completion template puts them together.
+    /// Prompt and suffix, combined by the completion template.
     filled: Option<OneOrMany<String>>,
-    /// Give the prompt back before the completion.
+    /// Whether to return the prompt before the completion.
     pub echo: bool,
-    /// Alternatives per token; `None` for no log-probabilities.
+    /// Number of alternatives per token; `None` for no log-probabilities.
     pub logprobs: Option<i64>,
-    /// Samples per prompt.
+    /// Number of samples per prompt.
     pub n: usize,
-    /// Send output as it is made.
+    /// Whether to stream the output.
     pub stream: bool,
-    /// Counts in streams.
+    /// When a stream sends token counts.
     pub stream_options: Option<StreamOptions>,
-    /// Give ids of prompt and output.
+    /// Whether to return the ids of prompt and output.
     pub return_token_ids: bool,
-    /// Say where cached tokens came from.
+    /// Whether to report where cached tokens came from.
     pub return_cached_tokens_details: bool,
-    /// `response_format`, when it is not plain text.
+    /// `response_format`, unless it is plain text.
     pub response_format: Option<Value>,
     /// Sampling parameters.
     pub sampling_params: SamplingRequest,
-    /// What it shares with a native request, without prompt and sampling parameters.
+    /// The fields shared with native requests, without prompt and sampling parameters.
     pub base: GenerateReqInput,
 }
 
@@ -78,7 +78,7 @@ impl CompletionRequest {
     /// Reads a body.
     ///
     /// # Errors
-    /// Every field that does not fit.
+    /// Every invalid field.
     pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut f = Fields::of_body(body);
         let prompt = prompt(&mut f);
@@ -108,10 +108,10 @@ impl CompletionRequest {
         f.finish(request)
     }
 
-    /// Puts prompt and suffix into `template`. The prompt of the request itself stays for the echo.
+    /// Combines prompt and suffix with `template`. The request keeps its own prompt for the echo.
     ///
     /// # Errors
-    /// The prompt is token ids.
+    /// If the prompt is token ids.
     pub fn fill_in_the_middle(&mut self, template: &CompletionTemplate) -> Result<(), String> {
         if !self.suffix.is_empty() {
             self.filled = Some(template.apply(&self.prompt, &self.suffix)?);
@@ -119,7 +119,7 @@ impl CompletionRequest {
         Ok(())
     }
 
-    /// The native request. `adapter` comes from the model's name, `dp_rank` from the header or the body.
+    /// The native request. `adapter` is derived from the model's name, `dp_rank` from the header or the body.
     pub fn to_generate(&self, adapter: Option<String>, dp_rank: Option<i64>) -> GenerateReqInput {
         let mut request = self.base.clone();
         match &self.prompt {

@@ -14,7 +14,7 @@ use crate::apis::openai::usage::UsageInfo;
 use crate::app::App;
 use crate::completion::prompt::CompletionPrompt;
 
-/// A choice, whole or a piece of it in a stream.
+/// A whole choice, or a piece of one in a stream.
 #[derive(Serialize)]
 pub(super) struct Choice {
     pub(super) index: usize,
@@ -58,7 +58,7 @@ pub fn echo_texts(codec: Option<&dyn TextCodec>, prompt: &CompletionPrompt) -> V
     }
 }
 
-/// The log-probabilities of a choice, or of a piece of one; with `prompt`, those of the prompt come first.
+/// The log-probabilities of a choice or of a piece of one. With `prompt`, those of the prompt come first.
 pub fn logprobs(codec: Option<&dyn TextCodec>, lists: &Logprobs, prompt: bool) -> Option<LogProbs> {
     let codec = codec?;
     let mut out = LogProbs::default();

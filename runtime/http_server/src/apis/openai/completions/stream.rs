@@ -1,4 +1,4 @@
-//! A text completion as a stream: pieces of text, the last of each choice with its end, counts.
+//! A text completion as a stream: pieces of text, the last piece of each choice with its end, token counts.
 
 use std::collections::BTreeMap;
 
@@ -92,7 +92,7 @@ impl<S: Stream<Item = Step> + Unpin> CompletionStream<S> {
         }
     }
 
-    /// Writes what a step brings; false when the stream ends with it.
+    /// Writes a step. Returns false if the stream ends with it.
     fn step(&mut self, out: &mut String, mut step: Step) -> bool {
         self.counts.0.insert(step.index, step.counts);
         if step.cached_tokens_details.is_some() {
@@ -106,7 +106,7 @@ impl<S: Stream<Item = Step> + Unpin> CompletionStream<S> {
         if let Some(Event::End(End { hidden_states: Some(hidden_states), .. })) = step.events.pop() {
             self.hidden_states.insert(step.index, hidden_states);
         }
-        // The reference gives the cache report only in the last count.
+        // As in the reference, only the final counts have the cache report.
         let usage = self
             .options
             .continuous_usage_stats
@@ -144,7 +144,7 @@ impl<S: Stream<Item = Step> + Unpin> CompletionStream<S> {
         let mut steps = self.steps.take()?;
         let mut out = String::new();
         match steps.next().await {
-            // After an error only the end mark follows; dropping the steps aborts the other choices.
+            // After an error only the end mark follows. Dropping the steps aborts the other choices.
             Some(step) => {
                 if self.step(&mut out, step) {
                     self.steps = Some(steps);
@@ -182,7 +182,7 @@ pub fn stream(
         created: created(),
         echo,
         prompts,
-        // A completion is one text, whatever is in it.
+        // The default format parses nothing: a completion is one text, whatever it contains.
         steps: Some(steps(handles, &AnswerFormat::default())),
         counts: StreamCounts::default(),
         cached_tokens_details: None,

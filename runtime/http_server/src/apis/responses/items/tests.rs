@@ -111,7 +111,7 @@ fn a_summary_mirrors_the_reasoning_and_its_state_can_be_sent_back() {
     assert_eq!(output[0]["summary"][0]["text"], "thus é");
     let state = output[0]["encrypted_content"].as_str().unwrap();
     assert_eq!(decode_reasoning(state).as_deref(), Some("thus é"));
-    // Written by Python's zlib, as the reference does it.
+    // Written by Python's zlib, as in the reference.
     let theirs = "sglang-reasoning-v1.eJwrySgtVji8EgAMRwNR";
     assert_eq!(decode_reasoning(theirs).as_deref(), Some("thus é"));
     assert_eq!(decode_reasoning("sglang-reasoning-v1.eJwrySgtVji8EgAMRwNS"), None, "a broken check sum");
