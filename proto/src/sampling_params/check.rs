@@ -1,11 +1,11 @@
-//! Whether the parameters of a request can be served, and what their special values mean.
+//! Checks sampling parameters, and resolves their special values.
 
 use super::table::{PARAMETERS, SamplingParams, SamplingRequest};
 use super::value::TOP_K_ALL;
 use super::{Parameter, SamplingParamsError};
 use crate::wire::StringList;
 
-/// Temperatures below this are greedy.
+/// Temperatures below this mean greedy sampling.
 const SAMPLING_EPS: f64 = 1e-6;
 /// Most stop strings a request may have.
 pub const MAX_STOP_COUNT: usize = 32;
@@ -14,8 +14,8 @@ pub const MAX_STOP_REGEX_COUNT: usize = 32;
 /// Longest `stop_regex` pattern in bytes.
 pub const MAX_STOP_REGEX_LEN: usize = 256;
 
-/// The reference checks these first, in this order, so a request with several faults gets the same error. The other
-/// rows follow in the order of the table.
+/// The reference checks these first, in this order. A request with several faults thus gets the reference's error. The
+/// other rows follow in the table's order.
 const CHECKED_FIRST: [&str; 9] = [
     "beam_width",
     "temperature",
@@ -32,18 +32,17 @@ fn fail<T>(message: String) -> Result<T, SamplingParamsError> {
     Err(SamplingParamsError(message))
 }
 
-/// Takes the texts out of `list`, without empty ones: those would be found in any output.
+/// Takes the non-empty strings out of `list`. An empty stop string would match any output.
 fn without_empty(list: &mut StringList) -> StringList {
     StringList(std::mem::take(list).0.into_iter().filter(|text| !text.is_empty()).collect())
 }
 
 impl SamplingParams {
-    /// Resolves aliases and special values: greedy temperatures, `top_k` -1, empty grammars, stop lists without their
-    /// empty texts.
-    /// `stop_token_len` gives the length in tokens of a stop string (its length in characters without a tokenizer).
+    /// Resolves aliases and special values: greedy temperatures, `top_k` -1, empty grammars, empty stop strings.
+    /// `stop_token_len` gives the length of a stop string in tokens (in characters without a tokenizer).
     ///
     /// # Errors
-    /// Too many stop strings or patterns, or a pattern that is too long.
+    /// If there are too many stop strings or patterns, or a pattern is too long.
     pub fn normalize(&mut self, stop_token_len: impl Fn(&str) -> usize) -> Result<(), SamplingParamsError> {
         if self.is_normalized {
             return Ok(());
@@ -89,10 +88,10 @@ impl SamplingParams {
     }
 
     /// Checks every value against its row of the table, and logit biases against a vocabulary of `vocab_size` ids. Call
-    /// after [`SamplingParams::normalize`]. Errors quote values as `request` wrote them.
+    /// it after [`SamplingParams::normalize`]. Errors quote values as `request` has them.
     ///
     /// # Errors
-    /// The first value out of range, with the reference's text.
+    /// The first value out of range, in the reference's words.
     pub fn verify(&self, vocab_size: u32, request: &SamplingRequest) -> Result<(), SamplingParamsError> {
         let first = CHECKED_FIRST.into_iter().filter_map(Parameter::by_name);
         let others = PARAMETERS.iter().filter(|row| !CHECKED_FIRST.contains(&row.name));

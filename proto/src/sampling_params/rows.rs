@@ -1,4 +1,4 @@
-//! What the rows of the table become: the message, the request, and the list of parameters.
+//! Generates the message, the request and the list of parameters from the rows of the table.
 
 macro_rules! sampling_params {
     (
@@ -9,7 +9,7 @@ macro_rules! sampling_params {
         $($(#[$doc:meta])* $internal:ident : $internal_ty:ty = $internal_default:expr;)*
     ) => {
         positional! {
-            /// How to choose tokens and when to stop.
+            /// How to choose tokens, and when to stop.
             #[derive(Clone, Debug, PartialEq)]
             pub struct SamplingParams {
                 $( #[doc = $help] pub $field : $ty = $default, )*
@@ -17,11 +17,11 @@ macro_rules! sampling_params {
             }
         }
 
-        /// Sampling parameters as a request gives them, before any default.
+        /// Sampling parameters as given by a request, before any default.
         #[derive(Clone, Debug, Default, PartialEq)]
         pub struct SamplingRequest {
             $( #[doc = $help] pub $field : Given<<$ty as ParameterType>::Written>, )*
-            /// Why the first parameter that could not be read is refused.
+            /// The error of the first parameter that could not be read.
             pub misfit: Option<String>,
         }
 
@@ -56,20 +56,20 @@ macro_rules! sampling_params {
         } ),*];
 
         impl SamplingRequest {
-            /// Takes over what `other` says, be it null.
+            /// Replaces the values that `other` sets, even if it sets them to null.
             pub fn overlay(&mut self, other: Self) {
                 $( if !other.$field.is_absent() { self.$field = other.$field; } )*
                 self.misfit = self.misfit.take().or(other.misfit);
             }
 
-            /// Takes the values of `defaults` where this has none, be it null.
+            /// Takes the value of `defaults`, if there is one, for every parameter that is absent or null here.
             pub fn fill(&mut self, defaults: &Self) {
                 $( if self.$field.value().is_none() && defaults.$field.value().is_some() {
                     self.$field = defaults.$field.clone();
                 } )*
             }
 
-            /// The parameters with the built-in defaults for what is absent.
+            /// The parameters, with the built-in default for each absent one.
             pub fn to_params(&self) -> SamplingParams {
                 let mut params = SamplingParams::default();
                 $( apply(&mut params.$field, &self.$field); )*

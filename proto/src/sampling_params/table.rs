@@ -1,10 +1,10 @@
-//! The sampling parameters. A row is
-//! `name: type = default, [dialects], "help"`, then optionally the check: what the value must be, as errors say it, and
-//! the test. A dialect stands in the list when its requests have the parameter; a text behind it is the name there,
-//! when that is not the native one. `/generate` has every row by its native name.
+//! The sampling parameters. A row is `name: type = default, [dialects], "help"`, optionally followed by the check: the
+//! condition in the words of the error, and its test. The list has the dialects whose requests have the parameter; a
+//! string after a dialect is the parameter's name there, if it differs from the native one. `/generate` has every
+//! parameter under its native name.
 //!
-//! The rows are also the first fields on the wire, in this order, which is the reference's
-//! (`sampling/sampling_params.py`). Behind them stand the fields that only the server itself fills.
+//! The rows are also the first fields on the wire, in the reference's order (`sampling/sampling_params.py`). The fields
+//! after them are set only by the server itself.
 
 use std::collections::BTreeMap;
 
@@ -84,9 +84,9 @@ sampling_params! {
         "Watermark of the output. Watermarking is not supported, so only enabled=false is valid.";
 
     @server
-    /// Stop strings, without empty ones.
+    /// The non-empty stop strings.
     stop_strs: StringList = StringList::default();
-    /// Stop patterns, without empty ones.
+    /// The non-empty stop patterns.
     stop_regex_strs: StringList = StringList::default();
     /// Length in tokens of the longest stop string.
     stop_str_max_len: i64 = 0;

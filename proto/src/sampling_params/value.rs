@@ -1,4 +1,4 @@
-//! What a client can write for a parameter: nothing, null, or a value of the parameter's kind.
+//! What a client can write for a parameter: nothing, null, or a value of the right kind.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -10,14 +10,14 @@ use crate::wire::StringList;
 /// `top_k` value that means the whole vocabulary.
 pub const TOP_K_ALL: i64 = 1 << 30;
 
-/// What a request says about one parameter. The difference between [`Given::Absent`] and [`Given::Null`] decides which
-/// default applies: `--preferred-sampling-params` fills only what is absent.
+/// What a request says about one parameter. [`Given::Absent`] and [`Given::Null`] get different defaults:
+/// `--preferred-sampling-params` fills only absent parameters.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Given<T> {
-    /// Nothing.
+    /// The request does not mention the parameter.
     #[default]
     Absent,
-    /// Null: the built-in default, and for a parameter that may be switched off, off.
+    /// Null: the built-in default. A parameter that can be off is off.
     Null,
     /// A value.
     Value(T),
@@ -32,23 +32,23 @@ impl<T> Given<T> {
         }
     }
 
-    /// A value, or null where there is none.
+    /// The value, or null if there is none.
     pub fn or_null(value: Option<T>) -> Self {
         value.map_or(Self::Null, Self::Value)
     }
 
-    /// Whether the request says nothing.
+    /// Whether the request does not mention the parameter.
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
 }
 
-/// A number, and whether it was written without a fraction: errors quote it as the client wrote it.
+/// A number, and whether it was written without a fraction, since errors quote it as the client wrote it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Number {
     /// The number.
     pub value: f64,
-    /// Written as a whole number, such as `1` and not `1.0`.
+    /// Whether it was written as a whole number, such as `1` instead of `1.0`.
     pub is_whole: bool,
 }
 
@@ -58,69 +58,69 @@ impl From<f64> for Number {
     }
 }
 
-/// What kind of value a parameter has.
+/// The kind of a parameter's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A whole number.
     Int,
     /// A number.
     Float,
-    /// A truth value.
+    /// A boolean.
     Bool,
-    /// A text.
+    /// A string.
     Text,
-    /// A text or a list of texts.
+    /// A string or a list of strings.
     Texts,
     /// A list of token ids.
     Ids,
-    /// Numbers by token id in decimal text.
+    /// Numbers by token id; the ids are decimal strings.
     Bias,
     /// Any JSON value.
     Json,
 }
 
-/// A value on the way from a reader to its place in a [`super::SamplingRequest`].
+/// A value that was read and not yet set in a [`super::SamplingRequest`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum ParameterValue {
-    /// Of [`Kind::Int`].
+    /// A value of [`Kind::Int`].
     Int(i64),
-    /// Of [`Kind::Float`].
+    /// A value of [`Kind::Float`].
     Float(Number),
-    /// Of [`Kind::Bool`].
+    /// A value of [`Kind::Bool`].
     Bool(bool),
-    /// Of [`Kind::Text`].
+    /// A value of [`Kind::Text`].
     Text(String),
-    /// Of [`Kind::Texts`].
+    /// A value of [`Kind::Texts`].
     Texts(StringList),
-    /// Of [`Kind::Ids`].
+    /// A value of [`Kind::Ids`].
     Ids(Vec<i64>),
-    /// Of [`Kind::Bias`].
+    /// A value of [`Kind::Bias`].
     Bias(BTreeMap<String, f64>),
-    /// Of [`Kind::Json`].
+    /// A value of [`Kind::Json`].
     Json(Value),
 }
 
-/// A type that a field of [`super::SamplingParams`] can have.
+/// The type of a field of [`super::SamplingParams`].
 pub trait ParameterType: Sized {
-    /// What a client writes for it.
+    /// The kind of the values that clients write.
     const KIND: Kind;
-    /// A written value. Unlike the field it is never "off".
+    /// The type of a written value. Unlike the field it cannot be "off".
     type Written: Clone + Debug + PartialEq;
 
-    /// The written value inside `value`; `None` when that is of another kind.
+    /// The written value in `value`; `None` if that is of another kind.
     fn written(value: ParameterValue) -> Option<Self::Written>;
 
     /// The field for a written value.
     fn from_written(written: Self::Written) -> Self;
 
-    /// The field for null; `None` is the field's default.
+    /// The field for null; `None` if null means the field's default.
     fn from_null() -> Option<Self>;
 
-    /// The field's value as an error quotes it. `written` is what the client wrote for it, if anything.
+    /// The field's value as errors quote it. `written` is what the client wrote, if anything.
     fn quote(&self, written: Option<&Self::Written>) -> String;
 }
 
-/// Implements [`ParameterType`] for a type whose values are written as they are.
+/// Implements [`ParameterType`] for a type whose written values have the same type.
 macro_rules! written_as_is {
     ($($ty:ty: $kind:ident, $quote:expr;)*) => {$(
         impl ParameterType for $ty {
@@ -187,7 +187,7 @@ impl ParameterType for f64 {
     }
 }
 
-/// A parameter that may be off.
+/// A parameter that can be off.
 impl<T: ParameterType> ParameterType for Option<T> {
     const KIND: Kind = T::KIND;
     type Written = T::Written;
@@ -209,7 +209,7 @@ impl<T: ParameterType> ParameterType for Option<T> {
     }
 }
 
-/// Puts into `field` what a request says about it; it has its default before.
+/// Sets `field` to what a request says. Before, it has its default.
 pub(super) fn apply<T: ParameterType>(field: &mut T, given: &Given<T::Written>) {
     match given {
         Given::Absent => {}
@@ -222,7 +222,7 @@ pub(super) fn apply<T: ParameterType>(field: &mut T, given: &Given<T::Written>) 
     }
 }
 
-/// Prints a float as Python does: `1` as `1.0`, so that messages equal the reference's.
+/// Prints a float like Python, for example `1` as `1.0`, so that messages equal the reference's.
 pub fn python_float(x: f64) -> String {
     if x.is_nan() {
         "nan".into()
