@@ -47,7 +47,7 @@ pub fn note_request(rid: &str) {
     });
 }
 
-/// Notes why the call fails. The first reason is kept: later ones are what clients are told.
+/// Notes why the call fails. The first reason is kept, since later ones are only rewordings for the client.
 pub fn note_reason(reason: &str) {
     let _ = TRACE.try_with(|trace| {
         let mut trace = trace.borrow_mut();

@@ -16,18 +16,18 @@ use crate::text::{ContentFormat, TextCodec, TextError};
 pub struct ModelCodec {
     tokenizer: Tokenizer,
     template: Option<ChatTemplate>,
-    /// A template of its own for requests with tools, where the model has one.
+    /// A separate template for requests with tools, if the model has one.
     tool_template: Option<ChatTemplate>,
     detected_parsers: DetectedParsers,
     template_source: Option<String>,
 }
 
 impl ModelCodec {
-    /// Loads what the arguments name: `--tokenizer-path`, else the model's own; `--chat-template`, else the
-    /// checkpoint's, of which `--hf-chat-template-name` chooses one.
+    /// Loads the files that the arguments name: `--tokenizer-path`, or the model's own tokenizer; `--chat-template`, or
+    /// the checkpoint's template (`--hf-chat-template-name` chooses among several).
     ///
     /// # Errors
-    /// A file that cannot be read or a template that is not valid, by name.
+    /// If a file cannot be read or a template is invalid; the error names it.
     pub fn load(args: &ServerArgs) -> anyhow::Result<Self> {
         let checkpoint = Checkpoint::open(args.tokenizer_files())?;
         let tokenizer = Tokenizer::from_checkpoint(&checkpoint)?;
@@ -40,7 +40,7 @@ impl ModelCodec {
     /// Compiles the templates.
     ///
     /// # Errors
-    /// A template that is not valid.
+    /// If a template is invalid.
     pub fn new(tokenizer: Tokenizer, source: Option<&TemplateSource>) -> anyhow::Result<Self> {
         let compile = |text: &str| ChatTemplate::for_tokenizer(text, &tokenizer);
         let template = source.map(|s| s.choose(false)).transpose()?.map(compile).transpose()?;
@@ -50,7 +50,7 @@ impl ModelCodec {
         Ok(Self { tokenizer, template, tool_template, detected_parsers, template_source })
     }
 
-    /// The parsers that the chat template points to.
+    /// The parsers that the chat template implies.
     pub fn detected_parsers(&self) -> DetectedParsers {
         self.detected_parsers
     }

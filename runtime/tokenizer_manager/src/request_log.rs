@@ -1,4 +1,4 @@
-//! `--log-requests`: one line when a request comes and one when it ends, as text or JSON (reference:
+//! `--log-requests`: one line when a request arrives and one when it ends, as text or JSON (reference:
 //! `utils/request_logger.py`).
 
 use serde_json::{Value, json};
@@ -12,26 +12,27 @@ use crate::text::TextCodec;
 /// Longest text shown at level 2, in characters.
 const LEVEL_2_CHARS: usize = 2048;
 
-/// What is logged of requests.
+/// What to log about requests.
 #[derive(Clone, Debug, Default)]
 pub struct RequestLog {
     /// `--log-requests`.
     pub enabled: bool,
-    /// `--log-requests-level`: 0 metadata; 1 and sampling parameters; 2 and part of input and output; 3 all of it.
+    /// `--log-requests-level`: 0 metadata; 1 also sampling parameters; 2 also part of input and output; 3 also all of
+    /// input and output.
     pub level: u8,
     /// `--log-requests-format json`.
     pub json: bool,
 }
 
 impl RequestLog {
-    /// A request has come. `codec` makes text of ids where only those are known.
+    /// Logs that a request has arrived. `codec` decodes prompts that are given as ids.
     pub fn received(&self, request: &TokenizedGenerateReqInput, codec: Option<&dyn TextCodec>) {
         if self.enabled && !request.no_logs {
             self.write("request.received", "Receive", self.request(request, codec), None);
         }
     }
 
-    /// A request has ended.
+    /// Logs that a request has ended.
     pub fn finished(&self, state: &ReqState, codec: Option<&dyn TextCodec>) {
         if !self.enabled || state.request.no_logs {
             return;
@@ -104,7 +105,7 @@ impl RequestLog {
         obj
     }
 
-    /// The prompt as far as the level shows it. Chats and prompts of ids have no text, so their ids are decoded.
+    /// The part of the prompt that the level shows. Chats and prompts of ids have no text, so their ids are decoded.
     fn input_text(
         &self,
         request: &TokenizedGenerateReqInput,
@@ -114,7 +115,7 @@ impl RequestLog {
             return self.shorten(text);
         }
         let ids = &request.input_ids.as_ref()?.0;
-        // A token may be less than a character, but a few thousand are no more than that.
+        // A token may be less than a character, but this many tokens are enough for the shown characters.
         let shown = if self.level == 2 { ids.get(..4 * LEVEL_2_CHARS).unwrap_or(ids) } else { ids };
         self.shorten(&codec?.decode(shown, false).ok()?)
     }
@@ -162,7 +163,7 @@ mod tests {
         let line = json_log.line("request.finished", "Finish", obj, Some(json!({"e2e_latency": 1.5})));
         let line: Value = serde_json::from_str(&line).unwrap();
         assert_eq!((&line["event"], &line["out"]["e2e_latency"]), (&json!("request.finished"), &json!(1.5)));
-        // A state without an end has nothing to say yet.
+        // A request without an end has no line yet.
         json_log.finished(&ReqState::new(crate::state::test_request("b"), std::time::Instant::now()), None);
     }
 

@@ -1,4 +1,4 @@
-//! Calls to the scheduler that have an answer: cache flush, internal state (reference: `FanOutCommunicator`).
+//! Control calls to the scheduler that have an answer: cache flush, internal state (reference: `FanOutCommunicator`).
 
 use std::time::Duration;
 
@@ -15,24 +15,24 @@ use tokio::sync::oneshot;
 use super::TokenizerManager;
 use crate::requests::normalize::new_rid;
 
-/// Why a call has no answer.
+/// The reason why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {
-    /// The scheduler has not answered in time.
+    /// The scheduler did not answer in time.
     #[error("the scheduler has not answered within {0:?}")]
     Timeout(Duration),
-    /// The link does not take messages.
+    /// The link does not accept messages.
     #[error("the scheduler cannot be reached: {0}")]
     Unreachable(String),
-    /// A new scheduler process has taken the place of the one that was asked.
+    /// The scheduler was replaced by a new process before it answered.
     #[error("the scheduler was restarted before it answered")]
     Restarted,
-    /// The scheduler has answered with a message of another class, which is a fault of one of the two processes.
+    /// The scheduler answered with a message of another class: a bug in one of the two processes.
     #[error("the scheduler answered with {got}, not with {expected}")]
     WrongReply {
-        /// Class of the answer to the call.
+        /// The class of the expected answer.
         expected: &'static str,
-        /// Class of what came.
+        /// The class of the message that arrived.
         got: &'static str,
     },
 }
@@ -43,15 +43,15 @@ struct Waiter {
     answer: oneshot::Sender<Answer>,
 }
 
-/// Calls that wait for their answer.
+/// Calls that are waiting for their answers.
 #[derive(Default)]
 pub struct Control {
     waiters: Mutex<Vec<Waiter>>,
 }
 
 impl Control {
-    /// Hands an answer to its caller: the one with the same id, or, when the answer has none, the first that waits
-    /// for its class.
+    /// Hands an answer to its caller: the one with the same id, or if the answer has no id, the first that waits for
+    /// its class.
     pub fn reply(&self, answer: Answer) {
         let mut waiters = self.waiters.lock();
         let class = answer.class();
@@ -63,11 +63,11 @@ impl Control {
             tracing::debug!("Nobody waits for this {class} any more");
             return;
         };
-        // The caller may have given up a moment ago.
+        // The caller may have stopped waiting a moment ago.
         let _ = waiters.remove(at).answer.send(answer);
     }
 
-    /// Nobody will answer the calls that wait.
+    /// Fails all waiting calls, since nobody will answer them.
     pub fn forget_all(&self) {
         self.waiters.lock().clear();
     }
@@ -81,7 +81,7 @@ impl Control {
     }
 }
 
-/// An answer as its caller knows it.
+/// Converts an answer to the type that the caller expects.
 fn expect<R: Reply>(answer: Answer) -> Result<R, ControlError> {
     R::from_answer(answer)
         .map_err(|other| ControlError::WrongReply { expected: R::CLASS, got: other.class() })
@@ -102,18 +102,18 @@ impl TokenizerManager {
         }
     }
 
-    /// The scheduler's live state, as it tells it.
+    /// The scheduler's live state, as reported by it.
     ///
     /// # Errors
-    /// No answer in time.
+    /// If the scheduler does not answer in time.
     pub async fn internal_state(&self, timeout: Duration) -> Result<serde_json::Value, ControlError> {
         Ok(self.call(GetInternalStateReq::default(), timeout).await?.internal_state)
     }
 
-    /// Changes numeric settings of the scheduler; false when it does not know one of them.
+    /// Changes numeric settings of the scheduler. Returns false if it does not know one of them.
     ///
     /// # Errors
-    /// No answer in time.
+    /// If the scheduler does not answer in time.
     pub async fn set_internal_state(
         &self,
         server_args: std::collections::BTreeMap<String, f64>,
@@ -126,7 +126,7 @@ impl TokenizerManager {
     /// Opens a session.
     ///
     /// # Errors
-    /// No answer in time.
+    /// If the scheduler does not answer in time.
     pub async fn open_session(
         &self,
         request: OpenSessionReqInput,
@@ -135,10 +135,10 @@ impl TokenizerManager {
         self.call(request, timeout).await
     }
 
-    /// Starts, stops or writes the record of chosen experts.
+    /// Starts, stops or writes the record of which experts process the tokens.
     ///
     /// # Errors
-    /// No answer in time.
+    /// If the scheduler does not answer in time.
     pub async fn expert_distribution(
         &self,
         action: ExpertDistributionReqType,
@@ -147,18 +147,18 @@ impl TokenizerManager {
         self.call(ExpertDistributionReq { action, ..Default::default() }, timeout).await
     }
 
-    /// Closes a session; there is no answer.
+    /// Closes a session. This call has no answer.
     ///
     /// # Errors
-    /// The scheduler cannot be reached.
+    /// If the scheduler cannot be reached.
     pub fn close_session(&self, session_id: String) -> Result<(), ControlError> {
         self.tell(CloseSessionReqInput { session_id })
     }
 
-    /// Starts or stops a trace of the scheduler. A stop is answered when the file is written.
+    /// Starts or stops a trace of the scheduler. The answer to a stop arrives once the file is written.
     ///
     /// # Errors
-    /// No answer in time.
+    /// If the scheduler does not answer in time.
     pub async fn profile(
         &self,
         request: ProfileReq,
@@ -167,10 +167,10 @@ impl TokenizerManager {
         self.call(request, timeout).await
     }
 
-    /// Changes what this process logs, and with a `log_level` also what the others do.
+    /// Changes what this process logs; a `log_level` also applies to the other processes.
     ///
     /// # Errors
-    /// The scheduler cannot be reached.
+    /// If the scheduler cannot be reached.
     pub fn configure_logging(&self, request: ConfigureLoggingReq) -> Result<(), ControlError> {
         {
             let mut log = self.request_log.write();
@@ -185,10 +185,10 @@ impl TokenizerManager {
         self.tell(request)
     }
 
-    /// Empties the radix cache. With `timeout_s` the scheduler waits that long for being idle.
+    /// Empties the radix cache. With `timeout_s` the scheduler waits up to that many seconds until it is idle.
     ///
     /// # Errors
-    /// No answer in time.
+    /// If the scheduler does not answer in time.
     pub async fn flush_cache(
         &self,
         timeout_s: f64,

@@ -1,4 +1,4 @@
-//! Runs embedding, classification and reranking requests: as [`super::generate`], with one vector per prompt.
+//! Runs embedding, classification and reranking requests, like [`super::generate`] but with one vector per prompt.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,10 +11,10 @@ use crate::requests::tokenize::{INLINE_BYTES, adapter_name, lora_off};
 use crate::state::ReqState;
 
 impl TokenizerManager {
-    /// Whether the model generates text.
+    /// Checks that the model generates text.
     ///
     /// # Errors
-    /// It gives embeddings: what may be asked instead.
+    /// If the model computes embeddings. The error says which routes to use instead.
     pub fn check_generates(&self) -> Result<(), ValueError> {
         match &self.limits.embedding {
             None => Ok(()),
@@ -25,7 +25,7 @@ impl TokenizerManager {
     /// Starts an embedding request.
     ///
     /// # Errors
-    /// The request cannot be served as it is, or the scheduler cannot be reached.
+    /// If the request is invalid or unsupported, or the scheduler cannot be reached.
     pub async fn embedding_request(
         self: &Arc<Self>,
         request: EmbeddingReqInput,

@@ -1,4 +1,4 @@
-//! Runs a client request: splits it, tokenizes it, sends it to the scheduler, and hands back one handle per answer
+//! Runs a client request: splits it, tokenizes it, sends it to the scheduler, and returns one handle per answer
 //! (reference: `TokenizerManager.generate_request`).
 
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use crate::requests::tokenize::{self, INLINE_BYTES};
 use crate::requests::{GenerateReqInput, SingleReqInput, ValueError};
 use crate::state::{ReqState, RequestHandle};
 
-/// Why a request has no answer.
+/// The reason why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GenerateError {
-    /// The request cannot be served as it is (400).
+    /// The request is invalid or unsupported (400).
     #[error(transparent)]
     Value(#[from] ValueError),
-    /// The scheduler refused it, with an HTTP status.
+    /// The scheduler or this process refused it, with an HTTP status.
     #[error("{message}")]
     Refused {
-        /// Status of the answer.
+        /// HTTP status of the answer.
         status: u16,
         /// Text of the answer.
         message: String,
@@ -32,7 +32,7 @@ pub enum GenerateError {
 }
 
 impl GenerateError {
-    /// Status of the answer.
+    /// HTTP status of the answer.
     pub fn status(&self) -> u16 {
         match self {
             Self::Value(_) => 400,
@@ -41,13 +41,13 @@ impl GenerateError {
     }
 }
 
-/// A request on its way.
+/// A request that was sent to the scheduler.
 pub struct Generation {
-    /// One per answer: prompt by prompt, all samples of each.
+    /// One handle per answer: prompt by prompt, with all samples of each.
     pub handles: Vec<RequestHandle>,
-    /// Whether the answer is one object, not an array.
+    /// Whether the answer is one object instead of an array.
     pub is_single: bool,
-    /// How answers are to be shown.
+    /// How to show the answers.
     pub show: ShowOptions,
 }
 
@@ -55,7 +55,7 @@ impl Generation {
     /// Waits for all answers.
     ///
     /// # Errors
-    /// The scheduler refused one of them.
+    /// If the scheduler refuses one of them.
     pub async fn finished(&mut self) -> Result<(), GenerateError> {
         for handle in &mut self.handles {
             handle.finished().await;
@@ -68,19 +68,19 @@ impl Generation {
     }
 }
 
-/// What of a request decides how its answers look.
+/// The fields of a request that decide how its answers look.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ShowOptions {
-    /// Token texts in log-probability lists.
+    /// Whether to return token texts in log-probability lists.
     pub return_text_in_logprobs: bool,
-    /// The prompt's ids at the top of the answer.
+    /// Whether to return the prompt's ids at the top of the answer.
     pub return_prompt_token_ids: bool,
 }
 
-/// The refusal in `reason`, if it is one.
+/// Checks whether `reason` is an error.
 ///
 /// # Errors
-/// An abort with a status code is an error of the request.
+/// If it is an abort with a status code.
 pub fn check_finish(reason: &FinishReason) -> Result<(), GenerateError> {
     match reason {
         FinishReason::Abort { message, status_code: Some(400), .. } => {
@@ -94,10 +94,10 @@ pub fn check_finish(reason: &FinishReason) -> Result<(), GenerateError> {
 }
 
 impl TokenizerManager {
-    /// Starts a request.
+    /// Starts a generation request.
     ///
     /// # Errors
-    /// The request cannot be served as it is, or the scheduler cannot be reached.
+    /// If the request is invalid or unsupported, or the scheduler cannot be reached.
     pub async fn generate_request(
         self: &Arc<Self>,
         request: GenerateReqInput,
@@ -130,10 +130,10 @@ impl TokenizerManager {
         Ok(Generation { handles, is_single: normalized.is_single, show })
     }
 
-    /// Waits until requests are taken.
+    /// Waits while the server is paused or a process restarts.
     ///
     /// # Errors
-    /// A process is being started again, and that takes too long.
+    /// If a restart takes too long.
     pub(super) async fn admitted(&self) -> Result<(), GenerateError> {
         self.status.while_paused().await;
         if self.status.while_restarting().await {
@@ -174,7 +174,7 @@ impl TokenizerManager {
         self.send(ReqState::new(request, created).with_adapter(adapter))
     }
 
-    /// Enters a request and sends it to the scheduler.
+    /// Adds a request to the registry and sends it to the scheduler.
     pub(super) fn send(&self, state: ReqState) -> Result<RequestHandle, GenerateError> {
         call_trace::note_request(state.rid());
         let handle = self.registry.enter(state)?;
@@ -182,7 +182,7 @@ impl TokenizerManager {
         if let Some(end) = self.think_end.get().filter(|_| state.request.require_reasoning) {
             state.count_reasoning_up_to(end.clone());
         }
-        // Before its output can be there.
+        // Noted before the submission, since output may arrive right after it.
         state.timing.note_dispatch();
         self.registry
             .submit(state.rid())
@@ -190,8 +190,8 @@ impl TokenizerManager {
         Ok(handle)
     }
 
-    /// Sends every prompt once without output, so that its samples find it in the cache, then the samples under fresh
-    /// ids.
+    /// Sends every prompt once without output, so that its samples find it in the cache. Then sends the samples under
+    /// new ids.
     async fn dispatch_samples(
         &self,
         tokenized: Vec<TokenizedGenerateReqInput>,
@@ -224,7 +224,7 @@ impl TokenizerManager {
                 let mut copy = request.clone();
                 copy.rid = new_rid();
                 if let Some(seed) = &mut copy.sampling_params.sampling_seed {
-                    // Equal seeds would make equal samples.
+                    // Equal seeds would give equal samples.
                     *seed = seed.wrapping_add(i64::try_from(sample).unwrap_or_default());
                 }
                 handles.push(self.dispatch(copy, adapter.clone(), created)?);

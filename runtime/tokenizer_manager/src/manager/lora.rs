@@ -13,16 +13,16 @@ use crate::requests::ValueError;
 use crate::requests::normalize::new_rid;
 use crate::requests::tokenize::lora_off;
 
-/// Longest wait for an adapter to be read: it may come over a network.
+/// Longest wait until an adapter is loaded. It may be read over a network.
 const LOAD_PATIENCE: Duration = Duration::from_secs(3600);
 
 impl TokenizerManager {
-    /// From now on requests may name adapters. Only the first call counts.
+    /// Enables adapters. Only the first call has an effect.
     pub fn serve_adapters(&self, settings: LoraSettings) {
         self.lora.get_or_init(|| LoraRegistry::new(settings));
     }
 
-    /// The adapters; `None` with LoRA off.
+    /// The adapters; `None` if LoRA is off.
     pub fn adapters(&self) -> Option<&LoraRegistry> {
         self.lora.get()
     }
@@ -30,7 +30,7 @@ impl TokenizerManager {
     /// Loads an adapter, and unloads others when there are too many.
     ///
     /// # Errors
-    /// No answer. That the adapter cannot be loaded is an answer.
+    /// If there is no answer. A failed load is an answer.
     pub async fn load_lora_adapter(
         &self,
         request: LoadLoRAAdapterReqInput,
@@ -82,7 +82,7 @@ impl TokenizerManager {
     /// Unloads an adapter once no request uses it.
     ///
     /// # Errors
-    /// No answer. That there is no such adapter is an answer.
+    /// If there is no answer. An unknown name is an answer.
     pub async fn unload_lora_adapter(&self, name: &str) -> Result<LoRAUpdateOutput, ControlError> {
         let Some(registry) = self.adapters() else { return Ok(LoRAUpdateOutput::failed(LORA_OFF)) };
         tracing::info!("Start unload Lora adapter. Lora name={name}");
@@ -107,10 +107,10 @@ impl TokenizerManager {
         Ok(answer)
     }
 
-    /// Holds the adapters that a request's prompts name; evicted ones are loaded again.
+    /// Acquires the adapters that a request's prompts name. Evicted ones are loaded again.
     ///
     /// # Errors
-    /// LoRA is off, or an adapter cannot be had.
+    /// If LoRA is off, or an adapter is unknown or cannot be loaded.
     pub(super) async fn acquire_adapters(
         &self,
         names: &[Option<String>],
@@ -119,7 +119,7 @@ impl TokenizerManager {
         let Some(registry) = self.adapters() else { return Err(ValueError(lora_off(first)).into()) };
         if !registry.to_reload(names)?.is_empty() {
             let _one_at_a_time = registry.updates.lock().await;
-            // Another request may have brought them back meanwhile.
+            // Another request may have loaded them while this one waited for the lock.
             for lora in registry.to_reload(names)? {
                 tracing::info!("Reloading evicted adapter: {}", lora.name());
                 let lora = LoRARef::new(lora.name(), lora.path(), lora.is_pinned());
@@ -138,7 +138,8 @@ impl TokenizerManager {
         Ok(registry.acquire(names)?)
     }
 
-    /// Has a new scheduler process load and forget what changed since the start. Its answers are for nobody.
+    /// Makes a new scheduler process load and unload the adapters that changed since the start. Nobody waits for its
+    /// answers.
     pub(super) fn restore_adapters(&self) {
         let Some(registry) = self.adapters() else { return };
         let (load, forget) = registry.after_restart();

@@ -1,5 +1,5 @@
-//! Calls about the memory and the pace of the scheduler (reference: `TokenizerManager.release_memory_occupation` and the
-//! like).
+//! Calls that release the scheduler's memory, slow it down or check its weights (reference:
+//! `TokenizerManager.release_memory_occupation`).
 
 use std::time::Duration;
 
@@ -10,37 +10,37 @@ use sglang_proto::messages::{
 
 use super::{ControlError, TokenizerManager};
 
-/// Longest wait for the memory: weights are read from disk again, which may be far away.
+/// Longest wait for the memory. Weights are read from disk again, which may be a slow network disk.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// Whether it was done, and if not, why.
+/// Success, or the reason why the scheduler refused.
 pub type Done = Result<(), String>;
 
 impl TokenizerManager {
-    /// Has the scheduler give back parts of its memory; without tags all.
+    /// Makes the scheduler release the parts of its memory that `tags` name; all parts without tags.
     ///
     /// # Errors
-    /// No answer. That it cannot be done is an answer.
+    /// If there is no answer. A refusal is an answer.
     pub async fn release_memory_occupation(&self, tags: Option<Vec<String>>) -> Result<Done, ControlError> {
         let request = ReleaseMemoryOccupationReqInput { tags, ..Default::default() };
         let reply = self.call(request, PATIENCE).await?;
         Ok(done(reply.success, reply.message))
     }
 
-    /// Has the scheduler take back what it gave away; without tags all of it.
+    /// Makes the scheduler allocate released parts of its memory again; all of them without tags.
     ///
     /// # Errors
-    /// No answer. That it cannot be done is an answer.
+    /// If there is no answer. A refusal is an answer.
     pub async fn resume_memory_occupation(&self, tags: Option<Vec<String>>) -> Result<Done, ControlError> {
         let request = ResumeMemoryOccupationReqInput { tags, ..Default::default() };
         let reply = self.call(request, PATIENCE).await?;
         Ok(done(reply.success, reply.message))
     }
 
-    /// Has every step of the model wait.
+    /// Delays every step of the model.
     ///
     /// # Errors
-    /// No answer in time.
+    /// If the scheduler does not answer in time.
     pub async fn slow_down(
         &self,
         forward_sleep_time: Option<f64>,
@@ -50,10 +50,10 @@ impl TokenizerManager {
         self.call(request, patience).await.map(drop)
     }
 
-    /// Tells, keeps or compares checksums of the weights.
+    /// Returns, stores or compares checksums of the weights.
     ///
     /// # Errors
-    /// No answer. That weights differ is an answer.
+    /// If there is no answer. That weights differ is an answer.
     pub async fn check_weights(
         &self,
         request: CheckWeightsReqInput,

@@ -1,4 +1,4 @@
-//! The tokenizer manager: between the HTTP routes and the links to the other processes.
+//! The tokenizer manager: accepts requests from the HTTP routes and exchanges messages with the other processes.
 
 mod control;
 mod embed;
@@ -31,27 +31,27 @@ use crate::request_log::RequestLog;
 use crate::requests::tokenize::RequestLimits;
 use crate::state::Registry;
 
-/// How often a pause looks whether the aborted requests have ended.
+/// How often a pause checks whether the aborted requests have ended.
 const PAUSE_POLL: Duration = Duration::from_millis(20);
 
 /// State of requests and links, shared by all routes.
 pub struct TokenizerManager {
     /// Rules for requests.
     pub limits: RequestLimits,
-    /// Health.
+    /// Health and start-up state.
     pub status: Status,
     /// Requests in flight.
     pub registry: Arc<Registry>,
-    /// What the scheduler said of itself (KV pool size, …).
+    /// What the scheduler reported at start (KV pool size, …).
     pub scheduler_info: RwLock<serde_json::Value>,
-    /// `--log-requests`, as `/configure_logging` has left it.
+    /// `--log-requests`, as last changed by `/configure_logging`.
     pub request_log: RwLock<RequestLog>,
-    /// With `--enable-metrics`: what is counted.
+    /// The metrics, with `--enable-metrics`.
     pub metrics: OnceLock<Metrics>,
     scheduler: PushLink,
-    /// Life and epoch of each peer.
+    /// The life and epoch of each peer.
     peers: Mutex<BTreeMap<Role, (u64, u64)>>,
-    /// How the scheduler was told to pause, while it is to.
+    /// The mode in which the scheduler was told to pause; `None` unless it is paused.
     pause_mode: Mutex<Option<String>>,
     control: Control,
     disable_radix_cache: bool,
@@ -62,7 +62,7 @@ pub struct TokenizerManager {
 }
 
 impl TokenizerManager {
-    /// A manager whose requests go to `scheduler`. Run [`TokenizerManager::handle_loop`] beside it.
+    /// A manager that sends requests to `scheduler`. Run [`TokenizerManager::handle_loop`] next to it.
     pub fn new(
         limits: RequestLimits,
         status: Status,
@@ -89,25 +89,26 @@ impl TokenizerManager {
         })
     }
 
-    /// From now on the reasoning tokens of requests that start with reasoning are counted: those up to the first
-    /// `think_end`, it included. Only the first call counts, and an empty list does nothing.
+    /// Starts to count the reasoning tokens of requests that start with reasoning: those up to the first `think_end`,
+    /// inclusive. Only the first call has an effect, and an empty list does nothing.
     pub fn count_reasoning_up_to(&self, think_end: Vec<u32>) {
         if !think_end.is_empty() {
             self.think_end.get_or_init(|| think_end);
         }
     }
 
-    /// Calls `act` whenever a new scheduler process has taken the place of an old one. Only the first call counts.
+    /// Sets the function to call whenever a new scheduler process has replaced an old one. Only the first call has an
+    /// effect.
     pub fn on_scheduler_restart(&self, act: impl Fn() + Send + Sync + 'static) {
         self.on_restart.get_or_init(|| Box::new(act));
     }
 
-    /// A number that the scheduler told with its hello.
+    /// A number that the scheduler reported in its hello.
     pub fn scheduler_number(&self, name: &str) -> Option<u64> {
         self.scheduler_info.read().get(name).and_then(serde_json::Value::as_u64)
     }
 
-    /// Stops the admission of requests. Mode `abort` ends those that run and returns when they have ended; `retract`
+    /// Stops admitting requests. Mode `abort` aborts the running requests and returns when they have ended; `retract`
     /// and `in_place` leave them to the scheduler.
     pub async fn pause_generation(&self, mode: &str) -> Result<(), ControlError> {
         self.status.set_paused(true);
@@ -122,7 +123,8 @@ impl TokenizerManager {
         Ok(())
     }
 
-    /// Has a new scheduler process pause like the one before it, so that none of the requests that follow runs.
+    /// Makes a new scheduler process pause like its predecessor, so that it does not run the requests that are sent to
+    /// it.
     fn restore_pause(&self) {
         let Some(mode) = self.pause_mode.lock().clone() else { return };
         if let Err(error) = self.tell(PauseGenerationReqInput { mode }) {

@@ -1,4 +1,4 @@
-//! The task that takes what scheduler and detokenizer send.
+//! The task that receives messages from the scheduler and the detokenizer.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::TokenizerManager;
 use crate::state::ReqState;
 
 impl TokenizerManager {
-    /// Serves `link` until it closes.
+    /// Handles the messages of `link` until it closes.
     pub async fn handle_loop(self: Arc<Self>, mut link: PullLink<TokenizerManagerMessage>) {
         while let Some(received) = link.recv().await {
             match received {
@@ -27,7 +27,8 @@ impl TokenizerManager {
         }
     }
 
-    /// A peer has come, was replaced, or may have lost something: then everything is sent again.
+    /// Handles the hello of a peer. If its life or epoch is new, or messages may have been lost, all requests are sent
+    /// again.
     fn handle_hello(&self, hello: Greeting) {
         tracing::debug!("Life {} of the {} is there, epoch {}", hello.life, hello.role, hello.epoch);
         let standing = (hello.life, hello.epoch);
@@ -35,14 +36,14 @@ impl TokenizerManager {
         if hello.role == Role::Scheduler {
             *self.scheduler_info.write() = hello.info;
             if hello.restarted {
-                // The old connection would swallow the next message.
+                // The next message would be lost on the old connection.
                 self.scheduler.refresh();
                 self.control.forget_all();
                 self.status.set_released(false);
                 if let Some(act) = self.on_restart.get() {
                     act();
                 }
-                // Before the requests, which may need them.
+                // Before the requests are sent again, since they may need them.
                 self.restore_adapters();
                 self.restore_pause();
             }
@@ -89,7 +90,7 @@ impl TokenizerManager {
                 }
                 self.control.reply(answer);
             }
-            // That it came is all it says.
+            // It carries no information but its arrival.
             M::HealthCheckOutput(_) => {}
         }
     }
@@ -105,7 +106,7 @@ impl TokenizerManager {
         self.log_end(self.registry.apply_embedding(new));
     }
 
-    /// Counts what has come for a request, before it is applied.
+    /// Updates the metrics for the new output of a request, before the output is applied.
     fn observe(&self, rid: &str, attempt: Option<Attempt>, new_tokens: usize, times: Option<&ReqTimeStats>) {
         if let Some(metrics) = self.metrics.get()
             && let Some(state) = self.registry.current(rid, attempt)
@@ -114,7 +115,7 @@ impl TokenizerManager {
         }
     }
 
-    /// Logs that a request has come, where that is wanted.
+    /// Logs that a request has arrived, if enabled.
     pub(super) fn log_received(&self, request: &TokenizedGenerateReqInput) {
         self.request_log.read().received(request, self.limits.codec.as_deref());
     }

@@ -1,4 +1,4 @@
-//! Scoring: how likely given tokens are after a prompt, or what a classifier says of it (reference:
+//! Scoring: the probabilities of given tokens after a prompt, or a classifier's scores of it (reference:
 //! `TokenizerManagerScoreMixin`).
 
 use std::sync::Arc;
@@ -11,20 +11,20 @@ use crate::requests::score::{Labels, ScoreItems, ScoreQuery, ScoringRequest, sof
 use crate::requests::{GenerateReqInput, OneOrMany, ValueError};
 use crate::state::RequestHandle;
 
-/// What scoring gives.
+/// The result of scoring.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScoreResult {
-    /// Numbers per item.
+    /// The scores of each item.
     pub scores: Vec<Vec<f64>>,
-    /// Tokens of all prompts.
+    /// Number of tokens of all prompts.
     pub prompt_tokens: u64,
-    /// Hidden states in front of the head.
+    /// Hidden states before the head.
     pub pooled_hidden_states: Option<Vec<Option<Vec<f32>>>>,
-    /// Log-probabilities over the whole vocabulary.
+    /// The labels' log-probabilities over the whole vocabulary.
     pub token_logprobs: Option<Vec<Vec<f64>>>,
 }
 
-/// Composed prompts.
+/// The composed prompts.
 enum Prompts {
     Texts(Vec<String>),
     Ids(Vec<Vec<i64>>),
@@ -38,7 +38,7 @@ impl TokenizerManager {
     /// Scores every item with the query.
     ///
     /// # Errors
-    /// The request cannot be served as it is, or the scheduler cannot be reached.
+    /// If the request is invalid or unsupported, or the scheduler cannot be reached.
     pub async fn score_request(
         self: &Arc<Self>,
         request: ScoringRequest,
@@ -108,7 +108,7 @@ impl TokenizerManager {
         Ok(labels)
     }
 
-    /// Probabilities of the labels in the first place after each prompt.
+    /// The probabilities of the labels as the next token after each prompt.
     async fn likelihoods(
         self: &Arc<Self>,
         request: &ScoringRequest,
@@ -157,7 +157,7 @@ impl TokenizerManager {
         Ok(result)
     }
 
-    /// What a classifier says of each prompt.
+    /// A classifier's scores of each prompt.
     async fn classified(
         self: &Arc<Self>,
         request: &ScoringRequest,
@@ -190,7 +190,7 @@ impl TokenizerManager {
     }
 }
 
-/// Query and item as one prompt each: texts are joined as they are, and so are ids.
+/// Joins query and item into one prompt per item, as texts or as ids. Nothing is put between them.
 fn compose(request: &ScoringRequest, items: ScoreItems) -> Result<Prompts, GenerateError> {
     fn join<T: Clone>(query: &[T], item: &[T], item_first: bool) -> Vec<T> {
         if item_first { [item, query].concat() } else { [query, item].concat() }

@@ -1,4 +1,4 @@
-//! Whether the server takes requests, as the health routes tell it.
+//! The readiness and health of the server, for the health routes and for the admission of requests.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,28 +8,28 @@ use sglang_process::peer::{Peer, PeerNews};
 use sglang_proto::wire::Role;
 use tokio::sync::watch;
 
-/// The processes that must have said hello.
+/// The processes that must say hello, as bits.
 const SCHEDULER: u64 = 1;
 const DETOKENIZER: u64 = 2;
-/// The launcher has said that the warm-up passed.
+/// Set until the launcher reports that the warm-up passed.
 const LAUNCHER: u64 = 4;
 
-/// State of the server.
+/// The state of the server.
 #[derive(Debug)]
 pub struct Status {
-    /// Who has to say hello.
+    /// The bits that must be cleared before start-up is complete.
     needed: u64,
-    /// Which of the three are still missing.
+    /// The bits that are still set.
     missing: AtomicU64,
-    /// Processes that have ended and not come back, as the launcher says.
+    /// Processes that have ended and not restarted yet, as reported by the launcher.
     down: watch::Sender<u64>,
-    /// Processes that show no sign of life, as the launcher says.
+    /// Processes that show no sign of life, as reported by the launcher.
     silent: AtomicU64,
-    /// The present lives of scheduler and detokenizer, as their hellos say.
+    /// The current lives of scheduler and detokenizer, from their hellos.
     lives: Mutex<[u64; 2]>,
-    /// Whether start-up was over once.
+    /// Whether start-up was ever complete.
     started: AtomicBool,
-    /// How long a request waits for a process that is started again.
+    /// How long a request waits for a restart.
     restart_wait: Duration,
     unhealthy: AtomicBool,
     draining: AtomicBool,
@@ -38,8 +38,8 @@ pub struct Status {
 }
 
 impl Status {
-    /// A server that starts. `launched`: a launcher will say when the warm-up has passed; `detokenizer`: there is one.
-    /// A request waits up to `restart_wait` for a process that is started again.
+    /// The state of a server that is starting. `launched`: a launcher will report when the warm-up has passed.
+    /// `detokenizer`: there is a detokenizer. A request waits up to `restart_wait` for a restart.
     pub fn new(launched: bool, detokenizer: bool, restart_wait: Duration) -> Self {
         let needed =
             SCHEDULER | if detokenizer { DETOKENIZER } else { 0 } | if launched { LAUNCHER } else { 0 };
@@ -58,7 +58,7 @@ impl Status {
         }
     }
 
-    /// The life of a process with this number has said hello.
+    /// A process said hello with this life.
     pub fn said_hello(&self, role: Role, life: u64) {
         let bit = match role {
             Role::Scheduler => SCHEDULER,
@@ -71,7 +71,7 @@ impl Status {
         self.down.send_modify(|down| *down &= !bit);
     }
 
-    /// The launcher says something of another process.
+    /// The launcher reported something about another process.
     pub fn heard_of(&self, peer: Peer, news: PeerNews) {
         let bit = match peer {
             Peer::Scheduler => SCHEDULER,
@@ -85,7 +85,7 @@ impl Status {
             PeerNews::Silent(_) => {
                 self.silent.fetch_or(bit, Ordering::Relaxed);
             }
-            // The next life may have said hello before this news came.
+            // The next life may have said hello before this message arrived.
             PeerNews::Down(life) if self.with_life(bit, |known| *known > life) => {}
             PeerNews::Down(_) => {
                 self.missing.fetch_or(bit & self.needed, Ordering::Relaxed);
@@ -100,52 +100,52 @@ impl Status {
         look(if bit == SCHEDULER { scheduler } else { detokenizer })
     }
 
-    /// The launcher's warm-up has passed.
+    /// The launcher reported that the warm-up passed.
     pub fn launcher_up(&self) {
         self.found(LAUNCHER);
     }
 
     fn found(&self, bit: u64) {
         let missing = self.missing.fetch_and(!bit, Ordering::Relaxed) & !bit;
-        // The launcher speaks for the whole start-up, also to a tokenizer manager that is started later.
+        // The launcher's report stands for the whole start-up, even for a tokenizer manager that started later.
         if missing == 0 || bit == LAUNCHER {
             self.started.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether start-up was over once. What has died since is being started again.
+    /// Whether start-up was ever complete. From then on, a process that ends is restarted.
     pub fn has_started(&self) -> bool {
         self.started.load(Ordering::Relaxed)
     }
 
-    /// Whether every process is there.
+    /// Whether every process is up.
     pub fn is_up(&self) -> bool {
         self.missing.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether every process is there and shows signs of life.
+    /// Whether every process is up and shows signs of life.
     pub fn is_fresh(&self) -> bool {
         self.is_up() && self.silent.load(Ordering::Relaxed) == 0
     }
 
-    /// Waits while a process is being started again. `false` when that takes too long.
+    /// Waits until no process is restarting. Returns `false` if that takes too long.
     pub async fn while_restarting(&self) -> bool {
         let mut down = self.down.subscribe();
         // The sender lives as long as `self`.
         tokio::time::timeout(self.restart_wait, down.wait_for(|down| *down == 0)).await.is_ok()
     }
 
-    /// Result of a health check.
+    /// Sets the result of the last health check.
     pub fn set_healthy(&self, healthy: bool) {
         self.unhealthy.store(!healthy, Ordering::Relaxed);
     }
 
-    /// Whether the last health check passed, or there was none.
+    /// Whether the last health check passed. True before the first one.
     pub fn is_healthy(&self) -> bool {
         self.is_fresh() && !self.unhealthy.load(Ordering::Relaxed)
     }
 
-    /// Takes the server out of service; requests are still answered.
+    /// Takes the server out of service: health checks fail from now on. Requests are still answered.
     pub fn start_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
@@ -155,12 +155,12 @@ impl Status {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Whether the scheduler has given memory back that requests need.
+    /// Sets whether the scheduler has released memory that requests need.
     pub fn set_released(&self, released: bool) {
         self.released.store(released, Ordering::Relaxed);
     }
 
-    /// Whether requests wait for memory to be taken again.
+    /// Whether requests wait until released memory is allocated again.
     pub fn is_released(&self) -> bool {
         self.released.load(Ordering::Relaxed)
     }
@@ -170,12 +170,12 @@ impl Status {
         self.paused.send_replace(paused);
     }
 
-    /// Whether admission is stopped.
+    /// Whether the admission of requests is stopped.
     pub fn is_paused(&self) -> bool {
         *self.paused.borrow()
     }
 
-    /// Waits while admission is stopped.
+    /// Waits until admission is not stopped.
     pub async fn while_paused(&self) {
         let mut paused = self.paused.subscribe();
         // The sender lives as long as `self`.
@@ -231,7 +231,7 @@ mod tests {
         let waiting = status.while_restarting();
         let back = async {
             tokio::task::yield_now().await;
-            // That it works is not enough: its requests are sent again when it says hello.
+            // A sign of life is not enough: requests are sent again only after the hello.
             status.heard_of(Peer::Scheduler, PeerNews::Up(4));
             status.said_hello(Role::Scheduler, 4);
         };

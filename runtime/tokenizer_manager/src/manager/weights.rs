@@ -10,14 +10,14 @@ use sglang_proto::messages::{
 
 use super::{ControlError, TokenizerManager};
 
-/// Longest wait for new weights: large ones come over networks, and requests that run may run for long.
+/// Longest wait for new weights. Large ones may be read over a network, and running requests may take long to end.
 const UPDATE_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 impl TokenizerManager {
-    /// Has the scheduler serve the weights of another checkpoint. One call after the other.
+    /// Makes the scheduler load the weights of another checkpoint. Concurrent calls run one after the other.
     ///
     /// # Errors
-    /// No answer. That the weights cannot be taken is an answer.
+    /// If there is no answer. That the weights cannot be loaded is an answer.
     pub async fn update_weights_from_disk(
         &self,
         request: UpdateWeightFromDiskReqInput,
@@ -34,11 +34,11 @@ impl TokenizerManager {
         Ok(reply)
     }
 
-    /// Has the scheduler give the weights another label, which tokens carry from now on. With `abort_all_requests` all
-    /// requests are ended first.
+    /// Gives the weights another label, which applies to all later tokens. With `abort_all_requests` all requests are
+    /// aborted first.
     ///
     /// # Errors
-    /// No answer in time; the label may or may not have changed.
+    /// If the scheduler does not answer in time; the label may or may not have changed.
     pub async fn update_weight_version(
         &self,
         new_version: String,
@@ -52,10 +52,10 @@ impl TokenizerManager {
         self.call(request, patience).await.map(drop)
     }
 
-    /// Rows or numbers of a weight; null when the model has none of that name.
+    /// The first rows or numbers of a weight; null if the model has no weight of that name.
     ///
     /// # Errors
-    /// No answer in time.
+    /// If the scheduler does not answer in time.
     pub async fn get_weights_by_name(
         &self,
         name: String,

@@ -1,6 +1,6 @@
-//! `/metrics`: figures of requests and of the scheduler in Prometheus' text form, under the reference's names (reference:
-//! `observability/metrics_collector.py`). Request figures are counted here as they happen; the scheduler's are asked for
-//! when somebody reads them.
+//! `/metrics`: metrics of requests and of the scheduler in Prometheus' text format, under the reference's names
+//! (reference: `observability/metrics_collector.py`). Request metrics are updated here as events happen; the
+//! scheduler's are fetched for each read.
 
 mod buckets;
 mod scheduler;
@@ -15,9 +15,9 @@ use crate::state::{ReqState, TokenTiming};
 use buckets::{INTER_TOKEN, LATENCY, TIME_TO_FIRST_TOKEN, TOKENS};
 use times::SchedulerTimes;
 
-/// Labels of every figure about requests.
+/// The labels of every request metric.
 const LABELS: [&str; 2] = ["engine_type", "model_name"];
-/// The value of `engine_type` of a server that prefills and decodes.
+/// The value of `engine_type` for a server that both prefills and decodes.
 const ENGINE_TYPE: &str = "unified";
 
 /// Counters and histograms of one server.
@@ -44,7 +44,7 @@ pub struct Metrics {
     pub http_active: IntGaugeVec,
 }
 
-/// Makes metrics and enters them into a registry.
+/// Creates metrics and registers them.
 struct Maker<'a>(&'a Registry);
 
 impl Maker<'_> {
@@ -75,10 +75,10 @@ impl Maker<'_> {
 }
 
 impl Metrics {
-    /// All at zero, for the model with this name.
+    /// All metrics at zero, for the model with this name.
     ///
     /// # Errors
-    /// Never, as long as the names in this file are well formed and used once.
+    /// Never, as long as the names in this file are valid and unique.
     pub fn new(model_name: impl Into<String>) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let make = Maker(&registry);
@@ -180,7 +180,8 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// `new_tokens` of a request have come, or its vector, with `times` of the scheduler, and are not applied yet.
+    /// Records an output that is not applied yet: `new_tokens` of a request, or its vector, with the scheduler's
+    /// `times`.
     pub fn observe_output(&self, state: &ReqState, new_tokens: usize, times: Option<&ReqTimeStats>) {
         if let Some(times) = times {
             self.scheduler_times.observe(&self.model_name, state.output().times.as_ref(), times);
@@ -188,7 +189,7 @@ impl Metrics {
         self.observe_tokens(state, new_tokens, times);
     }
 
-    /// New tokens of a request have come, with `times` of the scheduler.
+    /// Records new tokens of a request, with the scheduler's `times`.
     fn observe_tokens(&self, state: &ReqState, new_tokens: usize, times: Option<&ReqTimeStats>) {
         let labels = [ENGINE_TYPE, self.model_name.as_str()];
         match state.note_output(new_tokens, times) {
@@ -204,7 +205,7 @@ impl Metrics {
         }
     }
 
-    /// A request has ended.
+    /// Records that a request has ended.
     pub fn observe_finished(&self, state: &ReqState) {
         let output = state.output();
         let Some(finish) = &output.finish else { return };
@@ -239,11 +240,11 @@ impl Metrics {
         self.generation_tokens_histogram.with_label_values(&labels).observe(counts.completion_tokens as f64);
     }
 
-    /// Everything as text. `state` is the scheduler's live state and `info` what it told at its start; without a state
-    /// its figures are left out.
+    /// All metrics as text. `state` is the scheduler's live state and `info` what it reported at start. Without a state
+    /// the scheduler's metrics are left out.
     ///
     /// # Errors
-    /// Never, as long as the names in this folder are well formed and used once.
+    /// Never, as long as the names in this folder are valid and unique.
     pub fn text(
         &self,
         state: Option<&serde_json::Value>,

@@ -1,5 +1,5 @@
-//! The second look at a `/generate` body: the schema that the reference shares with its native server refuses what its
-//! first, laxer reading lets through, in serde's words (reference: `sglang/api/v1/api_types.py`).
+//! The second check of a `/generate` body. The reference shares a schema with its native server, which refuses what the
+//! first, laxer reading accepts, in serde's words (reference: `sglang/api/v1/api_types.py`).
 
 use serde_json::{Map, Value};
 
@@ -8,15 +8,15 @@ use sglang_proto::sampling_params::{Kind, PARAMETERS, Parameter, python_float};
 use super::probe::{self, Asked};
 use super::validation::Mismatch;
 
-/// Names that errors list last. `choice` is no row of the table: the reference takes it and does nothing with it.
+/// Names that errors list last. `choice` has no row in the table: the reference accepts and ignores it.
 const LISTED_LAST: [&str; 3] = ["beam_width", "watermark", "choice"];
 
-/// Names that `sampling_params` may have, in the order in which errors list them.
+/// Names that `sampling_params` may have, in the order of error messages.
 pub fn sampling_keys() -> impl Iterator<Item = &'static str> {
     PARAMETERS.iter().map(|row| row.name).filter(|name| !LISTED_LAST.contains(name)).chain(LISTED_LAST)
 }
 
-/// Fields of parts that are not here: nobody reads them, but their types are checked.
+/// Fields of unsupported features. Only their types are checked.
 const ONLY_CHECKED: [&str; 6] = [
     "return_sampling_mask",
     "disagg_prefill_dp_rank",
@@ -26,12 +26,12 @@ const ONLY_CHECKED: [&str; 6] = [
     "custom_labels",
 ];
 
-/// A body that breaks the contract; the text is the answer's `error`.
+/// A body that violates the contract. The text is the answer's `error`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ContractError(pub String);
 
-/// Whether a value fits.
+/// The result of a check.
 pub type Check = Result<(), ContractError>;
 
 fn unexpected(value: &Value) -> String {
@@ -87,7 +87,7 @@ fn map<'a>(value: &'a Value, expected: &str) -> Result<&'a Map<String, Value>, C
     value.as_object().ok_or_else(|| ContractError("invalid type: not a map".into()))
 }
 
-/// A null where null means "not given".
+/// Accepts null, which means "not given", or a value that `check` accepts.
 fn opt(value: &Value, check: impl Fn(&Value) -> Check) -> Check {
     if value.is_null() { Ok(()) } else { check(value) }
 }
@@ -115,10 +115,10 @@ fn optional_string(value: &Value) -> Check {
     opt(value, string)
 }
 
-/// Whether a sampling parameter is known and has a value of its type. Null counts as left out.
+/// Checks that a sampling parameter is known and has a value of its type. Null counts as missing.
 ///
 /// # Errors
-/// Says what would be right.
+/// The text says what would be valid.
 pub fn check_sampling(name: &str, value: &Value) -> Check {
     match (name, Parameter::by_name(name)) {
         ("watermark", _) => opt(value, watermark),
@@ -159,8 +159,8 @@ fn sampling_params(value: &Value) -> Check {
     map(value, "struct SamplingParams")?.iter().try_for_each(|(name, value)| check_sampling(name, value))
 }
 
-/// Checks a `/generate` body against the contract. Unknown keys at the top are ignored, inside `sampling_params` they
-/// are refused.
+/// Checks a `/generate` body against the contract. Unknown keys are ignored at the top level and refused inside
+/// `sampling_params`.
 ///
 /// # Errors
 /// The first violation, in the order of the body's keys.

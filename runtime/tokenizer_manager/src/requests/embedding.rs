@@ -1,4 +1,4 @@
-//! The body of `/encode` and `/classify`, read, checked and split (reference: `EmbeddingReqInput` in
+//! Reads, checks and splits the body of `/encode` and `/classify` (reference: `EmbeddingReqInput` in
 //! `managers/io_struct.py`). The OpenAI routes build the same struct.
 
 use serde_json::{Map, Value};
@@ -9,62 +9,62 @@ use super::normalize::rids;
 use super::validation::{FieldError, Fields, Mismatch, Read, boolean, int, nullable, string};
 use super::{ValueError, python};
 
-/// What one vector is made of.
+/// The input for one vector.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EmbeddingPrompt {
     /// A text.
     Text(String),
-    /// Two texts that an encoder reads as one, told apart by their segments.
+    /// Two texts that an encoder reads as one; their tokens have different segments.
     Pair(String, String),
-    /// Ids as the client gave them.
+    /// Ids, as the client gave them.
     Ids(Vec<i64>),
 }
 
-/// An embedding request as a client states it.
+/// An embedding request as the client gave it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EmbeddingReqInput {
     /// Request ids.
     pub rid: Option<OneOrMany<String>>,
-    /// What is to be embedded; `None` when the client said nothing.
+    /// The prompts; `None` if the client gave none.
     pub prompts: Option<OneOrMany<EmbeddingPrompt>>,
     /// Whether both text and ids were given.
     pub has_both: bool,
     /// Whether images, videos or audio were given.
     pub has_media: bool,
-    /// Wanted size of the vectors.
+    /// Requested size of the vectors.
     pub dimensions: Option<i64>,
-    /// Whether the hidden state in front of the head is wanted.
+    /// Whether to return the hidden state before the head.
     pub return_pooled_hidden_states: bool,
-    /// Give the prompt's ids back.
+    /// Whether to return the prompt's ids.
     pub return_prompt_token_ids: bool,
     /// Adapter names.
     pub lora_path: Option<OneOrMany<Option<String>>>,
     /// Priority.
     pub priority: Option<i64>,
-    /// Cut prompts that are longer than the context.
+    /// Whether to cut prompts that are longer than the context.
     pub truncate: bool,
 }
 
-/// One vector to be made.
+/// A request for one vector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SingleEmbeddingReqInput {
     /// Request id.
     pub rid: String,
-    /// What it is made of.
+    /// The input.
     pub prompt: EmbeddingPrompt,
-    /// Wanted size.
+    /// Requested size of the vector.
     pub dimensions: Option<i64>,
-    /// Whether the hidden state in front of the head is wanted.
+    /// Whether to return the hidden state before the head.
     pub return_pooled_hidden_states: bool,
     /// Adapter name.
     pub lora_path: Option<String>,
     /// Priority.
     pub priority: Option<i64>,
-    /// Cut the prompt when it is longer than the context.
+    /// Whether to cut a prompt that is longer than the context.
     pub truncate: bool,
 }
 
-/// `text`: one text, a list of them, or a list of pairs.
+/// Reads `text`: one text, a list of texts, or a list of pairs.
 fn texts(value: &Value) -> Read<OneOrMany<EmbeddingPrompt>> {
     let pair = |v: &Value| match v.as_array().map(Vec::as_slice) {
         Some([Value::String(a), Value::String(b)]) => Ok(EmbeddingPrompt::Pair(a.clone(), b.clone())),
@@ -81,7 +81,7 @@ impl EmbeddingReqInput {
     /// Reads a body.
     ///
     /// # Errors
-    /// Every field that does not fit.
+    /// Every invalid field.
     pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut f = Fields::of_body(body);
         let given = |value: Option<&Value>| match value {
@@ -114,15 +114,15 @@ impl EmbeddingReqInput {
         f.finish(Some(request))
     }
 
-    /// A request for these prompts and nothing else.
+    /// A request for these prompts, with defaults for everything else.
     pub fn of(prompts: OneOrMany<EmbeddingPrompt>) -> Self {
         Self { prompts: Some(prompts), ..Self::default() }
     }
 
-    /// Splits the request; the flag says whether the answer is one object and not an array.
+    /// Splits the request. The flag says whether the answer is one object instead of an array.
     ///
     /// # Errors
-    /// No prompt, two kinds of it, an empty one, request ids that repeat or are too few.
+    /// If there is no prompt, several kinds of prompts or an empty prompt, or if request ids are too few or repeated.
     pub fn normalize(self) -> Result<(Vec<SingleEmbeddingReqInput>, bool), ValueError> {
         let fail = |text: &str| Err(ValueError(text.to_owned()));
         let prompts = match self.prompts {
@@ -177,23 +177,23 @@ impl EmbeddingReqInput {
     }
 }
 
-/// What a model that embeds can do.
+/// What the server must know about an embedding model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EmbeddingFacts {
-    /// Its path, as errors name it.
+    /// The path of the model, for errors.
     pub model_path: String,
-    /// It would generate without `--is-embedding`.
+    /// Whether the model could generate and embeds only because of `--is-embedding`.
     pub by_flag: bool,
-    /// Columns of a vector.
+    /// The size of a vector.
     pub hidden_size: u64,
-    /// Sizes to which vectors may be cut: `None` when they may not be, an empty list for any.
+    /// Sizes to which vectors may be cut: `None` if they may not be cut, an empty list for any size.
     pub matryoshka_dimensions: Option<Vec<u64>>,
-    /// Names of the classes, when the model scores prompts instead of giving vectors.
+    /// Names of the classes, if the model classifies prompts instead of returning vectors.
     pub labels: Option<Vec<String>>,
 }
 
 impl EmbeddingFacts {
-    /// What requests that want text are told.
+    /// The error for requests that generate text.
     pub fn not_a_generation_model(&self) -> String {
         let other = match self.by_flag {
             true => "launch the server without `--is-embedding`",
@@ -205,10 +205,10 @@ impl EmbeddingFacts {
         )
     }
 
-    /// Checks a wanted size (reference: `_validate_for_matryoshka_dim`).
+    /// Checks a requested size (reference: `_validate_for_matryoshka_dim`).
     ///
     /// # Errors
-    /// The model's vectors may not be cut, or not to this size.
+    /// If the model's vectors may not be cut, or not to this size.
     pub fn check_dimensions(&self, dimensions: Option<i64>) -> Result<(), ValueError> {
         let Some(wanted) = dimensions else { return Ok(()) };
         let Some(sizes) = &self.matryoshka_dimensions else {

@@ -1,4 +1,4 @@
-//! The body of `/generate`, read and checked (reference: `GenerateReqInput` in `managers/io_struct.py`). The OpenAI
+//! Reads and checks the body of `/generate` (reference: `GenerateReqInput` in `managers/io_struct.py`). The OpenAI
 //! routes build the same struct.
 
 use serde_json::{Map, Value};
@@ -14,7 +14,7 @@ use super::validation::{FieldError, Fields, Mismatch, Read, boolean, int, list, 
 /// Fields of `session_params`.
 const SESSION_KEYS: [&str; 5] = ["id", "rid", "offset", "replace", "drop_previous_output"];
 
-/// Fields of media, which this server does not take.
+/// Fields of media, which this server does not support.
 pub(super) const MEDIA: [&str; 3] = ["image_data", "video_data", "audio_data"];
 
 /// One value for all, or a list with one per prompt.
@@ -26,14 +26,14 @@ pub enum OneOrMany<T> {
     Many(Vec<T>),
 }
 
-/// A generation request as a client states it, before it is split into single requests.
+/// A generation request as the client gave it, before it is split into single requests.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GenerateReqInput {
     /// Request ids.
     pub rid: Option<OneOrMany<String>>,
     /// Prompt text.
     pub text: Option<OneOrMany<String>>,
-    /// Prompt ids, as given (not yet checked against the vocabulary).
+    /// Prompt ids, as given. They are not checked against the vocabulary yet.
     pub input_ids: Option<OneOrMany<Vec<i64>>>,
     /// Whether embeddings were given as input.
     pub has_input_embeds: bool,
@@ -41,21 +41,21 @@ pub struct GenerateReqInput {
     pub has_media: bool,
     /// Sampling parameters.
     pub sampling_params: Option<OneOrMany<SamplingRequest>>,
-    /// Whether log-probabilities are wanted.
+    /// Whether to return log-probabilities.
     pub return_logprob: Option<OneOrMany<bool>>,
-    /// First prompt position whose log-probability is wanted.
+    /// The first prompt position whose log-probability is returned.
     pub logprob_start_len: Option<OneOrMany<i64>>,
-    /// Best tokens to report per position.
+    /// Number of most likely tokens to return per position.
     pub top_logprobs_num: Option<OneOrMany<i64>>,
-    /// Ids to report at every position: one list for all prompts, or one per prompt.
+    /// Ids whose log-probabilities are returned at every position: one list for all prompts, or one per prompt.
     pub token_ids_logprob: Option<OneOrMany<Vec<i64>>>,
-    /// Give token texts in log-probability lists.
+    /// Whether to return token texts in log-probability lists.
     pub return_text_in_logprobs: bool,
-    /// Send output as it is made.
+    /// Whether to stream the output.
     pub stream: bool,
-    /// Which hidden states are wanted.
+    /// Which hidden states to return.
     pub return_hidden_states: Option<OneOrMany<CaptureHiddenMode>>,
-    /// Give the prompt's ids back.
+    /// Whether to return the prompt's ids.
     pub return_prompt_token_ids: bool,
     /// Adapter names.
     pub lora_path: Option<OneOrMany<Option<String>>>,
@@ -75,15 +75,15 @@ pub struct GenerateReqInput {
     pub routed_dp_rank: Option<i64>,
     /// Key of the routing-key policy.
     pub routing_key: Option<String>,
-    /// Keep this request out of the logs.
+    /// Whether to keep this request out of the logs.
     pub no_logs: bool,
-    /// The answer starts with reasoning.
+    /// Whether the answer starts with reasoning.
     pub require_reasoning: bool,
     /// Thinking budget in tokens.
     pub max_thinking_tokens: Option<i64>,
 }
 
-/// `input_ids`: a list of ids, or of such lists; the errors are the reference's.
+/// Reads `input_ids`: a list of ids, or a list of such lists. The errors are the reference's.
 pub(super) fn input_ids(value: &Value) -> Read<OneOrMany<Vec<i64>>> {
     let refuse = |why: String| Mismatch::rule(why, value);
     let row = |row: &Value| -> Result<Vec<i64>, String> {
@@ -108,7 +108,7 @@ pub(super) fn input_ids(value: &Value) -> Read<OneOrMany<Vec<i64>>> {
     }
 }
 
-/// `return_hidden_states` of one prompt.
+/// Reads `return_hidden_states` of one prompt.
 pub fn hidden_mode(value: &Value) -> Read<CaptureHiddenMode> {
     match value.as_str() {
         Some("last") => Ok(CaptureHiddenMode::Last),
@@ -138,7 +138,7 @@ fn any_true(value: Option<&Value>) -> bool {
     }
 }
 
-/// `session_params`: an object with the fields of [`SessionParams`] and no others.
+/// Reads `session_params`: an object with no other fields than those of [`SessionParams`].
 pub fn session_params(value: &Value) -> Read<SessionParams> {
     let map = object(value)?;
     if let Some((key, value)) = map.iter().find(|(key, _)| !SESSION_KEYS.contains(&key.as_str())) {
@@ -161,7 +161,7 @@ impl GenerateReqInput {
     /// Reads a body.
     ///
     /// # Errors
-    /// Every field that does not fit.
+    /// Every invalid field.
     pub fn from_json(body: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut f = Fields::of_body(body);
         let request = Self {

@@ -16,7 +16,7 @@ struct Reason {
     at: Vec<Loc>,
     input: Value,
     ctx: Vec<(&'static str, String)>,
-    /// The words that would be valid, of a value outside a fixed set.
+    /// The valid words, if the value is outside a fixed set of words.
     words: Vec<String>,
 }
 
@@ -68,7 +68,7 @@ impl Mismatch {
         self
     }
 
-    /// The words that would be valid; empty unless the value is outside a fixed set of them.
+    /// The valid words. Empty unless the value is outside a fixed set of words.
     pub(super) fn into_words(self) -> Vec<String> {
         self.0.words
     }
@@ -78,7 +78,7 @@ impl Mismatch {
         Self::new("missing", "Field required", map).under(key)
     }
 
-    /// The error for the value at `place`.
+    /// The error for the value at the path `place`.
     pub fn at(self, mut place: Vec<Loc>) -> FieldError {
         let Reason { kind, msg, at, input, ctx, .. } = *self.0;
         place.extend(at);
@@ -104,7 +104,7 @@ fn alternatives(texts: &[String]) -> String {
     }
 }
 
-/// What a reader of one value gives.
+/// The result of reading one value.
 pub type Read<T> = Result<T, Mismatch>;
 
 #[cfg(test)]

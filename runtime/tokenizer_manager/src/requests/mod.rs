@@ -1,5 +1,6 @@
-//! From a request body to the tokenized requests that the scheduler gets: reading and schema errors ([`generate`],
-//! [`validation`], [`contract`]), splitting into single requests ([`normalize`]), tokenizing and limits ([`tokenize`]).
+//! Turns a request body into the tokenized requests for the scheduler: reads it and reports schema errors
+//! ([`generate`], [`validation`], [`contract`]), splits it into single requests ([`normalize`]), tokenizes these and
+//! checks limits ([`tokenize`]).
 
 pub mod call_arguments;
 pub mod contract;
@@ -22,7 +23,7 @@ pub use embedding_params::EmbeddingParams;
 pub use generate::{GenerateReqInput, OneOrMany};
 pub use normalize::{NormalizedRequest, Prompt, SingleReqInput};
 
-/// A well-formed request that cannot be served: a 400 with this text on every route.
+/// A well-formed request that is invalid or unsupported: a 400 with this text on every route.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ValueError(pub String);

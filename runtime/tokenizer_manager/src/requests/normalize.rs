@@ -1,5 +1,5 @@
-//! Splits a [`GenerateReqInput`] into single requests: batches, `n` samples, request ids, values given once or per
-//! prompt (reference: `GenerateReqInput.normalize_batch_and_arguments`).
+//! Splits a [`GenerateReqInput`] into single requests. Handles batches, `n` samples, request ids, and values that are
+//! given once or per prompt (reference: `GenerateReqInput.normalize_batch_and_arguments`).
 
 use sglang_proto::CaptureHiddenMode;
 use sglang_proto::messages::SessionParams;
@@ -9,44 +9,44 @@ use sglang_proto::sampling_params::SamplingRequest;
 use super::ValueError;
 use super::generate::{GenerateReqInput, OneOrMany};
 
-/// Most prompts, times samples, in one request.
+/// The largest number of prompts times samples in one request.
 pub const MAX_BATCH: usize = 65_536;
 
-/// What a single request starts from.
+/// The prompt of a single request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Prompt {
-    /// Text to be tokenized.
+    /// Text to tokenize.
     Text(String),
-    /// Ids as the client gave them.
+    /// Ids, as the client gave them.
     Ids(Vec<i64>),
 }
 
-/// One prompt with everything that belongs to it.
+/// One prompt with all its parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SingleReqInput {
     /// Request id.
     pub rid: String,
-    /// The prompt's text, when it was given (for logs and echo).
+    /// The prompt's text, if it was given (for logs and echo).
     pub text: Option<String>,
-    /// What is run.
+    /// The prompt to run.
     pub prompt: Prompt,
     /// Sampling parameters.
     pub sampling_params: SamplingRequest,
-    /// Whether log-probabilities are wanted.
+    /// Whether to return log-probabilities.
     pub return_logprob: bool,
-    /// First prompt position whose log-probability is wanted; -1 for none.
+    /// The first prompt position whose log-probability is returned; -1 for none.
     pub logprob_start_len: i64,
-    /// Best tokens to report per position.
+    /// Number of most likely tokens to return per position.
     pub top_logprobs_num: i64,
-    /// Ids to report at every position.
+    /// Ids whose log-probabilities are returned at every position.
     pub token_ids_logprob: Option<Vec<i64>>,
-    /// Which hidden states are wanted.
+    /// Which hidden states to return.
     pub return_hidden_states: CaptureHiddenMode,
-    /// Give token texts in log-probability lists.
+    /// Whether to return token texts in log-probability lists.
     pub return_text_in_logprobs: bool,
-    /// Send output as it is made.
+    /// Whether to stream the output.
     pub stream: bool,
-    /// Give the prompt's ids back.
+    /// Whether to return the prompt's ids.
     pub return_prompt_token_ids: bool,
     /// Session id (short form).
     pub session_id: Option<String>,
@@ -64,9 +64,9 @@ pub struct SingleReqInput {
     pub routed_dp_rank: Option<i64>,
     /// Key of the routing-key policy.
     pub routing_key: Option<String>,
-    /// Keep this request out of the logs.
+    /// Whether to keep this request out of the logs.
     pub no_logs: bool,
-    /// The answer starts with reasoning.
+    /// Whether the answer starts with reasoning.
     pub require_reasoning: bool,
 }
 
@@ -75,13 +75,13 @@ pub struct SingleReqInput {
 pub struct NormalizedRequest {
     /// One per prompt.
     pub items: Vec<SingleReqInput>,
-    /// Samples per prompt.
+    /// Number of samples per prompt.
     pub parallel_sample_num: usize,
-    /// Whether the answer is one object (one prompt that is no list, one sample) and not an array.
+    /// Whether the answer is one object (for one sample of one prompt that is not in a list) instead of an array.
     pub is_single: bool,
 }
 
-/// A fresh request id.
+/// A new random request id.
 pub fn new_rid() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
@@ -138,7 +138,8 @@ fn prompts(request: &mut GenerateReqInput) -> Result<Prompts, ValueError> {
     let (text, ids) = (request.text.take(), request.input_ids.take());
     if text.is_none() && ids.is_none() {
         return Err(match request.has_input_embeds {
-            // Embeddings as input are not supported; without the cache they would be refused for the same reason.
+            // Embeddings as input are not supported, with or without the cache. The text is the reference's for a
+            // server with the cache.
             true => ValueError(
                 "input_embeds is provided while disable_radix_cache is False. Please add `--disable-radix-cache` when \
                  you launch the server if you want to use input_embeds as inputs."
@@ -150,7 +151,7 @@ fn prompts(request: &mut GenerateReqInput) -> Result<Prompts, ValueError> {
     if text.is_some() && ids.is_some() && request.has_input_embeds {
         return Err(either());
     }
-    // With both, the text says whether this is a batch, and the ids are what is run.
+    // If both are given, the text decides whether this is a batch, and the ids are used as prompts.
     let (texts, is_single) = match text {
         Some(OneOrMany::One(text)) => (Some(vec![text]), Some(true)),
         Some(OneOrMany::Many(texts)) => (Some(texts), Some(false)),
@@ -253,7 +254,7 @@ impl GenerateReqInput {
     /// Splits the request.
     ///
     /// # Errors
-    /// No prompt or too many, lists whose lengths do not agree, request ids that repeat.
+    /// If there is no prompt or too many, lists have different lengths, or request ids repeat.
     pub fn normalize(mut self) -> Result<NormalizedRequest, ValueError> {
         let Prompts { texts, prompts, is_single } = prompts(&mut self)?;
         let size = prompts.len();
@@ -289,7 +290,7 @@ impl GenerateReqInput {
             Some(OneOrMany::One(name)) => vec![name; size],
             Some(OneOrMany::Many(names)) => exact(names, "lora_path", size)?,
         };
-        // Samples of a prompt want what the prompt's entry says, so a list may come with several.
+        // Every sample of a prompt uses the prompt's entry, so a list is allowed with several samples, too.
         let mut hidden_states =
             spread(self.return_hidden_states, CaptureHiddenMode::Null, "return_hidden_states", size, 1)?
                 .into_iter();

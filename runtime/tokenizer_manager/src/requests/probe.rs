@@ -1,6 +1,6 @@
-//! What a body may look like, found out from the code that reads it: while a recording runs, every field that is asked
-//! for is noted with the JSON types that its reader takes, and so is every key of the objects below it. The OpenAPI
-//! document is made of this, so that it cannot say anything else than what is parsed.
+//! Finds out which bodies a route accepts, from the code that reads them. While a recording runs, every field that a
+//! reader asks for is noted, with the JSON types that the reader accepts; likewise every key of nested objects. The
+//! OpenAPI document is generated from this, so it always agrees with the parser.
 
 use std::cell::{Cell, RefCell};
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::field_schema::{add_null, is_anything, join, take_null};
 use super::mismatch::Mismatch;
 
-/// A field as its reader shows it.
+/// A field as recorded from its reader.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldShape {
     /// Its key.
@@ -22,20 +22,20 @@ pub struct FieldShape {
 
 thread_local! {
     static FIELDS: RefCell<Option<Vec<FieldShape>>> = const { RefCell::new(None) };
-    /// Objects within objects whose keys are being noted.
+    /// The current depth of nested objects.
     static NESTING: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Depth of lists within lists that is looked into.
+/// How many levels of nested lists are examined.
 const DEPTH: usize = 3;
-/// Depth of objects within objects whose keys are noted.
+/// How many levels of nested objects are examined.
 const MAX_NESTING: usize = 4;
-/// A text that means nothing to any reader.
+/// A string that no reader knows.
 const NONSENSE: &str = "\u{1}nothing";
 
 type Try<'a> = &'a dyn Fn(&Value) -> Result<(), Mismatch>;
 
-/// How a reader asks for a field.
+/// Whether a reader requires a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// A body without it is refused.
@@ -51,7 +51,7 @@ pub fn fields_of(read: impl FnOnce()) -> Vec<FieldShape> {
     FIELDS.replace(outer).unwrap_or_default()
 }
 
-/// Reads the value of a field: what its reader asks for belongs to the value, not to the body.
+/// Reads the value of a field. Fields that its reader asks for belong to the value, not to the body.
 pub(super) fn apart<T>(read: impl FnOnce() -> T) -> T {
     let outer = FIELDS.take();
     let value = read();
@@ -59,7 +59,7 @@ pub(super) fn apart<T>(read: impl FnOnce() -> T) -> T {
     value
 }
 
-/// The JSON schema of a body with these fields. What is not listed is ignored, as everywhere in this API.
+/// The JSON schema of a body with these fields. Other fields are ignored, as everywhere in this API.
 pub fn object_schema(fields: &[FieldShape]) -> Value {
     let properties: Map<String, Value> =
         fields.iter().map(|field| (field.name.to_owned(), field.schema.clone())).collect();
@@ -67,9 +67,9 @@ pub fn object_schema(fields: &[FieldShape]) -> Value {
     json!({"type": "object", "properties": properties, "required": required})
 }
 
-/// Notes a field while a recording runs. `sample` is the value that it has.
+/// Notes a field while a recording runs. `sample` is the field's value in the body.
 pub(super) fn note(name: &'static str, asked: Asked, sample: Option<&Value>, read: Try<'_>) {
-    // Taken out, so that what the reader itself asks for is not taken for a field of the body.
+    // Removed for now, so that fields that the reader itself asks for are not noted as fields of the body.
     let Some(mut fields) = FIELDS.take() else { return };
     let required = asked == Asked::Required;
     let known = fields.iter().position(|field| field.name == name);
@@ -81,7 +81,7 @@ pub(super) fn note(name: &'static str, asked: Asked, sample: Option<&Value>, rea
             }
             fields.push(FieldShape { name, required, schema });
         }
-        // Asked for again: the first reader only looked whether it is there.
+        // The field is asked for again: the first reader only checked whether it is present.
         Some(field) if is_anything(&field.schema) => {
             field.required |= required;
             field.schema = schema_of(read, sample, DEPTH);
@@ -90,7 +90,7 @@ pub(super) fn note(name: &'static str, asked: Asked, sample: Option<&Value>, rea
             }
         }
         Some(field) => {
-            // One reader for the value, one for its absence.
+            // The field has one reader for its value and one for its absence.
             if required && !field.required {
                 field.required = true;
                 take_null(&mut field.schema);
@@ -108,7 +108,7 @@ pub(super) fn note(name: &'static str, asked: Asked, sample: Option<&Value>, rea
     FIELDS.set(Some(fields));
 }
 
-/// Says in the document what a field that has been noted is for.
+/// Adds a description to a noted field.
 pub(super) fn describe(name: &str, help: &str) {
     FIELDS.with_borrow_mut(|fields| {
         if let Some(field) = fields.iter_mut().flatten().find(|field| field.name == name) {
@@ -117,7 +117,7 @@ pub(super) fn describe(name: &str, help: &str) {
     });
 }
 
-/// The schema of what `read` takes. `sample` shows forms that cannot be guessed.
+/// The schema of the values that `read` accepts. `sample` shows forms that cannot be guessed.
 fn schema_of(read: Try<'_>, sample: Option<&Value>, depth: usize) -> Value {
     if takes_anything(read) {
         return json!({});
@@ -127,7 +127,7 @@ fn schema_of(read: Try<'_>, sample: Option<&Value>, depth: usize) -> Value {
     let mut schema = Map::new();
     let words = read(&json!(NONSENSE)).err().map(Mismatch::into_words).unwrap_or_default();
     let words: Vec<String> = words.into_iter().filter(|word| takes(json!(word))).collect();
-    // A list of words would forbid the other forms, too.
+    // A list of words would exclude the other forms.
     let has_other_forms = takes(json!({})) || takes(json!([])) || takes(json!(0)) || is_nested(sample);
     if takes(json!(NONSENSE)) {
         types.push("string");
@@ -165,7 +165,7 @@ fn schema_of(read: Try<'_>, sample: Option<&Value>, depth: usize) -> Value {
         types.push("object");
         add_keys(&mut schema, read, object);
     }
-    // Some words, but not any text.
+    // Accepts some strings, but not every string.
     if sample.is_some_and(|value| value.is_string() && read(value).is_ok()) && !types.contains(&"string") {
         types.push("string");
     }
@@ -177,14 +177,14 @@ fn schema_of(read: Try<'_>, sample: Option<&Value>, depth: usize) -> Value {
     Value::Object(schema)
 }
 
-/// The schema of the items of a list. It takes what the items of all samples take.
+/// The schema of the items of a list. It accepts whatever the schemas of all samples accept.
 fn item_schema(item: Try<'_>, samples: Option<&Value>, depth: usize) -> Value {
     let samples = samples.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let first = schema_of(item, samples.first(), depth);
     samples.iter().skip(1).fold(first, |schema, sample| join(schema, schema_of(item, Some(sample), depth)))
 }
 
-/// Adds the keys of an object: those that its reader asks for, and those of the sample, tried one by one.
+/// Adds the keys of an object: those that its reader asks for, and those of the sample, which are tried one by one.
 fn add_keys(schema: &mut Map<String, Value>, read: Try<'_>, sample: Option<&Map<String, Value>>) {
     if NESTING.get() >= MAX_NESTING {
         return;
@@ -199,7 +199,7 @@ fn add_keys(schema: &mut Map<String, Value>, read: Try<'_>, sample: Option<&Map<
     let mut keys: Map<String, Value> =
         noted.into_iter().map(|key| (key.name.to_owned(), key.schema)).collect();
     let mut required = Vec::new();
-    // Keys of an object that is passed on as it is are the client's own.
+    // An object that is passed on unchanged has the client's own keys, which do not belong in the schema.
     let mut has_meaning = !keys.is_empty();
     if read(&Value::Object(sample.clone())).is_ok() {
         for (key, value) in &sample {
@@ -233,7 +233,7 @@ fn add_keys(schema: &mut Map<String, Value>, read: Try<'_>, sample: Option<&Map<
     }
 }
 
-/// Whether `read` takes values of every kind.
+/// Whether `read` accepts values of every kind.
 fn takes_anything(read: Try<'_>) -> bool {
     let every_kind = [json!(null), json!(NONSENSE), json!(2.5), json!(true), json!([]), json!({})];
     every_kind.iter().all(|value| read(value).is_ok())
@@ -244,11 +244,11 @@ fn is_nested(sample: Option<&Value>) -> bool {
     sample.is_some_and(|value| value.is_array() || value.is_object())
 }
 
-/// One value of each kind that an item of a list can be.
+/// One value for each kind of item that a list can have.
 const SAMPLES: [fn() -> Value; 6] =
     [|| json!(NONSENSE), || json!(2), || json!(0.5), || json!(true), || json!({}), || json!([2])];
 
-/// Whether `read` takes truth values, and numbers only as other forms of them.
+/// Whether `read` accepts booleans, and numbers only as other forms of them.
 fn only_truth(read: Try<'_>) -> bool {
     read(&json!(true)).is_ok() && read(&json!(2)).is_err()
 }
@@ -280,7 +280,7 @@ mod tests {
             f.union("names", &[("str", &|v| string(v).map(|s| vec![s])), ("list[str]", &list(string))]);
             f.or("mode", String::new(), mode);
             f.optional("more", |v| {
-                // Keys of the object, not fields of the body.
+                // Asks for keys of the object, not for fields of the body.
                 let inner = object(v)?;
                 optional_key(&inner, "inner", string)?;
                 optional_key(&inner, "deep", |v| optional_key(&object(v)?, "deepest", boolean))?;
@@ -288,7 +288,7 @@ mod tests {
             });
             f.optional("count", string);
             f.has("anything");
-            // Looked at before it is read.
+            // Checked before it is read.
             f.has("late");
             f.optional("late", int);
         });
@@ -357,7 +357,7 @@ mod tests {
                 if f.required("parts", list(part)).is_some() {
                     f.optional("choice", |v| part(v).or_else(|_| mode(v)));
                 }
-                // Read where it is there, and asked for where it is not.
+                // Read if it is present, and required if it is not.
                 match f.map().get("input") {
                     None => drop(f.required("input", string)),
                     Some(_) => drop(f.optional("input", string)),

@@ -15,15 +15,15 @@ use super::sampling;
 use super::{GenerateReqInput, OneOrMany, ValueError};
 use crate::text::TextCodec;
 
-/// Texts shorter than this are tokenized on the spot; longer ones on a thread that may take its time.
+/// Texts of up to this many bytes are tokenized on the calling thread, longer ones on a separate thread.
 pub const INLINE_BYTES: usize = 4096;
 
-/// Everything about model and server that decides whether a request can run.
+/// The properties of model and server that decide whether a request can run.
 #[derive(Clone)]
 pub struct RequestLimits {
     /// Context length in tokens.
     pub context_len: usize,
-    /// Ids from 0 up to here are valid.
+    /// The number of valid ids, which start at 0.
     pub vocab_size: u32,
     /// `--preferred-sampling-params`.
     pub preferred_sampling_params: Option<SamplingRequest>,
@@ -31,19 +31,19 @@ pub struct RequestLimits {
     pub allow_auto_truncate: bool,
     /// `--default-priority-value`.
     pub default_priority: Option<i64>,
-    /// Which hidden states may be asked for.
+    /// Which hidden states requests may ask for.
     pub hidden_states: CaptureHiddenMode,
-    /// Data-parallel ranks.
+    /// Number of data-parallel ranks.
     pub dp_size: usize,
-    /// Whether output may follow a grammar: there is a tokenizer, and `--grammar-backend` is not none.
+    /// Whether grammars are supported: there is a tokenizer, and `--grammar-backend` is not none.
     pub grammars: bool,
-    /// Set on a model that embeds and generates nothing.
+    /// Facts about an embedding model; `None` for a model that generates.
     pub embedding: Option<EmbeddingFacts>,
-    /// Whether prompts may be given as text.
+    /// The tokenizer; `None` if prompts must be given as ids.
     pub codec: Option<Arc<dyn TextCodec>>,
 }
 
-/// A request for a feature that is switched off or not there, in the reference's words.
+/// Refuses features that are off or not supported, in the reference's words.
 ///
 /// # Errors
 /// The first such field.
@@ -104,7 +104,7 @@ pub fn adapter_name(lora_path: &Option<OneOrMany<Option<String>>>) -> Option<&st
     name.map(String::as_str).filter(|n| !n.is_empty())
 }
 
-/// The refusal of an adapter by name.
+/// The error for a request that names an adapter while LoRA is off.
 pub fn lora_off(name: &str) -> String {
     format!(
         "LoRA adapter '{name}' was requested, but LoRA is not enabled. Please launch the server with --enable-lora \
@@ -122,10 +122,10 @@ impl RequestLimits {
         }
     }
 
-    /// The tokenizer that a prompt of text needs.
+    /// The tokenizer for prompts that are given as text.
     ///
     /// # Errors
-    /// The server was started without one.
+    /// If the server was started without a tokenizer.
     pub(super) fn codec(&self) -> Result<&dyn TextCodec, ValueError> {
         self.codec.as_deref().ok_or_else(|| {
             ValueError(
@@ -136,7 +136,7 @@ impl RequestLimits {
         })
     }
 
-    /// The refusal of a prompt of `len` tokens.
+    /// The error for a prompt of `len` tokens.
     pub(super) fn too_long(&self, len: usize) -> ValueError {
         let context = self.context_len;
         ValueError(format!(
@@ -144,8 +144,8 @@ impl RequestLimits {
         ))
     }
 
-    /// Ids of a text, unless the tokenizer has given one that the model has no row for: files beside a tokenizer may add
-    /// tokens that the model was never given.
+    /// Checks the ids of a text against the model's vocabulary. Files next to a tokenizer may add tokens that the model
+    /// does not have.
     ///
     /// # Errors
     /// The first such id.
@@ -160,10 +160,10 @@ impl RequestLimits {
         }
     }
 
-    /// Ids as the scheduler takes them.
+    /// Converts ids to the type that the scheduler uses.
     ///
     /// # Errors
-    /// The first id outside the vocabulary; `field` names where it stood.
+    /// The first id outside the vocabulary; `field` names the field that contains it.
     pub fn valid_ids(&self, ids: &[i64], field: &str) -> Result<Vec<u32>, ValueError> {
         let valid = |id: &i64| {
             u32::try_from(*id)
@@ -177,8 +177,8 @@ impl RequestLimits {
     /// Tokenizes a request and checks it.
     ///
     /// # Errors
-    /// Whatever makes the request impossible: lengths, ranges, ids outside the vocabulary, options that need a
-    /// tokenizer when there is none, grammars.
+    /// If the request cannot run: lengths, ranges, ids outside the vocabulary, grammars, or options that need a
+    /// tokenizer when there is none.
     pub fn tokenize(&self, item: SingleReqInput) -> Result<TokenizedGenerateReqInput, ValueError> {
         let in_session = item.session_params.as_ref().is_some_and(|s| s.id.is_some());
         let mut input_ids = self.ids(item.prompt)?;
@@ -248,7 +248,7 @@ impl RequestLimits {
             stream: item.stream,
             session_id: item.session_id,
             session_params: item.session_params,
-            // Rank 0 of one rank is where it goes anyway.
+            // With a single rank, its number is left out.
             routed_dp_rank: item.routed_dp_rank.filter(|_| self.dp_size > 1),
             routing_key: item.routing_key,
             priority: item.priority.or(self.default_priority),
@@ -277,7 +277,7 @@ impl RequestLimits {
             );
             input_ids.truncate(context);
         }
-        // As in the reference, only a limit that the request states itself counts here.
+        // As in the reference, only a limit that the request itself sets counts here.
         let Some(max_new) = sampling.max_new_tokens.value().copied() else { return Ok(()) };
         let prompt = input_ids.len();
         let total = i128::from(max_new) + prompt as i128;
@@ -298,7 +298,7 @@ impl RequestLimits {
     }
 }
 
-/// How much text a request brings, in bytes.
+/// The length of all prompt texts, in bytes.
 pub fn text_bytes(items: &[SingleReqInput]) -> usize {
     items
         .iter()

@@ -1,4 +1,5 @@
-//! Tokenizes what vectors are made of and checks its length (reference: `TokenizerManager._tokenize_one_request`).
+//! Tokenizes the prompt of an embedding request and checks its length (reference:
+//! `TokenizerManager._tokenize_one_request`).
 
 use sglang_proto::SamplingParams;
 use sglang_proto::messages::TokenizedGenerateReqInput;
@@ -11,10 +12,11 @@ use super::embedding_params::EmbeddingParams;
 use super::tokenize::RequestLimits;
 
 impl RequestLimits {
-    /// Tokenizes an embedding request and checks it: what all requests have, and what only this kind has.
+    /// Tokenizes an embedding request and checks it: the rules of all requests, and those of this kind.
     ///
     /// # Errors
-    /// The model generates; the prompt is empty, too long or outside the vocabulary; its vector may not be cut so.
+    /// If the model generates text; if the prompt is empty, too long or outside the vocabulary; or if the vector cannot
+    /// have the requested size.
     pub fn tokenize_embedding(
         &self,
         item: SingleEmbeddingReqInput,
@@ -39,7 +41,7 @@ impl RequestLimits {
         };
         facts.check_dimensions(item.dimensions)?;
         let params = EmbeddingParams {
-            // The wire's default stands for zeros.
+            // If all segments are 0, the field is left out: that is its default on the wire.
             token_type_ids: token_type_ids.iter().any(|t| *t != 0).then_some(token_type_ids),
             dimensions: item.dimensions,
             return_pooled_hidden_states: item.return_pooled_hidden_states,

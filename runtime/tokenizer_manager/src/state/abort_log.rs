@@ -1,10 +1,10 @@
-//! The log line of a request that ends without its whole answer.
+//! The log line of a request that ends early.
 
 use sglang_proto::messages::{FinishReason, TokenizedGenerateReqInput};
 
 use crate::call_trace::{log_failure, one_line};
 
-/// Says why a request has no whole answer, unless the line about its HTTP call says it.
+/// Logs why a request ended early, unless the line about its HTTP call has the reason.
 pub(super) fn log_abort(
     request: &TokenizedGenerateReqInput,
     has_client: bool,

@@ -1,27 +1,27 @@
-//! Log-probabilities of one request as they accumulate.
+//! The accumulated log-probabilities of one request.
 
 use sglang_proto::messages;
 pub use sglang_proto::messages::{TokenLogprob, TopLogprobs};
 
-/// Lists of the prompt and of the output. Prompt lists come once, output lists grow.
+/// Lists for the prompt and for the output. Prompt lists arrive once, output lists grow.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Logprobs {
     /// Prompt tokens.
     pub input_token: Vec<TokenLogprob>,
     /// Output tokens.
     pub output_token: Vec<TokenLogprob>,
-    /// Best tokens per prompt position.
+    /// Most likely tokens per prompt position.
     pub input_top: Vec<TopLogprobs>,
-    /// Best tokens per output position.
+    /// Most likely tokens per output position.
     pub output_top: Vec<TopLogprobs>,
-    /// Asked-for tokens per prompt position.
+    /// Requested tokens per prompt position.
     pub input_token_ids: Vec<TopLogprobs>,
-    /// Asked-for tokens per output position.
+    /// Requested tokens per output position.
     pub output_token_ids: Vec<TopLogprobs>,
 }
 
 impl Logprobs {
-    /// Appends what has arrived.
+    /// Appends new lists.
     pub fn append(&mut self, mut new: Self) {
         self.input_token.append(&mut new.input_token);
         self.output_token.append(&mut new.output_token);
@@ -31,7 +31,7 @@ impl Logprobs {
         self.output_token_ids.append(&mut new.output_token_ids);
     }
 
-    /// Whether the lists of the prompt have come.
+    /// Whether the lists of the prompt have arrived.
     pub fn has_input(&self) -> bool {
         !(self.input_token.is_empty() && self.input_top.is_empty() && self.input_token_ids.is_empty())
     }
@@ -43,7 +43,7 @@ impl Logprobs {
         self.input_token_ids.clear();
     }
 
-    /// Leaves out the first `n` output positions, which are known already.
+    /// Removes the first `n` output positions, which are known already.
     pub fn skip_output(&mut self, n: usize) {
         self.output_token.drain(..n.min(self.output_token.len()));
         self.output_top.drain(..n.min(self.output_top.len()));

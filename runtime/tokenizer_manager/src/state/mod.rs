@@ -1,4 +1,4 @@
-//! Requests in flight: what was asked, what has come back, and the one event that ends each of them.
+//! Requests in flight: what was requested, the output so far, and the one event that ends each of them.
 
 mod abort_log;
 mod logprobs;

@@ -1,8 +1,9 @@
-//! The ledger of requests in flight. Every entry leaves it by exactly one terminal event; one whose client has gone
-//! stays until the scheduler confirms the abort, so that its id is not used twice at once.
+//! The registry of requests in flight: the ledger of the recovery protocol. Every entry leaves it through exactly one
+//! terminal event. An entry whose client has gone stays until the scheduler confirms the abort, so that no two requests
+//! use the same id at once.
 //!
-//! Every try to serve a request has a number. When something may be lost, everything is sent again under new numbers
-//! ([`Registry::recover`]), and what still comes of earlier tries changes nothing.
+//! Every attempt to serve a request has a number. When messages may have been lost, all requests are sent again under
+//! new numbers ([`Registry::recover`]). Outputs of earlier attempts are ignored.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,48 +18,48 @@ use super::req_state::{Applied, ReqState};
 use crate::lora::AdapterUse;
 use crate::requests::ValueError;
 
-/// How long an abort may stay unconfirmed before the entry is dropped anyway.
+/// How long an abort may stay unconfirmed until the entry is dropped anyway.
 const ABORT_CONFIRMATION: Duration = Duration::from_secs(30);
 
 struct Entry {
     state: Arc<ReqState>,
     /// Order of arrival.
     order: u64,
-    /// The current try to serve it; `None` before the first.
+    /// The number of the current attempt; `None` before the first.
     attempt: Option<Attempt>,
-    /// When the scheduler was first asked to end it: from then on it is never submitted again.
+    /// When the scheduler was first asked to abort it. From then on it is never submitted again.
     abort_sent: Option<Instant>,
     /// Whether the client has gone.
     abandoned: bool,
-    /// Held until the scheduler is done with the request.
+    /// Held until the scheduler no longer works on the request.
     _adapter: Option<AdapterUse>,
 }
 
 impl Entry {
-    /// Whether output of this try belongs to the request. A process of the reference numbers no tries.
+    /// Whether output of this attempt belongs to the request. A scheduler of the reference does not number attempts.
     fn is_current(&self, attempt: Option<Attempt>) -> bool {
         attempt.is_none() || attempt == self.attempt
     }
 }
 
-/// Requests in flight by id.
+/// The requests in flight, by id.
 pub struct Registry {
     entries: Mutex<AHashMap<String, Entry>>,
     scheduler: PushLink,
-    /// Requests so far.
+    /// The number of requests so far.
     arrivals: AtomicU64,
-    /// Tries so far.
+    /// The number of attempts so far.
     attempts: AtomicU64,
 }
 
 impl Registry {
-    /// An empty ledger whose aborts go to `scheduler`.
+    /// An empty registry that sends aborts to `scheduler`.
     pub fn new(scheduler: PushLink) -> Arc<Self> {
         let (arrivals, attempts) = (AtomicU64::new(0), AtomicU64::new(0));
         Arc::new(Self { entries: Mutex::default(), scheduler, arrivals, attempts })
     }
 
-    /// A number larger than all before it, also than those of earlier lives of this process.
+    /// A number that is larger than all before it, including those of this role's earlier lives.
     fn next_attempt(&self) -> Attempt {
         Attempt { life: self.scheduler.life(), number: 1 + self.attempts.fetch_add(1, Ordering::Relaxed) }
     }
@@ -68,20 +69,20 @@ impl Registry {
         self.entries.lock().contains_key(rid)
     }
 
-    /// The requests in flight, in no order.
+    /// The requests in flight, in no particular order.
     pub fn states(&self) -> Vec<Arc<ReqState>> {
         self.entries.lock().values().map(|entry| entry.state.clone()).collect()
     }
 
-    /// Requests whose clients still wait.
+    /// The number of requests whose clients are still waiting.
     pub fn live(&self) -> usize {
         self.entries.lock().values().filter(|e| !e.abandoned).count()
     }
 
-    /// Enters a request.
+    /// Adds a generation request.
     ///
     /// # Errors
-    /// Its id is in flight.
+    /// If its id is already in flight.
     pub fn register(
         self: &Arc<Self>,
         request: TokenizedGenerateReqInput,
@@ -90,10 +91,10 @@ impl Registry {
         self.enter(ReqState::new(request, created))
     }
 
-    /// Enters a request of any kind.
+    /// Adds a request of any kind.
     ///
     /// # Errors
-    /// Its id is in flight.
+    /// If its id is already in flight.
     pub fn enter(self: &Arc<Self>, state: ReqState) -> Result<RequestHandle, ValueError> {
         let state = Arc::new(state);
         let mut entries = self.entries.lock();
@@ -125,7 +126,7 @@ impl Registry {
     /// Sends a request to the scheduler for the first time.
     ///
     /// # Errors
-    /// The link does not take it.
+    /// If the link does not accept the message.
     pub fn submit(&self, rid: &str) -> Result<(), IpcError> {
         let mut entries = self.entries.lock();
         match entries.get_mut(rid) {
@@ -134,18 +135,18 @@ impl Registry {
         }
     }
 
-    /// Asks the scheduler to end a request. Unknown ids and repeated calls do nothing.
+    /// Asks the scheduler to abort a request. Unknown ids and repeated calls have no effect.
     pub fn abort(&self, rid: &str) {
         if let Some(entry) = self.entries.lock().get_mut(rid) {
             self.abort_entry(entry);
         }
     }
 
-    /// Asks the scheduler to end every request.
+    /// Asks the scheduler to abort every request.
     pub fn abort_all(&self) {
         let mut entries = self.entries.lock();
         entries.values_mut().for_each(|entry| self.abort_entry(entry));
-        // Those that it may have of an earlier tokenizer manager, too.
+        // This also covers requests that the scheduler may still have from an earlier tokenizer manager.
         self.send_abort(AbortReq { abort_all: true, ..Default::default() });
     }
 
@@ -154,7 +155,7 @@ impl Registry {
             return;
         }
         entry.abort_sent = Some(Instant::now());
-        // Before its submission there is nothing to end; the abort goes in place of the submission then.
+        // Before its submission there is nothing to abort. Then the abort is sent instead of the submission.
         if entry.attempt.is_some() {
             let rid = Some(entry.state.rid().to_owned());
             self.send_abort(AbortReq { rid, attempt: entry.attempt, ..Default::default() });
@@ -167,8 +168,8 @@ impl Registry {
         }
     }
 
-    /// Sends a request under a new try: as a submission from where its client stands, or as an abort when it is to be
-    /// ended.
+    /// Sends a request under a new attempt: as a submission that continues after the output so far, or as an abort if
+    /// it is being aborted.
     fn send_entry(&self, entry: &mut Entry) -> Result<(), IpcError> {
         let attempt = self.next_attempt();
         let again = entry.attempt.replace(attempt).is_some();
@@ -179,8 +180,8 @@ impl Registry {
         self.scheduler.send(entry.state.submission(attempt, again))
     }
 
-    /// The rule: something may be lost between the processes, so everything is sent again, in its order. Tells how many
-    /// requests that were.
+    /// The rule of recovery: messages between the processes may have been lost, so all requests are sent again, in
+    /// their order. Returns the number of sent requests.
     pub fn recover(&self) -> usize {
         let mut entries = self.entries.lock();
         let mut sent: Vec<&mut Entry> = entries.values_mut().filter(|e| e.attempt.is_some()).collect();
@@ -193,25 +194,25 @@ impl Registry {
         sent.len()
     }
 
-    /// The request with this id, if this try is the current one: output of another must change nothing.
+    /// The request with this id, if `attempt` is its current one. Output of other attempts must have no effect.
     pub fn current(&self, rid: &str, attempt: Option<Attempt>) -> Option<Arc<ReqState>> {
         let entries = self.entries.lock();
         entries.get(rid).filter(|entry| entry.is_current(attempt)).map(|entry| entry.state.clone())
     }
 
-    /// New output of a request. Gives the request back when this was its end.
+    /// Applies new output of a request. Returns the request if this was its end.
     pub fn apply(&self, mut new: StrOutput) -> Option<Arc<ReqState>> {
         let (rid, attempt) = (std::mem::take(&mut new.output.rid), new.output.attempt);
         self.settle(&rid, attempt, |state| state.apply(new))
     }
 
-    /// The vector of a request. Gives the request back when this was its end.
+    /// Applies the vector of a request. Returns the request if this was its end.
     pub fn apply_embedding(&self, mut new: EmbeddingOutput) -> Option<Arc<ReqState>> {
         let (rid, attempt) = (std::mem::take(&mut new.rid), new.attempt);
         self.settle(&rid, attempt, |state| state.apply_embedding(new))
     }
 
-    /// The scheduler has ended a request. Gives the request back when this was its end.
+    /// Applies the scheduler's abort of a request. Returns the request if this was its end.
     pub fn apply_abort(&self, abort: AbortReq) -> Option<Arc<ReqState>> {
         let rid = abort.rid.clone()?;
         self.settle(&rid, abort.attempt, |state| state.apply_abort(abort))
@@ -225,7 +226,7 @@ impl Registry {
     ) -> Option<Arc<ReqState>> {
         let mut entries = self.entries.lock();
         let Some(entry) = entries.get_mut(rid).filter(|entry| entry.is_current(attempt)) else {
-            // The usual case is an abort that crossed with the last output.
+            // Usually an abort that was sent while the last output was on its way.
             tracing::debug!("Output for rid={rid}, which is not in flight");
             return None;
         };
@@ -255,7 +256,7 @@ impl Registry {
     }
 }
 
-/// A client's hold on its request. Dropping it before the end aborts the request in the scheduler.
+/// A client's handle on its request. To drop it before the end aborts the request in the scheduler.
 pub struct RequestHandle {
     state: Arc<ReqState>,
     registry: Arc<Registry>,
@@ -268,12 +269,12 @@ impl RequestHandle {
         &self.state
     }
 
-    /// The same, to be looked at when the handle is gone.
+    /// The same, for use after the handle is dropped.
     pub fn shared_state(&self) -> Arc<ReqState> {
         self.state.clone()
     }
 
-    /// Waits for news; several changes since the last call count as one.
+    /// Waits for a change. Several changes since the last call count as one.
     pub async fn next(&mut self) {
         loop {
             let revision = self.state.output().revision;
@@ -285,7 +286,7 @@ impl RequestHandle {
         }
     }
 
-    /// Waits for the end.
+    /// Waits for the end of the request.
     pub async fn finished(&mut self) {
         while self.state.output().finish.is_none() {
             self.next().await;
@@ -333,7 +334,7 @@ mod tests {
         }
     }
 
-    /// Id, try, output that the client has, and whether it is sent again.
+    /// Id, attempt, output so far, and whether the request was sent before.
     async fn next_submission(pull: &mut PullLink) -> (String, Attempt, Vec<u32>, bool) {
         match next_message(pull).await {
             AnyMessage::TokenizedGenerateReqInput(r) => (
@@ -438,7 +439,7 @@ mod tests {
         let (rid, second, accepted, again) = next_submission(&mut pull).await;
         assert_eq!((rid.as_str(), accepted, again), ("c", vec![4], true));
         assert!(second > first[2]);
-        // The one whose client has gone is not served again, and still gets its end.
+        // The request whose client has gone is not submitted again, and still ends.
         let aborted = next_abort(&mut pull).await;
         assert_eq!(aborted.rid.as_deref(), Some("a"));
         assert_eq!(next_submission(&mut pull).await.0, "b");
@@ -459,7 +460,7 @@ mod tests {
         registry.recover();
         let (_, second, accepted, _) = next_submission(&mut pull).await;
         assert_eq!(accepted, [1, 2]);
-        // Late, and overlapping: neither ids nor text may come twice.
+        // Late and overlapping output must add neither ids nor text twice.
         registry.apply(at(first, of("r", delta(&[3], "c", 2))));
         registry.apply(at(second, of("r", delta(&[2, 3], "bc", 1))));
         let (_, third, accepted, _) = next_submission(&mut pull).await;

@@ -1,4 +1,4 @@
-//! The state of one request: the source of truth about what was asked and what has come back.
+//! The state of one request: the source of truth about what was requested and what has arrived.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +26,7 @@ use super::timing::{Timing, TokenTiming};
 pub struct Finish {
     /// The reason, for the client.
     pub reason: FinishReason,
-    /// Whether it came as an abort of its own, not with the last output: such answers have fewer counts.
+    /// Whether it came as a separate abort message and not with the last output. Such answers have fewer counts.
     pub by_abort_message: bool,
     /// Seconds from arrival to the end.
     pub e2e_latency: f64,
@@ -37,59 +37,59 @@ pub struct Finish {
 pub struct Output {
     /// Text.
     pub text: String,
-    /// Ids, a stop token included.
+    /// Token ids, including a stop token.
     pub output_ids: Vec<u32>,
-    /// Counts, as the scheduler last told them.
+    /// Token counts, as last reported by the scheduler.
     pub counts: Counts,
     /// Log-probabilities.
     pub logprobs: Logprobs,
     /// Where cached tokens came from.
     pub cached_tokens_details: Option<BTreeMap<String, serde_json::Value>>,
-    /// Weight versions per output span.
+    /// Weight version of each span of the output.
     pub weight_versions: Option<Vec<WeightVersionSpan>>,
     /// Rank that ran the request.
     pub dp_rank: Option<i64>,
-    /// The scheduler's times, as it last told them.
+    /// The scheduler's times, as last reported.
     pub times: Option<ReqTimeStats>,
-    /// Hidden states, where they are wanted.
+    /// Hidden states, if requested.
     pub hidden_states: Option<HiddenStates>,
     /// The vector, or the scores of classes, of an embedding request.
     pub embedding: Vec<f32>,
-    /// The hidden state in front of the model's head, when it was asked for.
+    /// The hidden state before the model's head, if requested.
     pub pooled_hidden_state: Option<Vec<f32>>,
     /// How it ended; set once.
     pub finish: Option<Finish>,
-    /// Counts reasoning tokens, where the request starts with reasoning.
+    /// The counter of reasoning tokens, if the request starts with reasoning.
     pub reasoning: Option<ReasoningCounter>,
-    /// Number of changes, so that a reader sees whether there is news.
+    /// Number of changes, with which a reader notices new output.
     pub revision: u64,
-    /// Something has come.
+    /// Whether any output has arrived.
     pub began: bool,
 }
 
-/// What became of a delta.
+/// The effect of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// The request goes on.
+    /// The request continues.
     Running,
-    /// It has ended with this.
+    /// The output ended the request.
     Finished,
-    /// Nothing new: a repeat, or something after the end.
+    /// Nothing is new: a repetition, or output after the end.
     Ignored,
-    /// Not where the client stands: it has to be sent again from there.
+    /// The output does not start where the output so far ends. The request must be sent again from there.
     Misplaced,
 }
 
 /// One request in flight.
 #[derive(Debug)]
 pub struct ReqState {
-    /// What was sent to the scheduler, to be sent again when it restarts.
+    /// What was sent to the scheduler, so that it can be sent again.
     pub request: TokenizedGenerateReqInput,
-    /// Set when a vector is wanted; then only the fields of `request` count that embedding requests have, too.
+    /// Set for an embedding request. Then only the fields of `request` that such requests have are used.
     pub embedding: Option<EmbeddingParams>,
-    /// The hold on its adapter, until the ledger takes it.
+    /// The use of its adapter, until the registry takes it.
     adapter: Mutex<Option<AdapterUse>>,
-    /// When what happened to it.
+    /// The times of its events.
     pub timing: Timing,
     output: Mutex<Output>,
     notify: Notify,
@@ -110,12 +110,12 @@ impl ReqState {
         }
     }
 
-    /// The same for a vector.
+    /// The same, as an embedding request.
     pub fn with_embedding(self, params: EmbeddingParams) -> Self {
         Self { embedding: Some(params), ..self }
     }
 
-    /// The same with an adapter.
+    /// The same, with an adapter.
     pub fn with_adapter(mut self, adapter: Option<AdapterUse>) -> Self {
         if let Some(adapter) = &adapter {
             self.request.lora_id = Some(adapter.lora.lora_id.clone());
@@ -124,12 +124,12 @@ impl ReqState {
         Self { adapter: Mutex::new(adapter), ..self }
     }
 
-    /// Hands the hold on the adapter over to who knows when the scheduler is done with the request.
+    /// Hands the use of the adapter to the registry, which knows when the scheduler no longer works on the request.
     pub(super) fn take_adapter(&self) -> Option<AdapterUse> {
         self.adapter.lock().take()
     }
 
-    /// The request as the scheduler is to get it under this try, from where its client stands. `again` tells that it was
+    /// The message that submits the request under this attempt, continuing after the output so far. `again`: it was
     /// sent before.
     pub fn submission(&self, attempt: Attempt, again: bool) -> AnyMessage {
         let attempt = Some(attempt);
@@ -170,31 +170,31 @@ impl ReqState {
         &self.request.rid
     }
 
-    /// Counts the output up to the first `end`, it included, as reasoning.
+    /// Starts to count the output up to the first `end`, inclusive, as reasoning.
     pub fn count_reasoning_up_to(&self, end: Vec<u32>) {
         self.output.lock().reasoning = Some(ReasoningCounter::new(end));
     }
 
-    /// Output so far. Hold it shortly: the receiving task waits for it.
+    /// The output so far. Hold the lock only briefly, since the receiving task waits for it.
     pub fn output(&self) -> MutexGuard<'_, Output> {
         self.output.lock()
     }
 
-    /// Notes that `new_tokens` have come now, with `times` of the scheduler.
+    /// Notes that `new_tokens` arrived now, with the scheduler's `times`.
     pub fn note_output(&self, new_tokens: usize, times: Option<&ReqTimeStats>) -> TokenTiming {
-        // Without streaming many come at once, long after the first was made.
+        // Without streaming, many tokens arrive at once, long after the first one was generated.
         let made_ts = times.filter(|_| !self.request.stream).map(|times| times.prefill_finished_time);
         self.timing.note_output(new_tokens, made_ts)
     }
 
-    /// Waits until something changes. A change between a look at the output and this call is not missed.
+    /// Waits for a change. A change between a look at the output and this call is not missed.
     pub async fn changed(&self) {
         self.notify.notified().await;
     }
 
-    /// Adds new output, if it begins where the client stands. Of a process of the reference, which cannot be asked again, a
-    /// part that is known already is left out; a part that is missing ends the request with an error, because its text would
-    /// be wrong from there on.
+    /// Adds new output, if it starts where the output so far ends. A process of the reference cannot be asked to send
+    /// output again. From such a process, a part that is already known is skipped, and a missing part ends the request
+    /// with an error, because the text after the gap would be wrong.
     pub fn apply(&self, new: StrOutput) -> Applied {
         let StrOutput { output: mut new, mut text } = new;
         let mut output = self.output.lock();
@@ -206,7 +206,7 @@ impl ReqState {
         if new.attempt.is_some() && new.output_offset.is_some_and(|offset| offset != known) {
             return Applied::Misplaced;
         }
-        // Without ids there is nothing whose position could be wrong.
+        // Without ids there is no position that could be wrong.
         let offset = new.output_offset.filter(|_| !new.output_ids.is_empty()).unwrap_or(known);
         if offset > known {
             tracing::error!(
@@ -227,7 +227,7 @@ impl ReqState {
         }
         let mut new_ids = new.output_ids.0;
         if repeated > 0 {
-            // The text of known ids was sent with them.
+            // The text of known ids has arrived with them.
             new_ids.drain(..repeated.min(new_ids.len()));
             logprobs.skip_output(repeated);
             if let Some(HiddenStates::List(chunks)) = &mut new.hidden_states {
@@ -238,7 +238,8 @@ impl ReqState {
             }
         }
         if self.request.logprob_start_len < 0 {
-            // The row after the prompt may come along; it belongs to no position that was asked for.
+            // The entry for the position after the prompt may be included, but the client did not ask for any prompt
+            // position.
             logprobs.clear_input();
         }
         output.text.push_str(&text);
@@ -246,7 +247,7 @@ impl ReqState {
         let began = std::mem::replace(&mut output.began, true);
         output.counts = new.counts;
         if began {
-            // What a later try finds in the cache is what an earlier one has put there.
+            // A later attempt finds in the cache what an earlier attempt put there, so the first count is kept.
             output.counts.cached_tokens = cached_tokens;
         }
         if output.logprobs.has_input() {
@@ -271,7 +272,7 @@ impl ReqState {
         self.go_on_or_end(&mut output, new.finished_reason)
     }
 
-    /// Takes the vector of an embedding request.
+    /// Applies the vector of an embedding request.
     pub fn apply_embedding(&self, new: EmbeddingOutput) -> Applied {
         let mut output = self.output.lock();
         if output.finish.is_some() {
@@ -285,7 +286,7 @@ impl ReqState {
         self.go_on_or_end(&mut output, new.finished_reason)
     }
 
-    /// Something was added, and it was the last if there is a `reason`.
+    /// Notes that output was added. With a `reason` it was the last.
     fn go_on_or_end(&self, output: &mut Output, reason: Option<FinishReason>) -> Applied {
         match reason {
             Some(reason) => {
@@ -300,7 +301,7 @@ impl ReqState {
         }
     }
 
-    /// Ends the request because the scheduler says so without output.
+    /// Ends the request because the scheduler aborted it.
     pub fn apply_abort(&self, abort: AbortReq) -> Applied {
         let reason = abort.finished_reason.unwrap_or_else(|| {
             FinishReason::aborted(abort.abort_message.unwrap_or_else(|| "Abort in waiting queue".into()))
@@ -311,7 +312,7 @@ impl ReqState {
         self.fail(reason)
     }
 
-    /// Ends the request with a reason of this process. Only the first end counts.
+    /// Ends the request for a reason of this process. Only the first end counts.
     pub fn fail(&self, reason: FinishReason) -> Applied {
         let mut output = self.output.lock();
         if output.finish.is_some() {

@@ -1,4 +1,5 @@
-//! Sampling parameters of a request: read by the table's rows ([`read`]), filled from the defaults and checked.
+//! The sampling parameters of a request: read by the rows of the table ([`read`]), filled from the defaults, and
+//! checked.
 
 pub mod read;
 mod watermark;
@@ -8,11 +9,11 @@ use sglang_proto::sampling_params::SamplingRequest;
 
 use super::ValueError;
 
-/// Builds and checks the parameters: `preferred` (`--preferred-sampling-params`) fills what the request leaves out.
-/// `stop_token_len` gives the length of a stop string in tokens.
+/// Builds and checks the parameters. `preferred` (`--preferred-sampling-params`) fills those that the request leaves
+/// out. `stop_token_len` gives the length of a stop string in tokens.
 ///
 /// # Errors
-/// A parameter of the wrong type or out of range, in the reference's words.
+/// If a parameter has the wrong type or is out of range; in the reference's words.
 pub fn build(
     request: SamplingRequest,
     preferred: Option<&SamplingRequest>,

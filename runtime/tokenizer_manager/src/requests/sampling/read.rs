@@ -1,5 +1,5 @@
-//! Readers of sampling parameters. Each goes by the rows of the table: by the native names and exact types, or by the
-//! names of a dialect and the types that OpenAI's routes take.
+//! Readers of sampling parameters, driven by the rows of the table. Native readers use the native names and exact
+//! types; readers of a dialect use its names and the types that OpenAI's routes accept.
 
 use serde_json::{Map, Value};
 use sglang_proto::sampling_params::{
@@ -11,10 +11,10 @@ use crate::requests::contract;
 use crate::requests::probe::{self, Asked};
 use crate::requests::validation::{Fields, Mismatch, Read, boolean, float, int, list, object, string};
 
-/// Reads an object of native names, for a field of a body.
+/// Reads an object with native names, as the value of a field.
 ///
 /// # Errors
-/// The value is no object. What stands in the object is refused when the request is built.
+/// If the value is not an object. Invalid members are refused later, when the request is built.
 pub fn native_object(value: &Value) -> Read<SamplingRequest> {
     for name in contract::sampling_keys() {
         note(name, name);
@@ -22,7 +22,7 @@ pub fn native_object(value: &Value) -> Read<SamplingRequest> {
     object(value).map(|map| native(&map))
 }
 
-/// Reads native names: `sampling_params` of `/generate`, and `--preferred-sampling-params`.
+/// Reads parameters with native names: `sampling_params` of `/generate`, and `--preferred-sampling-params`.
 pub fn native(map: &Map<String, Value>) -> SamplingRequest {
     let mut request = SamplingRequest::default();
     for (name, value) in map {
@@ -35,8 +35,8 @@ pub fn native(map: &Map<String, Value>) -> SamplingRequest {
     request
 }
 
-/// Reads an object of a dialect's names. Null counts as left out, and names that the dialect does not have are not
-/// looked at.
+/// Reads an object with a dialect's names. Null counts as missing, and names that the dialect does not have are
+/// ignored.
 pub fn options(map: &Map<String, Value>, dialect: Dialect) -> SamplingRequest {
     let mut request = SamplingRequest::default();
     for row in PARAMETERS {
@@ -48,7 +48,7 @@ pub fn options(map: &Map<String, Value>, dialect: Dialect) -> SamplingRequest {
     request
 }
 
-/// Notes for the OpenAPI document which names a dialect's object has.
+/// Notes the names in a dialect's object, for the OpenAPI document.
 pub fn note_options(dialect: Dialect) {
     for row in PARAMETERS {
         if let Some(name) = row.alias(dialect) {
@@ -57,13 +57,14 @@ pub fn note_options(dialect: Dialect) {
     }
 }
 
-/// Reads the fields of a body that are parameters in one of `dialects`, except those that the dialect reads by rules of
-/// its own. What is left out or null is the built-in default; only parameters that the dialects do not have are absent.
+/// Reads the fields of a body that are parameters in one of `dialects`, except those in `except`, which the dialect
+/// reads itself. A parameter that is missing or null gets the built-in default; only parameters that the dialects do
+/// not have are absent.
 pub fn fields(f: &mut Fields<'_>, dialects: &[Dialect], except: &[&str]) -> SamplingRequest {
     let mut request = SamplingRequest::default();
     for row in PARAMETERS.iter().filter(|row| !except.contains(&row.name)) {
         if let Some(name) = dialects.iter().find_map(|dialect| row.alias(*dialect)) {
-            // A reader gives a value of the row's kind, so this has its place.
+            // The reader returns a value of the row's kind, so setting it cannot fail.
             (row.set)(&mut request, Given::or_null(field(f, name, row.kind)));
             probe::describe(name, row.help);
         }
@@ -96,7 +97,7 @@ fn refuse(request: &mut SamplingRequest, name: &str, value: &Value) {
     });
 }
 
-/// A value of exactly the JSON type that belongs to `kind`.
+/// A value of exactly the JSON type of `kind`.
 fn exact(value: &Value, kind: Kind) -> Option<ParameterValue> {
     Some(match kind {
         Kind::Int => ParameterValue::Int(value.as_i64()?),
@@ -120,7 +121,7 @@ fn items<T>(value: &Value, item: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>>
     value.as_array()?.iter().map(item).collect()
 }
 
-/// A field of a body with the types that OpenAI's routes take for `kind`.
+/// Reads a field of a body with the types that OpenAI's routes accept for `kind`.
 fn field(f: &mut Fields<'_>, name: &'static str, kind: Kind) -> Option<ParameterValue> {
     match kind {
         Kind::Int => f.optional(name, int).map(ParameterValue::Int),
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// A value that every reader takes for a row, as `/generate` writes it.
+    /// A value that every reader accepts for a row, as `/generate` writes it.
     fn sample(kind: Kind) -> Value {
         match kind {
             Kind::Int => json!(3),

@@ -1,19 +1,19 @@
-//! `watermark` of a request, on a server without watermarking (reference: `normalize_watermark_request` and
+//! Checks `watermark` of a request. This server does not watermark (reference: `normalize_watermark_request` and
 //! `resolve_watermark_request` in `sampling/watermarking/core.py`).
 
 use serde_json::Value;
 
 use crate::requests::ValueError;
 
-/// The reference's default, which requests may not exceed.
+/// The reference's default limit of `context_window`.
 const MAX_CONTEXT_WINDOW: i64 = 4;
 /// Fields of the object.
 const FIELDS: [&str; 3] = ["enabled", "key", "context_window"];
 
-/// Lets a request through that switches watermarking off.
+/// Accepts a request only if it turns watermarking off.
 ///
 /// # Errors
-/// What is wrong with the object, or that the server does not watermark, in the reference's words.
+/// If the object is invalid or asks for a watermark; in the reference's words.
 pub fn check(watermark: &Value) -> Result<(), ValueError> {
     let fail = |text: &str| Err(ValueError(text.to_owned()));
     let Some(fields) = watermark.as_object() else { return fail("watermark must be an object") };
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn requests_get_the_references_answers() {
-        // What sglang 0.5.23's two functions answer where watermarking is off.
+        // The answers of the two functions in sglang 0.5.23 with watermarking off.
         let off = "request watermarking requires the server to enable --enable-watermark";
         for (watermark, answer) in [
             (json!([]), "watermark must be an object"),
