@@ -180,10 +180,10 @@ fn a_grammar_that_overflows_the_stack_costs_the_server_nothing() {
     chain += "x11300 ::= \"a\"\n";
     let body = json!({"text": "x", "sampling_params": {"ebnf": chain, "max_new_tokens": 4}});
     let message = refusal(&server, "/generate", &body);
-    assert!(
-        message.contains("ebnf grammar: the grammar is nested too deeply or takes too much memory"),
-        "{message}"
-    );
+    // A slow machine does not get as far as the overflow.
+    let refusals =
+        ["the grammar is nested too deeply or takes too much memory", "Grammar preprocessing timed out"];
+    assert!(refusals.iter().any(|text| message.contains(&format!("ebnf grammar: {text}"))), "{message}");
     let answer =
         server.post_json("/generate", &json!({"text": "x", "sampling_params": {"regex": "ok"}})).unwrap();
     assert_eq!(answer["text"], "ok");
