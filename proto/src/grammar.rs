@@ -1,53 +1,53 @@
-//! How a grammar travels with a request: the scheduler process compiles it, the worker follows it (reference:
-//! `constrained/base_grammar_backend.py`). Only the contract is here; `runtime/constrained` does the parsing.
+//! Interface of grammars: the scheduler process compiles them, and the worker applies them (reference:
+//! `constrained/base_grammar_backend.py`). `runtime/constrained` implements it.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// One request's place in its grammar, owned by the worker next to the request's sampling state.
+/// Position of a request's output in its grammar. The worker stores it with the request's sampling state.
 pub trait GrammarState: Send + Debug {
-    /// The mask of the next token: bit `id % 32` of word `id / 32` is set when `id` may come next. `None` while every
-    /// token is allowed.
+    /// The mask of the next token: bit `id % 32` of word `id / 32` is set if `id` may come next. `None` if every token
+    /// is allowed.
     ///
     /// # Errors
-    /// Why the grammar cannot go on; the request ends.
+    /// Why the grammar cannot continue; the request ends.
     fn allowed(&mut self) -> Result<Option<&[u32]>, String>;
 
-    /// Reads the sampled token.
+    /// Advances by the sampled token.
     ///
     /// # Errors
-    /// The token is not one that the mask allowed; the request ends.
+    /// The mask does not allow the token; the request ends.
     fn accept(&mut self, token: u32) -> Result<(), String>;
 
     /// Whether the output has ended: an end-of-sequence id was accepted.
     fn is_terminated(&self) -> bool;
 }
 
-/// A compiled grammar, from which a request gets a fresh state each time it enters the worker.
+/// A compiled grammar. A request gets a new state from it each time it enters the worker.
 pub trait GrammarFactory: Send + Sync + Debug {
-    /// The state after `output_ids`, which are not empty when a retracted or recovered request resumes.
+    /// The state after `output_ids`, which are non-empty when a retracted or recovered request resumes.
     ///
     /// # Errors
     /// The output does not follow the grammar.
     fn start(&self, output_ids: &[u32]) -> Result<Box<dyn GrammarState>, String>;
 }
 
-/// A shared [`GrammarFactory`]; two handles are equal when they share it.
+/// A shared [`GrammarFactory`]. Two handles are equal if they share the same one.
 #[derive(Clone, Debug)]
 pub struct GrammarHandle(Arc<dyn GrammarFactory>);
 
 impl GrammarHandle {
-    /// A handle on `factory`.
+    /// Creates a handle of `factory`.
     pub fn new(factory: Arc<dyn GrammarFactory>) -> Self {
         Self(factory)
     }
 
-    /// As [`GrammarFactory::start`].
+    /// Calls [`GrammarFactory::start`].
     ///
     /// # Errors
-    /// As [`GrammarFactory::start`].
+    /// See [`GrammarFactory::start`].
     pub fn start(&self, output_ids: &[u32]) -> Result<Box<dyn GrammarState>, String> {
         self.0.start(output_ids)
     }
@@ -59,11 +59,11 @@ impl PartialEq for GrammarHandle {
     }
 }
 
-/// What a token did to its request's grammar, when the request ends with it.
+/// How the grammar ends a request after a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GrammarEnd {
-    /// The token ended the grammar: the request stops with it, whatever `ignore_eos` says.
+    /// The token ended the grammar. The request stops even with `ignore_eos`.
     Terminated,
-    /// The grammar cannot go on, for this reason.
+    /// The grammar cannot continue, for this reason.
     Failed(String),
 }

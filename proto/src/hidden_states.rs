@@ -1,4 +1,4 @@
-//! Hidden states of requests: which ones a request wants, and the nested lists in which they are given.
+//! Hidden states of requests: which ones a request wants, and the nested lists that contain them.
 
 use std::fmt;
 
@@ -6,21 +6,21 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Which hidden states are wanted (reference: `CaptureHiddenMode`); `false`, `"last"` or `true` in messages and bodies.
-/// A larger mode allows what a smaller one does.
+/// Which hidden states a request wants (reference: `CaptureHiddenMode`); `false`, `"last"` or `true` in messages and
+/// bodies. A larger mode includes the smaller ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CaptureHiddenMode {
     /// None.
     #[default]
     Null,
-    /// The newest one.
+    /// Only the latest.
     Last,
-    /// One of each prompt token that was computed, then one of each step.
+    /// One per computed prompt token, then one per step.
     Full,
 }
 
 impl CaptureHiddenMode {
-    /// Whether there is anything to capture.
+    /// Whether hidden states must be captured.
     pub fn need_capture(self) -> bool {
         self != Self::Null
     }
@@ -58,20 +58,19 @@ impl<'de> Deserialize<'de> for CaptureHiddenMode {
     }
 }
 
-/// A list of numbers, or a list of deeper lists.
+/// A list of numbers, or a list of nested lists.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Nested<T> {
     /// One vector.
     Vector(Vec<f32>),
-    /// Several things; an empty list is this.
+    /// A list of `T`. An empty list has this variant too.
     List(Vec<T>),
 }
 
-/// Hidden states that belong to one output token: those of the prompt for the first one, the vector of its step for a
-/// later one.
+/// Hidden states of one output token: for the first token those of the prompt, for a later one the vector of its step.
 pub type HiddenStateChunk = Nested<Vec<f32>>;
 
-/// Hidden states of a request: a chunk for each output token ([`CaptureHiddenMode::Full`]), or the newest vector
+/// Hidden states of a request: one chunk per output token ([`CaptureHiddenMode::Full`]), or the latest vector
 /// ([`CaptureHiddenMode::Last`]).
 pub type HiddenStates = Nested<HiddenStateChunk>;
 
@@ -119,7 +118,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Nested<T> {
     }
 }
 
-/// First entry of a list, by which the others are known.
+/// First entry of a list, which determines the type of the others.
 enum Item<T> {
     Number(f32),
     List(T),

@@ -1,5 +1,5 @@
-//! Plain data shared by every process: messages, sampling parameters, and the contract between
-//! the scheduler and a model. No I/O happens here.
+//! Data types shared by all processes: messages, sampling parameters, and the interface between the scheduler and a
+//! model. This crate does no I/O.
 
 pub mod forward;
 pub mod grammar;

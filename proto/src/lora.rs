@@ -1,23 +1,23 @@
-//! What a LoRA adapter is called (reference: `lora/lora_registry.py`, `arg_groups/lora_hook.py`).
+//! Names and ids of LoRA adapters (reference: `lora/lora_registry.py`, `arg_groups/lora_hook.py`).
 
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::wire::positional;
 
-/// The answer to requests about adapters of a server without `--enable-lora`.
+/// Error for requests about adapters if the server runs without `--enable-lora`.
 pub const LORA_OFF: &str = "LoRA is not enabled. Please set `--enable-lora` to enable LoRA.";
 
 positional! {
-    /// A name for an adapter, where it is, and an id that no other adapter has: not even one that has the same name
-    /// later. Prefixes are cached by the id.
+    /// Name, path and unique id of an adapter. A later adapter with the same name has another id, because the prefix
+    /// cache distinguishes adapters by id.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct LoRARef {
         /// Unique id.
         pub lora_id: String = String::new(),
-        /// Name that requests give.
+        /// Name in requests.
         pub lora_name: Option<String> = None,
-        /// Folder.
+        /// Folder of the adapter.
         pub lora_path: Option<String> = None,
         /// Whether it stays in the memory pool.
         pub pinned: Option<bool> = None,
@@ -25,12 +25,13 @@ positional! {
 }
 
 impl LoRARef {
-    /// An adapter that is loaded while the server runs.
+    /// An adapter to load while the server runs, with a new id.
     pub fn new(name: &str, path: &str, pinned: bool) -> Self {
         Self::with_id(Uuid::new_v4(), name, path, pinned)
     }
 
-    /// An adapter of the command line. Every process reads that by itself, so the id follows from name and path.
+    /// An adapter of the command line. Every process parses the command line separately, so the id is derived from name
+    /// and path.
     pub fn at_start(name: &str, path: &str, pinned: bool) -> Self {
         let id = Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{name}\0{path}").as_bytes());
         Self::with_id(id, name, path, pinned)
@@ -45,10 +46,11 @@ impl LoRARef {
         }
     }
 
-    /// One item of `--lora-paths`: `PATH`, `NAME=PATH`, or an object with `lora_name`, `lora_path` and perhaps `pinned`.
+    /// Parses an item of `--lora-paths`: `PATH`, `NAME=PATH`, or an object with `lora_name`, `lora_path` and optionally
+    /// `pinned`.
     ///
     /// # Errors
-    /// An object without these keys, or with values of other types.
+    /// The object lacks a key, or a value has the wrong type.
     pub fn from_flag(item: &str) -> Result<Self, String> {
         let item = item.trim();
         if item.is_empty() {
@@ -72,12 +74,12 @@ impl LoRARef {
         }
     }
 
-    /// Name that requests give; the id of an adapter without one.
+    /// Name in requests; the id if the adapter has no name.
     pub fn name(&self) -> &str {
         self.lora_name.as_deref().unwrap_or(&self.lora_id)
     }
 
-    /// Folder; empty where there is none.
+    /// Folder of the adapter; empty if there is none.
     pub fn path(&self) -> &str {
         self.lora_path.as_deref().unwrap_or_default()
     }
@@ -110,7 +112,7 @@ mod tests {
         assert!(LoRARef::from_flag(" ").is_err());
     }
 
-    /// As `uuid5(NAMESPACE_URL, "x\0/p").hex` of Python.
+    /// Equals `uuid5(NAMESPACE_URL, "x\0/p").hex` in Python.
     #[test]
     fn ids_of_the_command_line_are_the_references() {
         assert_eq!(LoRARef::from_flag("x=/p").unwrap().lora_id, "e49da757addc5c10b8d78c2be82d43c6");

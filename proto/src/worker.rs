@@ -1,5 +1,5 @@
-//! The seam between the scheduler process and a model: [`ModelWorker`]. `runtime/model` implements it with libtorch;
-//! the scheduler process's echo and faulty workers implement it without any model, for tests.
+//! Interface between the scheduler process and a model: [`ModelWorker`]. `runtime/model` implements it with libtorch;
+//! `runtime/scheduler` has an echo worker and a faulty worker without a model, for tests.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -9,38 +9,38 @@ use crate::forward::{ForwardBatch, ForwardResult};
 use crate::lora::LoRARef;
 use crate::messages::ExpertDistributionReqType;
 
-/// How much of a prompt must go through the model at once, so that what it gives is right.
+/// How a prompt may be divided without changing the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PromptReach {
-    /// A position sees only those before it: prefixes may come from the cache, and prompts may be cut into chunks.
+    /// Causal attention: prefixes may come from the cache, and prompts may be split into chunks.
     #[default]
     Causal,
-    /// The answer is made from every position's output: no prefix from the cache, chunks are possible.
+    /// The result needs the output of every position: no prefix may come from the cache, but chunks are possible.
     EveryPosition,
-    /// Every position sees all others: the prompt goes through in one step.
+    /// Every position attends to all others: the whole prompt must be in one step.
     Bidirectional,
 }
 
-/// Facts about a loaded model that the scheduler needs for its planning.
+/// Properties of a loaded model that the scheduler needs for planning.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelWorkerInfo {
-    /// Entries of the output distribution.
+    /// Number of entries of the output distribution.
     pub vocab_size: u32,
-    /// Positions the model was made for (after `--context-length`).
+    /// Most positions of a sequence, limited by `--context-length`.
     pub context_length: u32,
     /// KV pool size in tokens; slots are `0..max_total_num_tokens`.
     pub max_total_num_tokens: u32,
-    /// Rows of the `ReqToTokenPool` the worker has room for.
+    /// Number of rows of the `ReqToTokenPool`.
     pub max_running_requests: u32,
-    /// Whether the model generates; otherwise it gives one vector per prompt.
+    /// Whether the model generates text; otherwise it computes one embedding per prompt.
     pub is_generation: bool,
     /// How prompts may be divided.
     pub prompt_reach: PromptReach,
-    /// Bytes of weights and of the KV pool, for reports.
+    /// Bytes of the weights, for reports.
     pub weight_bytes: u64,
-    /// Bytes of the KV pool.
+    /// Bytes of the KV pool, for reports.
     pub kv_cache_bytes: u64,
-    /// Bytes of memory that are free when everything is there, for reports.
+    /// Bytes of memory that are free after loading, for reports.
     pub available_bytes: u64,
     /// `cpu` or `cuda:N`.
     pub device: String,
@@ -48,14 +48,14 @@ pub struct ModelWorkerInfo {
     pub dtype: String,
 }
 
-/// A part of a worker's memory that can be given back while nothing runs (reference: `GPU_MEMORY_ALL_TYPES`).
+/// A part of a worker's memory that can be released while nothing runs (reference: `GPU_MEMORY_ALL_TYPES`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MemoryTag {
     /// Keys and values.
     KvCache,
     /// The model's weights.
     Weights,
-    /// Captured CUDA graphs, of which there are none: releasing them gives nothing back.
+    /// Captured CUDA graphs. There are none, so releasing them frees nothing.
     CudaGraph,
 }
 
@@ -72,7 +72,7 @@ impl MemoryTag {
         }
     }
 
-    /// The tag with a name.
+    /// The tag with this name.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|tag| tag.name() == name)
     }
@@ -81,11 +81,11 @@ impl MemoryTag {
 /// Why a worker could not run a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WorkerError {
-    /// The batch broke the contract (a slot out of range, lengths that do not add up); nothing was run.
+    /// The batch is invalid (such as a slot out of range, or inconsistent lengths); nothing was run.
     InvalidBatch(String),
     /// The model failed; the worker's state is still consistent and later batches may succeed.
     Forward(String),
-    /// The worker cannot go on; the process must be restarted.
+    /// The worker cannot continue; the process must be restarted.
     Fatal(String),
 }
 
@@ -101,8 +101,8 @@ impl std::fmt::Display for WorkerError {
 
 impl std::error::Error for WorkerError {}
 
-/// Weights, or an adapter, that have been read and checked, and wait beside those that are served. Only the worker whose
-/// [`WeightStager`] or [`AdapterReader`] made them knows what is inside.
+/// Weights or an adapter that have been read and checked, but are not served yet. Only the worker whose
+/// [`WeightStager`] or [`AdapterReader`] created them knows the content.
 pub struct StagedWeights(pub Box<dyn Any + Send>);
 
 impl std::fmt::Debug for StagedWeights {
@@ -114,70 +114,70 @@ impl std::fmt::Debug for StagedWeights {
 /// Why weights cannot be staged. The texts are the reference's (`weight_updater.py`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StageError {
-    /// The worker cannot take weights of this format.
+    /// The worker does not support this format.
     #[error("Failed to get model loader: {0}.")]
     Loader(String),
     /// There are no weights to read.
     #[error("Failed to get weights iterator: {0}.")]
     Iterator(String),
-    /// The weights are not those of the served model's shape, or cannot be read to the end.
+    /// The weights do not have the shape of the served model, or cannot be read completely.
     #[error("Failed to update weights: {0}.\nRolling back to original weights.")]
     Load(String),
 }
 
-/// Reads weights while the worker runs batches, on another thread.
+/// Reads weights on another thread while the worker runs batches.
 pub trait WeightStager: Send + Sync {
-    /// Reads the weights at `model_path` in the form of `load_format` and checks names and shapes against the served
-    /// model. The served weights are not touched.
+    /// Reads the weights at `model_path` in the format `load_format`, and compares names and shapes with the served
+    /// model. Does not change the served weights.
     ///
     /// # Errors
     /// [`StageError`]; its text is the answer to the client.
     fn stage(&self, model_path: &str, load_format: &str) -> Result<StagedWeights, StageError>;
 
-    /// Reads the weights again that were served before they were released, with the load format that they came by.
+    /// Reads the served weights again after they were released, with their original load format.
     ///
     /// # Errors
-    /// As of [`WeightStager::stage`].
+    /// See [`WeightStager::stage`].
     fn reload(&self, model_path: &str, load_format: &str) -> Result<StagedWeights, StageError> {
         self.stage(model_path, load_format)
     }
 }
 
-/// Reads LoRA adapters while the worker runs batches, on another thread.
+/// Reads LoRA adapters on another thread while the worker runs batches.
 pub trait AdapterReader: Send + Sync {
-    /// Reads the adapter of a folder and checks it against the served model.
+    /// Reads an adapter from its folder, and checks that it fits the served model.
     ///
     /// # Errors
-    /// One line for the client.
+    /// One line of text for the client.
     fn read(&self, lora: &LoRARef) -> Result<StagedWeights, String>;
 }
 
-/// Runs batches, one at a time, in order. Owned by one thread.
+/// Runs batches in order, one at a time. One thread owns it.
 pub trait ModelWorker: Send {
-    /// Facts for planning; constant after construction.
+    /// Properties for planning; constant after construction.
     fn info(&self) -> &ModelWorkerInfo;
 
-    /// Runs one step: resolves future tokens, updates its copy of the `ReqToTokenPool`, writes the KV of every new token
-    /// to its slot, samples where asked, and remembers the sampled token of each row.
+    /// Runs one step: replaces negative ids with sampled tokens, updates its copy of the `ReqToTokenPool`, writes the
+    /// KV of every new token to its slot, samples where `sample` is set, and stores the sampled token of each row.
     ///
     /// # Errors
     /// See [`WorkerError`].
     fn forward(&mut self, batch: &ForwardBatch) -> Result<ForwardResult, WorkerError>;
 
-    /// Starts, stops or writes the record of chosen experts.
+    /// Starts, stops or dumps the recording of chosen experts.
     ///
     /// # Errors
-    /// Nothing can be recorded, or a file cannot be written; the text is for the client.
+    /// The worker cannot record experts, or a file cannot be written; the text is for the client.
     fn expert_distribution(&mut self, _action: ExpertDistributionReqType) -> Result<(), String> {
         Err("this worker does not record experts".to_owned())
     }
 
-    /// What reads new weights for this worker; `None` when it has no weights to exchange.
+    /// The reader of new weights; `None` if the worker has no weights.
     fn stager(&self) -> Option<Arc<dyn WeightStager>> {
         None
     }
 
-    /// Serves staged weights from the next batch on. The old ones go on serving when this fails.
+    /// Serves staged weights from the next batch on. If this fails, the old ones stay.
     ///
     /// # Errors
     /// The weights were staged for another worker.
@@ -185,24 +185,24 @@ pub trait ModelWorker: Send {
         Err(WorkerError::Forward("this worker has no weights".to_owned()))
     }
 
-    /// What reads adapters for this worker; `None` when it serves none.
+    /// The reader of adapters; `None` if the worker does not support them.
     fn adapter_reader(&self) -> Option<Arc<dyn AdapterReader>> {
         None
     }
 
-    /// Serves an adapter that was read from the next batch on.
+    /// Serves an adapter, which has been read, from the next batch on.
     ///
     /// # Errors
-    /// Its name is taken, too many are pinned, or it was read for another worker; the text is for the client.
+    /// Its name is in use, too many adapters are pinned, or it was read for another worker; the text is for the client.
     fn load_adapter(&mut self, _lora: LoRARef, _read: StagedWeights) -> Result<(), String> {
         Err("this worker serves no adapters".to_owned())
     }
 
-    /// Forgets an adapter that no request uses.
+    /// Unloads an adapter that no request uses.
     fn unload_adapter(&mut self, _lora_id: &str) {}
 
-    /// Gives a part of the memory back to the system. No batch may follow before it is there again: by
-    /// [`ModelWorker::swap_weights`] for the weights, by [`ModelWorker::resume_memory`] for the other parts.
+    /// Releases a part of the memory. No batch may run before it is restored: weights with
+    /// [`ModelWorker::swap_weights`], other parts with [`ModelWorker::resume_memory`].
     ///
     /// # Errors
     /// The worker has no such memory.
@@ -210,15 +210,15 @@ pub trait ModelWorker: Send {
         Err(WorkerError::Forward(format!("this worker has no {} to give back", tag.name())))
     }
 
-    /// Takes a part of the memory again that was released. Its content is undefined.
+    /// Allocates a released part of the memory again. Its content is undefined.
     ///
     /// # Errors
-    /// The system has not enough memory; the part stays released.
+    /// The system does not have enough memory; the part stays released.
     fn resume_memory(&mut self, tag: MemoryTag) -> Result<(), WorkerError> {
         Err(WorkerError::Forward(format!("this worker has no {} to take again", tag.name())))
     }
 
-    /// A checksum of the stored form of every weight by its name in the checkpoint.
+    /// Checksums of the stored form of all weights, by name in the checkpoint.
     ///
     /// # Errors
     /// The worker has no weights, or they are released or cannot be read.
@@ -226,7 +226,8 @@ pub trait ModelWorker: Send {
         Err(WorkerError::Forward("this worker has no weights".to_owned()))
     }
 
-    /// The first rows of a matrix, or the first numbers of a vector, as nested lists; `None` without such a weight.
+    /// The first rows of a matrix, or the first numbers of a vector, as nested lists; `None` if there is no such
+    /// weight.
     fn get_weights_by_name(&self, _name: &str, _truncate_size: usize) -> Option<serde_json::Value> {
         None
     }

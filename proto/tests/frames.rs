@@ -1,4 +1,4 @@
-//! The bytes of every message, against a recording of them. A change of the wire form shows here first.
+//! Compares the bytes of every message with a recording, to detect changes of the wire form.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
@@ -84,7 +84,8 @@ fn generate(rid: &str) -> TokenizedGenerateReqInput {
     }
 }
 
-/// As it is sent the first time: our own fields do not travel in batches.
+/// A request that is sent for the first time, because batches do not contain the fields that the reference does not
+/// have.
 fn first(rid: &str) -> TokenizedGenerateReqInput {
     TokenizedGenerateReqInput { resumed_output_ids: None, ..generate(rid) }
 }
@@ -135,7 +136,7 @@ fn hidden() -> [Option<HiddenStates>; 3] {
     [None, Some(all), Some(HiddenStates::Vector(vec![1.0]))]
 }
 
-/// Of three requests: one that wants none, one that wants all, one that wants those of its own tokens.
+/// Log-probabilities of three requests: one wants none, one wants all, and one only those of its own tokens.
 fn logprobs() -> [Option<Box<Logprobs>>; 3] {
     let token = vec![(None, 4), (Some(-0.5), 5)];
     let top = vec![None, Some(vec![]), Some(vec![(-0.5, 5), (-1.5, 6)])];
@@ -166,7 +167,7 @@ fn counts(i: usize) -> Counts {
     }
 }
 
-/// What every batch of three requests has, or all that it can have.
+/// Outputs of three requests, with the required fields only or with all fields.
 fn generations(all: bool) -> Vec<GenerationOutput> {
     let ids = [vec![7], vec![8, 9], vec![]];
     let versions = [None, Some(spans()), Some(vec![])];
@@ -244,7 +245,7 @@ fn outputs() -> Vec<(&'static str, AnyMessage)> {
     ]
 }
 
-/// Requests and what ends them.
+/// Requests and aborts.
 fn requests() -> Vec<(&'static str, AnyMessage)> {
     let refused = FinishReason::refused("The request queue is full.", 503, "ServiceUnavailable");
     vec![
@@ -533,7 +534,7 @@ fn every_recorded_frame_is_read_again_and_written_as_it_was() {
     }
 }
 
-/// The fields that the reference has, with the extension and without.
+/// The fields of the reference are the same with and without the extension.
 #[test]
 fn our_own_fields_travel_in_the_extension_and_change_no_other_byte() {
     let origin = Some(Origin { role: Role::Scheduler, life: 3, seq: 9 });
@@ -542,7 +543,7 @@ fn our_own_fields_travel_in_the_extension_and_change_no_other_byte() {
         let (bare, whole) = (message.encode(None).unwrap(), message.encode(origin).unwrap());
         let (again, from) = AnyMessage::decode(&whole).unwrap();
         assert_eq!((hex(&again.encode(origin).unwrap()), from), (hex(&whole), origin), "{name}");
-        // After the array's count, which takes one byte or three.
+        // Skip the array's length, which takes one or three bytes.
         let fields = |frame: &[u8]| if frame[0] == 0xdc { 3 } else { 1 };
         let (bare, whole) = (&bare[fields(&bare)..], &whole[fields(&whole)..]);
         assert_eq!(hex(&whole[..bare.len()]), hex(bare), "{name}");
@@ -550,7 +551,7 @@ fn our_own_fields_travel_in_the_extension_and_change_no_other_byte() {
     }
 }
 
-/// The two messages that are ours alone ride in one of the reference's that says nothing.
+/// Hello and ping are sent in a message of the reference that changes nothing.
 #[test]
 fn hello_and_ping_are_a_message_of_the_reference_that_says_nothing() {
     let hello = Hello { epoch: 2, applied: 5, info: json!({"page_size": 1}) };

@@ -1,4 +1,4 @@
-//! Our frames and the reference's are the same: a Python peer with `msgspec` decodes what we encode, and the other way.
+//! Our frames equal the reference's: a Python peer with `msgspec` decodes what we encode, and encodes what we decode.
 //! Needs a Python with `msgspec` (`SGLANG_TEST_PYTHON`, else `python3`); `scripts/test` provides one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -95,7 +95,7 @@ fn request() -> TokenizedGenerateReqInput {
     }
 }
 
-/// Of two prompt tokens, and of one step.
+/// Hidden states of two prompt tokens and one step.
 fn hidden_states() -> HiddenStates {
     let prompt = HiddenStateChunk::List(vec![vec![0.5, -1.0], vec![2.0, 3.0]]);
     HiddenStates::List(vec![prompt, HiddenStateChunk::Vector(vec![0.25, 1e-3])])

@@ -1,17 +1,16 @@
-//! Calls: messages that have an answer.
+//! Calls: messages that get an answer.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{AnyMessage, message_enum};
 use crate::wire::Message;
 
-/// Id of a call, which its answer repeats. It is empty, on the wire null, for a caller that gives none, as the
-/// reference's.
+/// Id of a call, which its answer repeats. Callers of the reference give none; then it is empty, and null on the wire.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallId(String);
 
 impl CallId {
-    /// The id; `None` when the caller gave none.
+    /// The id; `None` if the caller gave none.
     pub fn get(&self) -> Option<&str> {
         Some(self.0.as_str()).filter(|id| !id.is_empty())
     }
@@ -35,9 +34,9 @@ impl<'de> Deserialize<'de> for CallId {
     }
 }
 
-/// A message that is answered with a [`Call::Reply`].
+/// A message whose answer is a [`Call::Reply`].
 pub trait Call: Into<AnyMessage> {
-    /// The class of its answer.
+    /// Class of the answer.
     type Reply: Reply;
 
     /// The same call with this id.
@@ -47,10 +46,10 @@ pub trait Call: Into<AnyMessage> {
 
 /// An answer to a [`Call`].
 pub trait Reply: Message {
-    /// This class, if it is the one that came.
+    /// The answer, if it has this class.
     ///
     /// # Errors
-    /// The answer, if it is of another class.
+    /// The answer, if it has another class.
     fn from_answer(answer: Answer) -> Result<Self, Answer>;
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::FinishReason;
 use crate::wire::message;
 
-/// Declares messages that control a running process. A `call` has an id that its `answer` repeats; a `tell` has no answer.
+/// Declares messages that control a running process. A `call` has an id, which its `answer` repeats; a `tell` has no
+/// answer.
 macro_rules! control {
     ($(
         $(#[$meta:meta])* $kind:ident $name:ident $(-> $reply:ident)? { $($body:tt)* }
@@ -55,54 +56,54 @@ pub(super) use control_one;
 pub(super) use control;
 
 control! {
-    /// Asks for the radix cache to be emptied.
+    /// Empties the radix cache.
     call FlushCacheReqInput -> FlushCacheReqOutput {
         /// How long to wait for the server to become idle.
         pub timeout_s: Option<f64> = None,
     }
     /// Answer to [`FlushCacheReqInput`].
     answer FlushCacheReqOutput {
-        /// Whether the cache was emptied.
+        /// Whether the cache has been emptied.
         pub success: bool,
         /// Why not.
         pub message: String = String::new(),
     }
-    /// Stops stepping: `abort`, `retract` or `in_place`.
+    /// Stops running steps.
     tell PauseGenerationReqInput {
-        /// What happens to running requests.
+        /// What happens to running requests: `abort`, `retract` or `in_place`.
         pub mode: String = "abort".into(),
     }
-    /// Steps again after a pause.
+    /// Continues after a pause.
     tell ContinueGenerationReqInput {
-        /// Give cached device memory back first.
+        /// Whether to release cached device memory first.
         pub torch_empty_cache: bool = true,
     }
-    /// Asks for the scheduler's live state.
+    /// Requests the current state of the scheduler.
     call GetInternalStateReq -> GetInternalStateReqOutput {}
     /// Answer to [`GetInternalStateReq`].
     answer GetInternalStateReqOutput {
-        /// Key-value dump.
+        /// The state as a JSON object.
         pub internal_state: serde_json::Value,
     }
     /// Changes numeric scheduler settings.
     call SetInternalStateReq -> SetInternalStateReqOutput {
-        /// Setting names and values.
+        /// New values by setting name.
         pub server_args: BTreeMap<String, f64>,
     }
     /// Answer to [`SetInternalStateReq`].
     answer SetInternalStateReqOutput {
-        /// Whether every setting was known and changed.
+        /// Whether all settings are known and were changed.
         pub updated: bool,
     }
-    /// Starts, stops or writes the record of chosen experts.
+    /// Starts, stops or dumps the recording of chosen experts.
     call ExpertDistributionReq -> ExpertDistributionReqOutput {
-        /// What to do.
+        /// The operation.
         pub action: ExpertDistributionReqType,
     }
     /// Answer to [`ExpertDistributionReq`].
     answer ExpertDistributionReqOutput {
         own {
-            /// Whether it was done; the reference's scheduler ends when it cannot.
+            /// Whether it succeeded. The reference's scheduler ends if it fails.
             pub success: bool = true,
             /// Why not.
             pub message: String = String::new(),
@@ -114,18 +115,18 @@ control! {
     call OpenSessionReqInput -> OpenSessionReqOutput {
         /// Capacity in characters.
         pub capacity_of_str_len: i64,
-        /// Wanted id; one is made up when absent.
+        /// Requested id; if absent, one is generated.
         pub session_id: Option<String> = None,
-        /// Streaming session.
+        /// Whether the session only supports appending, one request at a time.
         pub streaming: Option<bool> = None,
-        /// Idle seconds after which it is closed.
+        /// Idle time in seconds after which it is closed.
         pub timeout: Option<f64> = None,
     }
     /// Answer to [`OpenSessionReqInput`].
     answer OpenSessionReqOutput {
         /// Id of the session.
         pub session_id: Option<String>,
-        /// Whether it was opened.
+        /// Whether it has been opened.
         pub success: bool,
     }
     /// Closes a session.
@@ -133,20 +134,20 @@ control! {
         /// Id of the session.
         pub session_id: String,
     }
-    /// Sign of life of a scheduler that is too busy for a health probe.
+    /// Shows that a scheduler is alive that is too busy for a health probe.
     tell HealthCheckOutput {}
 }
 
-/// What an [`ExpertDistributionReq`] asks for; the number is the one on the wire.
+/// Operation of an [`ExpertDistributionReq`], with its number on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "u8", into = "u8")]
 pub enum ExpertDistributionReqType {
-    /// Forget what was recorded, and record.
+    /// Clear the recording and start.
     #[default]
     StartRecord = 1,
-    /// Stop recording.
+    /// Stop.
     StopRecord = 2,
-    /// Write what was recorded to files, and forget it.
+    /// Write the recording to files and clear it.
     DumpRecord = 3,
 }
 
@@ -170,22 +171,23 @@ impl TryFrom<u8> for ExpertDistributionReqType {
 }
 
 message! {
-    /// Ends requests: from the tokenizer manager a wish, from the scheduler (with `finished_reason`) the fact.
+    /// From the tokenizer manager: a request to end requests. From the scheduler, with `finished_reason`: a request has
+    /// ended.
     #[derive(Clone, Debug, PartialEq)]
     pub struct AbortReq {
-        /// Exact request id.
+        /// Request id.
         pub rid: Option<String> = None,
         unused(http_worker_ipc),
-        /// End every request.
+        /// Whether to end every request.
         pub abort_all: bool = false,
         /// How the request ended.
         pub finished_reason: Option<FinishReason> = None,
         /// Text for the client.
         pub abort_message: Option<String> = None,
-        /// Weight versions the output was made with.
+        /// Weight versions that generated the output.
         pub weight_versions: Option<Vec<super::WeightVersionSpan>> = None,
         own {
-            /// The try that is to end, or has ended.
+            /// The attempt that must end, or has ended.
             pub attempt: Option<super::Attempt> = None,
         }
     }

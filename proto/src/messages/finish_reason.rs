@@ -12,7 +12,7 @@ pub enum FinishReason {
         /// Token id or text that ended the output.
         matched: Value,
     },
-    /// `max_new_tokens` or the context's end was reached.
+    /// `max_new_tokens` or the context length was reached.
     Length {
         /// Number of output tokens.
         length: u64,
@@ -21,9 +21,9 @@ pub enum FinishReason {
     Abort {
         /// What happened.
         message: String,
-        /// HTTP status to answer with; `None` for an abort the client asked for.
+        /// HTTP status of the answer; `None` if the client aborted.
         status_code: Option<u16>,
-        /// Error type name for OpenAI-style bodies.
+        /// Error type in OpenAI-style bodies.
         err_type: Option<String>,
     },
 }
@@ -39,7 +39,7 @@ impl FinishReason {
         Self::Stop { matched: Value::from(text.into()) }
     }
 
-    /// An abort that the client asked for.
+    /// An abort by the client.
     pub fn aborted(message: impl Into<String>) -> Self {
         Self::Abort { message: message.into(), status_code: None, err_type: None }
     }

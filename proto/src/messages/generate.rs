@@ -1,22 +1,22 @@
-//! Requests on their way to the scheduler.
+//! Requests to the scheduler.
 
 use super::Attempt;
 use crate::wire::{TokenIds, message, positional};
 use crate::{CaptureHiddenMode, SamplingParams};
 
 positional! {
-    /// Which session, and where in it, a request continues.
+    /// The session that a request continues, and the position in it.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct SessionParams {
         /// Session id.
         pub id: Option<String> = None,
-        /// Request within the session to continue from.
+        /// Id of the request of the session to continue.
         pub rid: Option<String> = None,
-        /// Token position where the new tokens go.
+        /// Token position at which the new tokens are inserted.
         pub offset: Option<i64> = None,
-        /// Replace that request instead of appending to it.
+        /// Whether to replace that request instead of appending to it.
         pub replace: Option<bool> = None,
-        /// Leave the previous output out of the context.
+        /// Whether to leave the previous output out of the prompt.
         pub drop_previous_output: Option<bool> = None,
     }
 }
@@ -33,25 +33,25 @@ message! {
         /// Prompt ids, all inside the vocabulary.
         pub input_ids: Option<TokenIds>,
         unused(input_embeds, mm_inputs, token_type_ids),
-        /// Normalised and verified parameters.
+        /// Normalized and verified parameters.
         pub sampling_params: SamplingParams,
         /// Whether log-probabilities are wanted.
         pub return_logprob: bool,
         /// First prompt position whose log-probability is wanted; -1 for none.
         pub logprob_start_len: i64,
-        /// Best tokens to report per position.
+        /// Number of most likely tokens to report per position.
         pub top_logprobs_num: i64,
         /// Ids to report at every position.
         pub token_ids_logprob: Option<Vec<u32>>,
-        /// Whether output goes out as it is made.
+        /// Whether output is streamed.
         pub stream: bool,
         unused(return_sampling_mask = false, return_flat_raw_top_logprobs = false),
         /// Which hidden states are wanted.
         pub return_hidden_states: CaptureHiddenMode = CaptureHiddenMode::Null,
         unused(return_routed_experts = false, routed_experts_start_len = 0, return_indexer_topk = false),
-        /// Session id (short form).
+        /// Session id, as a short form of `session_params`.
         pub session_id: Option<String> = None,
-        /// Session position.
+        /// Session and position in it.
         pub session_params: Option<SessionParams> = None,
         /// Adapter id.
         pub lora_id: Option<String> = None,
@@ -59,15 +59,15 @@ message! {
         /// Data-parallel rank to run on.
         pub routed_dp_rank: Option<i64> = None,
         unused(disagg_prefill_dp_rank),
-        /// Key of the routing-key policy.
+        /// Key for the routing-key policy.
         pub routing_key: Option<String> = None,
-        /// The output starts with reasoning.
+        /// Whether the output starts with reasoning.
         pub require_reasoning: bool = false,
         /// Priority for `--enable-priority-scheduling`.
         pub priority: Option<i64> = None,
         /// Cache namespace chosen by the caller.
         pub extra_key: Option<String> = None,
-        /// Keep this request out of the logs.
+        /// Whether to omit the request from logs.
         pub no_logs: bool = false,
         unused(return_bytes = false, return_entropy = false, need_wait_for_mm_inputs, num_items_assigned, encoder_urls, multi_item_delimiter_indices, token_indices_to_pool, time_stats),
         /// Cache namespace that isolates equal prefixes.
@@ -76,20 +76,20 @@ message! {
         /// Adapter name.
         pub lora_name: Option<String> = None,
         own {
-            /// The try that its outputs belong to.
+            /// The attempt that its outputs belong to.
             pub attempt: Option<Attempt> = None,
-            /// Output ids that the client has; the scheduler goes on after them.
+            /// Output ids that the client already has; generation continues after them.
             pub resumed_output_ids: Option<TokenIds> = None,
-            /// The request was accepted before: the queue's limits do not count for it.
+            /// Whether the request was accepted before; then the limits of the queue do not apply.
             pub resubmitted: bool = false,
-            /// The client has the log-probabilities of the prompt.
+            /// Whether the client already has the log-probabilities of the prompt.
             pub input_logprobs_sent: bool = false,
         }
     }
 }
 
 message! {
-    /// Several tokenized requests in one frame. Our own fields of a request do not travel in it.
+    /// Several tokenized requests in one frame, without the fields that the reference does not have.
     #[derive(Clone, Debug, PartialEq)]
     pub struct BatchTokenizedGenerateReqInput {
         unused(rids, http_worker_ipcs),
@@ -112,7 +112,7 @@ message! {
         unused(mm_inputs),
         /// Segment of each token, for cross-encoders.
         pub token_type_ids: Option<Vec<i64>>,
-        /// For compatibility; nothing is sampled.
+        /// Only for compatibility; nothing is sampled.
         pub sampling_params: SamplingParams,
         /// Adapter id.
         pub lora_id: Option<String> = None,
@@ -121,24 +121,24 @@ message! {
         pub routed_dp_rank: Option<i64> = None,
         /// Priority.
         pub priority: Option<i64> = None,
-        /// Wanted embedding size (matryoshka).
+        /// Number of dimensions of the embedding (matryoshka).
         pub dimensions: Option<i64> = None,
-        /// Whether the hidden state in front of the head is wanted too.
+        /// Whether to return the pooled hidden state before the head as well.
         pub return_pooled_hidden_states: bool = false,
         unused(multi_item_delimiter_indices, token_indices_to_pool, decision_layout, time_stats),
         /// Adapter name.
         pub lora_name: Option<String> = None,
         own {
-            /// The try that its outputs belong to.
+            /// The attempt that its outputs belong to.
             pub attempt: Option<Attempt> = None,
-            /// The request was accepted before: the queue's limits do not count for it.
+            /// Whether the request was accepted before; then the limits of the queue do not apply.
             pub resubmitted: bool = false,
         }
     }
 }
 
 message! {
-    /// Several tokenized embedding requests in one frame. Our own fields of a request do not travel in it.
+    /// Several tokenized embedding requests in one frame, without the fields that the reference does not have.
     #[derive(Clone, Debug, PartialEq)]
     pub struct BatchTokenizedEmbeddingReqInput {
         unused(rids, http_worker_ipcs),

@@ -1,28 +1,28 @@
-//! What processes say about themselves and their links. The reference has no counterpart, so it rides in the extension of
-//! a message that says nothing.
+//! Messages about processes and their links. The reference has no counterpart, so they are sent in the extension of a
+//! message that changes nothing.
 
 use serde::{Deserialize, Serialize};
 
 use crate::wire::{message, positional};
 
-/// Numbers one try to serve a request. Every submission takes a new one, larger than all before it: lives of the
-/// tokenizer manager come first in the order.
+/// Number of one attempt to serve a request. Every submission gets a new one, larger than all earlier ones; the life of
+/// the tokenizer manager is compared first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Life of the tokenizer manager that submitted.
+    /// Life of the tokenizer manager that submitted the request.
     pub life: u64,
-    /// Number within that life, from 1.
+    /// Number within that life, starting at 1.
     pub number: u64,
 }
 
 positional! {
-    /// First message of a process on each of its connections, said again when something may have been lost.
+    /// First message of a process on each connection, repeated when something may have been lost.
     #[derive(Clone, Debug, PartialEq)]
     pub struct Hello {
-        /// How often in this life something from upstream may have been lost, from 1: the first contact counts. 0 from a
-        /// process that has no upstream.
+        /// How many times in this life something from upstream may have been lost. The first contact counts, so it
+        /// starts at 1; it is 0 for a process without upstream.
         pub epoch: u64 = 0,
-        /// Operations of the log of desired state that are applied.
+        /// Number of operations of the log of desired state that have been applied.
         pub applied: u64 = 0,
         /// Facts about the process for its peers (the scheduler's KV pool size, …).
         pub info: serde_json::Value = serde_json::Value::Null,
@@ -30,42 +30,43 @@ positional! {
 }
 
 message! {
-    /// Changes logging at run time. Without anything to change it carries a [`Hello`], or is a sign of life.
+    /// Changes logging at run time. Without a change, it carries a [`Hello`] or is a ping.
     #[derive(Clone, Debug, PartialEq)]
     pub struct ConfigureLoggingReq {
         unused(rid, http_worker_ipc),
-        /// Log requests.
+        /// Whether to log requests.
         pub log_requests: Option<bool> = None,
-        /// 0 to 3.
+        /// Level of detail, 0 to 3.
         pub log_requests_level: Option<i64> = None,
         /// `text` or `json`.
         pub log_requests_format: Option<String> = None,
-        /// `debug`, `info`, …
+        /// Log level, such as `debug` or `info`.
         pub log_level: Option<String> = None,
         /// Folder for request dumps.
         pub dump_requests_folder: Option<String> = None,
-        /// Requests per dump.
+        /// Number of requests per dump.
         pub dump_requests_threshold: Option<i64> = None,
         /// Folder for crash dumps.
         pub crash_dump_folder: Option<String> = None,
         /// Keys left out of dumps.
         pub dump_requests_exclude_meta_keys: Option<Vec<String>> = None,
         own {
-            /// What the sender says of itself.
+            /// Introduces the sender.
             pub hello: Option<Hello> = None,
-            /// Nothing is meant: the sender is alive, and the frame's number shows whether one before it is missing.
+            /// Whether this is a ping. It shows that the sender is alive, and its sequence number shows whether an
+            /// earlier frame is missing.
             pub ping: bool = false,
         }
     }
 }
 
 impl ConfigureLoggingReq {
-    /// A message that changes nothing and carries a hello.
+    /// A message that only carries a hello.
     pub fn hello(hello: Hello) -> Self {
         Self { hello: Some(hello), ..Self::default() }
     }
 
-    /// A message that changes nothing and shows that its sender is alive.
+    /// A ping.
     pub fn ping() -> Self {
         Self { ping: true, ..Self::default() }
     }

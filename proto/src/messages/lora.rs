@@ -1,4 +1,4 @@
-//! Messages about LoRA adapters of a running server.
+//! Messages to load and unload LoRA adapters.
 
 use std::borrow::Cow;
 
@@ -6,37 +6,37 @@ use super::control::control;
 use crate::lora::LoRARef;
 
 control! {
-    /// Asks for an adapter to be read and served.
+    /// Loads an adapter.
     call LoadLoRAAdapterReqInput -> LoRAUpdateOutput {
-        /// Name that requests give.
+        /// Name in requests.
         pub lora_name: String,
         /// Folder in PEFT's format.
         pub lora_path: String,
         /// Whether it stays in the memory pool.
         pub pinned: bool = false,
-        /// Unique id, made by the tokenizer manager.
+        /// Unique id, assigned by the tokenizer manager.
         pub lora_id: Option<String> = None,
     }
-    /// Asks for an adapter to be forgotten. No request uses it any more.
+    /// Unloads an adapter that no request uses.
     call UnloadLoRAAdapterReqInput -> LoRAUpdateOutput {
-        /// Name that requests gave.
+        /// Name in requests.
         pub lora_name: String,
         /// Unique id.
         pub lora_id: Option<String> = None,
     }
-    /// Answer to both.
+    /// Answer to [`LoadLoRAAdapterReqInput`] and [`UnloadLoRAAdapterReqInput`].
     answer LoRAUpdateOutput {
-        /// Whether it was done.
+        /// Whether it succeeded.
         pub success: bool,
         /// Why not.
         pub error_message: Option<String> = None,
-        /// Paths of the adapters that are loaded afterwards, by name.
+        /// Paths of the adapters that are loaded now, by name.
         pub loaded_adapters: Option<serde_json::Map<String, serde_json::Value>> = None,
     }
 }
 
 impl LoadLoRAAdapterReqInput {
-    /// The adapter that is to be loaded.
+    /// The adapter to load.
     pub fn to_ref(&self) -> LoRARef {
         LoRARef {
             lora_id: self.lora_id.clone().unwrap_or_default(),
@@ -48,7 +48,7 @@ impl LoadLoRAAdapterReqInput {
 }
 
 impl LoRAUpdateOutput {
-    /// An answer without a list of adapters, as for what never reached the scheduler.
+    /// An error without a list of adapters, for a call that never reached the scheduler.
     pub fn failed(error_message: impl Into<Cow<'static, str>>) -> Self {
         Self { error_message: Some(error_message.into().into_owned()), ..Self::default() }
     }

@@ -1,61 +1,61 @@
-//! Messages about the memory and the pace of a running server.
+//! Messages about memory, delays and weights of a running server.
 
 use super::control::control;
 
 control! {
-    /// Asks for memory to be given back for a while.
+    /// Releases memory temporarily.
     call ReleaseMemoryOccupationReqInput -> ReleaseMemoryOccupationReqOutput {
-        /// Parts by the names of [`crate::worker::MemoryTag`]; none or an empty list is all.
+        /// Names of the parts ([`crate::worker::MemoryTag`]); null or an empty list means all.
         pub tags: Option<Vec<String>> = None,
     }
     /// Answer to [`ReleaseMemoryOccupationReqInput`].
     answer ReleaseMemoryOccupationReqOutput {
         own {
-            /// Whether it was done; the reference's scheduler ends when it cannot.
+            /// Whether it succeeded. The reference's scheduler ends if it fails.
             pub success: bool = true,
             /// Why not.
             pub message: String = String::new(),
-            /// Whether anything is released now.
+            /// Whether any part is released now.
             pub released: bool = true,
         }
     }
-    /// Asks for memory that was given back.
+    /// Resumes released memory.
     call ResumeMemoryOccupationReqInput -> ResumeMemoryOccupationReqOutput {
-        /// As in [`ReleaseMemoryOccupationReqInput`].
+        /// See [`ReleaseMemoryOccupationReqInput`].
         pub tags: Option<Vec<String>> = None,
     }
     /// Answer to [`ResumeMemoryOccupationReqInput`].
     answer ResumeMemoryOccupationReqOutput {
         own {
-            /// Whether it was done.
+            /// Whether it succeeded.
             pub success: bool = true,
             /// Why not.
             pub message: String = String::new(),
-            /// Whether anything is released still.
+            /// Whether any part is still released.
             pub released: bool = false,
         }
     }
-    /// Has every step of the model wait, for tests of a server under load.
+    /// Delays every step of the model, to test a server under load.
     call SlowDownReqInput -> SlowDownReqOutput {
-        /// Seconds before each step; none or 0 ends it.
+        /// Delay of each step in seconds; null or 0 means no delay.
         pub forward_sleep_time: Option<f64>,
     }
     /// Answer to [`SlowDownReqInput`].
     answer SlowDownReqOutput {}
-    /// Asks what the weights are, or whether they are still what they were.
+    /// Computes checksums of the weights, stores them, or compares with the stored ones.
     call CheckWeightsReqInput -> CheckWeightsReqOutput {
         /// `checksum`, `snapshot` or `compare`.
         pub action: String = "checksum".into(),
         /// Unused: weights are compared by their stored bytes.
         pub allow_quant_error: bool = false,
-        /// Weights whose name contains one of these are left out.
+        /// Skip weights whose name contains one of these.
         pub skip_tensor_list: Option<Vec<String>> = None,
         /// `target`, `draft` or `all`; there is no draft model.
         pub selector: String = "all".into(),
     }
     /// Answer to [`CheckWeightsReqInput`].
     answer CheckWeightsReqOutput {
-        /// Whether it was done, and weights that were compared are the same.
+        /// Whether it succeeded, and compared weights are equal.
         pub success: bool,
         /// What happened.
         pub message: String,

@@ -1,6 +1,6 @@
-//! Messages between processes, with the reference's class names, field names and field order
-//! (`managers/io_struct.py`). [`AnyMessage`] is what can be sent; what a process can receive is an enum of its own
-//! ([`SchedulerMessage`] and its neighbours).
+//! Messages between processes, with the reference's class names, field names and field order (`managers/io_struct.py`).
+//! [`AnyMessage`] contains all messages that can be sent; [`SchedulerMessage`], [`DetokenizerMessage`] and
+//! [`TokenizerManagerMessage`] contain those that a process can receive.
 
 mod call;
 mod control;
@@ -30,18 +30,18 @@ pub use weights::*;
 
 use crate::wire::{self, FrameError, Origin};
 
-/// What a process can receive, or a part of it: an enum of message classes.
+/// An enum of message classes that a process can receive, or of a part of them.
 pub trait Receivable: Sized + Send + 'static {
     /// Class name on the wire.
     fn class(&self) -> &'static str;
 
-    /// Decodes a frame whose class name is `class`; `None` when the class is not one of these.
+    /// Decodes a frame with the class name `class`; `None` if the enum does not contain the class.
     fn decode_class(class: &str, frame: &[u8]) -> Option<Result<(Self, Option<Origin>), FrameError>>;
 
     /// Decodes a frame.
     ///
     /// # Errors
-    /// A class that is not one of these, a frame that is no message, or fields that do not fit.
+    /// The enum does not contain the class, the frame is not a message, or a field is invalid.
     fn decode(frame: &[u8]) -> Result<(Self, Option<Origin>), FrameError> {
         let class = wire::class_of(frame)?;
         Self::decode_class(class, frame)
@@ -49,7 +49,7 @@ pub trait Receivable: Sized + Send + 'static {
     }
 }
 
-/// Declares an enum of message classes; with `or $part` also of those of another such enum.
+/// Declares an enum of message classes; `or $part` adds those of another such enum.
 macro_rules! message_enum {
     ($(#[$meta:meta])* $name:ident $(or $part:ident)? { $($class:ident),* $(,)? }) => {
         $(#[$meta])*
@@ -95,7 +95,7 @@ use message_enum;
 macro_rules! any_message {
     ($($class:ident),* $(,)?) => {
         message_enum! {
-            /// A message of any class this project knows: what can be sent.
+            /// A message of any known class.
             AnyMessage { $($class),* }
         }
 
@@ -105,7 +105,7 @@ macro_rules! any_message {
                 Receivable::class(self)
             }
 
-            /// Encodes the message, with our own fields for a peer that reads them.
+            /// Encodes the message; with `origin`, includes the fields that the reference does not have.
             ///
             /// # Errors
             /// See [`wire::encode`].
@@ -155,13 +155,13 @@ mod tests {
         let abort = AbortReq { attempt: Some(Attempt { life: 1, number: 2 }), ..Default::default() };
         let frame = AnyMessage::from(abort.clone()).encode(Some(ORIGIN)).unwrap();
         let bare = AnyMessage::from(abort.clone()).encode(None).unwrap();
-        // The array's count is its first byte; what is new comes behind the last field, in front of the extension.
+        // The first byte is the array's length; a new field comes after the last one, before the extension.
         let mut later = bare.clone();
         later.push(0xc3);
         later.extend_from_slice(&frame[bare.len()..]);
         later[0] += 2;
         assert_eq!(AnyMessage::decode(&later).unwrap(), (abort.clone().into(), Some(ORIGIN)));
-        // An earlier one had fewer fields.
+        // An earlier version has fewer fields.
         let mut earlier = bare[..bare.len() - 1].to_vec();
         earlier.extend_from_slice(&frame[bare.len()..]);
         assert_eq!(AnyMessage::decode(&earlier).unwrap(), (abort.into(), Some(ORIGIN)));

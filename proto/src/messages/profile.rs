@@ -14,23 +14,23 @@ control! {
         pub req_type: i64 = START_PROFILE,
         /// Folder for the trace file.
         pub output_dir: Option<String> = None,
-        /// Step with which the trace starts; the next one when absent.
+        /// Id of the step with which the trace starts; the next step if absent.
         pub start_step: Option<i64> = None,
-        /// Steps after which it stops by itself.
+        /// Number of steps after which it stops.
         pub num_steps: Option<i64> = None,
-        /// `CPU`, `GPU`, `MEM`, `RPD`.
+        /// What to record: `CPU`, `GPU`, `MEM` or `RPD`.
         pub activities: Option<Vec<String>> = None,
-        /// Prefill and decode apart.
+        /// Whether to trace prefill and decode separately.
         pub profile_by_stage: bool = false,
         /// Unused.
         pub with_stack: Option<bool> = None,
         /// Unused.
         pub record_shapes: Option<bool> = None,
-        /// First part of the file's name.
+        /// First part of the file name.
         pub profile_id: Option<String> = None,
         /// Unused: there is one rank.
         pub merge_profiles: bool = false,
-        /// Stands before the file's name.
+        /// Prefix of the file name.
         pub profile_prefix: Option<String> = None,
         /// Stages to trace.
         pub profile_stages: Option<Vec<String>> = None,
@@ -39,9 +39,9 @@ control! {
     }
     /// Answer to [`ProfileReq`].
     answer ProfileReqOutput {
-        /// Whether it was done.
+        /// Whether it succeeded.
         pub success: bool,
-        /// Why not, or where the trace is.
+        /// Why not, or the path of the trace.
         pub message: String,
     }
 }

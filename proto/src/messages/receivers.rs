@@ -1,9 +1,9 @@
-//! What each process can receive.
+//! The messages that each process can receive.
 
 use super::message_enum;
 
 message_enum! {
-    /// What the scheduler can receive.
+    /// Messages that the scheduler can receive.
     SchedulerMessage {
         TokenizedGenerateReqInput, BatchTokenizedGenerateReqInput, TokenizedEmbeddingReqInput,
         BatchTokenizedEmbeddingReqInput, AbortReq, FlushCacheReqInput, PauseGenerationReqInput,
@@ -16,12 +16,12 @@ message_enum! {
 }
 
 message_enum! {
-    /// What the detokenizer can receive.
+    /// Messages that the detokenizer can receive.
     DetokenizerMessage { BatchTokenIDOutput, BatchEmbeddingOutput, AbortReq, ConfigureLoggingReq }
 }
 
 message_enum! {
-    /// What the tokenizer manager can receive.
+    /// Messages that the tokenizer manager can receive.
     TokenizerManagerMessage or Answer {
         BatchStrOutput, BatchTokenIDOutput, BatchEmbeddingOutput, AbortReq, HealthCheckOutput,
     }

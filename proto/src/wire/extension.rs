@@ -1,10 +1,10 @@
-//! What we add to a frame of the reference: one MessagePack extension object as its last element.
+//! Our addition to the reference's frames: one MessagePack extension object as the last element.
 //!
-//! The reference's decoder ignores trailing elements, but appends fields of its own there from time to time. So the
-//! object is not counted from the front: it is found from the frame's end, where its length stands, whatever comes before
-//! it. It goes only to a peer that is known to read it, but for the hello itself.
+//! The reference's decoder ignores trailing elements, but later versions append new fields there. Therefore the object
+//! has no fixed index: its length is at the end of the frame, so it can be found from there, whatever comes before it.
+//! It is only sent to a peer that is known to read it, except for the hello.
 //!
-//! Form: extension 32 with code 100; in it, big-endian,
+//! Form: MessagePack `ext 32` with type code 100. Its content, big-endian:
 //!
 //! | bytes | what |
 //! |---|---|
@@ -17,27 +17,27 @@
 
 use serde::Deserialize;
 
-/// Version of the form. A frame with another one is read as if it had no extension.
+/// Version of the form. An extension with another version is ignored.
 pub const VERSION: u8 = 1;
 
 /// Extension code; the reference uses 1 to 5.
 const CODE: u8 = 100;
 const EXT32: u8 = 0xc9;
-/// Marker, length and code.
+/// Bytes of marker, length and code.
 const HEAD: usize = 6;
-/// Version, role, life and sequence number.
+/// Bytes of version, role, life and sequence number.
 const FIXED: usize = 18;
-/// The length at the end.
+/// Bytes of the length at the end.
 const FOOT: usize = 4;
 
 /// A kind of process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Takes requests from clients.
+    /// Receives requests of clients.
     TokenizerManager = 1,
-    /// Runs them.
+    /// Runs requests.
     Scheduler = 2,
-    /// Makes text of their outputs.
+    /// Converts output ids to text.
     Detokenizer = 3,
 }
 
@@ -45,7 +45,7 @@ impl Role {
     /// Every role.
     pub const ALL: [Self; 3] = [Self::TokenizerManager, Self::Scheduler, Self::Detokenizer];
 
-    /// The name in logs, flags and files.
+    /// Name in logs, flags and files.
     pub fn name(self) -> &'static str {
         match self {
             Self::TokenizerManager => "tokenizer_manager",
@@ -65,24 +65,24 @@ impl std::fmt::Display for Role {
     }
 }
 
-/// Who sent a frame, and where it stands in that sender's order.
+/// Sender of a frame, and the frame's sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// Role of the sender.
     pub role: Role,
-    /// Number of the sender's life; the next process in its role has a larger one.
+    /// Number of the sender's life; the next process with this role has a larger one.
     pub life: u64,
-    /// Position among the frames that this life has sent over this link, from 0.
+    /// Index among the frames that this life has sent over this link, starting at 0.
     pub seq: u64,
 }
 
-/// An extension in a frame.
+/// The extension of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extension<'a> {
     pub origin: Origin,
-    /// Fields that the reference does not have.
+    /// Encoded fields that the reference does not have.
     pub own: &'a [u8],
-    /// Where it starts in the frame.
+    /// Byte offset of the extension in the frame.
     pub start: usize,
 }
 
@@ -108,8 +108,8 @@ pub(super) fn append<E>(
 
 /// The extension of a frame, if it has one of this version.
 ///
-/// Nothing else can be taken for one: the last bytes of a frame are text, a number or a list of those, and the marker is no
-/// byte of a text in front of a length below 2^31.
+/// Other data cannot look like one: the last bytes of a frame are a string, a number or a list of those, and the marker
+/// is not a byte of a string before a length below 2^31.
 pub(super) fn find(frame: &[u8]) -> Option<Extension<'_>> {
     let foot = frame.last_chunk::<FOOT>()?;
     let len = usize::try_from(u32::from_be_bytes(*foot)).ok()?;
@@ -130,17 +130,17 @@ pub(super) fn find(frame: &[u8]) -> Option<Extension<'_>> {
     (*version == VERSION).then_some(Extension { origin, own, start })
 }
 
-/// Reads fields one after another. Those that a peer did not send keep their default; those that it sent more are left.
+/// Reads fields in order. Fields that the peer did not send keep their default; additional ones are ignored.
 pub struct OwnFields<'a> {
     left: u32,
     fields: rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'a, [u8]>>,
 }
 
 impl<'a> OwnFields<'a> {
-    /// Of what [`super::Message::write_own`] wrote.
+    /// Starts reading what [`super::Message::write_own`] wrote.
     ///
     /// # Errors
-    /// It is no array.
+    /// The data is not an array.
     pub fn new(mut from: &'a [u8]) -> Result<Self, rmp_serde::decode::Error> {
         let left = match from {
             [] => 0,
@@ -149,10 +149,10 @@ impl<'a> OwnFields<'a> {
         Ok(Self { left, fields: rmp_serde::Deserializer::from_read_ref(from) })
     }
 
-    /// Puts the next field into `field`, if there is one.
+    /// Reads the next field into `field`, if there is one.
     ///
     /// # Errors
-    /// It is of another type.
+    /// The field has another type.
     pub fn read<T: Deserialize<'a>>(&mut self, field: &mut T) -> Result<(), rmp_serde::decode::Error> {
         if self.left > 0 {
             self.left -= 1;

@@ -1,23 +1,23 @@
-//! Whole frames: encoding, with an extension for peers that read it, and class look-up.
+//! Encodes and decodes whole frames, with our extension for peers that read it.
 
 use super::Message;
 use super::extension::{self, Extension, Origin};
 
-/// Why a frame was refused.
+/// Why a frame cannot be encoded or decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// Not an array that starts with a class name.
     #[error("frame is not a message array: {0}")]
     NotAMessage(&'static str),
-    /// The class is unknown, or not for this receiver.
+    /// The class is unknown, or this process does not receive it.
     #[error("a message of class {0:?} is not for this process")]
     UnknownClass(String),
-    /// The class is right but its fields are not.
+    /// A field is missing or invalid.
     #[error("cannot decode {class}: {error}")]
     Decode {
         /// Class name.
         class: &'static str,
-        /// The decoder's words.
+        /// Error of the decoder.
         error: String,
     },
     /// The value cannot be written.
@@ -25,12 +25,12 @@ pub enum FrameError {
     Encode {
         /// Class name.
         class: &'static str,
-        /// The encoder's words.
+        /// Error of the encoder.
         error: String,
     },
 }
 
-/// Reads an array header: (number of elements, bytes it took).
+/// Reads an array header. Returns the number of elements and the size of the header in bytes.
 fn array_header(frame: &[u8]) -> Option<(usize, usize)> {
     match *frame {
         [b, ..] if b & 0xf0 == 0x90 => Some((usize::from(b & 0x0f), 1)),
@@ -43,7 +43,7 @@ fn array_header(frame: &[u8]) -> Option<(usize, usize)> {
 /// The class name of a frame, without decoding the rest.
 ///
 /// # Errors
-/// [`FrameError::NotAMessage`] when the frame is not an array that starts with text.
+/// [`FrameError::NotAMessage`]: the frame is not an array that starts with a string.
 pub fn class_of(frame: &[u8]) -> Result<&str, FrameError> {
     let (_, start) = array_header(frame).ok_or(FrameError::NotAMessage("no array header"))?;
     let rest = &frame[start..];
@@ -62,11 +62,11 @@ fn write_array_header<M: Message>(to: &mut Vec<u8>, count: usize) -> Result<(), 
     written.map(|_| ()).map_err(|e| FrameError::Encode { class: M::CLASS, error: e.to_string() })
 }
 
-/// Encodes a message: the reference's fields alone, or with our own and their `origin` behind them, for a peer that reads
-/// that.
+/// Encodes a message. With an `origin`, for a peer that reads our extension, appends it with the fields that the
+/// reference does not have.
 ///
 /// # Errors
-/// [`FrameError::Encode`] when the serializer refuses a value.
+/// [`FrameError::Encode`]: a value cannot be serialized.
 pub fn encode<M: Message>(message: &M, origin: Option<Origin>) -> Result<Vec<u8>, FrameError> {
     let failed = |e: rmp_serde::encode::Error| FrameError::Encode { class: M::CLASS, error: e.to_string() };
     let bytes = rmp_serde::to_vec(message).map_err(failed)?;
@@ -79,10 +79,10 @@ pub fn encode<M: Message>(message: &M, origin: Option<Origin>) -> Result<Vec<u8>
     Ok(frame)
 }
 
-/// Decodes a frame of a known class. The origin is there when the peer sent our extension.
+/// Decodes a frame of a known class. The origin is `None` if the frame has no extension of ours.
 ///
 /// # Errors
-/// [`FrameError::Decode`] when fields are missing or of the wrong type.
+/// [`FrameError::Decode`]: a field is missing or has the wrong type.
 pub fn decode<M: Message>(frame: &[u8]) -> Result<(M, Option<Origin>), FrameError> {
     let failed = |e: rmp_serde::decode::Error| FrameError::Decode { class: M::CLASS, error: e.to_string() };
     let (count, start) = array_header(frame).ok_or(FrameError::NotAMessage("no array header"))?;
@@ -93,7 +93,7 @@ pub fn decode<M: Message>(frame: &[u8]) -> Result<(M, Option<Origin>), FrameErro
     let mut message: M = if count >= M::FIELDS + 2 {
         rmp_serde::from_slice(frame).map_err(failed)?
     } else {
-        // Of a peer that knows fewer fields: the extension must not be taken for the next one.
+        // The peer knows fewer fields: without this, the extension would be read as the next one.
         let mut shorter = Vec::with_capacity(end);
         write_array_header::<M>(&mut shorter, count.saturating_sub(1))?;
         shorter.extend_from_slice(frame.get(start..end).unwrap_or_default());

@@ -11,7 +11,7 @@ const Q_HEADER: [u8; 6] = [0, 0, 0, 2, 0xa1, b'q'];
 
 /// Bytes of an item.
 const ITEM: usize = 8;
-/// Ids that are written without asking for memory.
+/// Most ids that are written without allocating memory.
 const FEW: usize = 8;
 
 /// A list of token ids.
@@ -42,7 +42,7 @@ impl Serialize for Bytes<'_> {
 impl Serialize for TokenIds {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let len = Q_HEADER.len() + self.0.len() * ITEM;
-        // The few ids of a step need no memory of their own.
+        // Avoid an allocation for the few ids of a step.
         let (mut few, mut many) = ([0; Q_HEADER.len() + FEW * ITEM], Vec::new());
         let payload = match few.get_mut(..len) {
             Some(few) => few,
@@ -131,7 +131,7 @@ impl<'de> Deserialize<'de> for TokenIds {
     }
 }
 
-/// What the bytes of an array mean.
+/// The ids in the bytes of an array, or why these are invalid.
 struct Payload(Result<TokenIds, String>);
 
 impl<'de> Deserialize<'de> for Payload {

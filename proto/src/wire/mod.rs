@@ -1,6 +1,6 @@
 //! The wire form: MessagePack arrays, positional, as the reference's `msgspec` structs encode themselves
 //! (`array_like=True`; messages carry their class name first). Missing trailing fields take their default, unknown
-//! trailing elements are ignored. What we add to the reference's fields is in one [`extension`] behind them.
+//! trailing elements are ignored. Fields that the reference does not have are in one [`extension`] after them.
 
 pub mod extension;
 mod frame;
@@ -12,25 +12,26 @@ pub use frame::{FrameError, class_of, decode, encode};
 pub use int_array::TokenIds;
 pub use string_list::StringList;
 
-/// A message with a class name, as one process sends it to another.
+/// A message between processes.
 pub trait Message: serde::Serialize + serde::de::DeserializeOwned {
-    /// The reference's class name, first element of the array.
+    /// The reference's class name, which is the first element of the array.
     const CLASS: &'static str;
     /// Number of the reference's fields, without the class name.
     const FIELDS: usize;
 
-    /// Writes the fields that are our own.
+    /// Writes the fields that the reference does not have.
     ///
     /// # Errors
-    /// What the serializer says.
+    /// A value cannot be serialized.
     fn write_own(&self, _to: &mut Vec<u8>) -> Result<(), rmp_serde::encode::Error> {
         Ok(())
     }
 
-    /// Takes the fields that are our own out of what [`Message::write_own`] wrote, maybe with fewer or more fields.
+    /// Reads the fields that the reference does not have, as written by [`Message::write_own`] of a version that may
+    /// have fewer or more of them.
     ///
     /// # Errors
-    /// What the deserializer says.
+    /// The data is malformed, or a field has another type.
     fn read_own(&mut self, _from: &[u8]) -> Result<(), rmp_serde::decode::Error> {
         Ok(())
     }
@@ -48,15 +49,15 @@ pub(crate) fn read_class<'de, A: serde::de::SeqAccess<'de>>(
     Err(serde::de::Error::custom(format!("expected class {class}, found {found:?}")))
 }
 
-/// An error with the name of the field that it is about.
+/// Adds the name of the field to an error.
 pub(crate) fn of_field<E: serde::de::Error>(field: &str, error: E) -> E {
     E::custom(format_args!("{field}: {error}"))
 }
 
 /// Declares a struct that is a positional array on the wire. A field with `= value` may be absent at the end of the
-/// array; a field without one must be there. `unused(a, b = 0)` stands for elements that the reference has and that are
-/// of no use here: they are written as null, or as the value given, and read over. Fields in a last `own { … }` are not the
-/// reference's: they travel in the extension, and only to a peer that reads it.
+/// array; other fields are required. `unused(a, b = 0)` declares elements of the reference that this project does not
+/// use: they are written as null or as the given value, and skipped when reading. Fields in `own { … }` at the end do
+/// not exist in the reference: they are sent in the extension, and only to a peer that reads it.
 macro_rules! positional {
     ( $(#[$meta:meta])* pub struct $name:ident { $($body:tt)* } ) => {
         $crate::wire::wire_struct! { @parse { none $(#[$meta])* $name } {} {} $($body)* , }
@@ -64,7 +65,7 @@ macro_rules! positional {
 }
 pub(crate) use positional;
 
-/// Declares a message: a positional struct whose class name comes first.
+/// Declares a message: a positional struct after its class name.
 macro_rules! message {
     ( $(#[$meta:meta])* pub struct $name:ident { $($body:tt)* } ) => {
         $crate::wire::wire_struct! { @parse { named $(#[$meta])* $name } {} {} $($body)* , }
@@ -72,8 +73,8 @@ macro_rules! message {
 }
 pub(crate) use message;
 
-/// Shared part of [`positional!`] and [`message!`]: `@parse` goes through the body and gathers the fields of the struct
-/// and the elements of the array, `@emit` writes the code.
+/// Shared part of [`positional!`] and [`message!`]: `@parse` collects the fields of the struct and the elements of the
+/// array from the body, and `@emit` generates the code.
 macro_rules! wire_struct {
     (@parse $head:tt $fields:tt $elements:tt $(,)?) => {
         $crate::wire::wire_struct! { @emit $head $fields $elements {} }

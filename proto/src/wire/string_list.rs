@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Strings of a field that may also be written as one string or null.
+/// A list of strings; one string or null is also accepted when reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StringList(pub Vec<String>);
 

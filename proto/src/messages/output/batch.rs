@@ -1,5 +1,5 @@
-//! The batch messages, and where each field of a row stands on the wire: the reference's lists in its order, and
-//! ours in the extension.
+//! The batch messages, and the list that contains each field of a row on the wire: the reference's lists in its order,
+//! and ours in the extension.
 
 use super::columns::{columns, generation_columns};
 use super::{EmbeddingOutput, StrOutput, TokenIdOutput};
@@ -38,7 +38,7 @@ generation_columns! {
 }
 
 columns! {
-    /// Finished vectors of a batch, from the scheduler to the tokenizer manager.
+    /// Finished embeddings of a batch, from the scheduler to the tokenizer manager.
     BatchEmbeddingOutput of EmbeddingOutput:
     rids: Rids = rid,
     http_worker_ipcs: Unused,
@@ -123,7 +123,7 @@ mod tests {
         let without = encode(&batch, None).unwrap();
         batch.rows[1].output.dp_rank = Some(0);
         let with = encode(&batch, None).unwrap();
-        // Null became a list of null and 0.
+        // The null became a list of null and 0.
         assert_eq!(with.len(), without.len() + 2);
         assert_eq!(decode::<BatchStrOutput>(&with).unwrap().0, batch);
     }

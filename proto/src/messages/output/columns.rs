@@ -1,22 +1,22 @@
-//! Turns rows into lists and back. A list is written straight from the rows and read straight into them, so neither
-//! direction builds it in memory.
+//! Converts rows to lists and back. Lists are written directly from the rows and read directly into them, so neither
+//! direction builds a list in memory.
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserializer, Serialize, Serializer};
 
 use super::entry::Entry;
 
-/// Most rows of a batch. A row is much larger than the few bytes that name it in a frame.
+/// Most rows of a batch. Needed because a few bytes in a frame allocate a much larger row.
 const MAX_ROWS: usize = 1 << 17;
 
-/// A list with an entry per row.
+/// Writes a list with one entry per row.
 pub(super) struct Column<'r, R, F>(&'r [R], F);
 
 impl<'r, R, F, S> Column<'r, R, F>
 where
     F: Fn(&'r R) -> S,
 {
-    /// The list of what `entry` gives of each row.
+    /// The list whose entries `entry` computes from the rows.
     pub fn new(rows: &'r [R], entry: F) -> Self {
         Self(rows, entry)
     }
@@ -32,7 +32,7 @@ where
     }
 }
 
-/// The entry is the field.
+/// Reads the entry into a field of the row.
 pub(super) struct Field<R, T>(pub fn(&mut R) -> &mut T);
 
 impl<R, T: DeserializeOwned> Entry<R> for Field<R, T> {
@@ -42,7 +42,7 @@ impl<R, T: DeserializeOwned> Entry<R> for Field<R, T> {
     }
 }
 
-/// Reads one entry.
+/// Reads one entry of a list.
 struct EntrySeed<'r, R, E>(&'r mut R, &'r E);
 
 impl<'de, R, E: Entry<R>> DeserializeSeed<'de> for EntrySeed<'_, R, E> {
@@ -52,12 +52,12 @@ impl<'de, R, E: Entry<R>> DeserializeSeed<'de> for EntrySeed<'_, R, E> {
     }
 }
 
-/// Reads a list into the rows that are there. Rows beyond its end keep their default, entries beyond the last row are
-/// read over.
+/// Reads a list into existing rows. If it is shorter, the other rows keep their default; if it is longer, the other
+/// entries are skipped.
 pub(super) struct Entries<'r, R, E> {
     /// One per request.
     pub rows: &'r mut [R],
-    /// Where entries go.
+    /// How to read an entry into its row.
     pub entry: E,
     /// Whether the list may be null.
     pub nullable: bool,
@@ -92,11 +92,11 @@ impl<'de, R, E: Entry<R>> Visitor<'de> for Entries<'_, R, E> {
     }
 }
 
-/// Reads the list of request ids, which makes the rows.
+/// Reads the list of request ids, which creates the rows.
 pub(super) struct Rids<'r, R> {
-    /// Empty.
+    /// The rows; empty before.
     pub rows: &'r mut Vec<R>,
-    /// Where ids go.
+    /// The field for the id.
     pub field: Field<R, String>,
 }
 
@@ -126,8 +126,8 @@ impl<'de, R: Default> Visitor<'de> for Rids<'_, R> {
     }
 }
 
-/// Declares a batch message: its rows' type and its lists in wire order. Lists after the `;` may be missing. Those after `own`
-/// are not the reference's, and travel in the extension.
+/// Declares a batch message: the type of its rows, and its lists in wire order. Lists after the `;` may be missing.
+/// Lists after `own` do not exist in the reference and are sent in the extension.
 ///
 /// | kind | on the wire |
 /// |---|---|
@@ -181,7 +181,7 @@ macro_rules! columns {
                     }
                     fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
                         let rows = self.0;
-                        // A list that is missing leaves the rest missing too.
+                        // If a list is missing, all later ones are missing too.
                         $( let _ = columns!(@read $okind seq rows $row = $($opath).+); )*
                         while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
                         Ok(())
@@ -224,7 +224,7 @@ macro_rules! columns {
                                 return Err(A::Error::missing_field(stringify!($rname)));
                             }
                         )*
-                        // A list that is missing leaves the rest missing too.
+                        // If a list is missing, all later ones are missing too.
                         $( let _ = columns!(@read $kind seq rows $row $(= $($path).+)?); )*
                         while seq.next_element::<serde::de::IgnoredAny>()?.is_some() {}
                         Ok($message { rows })
@@ -301,7 +301,7 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-/// Declares a message of outputs of generations: the lists given, and then those that both such messages end with.
+/// Declares a batch message of generation outputs: the given lists, then the lists that both such messages share.
 macro_rules! generation_columns {
     ($($head:tt)*) => {
         columns! {

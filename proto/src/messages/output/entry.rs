@@ -1,8 +1,8 @@
-//! What the lists of a batch are read with.
+//! Reading of list entries.
 
 use serde::Deserializer;
 
-/// How an entry of a list gets into its row.
+/// Reads an entry of a list into its row.
 pub(super) trait Entry<R> {
     /// Reads one entry into `row`.
     fn read<'de, D: Deserializer<'de>>(&self, row: &mut R, deserializer: D) -> Result<(), D::Error>;

@@ -1,4 +1,4 @@
-//! Log-probabilities of one request, and the two halves in which they travel: values and ids.
+//! Log-probabilities of one request. On the wire, values and ids are separate lists.
 
 use std::marker::PhantomData;
 
@@ -7,51 +7,51 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::entry::Entry;
 
-/// A token with its log-probability; `None` where the model gave none (the first prompt token).
+/// Log-probability and token id. The first prompt token has no log-probability.
 pub type TokenLogprob = (Option<f32>, u32);
-/// The best, or asked-for, tokens of one position; `None` where there are none.
+/// The most likely or requested tokens of one position; `None` for a position without.
 pub type TopLogprobs = Option<Vec<(f32, u32)>>;
 
-/// New log-probabilities of a request, by position. A list that the request does not want, or that does not come this
-/// time, is `None`.
+/// New log-probabilities of a request, by position. A list is `None` if the request does not want it, or if this output
+/// does not contain it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Logprobs {
-    /// Prompt tokens. The lists of the prompt come once.
+    /// Prompt tokens. The lists of the prompt are sent once.
     pub input_token: Option<Vec<TokenLogprob>>,
     /// New output tokens.
     pub output_token: Option<Vec<TokenLogprob>>,
-    /// Best tokens per prompt position.
+    /// Most likely tokens per prompt position.
     pub input_top: Option<Vec<TopLogprobs>>,
-    /// Best tokens per new output position.
+    /// Most likely tokens per new output position.
     pub output_top: Option<Vec<TopLogprobs>>,
-    /// Asked-for tokens per prompt position.
+    /// Requested tokens per prompt position.
     pub input_token_ids: Option<Vec<TopLogprobs>>,
-    /// Asked-for tokens per new output position.
+    /// Requested tokens per new output position.
     pub output_token_ids: Option<Vec<TopLogprobs>>,
 }
 
-/// One half of a list, as a column has it.
+/// The values or the ids of a list, which have separate lists on the wire.
 pub(super) trait Half {
-    /// What the list has of a position.
+    /// Type of the list's entries.
     type Position;
 
-    /// The half of each position.
+    /// Writes this half of each position.
     fn write(list: &[Self::Position]) -> impl Serialize;
 
-    /// Reads the half of a list, of which the other half may be there.
+    /// Reads this half into a list that may already contain the other half.
     fn read<'de, D: Deserializer<'de>>(
         list: &mut Option<Vec<Self::Position>>,
         deserializer: D,
     ) -> Result<(), D::Error>;
 }
 
-/// Values of a list with a token per position.
+/// Values of a list with one token per position.
 pub(super) struct Values;
-/// Ids of it. They come after the values and have no place without them.
+/// Ids of a list with one token per position. They come after the values and are dropped without them.
 pub(super) struct Ids;
 /// Values of a list with several tokens per position.
 pub(super) struct TopValues;
-/// Ids of it.
+/// Ids of a list with several tokens per position.
 pub(super) struct TopIds;
 
 impl Half for Values {
@@ -112,13 +112,13 @@ impl Half for TopIds {
     }
 }
 
-/// A list of a row, half by half.
+/// Writes and reads one half of a list of a row.
 pub(super) struct List<R, H: Half> {
-    /// Which half.
+    /// The half.
     pub half: PhantomData<H>,
-    /// The lists of the row.
+    /// Gets the lists of the row.
     pub lists: fn(&mut R) -> &mut Option<Box<Logprobs>>,
-    /// The one that is meant.
+    /// Gets the list.
     pub list: fn(&mut Logprobs) -> &mut Option<Vec<H::Position>>,
 }
 
@@ -134,7 +134,7 @@ impl<R, H: Half> Entry<R> for List<R, H> {
     }
 }
 
-/// A list that is written as it is gone through.
+/// Serializes the items of an iterator as a list.
 struct Each<I>(I);
 
 impl<I: Iterator<Item: Serialize> + Clone> Serialize for Each<I> {
@@ -152,7 +152,7 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Value<V> {
     }
 }
 
-/// Something that has its values and gets its ids.
+/// A position, or a list of them, that has its values and gets its ids.
 trait Slot {
     fn fill<'de, D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error>;
 }
@@ -171,7 +171,7 @@ impl Slot for (f32, u32) {
     }
 }
 
-/// Ids without values are read over, values without ids are dropped.
+/// Skips ids without values, and drops values without ids.
 impl<P: Slot> Slot for Option<Vec<P>> {
     fn fill<'de, D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
         match self {

@@ -1,5 +1,5 @@
-//! Outputs on their way back: ids from the scheduler, text from the detokenizer, vectors. Inside a process an output is a
-//! row, one per request; on the wire a batch is the reference's parallel lists. [`batch`] alone knows both forms.
+//! Outputs: ids from the scheduler, text from the detokenizer, and embeddings. Inside a process, an output is one row
+//! per request; on the wire, a batch consists of the reference's parallel lists. Only [`batch`] knows both forms.
 
 mod batch;
 mod columns;
@@ -17,7 +17,7 @@ use crate::wire::TokenIds;
 pub use batch::{BatchEmbeddingOutput, BatchStrOutput, BatchTokenIDOutput};
 pub use logprobs::{Logprobs, TokenLogprob, TopLogprobs};
 
-/// Output positions `start..end` were made with weights `version`.
+/// Output positions `start..end` were generated with the weights `version`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WeightVersionSpan {
     /// Weight version label.
@@ -33,9 +33,9 @@ pub struct WeightVersionSpan {
 pub struct Counts {
     /// Prompt tokens.
     pub prompt_tokens: u64,
-    /// Output tokens so far, over all lives of the request, a stop token included.
+    /// Output tokens so far, over all attempts, including a stop token.
     pub completion_tokens: u64,
-    /// Output tokens inside reasoning.
+    /// Output tokens of the reasoning.
     pub reasoning_tokens: u64,
     /// Prompt tokens that came from the cache.
     pub cached_tokens: u64,
@@ -43,81 +43,81 @@ pub struct Counts {
     pub num_retractions: u64,
 }
 
-/// New output of one request. The scheduler makes it, the detokenizer passes it on, and the tokenizer manager adds it to
-/// what the request has.
+/// New output of one request. The scheduler creates it, the detokenizer passes it on, and the tokenizer manager adds it
+/// to the request's earlier output.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GenerationOutput {
     /// Request id.
     pub rid: String,
-    /// How the request ended; `None` while it goes on.
+    /// How the request ended; `None` while it runs.
     pub finished_reason: Option<FinishReason>,
     /// New output ids.
     pub output_ids: TokenIds,
-    /// Position in the output of the first new id, so that a gap or a repeat is seen. `None` from the reference's
+    /// Position of the first new id in the output, to detect gaps and repetitions. `None` from the reference's
     /// scheduler.
     pub output_offset: Option<u64>,
-    /// The try that it belongs to. `None` from or for a process of the reference.
+    /// The attempt that it belongs to. `None` from or for a process of the reference.
     pub attempt: Option<Attempt>,
     /// Counts so far.
     pub counts: Counts,
-    /// New log-probabilities, where the request wants them.
+    /// New log-probabilities, if the request wants them.
     pub logprobs: Option<Box<Logprobs>>,
-    /// New hidden states, where the request wants them: a chunk for each new output id, or the newest vector. The
-    /// reference sends those of all ids so far again and again.
+    /// New hidden states, if the request wants them: one chunk per new output id, or the latest vector. The reference
+    /// instead repeats those of all ids every time.
     pub hidden_states: Option<HiddenStates>,
-    /// Weight versions per output span, with the end.
+    /// Weight versions of the output; only in the last output.
     pub weight_versions: Option<Vec<WeightVersionSpan>>,
-    /// Where cached tokens came from.
+    /// Sources of the cached tokens.
     pub cached_tokens_details: Option<BTreeMap<String, serde_json::Value>>,
     /// Rank that ran the request.
     pub dp_rank: Option<i64>,
-    /// The scheduler's times, when there are new ones, with `--enable-metrics`.
+    /// New timestamps of the scheduler, with `--enable-metrics`.
     pub time_stats: Option<ReqTimeStats>,
 }
 
 /// New tokens of one request, and how to decode them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TokenIdOutput {
-    /// What is passed on.
+    /// What the detokenizer passes on.
     pub output: GenerationOutput,
-    /// New ids to decode; the first time they start with the last prompt ids, as context.
+    /// New ids to decode. In the first output of a request, the last prompt ids precede them as context.
     pub decode_ids: TokenIds,
-    /// Where output starts in the first `decode_ids`.
+    /// Where the output starts in the first `decode_ids`.
     pub read_offset: u64,
-    /// Leave special tokens out of the text.
+    /// Whether to leave special tokens out of the text.
     pub skip_special_tokens: bool,
-    /// Spaces between special tokens.
+    /// Whether to put spaces between special tokens.
     pub spaces_between_special_tokens: bool,
-    /// Keep the matched stop in the text.
+    /// Whether to keep the matched stop string or token in the text.
     pub no_stop_trim: bool,
 }
 
 /// New text of one request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StrOutput {
-    /// What the scheduler said.
+    /// The output of the scheduler.
     pub output: GenerationOutput,
-    /// New text; empty when there is no tokenizer.
+    /// New text; empty without a tokenizer.
     pub text: String,
 }
 
-/// The finished vector of one request.
+/// The finished embedding of one request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EmbeddingOutput {
     /// Request id.
     pub rid: String,
-    /// How the request ended; `None` while it goes on.
+    /// How the request ended; `None` while it runs.
     pub finished_reason: Option<FinishReason>,
-    /// The vector, or the scores of classes.
+    /// The embedding, or the scores of the classes.
     pub embedding: Vec<f32>,
-    /// Counts.
+    /// Token counts.
     pub counts: Counts,
-    /// Where cached tokens came from.
+    /// Sources of the cached tokens.
     pub cached_tokens_details: Option<BTreeMap<String, serde_json::Value>>,
-    /// The hidden state in front of the model's head, where the request wants it.
+    /// The pooled hidden state before the model's head, if the request wants it.
     pub pooled_hidden_state: Option<Vec<f32>>,
-    /// The scheduler's times, with `--enable-metrics`.
+    /// Timestamps of the scheduler, with `--enable-metrics`.
     pub time_stats: Option<ReqTimeStats>,
-    /// The try that it belongs to. `None` for a process of the reference.
+    /// The attempt that it belongs to. `None` for a process of the reference.
     pub attempt: Option<Attempt>,
 }
