@@ -1,4 +1,4 @@
-//! Addresses of the links: fixed names in one directory, so that any process can be started in any order.
+//! Addresses of the links: fixed names in one directory, so that processes can start in any order.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// The links of the run whose sockets live in `dir`.
+    /// The links of the run whose sockets are in `dir`.
     pub fn in_dir(dir: &Path) -> Self {
         let address = |name: &str| format!("ipc://{}", dir.join(name).display());
         Self {

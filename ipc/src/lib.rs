@@ -1,23 +1,25 @@
 //! Links between processes: ZeroMQ PUSH and PULL sockets over Unix sockets, carrying the frames of
 //! [`sglang_proto::messages`].
 //!
-//! The socket library accepts a message locally and says nothing when the peer dies, so this crate owns what is needed
-//! to survive a restart of either end:
+//! The socket library accepts a message locally and reports no error when the peer dies. Therefore this crate does what
+//! is needed to survive a restart of either end:
 //!
-//! * [`PushLink`] queues, connects, and connects again when its receiver is lost or has been replaced. It sees that by the end
-//!   of the connection, and every 250 ms by a look at the socket's file, so an idle link notices too.
-//! * Every life of a process has a number, which no clock gives: [`Identity`]. A hello on each connection announces it, and
-//!   [`PullLink`] drops what still arrives from an earlier life of the same role.
-//! * Every frame carries a sequence number. A receiver drops what it has seen, and says when something is missing
-//!   ([`Received::Lost`], [`Greeting::lost`]); an idle link pings, so that a lost last frame shows. What was lost is sent
-//!   again by the owner of the request state, which knows better than a socket what still matters.
-//! * A frame that is too large, torn or of an unknown class is counted, logged and dropped; memory is not reserved for it.
-//! * Life, number and hello travel in the extension of [`sglang_proto::wire`]. A process of the reference, which leaves no
-//!   version beside its socket, gets the hello alone.
-//! * The folder must be ours alone ([`Identity::begin`] looks), sockets have mode 0600, and peers of other users are refused.
+//! * [`PushLink`] queues messages, connects, and reconnects when its receiver is lost or replaced. It learns this from
+//!   the end of the connection; and it checks the socket's file every 250 ms, so an idle link notices too.
+//! * Every life of a process has a number that does not depend on a clock: [`Identity`]. A hello on each connection
+//!   announces it, and [`PullLink`] drops late frames of an earlier life of the same role.
+//! * Every frame has a sequence number. A receiver drops frames that it has seen, and reports missing ones
+//!   ([`Received::Lost`], [`Greeting::lost`]). An idle link sends pings, so that the loss of the last frame is noticed
+//!   too. The owner of the request state sends lost data again, because a socket cannot know what is still needed.
+//! * A frame that is too large, malformed or of an unknown class is counted, logged and dropped, without reserving
+//!   memory for it.
+//! * Life, sequence number and hello are sent in the extension of [`sglang_proto::wire`]. A process of the reference,
+//!   which writes no version file beside its socket, only gets the hello.
+//! * Only our user may have access to the folder ([`Identity::begin`] checks this), sockets have mode 0600, and
+//!   connections of other users are refused.
 //!
-//! Receivers bind and senders connect, so that a restarted receiver comes up under the same path and every sender
-//! finds it. Needs a tokio runtime.
+//! Receivers bind and senders connect. A restarted receiver binds the same path again, so every sender finds it. The
+//! crate needs a tokio runtime.
 
 mod endpoints;
 mod identity;
@@ -37,23 +39,23 @@ pub use stats::LinkStats;
 /// Largest frame that is accepted, in bytes.
 pub const MAX_FRAME_BYTES: usize = 256 << 20;
 
-/// Why a link cannot be made or used.
+/// Why a link cannot be opened or used.
 #[derive(Debug, thiserror::Error)]
 pub enum IpcError {
     /// The socket path cannot be bound.
     #[error("cannot bind {endpoint}: {error}")]
     Bind {
-        /// Address that was asked for.
+        /// The requested address.
         endpoint: String,
-        /// What the system said.
+        /// Error of the system.
         error: String,
     },
-    /// The folder of the sockets, or a file in it, cannot be used.
+    /// The folder of the sockets, or a file in it, is unusable.
     #[error("{path}: {why}")]
     Folder {
-        /// What cannot be used.
+        /// The folder or file.
         path: std::path::PathBuf,
-        /// Why not.
+        /// Why it is unusable.
         why: String,
     },
     /// Another process has this role.
@@ -64,10 +66,10 @@ pub enum IpcError {
         /// Folder of the sockets.
         dir: std::path::PathBuf,
     },
-    /// `SGLANG_LIFE` is not what the launcher writes.
+    /// `SGLANG_LIFE` is not a whole number.
     #[error("SGLANG_LIFE: expected a whole number, found {0:?}")]
     LifeNumber(String),
-    /// Too much is waiting for a peer that does not come back.
+    /// The queue for a disconnected peer is full.
     #[error("{endpoint}: {queued} messages are waiting for the peer, no more are taken")]
     Full {
         /// Address of the peer.

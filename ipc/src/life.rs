@@ -1,4 +1,4 @@
-//! Which life of a role is in a folder of sockets.
+//! Numbers the lives of a role in a folder of sockets, and ensures that only one runs at a time.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -11,20 +11,21 @@ use sglang_proto::wire::Role;
 
 use crate::IpcError;
 
-/// How long a process waits for the end of the one before it in its role.
+/// How long a process waits for its predecessor in the role to end.
 const PREDECESSOR: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// The lock that keeps a second life of a role out, until it is dropped or its process ends, however it ends.
+/// The lock that prevents a second life of a role. The system releases it when it is dropped or the process ends in any
+/// way.
 #[derive(Debug)]
 pub(crate) struct Life {
-    /// Larger than that of every earlier life in this folder.
+    /// Number of this life, larger than those of all earlier lives of the role in this folder.
     pub number: u64,
     _lock: File,
 }
 
 impl Life {
-    /// Begins a life of `role`, numbered after the last one in `dir`, and not below `least`.
+    /// Begins a life of `role`. Its number is the last one in `dir` plus one, but at least `least`.
     pub fn begin(role: Role, dir: &Path, least: u64) -> Result<Self, IpcError> {
         ipc_folder::check(dir).map_err(|why| IpcError::Folder { path: dir.to_owned(), why })?;
         let path = dir.join(format!("{role}.life"));
@@ -45,10 +46,10 @@ impl Life {
         }
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(failed)?;
-        // A file that is torn counts as empty: its life never came to say hello.
+        // An incomplete file counts as empty: the process that wrote it has never said hello.
         let number = text.trim().parse::<u64>().unwrap_or(0).saturating_add(1).max(least);
         file.rewind().map_err(failed)?;
-        // No number is shorter than an earlier one, so nothing is left behind it.
+        // No number has fewer digits than an earlier one, so this overwrites the earlier one completely.
         writeln!(file, "{number}").map_err(failed)?;
         Ok(Self { number, _lock: file })
     }

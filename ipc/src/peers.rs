@@ -1,4 +1,4 @@
-//! What a receiver knows of its senders: which life of each role is current, and where its stream stands.
+//! What a receiver knows about its senders: the current life of each role, and its next sequence number.
 
 use std::collections::BTreeMap;
 
@@ -13,27 +13,27 @@ struct Peer {
 /// Verdict on a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// From an earlier life of its role, or here before.
+    /// From an earlier life of its role, or already received.
     Stale,
-    /// To be taken.
+    /// New.
     Take {
-        /// Nothing was heard of this role before.
+        /// Whether this is the first frame of this role.
         first: bool,
-        /// An earlier life of this role was heard.
+        /// Whether earlier frames came from an earlier life of this role.
         restarted: bool,
-        /// Frames of this life before it that never came.
+        /// Number of frames of this life before this one that never arrived.
         lost: u64,
     },
 }
 
-/// The current senders of one receiving socket. Roles are judged apart: what one does says nothing about another.
+/// The current senders of one receiving socket. Each role is tracked separately.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     by_role: BTreeMap<Role, Peer>,
 }
 
 impl Peers {
-    /// Judges a frame, and takes note of it.
+    /// Returns the verdict on a frame, and updates the state of its sender.
     pub fn judge(&mut self, origin: Origin) -> Verdict {
         let known = self.by_role.get(&origin.role);
         let expected = match known {

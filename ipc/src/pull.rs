@@ -11,42 +11,42 @@ use crate::peers::{Peers, Verdict};
 use crate::socket_file::SocketFile;
 use crate::{Endpoints, IpcError, LinkStats, MAX_FRAME_BYTES};
 
-/// Frames that wait for a slow owner before the socket is left alone.
+/// Capacity of the queue to the owner. When it is full, nothing more is read from the socket.
 const QUEUE: usize = 4096;
 
-/// Something that arrived. `M` is what the process can receive.
+/// Something that arrived. `M` is the type of messages that the process can receive.
 #[derive(Debug)]
 pub enum Received<M = AnyMessage> {
     /// A message of the current life of its sender.
     Message(M),
-    /// A peer says what it is: on every new connection, and when it may have lost something itself.
+    /// A peer introduces itself: on every new connection, and when it may have lost something itself.
     Hello(Greeting),
-    /// Frames of this role never arrived. What shows it comes next.
+    /// Frames of this role never arrived. The frame that revealed the loss comes next.
     Lost(Role),
 }
 
-/// What a peer says of itself, and what its frames say.
+/// A peer's hello, with what the numbers of its frames show.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Greeting {
-    /// What it does.
+    /// Role of the peer.
     pub role: Role,
     /// Number of its life.
     pub life: u64,
-    /// How often something from its upstream may have been lost.
+    /// How many times in this life something from its upstream may have been lost.
     pub epoch: u64,
-    /// Operations of the log of desired state that it has applied.
+    /// Number of operations of the log of desired state that it has applied.
     pub applied: u64,
-    /// Facts about it.
+    /// Facts about the peer.
     pub info: serde_json::Value,
-    /// Nothing was heard of this role before.
+    /// Whether this is the first frame of this role.
     pub first: bool,
-    /// It has taken the place of an earlier life.
+    /// Whether it replaces an earlier life.
     pub restarted: bool,
-    /// Frames before this one never arrived.
+    /// Whether frames before this one never arrived.
     pub lost: bool,
 }
 
-/// A bound PULL socket with its receiving task. Frames of other classes than those of `M` are dropped.
+/// A bound PULL socket with its receiving task. Frames of classes that are not part of `M` are dropped.
 #[derive(Debug)]
 pub struct PullLink<M = AnyMessage> {
     queue: mpsc::Receiver<Received<M>>,
@@ -56,11 +56,11 @@ pub struct PullLink<M = AnyMessage> {
 }
 
 impl<M: Receivable> PullLink<M> {
-    /// Binds `endpoint` (replacing a socket file left by an earlier life) and starts receiving from processes of this
+    /// Binds `endpoint`, replacing a socket file that an earlier life left, and starts receiving from processes of this
     /// user.
     ///
     /// # Errors
-    /// [`IpcError::Bind`].
+    /// [`IpcError::Bind`]: the address cannot be bound.
     pub async fn bind(endpoint: &str) -> Result<Self, IpcError> {
         let failed = |error: String| IpcError::Bind { endpoint: endpoint.into(), error };
         let mut options = SocketOptions::default();
@@ -85,22 +85,22 @@ impl<M: Receivable> PullLink<M> {
         Ok(Self { queue, stats, task, _file: file })
     }
 
-    /// The next thing that arrives; `None` once the link is closed.
+    /// Waits for the next item; `None` when the link is closed.
     pub async fn recv(&mut self) -> Option<Received<M>> {
         self.queue.recv().await
     }
 
-    /// The same for a thread outside the runtime: waits until something arrives.
+    /// Like [`PullLink::recv`], for a thread outside the runtime: blocks until something arrives.
     pub fn blocking_recv(&mut self) -> Option<Received<M>> {
         self.queue.blocking_recv()
     }
 
-    /// Whatever has already arrived.
+    /// The next item if it has already arrived.
     pub fn try_recv(&mut self) -> Option<Received<M>> {
         self.queue.try_recv().ok()
     }
 
-    /// Counters.
+    /// Counters of the link.
     pub fn stats(&self) -> &Arc<LinkStats> {
         &self.stats
     }
@@ -135,7 +135,7 @@ impl<M: Receivable> Receiver<M> {
                     }
                 }
                 Err(error) => {
-                    // A peer that broke the protocol has been disconnected; the others go on.
+                    // A peer that violated the protocol has been disconnected; the others stay connected.
                     LinkStats::add(&self.stats.dropped, 1);
                     tracing::warn!(endpoint = self.endpoint, "dropped a peer: {error}");
                 }
@@ -143,7 +143,7 @@ impl<M: Receivable> Receiver<M> {
         }
     }
 
-    /// What a frame brings: that something before it is missing, and itself.
+    /// The items of a frame: a report of missing frames before it, and the frame.
     fn accept(&mut self, message: &ZmqMessage) -> [Option<Received<M>>; 2] {
         LinkStats::add(&self.stats.frames, 1);
         let frame = match message.get(0) {
@@ -182,7 +182,7 @@ impl<M: Receivable> Receiver<M> {
         }
     }
 
-    /// Where a frame of a peer that numbers its frames stands; `None` if it is to be dropped.
+    /// The place of a frame in its sender's sequence; `None` if the frame must be dropped.
     fn judge(&mut self, class: &str, origin: Origin) -> Option<Place> {
         let (first, restarted, lost) = match self.peers.judge(origin) {
             Verdict::Take { first, restarted, lost } => (first, restarted, lost),
@@ -209,7 +209,7 @@ impl<M: Receivable> Receiver<M> {
     }
 }
 
-/// Where a frame stands among those of its sender.
+/// Place of a frame in its sender's sequence.
 struct Place {
     first: bool,
     restarted: bool,
@@ -222,7 +222,7 @@ impl Place {
     }
 }
 
-/// A hello or a ping, which are for the link and not for the process.
+/// Decodes a hello or a ping, which are for the link and not for the process.
 fn said_of_itself(frame: &[u8]) -> Option<(ConfigureLoggingReq, Origin)> {
     if wire::class_of(frame).ok()? != ConfigureLoggingReq::CLASS {
         return None;

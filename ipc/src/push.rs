@@ -16,16 +16,16 @@ use zeromq::{PushSocket, Socket, SocketEvent, SocketOptions, SocketSend, ZmqErro
 use crate::socket_file::Standing;
 use crate::{Endpoints, Identity, IpcError, LinkStats, MAX_FRAME_BYTES};
 
-/// Messages that may wait for a peer that is not there.
+/// Most messages that wait for a disconnected peer.
 const MAX_QUEUED: usize = 100_000;
-/// Longest one attempt to connect may take.
+/// Longest time for one attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(45);
 /// First and longest pause between attempts to connect.
 const RETRY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(200));
-/// Looks at a receiver that seems about to be replaced, before it is taken as it is.
+/// How often to check a receiver that seems about to be replaced, before connecting to it anyway.
 const TORN_LOOKS: u32 = 10;
 
-/// How often an idle link looks whether its receiver is still there, and shows that it is there itself.
+/// How often an idle link checks whether its receiver was replaced, and sends a ping.
 const PING: Duration = Duration::from_millis(250);
 
 enum Command {
@@ -46,14 +46,14 @@ pub struct PushLink {
 }
 
 impl PushLink {
-    /// Starts a link to `endpoint`. It connects as soon as the peer is there, says hello, and sends what is queued.
+    /// Starts a link to `endpoint`. It connects as soon as the peer listens, says hello, and sends queued messages.
     pub fn connect(endpoint: &str, identity: Arc<Identity>) -> Self {
         let hello = identity.hello(0, 0);
         Self::start(endpoint, identity, Some(hello))
     }
 
-    /// Starts a link that says nothing of this process before [`PushLink::announce`]: a process that passes on what it
-    /// hears is not there before it has heard something.
+    /// Starts a link that does not say hello before [`PushLink::announce`]. It is for processes that pass data on: they
+    /// are only ready when they have heard from their upstream.
     pub fn connect_silent(endpoint: &str, identity: Arc<Identity>) -> Self {
         Self::start(endpoint, identity, None)
     }
@@ -83,7 +83,7 @@ impl PushLink {
     /// Queues a message; never waits.
     ///
     /// # Errors
-    /// [`IpcError::Full`] when the peer has been away for too long, [`IpcError::Closed`] when the runtime is ending.
+    /// [`IpcError::Full`]: the peer has been disconnected for too long. [`IpcError::Closed`]: the runtime is ending.
     pub fn send(&self, message: impl Into<AnyMessage>) -> Result<(), IpcError> {
         let queued = self.queued.fetch_add(1, Ordering::Relaxed);
         if queued >= MAX_QUEUED {
@@ -95,17 +95,18 @@ impl PushLink {
             .map_err(|_| IpcError::Closed(self.endpoint.to_string()))
     }
 
-    /// Says hello, in order with the messages, and says the same on every connection from now on. `epoch` counts how often
-    /// something from upstream may have been lost, `applied` the operations of the log of desired state that are applied.
+    /// Says hello, in order with the messages, and repeats it on every later connection. `epoch` counts how often
+    /// something from upstream may have been lost; `applied` is the number of operations of the log of desired state
+    /// that have been applied.
     pub fn announce(&self, epoch: u64, applied: u64) {
-        // A closed link has nobody to tell.
+        // A closed link has no receiver to tell.
         let _ = self.commands.send(Command::Announce(self.identity.hello(epoch, applied)));
     }
 
-    /// Looks at once whether another receiver has taken the place of the one that it is connected to, and if so connects to
-    /// that one. Call it when that is likely. A connection to the right receiver is left as it is.
+    /// Checks at once whether the receiver was replaced, and if so connects to the new one. Call it when that is
+    /// likely. A connection to the current receiver stays open.
     pub fn refresh(&self) {
-        // A closed link has nothing to look at.
+        // A closed link has no receiver to check.
         let _ = self.commands.send(Command::Refresh);
     }
 
@@ -114,17 +115,17 @@ impl PushLink {
         self.identity.life
     }
 
-    /// Whether the receiver, as it was when the link was last connected, is a process of ours.
+    /// Whether the receiver reads our extension, as of the last connection.
     pub fn reads_extension(&self) -> bool {
         self.reads_extension.load(Ordering::Relaxed)
     }
 
-    /// Messages that have not been handed to the socket.
+    /// Number of messages not yet passed to the socket.
     pub fn queued(&self) -> usize {
         self.queued.load(Ordering::Relaxed)
     }
 
-    /// Counters.
+    /// Counters of the link.
     pub fn stats(&self) -> &Arc<LinkStats> {
         &self.stats
     }
@@ -134,20 +135,20 @@ struct Sender {
     endpoint: String,
     path: Option<PathBuf>,
     identity: Arc<Identity>,
-    /// What is said first on every connection.
+    /// First message on every connection.
     hello: Option<Hello>,
-    /// Whom it is connected to.
+    /// The receiver it is connected to.
     receiver: Standing,
     commands: mpsc::UnboundedReceiver<Command>,
     queued: Arc<AtomicUsize>,
     reads_extension: Arc<AtomicBool>,
     stats: Arc<LinkStats>,
     next_seq: u64,
-    /// Taken from the queue, but the socket refused it.
+    /// A message taken from the queue that the socket refused.
     unsent: Option<AnyMessage>,
 }
 
-/// Why a connection was given up.
+/// Why a connection ended.
 enum Lost {
     Peer,
     Owner,
@@ -158,14 +159,14 @@ impl Sender {
         loop {
             let mut socket = self.connected().await;
             if let Lost::Owner = self.pump(&mut socket).await {
-                // What was handed to the socket is written by its own task: give it a moment before closing.
+                // The socket's task writes messages in the background: give it time before closing.
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 return;
             }
         }
     }
 
-    /// Who is at the other end now.
+    /// The receiver that listens now.
     fn standing(&self) -> Standing {
         self.path.as_deref().map(Standing::of).unwrap_or_default()
     }
@@ -175,18 +176,18 @@ impl Sender {
         let mut looks = 0;
         loop {
             let standing = self.standing();
-            // Another receiver is taking the place of an earlier one, or a foreign one has done so some time ago.
+            // Either a receiver is being replaced right now, or a process of the reference replaced ours some time ago.
             if standing.is_torn() && looks < TORN_LOOKS {
                 looks += 1;
                 tokio::time::sleep(RETRY.0).await;
                 continue;
             }
-            // The library's own retries slow down to 30 s; a short limit leaves the pace to this loop.
+            // The library's own retries slow down to 30 s; with a short limit, this loop decides when to retry.
             let mut options = SocketOptions::default();
             options.connect_timeout(CONNECT_TIMEOUT).max_message_size(MAX_FRAME_BYTES);
             let mut socket = PushSocket::with_options(options);
             match socket.connect(&self.endpoint).await {
-                // Else it may be one or the other that accepted.
+                // If the receiver changed meanwhile, either the old or the new one may have accepted.
                 Ok(()) if self.standing() == standing => {
                     LinkStats::add(&self.stats.connects, 1);
                     self.reads_extension.store(standing.reads_extension(), Ordering::Relaxed);
@@ -259,7 +260,8 @@ impl Sender {
         }
     }
 
-    /// Shows a receiver that can read it that this process is there, and where its stream stands.
+    /// Sends a ping, which shows that this process is alive and gives its next sequence number. Only receivers that
+    /// read our extension get one.
     async fn ping(&mut self, socket: &mut PushSocket) -> Result<(), ()> {
         if self.hello.is_none() || !self.receiver.reads_extension() {
             return Ok(());
@@ -267,7 +269,7 @@ impl Sender {
         self.put(socket, &ConfigureLoggingReq::ping().into()).await
     }
 
-    /// Hands a queued message to the socket, or keeps it for the next connection.
+    /// Passes a queued message to the socket, or keeps it for the next connection.
     async fn forward(&mut self, socket: &mut PushSocket, message: AnyMessage) -> Result<(), ()> {
         match self.put(socket, &message).await {
             Ok(()) => {
@@ -282,7 +284,7 @@ impl Sender {
     }
 
     async fn put(&mut self, socket: &mut PushSocket, message: &AnyMessage) -> Result<(), ()> {
-        // A process of the reference gets its own fields alone, but for the hello, which it ignores.
+        // A process of the reference only gets the fields it knows, except for the hello, which it ignores.
         let is_hello = matches!(message, AnyMessage::ConfigureLoggingReq(said) if said.hello.is_some());
         let origin = (self.receiver.reads_extension() || is_hello).then_some(Origin {
             role: self.identity.role,
@@ -310,7 +312,7 @@ impl Sender {
             Err(ZmqError::ReturnToSender { .. }) => Err(()),
             Err(error) => {
                 tracing::debug!(endpoint = self.endpoint, "peer lost: {error}");
-                // It may have gone out: its number is not used again.
+                // It may have been sent, so its number must not be used again.
                 self.next_seq += 1;
                 Err(())
             }

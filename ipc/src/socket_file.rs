@@ -1,7 +1,8 @@
-//! The file of a bound Unix socket, which may outlive or replace that of another life of its process, and the file beside
-//! it in which the receiver says that it reads our extension.
+//! The file of a bound Unix socket, and the file beside it that says that the receiver reads our extension. Either may
+//! remain after its process has ended, or be replaced by the next life.
 //!
-//! Senders only send, so this is how they learn what their receiver is, and that another has taken its place.
+//! Senders never receive anything from their receiver. They read these files to learn what kind of process it is, and
+//! that it was replaced.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sglang_proto::wire::extension;
 
-/// Removes its file when dropped, unless a successor has put its own in that place.
+/// Removes its files when dropped, unless a successor has replaced them.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
@@ -20,21 +21,21 @@ pub(crate) struct SocketFile {
 }
 
 impl SocketFile {
-    /// Listens at `path`, taking the place of whatever file is there.
+    /// Listens at `path`, replacing any existing file.
     ///
-    /// The socket is bound under another name and moved: there is no moment without a file, and the ZeroMQ library,
-    /// which deletes the name it was bound to some time after the socket was dropped, cannot delete a successor's.
+    /// Binds the socket under another name and renames it. So there is always a file at `path`; and the ZeroMQ library,
+    /// which deletes the name it has bound some time after the socket was dropped, cannot delete a successor's file.
     pub(crate) fn bind(path: &Path) -> io::Result<(Self, UnixListener)> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
         let temporary = PathBuf::from(name);
-        // Left by a process that had the same id and died between the next two lines.
+        // Left by a process with the same process id that died before it renamed the file.
         let _ = std::fs::remove_file(&temporary);
         let listener = UnixListener::bind(&temporary)?;
         std::fs::set_permissions(&temporary, PermissionsExt::from_mode(0o600))?;
         let inode = std::fs::metadata(&temporary)?.ino();
-        // First what it is, then the socket: who connects finds both.
+        // Write the version file before the socket appears, so that whoever connects finds both.
         let note = temporary.with_extension("version");
         std::fs::write(&note, format!("{} {inode} {:x}\n", extension::VERSION, random()))?;
         std::fs::rename(&note, version_file(path))?;
@@ -43,7 +44,7 @@ impl SocketFile {
     }
 }
 
-/// Differs from one socket to the next. An inode alone may come again.
+/// Distinguishes sockets: inodes are reused.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
@@ -52,18 +53,18 @@ fn version_file(socket: &Path) -> PathBuf {
     socket.with_extension("version")
 }
 
-/// What stands at a socket's path, as a sender sees it.
+/// The receiver at a socket's path, as a sender sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
     inode: Option<u64>,
-    /// What the receiver wrote, if that is about this socket.
+    /// Content of the version file, if it is about this socket.
     note: Option<String>,
-    /// A note is there, but about another socket: one of them is about to be replaced.
+    /// The version file is about another socket: one of the two is about to be replaced.
     torn: bool,
 }
 
 impl Standing {
-    /// Looks.
+    /// Reads the files of the socket at `path`.
     pub fn of(path: &Path) -> Self {
         let note = std::fs::read_to_string(version_file(path)).ok();
         let inode = std::fs::metadata(path).ok().map(|found| found.ino());
@@ -72,7 +73,7 @@ impl Standing {
         Self { inode, torn: note.is_some() && !matches, note: note.filter(|_| matches) }
     }
 
-    /// Whether a look a moment later may show more.
+    /// Whether the files do not belong together; reading them again a moment later may help.
     pub fn is_torn(&self) -> bool {
         self.torn
     }
@@ -87,7 +88,7 @@ impl Standing {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if std::fs::metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
-            // Nobody needs the files; what stays is replaced by the next life.
+            // Errors do not matter: the next life replaces files that remain.
             let _ = std::fs::remove_file(version_file(&self.path));
             let _ = std::fs::remove_file(&self.path);
         }

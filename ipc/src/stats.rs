@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a link has seen.
+/// Counters of a link since its start.
 #[derive(Debug, Default)]
 pub struct LinkStats {
     /// Frames received or sent.
     pub frames: AtomicU64,
-    /// Frames dropped because they were too large, torn, of an unknown class or from a foreign run.
+    /// Frames dropped because they were too large, malformed or of an unknown class.
     pub dropped: AtomicU64,
-    /// Frames dropped because a newer life of their sender is known.
+    /// Frames dropped because they came from an earlier life of their sender, or were received before.
     pub stale: AtomicU64,
     /// Sequence numbers that never arrived.
     pub lost: AtomicU64,

@@ -1,4 +1,4 @@
-//! What a peer that means harm can send.
+//! What a malicious peer can send.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ async fn greeted(path: &std::path::Path) -> UnixStream {
     stream
 }
 
-/// Whether the other side hangs up within a second.
+/// Whether the other side closes the connection within a second.
 async fn is_hung_up(stream: &mut UnixStream) -> bool {
     let read_all = async {
         let mut buffer = [0; 256];

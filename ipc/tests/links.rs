@@ -1,4 +1,4 @@
-//! Links survive what processes do to each other: late starts, restarts, garbage.
+//! Links survive late starts, restarts and invalid frames of their peers.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -84,7 +84,7 @@ async fn a_restarted_receiver_is_found_again() {
     assert_eq!(next_rid(&mut pull).await, "second life");
 }
 
-/// A receiver in a runtime of its own, whose end closes its sockets as the end of a process does.
+/// A receiver in a separate runtime, whose end closes its sockets like the end of a process.
 async fn killed_receiver(endpoint: &str, until: &str) {
     let life = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (endpoint, until) = (endpoint.to_owned(), until.to_owned());
@@ -97,7 +97,7 @@ async fn killed_receiver(endpoint: &str, until: &str) {
         .await
         .unwrap();
     drop(pull);
-    // A process is gone before its successor starts.
+    // A process ends before its successor starts.
     tokio::task::spawn_blocking(move || life.shutdown_timeout(Duration::from_secs(5))).await.unwrap();
 }
 
@@ -108,7 +108,7 @@ async fn an_idle_link_notices_the_end_of_its_receiver_and_loses_nothing() {
     let push = PushLink::connect(&endpoint, life_of(Role::Scheduler, 1));
     push.send(abort("x")).unwrap();
     killed_receiver(&endpoint, "x").await;
-    // The end of the connection is noticed at once; nothing has to be lost for it.
+    // The sender notices the end of the connection at once, before it loses a message.
     tokio::time::sleep(Duration::from_millis(50)).await;
     let mut pull = PullLink::bind(&endpoint).await.unwrap();
     match next(&mut pull).await {
@@ -128,7 +128,7 @@ async fn a_receiver_that_still_lives_when_another_takes_its_place_is_left() {
     push.send(abort("x")).unwrap();
     assert_eq!(next_rid(&mut stopped).await, "x");
     let mut pull = PullLink::bind(&endpoint).await.unwrap();
-    // Nobody says anything: the link looks by itself.
+    // No message is sent: the link itself checks its receiver.
     assert!(matches!(next(&mut pull).await, Received::Hello(_)));
     push.send(abort("y")).unwrap();
     assert_eq!(next_rid(&mut pull).await, "y");
@@ -182,7 +182,7 @@ async fn an_idle_link_pings_and_one_without_a_hello_does_not() {
 async fn a_receiver_of_the_reference_gets_its_own_fields_alone() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("scheduler_input.sock");
-    // Left by a process of ours that was here before.
+    // Left by an earlier process of ours.
     std::fs::write(dir.path().join("scheduler_input.version"), "1 7 0\n").unwrap();
     let mut foreign = zeromq::PullSocket::new();
     let endpoint = format!("ipc://{}", path.display());
