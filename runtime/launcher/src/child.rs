@@ -15,22 +15,22 @@ use sglang_process::heartbeat::HeartbeatPage;
 use crate::last_words::LastWords;
 use crate::role::Role;
 
-/// A report may not grow beyond this; a process that writes more is not one of ours.
+/// Longest start-up report in bytes. A process that writes more is not one of ours.
 const LONGEST_REPORT: usize = 1 << 20;
 
 /// A line of a start-up report.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Report {
-    /// A part of start-up has taken so many seconds.
+    /// A phase of start-up has ended, with its duration in seconds.
     Phase(String, f64),
-    /// The process works; the rest of the line is what it has to say of itself.
+    /// The process is ready, with facts about it.
     Ready(Value),
-    /// The process cannot start: why, and its exit code.
+    /// The process cannot start: the reason and its exit code.
     Failed(String, u8),
 }
 
 impl Report {
-    /// `None` for a line that is not a report.
+    /// Parses a line; `None` if it is not a report.
     fn parse(line: &str) -> Option<Report> {
         let value: Value = serde_json::from_str(line).ok()?;
         let text = |key| value.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -39,7 +39,7 @@ impl Report {
                 Some(Report::Phase(text("name")?, value.get("seconds")?.as_f64().filter(|s| *s >= 0.0)?))
             }
             "failed" => {
-                // Nothing but the two codes of a failed start.
+                // A failed start has only two exit codes.
                 let code = if value.get("exit_code").and_then(Value::as_u64) == Some(2) { 2 } else { 1 };
                 Some(Report::Failed(text("error")?, code))
             }
@@ -52,14 +52,14 @@ impl Report {
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Death {
-    /// It ended by itself, with this code.
+    /// It exited with this code.
     Code(i32),
-    /// A signal ended it.
+    /// A signal killed it.
     Signal(Signal),
 }
 
 impl Death {
-    /// `None` when the status is not of an end.
+    /// `None` if the status does not report an end.
     pub(crate) fn from_status(status: WaitStatus) -> Option<(Pid, Death)> {
         match status {
             WaitStatus::Exited(pid, code) => Some((pid, Death::Code(code))),
@@ -68,7 +68,7 @@ impl Death {
         }
     }
 
-    /// Whether somebody may have asked the process to end.
+    /// Whether the end may have been requested from outside.
     pub(crate) fn may_be_wished(self) -> bool {
         use Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
         matches!(self, Death::Code(0) | Death::Signal(SIGTERM | SIGINT | SIGHUP | SIGQUIT))
@@ -87,29 +87,30 @@ impl fmt::Display for Death {
     }
 }
 
-/// What the launcher holds of a process.
+/// The launcher's descriptors for a process.
 #[derive(Debug)]
 pub(crate) struct Ties {
-    /// The start-up report, until its end. Reading it must not block.
+    /// The start-up report, until its end; non-blocking.
     pub(crate) report: Option<File>,
-    /// Where it reads the launcher's words.
+    /// The pipe for control words to the process.
     pub(crate) control: Option<File>,
-    /// Where it shows signs of life.
+    /// The page with its heartbeats.
     pub(crate) heartbeats: HeartbeatPage,
-    /// What it has written last; `None` where standard error is the launcher's own.
+    /// Its last lines of standard error; `None` if it shares the launcher's standard error.
     pub(crate) last_words: Option<LastWords>,
-    /// Can be read when it has ended; `None` where the kernel has no such thing, and a signal tells it.
+    /// Becomes readable when the process has ended. `None` if the kernel does not support it; then SIGCHLD reports the
+    /// end.
     pub(crate) pidfd: Option<OwnedFd>,
 }
 
-/// A process that was started.
+/// A started process.
 #[derive(Debug)]
 pub(crate) struct ChildProcess {
     pub(crate) role: Role,
-    /// Larger than those of all that were started before.
+    /// Number of its life, larger than those of all processes started before.
     pub(crate) life: u64,
     pub(crate) pid: Pid,
-    /// How it ended, once it has and was reaped. Its pid means nothing from then on.
+    /// How it ended; set when it is reaped. From then on its pid is invalid.
     pub(crate) death: Option<Death>,
     pub(crate) ties: Ties,
     unread: Vec<u8>,
@@ -125,7 +126,7 @@ impl ChildProcess {
         self.ties.last_words.as_ref().map(LastWords::of_the_dead).unwrap_or_default()
     }
 
-    /// Reads what the report has now.
+    /// Reads the available part of the report.
     pub(crate) fn read_report(&mut self) -> Vec<Report> {
         let mut chunk = [0; 4096];
         while let Some(pipe) = &mut self.ties.report {
@@ -152,8 +153,8 @@ impl ChildProcess {
         reports
     }
 
-    /// Says a word to the process, if it still listens. One that has read nothing for so long that the pipe is full is
-    /// told no more: the launcher waits for nobody.
+    /// Sends a control word to the process, if it still reads them. If the pipe is full, the word is dropped: the
+    /// launcher must not block.
     pub(crate) fn tell(&mut self, word: &str) {
         if let Some(pipe) = &mut self.ties.control
             && pipe.write_all(format!("{word}\n").as_bytes()).is_err()

@@ -1,5 +1,5 @@
-//! What the launcher waits for, from one `poll`: signals, ends of processes (by pidfd), start-up reports, the warm-up
-//! answer. Every wait also keeps systemd informed.
+//! The launcher's events, from one `poll`: signals, ends of processes (by pidfd), start-up reports, and the warm-up
+//! answer. Every wait also notifies systemd.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,32 +16,32 @@ use crate::child::{ChildProcess, Death, Report};
 use crate::notify::Notify;
 use crate::role::Role;
 
-/// Something happened.
+/// An event.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Event {
-    /// The launcher got a signal other than SIGCHLD.
+    /// The launcher received a signal other than SIGCHLD.
     Signal(Signal),
-    /// A process reported on its start-up.
+    /// A process reported progress of its start-up.
     Report(Role, Report),
     /// A process ended and was reaped.
     Death(Role, Death),
-    /// The extra descriptor can be read.
+    /// The extra descriptor is readable.
     Readable,
-    /// The time is over.
+    /// The deadline has passed.
     Deadline,
 }
 
 /// The source of events.
 #[derive(Debug)]
 pub(crate) struct Events {
-    /// Kept alive by every wait.
+    /// Notifies systemd during every wait.
     pub(crate) notify: Notify,
     signals: SignalFd,
     queue: VecDeque<Event>,
 }
 
 impl Events {
-    /// Blocks the signals for good and takes them from a descriptor instead.
+    /// Blocks the signals permanently and reads them from a descriptor instead.
     pub(crate) fn new() -> io::Result<Self> {
         let mut set = SigSet::empty();
         for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
@@ -82,14 +82,15 @@ impl Events {
         }
     }
 
-    /// Puts events back that came while something else was waited for.
+    /// Puts back events that arrived while waiting for another one.
     pub(crate) fn put_back(&mut self, events: Vec<Event>) {
         for event in events.into_iter().rev() {
             self.queue.push_front(event);
         }
     }
 
-    /// Sleeps until something can be read. Whether that is the extra descriptor and nothing else.
+    /// Sleeps until a descriptor is readable or the deadline has passed. Returns whether only the extra descriptor is
+    /// readable.
     fn wait(
         &self,
         children: &[ChildProcess],
@@ -124,7 +125,7 @@ impl Events {
     fn take_signals(&mut self) -> io::Result<()> {
         while let Some(info) = self.signals.read_signal()? {
             match i32::try_from(info.ssi_signo).ok().and_then(|n| Signal::try_from(n).ok()) {
-                // Of orphans, and of processes that have no pidfd.
+                // From orphans, and from processes without a pidfd.
                 Some(Signal::SIGCHLD) | None => {}
                 Some(signal) => self.queue.push_back(Event::Signal(signal)),
             }
@@ -132,8 +133,8 @@ impl Events {
         Ok(())
     }
 
-    /// Reaps every process that has ended. As process 1 of a container the launcher also gets orphans that it never
-    /// started, and forgets them.
+    /// Reaps every process that has ended. As process 1 of a container, the launcher also gets orphans that it did not
+    /// start, and ignores them.
     fn reap(&mut self, children: &mut [ChildProcess]) -> io::Result<()> {
         loop {
             let status = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {

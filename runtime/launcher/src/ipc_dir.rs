@@ -1,7 +1,7 @@
-//! The folder of the sockets between the processes: one per run, mode 0700, locked while the run lasts.
+//! The folder for the sockets between the processes: one per run, mode 0700, locked during the run.
 //!
-//! A lock (`flock`) and not a process id says whether a run is alive: the kernel releases it whatever way the launcher
-//! ends, and it holds across pid namespaces that share a folder.
+//! A lock (`flock`), not a process id, shows whether a run is alive: the kernel releases it when the launcher ends in
+//! any way, and it also works across pid namespaces that share a folder.
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, TryLockError};
@@ -14,21 +14,21 @@ use crate::outcome::LaunchError;
 
 const LOCK: &str = "launcher.lock";
 const PREFIX: &str = "sglang-";
-/// A Unix socket's path has at most 107 bytes; the longest socket name gets this many.
+/// Longest path of the folder. The path of a Unix socket has at most 107 bytes; 40 of them are for the longest socket
+/// name.
 const LONGEST_DIR: usize = 107 - 40;
 
-/// The folder, removed when this is dropped. Of a folder that was named on the command line, only what the run put
-/// into it is removed.
+/// The folder, removed on drop. In a folder given on the command line, only the files of the run are removed.
 #[derive(Debug)]
 pub(crate) struct IpcDir {
     path: PathBuf,
     made_here: bool,
-    /// Holds the lock until the folder is gone.
+    /// Holds the lock until the folder is removed.
     _lock: File,
 }
 
 impl IpcDir {
-    /// Makes a fresh folder, after removing those of runs that have ended without doing so, or takes `given`.
+    /// Uses `given`; without it, removes folders left by earlier runs and creates a new one.
     pub(crate) fn create(given: Option<&Path>) -> Result<Self, LaunchError> {
         match given {
             Some(path) => Self::take(path),
@@ -41,7 +41,7 @@ impl IpcDir {
         &self.path
     }
 
-    /// The largest number that a process has had in this folder; 0 in a fresh one.
+    /// The largest life number in this folder; 0 in a new one.
     pub(crate) fn last_life(&self) -> u64 {
         let entries = std::fs::read_dir(&self.path).into_iter().flatten().flatten();
         let files =
@@ -49,9 +49,9 @@ impl IpcDir {
         files.filter_map(|path| std::fs::read_to_string(path).ok()?.trim().parse().ok()).max().unwrap_or(0)
     }
 
-    /// Makes a folder in the first of `bases` that allows it.
+    /// Creates a folder in the first of `bases` that permits it.
     fn make_in(bases: &[PathBuf]) -> Result<Self, LaunchError> {
-        // In all of them: the last run may have had to go to another one.
+        // Clean all of them, because the last run may have used another one.
         bases.iter().for_each(|base| remove_stale(base));
         let mut tried = Vec::new();
         for base in bases {
@@ -66,13 +66,13 @@ impl IpcDir {
         Err(LaunchError::NoIpcDir(tried.join(", ")))
     }
 
-    /// Makes a folder in `base` in which sockets can be.
+    /// Creates a folder in `base`, and checks that it can contain sockets.
     fn make(base: &Path) -> Result<Self, String> {
         let path = base.join(format!("{PREFIX}{}-{}", std::process::id(), random_hex()));
         check_length(&path)?;
         make_private(&path).map_err(|e| e.to_string())?;
         let dir = lock(&path).map_err(LockError::text).and_then(|lock| {
-            // Some file systems hold files and no sockets.
+            // Some file systems do not support sockets.
             let probe = path.join("probe");
             UnixListener::bind(&probe)
                 .and_then(|_| std::fs::remove_file(&probe))
@@ -82,14 +82,14 @@ impl IpcDir {
         match dir {
             Ok(lock) => Ok(IpcDir { path, made_here: true, _lock: lock }),
             Err(why) => {
-                // What cannot be removed is empty, and ours.
+                // If this fails, only an empty folder of ours remains.
                 let _ = std::fs::remove_dir_all(&path);
                 Err(why)
             }
         }
     }
 
-    /// Takes a folder named on the command line, making it when it is missing.
+    /// Uses a folder given on the command line; creates it if it does not exist.
     fn take(path: &Path) -> Result<Self, LaunchError> {
         let fail = |e: String| LaunchError::BadIpcDir(path.to_owned(), e);
         check_length(path).map_err(fail)?;
@@ -108,8 +108,8 @@ impl IpcDir {
     }
 }
 
-/// Where a folder is looked for: the user's own place for sockets, the temporary folder, and two that nearly every
-/// system has.
+/// Candidates for the parent folder: the user's runtime folder, the temporary folder, and two that nearly every system
+/// has.
 fn bases(runtime: Option<OsString>, temporary: PathBuf) -> Vec<PathBuf> {
     let mut bases = Vec::new();
     let named = runtime.map(PathBuf::from).into_iter().chain([temporary]);
@@ -151,8 +151,8 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
-/// Locks the folder for this run. The file gets its name only once it is locked, so that nobody sees it unlocked while
-/// its run is alive.
+/// Locks the folder for this run. The lock file gets its name after it is locked, so that no other process ever sees it
+/// unlocked during the run.
 fn lock(dir: &Path) -> Result<File, LockError> {
     let path = dir.join(LOCK);
     if let Ok(old) = File::open(&path)
@@ -174,7 +174,7 @@ fn lock(dir: &Path) -> Result<File, LockError> {
 enum LockError {
     /// Another server holds the lock.
     InUse,
-    /// The lock file cannot be made.
+    /// The lock file cannot be created.
     Unwritable(String),
 }
 
@@ -187,12 +187,12 @@ impl LockError {
     }
 }
 
-/// Removes the folders of runs that have ended: ours by name and by owner, with a lock file that nobody holds.
+/// Removes the folders of runs that have ended. They have a name of ours, belong to this user, and their lock is free.
 fn remove_stale(base: &Path) {
     let uid = nix::unistd::geteuid().as_raw();
     for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
         let is_run = entry.file_name().to_str().is_some_and(is_run_name);
-        // Of the entry itself: a link to somewhere else is not followed.
+        // This is the metadata of the entry itself; it does not follow links.
         let is_ours = entry.metadata().is_ok_and(|m| m.is_dir() && m.uid() == uid);
         if !(is_run && is_ours) {
             continue;
@@ -221,7 +221,7 @@ fn random_hex() -> String {
     format!("{:08x}", random_u32())
 }
 
-/// 32 bits from the kernel; from the clock where `/dev/urandom` is missing.
+/// 32 random bits from the kernel, or from the clock if `/dev/urandom` is missing.
 pub(crate) fn random_u32() -> u32 {
     let mut bytes = [0; 4];
     match File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut bytes)) {

@@ -1,21 +1,21 @@
-//! The last lines that a process has written to standard error: they often say why it has died.
+//! The last lines that a process wrote to standard error. They often explain why it died.
 //!
-//! A thread per process hands on what comes, so that a log that nobody takes stops the process and not the launcher.
+//! One thread per process forwards the output, so that a blocked log stops that process but not the launcher.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Lines that are kept.
+/// Number of lines to keep.
 const LINES: usize = 5;
-/// Bytes of a line that are kept.
+/// Bytes to keep of each line.
 const LONGEST: usize = 300;
-/// How long the last lines may take to come through after a process has ended. A process that it has started and left
-/// behind may hold the pipe for longer.
+/// Longest wait for the last lines after a process has ended. A child that it left behind may keep the pipe open for
+/// longer.
 const DELAY: Duration = Duration::from_millis(200);
 
-/// What one process has written last.
+/// The last lines of one process.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LastWords {
     shared: Arc<(Mutex<Tail>, Condvar)>,
@@ -29,10 +29,10 @@ struct Tail {
 }
 
 impl LastWords {
-    /// Starts a thread that hands on what comes from `pipe` to `to`.
+    /// Starts a thread that forwards `pipe` to `to`.
     ///
     /// # Errors
-    /// The system has no thread to give.
+    /// The system cannot start a thread.
     pub(crate) fn hand_on(
         mut pipe: impl Read + Send + 'static,
         mut to: impl Write + Send + 'static,
@@ -46,7 +46,7 @@ impl LastWords {
                     Ok(0) => break,
                     Ok(n) => {
                         let bytes = chunk.get(..n).unwrap_or_default();
-                        // Where nobody reads any more the words are kept all the same.
+                        // Keep the lines even if nothing reads `to` any more.
                         let _ = to.write_all(bytes);
                         own.tail().take(bytes);
                     }
@@ -64,7 +64,7 @@ impl LastWords {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last lines of a process that has ended, once all has been handed on.
+    /// The last lines of a process that has ended. Waits until everything has been forwarded.
     pub(crate) fn of_the_dead(&self) -> Vec<String> {
         let waited = self.shared.1.wait_timeout_while(self.tail(), DELAY, |tail| !tail.ended);
         let (mut tail, _) = waited.unwrap_or_else(PoisonError::into_inner);

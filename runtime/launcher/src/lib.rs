@@ -1,9 +1,9 @@
-//! `sglang-launch`: starts the processes of a server, says when it is ready, watches over it, and ends it whole.
+//! `sglang-launch`: starts the processes of a server, reports when it is ready, supervises it, and ends all of it.
 //!
-//! One thread and one `poll` loop over signals, ends of processes, start-up reports and the warm-up answer. While the
-//! server serves, it watches the signs of life of its processes and starts those again that have died. It binds the
-//! listening socket and makes the folder of the processes' sockets, so that neither outlives the run and both outlive any
-//! one process. It never runs a request of a client and never loads a model.
+//! It has one thread with one `poll` loop over signals, ends of processes, start-up reports and the warm-up answer.
+//! While the server is up, it watches the heartbeats of the processes, and restarts those that die or hang. It binds
+//! the listening socket and creates the folder for the processes' sockets, so both survive the end of any process, and
+//! neither survives the run. It never serves requests and never loads a model.
 
 mod child;
 mod events;
@@ -43,8 +43,8 @@ use settings::Settings;
 use spawn::Spawner;
 use supervisor::Supervisor;
 
-/// Runs a server from its command line, whose first element is the program's name, until it ends. The exit codes are
-/// those of `docs/operations.md`.
+/// Runs a server until it ends. The first element of the command line is the program's name. `docs/operations.md` lists
+/// the exit codes.
 pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let started = Instant::now();
     let argv: Vec<OsString> = argv.into_iter().collect();
@@ -64,9 +64,9 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Everything after the arguments are known. When this returns, no child, no socket and no folder of the run is left.
+/// Runs a server with the given arguments. When this returns, no process, socket or folder of the run is left.
 fn launch(args: &ServerArgs, argv: &[OsString], started: Instant) -> Result<Outcome, LaunchError> {
-    // Before anything is made that a signal would leave behind.
+    // First of all, so that a signal never leaves sockets or folders behind.
     let mut events = Events::new().map_err(|e| LaunchError::System("watching for signals", e))?;
     let settings = Settings::new(args)?;
     tls::check(args)?;

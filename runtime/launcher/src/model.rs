@@ -1,5 +1,5 @@
-//! The model's files: local ones, or those of the hub, which the launcher fetches before it starts a process, so that
-//! the processes never race for them.
+//! The model's files: local ones, or files of the hub, which the launcher downloads before it starts processes, so that
+//! these never compete for them.
 
 use std::io::{self, PipeReader};
 use std::os::fd::AsFd;
@@ -14,15 +14,15 @@ use crate::events::{Event, Events};
 use crate::outcome::{LaunchError, Outcome};
 use crate::supervisor::stop;
 
-/// What fetching came to.
+/// Result of a download.
 pub(crate) enum Fetched {
-    /// The files, and how long they took; `None` when nothing is on the hub.
+    /// The files and the duration of the download; `None` if nothing is on the hub.
     Files(HubFiles, Option<Duration>),
-    /// A signal came first. What has come so far stays, and the next start goes on from there.
+    /// A signal arrived first. The next start resumes the download.
     Stopped(Outcome),
 }
 
-/// Fetches what the arguments name on the hub. Signals are answered meanwhile.
+/// Downloads the files that the arguments name on the hub. Handles signals meanwhile.
 pub(crate) fn fetch(args: &ServerArgs, events: &mut Events) -> Result<Fetched, LaunchError> {
     let on_hub = |path: &str| reference_of(path).is_some();
     if !Path::new(&args.model_path).exists() && !on_hub(&args.model_path) {
@@ -34,7 +34,7 @@ pub(crate) fn fetch(args: &ServerArgs, events: &mut Events) -> Result<Fetched, L
     }
     let started = Instant::now();
     events.notify.status(&format!("Fetching {}", args.model_path));
-    // As long as it takes: the hub's client has limits of its own.
+    // Practically unlimited, because the hub's client has its own limits.
     events.notify.working_for(Duration::from_secs(24 * 3600));
     let (done, result) = start(args.clone()).map_err(|e| LaunchError::System("starting a download", e))?;
     loop {
@@ -52,14 +52,14 @@ pub(crate) fn fetch(args: &ServerArgs, events: &mut Events) -> Result<Fetched, L
     Ok(Fetched::Files(files, Some(started.elapsed())))
 }
 
-/// A thread that fetches. The pipe's end says that there is a result.
+/// Starts a thread that downloads. The pipe is closed when the result is available.
 fn start(args: ServerArgs) -> io::Result<(PipeReader, mpsc::Receiver<Result<HubFiles, HubError>>)> {
     let (done, working) = io::pipe()?;
     let (sender, result) = mpsc::sync_channel(1);
     std::thread::Builder::new().name("hub".to_owned()).spawn(move || {
         let settings = HubSettings::from_env().in_download_dir(args.download_dir.as_deref());
         let progress = TerminalProgress::new(&args.model_path, settings.progress);
-        // Nobody listens any more when a signal has ended the run.
+        // This fails if a signal has ended the run.
         let _ = sender.send(HubFiles::fetch(&args, &settings, &progress));
         drop(working);
     })?;

@@ -1,7 +1,7 @@
-//! What systemd is told of the server (`sd_notify`): ready, status, signs of life, more time to start, stopping.
+//! Notifies systemd (`sd_notify`): ready, status, watchdog, more time to start, stopping.
 //!
-//! The protocol is a datagram of `NAME=value` lines to a socket that the environment names. Nothing that goes wrong
-//! here matters to the server.
+//! A notification is a datagram of `NAME=value` lines to a socket that the environment names. Errors do not affect the
+//! server and are ignored.
 
 use std::ffi::OsStr;
 use std::os::linux::net::SocketAddrExt;
@@ -9,24 +9,24 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 
-/// How often a start asks for more time, and how much it asks for.
+/// How often a start requests more time, and how much each time.
 const EXTEND_EVERY: Duration = Duration::from_secs(5);
 const EXTEND_BY: Duration = Duration::from_secs(30);
 
-/// The connection to systemd, or to whoever plays its part. Without one every call does nothing.
+/// The connection to systemd or a compatible supervisor. Without one, every call does nothing.
 #[derive(Debug)]
 pub(crate) struct Notify {
     socket: Option<(UnixDatagram, SocketAddr)>,
-    /// Half of the time after which systemd ends a service that is silent.
+    /// Half of the time after which systemd ends a service that sends no watchdog notification.
     watchdog: Option<Duration>,
-    /// Until when a start or an end may ask for more time.
+    /// Until when a start or an end may request more time.
     extend_until: Option<Instant>,
     next: Option<Instant>,
     status: String,
 }
 
 impl Notify {
-    /// What the environment says.
+    /// Connects to the socket that the environment names.
     pub(crate) fn from_env() -> Self {
         let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
         let is_ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
@@ -48,7 +48,7 @@ impl Notify {
         notify
     }
 
-    /// From now on until `limit` is over, the start or end may take longer than the service's own limit.
+    /// For the time `limit` from now on, requests more time than the service's own limit for starting or ending.
     pub(crate) fn working_for(&mut self, limit: Duration) {
         let now = Instant::now();
         self.extend_until = now.checked_add(limit);
@@ -76,12 +76,12 @@ impl Notify {
         }
     }
 
-    /// When [`Notify::wake`] has something to do.
+    /// When to call [`Notify::wake`] next.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.next
     }
 
-    /// Shows a sign of life and asks for more time, where that is due.
+    /// Sends a watchdog notification and requests more time, if due.
     pub(crate) fn wake(&mut self, now: Instant) {
         if self.next.is_none_or(|next| now < next) {
             return;
@@ -121,7 +121,7 @@ fn open(address: &OsStr) -> std::io::Result<(UnixDatagram, SocketAddr)> {
         _ => return Err(std::io::Error::other("expected a path or @ and a name")),
     };
     let socket = UnixDatagram::unbound()?;
-    // A supervisor that does not read must not stop the launcher.
+    // A supervisor that does not read must not block the launcher.
     socket.set_nonblocking(true)?;
     Ok((socket, address))
 }

@@ -1,4 +1,4 @@
-//! How a run ends: the line that says it and the exit code.
+//! How a run ends: its last log line and its exit code.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use sglang_process::listen::ListenError;
 use crate::child::Death;
 use crate::role::Role;
 
-/// The server never got as far as having processes.
+/// Why a run ended before it started processes.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LaunchError {
     #[error(
@@ -20,14 +20,14 @@ pub(crate) enum LaunchError {
     NoModel(String),
     #[error(transparent)]
     Hub(#[from] HubError),
-    /// A file of `--ssl-…` cannot be used.
+    /// A file of `--ssl-…` is unusable.
     #[error("{0}")]
     Tls(String),
     #[error("{0}={1}: expected a number of seconds")]
     BadEnvironment(&'static str, String),
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The folder of `--ipc-dir` cannot be used.
+    /// The folder of `--ipc-dir` is unusable.
     #[error("--ipc-dir {0}: {1}")]
     BadIpcDir(PathBuf, String),
     #[error("--ipc-dir {0}: another running server uses this folder; name another, or end that server")]
@@ -38,7 +38,7 @@ pub(crate) enum LaunchError {
         program.display())]
     Spawn {
         role: Role,
-        /// The one that names the program, where one does.
+        /// The variable that names the program, if it is set.
         variable: Option<&'static str>,
         program: PathBuf,
         source: std::io::Error,
@@ -48,7 +48,7 @@ pub(crate) enum LaunchError {
 }
 
 impl LaunchError {
-    /// 2 where the command line or the environment is wrong, else 1.
+    /// 2 if the command line or the environment is invalid, otherwise 1.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             LaunchError::Hub(error) if error.is_of_input() => 2,
@@ -66,30 +66,30 @@ impl LaunchError {
 /// How a run with processes ended.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Outcome {
-    /// A process said why it cannot start, and with which code it ends.
+    /// A process reported that it cannot start: its role, the reason and its exit code.
     StartFailed(Role, String, u8),
-    /// A process ended before it was ready, without saying why.
+    /// A process ended before it was ready, without reporting why.
     DiedBeforeReady(Role, Death),
-    /// Not every process was ready in time: which, after how long, and the last phase it reported.
+    /// A process was not ready in time: its role, the time limit, and the last phase it reported.
     StartTimedOut(Role, Duration, Option<String>),
-    /// The warm-up request was not answered well.
+    /// The warm-up request failed.
     WarmupFailed(String),
-    /// A process ended while the server was running: which, how, and after how many restarts within how long it is not
-    /// started again.
+    /// A process ended while the server was up, and is not restarted: its role, how it ended, and the number of
+    /// restarts within the given time, if there were any.
     Died(Role, String, Option<(usize, Duration)>),
-    /// SIGTERM, and every running request has finished.
+    /// SIGTERM; all running requests have finished.
     Drained,
-    /// SIGTERM, and some had not finished when their time was over.
+    /// SIGTERM; some requests did not finish within this time.
     DrainTimedOut(Duration),
-    /// A signal that asks for an end at once.
+    /// A signal that requests an immediate end.
     Interrupted(Signal),
     /// SIGTERM before the server was up.
     StoppedBeforeUp,
 }
 
 impl Outcome {
-    /// 0: SIGTERM. 1: could not start. 2: the command line, a variable or what they name is wrong. 3: a process died at run time and was not started again.
-    /// 128 + n: signal n asked for an end at once.
+    /// 0: SIGTERM. 1: could not start. 2: the command line, a variable or something they name is invalid. 3: a process
+    /// died at run time and was not restarted. 128 + n: signal n requested an immediate end.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Outcome::Drained | Outcome::DrainTimedOut(_) | Outcome::StoppedBeforeUp => 0,
@@ -101,7 +101,7 @@ impl Outcome {
         }
     }
 
-    /// Logs the one line that says what happened.
+    /// Logs one line that says what happened.
     pub(crate) fn log(&self) {
         match self {
             Outcome::StartFailed(role, error, _) => {

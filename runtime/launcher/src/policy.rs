@@ -1,71 +1,71 @@
-//! What becomes of a process over its lives: a state machine that knows no clock and starts nothing.
+//! Restart policy of a process: a state machine without clock or side effects.
 //!
 //! ```text
 //! Starting → Ready → dead or hung → Backoff → Starting → …, or Over when the budget is spent
 //! ```
 //!
-//! Its owner tells it what happens and when, in time since any moment that never moves, and does what it says.
+//! Its owner reports what happens and when, as the time since any fixed moment, and carries out the returned actions.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// A process that has worked for so long is started again at once when it dies.
+/// A process that was ready for at least this long is restarted at once when it dies.
 const STEADY: Duration = Duration::from_secs(2);
-/// The second restart in a row waits for so long, each further one twice as long as the one before.
+/// Delay of the second restart in a row. Each further one waits twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// No restart waits longer.
+/// Longest delay of a restart.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long a hung process may take to end of SIGABRT before it is killed.
+/// How long a hung process may take to end after SIGABRT before it is killed.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// When a process is started again.
+/// When a process is restarted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Policy {
-    /// Most restarts within `window`, and most starts in a row that fail. With 0 it is never started again.
+    /// Most restarts within `window`, and most failed starts in a row. 0 means no restarts.
     pub(crate) max_restarts: usize,
-    /// Over which time restarts are counted.
+    /// Length of the sliding window in which restarts are counted.
     pub(crate) window: Duration,
-    /// How long a start may take.
+    /// Longest duration of a start.
     pub(crate) start_limit: Duration,
 }
 
-/// Where a process stands.
+/// State of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// It was started and does not work yet.
+    /// It was started and is not ready yet.
     Starting {
         /// When it was started.
         since: Duration,
     },
-    /// It works.
+    /// It is ready.
     Ready {
-        /// From when on.
+        /// When it became ready.
         since: Duration,
     },
-    /// It was given up, and has not ended yet.
+    /// It hangs or started too slowly; it was told to abort and has not ended yet.
     Hung {
-        /// When it is to be killed; `None` when it has been.
+        /// When to kill it; `None` if this has been done.
         kill_at: Option<Duration>,
-        /// Whether it had worked for long.
+        /// Whether it had been ready for a long time.
         steady: bool,
-        /// Whether it had ever worked.
+        /// Whether it had been ready.
         was_ready: bool,
     },
-    /// It has ended and is to be started again.
+    /// It has ended and will be restarted.
     Backoff {
-        /// When.
+        /// When to restart it.
         until: Duration,
     },
-    /// It has ended for good.
+    /// It has ended and will not be restarted.
     Over,
 }
 
-/// What has happened to a process.
+/// An event of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Input {
-    /// It works from now on.
+    /// It became ready.
     Ready,
-    /// It shows no sign of life.
+    /// Its heartbeats stopped.
     Hung,
     /// It has ended and was reaped.
     Died,
@@ -73,29 +73,29 @@ pub(crate) enum Input {
     Tick,
 }
 
-/// What is to be done with a process.
+/// What the owner must do with a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Start its next life.
     Start,
-    /// End it, and let it leave a core file.
+    /// End it with SIGABRT, so that it can leave a core file.
     Abort,
-    /// End it at once.
+    /// Kill it.
     Kill,
-    /// Start it no more.
+    /// Do not restart it.
     GiveUp,
 }
 
-/// The lives of one process. It begins with the first one, which was just started.
+/// The lives of one process, beginning with the first one, which has just been started.
 #[derive(Debug)]
 pub(crate) struct Lives {
     policy: Policy,
     state: State,
-    /// When it was started again, in the last window.
+    /// Times of restarts within the last window.
     restarts: VecDeque<Duration>,
-    /// Lives in a row that ended soon.
+    /// Number of short lives in a row.
     short_lives: u32,
-    /// Lives in a row that never worked.
+    /// Number of lives in a row that never became ready.
     failed_starts: usize,
 }
 
@@ -118,7 +118,7 @@ impl Lives {
         matches!(self.state, State::Ready { .. })
     }
 
-    /// Restarts within the window that ends with the last one.
+    /// Number of restarts within the window that ends with the last one.
     pub(crate) fn restarts(&self) -> usize {
         self.restarts.len()
     }
@@ -133,7 +133,7 @@ impl Lives {
         }
     }
 
-    /// Takes note of what has happened at `now` and says what to do.
+    /// Handles an event at time `now` and returns what to do.
     pub(crate) fn on(&mut self, input: Input, now: Duration) -> Option<Action> {
         match (input, self.state) {
             (Input::Ready, State::Starting { .. }) => {
@@ -169,7 +169,7 @@ impl Lives {
         Action::Abort
     }
 
-    /// Whether this life has worked, and for long.
+    /// Whether this life has been ready, and whether for a long time.
     fn record(&self, now: Duration) -> (bool, bool) {
         match self.state {
             State::Ready { since } => (true, now.saturating_sub(since) >= STEADY),
@@ -199,7 +199,7 @@ impl Lives {
     }
 }
 
-/// How long a restart waits after so many short lives in a row.
+/// Delay of a restart after `short_lives` short lives in a row.
 fn pause_after(short_lives: u32) -> Duration {
     match short_lives {
         0 => Duration::ZERO,
@@ -236,7 +236,7 @@ mod tests {
             now += ms(pause);
             assert_eq!(lives.on(Input::Tick, now), Some(Action::Start));
         }
-        // A life that lasts makes up for it.
+        // A long life resets the delay.
         lives.on(Input::Ready, now);
         now += STEADY;
         lives.on(Input::Died, now);
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!((lives.due(), lives.on(Input::Tick, ms(99_000))), (None, None));
         assert_eq!(lives.on(Input::Died, ms(100_000)), None);
         assert_eq!(lives.due(), Some(ms(100_000)), "it had worked for long");
-        // A start that takes too long is the same.
+        // A start that takes too long is handled the same way.
         assert_eq!(lives.on(Input::Tick, ms(100_000)), Some(Action::Start));
         assert_eq!(lives.on(Input::Tick, ms(109_999)), None);
         assert_eq!(lives.on(Input::Tick, ms(110_000)), Some(Action::Abort));
@@ -328,7 +328,7 @@ mod tests {
                     prop_assert_eq!(lives.state(), State::Over);
                     prop_assert!(action.is_none() || action == Some(Action::GiveUp));
                 }
-                // What is due is done, so that nothing waits for ever.
+                // A due action must be returned, or the process would wait forever.
                 if input == Input::Tick && due.is_some_and(|due| due <= now) {
                     prop_assert!(action.is_some());
                 }

@@ -10,20 +10,20 @@ use crate::events::{Event, Events};
 use crate::outcome::{LaunchError, Outcome};
 use crate::supervisor::stop;
 
-/// How long the processes of a launcher that was killed may take to end: they hold its socket until then.
+/// How long the processes of a killed launcher may take to end; until then they keep its socket open.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often the port is tried.
+/// Delay between two attempts to listen.
 const EVERY: Duration = Duration::from_millis(20);
 
-/// What listening came to.
+/// Result of an attempt to listen.
 pub(crate) enum Bound {
     /// The socket.
     Listener(TcpListener),
-    /// A signal came first.
+    /// A signal arrived first.
     Stopped(Outcome),
 }
 
-/// Listens where the arguments say. Waits a little for a port that is in use. Signals are answered meanwhile.
+/// Listens on the address in the arguments. If the port is in use, waits a little for it. Handles signals meanwhile.
 pub(crate) fn bind(args: &ServerArgs, events: &mut Events) -> Result<Bound, LaunchError> {
     let until = Instant::now() + PATIENCE;
     loop {

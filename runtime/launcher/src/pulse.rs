@@ -1,11 +1,11 @@
-//! Which threads of a process have stood still for how long, from the counters that they show. It knows no clock.
+//! Detects from the heartbeat counters of a process which threads have stopped, and for how long. It reads no clock.
 
 use std::time::Duration;
 
-/// How much later than planned the launcher may look before it takes itself for the one that stood still.
+/// If the launcher checks later than planned by more than this, it assumes that it was stopped itself.
 const LATE: Duration = Duration::from_secs(1);
 
-/// What is known of the threads of one life of a process.
+/// State of the threads of one life of a process.
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
     threads: Vec<Thread>,
@@ -21,11 +21,11 @@ struct Thread {
 }
 
 impl Pulse {
-    /// Takes note of the counters at `now`; the next look is planned for `every` later. Gives the thread that has stood
-    /// still for longest, and for how long.
+    /// Stores the counters at time `now`; the next call is planned `every` later. Returns the thread that has been
+    /// without heartbeat for longest, and for how long.
     ///
-    /// When much more time than `every` has passed, the launcher itself was stopped, and perhaps its processes with it:
-    /// that time counts for nobody.
+    /// If much more time than `every` has passed, the launcher itself was stopped, and perhaps its processes too: that
+    /// time does not count.
     pub(crate) fn look(
         &mut self,
         counters: Vec<(String, u64)>,
@@ -76,10 +76,10 @@ mod tests {
         let mut pulse = Pulse::default();
         pulse.look(two(1, 1), ms(0), EVERY);
         pulse.look(two(1, 2), ms(500), EVERY);
-        // Everything was stopped for an hour; nobody has beaten yet.
+        // Everything was stopped for an hour; no thread has had a heartbeat yet.
         assert_eq!(pulse.look(two(1, 2), ms(3_600_500), EVERY), Some(("a", ms(500))));
         assert_eq!(pulse.look(two(1, 3), ms(3_601_000), EVERY), Some(("a", ms(1000))));
-        // A busy machine is a little late, and that counts.
+        // Small delays, as on a busy machine, do count.
         assert_eq!(pulse.look(two(1, 4), ms(3_602_400), EVERY), Some(("a", ms(2400))));
     }
 }

@@ -1,4 +1,4 @@
-//! What the launcher knows of a process over all of its lives.
+//! What the launcher stores about a process across its lives.
 
 use std::time::{Duration, Instant};
 
@@ -11,18 +11,18 @@ use crate::role::Role;
 pub(crate) struct Record {
     pub(crate) role: Role,
     pub(crate) lives: Lives,
-    /// Of the present life.
+    /// Heartbeats of the current life.
     pub(crate) pulse: Pulse,
-    /// Whether the others were told that the present life is silent.
+    /// Whether the other processes were told that the current life is silent.
     pub(crate) silent: bool,
-    /// Why the present life ends, where that is known before it has ended.
+    /// Why the current life ends, if this is known before it has ended.
     pub(crate) cause: Option<String>,
-    /// When the last life ended, until the next one works.
+    /// When the last life ended; `None` after the next one is ready.
     pub(crate) down_since: Option<Instant>,
 }
 
 impl Record {
-    /// Of a process whose first life starts at the beginning of time.
+    /// The record of a process whose first life starts at time 0.
     pub(crate) fn new(role: Role, policy: Policy) -> Self {
         Record {
             role,
@@ -34,7 +34,7 @@ impl Record {
         }
     }
 
-    /// A new life has begun.
+    /// Resets the state for a new life.
     pub(crate) fn begin_life(&mut self) {
         self.pulse = Pulse::default();
         self.silent = false;

@@ -1,10 +1,10 @@
-//! The programs of a server's processes.
+//! The programs of the server's processes.
 
 use std::path::PathBuf;
 
 pub(crate) use sglang_process::peer::Peer as Role;
 
-/// The environment variable that names the program of a process, if it is set.
+/// The environment variable that replaces the program of a process, if it is set.
 pub(crate) fn variable(role: Role) -> Option<&'static str> {
     let variable = match role {
         Role::Scheduler => "SGLANG_SCHEDULER_BIN",
@@ -14,7 +14,7 @@ pub(crate) fn variable(role: Role) -> Option<&'static str> {
     std::env::var_os(variable).map(|_| variable)
 }
 
-/// The program of a process: what its variable names, else the file `sglang-<name>` beside the launcher's own.
+/// The program of a process: the one that its variable names, otherwise `sglang-<name>` beside the launcher's program.
 pub(crate) fn program(role: Role) -> std::io::Result<PathBuf> {
     if let Some(path) = variable(role).and_then(std::env::var_os) {
         return Ok(path.into());

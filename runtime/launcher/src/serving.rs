@@ -1,5 +1,5 @@
-//! The life of a server that is up: processes that die or hang are started again, until a signal or the end of
-//! patience.
+//! Supervises a server that is up: restarts processes that die or hang, until a signal arrives or the restarts are used
+//! up.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -17,21 +17,21 @@ use crate::role::Role;
 use crate::stacks;
 use crate::supervisor::{Supervisor, stop};
 
-/// A SIGTERM so soon after another is the same wish: `timeout` and others send one to the launcher and one to its group.
+/// Two SIGTERMs within this time count as one: `timeout` and others send one to the launcher and one to its group.
 const SAME_WISH: Duration = Duration::from_millis(100);
-/// A process that has shown no sign of life for so long is called silent, long before it is taken for hung.
+/// A process without heartbeat for this long is reported as silent, long before it is considered hung.
 const SILENT: Duration = Duration::from_secs(3);
 
-/// A server that takes no more requests.
+/// State of a server that accepts no more requests.
 #[derive(Debug)]
 struct Drain {
     asked: Instant,
-    /// Every request has been answered, and the processes were told to end.
+    /// Whether all requests have been answered and the processes were told to end.
     answered: bool,
 }
 
 impl Supervisor {
-    /// Until the run ends.
+    /// Runs until the server must end.
     pub(crate) fn serve(&mut self) -> io::Result<Outcome> {
         let mut drain: Option<Drain> = None;
         let mut look_at = Instant::now();
@@ -71,7 +71,7 @@ impl Supervisor {
         None
     }
 
-    /// Lets running requests finish: the tokenizer manager ends when it has answered them, and then the others.
+    /// Starts the drain: the tokenizer manager ends when it has answered the running requests; then the others end.
     fn begin_drain(&mut self) -> Drain {
         let limit = self.settings.shutdown;
         tracing::info!(
@@ -89,14 +89,14 @@ impl Supervisor {
                 child.tell("drain");
                 child.signal(Signal::SIGTERM);
             } else {
-                // One that is about to start has no requests.
+                // While it starts, it has no requests.
                 child.signal(Signal::SIGKILL);
             }
         }
         Drain { asked: Instant::now(), answered: false }
     }
 
-    /// Does what is due now.
+    /// Performs due actions.
     fn advance(&mut self, drain: &mut Option<Drain>) -> Option<Outcome> {
         if let Some(drain) = drain {
             if !drain.answered && self.has_ended(Role::TokenizerManager) {
@@ -130,7 +130,7 @@ impl Supervisor {
         None
     }
 
-    /// When something is to be done that no event tells.
+    /// When the next action is due without an event.
     fn next_due(&self, drain: Option<&Drain>) -> Option<Instant> {
         let dues = self.records.iter().filter_map(|record| record.lives.due());
         let dues = dues.filter_map(|due| self.began.checked_add(due));
@@ -141,10 +141,10 @@ impl Supervisor {
         }
     }
 
-    /// Ends the processes that have nothing left to do.
+    /// Ends the remaining processes after the drain.
     fn end_all(&mut self) {
         for (child, record) in self.children.iter_mut().zip(&self.records) {
-            // The word is what counts: these processes may have got SIGTERM before, and waited.
+            // The control word ends it. It may have received SIGTERM before, which it ignores under a launcher.
             child.tell("end");
             let listens = record.lives.is_ready();
             child.signal(if listens { Signal::SIGTERM } else { Signal::SIGKILL });
@@ -165,7 +165,7 @@ impl Supervisor {
             }
         }
         match drain {
-            // It has answered, or cannot any more.
+            // It has answered all requests, or can no longer answer them.
             Some(_) if role == Role::TokenizerManager => return Ok(None),
             Some(Drain { answered: true, .. }) => return Ok(None),
             _ => {}
@@ -174,7 +174,7 @@ impl Supervisor {
         Ok(self.lost(index, &death.to_string()))
     }
 
-    /// A process has ended: tells the others, and decides what becomes of it.
+    /// Handles the end of a process: tells the others, and decides whether to restart it.
     fn lost(&mut self, index: usize, how: &str) -> Option<Outcome> {
         let now = self.began.elapsed();
         let life = self.children.get(index).map_or(0, |child| child.life);
@@ -204,13 +204,13 @@ impl Supervisor {
         None
     }
 
-    /// Does what the lives of a process ask for.
+    /// Performs an action of the restart policy.
     fn act(&mut self, index: usize, action: Action) -> Option<Outcome> {
         match action {
             Action::Start => self.start_again(index),
             Action::Abort | Action::Kill => {
                 let child = self.children.get(index)?;
-                // A stopped process takes no other signal.
+                // A stopped process only reacts to SIGKILL.
                 let abort = action == Action::Abort && !stacks::is_stopped(child.pid);
                 child.signal(if abort { Signal::SIGABRT } else { Signal::SIGKILL });
                 None
@@ -219,7 +219,7 @@ impl Supervisor {
         }
     }
 
-    /// Starts the next life of a process, whose last one was reaped.
+    /// Starts the next life of a process, after the last one was reaped.
     fn start_again(&mut self, index: usize) -> Option<Outcome> {
         let role = self.records.get(index)?.role;
         match self.spawner.spawn(role) {
@@ -233,7 +233,7 @@ impl Supervisor {
         }
     }
 
-    /// Tells a process that was just started what the others know already.
+    /// Tells a new process what the others already know.
     fn tell_news(&self, child: &mut ChildProcess) {
         for (other, record) in self.children.iter().zip(&self.records) {
             if other.role != child.role && !record.lives.is_ready() {
@@ -261,7 +261,7 @@ impl Supervisor {
         }
     }
 
-    /// A process works, for the first time or again.
+    /// Handles that a process is ready, for the first time or again.
     pub(crate) fn now_ready(&mut self, role: Role, info: &Value) {
         let now = self.began.elapsed();
         let Some(index) = self.records.iter().position(|record| record.role == role) else { return };
@@ -282,14 +282,14 @@ impl Supervisor {
         self.events.notify.status("Serving");
     }
 
-    /// Later schedulers get as much room for tokens as the first one found, so that requests that fitted fit again.
+    /// Gives later schedulers the KV pool size of the first one, so that requests that fitted fit again.
     fn pin_scheduler(&mut self, info: &Value) {
         if let Some(tokens) = info.get("max_total_num_tokens").and_then(Value::as_u64).filter(|n| *n > 0) {
             self.spawner.pin_scheduler(vec!["--max-total-tokens".into(), tokens.to_string().into()]);
         }
     }
 
-    /// Looks at the signs of life of every process that works.
+    /// Checks the heartbeats of every process that is ready.
     fn look_after(&mut self) {
         let now = self.began.elapsed();
         for index in 0..self.records.len() {
@@ -342,7 +342,7 @@ impl Supervisor {
         if !lines.is_empty() {
             tracing::error!("the last lines of the {role}:");
             for line in lines {
-                // Quoted, so that they are not taken for the launcher's.
+                // Quoted, to distinguish them from the launcher's lines.
                 tracing::error!("  {line:?}");
             }
         }

@@ -1,4 +1,4 @@
-//! Limits, from the arguments and the environment.
+//! Time limits from the arguments and the environment.
 
 use std::time::Duration;
 
@@ -7,28 +7,28 @@ use sglang_server_args::ServerArgs;
 use crate::outcome::LaunchError;
 use crate::policy::Policy;
 
-/// A thread that has work shows signs of life all the time, one that waits does now and then: a shorter limit than this
-/// would take it for hung.
+/// Smaller values of `--watchdog-timeout` count as this one. A waiting thread has a heartbeat only now and then; with a
+/// smaller limit it would be considered hung.
 const SHORTEST_WATCHDOG: Duration = Duration::from_secs(2);
 
-/// How long the launcher waits for what.
+/// Time limits of the launcher.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
-    /// `SGLANG_STARTUP_TIMEOUT`, seconds until every process must be ready. Default 600.
+    /// `SGLANG_STARTUP_TIMEOUT`: seconds until every process must be ready. Default 600.
     pub(crate) startup: Duration,
-    /// `SGLANG_WARMUP_TIMEOUT`, seconds for the warm-up request; -1 and the default are 600, as in the reference.
+    /// `SGLANG_WARMUP_TIMEOUT`: seconds for the warm-up request. The default is 600, like in the reference; -1 means
+    /// the default.
     pub(crate) warmup: Duration,
-    /// `SGLANG_SHUTDOWN_TIMEOUT`, seconds that running requests have after SIGTERM. Default 15.
+    /// `SGLANG_SHUTDOWN_TIMEOUT`: seconds for running requests to finish after SIGTERM. Default 15.
     pub(crate) shutdown: Duration,
-    /// When a process is started again.
+    /// When processes are restarted.
     pub(crate) policy: Policy,
-    /// How long a process may show no sign of life (`--watchdog-timeout`).
+    /// Time without heartbeat after which a process is considered hung (`--watchdog-timeout`).
     pub(crate) watchdog: Duration,
 }
 
 impl Settings {
-    /// Reads the environment beside the arguments. A value that is not a number of seconds is an error that names its
-    /// variable.
+    /// Reads the limits. A value that is not a number of seconds is an error that names its variable.
     pub(crate) fn new(args: &ServerArgs) -> Result<Self, LaunchError> {
         let startup = seconds("SGLANG_STARTUP_TIMEOUT", 600)?;
         let limit = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
@@ -54,7 +54,7 @@ fn seconds(name: &'static str, default: u64) -> Result<Duration, LaunchError> {
     }
 }
 
-/// Seconds up to a year; -1 is the default.
+/// Parses seconds, at most a year; -1 means the default.
 fn parse(text: &str, default: u64) -> Option<Duration> {
     match text.trim().parse::<f64>() {
         Ok(-1.0) => Some(Duration::from_secs(default)),

@@ -1,4 +1,4 @@
-//! Starting a process so that it inherits what it needs and cannot outlive the launcher.
+//! Starts processes, which inherit what they need and cannot outlive the launcher.
 #![allow(unsafe_code)]
 
 use std::ffi::OsString;
@@ -24,7 +24,8 @@ use crate::last_words::LastWords;
 use crate::outcome::LaunchError;
 use crate::role::{self, Role};
 
-/// The arguments of every process: those of the launcher, and what it has chosen. The last of two flags counts.
+/// The arguments of every process: those of the launcher, then those that it adds. If a flag occurs twice, the last one
+/// counts.
 pub(crate) fn child_arguments(
     args: &ServerArgs,
     argv: &[OsString],
@@ -41,32 +42,31 @@ pub(crate) fn child_arguments(
         all.extend(["--port".into(), address.port().to_string().into()]);
     }
     if args.random_seed.is_none() {
-        // One seed for the run, so that a scheduler that is started again draws the same numbers. The range is the
-        // reference's.
+        // One seed for the run, so that a restarted scheduler draws the same numbers. The range is the reference's.
         all.extend(["--random-seed".into(), (random_u32() >> 2).to_string().into()]);
     }
     all
 }
 
-/// Starts processes, each with what it inherits.
+/// Starts processes with their inherited descriptors.
 #[derive(Debug)]
 pub(crate) struct Spawner {
     argv: Vec<OsString>,
     listener: TcpListener,
-    /// The number of the last life, of all processes together.
+    /// Number of the last life, counted over all processes.
     last_life: u64,
-    /// What the first scheduler chose and later ones must have the same.
+    /// Arguments for all schedulers except the first one, which chose their values.
     scheduler_argv: Vec<OsString>,
 }
 
 impl Spawner {
-    /// `argv` are the arguments of every process. The socket is the tokenizer managers', one after another: connections
-    /// wait in its queue while there is none. Numbers of lives begin after `last_life`.
+    /// `argv` are the arguments of every process. Each tokenizer manager inherits the socket; while there is none,
+    /// connections wait in the socket's queue. Life numbers begin after `last_life`.
     pub(crate) fn new(argv: Vec<OsString>, listener: TcpListener, last_life: u64) -> Self {
         Spawner { argv, listener, last_life, scheduler_argv: Vec::new() }
     }
 
-    /// Gives these arguments to every scheduler from now on.
+    /// Passes these arguments to every later scheduler.
     pub(crate) fn pin_scheduler(&mut self, argv: Vec<OsString>) {
         self.scheduler_argv = argv;
     }
@@ -85,7 +85,7 @@ impl Spawner {
         command
             .args(&self.argv)
             .stdin(Stdio::null())
-            // The launcher speaks for all of them.
+            // Only the launcher notifies systemd.
             .env_remove("NOTIFY_SOCKET")
             .env_remove("WATCHDOG_USEC")
             .env_remove("WATCHDOG_PID")
@@ -103,7 +103,7 @@ impl Spawner {
             command.env(LISTEN_FD, self.listener.as_raw_fd().to_string());
             inherited.push(self.listener.as_raw_fd());
         }
-        // On a terminal the lines stand above; a process must see that it is one, to use colours.
+        // On a terminal, the user sees the lines anyway, and a process must inherit it to use colors.
         let keep_words = !std::io::stderr().is_terminal();
         if keep_words {
             command.stderr(Stdio::piped());
@@ -118,7 +118,7 @@ impl Spawner {
             let variable = role::variable(role);
             LaunchError::Spawn { role, variable, program, source }
         })?;
-        // The launcher reaps by pid, so std's handle is not needed; dropping it neither waits nor kills.
+        // The launcher reaps by pid and does not need std's handle; dropping it neither waits nor kills.
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
         let last_words = child.stderr.take().and_then(|pipe| {
             LastWords::hand_on(pipe, std::io::stderr())
@@ -139,7 +139,7 @@ impl Spawner {
     }
 }
 
-/// A descriptor that can be read when the process has ended; `None` where the kernel has none to give.
+/// A descriptor that becomes readable when the process has ended; `None` if the kernel does not support it.
 fn pidfd_of(pid: Pid) -> Option<OwnedFd> {
     // SAFETY: pidfd_open takes two numbers and touches no memory.
     let number = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
@@ -148,12 +148,12 @@ fn pidfd_of(pid: Pid) -> Option<OwnedFd> {
     Some(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// What the child does before it becomes the program.
+/// Runs in the child between fork and exec.
 fn prepare(launcher: Pid, inherited: &[RawFd]) -> std::io::Result<()> {
-    // The launcher's signals are blocked, and a mask outlives exec.
+    // The launcher blocks signals, and exec keeps the signal mask.
     SigSet::empty().thread_set_mask()?;
     prctl::set_pdeathsig(Signal::SIGKILL)?;
-    // The launcher may have died before the line above, and its death signal would never come.
+    // If the launcher died before the line above, its death signal would never arrive.
     if getppid() != launcher {
         return Err(nix::errno::Errno::ESRCH.into());
     }

@@ -1,16 +1,16 @@
-//! What the kernel says of the threads of a process that hangs, for the log. A stopped or wedged process cannot say it
-//! itself, and user space's stacks need a debugger.
+//! Kernel information about the threads of a hung process, for the log. The process cannot report it itself, and
+//! user-space stacks would need a debugger.
 
 use std::fs;
 use std::path::Path;
 
 use nix::unistd::Pid;
 
-/// Threads that are shown; a process has a few dozen.
+/// Most threads to show; a process has a few dozen.
 const THREADS: usize = 64;
 
-/// A line for each thread: its name, its state, what it waits for in the kernel and its system call. What may not be
-/// read is left out.
+/// One line per thread: its name, its state, the kernel function it waits in, and its system call. Omits what this user
+/// may not read.
 pub(crate) fn of(pid: Pid) -> Vec<String> {
     let tasks = format!("/proc/{pid}/task");
     let mut folders: Vec<_> =
@@ -43,7 +43,7 @@ pub(crate) fn is_stopped(pid: Pid) -> bool {
     matches!(state_in(&stat), Some('T' | 't'))
 }
 
-/// The state in a line of `/proc/PID/stat`, behind the name, which may hold anything.
+/// The state in a line of `/proc/PID/stat`. It comes after the name, which may contain any characters.
 fn state_in(stat: &str) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
@@ -59,7 +59,7 @@ mod tests {
         let named = std::thread::Builder::new().name("sleeps".into());
         let (end, ended) = std::sync::mpsc::channel::<()>();
         let thread = named.spawn(move || ended.recv()).expect("a thread");
-        // A thread gets its name, and falls asleep, a moment after it has started.
+        // A thread gets its name and goes to sleep shortly after it was started.
         let deadline = Instant::now() + Duration::from_secs(10);
         while !of(Pid::this()).iter().any(|line| line.contains("\"sleeps\" state=S")) {
             assert!(Instant::now() < deadline, "{:?}", of(Pid::this()));

@@ -1,4 +1,4 @@
-//! The life of a server until it is up, and its end. `serving` has what lies between.
+//! Starts the server and ends it. `serving` supervises it in between.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,29 +18,30 @@ use crate::spawn::Spawner;
 use crate::timeline::Timeline;
 use crate::warmup::WarmUp;
 
-/// A signal to the whole process group may end a process before the launcher has seen its own. This long it is waited for.
+/// How long to wait for the launcher's own signal after a process was ended by one: a signal to the process group may
+/// reach that process first.
 const OWN_SIGNAL: Duration = Duration::from_millis(200);
-/// How long a process that has said why it cannot start may take to end.
+/// How long a process may take to end after it reported that it cannot start.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// The processes of a server. Dropping it leaves none.
+/// The processes of a server; dropping it ends them.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
-    /// The present life of each process, or its last one, in the order of [`Role::ALL`].
+    /// The current or last life of each process, in the order of [`Role::ALL`].
     pub(crate) children: Vec<ChildProcess>,
-    /// What is known of each process beyond its present life, in the same order.
+    /// Records of the processes across their lives, in the same order.
     pub(crate) records: Vec<Record>,
     pub(crate) events: Events,
     pub(crate) settings: Settings,
     pub(crate) spawner: Spawner,
-    /// What the times of the records count from.
+    /// Start of the time of the records.
     pub(crate) began: Instant,
     timeline: Timeline,
-    /// What the scheduler has reported of its model.
+    /// Whether the model generates text, as the scheduler reported.
     is_generation: bool,
 }
 
-/// Either a stage is over, or the run is.
+/// Result of a stage: it has ended, or the run has.
 type Stage = io::Result<Result<(), Outcome>>;
 
 impl Supervisor {
@@ -72,7 +73,7 @@ impl Supervisor {
         Ok(supervisor)
     }
 
-    /// Runs the server to its end. Processes may be left when this returns.
+    /// Runs the server until it ends. Processes may still run when this returns.
     pub(crate) fn run(&mut self, args: &ServerArgs, address: SocketAddr) -> io::Result<Outcome> {
         match self.start_up(args, address)? {
             Ok(()) => self.serve(),
@@ -80,7 +81,7 @@ impl Supervisor {
         }
     }
 
-    /// Until the server is up.
+    /// Waits until the server is up.
     fn start_up(&mut self, args: &ServerArgs, address: SocketAddr) -> Stage {
         if let Err(outcome) = self.await_ready()? {
             return Ok(Err(outcome));
@@ -107,7 +108,7 @@ impl Supervisor {
         Ok(Ok(()))
     }
 
-    /// Until every process has reported that it is ready.
+    /// Waits until every process has reported that it is ready.
     fn await_ready(&mut self) -> Stage {
         let deadline = Instant::now() + self.settings.startup;
         loop {
@@ -132,7 +133,7 @@ impl Supervisor {
         }
     }
 
-    /// Waits for the end of a process that has failed, so that its own words stand before the launcher's.
+    /// Waits for the end of a failed process, so that its log lines come before the launcher's.
     fn let_it_speak(&mut self, role: Role) -> io::Result<()> {
         let until = Instant::now() + LAST_WORDS;
         while !self.has_ended(role) {
@@ -163,7 +164,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Until one request has been answered.
+    /// Sends one request and waits for the answer.
     fn warm_up(&mut self, args: &ServerArgs, address: SocketAddr) -> Stage {
         let mut warmup = match WarmUp::send(args, self.is_generation, address) {
             Ok(warmup) => warmup,
@@ -192,7 +193,7 @@ impl Supervisor {
         self.children.iter().any(|c| c.role == role && c.death.is_some())
     }
 
-    /// What the end of a process before the server is up means.
+    /// The outcome if a process ends before the server is up.
     fn died(&mut self, role: Role, death: Death, ready: bool) -> io::Result<Outcome> {
         Ok(match self.own_signal(death)? {
             Some(signal) => stop(signal),
@@ -204,7 +205,8 @@ impl Supervisor {
         })
     }
 
-    /// The signal that the launcher got too when a process ended of one, or as one asks it to.
+    /// If a process ended in a way that a signal to the whole process group explains, waits a moment for the launcher's
+    /// own signal and returns it. SIGINT counts even if the launcher does not receive it.
     pub(crate) fn own_signal(&mut self, death: Death) -> io::Result<Option<Signal>> {
         if !death.may_be_wished() {
             return Ok(None);
@@ -224,7 +226,7 @@ impl Supervisor {
         Ok(signal)
     }
 
-    /// Ends every process that is left, at once, and waits until it is gone.
+    /// Kills all remaining processes and waits for their end.
     pub(crate) fn kill_all(&mut self) {
         for child in &self.children {
             child.signal(Signal::SIGKILL);
@@ -232,7 +234,7 @@ impl Supervisor {
         for child in self.children.iter_mut().filter(|c| c.death.is_none()) {
             child.death = waitpid(child.pid, None).ok().and_then(Death::from_status).map(|(_, death)| death);
         }
-        // Their last lines stand before the launcher's.
+        // Their last lines come before the launcher's.
         for child in &self.children {
             child.last_words();
         }
@@ -245,7 +247,7 @@ impl Drop for Supervisor {
     }
 }
 
-/// What a signal asks for while nothing needs to be finished first.
+/// The outcome for a signal when no requests have to finish first.
 pub(crate) fn stop(signal: Signal) -> Outcome {
     match signal {
         Signal::SIGTERM => Outcome::StoppedBeforeUp,

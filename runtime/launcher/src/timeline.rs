@@ -1,39 +1,39 @@
-//! Where the time of a start-up went, in parts that add up to the whole.
+//! Durations of the parts of a start-up, which add up to the total.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use crate::role::Role;
 
-/// What is known of a start-up so far.
+/// The parts of a start-up that have ended so far.
 #[derive(Debug)]
 pub(crate) struct Timeline {
     started: Instant,
     spawned: Instant,
-    /// What fetching the model from the hub took.
+    /// Duration of the download from the hub.
     fetching: Option<Duration>,
     parts: Vec<(Role, String, f64)>,
-    /// In the order of becoming ready.
+    /// The processes that are ready, in the order in which they became ready.
     ready: Vec<(Role, Instant)>,
 }
 
 impl Timeline {
-    /// `started` is when the launcher began and `spawned` when it had started its processes.
+    /// `started` is the start of the launcher; at `spawned` it had started all processes.
     pub(crate) fn new(started: Instant, spawned: Instant, fetching: Option<Duration>) -> Self {
         Timeline { started, spawned, fetching, parts: Vec::new(), ready: Vec::new() }
     }
 
-    /// A process reports that a part of its start-up took `seconds`.
+    /// Stores that a phase of a process took `seconds`.
     pub(crate) fn phase(&mut self, role: Role, name: String, seconds: f64) {
         self.parts.push((role, name, seconds));
     }
 
-    /// The part that a process finished last.
+    /// The last phase that a process finished.
     pub(crate) fn last_phase(&self, role: Role) -> Option<String> {
         self.parts.iter().rev().find(|(r, ..)| *r == role).map(|(_, name, _)| name.clone())
     }
 
-    /// A process is ready.
+    /// Stores that a process is ready.
     pub(crate) fn ready(&mut self, role: Role, at: Instant) {
         if !self.is_ready(role) {
             self.ready.push((role, at));
@@ -45,8 +45,8 @@ impl Timeline {
         self.ready.iter().any(|(r, _)| *r == role)
     }
 
-    /// The line for the log. The processes start side by side, so only the one that was ready last counts, with the
-    /// parts it reported and the rest of its time as `other`.
+    /// The line for the log. The processes start in parallel, so it contains the one that was ready last, with its
+    /// reported phases and the rest of its time as `other`.
     pub(crate) fn line(&self, warmed_up: Option<Instant>) -> String {
         let own = (self.spawned - self.started).saturating_sub(self.fetching.unwrap_or_default());
         let mut line = format!("startup timeline: launcher {}", seconds(own));

@@ -1,4 +1,4 @@
-//! HTTPS, as far as the launcher has to do with it: whether its files can be used, and the warm-up's connection.
+//! HTTPS in the launcher: checks the files, and opens the connection of the warm-up.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -10,14 +10,14 @@ use sglang_tls::{TlsFiles, TlsStream};
 
 use crate::outcome::LaunchError;
 
-/// Makes sure that the server can speak HTTPS, if it is to.
+/// Checks that the server can use HTTPS, if the arguments request it.
 #[cfg(feature = "tls")]
 pub(crate) fn check(args: &ServerArgs) -> Result<(), LaunchError> {
     let checked = TlsFiles::from_server_args(args).map_or(Ok(()), |files| files.check());
     checked.map_err(|error| LaunchError::Tls(error.to_string()))
 }
 
-/// Without TLS in this build no server can.
+/// Returns an error if the arguments request HTTPS: this build has no TLS.
 #[cfg(not(feature = "tls"))]
 pub(crate) fn check(args: &ServerArgs) -> Result<(), LaunchError> {
     match &args.ssl_certfile {
@@ -37,7 +37,7 @@ pub(crate) enum Connection {
 }
 
 impl Connection {
-    /// Speaks to the server over `stream` as the arguments say.
+    /// Opens a connection over `stream`, with TLS if the arguments request it.
     pub(crate) fn open(args: &ServerArgs, stream: TcpStream) -> io::Result<Self> {
         #[cfg(feature = "tls")]
         if let Some(files) = TlsFiles::from_server_args(args) {
@@ -47,7 +47,7 @@ impl Connection {
         Ok(Self::Plain(stream))
     }
 
-    /// The connection below.
+    /// The underlying TCP connection.
     pub(crate) fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(stream) => stream,
@@ -56,7 +56,7 @@ impl Connection {
         }
     }
 
-    /// To wait on until it can be read.
+    /// The descriptor to poll until it is readable.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.tcp().as_fd()
     }

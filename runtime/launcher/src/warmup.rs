@@ -1,4 +1,4 @@
-//! The warm-up: one real request over HTTP, so that a server which says that it is up has answered once.
+//! The warm-up: one real request over HTTP, so that a server that reports being up has answered at least once.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -10,10 +10,10 @@ use sglang_server_args::ServerArgs;
 
 use crate::tls::Connection;
 
-/// An answer longer than this is not one.
+/// Longest answer in bytes.
 const LONGEST_ANSWER: usize = 1 << 20;
 
-/// A request that has been sent.
+/// A warm-up request that has been sent.
 #[derive(Debug)]
 pub(crate) struct WarmUp {
     stream: Connection,
@@ -21,12 +21,12 @@ pub(crate) struct WarmUp {
 }
 
 impl WarmUp {
-    /// Sends the request that the reference sends: eight tokens after "The capital city of France is", or its vector
-    /// when the model does not generate.
+    /// Sends the same request as the reference: eight tokens after "The capital city of France is", or its embedding if
+    /// the model does not generate text.
     pub(crate) fn send(args: &ServerArgs, is_generation: bool, listening: SocketAddr) -> io::Result<Self> {
         let (address, stream) = connect(listening)?;
         stream.set_write_timeout(Some(Duration::from_secs(5)))?;
-        // A handshake reads as well.
+        // A TLS handshake also reads.
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         let mut stream = Connection::open(args, stream)?;
         stream.write_all(request(args, is_generation, address).as_bytes())?;
@@ -35,12 +35,12 @@ impl WarmUp {
         Ok(WarmUp { stream, answer: Vec::new() })
     }
 
-    /// To wait on until it can be read.
+    /// The descriptor to poll until it is readable.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.stream.fd()
     }
 
-    /// Takes what has come. `None` while the answer is not whole, then whether it was a good one.
+    /// Reads the available part of the answer. Returns `None` until it is complete, then whether it is good.
     pub(crate) fn read(&mut self) -> Option<Result<(), String>> {
         let mut chunk = [0; 4096];
         loop {
@@ -58,7 +58,7 @@ impl WarmUp {
     }
 }
 
-/// Connects to a server that may listen on every interface.
+/// Connects to the server, which may listen on every interface.
 fn connect(listening: SocketAddr) -> io::Result<(SocketAddr, TcpStream)> {
     let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
     for ip in reachable(listening.ip()) {
@@ -71,7 +71,8 @@ fn connect(listening: SocketAddr) -> io::Result<(SocketAddr, TcpStream)> {
     Err(last)
 }
 
-/// Where it can be reached. A socket for every interface of both families is there where IPv6 is turned off, too.
+/// Addresses to try for a listening address. A socket for every interface of both families also exists if IPv6 is
+/// disabled.
 fn reachable(listening: IpAddr) -> Vec<IpAddr> {
     match listening {
         IpAddr::V4(ip) if ip.is_unspecified() => vec![Ipv4Addr::LOCALHOST.into()],
@@ -99,14 +100,14 @@ fn request(args: &ServerArgs, is_generation: bool, address: SocketAddr) -> Strin
     )
 }
 
-/// The head of an answer and what follows it.
+/// Splits an answer into head and body.
 fn split(answer: &[u8]) -> Option<(String, &[u8])> {
     let end = answer.windows(4).position(|w| w == b"\r\n\r\n")?;
     let (head, rest) = answer.split_at(end);
     Some((String::from_utf8_lossy(head).into_owned(), rest.get(4..).unwrap_or_default()))
 }
 
-/// Whether an answer with a Content-Length has come to its end. One without ends with the connection.
+/// Whether an answer with a Content-Length is complete. One without is complete when the connection ends.
 fn is_whole(answer: &[u8]) -> bool {
     let Some((head, body)) = split(answer) else { return false };
     head.lines()
@@ -116,7 +117,7 @@ fn is_whole(answer: &[u8]) -> bool {
         .is_some_and(|length| body.len() >= length)
 }
 
-/// An answer is good when its status is 200.
+/// An answer is good if its status is 200.
 fn judge(answer: &[u8]) -> Result<(), String> {
     let Some((head, body)) = split(answer) else {
         return Err("the connection was closed without an answer".to_owned());
