@@ -1,30 +1,30 @@
-//! What the launcher tells a process while it runs, over a pipe whose end of file means that the launcher is gone.
+//! Control words from the launcher to a running process, over a pipe. End of file means that the launcher has ended.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 
 use crate::peer::{Peer, PeerNews};
 
-/// A word of the launcher.
+/// A control word of the launcher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ControlEvent {
-    /// The warm-up request has passed, or none is wanted: the server is up.
+    /// The server is up: the warm-up request has succeeded or is disabled.
     Up,
-    /// Take no new work, finish what is running, then end.
+    /// Accept no new work, finish running requests, then end.
     Drain,
-    /// Every request has been answered: end.
+    /// All requests have been answered: end.
     End,
-    /// Another process has ended, is silent or works.
+    /// Another process has ended, is silent or is ready.
     Peer(Peer, PeerNews),
-    /// The launcher has ended without a word. The process is to end too.
+    /// The launcher has ended without a word. The process must end too.
     ParentGone,
 }
 
-/// Starts a thread that calls `on_event` for every word until the launcher is gone. Returns whether there is a
-/// launcher; without one, nothing is started. Call it once.
+/// Starts a thread that calls `on_event` for every word until the launcher ends. Without a launcher, starts nothing and
+/// returns `false`. Call it once.
 ///
 /// # Errors
-/// When the thread cannot be started.
+/// The thread cannot be started.
 pub fn watch(on_event: impl FnMut(ControlEvent) + Send + 'static) -> std::io::Result<bool> {
     let Some(pipe) = crate::inherited::take(crate::CONTROL_FD) else {
         return Ok(false);
@@ -36,7 +36,7 @@ pub fn watch(on_event: impl FnMut(ControlEvent) + Send + 'static) -> std::io::Re
     Ok(true)
 }
 
-/// Calls `on_event` for every line, and with [`ControlEvent::ParentGone`] at the end.
+/// Calls `on_event` for every line, and at the end with [`ControlEvent::ParentGone`].
 fn read_events(pipe: impl Read, mut on_event: impl FnMut(ControlEvent)) {
     for line in BufReader::with_capacity(256, pipe).lines() {
         let Ok(line) = line else { break };
@@ -45,7 +45,7 @@ fn read_events(pipe: impl Read, mut on_event: impl FnMut(ControlEvent)) {
             ("up", _) => on_event(ControlEvent::Up),
             ("drain", _) => on_event(ControlEvent::Drain),
             ("end", _) => on_event(ControlEvent::End),
-            // A newer launcher may say more than this version understands.
+            // A newer launcher may send words that this version does not know.
             (other, _) => tracing::debug!("unknown control word {other:?}"),
         }
     }

@@ -1,7 +1,7 @@
-//! When a process that serves others ends (scheduler, detokenizer).
+//! Decides when a process behind the tokenizer manager ends (scheduler, detokenizer).
 //!
-//! A supervisor may send SIGTERM to every process of a server at once. Requests that run need these processes until the
-//! tokenizer manager has answered them, so under a launcher they wait for its word.
+//! A supervisor may send SIGTERM to all processes of a server at once. Running requests need these processes until the
+//! tokenizer manager has answered them. Therefore, under a launcher, they ignore SIGTERM and wait for its word.
 
 use std::io;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use std::sync::Arc;
 use crate::control::{self, ControlEvent};
 use crate::signals::{Termination, TerminationSignals};
 
-/// Calls `on_end` when the process is to end: on the launcher's word or end, on SIGINT and SIGQUIT, and without a
-/// launcher on SIGTERM. It may be called more than once. Call this once.
+/// Calls `on_end` when the process must end: on the launcher's word, on its end, on SIGINT and SIGQUIT, and without a
+/// launcher on SIGTERM. `on_end` may be called more than once. Call this function once.
 ///
 /// # Errors
-/// When a thread cannot be started.
+/// A thread cannot be started.
 pub fn watch(signals: TerminationSignals, on_end: impl Fn() + Send + Sync + 'static) -> io::Result<()> {
     let on_end = Arc::new(on_end);
     let told = Arc::clone(&on_end);

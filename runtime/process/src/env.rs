@@ -1,21 +1,21 @@
-//! Settings of the environment. One that cannot be read is named in a warning and counts as not set (reference:
-//! `environ.py`).
+//! Settings from environment variables. An invalid value causes a warning that names the variable, and counts as not
+//! set (reference: `environ.py`).
 
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A number.
+/// The variable as a number.
 pub fn number<T: FromStr + Display>(name: &str) -> Option<T> {
     read(name, "a number", |text| text.parse().ok())
 }
 
-/// A length of time in seconds; none for a number below 0.
+/// The variable as a duration in seconds; `None` if it is negative.
 pub fn seconds(name: &str) -> Option<Duration> {
     number::<f64>(name).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
-/// A truth value.
+/// The variable as a boolean.
 pub fn switch(name: &str) -> Option<bool> {
     read(name, "true or false", |text| match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "t" | "yes" | "y" | "on" => Some(true),
@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_counts_as_not_set() {
-        // Cargo sets these for tests.
+        // Cargo sets these variables for tests.
         assert_eq!(number::<usize>("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MAJOR").parse().ok());
         assert_eq!((number::<f64>("CARGO_PKG_NAME"), switch("CARGO_PKG_NAME")), (None, None));
         assert_eq!(switch("SGLANG_A_VARIABLE_THAT_NOBODY_SETS"), None);

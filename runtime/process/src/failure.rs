@@ -1,9 +1,10 @@
-//! Why a process cannot start or go on, and whose fault that is: the exit code says it (`docs/operations.md`).
+//! Why a process cannot start or continue. The exit code distinguishes invalid input from other causes
+//! (`docs/operations.md`).
 
 use std::fmt;
 use std::process::ExitCode;
 
-/// A process ends. The text is one line for the user.
+/// Why a process ends. The text is one line for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     text: String,
@@ -11,17 +12,18 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The command line, a variable, or what they name (a model, a tokenizer, an adapter, a template) is wrong: 2.
+    /// Exit code 2: the command line, a variable or something they name (a model, a tokenizer, an adapter, a template)
+    /// is invalid.
     pub fn of_input(text: impl fmt::Display) -> Self {
         Failure { text: text.to_string(), exit_code: 2 }
     }
 
-    /// Anything else, such as memory, a device, a socket or a thread: 1.
+    /// Exit code 1: anything else, such as memory, a device, a socket or a thread.
     pub fn of_system(text: impl fmt::Display) -> Self {
         Failure { text: text.to_string(), exit_code: 1 }
     }
 
-    /// What the program's exit code is to be.
+    /// Exit code of the program.
     pub fn exit_code(&self) -> u8 {
         self.exit_code
     }
@@ -35,7 +37,8 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Logs why a process ended, if not because it was told to, and gives its exit code. `role` is as log lines name it.
+/// Returns the exit code of a process; after a failure, also logs the reason. `role` is the name of the process in log
+/// lines.
 pub fn exit(role: &str, result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,5 @@
-//! Signs of life: a page of memory that a process shares with the launcher, with a counter for each thread that must
-//! not stand still. The launcher sees a stopped or wedged process without asking it anything.
+//! Heartbeats: a memory page that a process shares with the launcher, with a counter for each thread that must not
+//! stop. So the launcher detects a stopped or blocked process without its help.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -11,14 +11,14 @@ use std::time::Duration;
 use memmap2::{MmapOptions, MmapRaw};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-/// A thread that waits for work wakes up this often to show a sign of life.
+/// How often a thread that waits for work wakes up for a heartbeat.
 pub const PERIOD: Duration = Duration::from_millis(500);
 
-/// Words of a row: the counter, then the name.
+/// 64-bit words of a row: the counter, then the name.
 const ROW_WORDS: usize = 8;
 /// Longest name in bytes.
 const NAME_BYTES: usize = (ROW_WORDS - 1) * 8;
-/// Rows of a page. The first one holds the number of those in use behind it.
+/// Rows of a page. The first one contains the number of rows in use after it.
 const ROWS: usize = 64;
 /// Size of the page in bytes.
 const PAGE: usize = ROWS * ROW_WORDS * 8;
@@ -32,10 +32,10 @@ pub struct HeartbeatPage {
 }
 
 impl HeartbeatPage {
-    /// A page and the file behind it, which a process inherits as [`crate::HEARTBEAT_FD`].
+    /// Creates a page and its file, which a process inherits as [`crate::HEARTBEAT_FD`].
     ///
     /// # Errors
-    /// When the system has no memory for it.
+    /// The system does not have enough memory.
     pub fn create() -> io::Result<(Self, File)> {
         let file = File::from(memfd_create(c"sglang-heartbeat", MFdFlags::MFD_CLOEXEC)?);
         file.set_len(PAGE as u64)?;
@@ -43,7 +43,7 @@ impl HeartbeatPage {
     }
 
     fn map(file: &File) -> io::Result<Self> {
-        // A shorter file would be a fault at the first access.
+        // With a shorter file, the first access would crash the process.
         if file.metadata()?.len() < PAGE as u64 {
             return Err(io::Error::other("the page of heartbeats is too short"));
         }
@@ -51,19 +51,19 @@ impl HeartbeatPage {
     }
 
     fn words(&self) -> &Words {
-        // SAFETY: the map has PAGE bytes, starts at a page's begin, lives as long as `self`, and every access of any
-        // process is atomic. Any bits are a valid u64.
+        // SAFETY: the map has PAGE bytes, is page-aligned, lives as long as `self`, and all processes access it
+        // atomically. Any bits are a valid u64.
         unsafe { &*self.map.as_mut_ptr().cast::<Words>() }
     }
 
-    /// Every thread that shows signs of life, with the number of them so far.
+    /// Every registered thread, with its number of heartbeats so far.
     pub fn read(&self) -> Vec<(String, u64)> {
         let mut rows = self.words().chunks_exact(ROW_WORDS);
         let used = rows.next().and_then(|head| head.first()).map_or(0, |word| word.load(Ordering::Acquire));
         rows.take(usize::try_from(used).unwrap_or(usize::MAX)).filter_map(read_row).collect()
     }
 
-    /// A row for a thread; `None` when all are in use.
+    /// Reserves a row for a thread; `None` if all are in use.
     fn enter(&'static self, name: &str) -> Option<&'static AtomicU64> {
         let mut rows = self.words().chunks_exact(ROW_WORDS);
         let used = rows.next()?.first()?.fetch_add(1, Ordering::AcqRel);
@@ -73,13 +73,13 @@ impl HeartbeatPage {
             padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
             word.store(u64::from_ne_bytes(padded), Ordering::Relaxed);
         }
-        // The name is there for whoever sees that the counter is not 0.
+        // Written last: a reader that sees a counter other than 0 also sees the name.
         counter.store(1, Ordering::Release);
         Some(counter)
     }
 }
 
-/// Name and counter; `None` while the row is being filled.
+/// Name and counter; `None` while the row is being initialized.
 fn read_row(row: &[AtomicU64]) -> Option<(String, u64)> {
     let (counter, words) = row.split_first()?;
     let count = counter.load(Ordering::Acquire);
@@ -88,7 +88,7 @@ fn read_row(row: &[AtomicU64]) -> Option<(String, u64)> {
     (count != 0).then(|| (String::from_utf8_lossy(&name).into_owned(), count))
 }
 
-/// The page of this process; `None` when no launcher has given one.
+/// The page of this process; `None` without a launcher.
 fn inherited() -> Option<&'static HeartbeatPage> {
     static PAGE_OF_PROCESS: OnceLock<Option<HeartbeatPage>> = OnceLock::new();
     let page = PAGE_OF_PROCESS.get_or_init(|| {
@@ -98,27 +98,27 @@ fn inherited() -> Option<&'static HeartbeatPage> {
     page.as_ref()
 }
 
-/// The signs of life of one thread. Copies count as the same thread. Without a launcher every call does nothing.
+/// Heartbeat of one thread. Copies belong to the same thread. Without a launcher, every call does nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Heartbeat {
     counter: Option<&'static AtomicU64>,
 }
 
 impl Heartbeat {
-    /// From now on the thread must show a sign of life again and again, or the launcher takes the process for hung
-    /// after `--watchdog-timeout`. `name` is for its message; 56 bytes of it are kept.
+    /// Registers a thread. From now on it must call [`Heartbeat::beat`] regularly; after `--watchdog-timeout` without,
+    /// the launcher considers the process hung. `name` appears in its message, limited to 56 bytes.
     pub fn of_thread(name: &str) -> Self {
         Heartbeat { counter: inherited().and_then(|page| page.enter(name)) }
     }
 
-    /// Shows a sign of life. It costs one addition.
+    /// Counts a heartbeat. It costs one addition.
     pub fn beat(&self) {
         if let Some(counter) = self.counter {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// How long the thread may sleep before it must beat again; `None` where nobody looks.
+    /// How long the thread may sleep before the next heartbeat; `None` if no launcher watches it.
     pub fn period(&self) -> Option<Duration> {
         self.counter.map(|_| PERIOD)
     }
@@ -132,7 +132,7 @@ mod tests {
     fn both_sides_of_a_page_see_the_same_beats() {
         let (launcher, file) = HeartbeatPage::create().expect("a page");
         assert_eq!(launcher.read(), []);
-        // As another process maps it.
+        // Map it like another process does.
         let page: &'static HeartbeatPage = Box::leak(Box::new(HeartbeatPage::map(&file).expect("mapped")));
         let long = "x".repeat(100);
         let beats = ["event loop", &long].map(|name| Heartbeat { counter: page.enter(name) });

@@ -1,17 +1,17 @@
-//! Taking over a file descriptor that the launcher left open for this process.
+//! Takes over file descriptors that the launcher left open for this process.
 #![allow(unsafe_code)]
 
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
-/// The descriptor whose number is in the environment variable `name`. `None` when the variable is absent, not a
-/// number, or names a descriptor that is not open. The descriptor is closed on exec from then on.
+/// The descriptor whose number is in the environment variable `name`. `None` if the variable is absent or not a number,
+/// or if the descriptor is not open. From then on, the descriptor is closed on exec.
 ///
-/// Each variable is to be taken at most once per process.
+/// Call it at most once per variable and process.
 pub(crate) fn take(name: &str) -> Option<OwnedFd> {
     let number: RawFd = std::env::var(name).ok()?.parse().ok()?;
-    // Standard input, output and error belong to the runtime.
+    // The Rust runtime owns standard input, output and error.
     if number <= 2 {
         return None;
     }

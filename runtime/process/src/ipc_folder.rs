@@ -1,12 +1,12 @@
-//! The folder of the sockets between the processes: whether it can be trusted, and what in it is ours.
+//! The folder for the sockets between the processes: checks its permissions, and tells which files are ours.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-/// Looks whether `dir` may be trusted with sockets: it must be ours, and nobody else may write into it.
+/// Checks that the sockets are safe in `dir`: it must belong to this user, and no other user may write to it.
 ///
 /// # Errors
-/// Why not.
+/// Why `dir` is not safe, as text for the user.
 pub fn check(dir: &Path) -> Result<(), String> {
     let folder = std::fs::metadata(dir).map_err(|error| error.to_string())?;
     let own = nix::unistd::geteuid().as_raw();
@@ -23,7 +23,7 @@ pub fn check(dir: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Names that links and their processes use in the folder of the sockets, and nobody else.
+/// Whether a file name in the folder belongs to the links or their processes.
 pub fn is_own_name(name: &str) -> bool {
     let sockets = ["scheduler_input", "detokenizer", "tokenizer"];
     let roles = ["tokenizer_manager", "scheduler", "detokenizer"];

@@ -1,9 +1,9 @@
-//! What every process of a server needs from its surroundings: its arguments, log lines in the reference's form, the
-//! report to the launcher that it is ready, the launcher's words to it, signs of life, its listening socket, and
-//! termination signals.
+//! What every process of a server needs: its arguments, log lines in the reference's format, start-up reports to the
+//! launcher, control words from it, heartbeats, the listening socket, and termination signals.
 //!
-//! A process that the launcher starts inherits some file descriptors, whose numbers are in the environment
-//! (`docs/operations.md` has the protocol). Started by hand without them, the same calls do nothing and say so.
+//! A process that the launcher starts inherits file descriptors, whose numbers are in environment variables
+//! (`docs/operations.md` describes the protocol). In a process started by hand, without them, the same calls do nothing
+//! and say so in their result.
 
 pub mod control;
 pub mod ending;
@@ -21,12 +21,12 @@ pub mod start;
 
 /// Environment variable with the descriptor of the listening TCP socket (tokenizer manager only).
 pub const LISTEN_FD: &str = "SGLANG_LISTEN_FD";
-/// Environment variable with the descriptor to which a process writes its start-up report.
+/// Environment variable with the descriptor for the process's start-up report.
 pub const READY_FD: &str = "SGLANG_READY_FD";
-/// Environment variable with the descriptor from which a process reads the launcher's words.
+/// Environment variable with the descriptor from which a process reads control words.
 pub const CONTROL_FD: &str = "SGLANG_CONTROL_FD";
-/// Environment variable with the descriptor of the page in which a process shows signs of life.
+/// Environment variable with the descriptor of the process's heartbeat page.
 pub const HEARTBEAT_FD: &str = "SGLANG_HEARTBEAT_FD";
-/// Environment variable with the number of this life of the process: larger than that of every life that the launcher
-/// started before, of any process.
+/// Environment variable with the number of this life of the process. It is larger than the numbers of all lives, of any
+/// process, that the launcher started before.
 pub const LIFE: &str = "SGLANG_LIFE";

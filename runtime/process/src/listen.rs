@@ -1,5 +1,5 @@
-//! The listening socket. The launcher binds it, so that clients wait and are not refused while the process that accepts on
-//! it is replaced; a process that is started by hand binds its own.
+//! The listening socket. The launcher binds it, so that clients wait instead of being refused while the accepting
+//! process is restarted. A process started by hand binds its own.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
@@ -9,20 +9,20 @@ use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, Sockadd
 
 use crate::failure::Failure;
 
-/// Connections the kernel keeps while nobody accepts; it caps this at `net.core.somaxconn`.
+/// Connections that the kernel queues while no process accepts them; limited by `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// Why a port cannot be listened on.
+/// Why listening failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// The host is not one of this machine.
+    /// The host is not an address of this machine.
     #[error("--host {0}: {1}; give an address of this machine, such as 127.0.0.1 or 0.0.0.0")]
     BadHost(String, io::Error),
-    /// Somebody listens there already.
+    /// The port is already in use.
     #[error("port {} of {} is already in use; choose another with --port, or end the process that listens there",
         .0.port(), .0.ip())]
     PortInUse(SocketAddr),
-    /// The system refuses for another reason.
+    /// The system reported another error.
     #[error("cannot listen on {0}: {1}")]
     Refused(SocketAddr, io::Error),
 }
@@ -41,11 +41,11 @@ pub fn inherited_listener() -> Option<TcpListener> {
     crate::inherited::take(crate::LISTEN_FD).map(TcpListener::from)
 }
 
-/// Listens on the first address of `host` that can be bound; an empty host means every interface, of IPv6 and IPv4.
-/// `SO_REUSEADDR` is set, so that a port is free again as soon as the last server has ended.
+/// Listens on the first address of `host` that can be bound. An empty host means every interface, for IPv6 and IPv4.
+/// Sets `SO_REUSEADDR`, so that a port is free again as soon as the last server has ended.
 ///
 /// # Errors
-/// The host has no address here, the port is taken, or the system refuses.
+/// The host is not an address of this machine, the port is in use, or the system reports another error.
 pub fn bind(host: &str, port: u16) -> Result<TcpListener, ListenError> {
     let name = host.trim_start_matches('[').trim_end_matches(']');
     if name.is_empty() {
@@ -70,7 +70,7 @@ fn refused(address: SocketAddr, error: io::Error) -> ListenError {
     }
 }
 
-/// One socket for both families; for IPv4 alone where the system has no IPv6.
+/// One socket for both families, or for IPv4 only if the system has no IPv6.
 fn bind_everywhere(port: u16) -> Result<TcpListener, ListenError> {
     let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
     let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
@@ -84,7 +84,7 @@ fn bind_everywhere(port: u16) -> Result<TcpListener, ListenError> {
 fn bind_both_families(port: u16) -> io::Result<TcpListener> {
     let fd = socket::socket(AddressFamily::Inet6, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     socket::setsockopt(&fd, sockopt::ReuseAddr, &true)?;
-    // Whatever net.ipv6.bindv6only says.
+    // Regardless of net.ipv6.bindv6only.
     socket::setsockopt(&fd, sockopt::Ipv6V6Only, &false)?;
     let address = std::net::SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0);
     socket::bind(fd.as_raw_fd(), &SockaddrIn6::from(address))?;
@@ -132,7 +132,7 @@ mod tests {
         for host in ["", "[]"] {
             let listener = bind(host, 0).expect("a free port");
             TcpStream::connect((Ipv4Addr::LOCALHOST, port(&listener))).expect("reached over IPv4");
-            // A machine without IPv6 cannot bind its loopback either.
+            // A machine without IPv6 cannot bind its loopback address.
             if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
                 TcpStream::connect((Ipv6Addr::LOCALHOST, port(&listener))).expect("reached over IPv6");
             }

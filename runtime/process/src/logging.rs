@@ -19,28 +19,28 @@ use tracing_subscriber::reload;
 /// Target of the HTTP server's own lines (access log), which `--log-level-http` governs.
 pub const HTTP_TARGET: &str = "http";
 
-/// Target of lines that are written as they are, without time and level: they are JSON and say both themselves.
+/// Target of lines that are written without time and level, because they are JSON that contains both.
 pub const BARE_TARGET: &str = "bare";
 
-/// Level names that [`set_level`] takes.
+/// Level names that [`set_level`] accepts.
 const LEVELS: [&str; 7] = ["trace", "debug", "info", "warning", "warn", "error", "critical"];
 
 /// Changes the filter of the running process.
 type Reload = Box<dyn Fn(Targets) -> Result<(), reload::Error> + Send + Sync>;
 static RELOAD: OnceLock<Reload> = OnceLock::new();
 
-/// Why the level stays as it is.
+/// Why the level cannot be changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SetLevelError {
     /// No such level.
     #[error("Unknown level: {0:?}; expected debug, info, warning, error or critical")]
     Unknown(String),
-    /// The process does not log, or its log has ended.
+    /// Logging was not started or has ended.
     #[error("the log level cannot be changed: {0}")]
     NotLogging(String),
 }
 
-/// Why `SGLANG_LOG` cannot be used.
+/// Why `SGLANG_LOG` is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "SGLANG_LOG: {part:?} in {text:?} is not understood; expected a level (off, error, warning, info, debug, trace), or \
@@ -51,12 +51,13 @@ pub struct LogFilterError {
     part: String,
 }
 
-/// Whether a level has this name, in any case.
+/// Whether this is the name of a level, in upper or lower case.
 pub fn is_level(name: &str) -> bool {
     LEVELS.contains(&name.to_ascii_lowercase().as_str())
 }
 
-/// Logs from `name` on, such as `debug`, in any case. Replaces what `SGLANG_LOG` or the flags said.
+/// Sets the minimum level to `name`, such as `debug`, in upper or lower case. Replaces the settings of `SGLANG_LOG` and
+/// of the flags.
 ///
 /// # Errors
 /// There is no such level, or [`init`] was not called.
@@ -73,19 +74,19 @@ fn targets(level: &str, level_http: &str) -> Targets {
     Targets::new()
         .with_default(level_filter(level))
         .with_target(HTTP_TARGET, level_filter(level_http))
-        // Its start and stop lines say nothing that ours do not.
+        // Its start and stop lines only repeat ours.
         .with_target("actix_server", LevelFilter::WARN)
 }
 
-/// Starts logging. `suffix` stands after the time, as `TP0` does in a scheduler's lines. `level` and `level_http` are
-/// the values of `--log-level` and `--log-level-http`. The environment variable `SGLANG_LOG` may say more, in the
-/// form `info,sglang_scheduler=debug`.
+/// Starts logging. `suffix` follows the time in each line, such as `TP0` for a scheduler. `level` and `level_http` are
+/// the values of `--log-level` and `--log-level-http`. The environment variable `SGLANG_LOG` can set levels per module,
+/// such as `info,sglang_scheduler=debug`.
 ///
-/// Call it before any thread starts: the offset to local time cannot be read safely afterwards, and times would be in
+/// Call it before any thread starts: afterwards, the offset of local time cannot be read safely, and times would be in
 /// UTC. Later calls have no effect.
 ///
 /// # Errors
-/// `SGLANG_LOG` is not understood.
+/// `SGLANG_LOG` is invalid.
 pub fn init(suffix: Option<&str>, level: &str, level_http: Option<&str>) -> Result<(), LogFilterError> {
     let filter = match std::env::var_os("SGLANG_LOG") {
         Some(text) if !text.is_empty() => read_filter(&text.to_string_lossy())?,
@@ -98,14 +99,15 @@ pub fn init(suffix: Option<&str>, level: &str, level_http: Option<&str>) -> Resu
         .with_writer(std::io::stderr)
         .event_format(Prefix::new(suffix, UtcOffset::current_local_offset().unwrap_or(UtcOffset::UTC)));
     let subscriber = tracing_subscriber::registry().with(filter).with(layer);
-    // The second of two calls fails, and the first goes on.
+    // A second call fails here, and the first one stays in effect.
     if tracing::subscriber::set_global_default(subscriber).is_ok() {
         let _ = RELOAD.set(Box::new(move |targets| handle.reload(targets)));
     }
     Ok(())
 }
 
-/// Reads a filter. A word that is no level would be taken for a target by others, and would switch all other lines off.
+/// Parses a filter. Rejects words that are neither level nor target: `tracing` would read them as targets, which turns
+/// all other lines off.
 fn read_filter(text: &str) -> Result<Targets, LogFilterError> {
     let mut targets = Targets::new();
     for part in text.split(',').map(str::trim) {
@@ -129,21 +131,21 @@ fn read_filter(text: &str) -> Result<Targets, LogFilterError> {
     Ok(targets)
 }
 
-/// Whether a text can be the path of a module.
+/// Whether a string can be the path of a module.
 fn is_target(text: &str) -> bool {
     let is_name =
         |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     text.split("::").all(is_name)
 }
 
-/// The time for a line of JSON: RFC 3339 in UTC, with microseconds.
+/// The current time for JSON lines: RFC 3339 in UTC, with microseconds.
 pub fn now() -> String {
     let format =
         format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]+00:00");
     OffsetDateTime::now_utc().format(&format).unwrap_or_default()
 }
 
-/// Python's level names, as the flags take them.
+/// The filter for a Python level name, as in the flags.
 fn level_filter(name: &str) -> LevelFilter {
     match name {
         "trace" => LevelFilter::TRACE,
@@ -208,7 +210,7 @@ where
     }
 }
 
-/// The message of a line, to the character.
+/// Collects the message of a line, unchanged.
 struct Message(String);
 
 impl Visit for Message {

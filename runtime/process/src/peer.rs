@@ -1,23 +1,23 @@
-//! The processes of a server, as the launcher's words name them.
+//! The processes of a server, as named in control words.
 
 use std::fmt;
 
-/// A process that others depend on.
+/// A process of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Peer {
     /// Runs the model.
     Scheduler,
     /// Turns token ids into text.
     Detokenizer,
-    /// Speaks HTTP.
+    /// Serves HTTP.
     TokenizerManager,
 }
 
 impl Peer {
-    /// In the order in which the launcher starts them: the scheduler has most to do.
+    /// All processes in the order in which the launcher starts them: the scheduler first, because it needs most time.
     pub const ALL: [Peer; 3] = [Peer::Scheduler, Peer::Detokenizer, Peer::TokenizerManager];
 
-    /// As log lines, words and programs name it.
+    /// Name in log lines, control words and program names.
     pub fn name(self) -> &'static str {
         match self {
             Peer::Scheduler => "scheduler",
@@ -38,19 +38,19 @@ impl fmt::Display for Peer {
     }
 }
 
-/// What the launcher says of another process.
+/// What the launcher reports about another process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerNews {
-    /// The life with this number has ended, and none has taken its place. Connections to it are worth nothing.
+    /// The life with this number has ended, and no new one is ready. Connections to it are broken.
     Down(u64),
-    /// It has not shown a sign of life for some seconds: what it is asked now may take long.
+    /// The life with this number has had no heartbeat for some seconds: new requests to it may take long.
     Silent(u64),
-    /// The life with this number works, for the first time or again.
+    /// The life with this number is ready, for the first time or again.
     Up(u64),
 }
 
 impl PeerNews {
-    /// The line that says it, without its end.
+    /// The line of the control pipe, without line end.
     pub fn word(self, peer: Peer) -> String {
         let (word, life) = match self {
             PeerNews::Down(life) => ("peer-down", life),
@@ -60,7 +60,7 @@ impl PeerNews {
         format!("{word} {peer} {life}")
     }
 
-    /// Reads such a line.
+    /// Parses such a line.
     pub(crate) fn read(line: &str) -> Option<(Peer, PeerNews)> {
         let mut parts = line.split(' ');
         let (word, peer, life) = (parts.next()?, Peer::by_name(parts.next()?)?, parts.next()?.parse().ok()?);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 
-/// Where a process reports its start-up. Without a launcher every call does nothing.
+/// Reports the start-up of a process. Without a launcher, every call does nothing.
 #[derive(Debug)]
 pub struct ReadyHandle {
     role: &'static str,
@@ -16,8 +16,8 @@ pub struct ReadyHandle {
 }
 
 impl ReadyHandle {
-    /// Takes the pipe inherited from the launcher. `role` is `scheduler`, `detokenizer` or `tokenizer-manager`. Call
-    /// it once.
+    /// Takes over the pipe inherited from the launcher. `role` is `scheduler`, `detokenizer` or `tokenizer-manager`.
+    /// Call it once.
     pub fn from_env(role: &'static str) -> Self {
         ReadyHandle { role, pipe: crate::inherited::take(crate::READY_FD).map(File::from) }
     }
@@ -27,18 +27,18 @@ impl ReadyHandle {
         ReadyHandle { role, pipe: Some(pipe) }
     }
 
-    /// Whether a launcher waits for the report.
+    /// Whether a launcher reads the report.
     pub fn is_launched(&self) -> bool {
         self.pipe.is_some()
     }
 
-    /// Reports that a part of start-up took `seconds` of wall time. Parts of one process must not overlap: the
-    /// launcher adds them up.
+    /// Reports that a phase of start-up took `seconds` of wall time. Phases of one process must not overlap, because
+    /// the launcher adds them up.
     pub fn phase(&mut self, name: &str, seconds: f64) {
         self.line(&json!({"role": self.role, "event": "phase", "name": name, "seconds": seconds}));
     }
 
-    /// Runs a part of start-up and reports how long it took.
+    /// Runs a phase of start-up and reports its duration.
     pub fn time<T>(&mut self, name: &str, part: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = part();
@@ -46,8 +46,8 @@ impl ReadyHandle {
         result
     }
 
-    /// Reports that the process does its work from now on. `info` is an object such as
-    /// `{"max_total_num_tokens": 4096}`, and the report ends.
+    /// Reports that the process is ready, and ends the report. `info` is an object such as `{"max_total_num_tokens":
+    /// 4096}`.
     pub fn ready(mut self, info: Value) {
         let mut line = json!({"role": self.role, "event": "ready"});
         if let (Value::Object(line), Value::Object(info)) = (&mut line, info) {
@@ -58,8 +58,7 @@ impl ReadyHandle {
         self.line(&line);
     }
 
-    /// Reports that the process cannot start and is about to end with the failure's exit code. Its text becomes one
-    /// line.
+    /// Reports that the process cannot start and will end with the failure's exit code. Joins the lines of its text.
     pub fn failed(mut self, failure: &Failure) {
         let text = failure.to_string();
         let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -68,7 +67,7 @@ impl ReadyHandle {
         }));
     }
 
-    /// Writes a line. A launcher that is gone is noticed elsewhere, so a failed write only ends the report.
+    /// Writes a line. A failed write only ends the report: the control pipe tells when the launcher has ended.
     fn line(&mut self, value: &Value) {
         if let Some(pipe) = &mut self.pipe
             && pipe.write_all(format!("{value}\n").as_bytes()).is_err()

@@ -2,27 +2,27 @@
 
 use nix::sys::signal::{SigSet, Signal};
 
-/// Why a process is to end.
+/// How a process must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Termination {
-    /// SIGTERM: finish what is running first.
+    /// SIGTERM: finish running requests first.
     Graceful,
-    /// SIGINT or SIGQUIT: now.
+    /// SIGINT or SIGQUIT: end at once.
     Now,
 }
 
-/// SIGTERM, SIGINT and SIGQUIT, blocked in this thread and in those it starts afterwards.
+/// SIGTERM, SIGINT and SIGQUIT, blocked in this thread and in threads that it starts afterwards.
 #[derive(Debug)]
 pub struct TerminationSignals {
     set: SigSet,
 }
 
 impl TerminationSignals {
-    /// Blocks the signals. Call it in `main` before any thread starts, since a thread that does not block them would
-    /// take the default action for the whole process.
+    /// Blocks the signals. Call it in `main` before any thread starts: in a thread that does not block them, they would
+    /// end the whole process.
     ///
     /// # Errors
-    /// When the kernel refuses the mask.
+    /// The kernel rejects the signal mask.
     pub fn block() -> std::io::Result<Self> {
         let mut set = SigSet::empty();
         for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
@@ -35,7 +35,7 @@ impl TerminationSignals {
     /// Starts a thread that calls `on_signal` for every signal that arrives.
     ///
     /// # Errors
-    /// When the thread cannot be started.
+    /// The thread cannot be started.
     pub fn watch(self, mut on_signal: impl FnMut(Termination) + Send + 'static) -> std::io::Result<()> {
         std::thread::Builder::new().name("signals".to_owned()).stack_size(128 << 10).spawn(move || {
             while let Ok(signal) = self.set.wait() {

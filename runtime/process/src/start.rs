@@ -1,4 +1,4 @@
-//! The first lines of every program of a server.
+//! The common start of all programs of a server.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -7,14 +7,14 @@ use sglang_server_args::ServerArgs;
 
 use crate::logging;
 
-/// Reads a command line, whose first element is the program's name, and starts the log. `suffix` stands after the time
-/// in each log line, as `TP0` does in a scheduler's.
+/// Parses a command line, whose first element is the program's name, and starts logging. `suffix` follows the time in
+/// each log line, such as `TP0` for a scheduler.
 ///
-/// Call it before any thread starts, as [`logging::init`] says.
+/// Call it before any thread starts; [`logging::init`] explains why.
 ///
 /// # Errors
-/// The program's exit code. What the user asked for (`--help` and its like), or what is wrong with the command line or
-/// `SGLANG_LOG`, has been printed.
+/// The program's exit code, after printing the requested text (such as `--help`) or the error in the command line or
+/// `SGLANG_LOG`.
 pub fn start(argv: impl IntoIterator<Item = OsString>, suffix: Option<&str>) -> Result<ServerArgs, ExitCode> {
     let args = ServerArgs::parse_from(argv).map_err(|exit| exit.report())?;
     match logging::init(suffix, &args.log_level, args.log_level_http.as_deref()) {

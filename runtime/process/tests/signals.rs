@@ -1,4 +1,4 @@
-//! Termination signals, sent to a process of their own.
+//! Termination signals, sent to a separate process.
 #![allow(clippy::expect_used)]
 
 use std::io::{BufRead, BufReader};
@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sglang_process::signals::{Termination, TerminationSignals};
 
-/// Marks the process that is to receive the signals.
+/// Environment variable that marks the process that receives the signals.
 const CHILD: &str = "SIGNALS_TEST_CHILD";
 
 #[test]
@@ -17,8 +17,8 @@ fn sigterm_and_sigint_reach_the_watcher_instead_of_ending_the_process() {
     if std::env::var_os(CHILD).is_some() {
         return receive();
     }
-    // The test runner's main thread does not block the signals, and a program's own `main` would. The child inherits
-    // the mask of this thread, so that all of its threads start the way they do there.
+    // A program's `main` blocks the signals before it starts threads, but the main thread of the test runner does not.
+    // The child inherits the mask of this thread, so all of its threads start with blocked signals, like in a program.
     let _mask = TerminationSignals::block().expect("blocked");
     let mut child = Command::new(std::env::current_exe().expect("own path"))
         .args(["--test-threads=1", "--nocapture"])
@@ -42,7 +42,7 @@ fn sigterm_and_sigint_reach_the_watcher_instead_of_ending_the_process() {
     assert!(child.wait().expect("ended").success());
 }
 
-/// The child: prints what arrives and ends after the second signal.
+/// The child process: prints the signals that arrive, and ends after the second one.
 fn receive() {
     let signals = TerminationSignals::block().expect("blocked");
     let (sender, receiver) = std::sync::mpsc::channel();
