@@ -1,4 +1,4 @@
-//! One batch of ids becomes one batch of text.
+//! Decodes batches of ids to batches of text.
 
 use sglang_proto::messages::{
     AbortReq, Attempt, BatchStrOutput, BatchTokenIDOutput, FinishReason, GenerationOutput, StrOutput,
@@ -9,23 +9,24 @@ use sglang_tokenizer::{DecodeOptions, IncrementalDecoder, StopTrim, Tokenizer};
 
 use crate::states::States;
 
-/// The position of output whose text cannot be made: no client stands there, so the tokenizer manager asks for it again,
-/// if this try is still the current one.
+/// Offset of output that cannot be decoded. No client expects this offset, so the tokenizer manager requests the output
+/// again, if the attempt is still the current one.
 const NOWHERE: u64 = u64::MAX;
 
-/// Decodes for all requests of one scheduler.
+/// Decodes the outputs of all requests of one scheduler.
 pub struct Detokenizer {
     tokenizer: Tokenizer,
     states: States,
 }
 
 impl Detokenizer {
-    /// A detokenizer without requests.
+    /// Creates a detokenizer without requests.
     pub fn new(tokenizer: Tokenizer) -> Self {
         Self { tokenizer, states: States::from_env() }
     }
 
-    /// The scheduler was replaced: what it had under way will be started anew.
+    /// Drops all decoding states: the scheduler was restarted, or messages of it may be lost, and the tokenizer manager
+    /// will submit its requests again.
     pub fn reset(&mut self) {
         self.states.clear();
     }
@@ -38,23 +39,23 @@ impl Detokenizer {
         BatchStrOutput { rows: batch.rows.into_iter().filter_map(text).collect() }
     }
 
-    /// A request has ended without output.
+    /// Handles the end of a request that comes without output.
     pub fn end(&mut self, end: &AbortReq) {
         if let Some(rid) = &end.rid {
             self.states.end(rid, end.attempt);
         }
     }
 
-    /// The text of a row, if it is to be passed on.
+    /// Decodes a row; `None` if the row must not be passed on.
     fn decode_row(&mut self, row: &mut TokenIdOutput) -> Option<String> {
         let Some(attempt) = row.output.attempt else { return Some(self.decode_unnumbered(row)) };
         let text = self.decode_attempt(row, attempt);
         if text.is_some() {
             return text;
         }
-        // What it has made is of no use without what comes before.
+        // The row is useless without the output before it.
         let (output_offset, finished_reason) = match row.output.finished_reason.take() {
-            // The request has ended all the same.
+            // The request has ended, whatever was lost.
             Some(reason @ FinishReason::Abort { .. }) => (None, Some(reason)),
             _ if self.states.find(&row.output.rid).is_some_and(|state| state.attempt > Some(attempt)) => {
                 return None;
@@ -73,7 +74,8 @@ impl Detokenizer {
         Some(String::new())
     }
 
-    /// A row of a request whose tries are numbered; `None` if no decoder expects it, because what comes before it was lost.
+    /// Decodes a row of a request with numbered attempts; `None` if earlier output was lost, so that no decoder expects
+    /// the row.
     fn decode_attempt(&mut self, row: &TokenIdOutput, attempt: Attempt) -> Option<String> {
         let output = &row.output;
         let (rid, finish) = (output.rid.as_str(), output.finished_reason.as_ref());
@@ -82,7 +84,7 @@ impl Detokenizer {
         let known = self.states.find(rid).filter(|state| state.attempt >= Some(attempt));
         let expected = match &known {
             Some(state) => state.attempt == Some(attempt) && Some(state.next) == output.output_offset,
-            // The first row brings its context.
+            // The first row of an attempt contains its context.
             None => context > 0,
         };
         if !expected {
@@ -106,7 +108,7 @@ impl Detokenizer {
         Some(text)
     }
 
-    /// A row of the reference's scheduler, or for the reference's tokenizer manager.
+    /// Decodes a row of the reference's scheduler, or for the reference's tokenizer manager.
     fn decode_unnumbered(&mut self, row: &TokenIdOutput) -> String {
         let (tokenizer, rid) = (&self.tokenizer, row.output.rid.as_str());
         let (context, new_ids) = match self.states.contains(rid) {
@@ -127,14 +129,14 @@ fn options_of(row: &TokenIdOutput) -> DecodeOptions {
     DecodeOptions { skip_special_tokens: row.skip_special_tokens }
 }
 
-/// How many of the ids of a request's first row are context: the scheduler gives the prompt's length with every row, but
-/// its ids only with the first.
+/// Number of ids of a request's first row that are context. The scheduler sends the length of the context with every
+/// row, but its ids only with the first.
 fn context_len(row: &TokenIdOutput) -> usize {
     let len = usize::try_from(row.read_offset).unwrap_or(usize::MAX);
     len.min(row.decode_ids.len().saturating_sub(row.output.output_ids.len()))
 }
 
-/// What the end of a request cuts off its text.
+/// How to trim the text at the end of a request.
 fn trim_of<'a>(finish: &'a FinishReason, new_ids: &[u32], no_stop_trim: bool) -> StopTrim<'a> {
     let FinishReason::Stop { matched } = finish else { return StopTrim::Nothing };
     match matched.as_str() {

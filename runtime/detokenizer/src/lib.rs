@@ -1,5 +1,5 @@
-//! The detokenizer: takes the scheduler's new token ids, keeps the decoding state of every live request, and sends new
-//! text to the tokenizer manager (reference: `managers/detokenizer_manager.py`).
+//! The detokenizer: receives new token ids from the scheduler, decodes them incrementally for each request, and sends
+//! new text to the tokenizer manager (reference: `managers/detokenizer_manager.py`).
 
 mod batch;
 mod run;

@@ -1,4 +1,4 @@
-//! The life of a detokenizer process.
+//! Starts and runs a detokenizer process.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use tokio::sync::mpsc;
 
 use crate::Detokenizer;
 
-/// Why a detokenizer cannot start or go on.
+/// Why a detokenizer cannot start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum DetokenizerError {
     /// A link cannot be opened.
     #[error(transparent)]
     Ipc(#[from] IpcError),
-    /// The system refused a thread, runtime or signal mask.
+    /// The system cannot start a thread or runtime, or set the signal mask.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
     /// The tokenizer cannot be read.
@@ -45,10 +45,10 @@ impl From<DetokenizerError> for Failure {
     }
 }
 
-/// Runs until told to end. Call it first thing in `main`: it blocks signals before any thread starts.
+/// Runs a detokenizer until an end is requested. Call it first in `main`: it blocks signals before any thread starts.
 ///
 /// # Errors
-/// Whatever kept it from starting; the launcher has been told.
+/// Why it could not start; the launcher has already been informed.
 pub fn run(args: &ServerArgs) -> Result<(), Failure> {
     let signals = TerminationSignals::block().map_err(DetokenizerError::from)?;
     let mut ready = ReadyHandle::from_env("detokenizer");
@@ -65,7 +65,7 @@ pub fn run(args: &ServerArgs) -> Result<(), Failure> {
     }
 }
 
-/// Tells the launcher.
+/// Reports a failed start to the launcher.
 fn fail(ready: ReadyHandle, error: DetokenizerError) -> Result<(), Failure> {
     let failure = Failure::from(error);
     ready.failed(&failure);
@@ -90,7 +90,7 @@ fn prepare(
     Ok((detokenizer, runtime))
 }
 
-/// Opens the links. The process is there for text once it hears who sends ids.
+/// Opens the links. Says hello to the tokenizer manager only after the first message of the scheduler.
 async fn open(args: &ServerArgs) -> Result<(PullLink<DetokenizerMessage>, PushLink), DetokenizerError> {
     let dir = Path::new(args.ipc_dir.as_deref().ok_or(DetokenizerError::NoIpcDir)?);
     let identity = Arc::new(Identity::begin(Role::Detokenizer, dir, Value::Null)?);
@@ -112,7 +112,7 @@ async fn serve(
     ready.ready(json!({}));
     let heartbeat = Heartbeat::of_thread("detokenizer");
     let mut beats = tokio::time::interval(PERIOD);
-    // How often something of the scheduler may have been lost.
+    // How many times something from the scheduler may have been lost.
     let mut epoch = 0;
     loop {
         heartbeat.beat();
@@ -156,7 +156,7 @@ async fn serve(
                         detokenizer.iter_mut().for_each(|detokenizer| detokenizer.end(&end));
                         (*end).into()
                     }
-                    // Without a tokenizer ids pass as they are, as vectors always do.
+                    // Without a tokenizer, ids are passed on unchanged. Embeddings always are.
                     (DetokenizerMessage::BatchTokenIDOutput(batch), None) => (*batch).into(),
                     (DetokenizerMessage::BatchEmbeddingOutput(batch), _) => (*batch).into(),
                 };
@@ -168,7 +168,7 @@ async fn serve(
     }
 }
 
-/// Sets the level of this process's log.
+/// Sets the log level of this process.
 fn configure_logging(request: &ConfigureLoggingReq) {
     let Some(level) = &request.log_level else { return };
     if let Err(error) = sglang_process::logging::set_level(level) {

@@ -1,45 +1,45 @@
-//! Decoding state of live requests, bounded: when there are too many, the one that was started first is dropped.
+//! Decoding states of active requests. Their number is limited: when there are too many, the oldest is dropped.
 
 use std::collections::{HashMap, VecDeque};
 
 use sglang_proto::messages::Attempt;
 use sglang_tokenizer::IncrementalDecoder;
 
-/// States kept when `SGLANG_DETOKENIZER_MAX_STATES` does not say.
+/// Default of `SGLANG_DETOKENIZER_MAX_STATES`, the most states.
 const MAX_STATES: usize = 1 << 16;
 
 /// The state of one request.
 #[derive(Debug)]
 pub(crate) struct State {
-    /// The try that it decodes; `None` where tries are not numbered.
+    /// The attempt that it decodes; `None` if attempts are not numbered.
     pub attempt: Option<Attempt>,
     /// Position of the next id.
     pub next: u64,
     pub decoder: IncrementalDecoder,
 }
 
-/// All requests by id.
+/// The states of all requests, by id.
 #[derive(Debug)]
 pub(crate) struct States {
     by_rid: HashMap<String, State>,
-    /// Ids in order of arrival; may name requests that have ended.
+    /// Ids in order of arrival; may contain requests that have ended.
     order: VecDeque<String>,
     max: usize,
 }
 
 impl States {
-    /// Reads the bound from the environment.
+    /// Creates an empty map with the limit from the environment.
     pub fn from_env() -> Self {
         let max = std::env::var("SGLANG_DETOKENIZER_MAX_STATES").ok().and_then(|v| v.parse().ok());
         Self::new(max.unwrap_or(MAX_STATES))
     }
 
-    /// At most `max` states, at least one.
+    /// Creates an empty map for at most `max` states, but at least one.
     pub fn new(max: usize) -> Self {
         Self { by_rid: HashMap::new(), order: VecDeque::new(), max: max.max(1) }
     }
 
-    /// The state of a request, made by `start` for this try when it is new.
+    /// The state of a request. If there is none, `start` creates it for this attempt.
     pub fn entry(
         &mut self,
         rid: &str,
@@ -59,7 +59,7 @@ impl States {
         self.by_rid.get(rid)
     }
 
-    /// A try has ended, and with it those before it.
+    /// Handles the end of an attempt, which also ends all earlier attempts of the request.
     pub fn end(&mut self, rid: &str, attempt: Option<Attempt>) {
         if self.find(rid).is_some_and(|state| state.attempt <= attempt) {
             self.remove(rid);
@@ -71,19 +71,19 @@ impl States {
         self.by_rid.contains_key(rid)
     }
 
-    /// Takes a request that has ended out.
+    /// Removes a request that has ended.
     pub fn remove(&mut self, rid: &str) {
         self.by_rid.remove(rid);
     }
 
-    /// Forgets everything.
+    /// Removes all requests.
     pub fn clear(&mut self) {
         self.by_rid.clear();
         self.order.clear();
     }
 
     fn make_room(&mut self) {
-        // Ended requests leave their id behind; clearing those away now and then keeps the queue short.
+        // Requests that have ended leave their id in the queue. Removing these from time to time keeps it short.
         if self.order.len() > 2 * self.by_rid.len() + 64 {
             let by_rid = &self.by_rid;
             self.order.retain(|rid| by_rid.contains_key(rid));

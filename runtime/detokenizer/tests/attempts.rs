@@ -1,4 +1,4 @@
-//! Tries of a request are decoded apart, and nothing that no decoder expects becomes text.
+//! Attempts of a request are decoded separately, and output that no decoder expects is not decoded.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ fn load() -> Tokenizer {
 
 const TEXT: &str = " the café at 東京 is naïve 🙂, and so is the stop";
 
-/// A request whose output is [`TEXT`], as a scheduler sends it.
+/// A request with the output [`TEXT`], as a scheduler sends it.
 struct Request {
     prompt: Vec<u32>,
     output: Vec<u32>,
@@ -40,7 +40,7 @@ impl Request {
         Self { prompt: encode("Tell me where"), output: encode(TEXT) }
     }
 
-    /// Ids `from..to` under a try that began after `accepted` ids.
+    /// Output ids `from..to` of attempt `number`, which began after `accepted` ids.
     fn row(&self, number: u64, accepted: usize, from: usize, to: usize) -> TokenIdOutput {
         let mut decode_ids = Vec::new();
         if from == accepted {
@@ -97,7 +97,7 @@ fn text_is_whole_wherever_a_try_is_replaced() {
                     row = finished(row, FinishReason::Length { length: len as u64 });
                 }
                 add(decode(&mut detokenizer, row));
-                // What is late of the first try is nothing.
+                // Late output of the first attempt is dropped.
                 let late = decode(&mut detokenizer, request.row(1, 0, at, at + 1));
                 assert!(late.iter().all(|row| row.text.is_empty()) || at == 0);
             }
@@ -118,7 +118,7 @@ fn what_no_decoder_expects_is_asked_for_again_and_an_abort_is_passed_on_bare() {
         assert!(output.output_ids.is_empty() && output.finished_reason.is_none());
         assert_eq!(output.attempt, Some(Attempt { life: 1, number }));
     };
-    // Its beginning was lost, whether or not it is the end.
+    // The beginning of its output was lost, whether or not the row is the last.
     asks_again(decode(&mut detokenizer, request.row(1, 0, 2, 3)), 1);
     let last = finished(request.row(1, 0, 2, 3), FinishReason::Length { length: 3 });
     asks_again(decode(&mut detokenizer, last), 1);
@@ -150,9 +150,9 @@ fn an_end_frees_the_id_for_a_request_that_has_nothing_of_it() {
     assert_eq!(decode(&mut detokenizer, request.row(1, 0, 5, 6)).len(), 1, "of an earlier try");
     detokenizer.end(&end(1));
     assert_eq!(decode(&mut detokenizer, request.row(1, 0, 6, 7))[0].output.output_offset, Some(u64::MAX));
-    // Another request with the id.
+    // Another request with the same id.
     let rows = decode(&mut detokenizer, request.row(2, 0, 0, 5));
-    // The first bytes of a character are held back.
+    // An incomplete character is held back.
     let expected = TOKENIZER.decode(&request.output[..5], true);
     assert_eq!(rows[0].text, expected.trim_end_matches(char::REPLACEMENT_CHARACTER));
 }
