@@ -1,4 +1,4 @@
-//! An invalid log filter is an error at start-up; it must not switch the log off.
+//! An invalid log filter is an error at start-up; it must not turn logging off.
 #![allow(clippy::unwrap_used)]
 
 use std::process::Command;

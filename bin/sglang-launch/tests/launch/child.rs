@@ -1,4 +1,5 @@
-//! Processes that other tests start in place of the real ones, by name; `tests/children` has the scripts that do.
+//! Fake processes that other tests start instead of the real ones. The scripts in `tests/children` start them by test
+//! name.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -10,7 +11,7 @@ use sglang_process::heartbeat::Heartbeat;
 use sglang_process::listen::inherited_listener;
 use sglang_process::ready::ReadyHandle;
 
-/// A tokenizer manager that answers HTTP, started by `tests/children/http`.
+/// A fake tokenizer manager that answers HTTP, started by `tests/children/http`.
 #[test]
 #[ignore = "a process that other tests start"]
 fn answers_http_as_a_child() {
@@ -43,7 +44,7 @@ fn note_event(path: &Path, event: ControlEvent) {
     writeln!(file, "{event:?}").expect("written");
 }
 
-/// A process that shows signs of life, started by `tests/children/beats`.
+/// A fake process with heartbeats, started by `tests/children/beats`.
 #[test]
 #[ignore = "a process that other tests start"]
 fn beats_as_a_child() {

@@ -1,4 +1,4 @@
-//! Processes that show no sign of life are ended and started again.
+//! Processes without heartbeat are ended and restarted.
 
 use std::fs;
 use std::time::{Duration, Instant};

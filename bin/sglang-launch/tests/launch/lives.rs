@@ -1,4 +1,4 @@
-//! `sglang-launch` from its start to its end, with small scripts in place of the processes it starts.
+//! `sglang-launch` from its start to its end, with small scripts as processes.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -44,7 +44,7 @@ fn sigterm_to_all_processes_lets_the_tokenizer_manager_finish_before_the_others_
     let mut run = Plan::of(["obeys", "obeys", "drains"]).start();
     run.wait_for(UP);
     run.signal_group(Signal::SIGTERM);
-    // As `timeout` sends them.
+    // Like `timeout` does.
     run.signal_group(Signal::SIGTERM);
     run.wait_for("running requests have finished");
     let words = run.noted("words");
@@ -71,7 +71,7 @@ fn a_tokenizer_manager_that_ends_of_a_signal_before_the_launcher_sees_its_own_ha
 fn a_signal_to_all_processes_during_start_up_is_no_failure_whoever_gets_it_first() {
     let run = Plan::of(["silent", "silent", "silent"]).start();
     eventually("all three have started", || run.pids().len() == 3);
-    // Past the shell that becomes the sleeping program.
+    // Wait until the shell has become the sleeping program.
     std::thread::sleep(Duration::from_millis(100));
     for pid in run.pids() {
         kill(Pid::from_raw(pid), Signal::SIGTERM).expect("sent");
@@ -251,7 +251,7 @@ fn an_empty_host_is_every_interface() {
         assert_eq!(&start, b"HTTP/1.1 200");
     };
     ask(std::net::Ipv4Addr::LOCALHOST.into());
-    // A machine without IPv6 cannot bind its loopback either.
+    // A machine without IPv6 cannot bind its loopback address.
     if std::net::TcpListener::bind((std::net::Ipv6Addr::LOCALHOST, 0)).is_ok() {
         ask(std::net::Ipv6Addr::LOCALHOST.into());
     }

@@ -1,4 +1,4 @@
-//! `sglang-launch` as a process, with small scripts in place of the processes it starts.
+//! `sglang-launch` as a process, with small scripts as the processes that it starts.
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod child;

@@ -1,4 +1,4 @@
-//! Starting `sglang-launch` with small scripts in place of the processes it starts, and looking at what it does.
+//! Starts `sglang-launch` with small scripts as the processes that it starts, and observes it.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-/// The line that says that a server is up.
+/// The log line of a server that is up.
 pub(crate) const UP: &str = "The server is fired up and ready to roll!";
 
 /// A launcher that has been started.
@@ -21,7 +21,7 @@ pub(crate) struct Launched {
     pub(crate) dir: tempfile::TempDir,
 }
 
-/// What to start it with: a script for each process, and more arguments and variables.
+/// How to start the launcher: a script for each process, and additional arguments and variables.
 pub(crate) struct Plan<'a> {
     pub(crate) children: [&'a str; 3],
     pub(crate) arguments: &'a [&'a str],
@@ -78,12 +78,12 @@ impl Launched {
         kill(self.pid(), signal).expect("sent");
     }
 
-    /// As a supervisor does that ends all processes of a service.
+    /// Sends a signal to all processes, like a supervisor that ends a service.
     pub(crate) fn signal_group(&self, signal: Signal) {
         killpg(self.pid(), signal).expect("sent");
     }
 
-    /// Waits for the end, which must leave no process and no folder, and gives the exit status and the log.
+    /// Waits for the end, which must leave no process and no folder. Returns the exit status and the log.
     pub(crate) fn end(mut self) -> (ExitStatus, String) {
         let status = self.launcher.wait().expect("ended");
         self.stderr.read_to_string(&mut self.log).expect("readable");
@@ -94,16 +94,16 @@ impl Launched {
         (status, self.log)
     }
 
-    /// The same, with what the processes have noted under a name.
+    /// Like [`Launched::end`]; also returns what the processes wrote to the file `name`.
     pub(crate) fn end_with(self, name: &str) -> (ExitStatus, String, String) {
-        // Before the folder is removed.
+        // Read the file before the folder is removed.
         eventually("the launcher ends", || is_gone(self.pid().as_raw()));
         let noted = self.noted(name);
         let (status, log) = self.end();
         (status, log, noted)
     }
 
-    /// The port that the log names.
+    /// The port in the log.
     pub(crate) fn port(&self) -> u16 {
         let line =
             self.log.split_once("Serving ").and_then(|(_, rest)| rest.lines().next()?.rsplit(':').next());
@@ -114,8 +114,7 @@ impl Launched {
         self.noted("pids").lines().map(|line| line.parse().expect("a pid")).collect()
     }
 
-    /// The process of the launcher whose life has this number; the first three are scheduler, detokenizer and tokenizer
-    /// manager.
+    /// The process whose life has this number. The first three are scheduler, detokenizer and tokenizer manager.
     pub(crate) fn life(&self, number: u32) -> Option<Pid> {
         let own = self.pid();
         let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
@@ -130,7 +129,7 @@ impl Launched {
 
     /// Sends a signal to the process whose life has this number.
     pub(crate) fn signal_life(&self, number: u32, signal: Signal) {
-        // A program that takes the place of another one has no environment for a moment.
+        // During exec, a process has no environment for a moment.
         eventually("the process is there", || self.life(number).is_some_and(|pid| kill(pid, signal).is_ok()));
     }
 
@@ -146,7 +145,7 @@ impl Launched {
     }
 }
 
-/// Whether a process has ended; one that nobody has waited for yet counts as ended.
+/// Whether a process has ended. Zombies count as ended.
 pub(crate) fn is_gone(pid: i32) -> bool {
     match fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(stat) => stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')),

@@ -1,4 +1,4 @@
-//! Processes that die are started again.
+//! Processes that die are restarted.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use crate::plan::{Launched, Plan, UP, eventually, is_gone};
 
 const QUICK: &[&str] = &["--skip-server-warmup", "--port", "0"];
 
-/// The seconds in the line that says that a process works again.
+/// The seconds in the log line of a restarted process.
 fn seconds_to_ready(run: &Launched) -> f64 {
     let line = run.log.lines().rev().find(|line| line.contains("works again")).expect("the line");
     let after = line.split_once(" after ").expect("seconds").1;
@@ -49,7 +49,7 @@ fn a_process_that_ends_by_itself_is_started_again_and_so_is_the_next_one() {
     let mut run = Plan::of(["obeys", "ready", "obeys"]).start();
     run.wait_for(UP);
     for (number, signal) in [(2, Signal::SIGTERM), (4, Signal::SIGSEGV), (5, Signal::SIGABRT)] {
-        // Longer than a short life.
+        // Longer than a life that counts as short.
         std::thread::sleep(Duration::from_millis(2100));
         run.signal_life(number, signal);
         run.wait_for("the detokenizer works again after");
@@ -180,7 +180,7 @@ fn a_launcher_that_was_killed_can_be_started_again_at_once_on_the_same_port() {
     let mut first = Plan::of(["ready", "ready", "hangs"]).start();
     first.wait_for(UP);
     let port = first.port().to_string();
-    // As its processes keep the port until they have ended.
+    // Its processes keep the port until they have ended.
     first.signal(Signal::SIGKILL);
     first.launcher.wait().expect("ended");
     let mut next = Plan {

@@ -1,4 +1,4 @@
-//! What systemd is told, played by a datagram socket.
+//! Notifications to systemd, received by a datagram socket.
 
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ impl Systemd {
         Plan { variables, ..Plan::of(children) }.start()
     }
 
-    /// Waits until a message begins so.
+    /// Waits for a message that starts with `start`.
     fn wait_for(&mut self, start: &str) {
         let mut buffer = [0; 1024];
         loop {
