@@ -29,7 +29,7 @@ impl Ledger {
         self.open.get(rid).map(|(key, _)| *key)
     }
 
-    /// A request goes on under another try.
+    /// Updates a request that continues under another attempt.
     pub fn update(&mut self, info: &Arc<RequestInfo>) {
         if let Some((_, known)) = self.open.get_mut(&info.rid) {
             *known = Arc::clone(info);

@@ -40,7 +40,7 @@ pub struct InputLogprobState {
     pub rows: Vec<PositionLogprobs>,
     /// Whether everything has been collected.
     pub complete: bool,
-    /// Whether it has gone out.
+    /// Whether it has been sent.
     pub sent: bool,
 }
 
@@ -93,9 +93,9 @@ pub struct Req {
     pub input_logprob: Option<InputLogprobState>,
     /// Output log-probabilities not sent yet.
     pub unsent_logprobs: Vec<PositionLogprobs>,
-    /// Those sent since the request arrived: they may have to be sent again.
+    /// Output log-probabilities sent since the request arrived. They may have to be sent again.
     pub sent_logprobs: Vec<PositionLogprobs>,
-    /// Output ids that the request came with.
+    /// Number of output ids that the request arrived with.
     pub resumed: usize,
     /// Collects hidden states, if the request wants them.
     pub hidden_states: Option<Box<HiddenStateCollector>>,

@@ -18,7 +18,7 @@ pub struct NewRequest {
     pub rid: String,
     /// Prompt; not empty, every id inside the vocabulary.
     pub input_ids: Vec<u32>,
-    /// Normalised and verified parameters, with a seed.
+    /// Normalized and verified parameters, with a seed.
     pub sampling_params: SamplingParams,
     /// Whether log-probabilities are wanted.
     pub return_logprob: bool,
@@ -48,11 +48,12 @@ pub struct NewRequest {
     pub embedding: Option<Arc<EmbeddingSpec>>,
     /// Time of arrival, if earlier than the call of [`crate::Planner::add_request`].
     pub received_at: Option<f64>,
-    /// The try that its outputs belong to.
+    /// The attempt that its outputs belong to.
     pub attempt: Option<Attempt>,
-    /// It was accepted before, perhaps by an earlier process: the queue's limits do not count for it.
+    /// Whether the request was accepted before, possibly by an earlier process; then the limits of the queue do not
+    /// apply.
     pub resubmitted: bool,
-    /// Its client has the log-probabilities of the prompt.
+    /// Whether the client already has the log-probabilities of the prompt.
     pub input_logprobs_sent: bool,
 }
 
@@ -132,7 +133,7 @@ impl NewRequest {
     }
 }
 
-/// The constant properties of one try to serve a request, shared by all its [`crate::OutputEvent`]s.
+/// The constant properties of one attempt to serve a request, shared by all its [`crate::OutputEvent`]s.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestInfo {
     /// Request id.
@@ -141,9 +142,9 @@ pub struct RequestInfo {
     pub prompt_tokens: usize,
     /// Last prompt ids (at most [`PROMPT_TAIL_LEN`]), as context for decoding the first output.
     pub prompt_tail: Vec<u32>,
-    /// The try that its outputs belong to.
+    /// The attempt that its outputs belong to.
     pub attempt: Option<Attempt>,
-    /// Output ids that the request came with.
+    /// Output ids that the request arrived with.
     pub resumed_output_ids: Vec<u32>,
     /// Whether output is streamed.
     pub stream: bool,

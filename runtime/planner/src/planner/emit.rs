@@ -53,7 +53,7 @@ impl Planner {
     fn emit(&mut self, id: usize, finish_reason: Option<FinishReason>, via_abort_req: bool) {
         let Some(req) = self.reqs.get_mut(id) else { return };
         let input_logprobs = req.input_logprobs();
-        // They may have to be sent again where whoever asked numbers his tries.
+        // With numbered attempts, they may have to be sent again.
         if let Some(mut state) = req.input_logprob.take() {
             let complete = state.complete;
             state.sent |= complete;

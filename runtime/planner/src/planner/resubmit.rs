@@ -1,4 +1,4 @@
-//! A request that is here already is submitted again, because what was sent of it may have been lost.
+//! Handles active requests that are submitted again, because output of them may have been lost.
 
 use std::sync::Arc;
 
@@ -9,9 +9,10 @@ use crate::RequestInfo;
 use crate::req::{Req, ReqState};
 
 impl Planner {
-    /// The request with this id goes on as `attempt`, for a client that has `accepted` output ids: what comes after them
-    /// is sent again, and nothing is computed twice. `false` when there is no such request, or when it does not have what
-    /// is to be sent again; then [`Planner::forget`] it and add it anew. An attempt that is not newer changes nothing.
+    /// Continues the request with this id as `attempt`, for a client that has `accepted` output ids. The output after
+    /// them is sent again, without computing anything twice. An attempt that is not newer changes nothing. Returns
+    /// `false` if there is no such request, or if the output to send again was not kept; then call [`Planner::forget`]
+    /// and add the request again.
     pub fn resubmit(
         &mut self,
         rid: &str,
@@ -24,7 +25,7 @@ impl Planner {
         if req.info.attempt.is_some_and(|known| known >= attempt) {
             return true;
         }
-        // States that went out are not kept. A first try that nothing numbered keeps nothing either.
+        // Hidden states are not kept after they are sent. Without numbered attempts, nothing is kept.
         let kept = req.hidden_states.is_none() && (req.info.attempt.is_some() || !req.sent_any);
         if !kept || !(req.resumed..=req.output_len()).contains(&accepted) {
             return false;
@@ -44,7 +45,7 @@ impl Planner {
         true
     }
 
-    /// Lets the end of the request with this id belong to another try; `false` if there is no such request.
+    /// Assigns the end of the request with this id to another attempt. Returns `false` if there is no such request.
     pub fn take_attempt(&mut self, rid: &str, attempt: Attempt) -> bool {
         let found = self.ledger.find(rid).and_then(|id| self.reqs.get_mut(id));
         let Some(req) = found else { return false };
@@ -54,7 +55,8 @@ impl Planner {
         true
     }
 
-    /// Drops a request without an event; `false` if there is none with this id. What it has computed stays in the cache.
+    /// Drops the request with this id without an event. Its computed prefix stays in the cache. Returns `false` if
+    /// there is no such request.
     pub fn forget(&mut self, rid: &str) -> bool {
         let Some(id) = self.ledger.find(rid) else { return false };
         self.ledger.close(rid);
@@ -73,7 +75,7 @@ impl Planner {
     }
 }
 
-/// Takes back the log-probabilities of ids after the first `accepted`, which go out again.
+/// Marks the log-probabilities of the ids after the first `accepted` as unsent, so that they are sent again.
 fn rewind_logprobs(req: &mut Req, accepted: usize) {
     let kept = (accepted - req.resumed).min(req.sent_logprobs.len());
     let mut again = req.sent_logprobs.split_off(kept);

@@ -1,4 +1,4 @@
-//! A request that is here is submitted again, because what was sent of it may have been lost.
+//! Active requests that are submitted again, because output of them may have been lost.
 
 use sglang_planner::simulator::{NoText, SimWorker, alone};
 use sglang_planner::{AbortCause, NewRequest, OutputEvent, Planner, PlannerConfig};
@@ -21,7 +21,7 @@ impl Engine {
         Self { worker: SimWorker::new(&config), planner: Planner::new(config).unwrap() }
     }
 
-    /// A step, and what it says.
+    /// Runs a step and returns its events.
     fn step(&mut self) -> Vec<OutputEvent> {
         if let Some(batch) = self.planner.plan(0.0).batch {
             self.planner.on_result(self.worker.run(&batch).unwrap(), &mut NoText).unwrap();
@@ -78,7 +78,7 @@ fn what_was_lost_is_sent_again_and_nothing_is_computed_twice() {
         assert_eq!(ids, all[lost_from..]);
         let rows = after.iter().map(|event| event.output_logprobs.len()).sum::<usize>();
         assert_eq!(rows, ids.len(), "a row for each id that is sent");
-        // The same rows as the first time.
+        // The rows are the same as the first time.
         let flat = |events: &[OutputEvent]| -> Vec<_> {
             events.iter().flat_map(|event| event.output_logprobs.clone()).collect()
         };
