@@ -44,9 +44,9 @@ pub struct Access<'a> {
 /// A request whose adapter is being read.
 #[derive(Debug)]
 pub enum HeldRequest {
-    /// For tokens.
+    /// A generation request.
     Generate(Box<TokenizedGenerateReqInput>),
-    /// For a vector.
+    /// An embedding request.
     Embed(Box<TokenizedEmbeddingReqInput>),
 }
 
@@ -59,12 +59,12 @@ impl HeldRequest {
     }
 }
 
-/// What comes of an input.
+/// Result of an input.
 #[derive(Debug, Default)]
 pub struct Handled {
     /// The answer, if it is ready.
     pub answer: Option<LoRAUpdateOutput>,
-    /// Requests that waited for an adapter and go on, in order of arrival.
+    /// Requests that waited for the adapter and can now continue, in order of arrival.
     pub released: Vec<HeldRequest>,
 }
 
@@ -75,7 +75,7 @@ pub enum Found {
     Loaded,
     /// The adapter is being read.
     Reading,
-    /// There is no such adapter; the text is for the client.
+    /// There is no such adapter. The text is for the client.
     Nothing(String),
 }
 
@@ -87,7 +87,7 @@ pub struct Adapters {
     loaded: Vec<LoRARef>,
     /// Ids of adapters that are being read.
     reading: Vec<String>,
-    /// Requests whose adapter is being read: after a restart they come right behind it.
+    /// Requests whose adapter is being read. After a restart, they arrive directly after the call that loads it.
     held: Vec<HeldRequest>,
     reader: Reporter<AdapterRead>,
 }

@@ -9,9 +9,9 @@ use crate::weights::WeightsRead;
 /// An input of the scheduler loop.
 #[derive(Debug)]
 pub enum Incoming {
-    /// A message of the tokenizer manager.
+    /// A message from the tokenizer manager.
     Message(SchedulerMessage),
-    /// A tokenizer manager has come up.
+    /// A tokenizer manager has said hello.
     TokenizerManager {
         /// Whether it replaces an earlier one, whose requests have no client left.
         restarted: bool,

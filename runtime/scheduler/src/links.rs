@@ -50,7 +50,7 @@ impl Links {
                     }
                     Ok(pull) => {
                         let detokenizer = PushLink::connect(&endpoints.detokenizer, identity.clone());
-                        // It is there for requests once it hears who sends them.
+                        // Say hello only after the first message of the tokenizer manager.
                         let tokenizer = PushLink::connect_silent(&endpoints.tokenizer, identity);
                         let _ = opened.send(Ok((detokenizer, tokenizer.clone())));
                         tokio::select! {
@@ -100,7 +100,7 @@ async fn receive(
     tokenizer: PushLink,
     progress: Arc<Progress>,
 ) {
-    // How often something from the tokenizer manager may have been lost.
+    // How many times something from the tokenizer manager may have been lost.
     let mut epoch = 0;
     while let Some(received) = pull.recv().await {
         let incoming = match received {
@@ -110,7 +110,7 @@ async fn receive(
                 continue;
             }
             Received::Message(SchedulerMessage::HealthCheckOutput(probe)) => {
-                // Sent back as it came: the loop's state is asked for separately.
+                // Echoed unchanged: the state of the loop has a separate query.
                 answer(&tokenizer, *probe);
                 continue;
             }

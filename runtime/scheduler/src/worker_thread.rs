@@ -56,7 +56,7 @@ pub struct WorkerThread {
     delay: Arc<AtomicU64>,
     /// Longest duration of a batch or a call.
     limit: Duration,
-    /// Of the thread that waits for this one.
+    /// Heartbeat of the thread that waits for this one.
     heartbeat: Heartbeat,
     thread: Option<JoinHandle<()>>,
 }
@@ -116,7 +116,8 @@ impl WorkerThread {
         self
     }
 
-    /// Has whoever waits for the thread show signs of life: a long step is no hang of the loop.
+    /// Sets the heartbeat of the thread that waits for this one, which continues while it waits: a long step does not
+    /// mean that the loop hangs.
     #[must_use]
     pub fn beating(mut self, heartbeat: Heartbeat) -> Self {
         self.heartbeat = heartbeat;
@@ -180,7 +181,7 @@ impl WorkerThread {
         self.take(&self.outcomes)
     }
 
-    /// The next thing that `from` gives, within the limit.
+    /// Receives the next item of `from`, within the limit.
     fn take<T>(&self, from: &Receiver<T>) -> Result<T, WorkerError> {
         let began = Instant::now();
         loop {

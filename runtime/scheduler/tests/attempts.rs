@@ -1,4 +1,4 @@
-//! Tries of requests: submitted again, ended exactly once, and of a tokenizer manager that has gone.
+//! Attempts of requests: they can be submitted again, end exactly once, and end when the tokenizer manager restarts.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -43,7 +43,7 @@ fn expected() -> Vec<u32> {
     answer(&prompt(1), 0).into_iter().cycle().take(60).collect()
 }
 
-/// What reaches the detokenizer next: rows, and ends without output as rows without ids.
+/// The next rows for the detokenizer. An end without output is returned as a row without ids.
 async fn rows(engine: &mut Engine) -> Vec<TokenIdOutput> {
     loop {
         match next(&mut engine.at_detokenizer).await {
@@ -62,7 +62,7 @@ async fn rows(engine: &mut Engine) -> Vec<TokenIdOutput> {
     }
 }
 
-/// Rows of `number` up to its end, or until there are `enough` ids.
+/// Rows of the attempt `number`, up to its end or until there are `enough` ids.
 async fn until(engine: &mut Engine, number: u64, enough: usize) -> Vec<TokenIdOutput> {
     let mut all = Vec::new();
     let mut ids = 0;
@@ -91,12 +91,12 @@ async fn a_known_request_goes_on_from_where_its_client_stands() {
     engine.to_scheduler.send(request(2, Some(&expected()[..3]))).unwrap();
     let again = until(&mut engine, 2, 1000).await;
     assert_eq!(again[0].output.output_offset, Some(3));
-    // The context: prompt, and what the client has.
+    // The context consists of the prompt and the ids that the client has.
     let context = again[0].decode_ids.len() - again[0].output.output_ids.len();
     assert_eq!(context as u64, again[0].read_offset);
     assert!(again[0].decode_ids[..context].ends_with(&expected()[..3]));
     assert_eq!(ids(&again), expected()[3..]);
-    // It has ended, and is not known any more: only what the client lacks is made again.
+    // The request has ended and is unknown now: only the ids that the client lacks are generated again.
     engine.to_scheduler.send(request(3, Some(&expected()[..58]))).unwrap();
     let last = until(&mut engine, 3, 1000).await;
     assert_eq!(ids(&last), expected()[58..]);
@@ -111,7 +111,7 @@ async fn every_abort_is_answered_by_exactly_one_end_of_the_try_that_it_names() {
         |number| AbortReq { rid: Some("r".into()), attempt: Some(attempt(number)), ..Default::default() };
     engine.to_scheduler.send(request(1, None)).unwrap();
     until(&mut engine, 1, 3).await;
-    // Known, and unknown twice.
+    // The request is known the first time and unknown the other two times.
     for number in [5, 6, 7] {
         engine.to_scheduler.send(abort(number)).unwrap();
         let end = until(&mut engine, number, 1000).await;
@@ -137,7 +137,7 @@ async fn requests_of_a_tokenizer_manager_that_has_gone_end_for_the_detokenizer()
     let next_life = PushLink::connect(&endpoint, Arc::new(identity));
     let end = until(&mut engine, 1, 1000).await;
     assert!(matches!(end.last().unwrap().output.finished_reason, Some(FinishReason::Abort { .. })));
-    // What the old life still says is nothing.
+    // Late messages of the earlier life are dropped.
     engine.to_scheduler.send(request(9, None)).unwrap();
     next_life.send(TokenizedGenerateReqInput { rid: "new".into(), ..request(2, None) }).unwrap();
     let served = until(&mut engine, 2, 1000).await;

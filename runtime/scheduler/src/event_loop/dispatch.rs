@@ -80,7 +80,7 @@ impl EventLoop<'_> {
             }
             M::ConfigureLoggingReq(request) => self.configure_logging(*request),
             M::ShutdownReq(_) => return true,
-            // The thread of the links answers these.
+            // The I/O thread of the links answers these.
             M::GetInternalStateReq(_) | M::HealthCheckOutput(_) => {}
         }
         false
@@ -125,8 +125,8 @@ impl EventLoop<'_> {
         }
     }
 
-    /// The tokenizer manager was restarted: its earlier requests have no client left. Their ends go out all the same, for the
-    /// detokenizer's sake.
+    /// Ends all requests after a restart of the tokenizer manager, because they have no client left. Their ends are
+    /// still sent, so that the detokenizer drops them too.
     fn drop_requests(&mut self) {
         tracing::warn!("The tokenizer manager was restarted: its requests are dropped");
         self.abort(&AbortReq { abort_all: true, ..Default::default() });

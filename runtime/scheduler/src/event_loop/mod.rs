@@ -1,6 +1,6 @@
-//! The scheduler loop: receive, plan, submit, take results, send. With overlap the model runs one batch while the next
-//! is planned (reference: `event_loop_normal` and `event_loop_overlap` of `managers/scheduler.py`, which differ here
-//! only in how many batches may be under way).
+//! The scheduler loop: receives messages, plans and submits batches, processes results, and sends outputs. With
+//! overlap, it plans a batch while the model runs the previous one (reference: `event_loop_normal` and
+//! `event_loop_overlap` in `managers/scheduler.py`; here they only differ in the number of batches in flight).
 
 mod dispatch;
 mod requests;
@@ -34,13 +34,13 @@ use crate::{SchedulerError, SchedulerSettings};
 /// Why the loop ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoopEnd {
-    /// The tokenizer manager, the launcher or a signal asked for it.
+    /// The tokenizer manager, the launcher or a signal requested it.
     Shutdown,
 }
 
-/// Everything the loop works with: the planner, the model and the links, and a component for each thing that it does
-/// beside planning. A component handles its own messages, reaches only what it is given, and says at its type what of
-/// its state must survive a restart.
+/// The loop with its planner, model and links, and one component for each other task. A component handles its own
+/// messages and only accesses what it is given. The documentation of its type says which of its state must survive a
+/// restart.
 pub struct EventLoop<'a> {
     planner: Planner,
     worker: WorkerThread,
@@ -55,12 +55,12 @@ pub struct EventLoop<'a> {
     monitor: Monitor,
     seeds: Seeds,
     heartbeat: Heartbeat,
-    /// Tries of requests that have not come to the planner.
+    /// Attempts of requests that have not reached the planner.
     attempts: AHashMap<String, Attempt>,
 }
 
 impl<'a> EventLoop<'a> {
-    /// A loop that has not started.
+    /// Creates the loop; [`EventLoop::run`] starts it.
     pub fn new(
         mut planner: Planner,
         worker: WorkerThread,
@@ -94,17 +94,17 @@ impl<'a> EventLoop<'a> {
         }
     }
 
-    /// Serves grammars with what `start` makes; without it they are refused.
+    /// Enables grammars with the backend that `start` creates. Without it, requests with a grammar are refused.
     #[must_use]
     pub fn with_grammars(mut self, start: Option<StartBackend>) -> Self {
         self.grammars = GrammarManager::new(start, self.links.reporter(Incoming::Grammar));
         self
     }
 
-    /// Runs until it is told to end.
+    /// Runs until an end is requested.
     ///
     /// # Errors
-    /// When the model fails for good or does not come back from a step.
+    /// The model fails permanently, or does not return from a step in time.
     pub fn run(&mut self) -> Result<LoopEnd, SchedulerError> {
         self.publish();
         loop {
@@ -123,7 +123,7 @@ impl<'a> EventLoop<'a> {
         }
     }
 
-    /// Exchanges weights and releases memory if it is time.
+    /// Performs a pending weight update or memory release if possible.
     fn advance_weights(&mut self) -> Result<(), SchedulerError> {
         let answers = self.weights.advance(&mut weights::Access {
             planner: &mut self.planner,
@@ -136,14 +136,14 @@ impl<'a> EventLoop<'a> {
         Ok(())
     }
 
-    /// Flushes the caches if a flush waits and it is time.
+    /// Performs a pending flush of the caches if possible.
     fn advance_flush(&mut self) {
         let on = &mut flush::Access { planner: &mut self.planner, grammars: &self.grammars };
         let answer = self.flush.advance(on);
         self.answer(answer);
     }
 
-    /// Sleeps until a message comes. `true` when it says to end.
+    /// Waits for an input or a deadline. Returns `true` if the loop must end.
     fn wait_for_work(&mut self) -> bool {
         self.advance_flush();
         self.publish();
@@ -164,7 +164,7 @@ impl<'a> EventLoop<'a> {
         }
     }
 
-    /// Sleeps until a message comes or `deadline` is over, and shows signs of life meanwhile.
+    /// Sleeps until an input arrives or `deadline` has passed, with heartbeats meanwhile.
     fn receive_until(&self, deadline: Option<Instant>) -> Result<Incoming, RecvTimeoutError> {
         loop {
             self.heartbeat.beat();
@@ -181,16 +181,17 @@ impl<'a> EventLoop<'a> {
         }
     }
 
-    /// When an idle loop has to look again.
+    /// When an idle loop must wake up.
     fn next_deadline(&self) -> Option<Instant> {
         let timeout = self.planner.next_timeout().and_then(|at| self.monitor.moment(at));
-        // A little later, so that it is over when the loop looks.
+        // A little later, so that the timeout has passed when the loop wakes up.
         let timeout = timeout.map(|at| at + Duration::from_millis(1));
         let deadlines = [self.flush.deadline(), self.sessions.next_deadline(), timeout];
         deadlines.into_iter().flatten().min()
     }
 
-    /// Sends an answer, if there is one. The caller that gets it may ask for the state at once.
+    /// Sends an answer, if there is one. Publishes the state first, because the caller may query it right after the
+    /// answer.
     fn answer(&mut self, answer: Option<impl Into<AnyMessage>>) {
         if let Some(answer) = answer {
             self.publish();
@@ -198,7 +199,7 @@ impl<'a> EventLoop<'a> {
         }
     }
 
-    /// Lets others see the state as it is now.
+    /// Publishes the current state.
     fn publish(&mut self) {
         let components = ComponentFigures {
             num_grammar_queue_reqs: self.grammars.len(),

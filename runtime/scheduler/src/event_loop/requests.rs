@@ -20,7 +20,7 @@ impl EventLoop<'_> {
         if let Some(attempt) = request.attempt {
             let accepted = request.resumed_output_ids.as_ref().map_or(0, |ids| ids.len());
             if self.planner.resubmit(&request.rid, attempt, accepted, request.input_logprobs_sent) {
-                // What was held back is among what is sent again.
+                // Output that was held back is sent again with the rest.
                 self.watch(&request);
                 return self.send_events();
             }
@@ -82,8 +82,8 @@ impl EventLoop<'_> {
         }
     }
 
-    /// A request begins under this try. One with its id that cannot go on under it, or that has not come to the planner yet,
-    /// is forgotten and begins anew.
+    /// Starts a new attempt of a request. Drops an earlier request with this id, which cannot continue under the new
+    /// attempt or has not reached the planner.
     fn start_attempt(&mut self, rid: &str, attempt: Attempt) {
         let held = self.adapters.abort(&AbortReq { rid: Some(rid.to_owned()), ..Default::default() });
         if self.planner.forget(rid) || self.grammars.abort(rid) || !held.is_empty() {
@@ -114,7 +114,7 @@ impl EventLoop<'_> {
             Ok(()) => {
                 self.attempts.remove(&rid);
             }
-            // The request with this id goes on, and its answer is the answer.
+            // The earlier request with this id continues; its output is the answer.
             Err(error @ PlannerError::DuplicateRid(_)) => tracing::warn!("{error}"),
             Err(error) => self.refuse(rid, &error.to_string()),
         }
@@ -141,7 +141,7 @@ impl EventLoop<'_> {
         };
         waiting.extend(self.adapters.abort(abort));
         if let (Some(rid), Some(attempt)) = (&abort.rid, abort.attempt) {
-            // The end belongs to the try that the abort names, and there is one in any case.
+            // The end is sent for the attempt that the abort names, even if there is no such request.
             match waiting.is_empty() && !self.planner.take_attempt(rid, attempt) {
                 true => return self.end_unknown(rid.clone(), attempt),
                 false => drop(self.attempts.insert(rid.clone(), attempt)),
@@ -158,7 +158,7 @@ impl EventLoop<'_> {
         }
     }
 
-    /// Answers an abort of a request that is not here: it has ended, or never came.
+    /// Sends the end of an unknown request that is to be aborted: it has already ended or never arrived.
     fn end_unknown(&mut self, rid: String, attempt: Attempt) {
         self.attempts.insert(rid.clone(), attempt);
         self.end(rid, RequestEnd::Aborted, FinishReason::aborted("Aborted"));

@@ -80,9 +80,9 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    /// Sends the end of a request that has no output with it. It goes the way of the request's outputs, so that nothing
-    /// of the request comes after it; a request of a tokenizer manager that numbers no tries, or a detokenizer of the
-    /// reference, gets it as in the reference.
+    /// Sends the end of a request, without output. It takes the same path as the request's outputs, so that none of
+    /// them arrives after it. If the attempt is not numbered or the detokenizer is the reference's, it goes directly to
+    /// the tokenizer manager, like in the reference.
     pub fn send_end(&self, end: AbortReq, links: &Links) {
         let through =
             !self.skip_tokenizer_init && end.attempt.is_some() && links.detokenizer.reads_extension();

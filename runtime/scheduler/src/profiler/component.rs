@@ -66,7 +66,7 @@ impl Profiler {
         }
     }
 
-    /// Writes a trace on a thread of its own, and answers the call `rid` when there is one.
+    /// Writes a trace on a separate thread, then answers the call, if there is one.
     fn write(&self, finished: Finished, call: Option<CallId>) {
         let answers = self.answers.clone();
         let write = move || {

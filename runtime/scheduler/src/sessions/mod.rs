@@ -123,7 +123,7 @@ impl SessionController {
         };
         self.reap(now);
         let rid = request.rid.as_str();
-        // An id that is in use goes on to be refused as such; its session must not take it for a new turn.
+        // A duplicate id is refused later; the session must not treat it as a new turn.
         if self.is_running(rid) {
             return Ok(Vec::new());
         }

@@ -169,7 +169,7 @@ impl Session {
         self.count();
     }
 
-    /// Stores the output of a request anew: all that comes before what [`Session::append`] adds next.
+    /// Replaces the stored output of a request with `accepted`; [`Session::append`] adds the output after it.
     pub(super) fn begin_output(&mut self, rid: &str, accepted: &[u32]) {
         if let Some(node) = self.nodes.get_mut(rid).filter(|node| !node.finished) {
             self.kept -= node.ids.len();
@@ -179,7 +179,7 @@ impl Session {
         }
     }
 
-    /// A request that is known here runs again, because its end was lost. Returns its whole prompt.
+    /// Runs a stored request again because its end was lost. Returns its whole prompt.
     pub(super) fn run_again(&mut self, rid: &str, now: Instant) -> Option<Vec<u32>> {
         let node = self.nodes.get_mut(rid)?;
         node.finished = false;

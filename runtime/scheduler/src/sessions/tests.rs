@@ -158,7 +158,7 @@ fn output_that_is_sent_again_is_stored_once() {
     open(&mut c, "s", true, None);
     c.enter("a", &at("s", None), &[10], None, Instant::now()).unwrap();
     say(&mut c, "a", &[11, 12, 13]);
-    // Its client has one id.
+    // Its client already has one output id.
     c.sessions.get_mut("s").unwrap().begin_output("a", &[11]);
     say(&mut c, "a", &[12, 13, 14]);
     c.ended("a", RequestEnd::Served, Instant::now());

@@ -28,7 +28,7 @@ pub(super) enum Purpose {
     Resume {
         /// Id of the call.
         rid: CallId,
-        /// Every part that comes back.
+        /// All parts to resume.
         tags: Vec<MemoryTag>,
     },
 }
