@@ -12,6 +12,17 @@ fn options(fault: Option<&str>) -> ServerOptions {
     ServerOptions { args: vec!["--skip-server-warmup".into()], env, ..Default::default() }
 }
 
+/// A server whose processes have all said hello: before that a request is sent again, and a failed step is forgiven.
+fn settled(fault: &str) -> Server {
+    let server = Server::start_with(&options(Some(fault))).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while server.get("/ready").unwrap().status() != 200 {
+        assert!(Instant::now() < deadline, "not ready: {}", server.log_text());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    server
+}
+
 fn ask(server: &Server, ids: &[u32], max_new_tokens: usize) -> Value {
     let body = json!({"input_ids": ids, "sampling_params": {"max_new_tokens": max_new_tokens}});
     server.post_json("/generate", &body).unwrap()
@@ -29,7 +40,7 @@ fn an_echo_comes_back_whole_through_all_processes() {
 
 #[test]
 fn a_failed_step_is_a_500_and_the_server_goes_on() {
-    let server = Server::start_with(&options(Some("error:3"))).unwrap();
+    let server = settled("error:3");
     let body = json!({"input_ids": [5, 6, 7, 8, 9], "sampling_params": {"max_new_tokens": 50}});
     let response = server.post("/generate", &body).unwrap();
     assert_eq!(response.status(), 500);
@@ -39,7 +50,7 @@ fn a_failed_step_is_a_500_and_the_server_goes_on() {
 
 #[test]
 fn nonsense_from_the_model_ends_one_request_only() {
-    let server = Server::start_with(&options(Some("garbage:2"))).unwrap();
+    let server = settled("garbage:2");
     let body = json!({"input_ids": [5, 6, 7, 8], "sampling_params": {"max_new_tokens": 50}});
     server.post("/generate", &body).unwrap();
     assert_eq!(ask(&server, &[5, 6], 1)["output_ids"], json!([5]));
