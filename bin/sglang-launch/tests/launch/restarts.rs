@@ -24,6 +24,8 @@ fn a_killed_process_is_started_again_at_once_and_the_others_hear_of_it() {
         let mut run = Plan::of(["obeys", "obeys", "obeys"]).start();
         run.wait_for(UP);
         eventually("it is there", || run.life(number).is_some());
+        // One that is killed before it has noted the word never will.
+        eventually("all are told that the server is up", || run.noted("words").matches("up\n").count() >= 3);
         let old = run.life(number).expect("there").as_raw();
         run.signal_life(number, Signal::SIGKILL);
         run.wait_for(&format!("the {role} works again after"));
@@ -109,8 +111,11 @@ fn connections_wait_while_the_tokenizer_manager_is_started_again() {
     let mut run = plan.start();
     run.wait_for(UP);
     let port = run.port();
-    run.signal_life(3, Signal::SIGKILL);
+    let old = run.life(3).expect("there").as_raw();
     let asked = Instant::now();
+    run.signal_life(3, Signal::SIGKILL);
+    // Until it is gone it may still take a connection, which then dies with it.
+    eventually("it is gone", || is_gone(old));
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the launcher's socket takes it");
     stream.write_all(b"POST / HTTP/1.1\r\n\r\n{{}}").expect("sent");
     let mut start = [0; 12];
