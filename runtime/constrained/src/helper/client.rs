@@ -24,7 +24,14 @@ pub(crate) enum Verdict {
     TimedOut,
     /// The helper died; the text says how.
     Died(String),
-    /// There is no helper; the text says why.
+}
+
+/// Why a helper did not start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StartError {
+    /// The time was up.
+    TimedOut,
+    /// The program cannot be run or ended at once; the text says why.
     Unavailable(String),
 }
 
@@ -53,9 +60,9 @@ impl Helper {
     /// Starts `program` and sends it the vocabulary in `start`.
     ///
     /// # Errors
-    /// The verdict if it did not start.
-    pub(crate) fn start(program: &Path, start: &[u8], deadline: Instant) -> Result<Self, Verdict> {
-        let unavailable = |e: io::Error| Verdict::Unavailable(format!("{}: {e}", program.display()));
+    /// If it did not start in time, or at all.
+    pub(crate) fn start(program: &Path, start: &[u8], deadline: Instant) -> Result<Self, StartError> {
+        let unavailable = |e: io::Error| StartError::Unavailable(format!("{}: {e}", program.display()));
         let mut command = Command::new(program);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(unavailable)?;
@@ -67,7 +74,7 @@ impl Helper {
         match ready {
             Ok(None) => Ok(helper),
             Ok(Some(why)) => Err(unavailable(io::Error::other(why))),
-            Err(Fault::Late) => Err(Verdict::TimedOut),
+            Err(Fault::Late) => Err(StartError::TimedOut),
             Err(Fault::Gone(e)) => Err(unavailable(io::Error::other(format!("{} ({e})", helper.end())))),
         }
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use super::client::{Helper, Verdict};
+use super::client::{Helper, StartError, Verdict};
 use super::frame::{self, StartFrame};
 use crate::compiler_config::CompilerConfig;
 use crate::environment::TokenEnvironment;
@@ -43,11 +43,11 @@ impl HelperSource {
                 Some(helper) => helper,
                 None => match self.start(env, config, deadline) {
                     Ok(started) => started,
-                    Err(Verdict::TimedOut) => {
+                    Err(StartError::TimedOut) => {
                         return Err(GrammarError::TimedOut { kind, limit: config.timeout });
                     }
-                    Err(verdict) => {
-                        tracing::error!("A grammar helper cannot be started: {verdict:?}");
+                    Err(StartError::Unavailable(why)) => {
+                        tracing::error!("A grammar helper cannot be started: {why}");
                         return Err(GrammarError::Unavailable { kind });
                     }
                 },
@@ -63,8 +63,8 @@ impl HelperSource {
                 }
                 Verdict::TimedOut => return Err(GrammarError::TimedOut { kind, limit: config.timeout }),
                 // Earlier grammars may have left the helper little memory.
-                Verdict::Died(_) | Verdict::Unavailable(_) if !current.is_fresh() => {}
-                Verdict::Died(how) | Verdict::Unavailable(how) => {
+                Verdict::Died(_) if !current.is_fresh() => {}
+                Verdict::Died(how) => {
                     let bytes = spec.text().len();
                     tracing::warn!(%kind, bytes, "A grammar ended its helper process: {how}");
                     return Err(GrammarError::Invalid { kind, message: TOO_MUCH.to_owned() });
@@ -78,10 +78,10 @@ impl HelperSource {
         env: &TokenEnvironment,
         config: &CompilerConfig,
         deadline: Instant,
-    ) -> Result<Helper, Verdict> {
+    ) -> Result<Helper, StartError> {
         if self.start.get().is_none() {
             let frame = frame::encode(&StartFrame::of(env, config));
-            let frame = frame.map_err(|e| Verdict::Unavailable(e.to_string()))?;
+            let frame = frame.map_err(|e| StartError::Unavailable(e.to_string()))?;
             // Another thread may have been first, with the same bytes.
             let _ = self.start.set(frame);
         }
