@@ -76,7 +76,7 @@ fn the_reference_takes_what_we_take_but_for_the_listed_rows() {
     let new: Vec<_> = differences.difference(&known).collect();
     let gone: Vec<_> = known.difference(&differences).collect();
     assert!(new.is_empty() && gone.is_empty(), "new: {new:#?}\nno longer: {gone:#?}");
-    // What is not enforced is documented in docs/structured-output.md.
+    // The rows marked "! " are not enforced, as documented in docs/structured-output.md.
     let loose = rows("! ");
     let wrong: BTreeSet<String> = wrong.into_iter().collect();
     let new: Vec<_> = wrong.difference(&loose).collect();

@@ -399,7 +399,7 @@ pub const FREE: &[(&str, &[&str])] = &[
         "generate/info-get_server_info",
         &["$.port: ", "$.internal_states[0].port: ", "$.internal_states[0].last_gen_throughput: "],
     ),
-    // What is running depends on time.
+    // How many requests run depends on when the load is read.
     ("special/v1_loads-while-busy", &["$.loads[0].num", "$.loads[0].token_usage", "$.loads[0].utilization"]),
 ];
 

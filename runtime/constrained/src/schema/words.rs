@@ -12,7 +12,7 @@ struct Node {
     word: bool,
 }
 
-/// What is excluded.
+/// Which texts a negated pattern excludes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Forbid {
     /// The words themselves.
